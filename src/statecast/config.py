@@ -1,0 +1,221 @@
+"""Settings: each one exists once, with its default, its help and its check.
+
+`Config` is a frozen value whose fields are the constructor arguments of the estimators, the keys of a TOML file and the
+`--set` keys of the command line alike; the reference page is printed from the same fields. `None` means "chosen from the
+data": `automatic.choose` replaces it by a value and says why. A wrong setting is refused with the nearest right name;
+nothing is ever repaired silently.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from statecast.errors import SettingError, nearest
+
+CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "mingru", "minlstm")
+NORMALIZERS = ("last", "ewma", "window", "global", "none")
+ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "gelu", "silu")
+LOSSES = ("mse", "mae", "huber", "pinball")
+OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adagrad", "adam", "adamw")
+SCHEDULES = ("constant", "piecewise", "cosine", "plateau")
+CARRIES = ("zero", "learned", "stored")
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a setting's value must be: a sentence for people, and a function that says whether it is."""
+
+    wanted: str
+    holds: Callable[[Any], bool]
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_real(value: object) -> bool:
+    return (_is_int(value) or isinstance(value, float)) and value == value
+
+
+def whole(low: int, high: int = 2**31 - 1) -> Check:
+    """A whole number in [low, high]."""
+    top = "" if high == 2**31 - 1 else f" and at most {high}"
+    return Check(f"a whole number of at least {low}{top}", lambda v: _is_int(v) and low <= v <= high)
+
+
+def real(low: float, high: float = float("inf"), *, open_low: bool = False, open_high: bool = False) -> Check:
+    """A number between low and high."""
+    text = f"a number {'above' if open_low else 'of at least'} {low:g}"
+    text += "" if high == float("inf") else f" and {'below' if open_high else 'at most'} {high:g}"
+    return Check(
+        text,
+        lambda v: _is_real(v) and (v > low if open_low else v >= low) and (v < high if open_high else v <= high),
+    )
+
+
+def one_of(names: tuple[str, ...]) -> Check:
+    """One of the given names."""
+    return Check(f"one of {', '.join(names)}", lambda v: isinstance(v, str) and v in names)
+
+
+def many(item: Check, least: int = 0, most: int = 64) -> Check:
+    """A list whose every item passes `item`."""
+    return Check(
+        f"a list of {least} to {most} items, each {item.wanted}",
+        lambda v: isinstance(v, tuple) and least <= len(v) <= most and all(item.holds(part) for part in v),
+    )
+
+
+def either(*checks: Check) -> Check:
+    """A value that passes one of the checks."""
+    return Check(", or ".join(c.wanted for c in checks), lambda v: any(c.holds(v) for c in checks))
+
+
+BOOLEAN = Check("true or false", lambda v: isinstance(v, bool))
+SHARE = Check("a count of rows (0 or more) or a share above 0 and below 1", lambda v: whole(0).holds(v) or (isinstance(v, float) and 0 < v < 1))
+
+
+def setting(default: Any, help: str, check: Check) -> Any:
+    """A field of `Config`. A default of None means that the value is chosen from the data."""
+    return field(default=default, metadata={"help": help, "check": check})
+
+
+@dataclass(frozen=True)
+class Config:
+    """All settings of a fit; see `describe_settings` for what each means."""
+
+    # the task
+    horizon: int = setting(1, "steps ahead that every step forecasts at once; beyond it forecasts feed on themselves", whole(1, 10_000))
+    levels: tuple[int | float, ...] = setting((80, 95), "levels of the forecast intervals, in percent", many(real(0, 100, open_low=True, open_high=True), 0, 20))
+    channels: str | None = setting(None, "several targets: one network that sees them jointly, or the same network for each on its own", one_of(("joint", "independent")))
+    season: int | None = setting(None, "rows in a season, for the seasonal baseline and for lags", whole(1, 1_000_000))
+    # the network
+    cell: str = setting("lstm", "recurrent cell", one_of(CELLS))
+    hidden: tuple[int, ...] = setting((64,), "units of each recurrent layer", many(whole(1, 65_536)))
+    dense: tuple[int, ...] = setting((), "units of each dense layer between the recurrent layers and the head", many(whole(1, 65_536)))
+    activation: str = setting("relu", "activation of the dense layers", one_of(ACTIVATIONS))
+    dropout: float = setting(0.0, "share of a layer's outputs dropped between layers while training", real(0, 1, open_high=True))
+    residual: bool = setting(False, "add a layer's input to its output where their sizes agree", BOOLEAN)
+    lags: int | None = setting(None, "last values that enter the recurrent layers at each step", whole(1, 100_000))
+    skip: int | None = setting(None, "last values of the linear map straight to the forecast; 0 for none", whole(0, 100_000))
+    skip_init: str = setting("ridge", "start of that linear map: least squares on the training rows, or zero", one_of(("ridge", "zero")))
+    normalize: str | None = setting(None, "level and scale of the front", one_of(NORMALIZERS))
+    decay: float = setting(0.01, "rate at which the running level and scale forget", real(0, 1, open_low=True))
+    calendar: bool | None = setting(None, "sine and cosine of the hour, weekday and season as inputs", BOOLEAN)
+    missing: bool | None = setting(None, "inputs that tell which values are missing and for how long", BOOLEAN)
+    recurrent_init: str = setting("orthogonal", "start of the recurrent weights", one_of(("orthogonal", "glorot", "uniform")))
+    forget_bias: float = setting(1.0, "start of the forget gate's bias", real(-100, 100))
+    # the loss
+    loss: str = setting("mae", "loss; pinball trains the quantiles of the levels", one_of(LOSSES))
+    huber_delta: float = setting(1.0, "error at which the Huber loss turns linear, in training deviations", real(0, open_low=True))
+    # segments
+    segment: int | str | None = setting(None, "steps of a training segment, or \"full\" for whole series", either(whole(1), one_of(("full",))))
+    burn_in: int | None = setting(None, "first steps of a segment that carry no loss", whole(0))
+    carry: str = setting("zero", "state that a segment starts from", one_of(CARRIES))
+    shuffle: bool | None = setting(None, "draw segments in random order", BOOLEAN)
+    # training
+    optimizer: str = setting("adam", "optimizer", one_of(OPTIMIZERS))
+    learning_rate: float | None = setting(None, "step size of the optimizer", real(0, 1e3, open_low=True))
+    momentum: float = setting(0.9, "momentum of the optimizer `momentum`", real(0, 1, open_high=True))
+    weight_decay: float = setting(1e-4, "weight decay of adamw", real(0))
+    schedule: str = setting("cosine", "course of the learning rate", one_of(SCHEDULES))
+    milestones: tuple[float, ...] = setting((0.5, 0.75), "piecewise: shares of the steps after which the rate falls", many(real(0, 1)))
+    rate_factor: float = setting(0.1, "piecewise and plateau: factor of each fall", real(0, 1, open_low=True))
+    clip: float = setting(1.0, "largest global norm of the gradient; 0 for no clipping", real(0))
+    batch_size: int = setting(64, "segments in a batch", whole(1, 1_000_000))
+    max_steps: int | None = setting(None, "training steps at most", whole(1))
+    max_epochs: int | None = setting(None, "passes over the training rows at most", whole(1))
+    eval_every: int | None = setting(None, "steps between two looks at the validation rows", whole(1))
+    patience: int = setting(10, "looks without improvement before stopping; 0 for never", whole(0))
+    val_size: int | float = setting(0.1, "last training rows of each series kept for validation", SHARE)
+    test_size: int | float = setting(0.1, "last rows of each series kept for the test scores", SHARE)
+    # the machine
+    precision: str = setting("float32", "floating-point format", one_of(("float32", "float64")))
+    random_state: int = setting(0, "seed of everything random", whole(0))
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            value = _frozen(getattr(self, spec.name))
+            object.__setattr__(self, spec.name, value)
+            check: Check = spec.metadata["check"]
+            chosen = value is None and spec.default is None
+            if not chosen and not check.holds(value):
+                raise SettingError(f"{spec.name} = {value!r}: wanted {check.wanted}")
+        if isinstance(self.segment, int) and self.burn_in is not None and self.burn_in >= self.segment:
+            raise SettingError(f"burn_in = {self.burn_in} leaves no step with a loss in a segment of {self.segment}: wanted a smaller burn_in")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Config:
+        """Settings from names and values; an unknown name is refused with the nearest right ones."""
+        for name in values:
+            if name not in names():
+                raise SettingError(f"there is no setting {name!r}; {nearest(name, names())}")
+        return cls(**values)
+
+    def with_(self, **values: Any) -> Config:
+        """The same settings with some replaced."""
+        return Config.of({**self.to_dict(), **values})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Name → value of every setting."""
+        return {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
+
+    def to_toml(self) -> str:
+        """The settings as TOML; those left to be chosen from the data are left out."""
+        import tomli_w
+
+        return tomli_w.dumps({name: _plain(value) for name, value in self.to_dict().items() if value is not None})
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, and numbers of array libraries as Python's own."""
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(item) for item in value)
+    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def names() -> tuple[str, ...]:
+    """The names of all settings."""
+    return tuple(spec.name for spec in dataclasses.fields(Config))
+
+
+def describe_settings() -> list[tuple[str, Any, str, str]]:
+    """(name, default, help, what is allowed) of every setting, in order."""
+    return [(s.name, s.default, s.metadata["help"], s.metadata["check"].wanted) for s in dataclasses.fields(Config)]
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The top-level settings of a TOML file; sections are returned as they are, for the caller to know."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"{path}: cannot be read ({error.strerror}): wanted a TOML file of settings") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path}: not TOML: {error}") from error
+
+
+def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
+    """`KEY=VALUE` texts of the command line as settings; a value is TOML, or plain text where that fails."""
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise SettingError(f"--set {pair!r}: wanted KEY=VALUE, for example --set hidden=[64,32]")
+        values[key.strip()] = _toml_value(text.strip())
+    return values
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

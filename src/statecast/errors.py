@@ -1,0 +1,90 @@
+"""Every exception that statecast raises on purpose.
+
+    StatecastError
+    ├── DataError              a table that cannot be used: names file, column and row
+    │   └── UnknownSeries      a series that this panel, model or stream does not hold
+    ├── SettingError           a setting, option or argument that is unknown or out of range
+    ├── NotFitted              a result was asked of an estimator before `fit`
+    ├── ModelFileError         a model, stream or checkpoint file that cannot be read or written
+    │   └── NewerFormat        written by a later statecast than this one
+    ├── OutputError            an output folder or file that exists, or cannot be written
+    ├── TimeOrderError         an observation that is not after its series' last one
+    ├── TrainingError          the fit could not go on, e.g. the loss is not finite
+    ├── Interrupted            Ctrl-C during `fit`; the checkpoint is kept
+    └── MissingDependency      an extra that is not installed; names the install command
+
+Each message says what came, what was wanted and what to do. The built-in exception that a Python user
+would expect (ValueError, KeyError, ImportError) is a base as well, so that generic handlers work.
+This module imports nothing of statecast.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class StatecastError(Exception):
+    """Base of all exceptions that statecast raises on purpose."""
+
+    def __str__(self) -> str:
+        # KeyError would print the repr of its argument; a message is for people.
+        return " ".join(str(part) for part in self.args)
+
+
+class DataError(StatecastError, ValueError):
+    """A table or array that cannot be used."""
+
+
+class UnknownSeries(DataError, KeyError):
+    """A series id that is not known here."""
+
+
+class SettingError(StatecastError, ValueError):
+    """A setting, option or argument that is unknown or out of range."""
+
+
+class NotFitted(StatecastError, ValueError, AttributeError):
+    """A result was asked of an estimator before `fit`."""
+
+
+class ModelFileError(StatecastError, ValueError):
+    """A model, stream or checkpoint file that cannot be used."""
+
+
+class NewerFormat(ModelFileError):
+    """A file that a later version of statecast wrote."""
+
+
+class OutputError(StatecastError, OSError):
+    """An output folder or file that exists already or cannot be written."""
+
+
+class TimeOrderError(StatecastError, ValueError):
+    """An observation whose time is not after its series' last."""
+
+
+class TrainingError(StatecastError, RuntimeError):
+    """A fit that could not go on."""
+
+
+class Interrupted(StatecastError):
+    """A fit that the user interrupted; its checkpoint is kept."""
+
+
+class MissingDependency(StatecastError, ImportError):
+    """A package of an extra that is not installed."""
+
+    @classmethod
+    def of(cls, package: str, extra: str, purpose: str) -> MissingDependency:
+        """The error for `package`, which `pip install 'statecast[extra]'` brings."""
+        return cls(f"{purpose} needs {package}, which is not installed: pip install 'statecast[{extra}]'")
+
+
+def nearest(name: object, known: Iterable[object], label: str = "did you mean") -> str:
+    """A hint with the known names nearest to `name`, or all of them where few; empty where there are none."""
+    names = [str(item) for item in known]
+    close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    if close:
+        return f"{label} {' or '.join(repr(item) for item in close)}?"
+    return f"known: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else ""

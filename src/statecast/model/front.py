@@ -1,0 +1,153 @@
+"""The front: from values just seen to the network's input, and from its output back to the data's units.
+
+It keeps, per series, the level and scale of each target (the normaliser), how many values were seen, how many steps ago
+the last one was, and the last values themselves (the ring, newest last). All of it moves one step at a time and looks
+at the past alone, so a growing series is no harder than a flat one, and a stream needs nothing but this state.
+
+Values arrive in working units: (y − origin) / unit, with constants of the training rows. The change of units exists so
+that float32 keeps its digits for tables far from zero; the normaliser makes the forecast independent of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from statecast.model.cells import Array, State
+from statecast.model.scan import scan
+
+FLOOR = 1e-8  # smallest scale, in working units: a constant series has none of its own
+CEILING = 20.0  # largest input from the ring, in typical deviations: an outlier must not saturate every gate
+
+STATISTICS = ("level", "spread", "seen", "since")
+
+
+@dataclass(frozen=True)
+class Front:
+    """What the front is made of.
+
+    Attributes:
+        targets: D.
+        lags: values of each target that enter the stack.
+        skip: values of each target that enter the linear skip.
+        normalize: "last", "ewma", "window", "global" or "none".
+        decay: rate at which the running statistics forget.
+        past, known, calendar, static: counts of covariate columns.
+        missing: whether masks and time gaps are inputs.
+        level_input: whether the level and the scale themselves are inputs.
+    """
+
+    targets: int
+    lags: int
+    skip: int
+    normalize: str
+    decay: float
+    past: int
+    known: int
+    calendar: int
+    static: int
+    missing: bool
+    level_input: bool
+
+    @property
+    def ring(self) -> int:
+        """Rows of the ring."""
+        return max(self.lags, self.skip, 1)
+
+    @property
+    def inputs(self) -> int:
+        """Width of the stack's input."""
+        marked = self.targets * 2 + self.past + self.known + self.static if self.missing else 0
+        covariates = self.past + self.known + self.calendar + self.static
+        return self.lags * self.targets + covariates + marked + (2 * self.targets if self.level_input else 0)
+
+    @property
+    def future(self) -> int:
+        """Width of what is known of a step ahead: only tables with known covariates use it."""
+        return self.known * (2 if self.missing else 1) + self.calendar if self.known else 0
+
+    def start(self, c: Any, like: Array, batch: tuple[int, ...]) -> State:
+        """The statistics before the first value, each [*batch, D]; `like` tells the array library and the precision."""
+        xp = like.__array_namespace__()
+        shape = (*batch, self.targets)
+        zero = xp.zeros(shape, dtype=like.dtype)
+        return {"level": zero + c["level"], "spread": zero + c["spread"], "seen": zero, "since": zero}
+
+    def update(self, s: State, y: Array, m: Array) -> State:
+        """Take one value of each target: y [..., D] in working units, 0 where m [..., D] (1 or 0) says missing.
+
+        `last`: level is the last value, scale the running mean of |differences| (over √steps after a gap);
+        `ewma`: exponentially weighted mean of the values and of |deviations|. Both start as plain means: the rate
+        is 1/n until that falls below `decay`. The other normalisers do not run.
+        """
+        xp = y.__array_namespace__()
+        seen, gap = s["seen"] + m, s["since"] + 1
+        after = {"seen": seen, "since": gap * (1 - m), "level": s["level"], "spread": s["spread"]}
+        if self.normalize in ("last", "ewma"):
+            deviation = xp.abs(y - s["level"])
+            if self.normalize == "last":
+                deviation = deviation / xp.sqrt(gap)
+            rate = xp.maximum(1 / xp.maximum(seen - 1, xp.ones_like(seen)), xp.full_like(seen, self.decay))
+            after["spread"] = s["spread"] + m * (s["seen"] > 0) * rate * (deviation - s["spread"])
+            rate = xp.ones_like(seen) if self.normalize == "last" else _mean_rate(seen, self.decay)
+            after["level"] = s["level"] + m * rate * (y - s["level"])
+        return after
+
+    def scan(self, c: Any, y: Array, m: Array, reset: Array, state: State) -> tuple[State, State]:
+        """`update` over time: y, m [T, B, D], reset [T, B] bool → statistics [T, B, D] each, and the last ones."""
+        xp = y.__array_namespace__()
+        begin = self.start(c, y, tuple(y.shape[1:-1]))
+
+        def step(s: State, row: tuple[Array, Array, Array]) -> tuple[State, State]:
+            y_t, m_t, reset_t = row
+            s = {name: xp.where(reset_t, begin[name], s[name]) for name in STATISTICS}
+            s = self.update(s, y_t, m_t)
+            return s, s
+
+        last, rows = scan(step, state, (y, m, reset[..., None]), y.shape[0])
+        return rows, last
+
+    def level_scale(self, c: Any, s: State, ring: Array, held: Array) -> tuple[Array, Array]:
+        """Level and scale [..., D] from the statistics and the ring [..., R, D] with its mask `held`."""
+        xp = ring.__array_namespace__()
+        level, spread = s["level"], s["spread"]
+        if self.normalize == "none":
+            return xp.zeros_like(level), xp.ones_like(spread)
+        if self.normalize == "window":
+            count = xp.sum(held, axis=-2)
+            some = count > 0
+            n = xp.maximum(count, xp.ones_like(count))
+            mean = xp.sum(ring * held, axis=-2) / n
+            deviation = (ring - mean[..., None, :]) * held
+            level = xp.where(some, mean, level)
+            spread = xp.where(count > 1, xp.sqrt(xp.sum(deviation * deviation, axis=-2) / n), spread)
+        return level, xp.maximum(spread, xp.full_like(spread, FLOOR))
+
+    def relative(self, ring: Array, held: Array, level: Array, scale: Array) -> Array:
+        """The ring relative to level and scale [..., R, D]; 0 where nothing is held."""
+        return (ring - level[..., None, :]) / scale[..., None, :] * held
+
+    def features(self, c: Any, relative: Array, s: State, level: Array, scale: Array, covariates: dict[str, Array]) -> Array:
+        """The stack's input [..., inputs]; see `covariate_features` for what `covariates` holds."""
+        xp = relative.__array_namespace__()
+        newest = relative[..., relative.shape[-2] - self.lags :, :] / c["ring_gain"]
+        newest = xp.clip(newest, -CEILING, CEILING)
+        parts = [xp.reshape(newest, (*newest.shape[:-2], self.lags * self.targets))]
+        if self.missing:
+            parts += [(s["since"] == 0) * xp.ones_like(level), xp.log1p(s["since"])]
+        if self.level_input:
+            parts += [(level - c["level"]) / c["deviation"], xp.log(scale / xp.maximum(c["spread"], FLOOR + 0 * scale))]
+        parts += [covariates[name] for name in ("past", "known", "calendar", "static") if name in covariates]
+        return xp.concat(parts, axis=-1)
+
+    def standardise(self, c: Any, name: str, values: Array) -> Array:
+        """Covariates [..., n] of one kind in training deviations, NaN as 0, followed by marks of what is missing."""
+        xp = values.__array_namespace__()
+        there = ~xp.isnan(values)
+        scaled = (xp.where(there, values, c[f"{name}_mean"]) - c[f"{name}_mean"]) / c[f"{name}_scale"]
+        return xp.concat([scaled, xp.astype(~there, scaled.dtype)], axis=-1) if self.missing else scaled
+
+
+def _mean_rate(count: Array, decay: float) -> Array:
+    xp = count.__array_namespace__()
+    return xp.maximum(1 / xp.maximum(count, xp.ones_like(count)), xp.full_like(count, decay))

@@ -1,0 +1,206 @@
+"""Network = front + stack + head + skip: `init`, `step` (one time step) and `scan` (a whole sequence).
+
+The forecast of the value k steps ahead, made at time t, in working units:
+
+    ŷ[t+k] = level[t] + scale[t] · gain[k] · (head(stack(x[t], h[t−1]))[k] + skip(ring[t])[k])
+
+`step` and `scan` differ only in how they come by the ring and the statistics; everything from there on is `_emit`, one
+set of lines for any leading axes. Weights are what training changes; constants come from the training rows and stay.
+Both are plain trees of arrays and travel together as `p = {"weights": …, "constants": …}`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from statecast.config import Config
+from statecast.model.cells import Array, State
+from statecast.model.front import STATISTICS, Front
+from statecast.model.head import Head
+from statecast.model.scan import is_jax
+from statecast.model.stack import Drop, Stack
+
+Inputs = dict[str, Array]  # "y", "m" and, where the network has them, "past", "known", "calendar", "static", "future"
+
+
+@dataclass(frozen=True)
+class Network:
+    """The whole network; a value without arrays, equal for equal settings and sizes."""
+
+    front: Front
+    stack: Stack
+    head: Head
+
+    @classmethod
+    def of(cls, config: Config, targets: int, past: int = 0, known: int = 0, calendar: int = 0, static: int = 0, level_input: bool = False) -> Network:
+        """The network that settings describe for a table with these counts of columns; nothing may be left to choose."""
+        if config.lags is None or config.skip is None or config.normalize is None or config.missing is None:
+            raise ValueError("lags, skip, normalize and missing must be chosen before a network is built")
+        front = Front(
+            targets, config.lags, config.skip, config.normalize, config.decay, past, known, calendar, static, config.missing, level_input
+        )
+        stack = Stack(config.cell, front.inputs, config.hidden, config.dense, config.activation, config.residual)
+        levels = config.levels if config.loss == "pinball" else ()
+        return cls(front, stack, Head(stack.outputs, config.horizon, targets, levels, front.future))
+
+    def init(self, seed: int, recurrent_init: str = "orthogonal", forget_bias: float = 1.0) -> dict[str, Any]:
+        """Weights as a tree of float64 arrays; the same seed gives the same bits."""
+        rng = np.random.default_rng(seed)
+        skip = self.front.skip
+        return {
+            "stack": self.stack.init(rng, recurrent_init, forget_bias),
+            "head": self.head.init(rng, 0.0 if skip else 1.0),
+            "skip": {"W": np.zeros((self.front.targets, skip, self.head.horizon))} if skip else {},
+        }
+
+    def constants(self) -> dict[str, np.ndarray]:
+        """Neutral constants, for a network that has seen no table: every mean 0, every scale 1."""
+        front, d = self.front, self.front.targets
+        c = {"origin": np.zeros(d), "level": np.zeros(d), "unit": np.ones(d), "spread": np.ones(d), "deviation": np.ones(d)}
+        c |= {"ring_gain": np.ones(d), "output_gain": np.ones((self.head.horizon, d))}
+        for name in ("past", "known", "static"):
+            c |= {f"{name}_mean": np.zeros(getattr(front, name)), f"{name}_scale": np.ones(getattr(front, name))}
+        return c
+
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes, per series, of everything that the state holds."""
+        d = self.front.targets
+        statistics = dict.fromkeys(STATISTICS, (d,))
+        return statistics | {"ring": (self.front.ring, d), "held": (self.front.ring, d)} | self.stack.parts()
+
+    def start(self, p: Any, batch: int, like: Array) -> State:
+        """The initial state of `batch` series that have seen nothing."""
+        xp = like.__array_namespace__()
+        ring = xp.zeros((batch, self.front.ring, self.front.targets), dtype=like.dtype)
+        statistics = self.front.start(p["constants"], like, (batch,))
+        return statistics | {"ring": ring, "held": ring} | self.stack.start(p["weights"]["stack"], (batch,), like)
+
+    def step(self, p: Any, state: State, inputs: Inputs) -> tuple[State, Array]:
+        """One time step.
+
+        Args:
+            p: weights and constants.
+            state: as `parts` says, each [B, …].
+            inputs: y, m [B, D]; past, known, calendar, static [B, n]; future [B, H, F].
+
+        Returns:
+            The next state and the forecast [B, H, D, O] in working units.
+        """
+        state, h = self.advance(p, state, inputs)
+        return state, self.emit(p, state, h, inputs.get("future"))
+
+    def advance(self, p: Any, state: State, inputs: Inputs) -> tuple[State, Array]:
+        """`step` without the forecast: the next state and the stack's output [B, n]."""
+        xp = inputs["y"].__array_namespace__()
+        y, m = inputs["y"], inputs["m"]
+        after = self.front.update({name: state[name] for name in STATISTICS}, y, m)
+        after["ring"] = xp.concat([state["ring"][:, 1:], (y * m)[:, None]], axis=1)
+        after["held"] = xp.concat([state["held"][:, 1:], m[:, None]], axis=1)
+        x = self._input(p, after, inputs)
+        h, cells = self.stack.step(p["weights"]["stack"], x, state)
+        return after | cells, h
+
+    def emit(self, p: Any, state: State, h: Array, future: Array | None) -> Array:
+        """The forecast [B, H, D, O] in working units from a state just reached and the stack's output."""
+        level, scale = self.front.level_scale(p["constants"], state, state["ring"], state["held"])
+        relative = self.front.relative(state["ring"], state["held"], level, scale)
+        return self._emit(p, h, relative, level, scale, future)
+
+    def scan(self, p: Any, state: State, inputs: Inputs, reset: Array, outputs: Array | None = None) -> tuple[State, Array, Array]:
+        """A whole sequence: the same numbers as `step` over and over.
+
+        Args:
+            p: weights and constants.
+            state: before the first step, each part [B, …].
+            inputs: y, m [T, B, D]; past, known, calendar, static [T, B, n]; future [T, B, H, F].
+            reset: [T, B] bool; where true a new series begins.
+            outputs: [N] steps whose forecasts are wanted; all where None.
+
+        Returns:
+            The last state; forecasts [N, B, H, D, O] in working units; the scale [N, B, D] that they were made with.
+        """
+        xp = inputs["y"].__array_namespace__()
+        y, m = inputs["y"] * inputs["m"], inputs["m"]
+        rows, statistics = self.front.scan(p["constants"], y, m, reset, {name: state[name] for name in STATISTICS})
+        ring, held = rings(y, m, reset, state["ring"], state["held"])
+        here = rows | {"ring": ring, "held": held}
+        x = self._input(p, here, inputs)
+        h, cells = self.stack.scan(p["weights"]["stack"], x, state, reset)
+        last = statistics | {"ring": ring[-1], "held": held[-1]} | cells
+        pick = slice(None) if outputs is None else outputs
+        chosen = {name: value[pick] for name, value in here.items()}
+        level, scale = self.front.level_scale(p["constants"], chosen, chosen["ring"], chosen["held"])
+        relative = self.front.relative(chosen["ring"], chosen["held"], level, scale)
+        future = inputs["future"][pick] if "future" in inputs else None
+        return {k: xp.asarray(v) for k, v in last.items()}, self._emit(p, h[pick], relative, level, scale, future), scale
+
+    def segment(self, p: Any, rows: State, cells: State, inputs: Inputs, reset: Array, drop: Drop | None) -> tuple[Array, State]:
+        """A training segment whose statistics and rings were worked out before: forecasts [T, B, H, D, O], state of the cells.
+
+        Args:
+            p: weights and constants.
+            rows: statistics [T, B, D], ring and held [T, B, R, D].
+            cells: recurrent state before the segment.
+            inputs: covariates [T, B, n] and future [T, B, H, F].
+            reset: [T, B] bool.
+            drop: dropout.
+        """
+        level, scale = self.front.level_scale(p["constants"], rows, rows["ring"], rows["held"])
+        relative = self.front.relative(rows["ring"], rows["held"], level, scale)
+        x = self.front.features(p["constants"], relative, rows, level, scale, inputs)
+        h, cells = self.stack.scan(p["weights"]["stack"], x, cells, reset, drop)
+        return self._emit(p, h, relative, level, scale, inputs.get("future")), cells
+
+    def _input(self, p: Any, here: State, inputs: Inputs) -> Array:
+        level, scale = self.front.level_scale(p["constants"], here, here["ring"], here["held"])
+        newest = slice(self.front.ring - self.front.lags, None)
+        relative = self.front.relative(here["ring"][..., newest, :], here["held"][..., newest, :], level, scale)
+        return self.front.features(p["constants"], relative, here, level, scale, inputs)
+
+    def _emit(self, p: Any, h: Array, relative: Array, level: Array, scale: Array, future: Array | None) -> Array:
+        c, w = p["constants"], p["weights"]
+        ordered = self.head.ordered(self.head.raw(w["head"], h, future))
+        if self.front.skip:
+            xp = h.__array_namespace__()
+            last = relative[..., self.front.ring - self.front.skip :, :] / c["ring_gain"]
+            # One product for each target: [..., D, 1, skip] · [D, skip, H].
+            linear = (xp.matrix_transpose(last)[..., None, :] @ w["skip"]["W"])[..., 0, :]
+            ordered = ordered + xp.matrix_transpose(linear)[..., None]
+        return level[..., None, :, None] + (scale[..., None, :] * c["output_gain"])[..., None] * ordered
+
+
+def rings(y: Array, m: Array, reset: Array, before: Array, held: Array) -> tuple[Array, Array]:
+    """The last R values at every step, newest last.
+
+    Args:
+        y, m: values (0 where missing) and mask [T, B, D].
+        reset: [T, B] bool; nothing from before such a step is held.
+        before, held: the ring and its mask before the first step [B, R, D].
+
+    Returns:
+        Values and mask [T, B, R, D]; under NumPy the values are a view without a copy.
+    """
+    xp = y.__array_namespace__()
+    size, steps = before.shape[1], y.shape[0]
+    values = xp.concat([xp.moveaxis(before, 1, 0), y], axis=0)[1:]
+    masks = xp.concat([xp.moveaxis(held, 1, 0), m], axis=0)[1:]
+    fresh = xp.cumulative_sum(xp.astype(reset, xp.int32), axis=0)
+    fresh = xp.concat([xp.zeros((size - 1, *fresh.shape[1:]), dtype=fresh.dtype), fresh], axis=0)
+    same = _windows(fresh[..., None], size)[..., 0] == fresh[size - 1 :][:, :, None]
+    ring, mask = _windows(values, size), _windows(masks, size) * same[..., None]
+    assert ring.shape[0] == steps
+    return (ring, mask) if is_jax(y) else (ring, mask.astype(y.dtype))
+
+
+def _windows(x: Array, size: int) -> Array:
+    """[T + size − 1, B, D] → [T, B, size, D]."""
+    if not is_jax(x):
+        return np.moveaxis(np.lib.stride_tricks.sliding_window_view(x, size, axis=0), -1, -2)
+    import jax
+
+    xp = x.__array_namespace__()
+    take = jax.vmap(lambda start: jax.lax.dynamic_slice_in_dim(x, start, size, axis=0))
+    return xp.moveaxis(take(xp.arange(x.shape[0] - size + 1)), 1, 2)

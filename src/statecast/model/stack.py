@@ -1,0 +1,147 @@
+"""The stack: layers of cells, then dense layers; pure functions over a tree of weights.
+
+Dropout acts between layers and in training alone: whoever trains hands in `drop`, inference hands in nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from statecast.model.cells import CELLS, Array, Cell, State, sigmoid
+from statecast.model.scan import layer
+
+Drop = Callable[[int, Array], Array]  # (number of the place, activations) → activations
+
+
+def _gelu(x: Array) -> Array:
+    """The tanh form of Hendrycks & Gimpel 2016."""
+    xp = x.__array_namespace__()
+    return 0.5 * x * (1 + xp.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+
+
+ACTIVATE: dict[str, Callable[[Array], Array]] = {
+    "linear": lambda x: x,
+    "tanh": lambda x: x.__array_namespace__().tanh(x),
+    "relu": lambda x: x * (x > 0),
+    "sigmoid": sigmoid,
+    "gelu": _gelu,
+    "silu": lambda x: x * sigmoid(x),
+}
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Layers of one cell, then dense layers.
+
+    Attributes:
+        cell: name of the cell.
+        inputs: width of the input.
+        hidden: units of each recurrent layer.
+        dense: units of each dense layer.
+        activation: of the dense layers.
+        residual: add a layer's input to its output where their widths agree.
+    """
+
+    cell: str
+    inputs: int
+    hidden: tuple[int, ...]
+    dense: tuple[int, ...]
+    activation: str
+    residual: bool
+
+    @property
+    def equations(self) -> Cell:
+        """The cell's entry in the table."""
+        return CELLS[self.cell]
+
+    @property
+    def outputs(self) -> int:
+        """Width of the output."""
+        return (self.inputs, *self.hidden, *self.dense)[-1]
+
+    def parts(self) -> dict[str, tuple[int, ...]]:
+        """Names and shapes, per series, of the recurrent state: `0.h`, `0.c`, `1.h`, …"""
+        return {f"{n}.{part}": (units,) for n, units in enumerate(self.hidden) for part in self.equations.states}
+
+    def init(self, rng: np.random.Generator, recurrent_init: str, forget_bias: float) -> dict[str, Any]:
+        """Weights as float64 arrays: input weights Glorot-uniform, recurrent ones as `recurrent_init` says."""
+        widths = (self.inputs, *self.hidden)
+        cells = {
+            str(n): init_cell(self.equations, rng, widths[n], units, recurrent_init, forget_bias)
+            for n, units in enumerate(self.hidden)
+        }
+        widths = (widths[-1], *self.dense)
+        dense = {str(n): init_dense(rng, widths[n], units) for n, units in enumerate(self.dense)}
+        return {"cells": cells, "dense": dense}
+
+    def start(self, w: Any, batch: tuple[int, ...], like: Array) -> State:
+        """The initial recurrent state, each part [*batch, H]."""
+        xp = like.__array_namespace__()
+        return {
+            name: xp.zeros((*batch, *shape), dtype=like.dtype) + w["cells"][name.split(".")[0]][f"init_{name.split('.')[1]}"]
+            for name, shape in self.parts().items()
+        }
+
+    def scan(self, w: Any, x: Array, state: State, reset: Array | None, drop: Drop | None = None) -> tuple[Array, State]:
+        """The stack over a segment: x [T, B, inputs], state parts [B, H], reset [T, B] → [T, B, outputs], state."""
+        after: State = {}
+        for n in range(len(self.hidden)):
+            before = {part: state[f"{n}.{part}"] for part in self.equations.states}
+            out, last = layer(self.equations, w["cells"][str(n)], x, before, reset)
+            after |= {f"{n}.{part}": value for part, value in last.items()}
+            x = self._between(n, x, out, drop)
+        return self._dense(w, x, drop), after
+
+    def step(self, w: Any, x: Array, state: State) -> tuple[Array, State]:
+        """One step: x [B, inputs], state parts [B, H] → [B, outputs], state."""
+        after: State = {}
+        for n in range(len(self.hidden)):
+            weights = w["cells"][str(n)]
+            before = {part: state[f"{n}.{part}"] for part in self.equations.states}
+            last = self.equations.step(weights, x @ weights["W"] + weights["b"], before)
+            after |= {f"{n}.{part}": value for part, value in last.items()}
+            x = self._between(n, x, last["h"], None)
+        return self._dense(w, x, None), after
+
+    def _between(self, place: int, x: Array, out: Array, drop: Drop | None) -> Array:
+        out = out + x if self.residual and x.shape[-1] == out.shape[-1] else out
+        return drop(place, out) if drop else out
+
+    def _dense(self, w: Any, x: Array, drop: Drop | None) -> Array:
+        for n in range(len(self.dense)):
+            out = ACTIVATE[self.activation](x @ w["dense"][str(n)]["W"] + w["dense"][str(n)]["b"])
+            x = self._between(len(self.hidden) + n, x, out, drop)
+        return x
+
+
+def init_dense(rng: np.random.Generator, inputs: int, units: int, gain: float = 1.0) -> dict[str, np.ndarray]:
+    """W [inputs, units] Glorot-uniform (Glorot & Bengio 2010) times `gain`, b = 0."""
+    bound = gain * math.sqrt(6 / max(inputs + units, 1))
+    return {"W": rng.uniform(-bound, bound, (inputs, units)), "b": np.zeros(units)}
+
+
+def init_cell(
+    cell: Cell, rng: np.random.Generator, inputs: int, units: int, recurrent_init: str, forget_bias: float
+) -> dict[str, np.ndarray]:
+    """Weights of one recurrent layer, gate by gate; the initial state starts at zero."""
+    w = {"W": np.concatenate([init_dense(rng, inputs, units)["W"] for _ in range(cell.gates)], axis=1)}
+    w["b"] = np.zeros(cell.gates * units)
+    if cell.forget is not None:
+        w["b"][cell.forget * units : (cell.forget + 1) * units] = forget_bias
+    if cell.recurrent:
+        w["U"] = np.concatenate([_recurrent(rng, units, recurrent_init) for _ in range(cell.recurrent)], axis=1)
+    return w | {name: np.zeros(units) for name in (*cell.extra, *(f"init_{part}" for part in cell.states))}
+
+
+def _recurrent(rng: np.random.Generator, units: int, kind: str) -> np.ndarray:
+    if kind == "orthogonal":  # Saxe et al. 2014; the sign makes the QR decomposition unique
+        q, r = np.linalg.qr(rng.standard_normal((units, units)))
+        return np.asarray(q * np.sign(np.diag(r)))
+    if kind == "glorot":
+        return init_dense(rng, units, units)["W"]
+    return rng.uniform(-1, 1, (units, units)) / math.sqrt(units)

@@ -1,0 +1,110 @@
+"""The State value: what a network remembers of each series, as one flat row of numbers.
+
+A layout names the parts of a row, so that a state can be gathered into the dict of arrays that `Network.step` takes, and
+scattered back; rows of different series can be joined, taken apart and moved in any order without changing a bit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.errors import DataError, UnknownSeries, nearest
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int64
+
+UNSEEN = np.iinfo(np.int64).min  # the time of a series that has seen nothing
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names and shapes of the parts of a row, in order."""
+
+    parts: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @classmethod
+    def of(cls, parts: dict[str, tuple[int, ...]]) -> Layout:
+        """The layout of the parts that a network names."""
+        return cls(tuple(parts.items()))
+
+    @cached_property
+    def slices(self) -> dict[str, tuple[slice, tuple[int, ...]]]:
+        """Where in a row each part lies, and its shape."""
+        found, begin = {}, 0
+        for name, shape in self.parts:
+            found[name] = (slice(begin, begin + math.prod(shape)), shape)
+            begin += math.prod(shape)
+        return found
+
+    @property
+    def size(self) -> int:
+        """Numbers in a row."""
+        return sum(math.prod(shape) for _, shape in self.parts)
+
+    def unpack(self, rows: Float[np.ndarray, "B size"]) -> dict[str, np.ndarray]:
+        """The parts of rows, each [B, …]; views, not copies."""
+        return {name: rows[:, where].reshape(len(rows), *shape) for name, (where, shape) in self.slices.items()}
+
+    def pack(self, parts: dict[str, Any], out: Float[np.ndarray, "B size"]) -> None:
+        """Write the parts into the rows `out`."""
+        for name, (where, _) in self.slices.items():
+            out[:, where] = np.asarray(parts[name]).reshape(len(out), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """The state of S series.
+
+    Attributes:
+        layout: what the numbers of a row are.
+        data: [S, size].
+        ids: S names.
+        time: [S] time of the last step of each series, `UNSEEN` for none; see `Frequency`.
+    """
+
+    layout: Layout
+    data: Float[np.ndarray, "S size"]
+    ids: tuple[str | int, ...]
+    time: Int64[np.ndarray, " S"]
+
+    @classmethod
+    def empty(cls, layout: Layout, dtype: Any) -> State:
+        """The state of no series."""
+        return cls(layout, np.zeros((0, layout.size), dtype), (), np.zeros(0, np.int64))
+
+    @cached_property
+    def index(self) -> dict[str | int, int]:
+        """Row of each series."""
+        return {name: row for row, name in enumerate(self.ids)}
+
+    def rows(self, ids: Sequence[str | int]) -> Int64[np.ndarray, " n"]:
+        """The rows of the named series; an unknown one raises `UnknownSeries`."""
+        for name in ids:
+            if name not in self.index:
+                raise UnknownSeries(f"there is no series {name!r} in this state; {nearest(name, self.ids)}")
+        return np.array([self.index[name] for name in ids], np.int64)
+
+    def gather(self, ids: Sequence[str | int]) -> State:
+        """The state of the named series, in that order."""
+        rows = self.rows(ids)
+        return State(self.layout, self.data[rows], tuple(ids), self.time[rows])
+
+    def join(self, other: State) -> State:
+        """This state and another's series; a series in both is refused."""
+        both = [name for name in other.ids if name in self.index]
+        if both:
+            raise DataError(f"series {both[0]!r} is in both states: wanted each series once")
+        if other.layout != self.layout:
+            raise DataError("the states come from different networks: their layouts differ")
+        return State(
+            self.layout,
+            np.concatenate([self.data, other.data]),
+            self.ids + other.ids,
+            np.concatenate([self.time, other.time]),
+        )
