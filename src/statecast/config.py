@@ -77,7 +77,10 @@ def either(*checks: Check) -> Check:
 
 
 BOOLEAN = Check("true or false", lambda v: isinstance(v, bool))
-SHARE = Check("a count of rows (0 or more) or a share above 0 and below 1", lambda v: whole(0).holds(v) or (isinstance(v, float) and 0 < v < 1))
+SHARE = Check(
+    "a count of rows (0 or more) or a share above 0 and below 1",
+    lambda v: whole(0).holds(v) or (isinstance(v, float) and 0 < v < 1),
+)
 
 
 def setting(default: Any, help: str, check: Check) -> Any:
@@ -90,31 +93,56 @@ class Config:
     """All settings of a fit; see `describe_settings` for what each means."""
 
     # the task
-    horizon: int = setting(1, "steps ahead that every step forecasts at once; beyond it forecasts feed on themselves", whole(1, 10_000))
-    levels: tuple[int | float, ...] = setting((80, 95), "levels of the forecast intervals, in percent", many(real(0, 100, open_low=True, open_high=True), 0, 20))
-    channels: str | None = setting(None, "several targets: one network that sees them jointly, or the same network for each on its own", one_of(("joint", "independent")))
+    horizon: int = setting(
+        1, "steps ahead that every step forecasts at once; beyond it forecasts feed on themselves", whole(1, 10_000)
+    )
+    levels: tuple[int | float, ...] = setting(
+        (80, 95),
+        "levels of the forecast intervals, in percent",
+        many(real(0, 100, open_low=True, open_high=True), 0, 20),
+    )
+    channels: str | None = setting(
+        None,
+        "several targets: one network that sees them jointly, or the same network for each on its own",
+        one_of(("joint", "independent")),
+    )
     season: int | None = setting(None, "rows in a season, for the seasonal baseline and for lags", whole(1, 1_000_000))
     # the network
     cell: str = setting("lstm", "recurrent cell", one_of(CELLS))
     hidden: tuple[int, ...] = setting((64,), "units of each recurrent layer", many(whole(1, 65_536)))
-    dense: tuple[int, ...] = setting((), "units of each dense layer between the recurrent layers and the head", many(whole(1, 65_536)))
+    dense: tuple[int, ...] = setting(
+        (), "units of each dense layer between the recurrent layers and the head", many(whole(1, 65_536))
+    )
     activation: str = setting("relu", "activation of the dense layers", one_of(ACTIVATIONS))
-    dropout: float = setting(0.0, "share of a layer's outputs dropped between layers while training", real(0, 1, open_high=True))
+    dropout: float = setting(
+        0.0, "share of a layer's outputs dropped between layers while training", real(0, 1, open_high=True)
+    )
     residual: bool = setting(False, "add a layer's input to its output where their sizes agree", BOOLEAN)
     lags: int | None = setting(None, "last values that enter the recurrent layers at each step", whole(1, 100_000))
-    skip: int | None = setting(None, "last values of the linear map straight to the forecast; 0 for none", whole(0, 100_000))
-    skip_init: str = setting("ridge", "start of that linear map: least squares on the training rows, or zero", one_of(("ridge", "zero")))
+    skip: int | None = setting(
+        None, "last values of the linear map straight to the forecast; 0 for none", whole(0, 100_000)
+    )
+    skip_init: str = setting(
+        "ridge", "start of that linear map: least squares on the training rows, or zero", one_of(("ridge", "zero"))
+    )
     normalize: str | None = setting(None, "level and scale of the front", one_of(NORMALIZERS))
     decay: float = setting(0.01, "rate at which the running level and scale forget", real(0, 1, open_low=True))
     calendar: bool | None = setting(None, "sine and cosine of the hour, weekday and season as inputs", BOOLEAN)
     missing: bool | None = setting(None, "inputs that tell which values are missing and for how long", BOOLEAN)
-    recurrent_init: str = setting("orthogonal", "start of the recurrent weights", one_of(("orthogonal", "glorot", "uniform")))
+    level_input: bool | None = setting(None, "the level and scale themselves as inputs", BOOLEAN)
+    recurrent_init: str = setting(
+        "orthogonal", "start of the recurrent weights", one_of(("orthogonal", "glorot", "uniform"))
+    )
     forget_bias: float = setting(1.0, "start of the forget gate's bias", real(-100, 100))
     # the loss
     loss: str = setting("mae", "loss; pinball trains the quantiles of the levels", one_of(LOSSES))
-    huber_delta: float = setting(1.0, "error at which the Huber loss turns linear, in training deviations", real(0, open_low=True))
+    huber_delta: float = setting(
+        1.0, "error at which the Huber loss turns linear, in training deviations", real(0, open_low=True)
+    )
     # segments
-    segment: int | str | None = setting(None, "steps of a training segment, or \"full\" for whole series", either(whole(1), one_of(("full",))))
+    segment: int | str | None = setting(
+        None, 'steps of a training segment, or "full" for whole series', either(whole(1), one_of(("full",)))
+    )
     burn_in: int | None = setting(None, "first steps of a segment that carry no loss", whole(0))
     carry: str = setting("zero", "state that a segment starts from", one_of(CARRIES))
     shuffle: bool | None = setting(None, "draw segments in random order", BOOLEAN)
@@ -124,7 +152,9 @@ class Config:
     momentum: float = setting(0.9, "momentum of the optimizer `momentum`", real(0, 1, open_high=True))
     weight_decay: float = setting(1e-4, "weight decay of adamw", real(0))
     schedule: str = setting("cosine", "course of the learning rate", one_of(SCHEDULES))
-    milestones: tuple[float, ...] = setting((0.5, 0.75), "piecewise: shares of the steps after which the rate falls", many(real(0, 1)))
+    milestones: tuple[float, ...] = setting(
+        (0.5, 0.75), "piecewise: shares of the steps after which the rate falls", many(real(0, 1))
+    )
     rate_factor: float = setting(0.1, "piecewise and plateau: factor of each fall", real(0, 1, open_low=True))
     clip: float = setting(1.0, "largest global norm of the gradient; 0 for no clipping", real(0))
     batch_size: int = setting(64, "segments in a batch", whole(1, 1_000_000))
@@ -147,7 +177,9 @@ class Config:
             if not chosen and not check.holds(value):
                 raise SettingError(f"{spec.name} = {value!r}: wanted {check.wanted}")
         if isinstance(self.segment, int) and self.burn_in is not None and self.burn_in >= self.segment:
-            raise SettingError(f"burn_in = {self.burn_in} leaves no step with a loss in a segment of {self.segment}: wanted a smaller burn_in")
+            raise SettingError(
+                f"burn_in = {self.burn_in} leaves no step with a loss in a segment of {self.segment}: wanted a smaller burn_in"
+            )
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Config:

@@ -77,9 +77,13 @@ class Panel:
 
     def cut(self, stop: Int64[np.ndarray, " series"]) -> Panel:
         """The first `stop[s]` rows of each series; what follows becomes known-ahead rows."""
-        keep = np.concatenate([np.arange(span.start, span.start + int(n)) for span, n in zip(self.spans(), stop, strict=True)])
+        keep = np.concatenate(
+            [np.arange(span.start, span.start + int(n)) for span, n in zip(self.spans(), stop, strict=True)]
+        )
         rest = [
-            np.concatenate([self.known[span.start + int(n) : span.stop], self.ahead[slice(*self.ahead_offsets[s : s + 2])]])
+            np.concatenate(
+                [self.known[span.start + int(n) : span.stop], self.ahead[slice(*self.ahead_offsets[s : s + 2])]]
+            )
             for s, (span, n) in enumerate(zip(self.spans(), stop, strict=True))
         ]
         return replace(
@@ -91,4 +95,26 @@ class Panel:
             known=self.known[keep],
             ahead=np.concatenate(rest) if rest else self.ahead,
             ahead_offsets=np.concatenate([[0], np.cumsum([len(part) for part in rest])]).astype(np.int64),
+        )
+
+    def fold(self, names: tuple[str | int, ...]) -> Panel:
+        """Every target as a series of its own, `names` giving the S·D new ids, the targets of a series side by side."""
+        d, order = (
+            self.targets,
+            np.concatenate(
+                [np.tile(np.arange(s.start, s.stop), self.targets) for s in self.spans()] or [np.zeros(0, int)]
+            ),
+        )
+        ahead = [np.arange(*self.ahead_offsets[s : s + 2]) for s in range(self.series)]
+        ahead_order = np.concatenate([np.tile(part, d) for part in ahead] or [np.zeros(0, int)])
+        return Panel(
+            y=np.concatenate([self.y[s].T.reshape(-1, 1) for s in self.spans()] or [np.zeros((0, 1))]),
+            time=self.time[order],
+            offsets=np.concatenate([[0], np.cumsum(np.repeat(self.lengths, d))]).astype(np.int64),
+            ids=names,
+            past=self.past[order],
+            known=self.known[order],
+            static=np.repeat(self.static, d, axis=0),
+            ahead=self.ahead[ahead_order],
+            ahead_offsets=np.concatenate([[0], np.cumsum(np.repeat(np.diff(self.ahead_offsets), d))]).astype(np.int64),
         )

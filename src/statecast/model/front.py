@@ -88,9 +88,9 @@ class Front:
             if self.normalize == "last":
                 deviation = deviation / xp.sqrt(gap)
             rate = xp.maximum(1 / xp.maximum(seen - 1, xp.ones_like(seen)), xp.full_like(seen, self.decay))
-            after["spread"] = s["spread"] + m * (s["seen"] > 0) * rate * (deviation - s["spread"])
+            after["spread"] = _towards(s["spread"], deviation, m * (s["seen"] > 0) * rate)
             rate = xp.ones_like(seen) if self.normalize == "last" else _mean_rate(seen, self.decay)
-            after["level"] = s["level"] + m * rate * (y - s["level"])
+            after["level"] = _towards(s["level"], y, m * rate)
         return after
 
     def scan(self, c: Any, y: Array, m: Array, reset: Array, state: State) -> tuple[State, State]:
@@ -146,6 +146,12 @@ class Front:
         there = ~xp.isnan(values)
         scaled = (xp.where(there, values, c[f"{name}_mean"]) - c[f"{name}_mean"]) / c[f"{name}_scale"]
         return xp.concat([scaled, xp.astype(~there, scaled.dtype)], axis=-1) if self.missing else scaled
+
+
+def _towards(old: Array, new: Array, rate: Array) -> Array:
+    """old + rate·(new − old), and at rate 1 `new` to the last bit: a constant series must not seem to move."""
+    xp = old.__array_namespace__()
+    return xp.where(rate == 1, new, old + rate * (new - old))
 
 
 def _mean_rate(count: Array, decay: float) -> Array:

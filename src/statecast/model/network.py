@@ -35,12 +35,30 @@ class Network:
     head: Head
 
     @classmethod
-    def of(cls, config: Config, targets: int, past: int = 0, known: int = 0, calendar: int = 0, static: int = 0, level_input: bool = False) -> Network:
+    def of(
+        cls, config: Config, targets: int, past: int = 0, known: int = 0, calendar: int = 0, static: int = 0
+    ) -> Network:
         """The network that settings describe for a table with these counts of columns; nothing may be left to choose."""
-        if config.lags is None or config.skip is None or config.normalize is None or config.missing is None:
-            raise ValueError("lags, skip, normalize and missing must be chosen before a network is built")
+        if (
+            config.lags is None
+            or config.skip is None
+            or config.normalize is None
+            or config.missing is None
+            or config.level_input is None
+        ):
+            raise ValueError("lags, skip, normalize, missing and level_input must be chosen before a network is built")
         front = Front(
-            targets, config.lags, config.skip, config.normalize, config.decay, past, known, calendar, static, config.missing, level_input
+            targets,
+            config.lags,
+            config.skip,
+            config.normalize,
+            config.decay,
+            past,
+            known,
+            calendar,
+            static,
+            config.missing,
+            config.level_input,
         )
         stack = Stack(config.cell, front.inputs, config.hidden, config.dense, config.activation, config.residual)
         levels = config.levels if config.loss == "pinball" else ()
@@ -59,7 +77,13 @@ class Network:
     def constants(self) -> dict[str, np.ndarray]:
         """Neutral constants, for a network that has seen no table: every mean 0, every scale 1."""
         front, d = self.front, self.front.targets
-        c = {"origin": np.zeros(d), "level": np.zeros(d), "unit": np.ones(d), "spread": np.ones(d), "deviation": np.ones(d)}
+        c = {
+            "origin": np.zeros(d),
+            "level": np.zeros(d),
+            "unit": np.ones(d),
+            "spread": np.ones(d),
+            "deviation": np.ones(d),
+        }
         c |= {"ring_gain": np.ones(d), "output_gain": np.ones((self.head.horizon, d))}
         for name in ("past", "known", "static"):
             c |= {f"{name}_mean": np.zeros(getattr(front, name)), f"{name}_scale": np.ones(getattr(front, name))}
@@ -69,14 +93,22 @@ class Network:
         """Names and shapes, per series, of everything that the state holds."""
         d = self.front.targets
         statistics = dict.fromkeys(STATISTICS, (d,))
-        return statistics | {"ring": (self.front.ring, d), "held": (self.front.ring, d)} | self.stack.parts()
+        ring = {"ring": (self.front.ring, d), "held": (self.front.ring, d)}
+        return statistics | ring | self.stack.parts() | self._kept()
+
+    def _kept(self) -> dict[str, tuple[int, ...]]:
+        """What a forecast from a state alone needs beside the recurrence: the stack's output, the static covariates."""
+        static = {"static": (self.front.static * (2 if self.front.missing else 1),)} if self.front.static else {}
+        return {"out": (self.stack.outputs,)} | static
 
     def start(self, p: Any, batch: int, like: Array) -> State:
         """The initial state of `batch` series that have seen nothing."""
         xp = like.__array_namespace__()
         ring = xp.zeros((batch, self.front.ring, self.front.targets), dtype=like.dtype)
         statistics = self.front.start(p["constants"], like, (batch,))
-        return statistics | {"ring": ring, "held": ring} | self.stack.start(p["weights"]["stack"], (batch,), like)
+        cells = self.stack.start(p["weights"]["stack"], (batch,), like)
+        kept = {name: xp.zeros((batch, *shape), dtype=like.dtype) for name, shape in self._kept().items()}
+        return statistics | {"ring": ring, "held": ring} | cells | kept
 
     def step(self, p: Any, state: State, inputs: Inputs) -> tuple[State, Array]:
         """One time step.
@@ -89,27 +121,30 @@ class Network:
         Returns:
             The next state and the forecast [B, H, D, O] in working units.
         """
-        state, h = self.advance(p, state, inputs)
-        return state, self.emit(p, state, h, inputs.get("future"))
+        state = self.advance(p, state, inputs)
+        return state, self.emit(p, state, inputs.get("future"))[0]
 
-    def advance(self, p: Any, state: State, inputs: Inputs) -> tuple[State, Array]:
-        """`step` without the forecast: the next state and the stack's output [B, n]."""
+    def advance(self, p: Any, state: State, inputs: Inputs) -> State:
+        """`step` without the forecast."""
         xp = inputs["y"].__array_namespace__()
         y, m = inputs["y"], inputs["m"]
         after = self.front.update({name: state[name] for name in STATISTICS}, y, m)
         after["ring"] = xp.concat([state["ring"][:, 1:], (y * m)[:, None]], axis=1)
         after["held"] = xp.concat([state["held"][:, 1:], m[:, None]], axis=1)
         x = self._input(p, after, inputs)
-        h, cells = self.stack.step(p["weights"]["stack"], x, state)
-        return after | cells, h
+        out, cells = self.stack.step(p["weights"]["stack"], x, state)
+        static = {"static": inputs["static"]} if self.front.static else {}
+        return after | cells | {"out": out} | static
 
-    def emit(self, p: Any, state: State, h: Array, future: Array | None) -> Array:
-        """The forecast [B, H, D, O] in working units from a state just reached and the stack's output."""
+    def emit(self, p: Any, state: State, future: Array | None) -> tuple[Array, Array]:
+        """The forecast [B, H, D, O] in working units that a state holds, and its scale [B, D]: nothing moves."""
         level, scale = self.front.level_scale(p["constants"], state, state["ring"], state["held"])
         relative = self.front.relative(state["ring"], state["held"], level, scale)
-        return self._emit(p, h, relative, level, scale, future)
+        return self._emit(p, state["out"], relative, level, scale, future), scale
 
-    def scan(self, p: Any, state: State, inputs: Inputs, reset: Array, outputs: Array | None = None) -> tuple[State, Array, Array]:
+    def scan(
+        self, p: Any, state: State, inputs: Inputs, reset: Array, outputs: Array | None = None
+    ) -> tuple[State, Array, Array]:
         """A whole sequence: the same numbers as `step` over and over.
 
         Args:
@@ -129,15 +164,22 @@ class Network:
         here = rows | {"ring": ring, "held": held}
         x = self._input(p, here, inputs)
         h, cells = self.stack.scan(p["weights"]["stack"], x, state, reset)
-        last = statistics | {"ring": ring[-1], "held": held[-1]} | cells
+        static = {"static": inputs["static"][-1]} if self.front.static else {}
+        last = statistics | {"ring": ring[-1], "held": held[-1]} | cells | {"out": h[-1]} | static
         pick = slice(None) if outputs is None else outputs
         chosen = {name: value[pick] for name, value in here.items()}
         level, scale = self.front.level_scale(p["constants"], chosen, chosen["ring"], chosen["held"])
         relative = self.front.relative(chosen["ring"], chosen["held"], level, scale)
         future = inputs["future"][pick] if "future" in inputs else None
-        return {k: xp.asarray(v) for k, v in last.items()}, self._emit(p, h[pick], relative, level, scale, future), scale
+        return (
+            {k: xp.asarray(v) for k, v in last.items()},
+            self._emit(p, h[pick], relative, level, scale, future),
+            scale,
+        )
 
-    def segment(self, p: Any, rows: State, cells: State, inputs: Inputs, reset: Array, drop: Drop | None) -> tuple[Array, State]:
+    def segment(
+        self, p: Any, rows: State, cells: State, inputs: Inputs, reset: Array, drop: Drop | None
+    ) -> tuple[Array, State]:
         """A training segment whose statistics and rings were worked out before: forecasts [T, B, H, D, O], state of the cells.
 
         Args:

@@ -1,0 +1,56 @@
+# Every target sets up what it needs: a virtual environment in .venv, made again when pyproject.toml changes.
+# `make PYTHON=/path/to/python3.12 test` chooses the Python, `make test PYTEST="-x -k stream"` what pytest is told.
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c '$(OLD_ENOUGH)' >/dev/null 2>&1 && command -v $$name && break; done)
+PYTEST ?= -n 2 --dist worksteal
+
+.PHONY: help demo test lint types format benchmarks clean distclean
+.DEFAULT_GOAL := help
+
+help: ## what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
+
+demo: $(READY) ## fit on a bundled table of air quality; scores, pictures and a report in demo/
+	table=$$($(BIN)/python -m statecast.data.examples beijing_pm25) && \
+	$(BIN)/statecast fit "$$table" --target pm25 --time time \
+		--past dew_point,temperature,pressure,wind_direction,wind_speed,snow_hours,rain_hours \
+		--horizon 24 --out demo --force
+
+test: $(READY) ## run the tests
+	$(BIN)/python -m pytest $(PYTEST)
+
+lint: $(READY) ## check style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## check the types
+	$(BIN)/mypy
+
+format: $(READY) ## put the sources into the house's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmarks: $(READY) ## measure speed and memory; results in benchmarks/results/
+	$(BIN)/python benchmarks/start.py
+
+clean: ## remove what the other targets wrote, but for the virtual environment
+	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean ## remove the virtual environment as well
+	rm -rf $(VENV)
+
+# The stamp is written last, so that a set-up which was broken off starts again.
+$(READY): pyproject.toml
+	@$(if $(PYTHON),:,echo 'statecast needs Python 3.11 or newer, and none of python3, python3.14 … python3.11 is one; install it, or say: make PYTHON=/path/to/python' >&2; exit 1)
+	@$(PYTHON) -c '$(OLD_ENOUGH)' || { echo 'statecast needs Python 3.11 or newer; $(PYTHON) is' "$$($(PYTHON) --version 2>&1)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+		rm -rf $(VENV); \
+		echo 'the virtual environment could not be made; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
+	@touch $@

@@ -1,0 +1,364 @@
+"""Frequencies, future time stamps and the calendar as features.
+
+Time is int64 everywhere: microseconds for dates and times, plain numbers for integer and row times. A `Frequency` says
+what one step is. Steps finer than a month are a fixed number of microseconds, months are counted by the calendar, and
+that difference is known here alone. Times of a day or coarser are readings of the wall clock and finer ones are
+instants (see `zones`), so that both stay regular when clocks change.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+import numpy as np
+
+from statecast.data import zones
+from statecast.data.zones import DAY, HOUR
+from statecast.errors import DataError, SettingError, nearest
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64, Int64
+
+TimeKind = Literal["datetime", "date", "integer", "row"]
+SECOND, MINUTE, WEEK = 1_000_000, 60_000_000, 7 * DAY
+_TEXT = re.compile(r"\s*(\d*)\s*([A-Za-z]*)(?:-[A-Za-z]{3})?\s*")
+_FIXED = {"w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1000, "us": 1}
+_MONTHS = {"y": 12, "q": 3, "mo": 1}
+# What pandas and polars call them; the case matters there ("m" is a minute, "M" a month), so it does here.
+_ALIASES = {
+    "W": "w", "week": "w", "weeks": "w", "D": "d", "day": "d", "days": "d", "H": "h", "hour": "h", "hours": "h",
+    "T": "m", "min": "m", "minute": "m", "minutes": "m", "S": "s", "sec": "s", "second": "s", "seconds": "s",
+    "L": "ms", "U": "us", "MS": "mo", "month": "mo", "months": "mo", "M": "me", "ME": "me", "QS": "q", "quarter": "q",
+    "Q": "qe", "QE": "qe", "YS": "y", "AS": "y", "year": "y", "years": "y", "Y": "ye", "YE": "ye", "A": "ye",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """What one step is.
+
+    Attributes:
+        unit: "us" (microseconds), "month", or "step" (integer and row times).
+        count: how many of them.
+        month_end: months end on their last day, whatever its number.
+    """
+
+    unit: Literal["step", "us", "month"]
+    count: int
+    month_end: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Frequency:
+        """From "15m", "1h", "1d", "1w", "1mo", "1q", "1y", "1" (integer steps), or pandas' names for them.
+
+        Raises:
+            SettingError: no such frequency.
+        """
+        match = _TEXT.fullmatch(text)
+        count = int(match[1] or 1) if match else 0
+        unit = _ALIASES.get(match[2], match[2]) if match else ""
+        end = unit in ("me", "qe", "ye")
+        months = {"me": "mo"}.get(unit, unit[:-1]) if end else unit
+        if match and count > 0 and (match[1] or unit):
+            if unit == "":
+                return cls("step", count)
+            if unit in _FIXED:
+                return cls("us", count * _FIXED[unit])
+            if months in _MONTHS:
+                return cls("month", count * _MONTHS[months], end)
+        known = [*_FIXED, *_MONTHS, "me", "qe", "ye"]
+        hint = nearest(unit, known) if match and unit and unit not in known else ""
+        raise SettingError(
+            f"freq={text!r} is not a frequency: give a count and a unit, such as 15m, 1h, 1d, 1w, 1mo, 1q, 1y, "
+            f"or a number of steps for integer times{'; ' + hint if hint else ''}"
+        )
+
+    @property
+    def text(self) -> str:
+        """The text that `parse` reads back, e.g. "15m"."""
+        if self.unit == "step":
+            return str(self.count)
+        units = _FIXED if self.unit == "us" else _MONTHS
+        unit, size = next((unit, size) for unit, size in units.items() if self.count % size == 0)
+        return f"{self.count // size}{unit[0] + 'e' if self.month_end else unit}"
+
+    def __str__(self) -> str:
+        return self.text
+
+    @property
+    def daily(self) -> bool:
+        """A day or coarser: times are readings of the wall clock, not instants."""
+        return self.unit == "month" or (self.unit == "us" and self.count >= DAY)
+
+    @overload
+    def advance(self, time: int, k: int) -> int: ...
+    @overload
+    def advance(self, time: Any, k: Any) -> Int64[np.ndarray, " n"]: ...
+    def advance(self, time: Any, k: Any) -> Any:
+        """The times `k` steps after `time`; both may be numbers or arrays that broadcast.
+
+        Months go by the calendar: the 31st becomes the last day of a shorter month, and where the series stands on
+        month ends it stays on them.
+        """
+        if self.unit != "month":
+            return time + k * self.count
+        now = np.asarray(time, np.int64)
+        month = _month(now)
+        then = month + np.asarray(k, np.int64) * self.count
+        day = (now - _start(month)) // DAY
+        day = _days(then) - 1 if self.month_end else np.minimum(day, _days(then) - 1)
+        result = _start(then) + day * DAY + now % DAY
+        return result if result.ndim else int(result)
+
+    @overload
+    def steps_between(self, a: int, b: int) -> int: ...
+    @overload
+    def steps_between(self, a: Any, b: Any) -> Int64[np.ndarray, " n"]: ...
+    def steps_between(self, a: Any, b: Any) -> Any:
+        """How many whole steps lead from time `a` to time `b`: the inverse of `advance`; rounded down off the grid."""
+        if self.unit != "month":
+            return (b - a) // self.count
+        first, second = np.asarray(a, np.int64), np.asarray(b, np.int64)
+        steps = (_month(second) - _month(first)) // self.count
+        steps = steps - (self.advance(first, steps) > second)
+        return steps if np.ndim(steps) else int(steps)
+
+    def on_grid(self, a: Any, b: Any) -> Any:
+        """Whether a whole number of steps leads from time `a` to time `b`."""
+        if self.unit != "month":
+            return (b - a) % self.count == 0
+        return self.advance(a, self.steps_between(a, b)) == b
+
+
+ROWS = Frequency("step", 1)
+
+
+def _month(time: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """Months since January 1970."""
+    return time.astype("M8[us]").astype("M8[M]").astype(np.int64)
+
+
+def _start(month: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """The time at which a month begins."""
+    return month.astype("M8[M]").astype("M8[D]").astype(np.int64) * DAY
+
+
+def _days(month: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+    """The number of days of a month."""
+    days: Int64[np.ndarray, " n"] = (_start(month + 1) - _start(month)) // DAY
+    return days
+
+
+def common_step(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]) -> tuple[int, float]:
+    """The most common step between rows of one series, and the share of steps that are that one; (0, 0) if none."""
+    steps = np.diff(time)
+    inner = np.ones(len(steps), bool)
+    inner[offsets[1:-1] - 1] = False
+    steps = steps[inner]
+    if not len(steps):
+        return 0, 0.0
+    values, counts = np.unique(steps, return_counts=True)
+    best = int(np.argmax(counts))
+    return int(values[best]), float(counts[best] / len(steps))
+
+
+def infer(
+    time: Int64[np.ndarray, " rows"],
+    offsets: Int64[np.ndarray, " series+1"],
+    kind: TimeKind,
+    tz: str | None = None,
+    row: Callable[[int], str] = "row {}".format,
+) -> Frequency:
+    """The frequency of times that ascend within each series; gaps are allowed if they are whole steps.
+
+    Args:
+        time: [rows], instants where `tz` is given.
+        offsets: where each series begins.
+        kind: what the times are.
+        tz: the time zone; days and months are then those of its wall clock.
+        row: the name of a row for an error.
+
+    Raises:
+        DataError: irregular, or no series has two rows.
+    """
+    if kind == "row":
+        return ROWS
+    step, _ = common_step(time, offsets)
+    if step == 0:
+        raise DataError(
+            "the frequency cannot be inferred because no series has two rows: pass freq, such as freq='1h', "
+            "or leave the time column out to count rows as steps"
+        )
+    if kind == "integer":
+        _require_no_dates(time)
+        found = Frequency("step", step)
+    else:
+        if tz and step >= DAY - 2 * HOUR:
+            time = zones.to_wall(time, tz)
+            step, _ = common_step(time, offsets)
+        found = _calendar_months(time, offsets) or Frequency("us", step)
+    _require_grid(found, time, offsets, kind, row)
+    return found
+
+
+def _require_no_dates(time: Int64[np.ndarray, " rows"]) -> None:
+    """Refuse dates written as one number: each month would end in a gap of 70 steps."""
+    day, month = time % 100, time // 100 % 100
+    likely = (time > 19_000_000) & (time < 21_010_000) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
+    if likely.all():
+        raise DataError(
+            f"the whole numbers look like dates written YYYYMMDD ({time[0]}): write them YYYY-MM-DD, "
+            "or pass freq='1' if they only count steps"
+        )
+
+
+def _calendar_months(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]) -> Frequency | None:
+    """The frequency in months, where every row stands on the same day of its month or on the last one."""
+    month = _month(time)
+    step, _ = common_step(month, offsets)
+    within = time - _start(month)
+    first = np.repeat(within[offsets[:-1]], np.diff(offsets))
+    ends = bool((_days(month) - 1 == within // DAY).all())
+    same = within % DAY == first % DAY if ends else within == first
+    return Frequency("month", step, ends) if step > 0 and bool(same.all()) else None
+
+
+def _require_grid(
+    found: Frequency,
+    time: Int64[np.ndarray, " rows"],
+    offsets: Int64[np.ndarray, " series+1"],
+    kind: TimeKind,
+    row: Callable[[int], str],
+) -> None:
+    bad = off_grid(found, time, offsets)
+    if bad is None:
+        return
+    _, share = common_step(time, offsets)
+    step = int(time[bad] - time[bad - 1])
+    odd = str(step) if kind == "integer" else Frequency("us", step).text
+    raise DataError(
+        f"the steps are irregular: the most common one is {found} ({share:.0%} of all), "
+        f"but {row(bad)} comes {odd} after the row before it; "
+        "pass freq='…' with a step that leads to every time, bring the times onto a grid, "
+        "or leave the time column out to count rows as steps"
+    )
+
+
+def off_grid(
+    frequency: Frequency, time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]
+) -> int | None:
+    """The first row that is no whole number of steps after its series' first row, or None."""
+    first = np.repeat(time[offsets[:-1]], np.diff(offsets))
+    good: Bool[np.ndarray, " rows"] = np.asarray(frequency.on_grid(first, time))
+    return None if good.all() else int(np.argmin(good))
+
+
+def with_ends(frequency: Frequency, time: Int64[np.ndarray, " rows"]) -> Frequency:
+    """The same number of months, on month ends if all these times are month ends and only then."""
+    if frequency.unit != "month":
+        return frequency
+    month = _month(time)
+    return replace(frequency, month_end=bool(((time - _start(month)) // DAY == _days(month) - 1).all()))
+
+
+def season(frequency: Frequency) -> int:
+    """The steps of the natural season: a day for steps below a day, a week for days, else a year; else 1."""
+    if frequency.unit == "step":
+        return 1
+    if frequency.unit == "month":
+        return 12 // frequency.count if 12 % frequency.count == 0 else 1
+    if frequency.count < DAY:
+        cycles = (DAY, HOUR, MINUTE)
+        steps = (cycle // frequency.count for cycle in cycles if cycle % frequency.count == 0)
+        return next((n for n in steps if n <= 1440), 1)
+    if frequency.count < WEEK:
+        return WEEK // frequency.count if WEEK % frequency.count == 0 else 1
+    return max(round(52 * WEEK / frequency.count), 1)
+
+
+def feature_names(frequency: Frequency, time_kind: TimeKind) -> tuple[str, ...]:
+    """The cycles that steps of this frequency can resolve, as sine and cosine."""
+    if time_kind in ("integer", "row") or frequency.unit == "step":
+        return ()
+    if frequency.unit == "month":
+        cycles = ["month"] if frequency.count < 12 else []
+    else:
+        limits = {"hour": DAY - 1, "weekday": DAY, "yearday": 180 * DAY}
+        cycles = [cycle for cycle, limit in limits.items() if frequency.count <= limit]
+    return tuple(f"{cycle}_{wave}" for cycle in cycles for wave in ("sin", "cos"))
+
+
+def features(
+    time: Int64[np.ndarray, " n"], frequency: Frequency, tz: str | None, names: tuple[str, ...]
+) -> Float64[np.ndarray, "n C"]:
+    """The calendar at each time, by the local clock: one column for each of `names`."""
+    time = np.asarray(time, np.int64)
+    local = time + zones.offsets_at(time, tz) if tz and not frequency.daily else time
+    result = np.empty((len(time), len(names)))
+    for cycle in dict.fromkeys(name.rpartition("_")[0] for name in names):
+        angle = _phases(local, cycle) * (2 * math.pi)
+        for column, name in enumerate(names):
+            if name.startswith(cycle):
+                result[:, column] = (np.sin if name.endswith("sin") else np.cos)(angle)
+    return result
+
+
+def _phases(local: Int64[np.ndarray, " n"], cycle: str) -> Float64[np.ndarray, " n"]:
+    """Where in its cycle each local time stands, in [0, 1)."""
+    day = local // DAY
+    if cycle == "hour":
+        return np.asarray((local - day * DAY) / DAY)
+    if cycle == "weekday":
+        return ((day + 3) % 7) / 7  # 1970-01-01 was a Thursday, Monday is 0
+    if cycle == "month":
+        return (_month(local) % 12) / 12
+    year = day.astype("M8[D]").astype("M8[Y]").astype("M8[D]").astype(np.int64)
+    return (local - year * DAY) / (366 * DAY)
+
+
+def features_at(time: int, frequency: Frequency, tz: str | None, names: tuple[str, ...]) -> list[float]:
+    """The row that `features` gives for one time, in plain Python: streaming cannot wait for arrays of one."""
+    local = time + zones.offset_at(time, tz) if tz and not frequency.daily else time
+    result: list[float] = []
+    cycle, angle = "", 0.0
+    for name in names:
+        kind, _, wave = name.rpartition("_")
+        if kind != cycle:
+            cycle, angle = kind, _phase(local, kind) * (2 * math.pi)
+        result.append(math.sin(angle) if wave == "sin" else math.cos(angle))
+    return result
+
+
+def _phase(local: int, cycle: str) -> float:
+    day = local // DAY
+    if cycle == "hour":
+        return (local - day * DAY) / DAY
+    if cycle == "weekday":
+        return ((day + 3) % 7) / 7
+    today = date.fromordinal(day + 719_163)  # the ordinal of 1970-01-01
+    if cycle == "month":
+        return (today.month - 1) / 12
+    return (local - (date(today.year, 1, 1).toordinal() - 719_163) * DAY) / (366 * DAY)
+
+
+def to_datetime64(time: Int64[np.ndarray, " n"], kind: TimeKind, frequency: Frequency, tz: str | None) -> Any:
+    """Times as they leave: datetime64 (days for dates, UTC instants where there is a zone), integers as they are."""
+    time = np.asarray(time, np.int64)
+    if kind in ("integer", "row"):
+        return time
+    if tz and frequency.daily:
+        time = zones.to_instants(time, tz)
+    stamps = time.astype("M8[us]")
+    return stamps.astype("M8[D]") if kind == "date" and (time % DAY == 0).all() else stamps
+
+
+def from_instant(time: int, frequency: Frequency, tz: str | None) -> int:
+    """One instant as the time that a panel of this frequency holds for it."""
+    if tz and frequency.daily:
+        return int(zones.to_wall(np.array([time], np.int64), tz)[0])
+    return time

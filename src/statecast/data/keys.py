@@ -1,0 +1,283 @@
+"""Which series and which time each row of a table belongs to, and so its place in the Panel.
+
+Ids and times are read once; the rows are sorted by them, doubles are refused, the frequency is inferred or checked, and
+every gap gets its missing rows. All of it is done for the whole table at once: thousands of short series cost no more
+than one long one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from statecast.data import calendar, zones
+from statecast.data.calendar import ROWS, Frequency, TimeKind
+from statecast.data.columns import Column
+from statecast.data.schema import IdKind, Schema
+from statecast.data.table import Table
+from statecast.data.timetext import MISSING
+from statecast.errors import DataError, SettingError
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64, Int64
+
+Ids = tuple[str, ...] | tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of a table in the order of series and time.
+
+    Attributes:
+        order: [rows] the table's row of each sorted row.
+        time: [rows] times, ascending within each series.
+        offsets: [S + 1] where each series begins.
+        ids: the series, sorted.
+        id_kind: whether ids are texts or integers.
+        time_kind: what the times are.
+        tz: their zone.
+    """
+
+    order: Int64[np.ndarray, " rows"]
+    time: Int64[np.ndarray, " rows"]
+    offsets: Int64[np.ndarray, " series+1"]
+    ids: Ids
+    id_kind: IdKind
+    time_kind: TimeKind
+    tz: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """The rows of the Panel: those of the table, and missing ones in its gaps.
+
+    Attributes:
+        order: [rows] the table's row of each sorted row.
+        place: [rows] the Panel's row of each sorted row, or None where there are no gaps.
+        time: [total] times of the Panel.
+        offsets: [S + 1] where each series begins in the Panel.
+        ids: the series.
+    """
+
+    order: Int64[np.ndarray, " rows"]
+    place: Int64[np.ndarray, " rows"] | None
+    time: Int64[np.ndarray, " total"]
+    offsets: Int64[np.ndarray, " series+1"]
+    ids: Ids
+
+    def put(self, values: Float64[np.ndarray, " rows"]) -> Float64[np.ndarray, " total"]:
+        """Values of the table's rows [rows] at their places in the Panel [total], NaN in the gaps."""
+        if self.place is None:
+            return np.take(values, self.order)
+        result = np.full(len(self.time), np.nan)
+        result[self.place] = values[self.order]
+        return result
+
+
+def series_ids(table: Table, name: str | None, alone: str) -> tuple[Int64[np.ndarray, " rows"], Ids, IdKind]:
+    """The series of each row as a number into the sorted ids, the ids, and their kind.
+
+    Args:
+        table: the rows.
+        name: the id column; without one all rows are one series.
+        alone: what that one series is called.
+
+    Raises:
+        DataError: an id is missing, or the column holds neither texts nor whole numbers.
+    """
+    if name is None:
+        return np.zeros(table.rows, np.int64), (alone,), "text"
+    column = table.column(name)
+    if column.kind == "text":
+        _require_all(table, column, column.values < 0, "the id")
+        rank = np.argsort(np.argsort(np.array(column.labels, dtype=object), kind="stable"), kind="stable")
+        return _used(rank[column.values], sorted(column.labels))
+    if column.kind == "number":
+        _require_all(table, column, np.isnan(column.values), "the id")
+    if column.kind not in ("integer", "number") or (column.values % 1 != 0).any():
+        raise DataError(f"{table.where(name)} cannot name series: ids are texts or whole numbers")
+    values, codes = np.unique(column.values.astype(np.int64), return_inverse=True)
+    return codes.astype(np.int64), tuple(values.tolist()), "integer"
+
+
+def _used(codes: Int64[np.ndarray, " rows"], labels: list[str]) -> tuple[Int64[np.ndarray, " rows"], Ids, IdKind]:
+    """Only the labels that occur: a categorical column may hold more."""
+    counts = np.bincount(codes, minlength=len(labels))
+    ids = tuple(label for label, count in zip(labels, counts, strict=True) if count)
+    return (np.cumsum(counts > 0) - 1)[codes].astype(np.int64), ids, "text"
+
+
+def _require_all(table: Table, column: Column, missing: np.ndarray, what: str) -> None:
+    if missing.any():
+        raise DataError(f"{table.where(column.name, int(np.argmax(missing)))}: {what} is missing; every row needs one")
+
+
+def like_ids(ids: Ids, kind: IdKind, wanted: IdKind) -> tuple[Ids, IdKind]:
+    """Ids in the kind that a model was fitted with: a CSV file turns the text "7" into a number."""
+    if kind == wanted:
+        return ids, kind
+    if wanted == "text":
+        return tuple(str(item) for item in ids), wanted
+    try:
+        return tuple(int(item) for item in ids), wanted
+    except ValueError:
+        odd = next(item for item in ids if not str(item).lstrip("-").isdigit())
+        raise DataError(f"the id {odd!r} is a text, but the model was fitted with whole numbers as ids") from None
+
+
+def times(table: Table, name: str | None) -> Column | None:
+    """The time of each row, none missing; None where the table has no time column.
+
+    Raises:
+        DataError: a time is missing or cannot be read.
+    """
+    if name is None:
+        return None
+    column = table.times(name)
+    _require_all(table, column, column.values == MISSING, "the time")
+    return column
+
+
+def sort(
+    table: Table,
+    codes: Int64[np.ndarray, " rows"],
+    ids: Ids,
+    id_kind: IdKind,
+    stamps: Column | None,
+    named: bool,
+) -> Rows:
+    """Bring the rows into the order of series and time.
+
+    Raises:
+        DataError: two rows of one series have one time.
+    """
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(ids)))]).astype(np.int64)
+    if stamps is None:
+        order = np.argsort(codes, kind="stable")
+        return Rows(order, np.arange(len(codes)) - offsets[codes[order]], offsets, ids, id_kind, "row", None)
+    time = stamps.values
+    step, same = np.diff(time), np.diff(codes)
+    if ((same > 0) | ((same == 0) & (step > 0))).all():
+        order = np.arange(len(codes))
+    else:
+        order = np.lexsort((time, codes))
+        time, codes = time[order], codes[order]
+        double = (np.diff(time) == 0) & (np.diff(codes) == 0)
+        if double.any():
+            at = int(np.argmax(double))
+            series = f"series {ids[codes[at]]!r} has " if named else "there are "
+            raise DataError(_double(table, stamps, series, int(order[at]), int(order[at + 1])))
+    kind: TimeKind = "date" if stamps.kind == "date" else "integer" if stamps.kind == "integer" else "datetime"
+    return Rows(order, time, offsets, ids, id_kind, kind, stamps.tz)
+
+
+def _double(table: Table, stamps: Column, series: str, first: int, second: int) -> str:
+    hint = ""
+    if stamps.kind == "datetime" and stamps.tz is None:
+        hint = "; where clocks were set back, give times with a time zone"
+    return (
+        f"{table.where(stamps.name)}: {series}two rows for {show(int(stamps.values[first]), stamps.kind)}, "
+        f"{table.row(first)} and {table.row(second)}: keep one row for each series and time{hint}"
+    )
+
+
+def show(time: int, kind: str) -> str:
+    """A time for messages."""
+    if kind in ("integer", "row"):
+        return str(time)
+    stamp = np.datetime64(time, "us")
+    return str(stamp.astype("M8[D]" if time % zones.DAY == 0 else "M8[s]")).replace("T", " ")
+
+
+def frequency(table: Table, rows: Rows, name: str | None, freq: str | None) -> Frequency:
+    """The frequency that was asked for, or the one that the times show.
+
+    Raises:
+        SettingError: a frequency that does not suit the kind of time.
+        DataError: the steps are irregular.
+    """
+    if freq is None:
+        try:
+            return calendar.infer(
+                rows.time, rows.offsets, rows.time_kind, rows.tz, lambda row: table.row(int(rows.order[row]))
+            )
+        except DataError as error:
+            raise DataError(f"{table.where(name or '')}: {error}") from None
+    found = Frequency.parse(freq)
+    if name is None and found != ROWS:
+        raise SettingError(f"freq={freq!r} needs a time column: name it with time='…', or set season=… instead")
+    if (found.unit == "step") != (rows.time_kind in ("integer", "row")):
+        have, wanted = ("dates", "a unit, such as 1h or 1d") if found.unit == "step" else ("integers", "a number")
+        raise SettingError(f"freq={freq!r} does not suit the times of column {name!r}, which are {have}: give {wanted}")
+    return calendar.with_ends(found, zones.to_wall(rows.time, rows.tz) if rows.tz else rows.time)
+
+
+def grid(table: Table, rows: Rows, step: Frequency, name: str | None) -> Grid:
+    """Lay the rows on the regular grid of their series, with a row for each gap.
+
+    Raises:
+        DataError: a time is off the grid, or filling the gaps would blow the table up.
+    """
+    time = zones.to_wall(rows.time, rows.tz) if rows.tz and step.daily else rows.time
+    rows = replace(rows, time=time)
+    bad = calendar.off_grid(step, time, rows.offsets)
+    if bad is not None:
+        start = int(time[rows.offsets[np.searchsorted(rows.offsets, bad, side="right") - 1]])
+        raise DataError(
+            f"{table.where(name or '', int(rows.order[bad]))}: {show(int(time[bad]), rows.time_kind)} is no whole "
+            f"number of steps of {step} after {show(start, rows.time_kind)}, where its series begins: "
+            "pass another freq, or bring the times onto a grid"
+        )
+    lengths = np.diff(rows.offsets)
+    first = np.repeat(time[rows.offsets[:-1]], lengths)
+    steps = np.asarray(step.steps_between(first, time), np.int64)
+    size = steps[rows.offsets[1:] - 1] + 1
+    total = int(size.sum())
+    if total == len(time):
+        return Grid(rows.order, None, time, rows.offsets, rows.ids)
+    _require_modest(table, rows, step, size, name)
+    offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+    place = np.repeat(offsets[:-1], lengths) + steps
+    every = np.arange(total) - np.repeat(offsets[:-1], size)
+    full = step.advance(np.repeat(time[rows.offsets[:-1]], size), every)
+    return Grid(rows.order, place, full, offsets, rows.ids)
+
+
+def _require_modest(
+    table: Table, rows: Rows, step: Frequency, size: Int64[np.ndarray, " series"], name: str | None
+) -> None:
+    limit = 10 * table.rows + 1_000_000
+    if float(size.sum(dtype=np.float64)) <= limit:
+        return
+    worst = int(np.argmax(size))
+    span = slice(int(rows.offsets[worst]), int(rows.offsets[worst + 1]))
+    times = rows.time[span]
+    after = int(np.argmax(np.diff(times)))
+    raise DataError(
+        f"{table.where(name or '')}: filling the gaps in steps of {step} would make {int(size.sum()):,} rows of "
+        f"{table.rows:,}; the widest gap is before {table.row(int(rows.order[span][after + 1]))} "
+        f"({show(int(times[after]), rows.time_kind)} to {show(int(times[after + 1]), rows.time_kind)}): "
+        "correct that time, or pass a coarser freq"
+    )
+
+
+def like(table: Table, stamps: Column | None, schema: Schema) -> None:
+    """The times of a later table are of the kind that the model was fitted with.
+
+    Raises:
+        DataError: dates for integers, or a zone where there was none.
+    """
+    if stamps is None:
+        return
+    integer = stamps.kind == "integer"
+    if integer != (schema.time_kind == "integer"):
+        have, wanted = ("integers", "dates") if integer else ("dates", "integers")
+        raise DataError(f"{table.where(stamps.name)} holds {have}, but the model was fitted with {wanted}")
+    if (stamps.tz is None) != (schema.tz is None):
+        have, wanted = ("without a time zone", f"in {schema.tz}") if stamps.tz is None else ("in a zone", "without one")
+        raise DataError(
+            f"{table.where(stamps.name)} holds times {have}, but the model was fitted with times {wanted}: "
+            "give times of the same kind"
+        )

@@ -1,0 +1,150 @@
+"""Panel → batches of segments, as row numbers; no window of values is copied here.
+
+The training rows of all series, one after another, make one tape; a reset stands where a series begins. A segment is L
+consecutive places of the tape, whose first `burn_in` steps carry no loss, so short series are packed without padding. The
+classic ways of training are three settings of this one mechanism:
+
+    window     segment = n, burn_in = n − 1, carry = "zero"     every window of n values, one target each
+    stateful   segment = n, burn_in = 0,     carry = "stored"   consecutive segments, state handed on
+    full       segment = "full", burn_in = 0                    back-propagation through whole series
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int64
+
+NOWHERE = -(2**30)  # start of a segment that fills up the last batch: every place of it lies before the tape
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Rows of each series that end its training part and its validation part; the rest is the test part."""
+
+    train: Int64[np.ndarray, " S"]
+    val: Int64[np.ndarray, " S"]
+
+
+def split(lengths: Int64[np.ndarray, " S"], horizon: int, val_size: float, test_size: float) -> Split:
+    """Split every series by time: training, then validation, then test rows.
+
+    A share is of the rows of each series, validation of what the test part leaves. A series too short to leave
+    `horizon` + 2 training rows gives up first its validation, then its test part.
+    """
+    least = horizon + 2
+    test = _part(lengths, test_size)
+    test = np.where(lengths - test >= least, test, 0)
+    val = _part(lengths - test, val_size)
+    val = np.where(lengths - test - val >= least, val, 0)
+    return Split(lengths - test - val, lengths - test)
+
+
+def _part(lengths: Int64[np.ndarray, " S"], size: float) -> Int64[np.ndarray, " S"]:
+    if isinstance(size, float):
+        return np.round(lengths * size).astype(np.int64)
+    return np.full(len(lengths), size, np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    """Rows of a panel in the order in which segments run over them.
+
+    Attributes:
+        rows: [N] row numbers of the panel.
+        reset: [N] whether a new series begins.
+        limit: [N] first row that may no longer be a target of a forecast made here.
+        scored: [N] whether a forecast made here may carry a loss.
+    """
+
+    rows: Int64[np.ndarray, " N"]
+    reset: Bool[np.ndarray, " N"]
+    limit: Int64[np.ndarray, " N"]
+    scored: Bool[np.ndarray, " N"]
+
+
+def training_tape(offsets: Int64[np.ndarray, " S+1"], parts: Split) -> Tape:
+    """The training rows of every series."""
+    return _tape(offsets, np.zeros_like(parts.train), parts.train, parts.train, np.zeros_like(parts.train))
+
+
+def validation_tape(offsets: Int64[np.ndarray, " S+1"], parts: Split, context: int) -> Tape:
+    """The validation rows of every series, each after `context` rows of the training part that carry no loss."""
+    begin = np.where(parts.val > parts.train, np.maximum(parts.train - 1 - context, 0), parts.val)
+    return _tape(offsets, begin, parts.val, parts.val, parts.train - 1)
+
+
+def _tape(
+    offsets: Int64[np.ndarray, " S+1"],
+    begin: Int64[np.ndarray, " S"],
+    stop: Int64[np.ndarray, " S"],
+    limit: Int64[np.ndarray, " S"],
+    first_scored: Int64[np.ndarray, " S"],
+) -> Tape:
+    lengths = np.maximum(stop - begin, 0)
+    starts = np.concatenate([[0], np.cumsum(lengths)])[:-1]
+    inside = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
+    age = inside + np.repeat(begin, lengths)
+    base = np.repeat(offsets[:-1], lengths)
+    rows, end = base + age, base + np.repeat(limit, lengths)
+    return Tape(rows, inside == 0, end, (age >= np.repeat(first_scored, lengths)) & (rows + 1 < end))
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Which segments make each training step.
+
+    Attributes:
+        length: places of the tape, N.
+        segment: L.
+        burn_in: steps of a segment without loss.
+        batch: B.
+        shuffle: draw the segments of an epoch in random order, from a random phase.
+        stored: the state is handed on, so segments lie on one grid and keep their numbers.
+        seed: of the order.
+    """
+
+    length: int
+    segment: int
+    burn_in: int
+    batch: int
+    shuffle: bool
+    stored: bool
+    seed: int
+
+    @property
+    def stride(self) -> int:
+        """Places between the starts of two segments: every place carries a loss once an epoch."""
+        return self.segment - self.burn_in
+
+    @property
+    def segments(self) -> int:
+        """Segments of an epoch; one more than the tape needs where they start from a random phase."""
+        return -(-self.length // self.stride) + (1 if self.shuffle and not self.stored and self.stride > 1 else 0)
+
+    @property
+    def steps(self) -> int:
+        """Training steps of an epoch."""
+        return -(-self.segments // self.batch)
+
+    def epoch(self, number: int) -> Int64[np.ndarray, "steps B"]:
+        """Start of each segment of an epoch on the tape, `NOWHERE` where the last batch is not full.
+
+        The order is a function of the seed and the epoch's number alone, so a resumed fit sees the same batches.
+        """
+        rng = np.random.default_rng((self.seed, number))
+        order = np.arange(self.segments)
+        phase = 0
+        if self.shuffle:
+            order = rng.permutation(order)
+            phase = 0 if self.stored else int(rng.integers(self.stride))
+        starts = np.full(self.steps * self.batch, NOWHERE, np.int64)
+        starts[: self.segments] = order * self.stride - self.burn_in - phase
+        if self.shuffle:
+            return starts.reshape(self.steps, self.batch)
+        # In order, row b of the batch runs through its own stretch of the tape, one segment a step.
+        return starts.reshape(self.batch, self.steps).T

@@ -1,0 +1,205 @@
+"""Dates and times written as text, read by the column.
+
+A column of times is nearly always written in one way, so the way is found once: texts are grouped by their layout
+(the text with each digit replaced by 0), the layout says where year, month and the rest stand, and the digits of all
+its rows are read together as an array. Which of two numbers is the day is decided over the whole column, never row
+by row. Text that fits no layout is an error with its row, never a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data.zones import DAY, HOUR, canonical
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int64, UInt32
+
+MISSING = int(np.iinfo(np.int64).min)
+NULLS = frozenset(["", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None", "none", "?", "NaT", "<NA>"])
+_CLOCK = (
+    r"(?:(?:[T ]| +)(?P<hour>0{1,2}):(?P<minute>00)(?::(?P<second>00)(?:[.,](?P<fraction>0{1,9}))?)?"
+    r" ?(?P<zone>Z|UTC|GMT|[+-]00(?::?00)?)?)?"
+)
+_LAYOUTS = (
+    re.compile(r"(?P<year>0000)(?P<gap>[-/.])(?P<month>0{1,2})(?P=gap)(?P<day>0{1,2})" + _CLOCK),
+    re.compile(r"(?P<year>0000)(?P<month>00)(?P<day>00)" + _CLOCK),
+    re.compile(r"(?P<year>0000)[-/](?P<month>00)"),
+    re.compile(r"(?P<first>0{1,2})(?P<gap>[-/.])(?P<last>0{1,2})(?P=gap)(?P<year>0000)" + _CLOCK),
+)
+_DIGIT = re.compile(r"[0-9]")
+
+
+class Unreadable(Exception):
+    """Text that is no time: the row, the text, and what is wrong."""
+
+    def __init__(self, row: int, text: str, reason: str):
+        super().__init__(row, text, reason)
+        self.row, self.text, self.reason = row, text, reason
+
+
+@dataclass(frozen=True)
+class Times:
+    """A column of times: int64 microseconds (`MISSING` where there is none), whether all are dates, their zone."""
+
+    values: Int64[np.ndarray, " rows"]
+    dates: bool
+    tz: str | None
+
+
+@dataclass
+class _Column:
+    """What is learned over the whole column: one zone, and which number is the day where that is in doubt."""
+
+    zone: str | None = None
+    zoned: tuple[int, str] | None = None  # the first row that decided whether there is a zone
+    dates: bool = True
+    day_first: tuple[int, str] | None = None
+    month_first: tuple[int, str] | None = None
+    doubtful: tuple[int, str] | None = None
+
+
+def parse(chunks: Iterable[Sequence[str | None]]) -> Times:
+    """Read a column of times that comes in chunks.
+
+    Raises:
+        Unreadable: a text is no time, zones are mixed, or day and month cannot be told apart.
+    """
+    column, start = _Column(), 0
+    parts: list[tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]] = []
+    for chunk in chunks:
+        parts.append(_chunk(chunk, start, column))
+        start += len(chunk)
+    if column.day_first and column.month_first:
+        row, text = max(column.day_first, column.month_first)
+        raise Unreadable(row, text, "day and month change places within the column: write dates as YYYY-MM-DD")
+    if column.doubtful and not (column.day_first or column.month_first):
+        raise Unreadable(*column.doubtful, "day and month cannot be told apart: write dates as YYYY-MM-DD")
+    values = np.concatenate([month if column.month_first else day for day, month in parts] or [np.empty(0, np.int64)])
+    return Times(values, column.dates, column.zone)
+
+
+def _chunk(
+    texts: Sequence[str | None], start: int, column: _Column
+) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
+    """The times of a chunk, read with the day first and with the month first; mostly one and the same array."""
+    stripped = [(text or "").strip() for text in texts]
+    clean = np.array(stripped, dtype=np.str_)
+    codes = clean.view(np.uint32).reshape(len(clean), -1) if len(clean) else np.zeros((0, 1), np.uint32)
+    todo = np.array([text not in NULLS for text in stripped], bool)
+    day = month = np.full(len(clean), MISSING)
+    while todo.any():
+        head = int(np.argmax(todo))
+        text = str(clean[head])
+        layout = _DIGIT.sub("0", text)
+        rows = np.flatnonzero(todo & _has_layout(codes, layout))
+        match = next((match for match in (form.fullmatch(layout) for form in _LAYOUTS) if match), None)
+        if match is None:
+            raise Unreadable(start + head, text, "not a time: write it as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS")
+        _note(column, match, text, start + head, codes[rows], start + rows, clean[rows])
+        if "first" in match.groupdict():
+            month = day.copy() if month is day else month
+            orders = [(day, "last", "first"), (month, "first", "last")]
+        else:
+            orders = [(day, "month", "day")] if month is day else [(day, "month", "day"), (month, "month", "day")]
+        for target, month_name, day_name in orders:
+            values, good = _read(codes[rows], match, month_name, day_name)
+            if not good.all() and (month_name in ("month", _order(column))):
+                bad = int(rows[np.argmin(good)])
+                raise Unreadable(start + bad, str(clean[bad]), "no such day or time: write it as YYYY-MM-DD HH:MM:SS")
+            target[rows] = values
+        todo[rows] = False
+    return day, month
+
+
+def _order(column: _Column) -> str:
+    """Which of the two numbers is the month so far; one must be, so that "31/31/2020" is refused."""
+    return "first" if column.month_first else "last"
+
+
+def _has_layout(codes: UInt32[np.ndarray, "n width"], layout: str) -> Bool[np.ndarray, " n"]:
+    good = np.ones(len(codes), bool)
+    for index in range(codes.shape[1]):
+        code = codes[:, index]
+        if index >= len(layout):
+            good &= code == 0
+        elif layout[index] == "0":
+            good &= (code >= 48) & (code <= 57)
+        else:
+            good &= code == ord(layout[index])
+    return good
+
+
+def _number(codes: UInt32[np.ndarray, "n width"], span: tuple[int, int]) -> Int64[np.ndarray, " n"]:
+    result = np.zeros(len(codes), np.int64)
+    for index in range(*span):
+        result = result * 10 + (codes[:, index].astype(np.int64) - 48)
+    return result
+
+
+def _read(
+    codes: UInt32[np.ndarray, "n width"], match: re.Match[str], month_name: str, day_name: str
+) -> tuple[Int64[np.ndarray, " n"], Bool[np.ndarray, " n"]]:
+    """The times of rows of one layout as the clock showed them, less their offset; and which of them exist."""
+    parts = match.groupdict()
+
+    def part(name: str, default: int = 0) -> Int64[np.ndarray, " n"]:
+        return _number(codes, match.span(name)) if parts.get(name) else np.full(len(codes), default)
+
+    month, day, hour, minute, second = part(month_name), part(day_name, 1), part("hour"), part("minute"), part("second")
+    months = (part("year") - 1970) * 12 + np.clip(month, 1, 12) - 1
+    first = months.astype("M8[M]").astype("M8[D]").astype(np.int64)
+    days = (months + 1).astype("M8[M]").astype("M8[D]").astype(np.int64) - first
+    good = (month >= 1) & (month <= 12) & (day >= 1) & (day <= days) & (hour < 24) & (minute < 60) & (second < 60)
+    digits = len(parts.get("fraction") or "")
+    fraction = part("fraction") * 10 ** max(6 - digits, 0) // 10 ** max(digits - 6, 0)
+    clock = (first + day - 1) * DAY + hour * HOUR + minute * 60_000_000 + second * 1_000_000 + fraction
+    return clock - _offset(codes, match), good
+
+
+def _offset(codes: UInt32[np.ndarray, "n width"], match: re.Match[str]) -> Int64[np.ndarray, " n"]:
+    """What the stated offset is ahead of UTC, [n]; 0 where none is stated."""
+    zone = match.groupdict().get("zone") or ""
+    if zone[:1] not in ("+", "-"):
+        return np.zeros(len(codes), np.int64)
+    start, stop = match.span("zone")
+    size = _number(codes, (start + 1, start + 3)) * 3600
+    if stop - start > 3:
+        size = size + _number(codes, (stop - 2, stop)) * 60
+    return size * (-1_000_000 if zone[0] == "-" else 1_000_000)
+
+
+def _note(
+    column: _Column,
+    match: re.Match[str],
+    text: str,
+    row: int,
+    codes: UInt32[np.ndarray, "n width"],
+    rows: Int64[np.ndarray, " n"],
+    texts: Any,
+) -> None:
+    """Learn the zone and the order of day and month from the rows of one layout."""
+    parts = match.groupdict()
+    column.dates &= parts.get("hour") is None
+    name = parts.get("zone")
+    zone = canonical(text[slice(*match.span("zone"))]) if name else None
+    offsets = _offset(codes, match)
+    if name and (offsets != offsets[0]).any():
+        odd = int(np.argmax(offsets != offsets[0]))
+        raise Unreadable(int(rows[odd]), str(texts[odd]), "time zones are mixed: write all times in UTC (…Z)")
+    if column.zoned and zone != column.zone:
+        mixed = "time zones are mixed" if zone and column.zone else "times with and without a time zone are mixed"
+        raise Unreadable(row, text, f"{mixed}: write all times in UTC (…Z), or all without a zone")
+    column.zone, column.zoned = zone, column.zoned or (row, text)
+    if "first" in parts:
+        for name, attribute in (("first", "day_first"), ("last", "month_first")):
+            large = _number(codes, match.span(name)) > 12
+            if large.any() and getattr(column, attribute) is None:
+                at = int(np.argmax(large))
+                setattr(column, attribute, (int(rows[at]), str(texts[at])))
+        column.doubtful = column.doubtful or (row, text)

@@ -1,0 +1,355 @@
+"""Forecaster: settings in, a trained model out; thin, and shaped like scikit-learn's estimators.
+
+Nothing is worked out here: tables are read by `data`, networks trained by `train`, everything after that comes from
+`forecast` and `report`. Training rooms are imported when `fit` is called, so that a saved model serves without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.config import Config
+from statecast.data import checks, table
+from statecast.data.panel import Panel
+from statecast.data.results import Native, to_native
+from statecast.errors import NotFitted
+from statecast.forecast import calibrate, channels
+from statecast.forecast import evaluate as scoring
+from statecast.forecast.predict import Forecast, forecast, from_table
+from statecast.forecast.roll import Origins
+from statecast.forecast.stream import Stream
+from statecast.model import archive
+from statecast.model.archive import Model
+from statecast.model.inputs import rows_of
+from statecast.model.state import Layout, State
+
+if TYPE_CHECKING:
+    from statecast.data.segments import Split
+    from statecast.report.summary import Report
+
+Names = str | Sequence[str] | None
+
+
+class Forecaster:
+    """A recurrent network that forecasts the next values of one or many series.
+
+    Args:
+        **settings: see `statecast.config.describe_settings()`; what is left out is chosen from the data.
+
+    Raises:
+        SettingError: a setting is unknown or out of range.
+
+    Attributes:
+        config: the settings as given.
+        model_: the trained model.
+        reasons_: for each setting chosen from the data, why.
+        evaluation_: the scores on the test rows, beside the baselines'.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.config = Config.of(settings)
+        self._given = dict(settings)
+        self.reasons_: dict[str, str] = {}
+        self._fit: _Fit | None = None
+        self._model: Model | None = None
+        self._native: Native = "polars"
+
+    @property
+    def model_(self) -> Model:
+        """The trained model.
+
+        Raises:
+            NotFitted: before `fit` and `load`.
+        """
+        if self._model is None:
+            raise NotFitted("this Forecaster has not been fitted: call fit(table, target=…) first, or Forecaster.load(path)")
+        return self._model
+
+    @property
+    def evaluation_(self) -> dict[str, Any]:
+        """The scores on the test rows, the network's and every baseline's; see `metrics.evaluation`."""
+        return self.model_.scores
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """The settings as given, by name."""
+        return self.config.to_dict()
+
+    def set_params(self, **settings: Any) -> Forecaster:
+        """Replace settings; the model, if there is one, stays until the next fit."""
+        self.config = self.config.with_(**settings)
+        self._given |= settings
+        return self
+
+    def __repr__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
+        return f"Forecaster({given})"
+
+    def fit(
+        self,
+        source: Any,
+        target: Names = None,
+        *,
+        id: str | None = None,
+        time: str | None = None,
+        past: Names = None,
+        known: Names = None,
+        static: Names = None,
+        freq: str | None = None,
+        watch: Callable[[Any], None] | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> Forecaster:
+        """Train on a table, and score on its last rows.
+
+        Args:
+            source: a CSV or Parquet file, a pandas, polars or pyarrow frame, a mapping, or an array [T] or [T, D].
+            target: the columns to forecast; may be left out where only one column can be meant.
+            id: the column that names the series.
+            time: the column of times; without one, rows are steps.
+            past: covariates known up to now.
+            known: covariates known ahead.
+            static: covariates of a series.
+            freq: what one step is, such as "1h"; inferred where None.
+            watch: told of the progress, see `statecast.train.loop.Report`.
+            checkpoint: a folder for checkpoints; none are written where None.
+            resume: go on from the checkpoint there.
+
+        Returns:
+            This object, fitted.
+
+        Raises:
+            DataError: the table cannot be used.
+            SettingError: a setting does not suit it.
+            TrainingError: the loss is not finite.
+        """
+        train = _training()
+        read = table.read(source)
+        panel, schema = checks.panel(read, checks.Roles.of(target, id, time, past, known, static, freq))
+        outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
+        self._model, origins = _finish(outcome, schema, panel)
+        self._native, self.reasons_ = read.native, outcome.reasons
+        self._fit = _Fit(panel, outcome.base_parts, origins)
+        return self
+
+    def predict(self, source: Any = None, *, horizon: int | None = None, levels: Sequence[float] | None = None, future: Any = None) -> Any:
+        """Forecast as a frame of the kind that came in; see `forecast` for the arguments.
+
+        Returns:
+            Columns id, time, `statecast`, `statecast-lo-80`, `statecast-hi-80`, …; a row for each series and step.
+        """
+        native = self._native if source is None else table.read(source).native
+        return to_native(self.forecast(source, horizon=horizon, levels=levels, future=future).columns(), native, self.model_.schema.tz)
+
+    def forecast(
+        self, source: Any = None, *, horizon: int | None = None, levels: Sequence[float] | None = None, future: Any = None
+    ) -> Forecast:
+        """Forecast the next values of every series.
+
+        Args:
+            source: a table like that of `fit`, from whose rows alone each series is forecast; the series of the
+                training table, from where it ended, where None. A table without any observed target tells the
+                covariates known ahead of those series.
+            horizon: steps; beyond the network's own its forecasts feed on themselves.
+            levels: of the intervals, in percent.
+            future: a table of the covariates known ahead.
+
+        Raises:
+            NotFitted: before `fit`.
+            DataError: the table cannot be used, or known covariates are missing.
+            SettingError: horizon or levels are out of range.
+        """
+        model = self.model_
+        if source is not None:
+            panel = checks.panel_like(table.read(source), model.schema)
+            return from_table(model, _with_future(model, panel, future), horizon, levels)
+        if future is None:
+            return forecast(model, horizon=horizon, levels=levels, future=self._known_after())
+        ids = channels.series_ids(model, model.state.ids)
+        ahead, offsets = checks.ahead_like(table.read(future), model.schema, ids, model.state.time[:: channels.rows_each(model)])
+        return forecast(model, horizon=horizon, levels=levels, future=_parts(ahead, offsets))
+
+    def _known_after(self) -> list[np.ndarray] | None:
+        """The known covariates after the training table's rows, while it is at hand."""
+        if self._fit is None or not self.model_.schema.known:
+            return None
+        return _parts(self._fit.panel.ahead, self._fit.panel.ahead_offsets)
+
+    def backtest(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> Any:
+        """Forecasts from the last origins of a table beside what happened and the baselines.
+
+        Args:
+            source: a table like that of `fit`.
+            windows: number of origins.
+            step: rows between two of them; the horizon where None.
+            refit: train anew on the rows before each origin.
+
+        Returns:
+            A frame: id, time, cutoff, y, statecast and its bounds, and a column for each baseline.
+
+        Raises:
+            DataError: too few rows.
+        """
+        read = table.read(source)
+        return to_native(self.backtest_columns(read, windows=windows, step=step, refit=refit), read.native, self.model_.schema.tz)
+
+    def backtest_columns(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> dict[str, np.ndarray]:
+        """`backtest` as a mapping of arrays."""
+        from statecast.forecast.backtest import backtest
+
+        model = self.model_
+        panel = checks.panel_like(table.read(source), model.schema, future_allowed=False)
+        return backtest(model, panel, windows=windows, step=step, refit=self._refit if refit else None)
+
+    def _refit(self, panel: Panel) -> Model:
+        """The same settings trained on other rows, all of them for training and validation."""
+        train = _training()
+        config = self.config.with_(test_size=0)
+        schema = self.model_.schema
+        return _finish(train.fit(config, schema, panel), schema, panel)[0]
+
+    def score(self, source: Any) -> dict[str, Any]:
+        """Scores on a table, from all origins that have seen as many rows as the network looks back.
+
+        Returns:
+            mse, rmse, mae, smape, mase, r2, coverage, …, and `skill`: a mapping from each baseline to 1 − error/its error.
+        """
+        model = self.model_
+        panel = checks.panel_like(table.read(source), model.schema, future_allowed=False)
+        begin = np.minimum(np.maximum(model.network.front.ring, 2), np.maximum(panel.lengths // 2, 1))
+        origins, _ = _run(model, panel, scoring.test_origins(panel, begin, model.config.horizon))
+        result = scoring.evaluate(model, panel, origins, begin)
+        return {**result["statecast"], "skill": result["skill"]}
+
+    def stream(self, *, empty: bool = False) -> Stream:
+        """A live stream: each series goes on where the table ended, or with `empty` none is known yet."""
+        return Stream(self.model_, State.empty(self.model_.state.layout, self.model_.dtype) if empty else None)
+
+    def report(self, title: str = "") -> Report:
+        """What the fit has to tell, for pictures and pages.
+
+        Raises:
+            NotFitted: this object was loaded, not fitted: the table is not at hand.
+        """
+        from statecast.report import collect
+
+        if self._fit is None:
+            raise NotFitted("a report needs the table that the model was fitted on: call fit(table, target=…) first")
+        title = title or f"Forecast of {', '.join(self.model_.schema.target[:4])}"
+        return collect.report(title, self.model_, self._fit.panel, self._fit.parts, self._fit.origins, self.reasons_, self._given)
+
+    def write(self, folder: str | Path, title: str = "") -> list[Path]:
+        """Write model, settings, scores, tested rows, pictures and the report page into a folder.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        from statecast.report import folder as output
+        from statecast.report import tested
+
+        report = self.report(title)
+        assert self._fit is not None
+        predicted, actual = tested.columns(self.model_, self._fit.panel, self._fit.parts, self._fit.origins)
+        return output.write(Path(folder), self.model_, report, predicted, actual)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model to one file; it is all that forecasting and streaming need."""
+        return archive.save(self.model_, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Forecaster:
+        """A fitted Forecaster from a model file or from the folder that `fit` wrote.
+
+        Raises:
+            ModelFileError: the file is missing, damaged, of another program or of a later statecast.
+        """
+        model = archive.load(path)
+        found = cls()
+        found.config, found._model = model.config, model
+        return found
+
+
+class _Fit:
+    """What is kept of a fit beside the model: the table, its split and the forecasts of its test rows."""
+
+    def __init__(self, panel: Panel, parts: Split, origins: Origins) -> None:
+        self.panel, self.parts, self.origins = panel, parts, origins
+
+
+def _training() -> Any:
+    """The training room, whose extra may not be installed."""
+    from statecast.errors import MissingDependency
+
+    try:
+        from statecast.train import fit
+    except ImportError as error:
+        if isinstance(error, MissingDependency) or (error.name or "").split(".")[0] not in ("jax", "jaxlib", "optax"):
+            raise
+        raise MissingDependency.of(error.name or "jax", "train", "training") from error
+    return fit
+
+
+def _finish(outcome: Any, schema: Any, panel: Panel) -> tuple[Model, Origins]:
+    """One run over the whole table: intervals from validation rows, scores from test rows, and every series' last state."""
+    network, config, parts = outcome.network, outcome.config, outcome.base_parts
+    layout = Layout.of(network.parts())
+    weights, constants = outcome.fitted.weights, outcome.prepared.constants
+    empty = State.empty(layout, np.dtype(config.precision))
+    model = Model(config, schema, network, weights, constants, empty, None, {}, outcome.fitted.history)
+    val = scoring.test_origins(panel.cut(parts.val), parts.train, config.horizon)
+    wanted = np.zeros(panel.rows, bool)
+    inside = np.concatenate([np.arange(span.start, span.start + n) for span, n in zip(panel.spans(), parts.val, strict=True)])
+    wanted[inside] = val
+    test = scoring.test_origins(panel, parts.val, config.horizon)
+    origins, state = _run(model, panel, wanted | test, outcome.rows)
+    width = channels.rows_each(model)
+    folded_test = _folded(test, panel, width)[origins.rows]
+    limit = np.repeat(parts.val, width)
+    calibration = _where(origins, _folded(wanted, panel, width)[origins.rows])
+    residuals = None if network.head.levels else calibrate.quantiles(calibrate.relative_errors(outcome.rows, calibration, limit))
+    model = Model(config, schema, network, weights, constants, state, residuals, {}, outcome.fitted.history)
+    found = _where(origins, folded_test)
+    scores = scoring.evaluate(model, panel, found, parts.train)
+    return Model(config, schema, network, weights, constants, state, residuals, scores, outcome.fitted.history), found
+
+
+def _run(model: Model, panel: Panel, wanted: np.ndarray, rows: Any = None) -> tuple[Origins, State]:
+    """Forecasts at the wanted rows, thinned out where they are very many, and the state after every series' last row."""
+    folded = channels.fold(model, panel)
+    rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype) if rows is None else rows
+    head = model.network.head
+    chosen, _ = calibrate.thin(wanted, head.horizon * len(model.schema.target) * head.width, scoring.MOST)
+    layout = Layout.of(model.network.parts())
+    data = np.zeros((folded.series, layout.size), model.dtype)
+    layout.pack(model.network.start(model.p, folded.series, data), data)
+    origins = scoring.tested(model.network, model.p, rows, _folded(chosen, panel, channels.rows_each(model)), ends=data)
+    last = np.where(folded.lengths > 0, folded.time[np.maximum(folded.offsets[1:] - 1, 0)], np.iinfo(np.int64).min)
+    return origins, State(layout, data, folded.ids, last)
+
+
+def _folded(wanted: np.ndarray, panel: Panel, width: int) -> np.ndarray:
+    """A mask of the panel's rows as one of the folded panel's."""
+    return np.concatenate([np.tile(wanted[span], width) for span in panel.spans()]) if panel.series else wanted
+
+
+def _where(origins: Origins, chosen: np.ndarray) -> Origins:
+    return Origins(origins.rows[chosen], origins.values[chosen], origins.scale[chosen])
+
+
+def _parts(values: np.ndarray, offsets: np.ndarray) -> list[np.ndarray]:
+    return [values[begin:end] for begin, end in zip(offsets[:-1], offsets[1:], strict=True)]
+
+
+def _with_future(model: Model, panel: Panel, future: Any) -> Panel:
+    if future is None:
+        return panel
+    from dataclasses import replace
+
+    last = panel.time[np.maximum(panel.offsets[1:] - 1, 0)]
+    ahead, offsets = checks.ahead_like(table.read(future), model.schema, panel.ids, last)
+    return replace(panel, ahead=ahead, ahead_offsets=offsets)
+
+

@@ -1,0 +1,173 @@
+"""The rows that arrive at a stream, as its network takes them, or an error that names the series.
+
+`intake` reads single values, times and rows of covariates. This file puts them together for the series of one step:
+whether the time may follow the last one, how many steps were skipped, and the covariates of each row of the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data.schema import Schema
+from statecast.errors import DataError, TimeOrderError
+from statecast.forecast import channels, intake, predict, steps
+from statecast.forecast.intake import shown
+from statecast.model.archive import Model
+from statecast.model.state import UNSEEN
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64
+
+LONGEST_GAP = 1_000_000  # skipped steps; more is a wrong time stamp rather than a gap
+
+Names = Sequence[str | int]
+
+
+def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, int]:
+    """The time of a series' row, and how many steps were skipped before it.
+
+    Args:
+        schema: what times are, and what a step is.
+        name: the series.
+        last: the time of its last row, or `UNSEEN`.
+        time: see `intake.time`; None for the next step.
+
+    Raises:
+        TimeOrderError: not after the last one.
+        DataError: no time, off the grid of the series' steps, or too far away.
+    """
+    step = schema.frequency
+    if time is None:
+        if last != UNSEEN:
+            return step.advance(last, 1), 0
+        if schema.time_kind == "row":
+            return 0, 0
+        raise DataError(f"series {name!r} is new, so its first row needs a time: pass time=")
+    now = intake.time(time, schema)
+    if last == UNSEEN:
+        return now, 0
+    if now <= last:
+        raise TimeOrderError(
+            f"series {name!r}: {shown(now, schema)} is not after {shown(last, schema)}, the last time that was "
+            "observed: rows must come in the order of time, each once"
+        )
+    if not step.on_grid(last, now):
+        raise DataError(
+            f"series {name!r}: {shown(now, schema)} is no whole number of steps of {step} after {shown(last, schema)}: "
+            f"wanted {shown(step.advance(last, 1), schema)} or a later step"
+        )
+    gap = int(step.steps_between(last, now)) - 1
+    if gap > LONGEST_GAP:
+        raise DataError(
+            f"series {name!r}: {shown(now, schema)} skips {gap:,} steps since {shown(last, schema)}, more than "
+            f"{LONGEST_GAP:,}: correct the time, or start a new series"
+        )
+    return now, gap
+
+
+def when_many(schema: Schema, names: Names, last: Sequence[int], times: Any) -> tuple[list[int], list[int]]:
+    """`when` for each series; `times` is one for all or one for each. Series that stand alike are worked out once."""
+    several = isinstance(times, (list, tuple)) or (isinstance(times, np.ndarray) and times.ndim == 1)
+    each = list(times) if several else [times] * len(names)
+    require_each("times", each, names)
+    told: dict[Any, tuple[int, int]] = {}
+    found = []
+    for name, before, time in zip(names, last, each, strict=True):
+        if (before, time) not in told:
+            told[before, time] = when(schema, name, before, time)
+        found.append(told[before, time])
+    return [now for now, _ in found], [gap for _, gap in found]
+
+
+def values(model: Model, names: Names, given: Any) -> Float64[np.ndarray, "N Dn"]:
+    """The values [S, D] as the network's rows have them.
+
+    Raises:
+        DataError: not a row for each series, or a value that cannot be used.
+    """
+    count = len(model.schema.target)
+    if isinstance(given, np.ndarray) and count == 1 and given.ndim == 1:
+        given = given[:, None]
+    if isinstance(given, (str, bytes)) or not np.iterable(given):
+        raise DataError(f"values: got {given!r}, wanted a row for each of the {len(names)} series")
+    y = intake.table(given, count, "values")
+    if y is None:
+        rows = list(given)
+        require_each("values", rows, names)
+        y = np.array([intake.numbers(row, model.schema, name) for name, row in zip(names, rows, strict=True)])
+    require_each("values", y, names)
+    found = channels.split(model, y.reshape(len(names), count))
+    steps.require_near(model, found, "values")
+    return found
+
+
+def given(
+    model: Model,
+    names: Names,
+    now: Sequence[int],
+    past: Any,
+    known: Any,
+    static: Any,
+    remembered: Float[np.ndarray, "S Q"] | None,
+) -> dict[str, Any]:
+    """The covariates of each of the network's rows.
+
+    Args:
+        model: whose they are.
+        names, now: the series, and the times of their rows.
+        past, static: a row for each series, or a mapping by column; None: past is missing, static is remembered.
+        known: for each series the rows of this step and of the next H.
+        remembered: static covariates as the state keeps them, NaN for a new series; None where the model has none.
+
+    Returns:
+        past [N, P], known [N, K], ahead [N, H, F], static [N, Q'], those that there are.
+
+    Raises:
+        DataError: covariates that the model has not, or that are not given and must be.
+    """
+    schema, found = model.schema, {}
+    groups = (("past", past, schema.past), ("known", known, schema.known), ("static", static, schema.static))
+    for name, rows, items in groups:
+        if rows is not None and not items:
+            raise DataError(f"{name}: this model has no such covariates: leave {name}= out")
+    if past is not None:
+        found["past"] = intake.rows(schema.past, past, "past")
+    if schema.known:
+        found |= _known(model, names, now, known)
+    if static is not None:
+        rows = intake.rows(schema.static, static, "static")
+        found["static"] = model.network.front.standardise(model.constants, "static", rows).astype(model.dtype)
+    elif remembered is not None:
+        found["static"] = remembered
+        new = np.isnan(remembered).any(axis=1)
+        if new.any():
+            items = ", ".join(repr(item.name) for item in schema.static)
+            raise DataError(f"series {names[int(np.argmax(new))]!r} is new, so its first row needs {items}: pass static=")
+    for name, rows in found.items():
+        require_each(name, rows, names)
+    width = channels.rows_each(model)
+    return found if width == 1 else {name: np.repeat(rows, width, axis=0) for name, rows in found.items()}
+
+
+def _known(model: Model, names: Names, now: Sequence[int], known: Any) -> dict[str, np.ndarray]:
+    """Known covariates of this step, and those of the next H as the head takes them."""
+    horizon = model.network.head.horizon
+    blocks = [[] for _ in names] if known is None else list(known)
+    require_each("known", blocks, names)
+    found = np.empty((len(names), horizon + 1, model.network.front.known))
+    for s, (name, block) in enumerate(zip(names, blocks, strict=True)):
+        rows = intake.rows(model.schema.known, block, "known")
+        if len(rows) <= horizon:
+            raise predict.missing_known(model, name, int(model.schema.frequency.advance(now[s], len(rows))))
+        found[s] = rows[: horizon + 1]
+    time = steps.after(model, np.array(now, np.int64), 1, horizon)
+    return {"known": found[:, 0], "ahead": steps.ahead(model, found[:, 1:], time)}
+
+
+def require_each(what: str, given: Any, names: Names) -> None:
+    """Refuse anything but one for each series."""
+    if isinstance(given, Mapping) or len(given) != len(names):
+        raise DataError(f"{what}: got {len(given)}, wanted one for each of the {len(names)} series")

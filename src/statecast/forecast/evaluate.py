@@ -1,0 +1,117 @@
+"""Scores of forecasts made at many origins, always beside the baselines at the same origins.
+
+`tested` runs a network once over a panel and keeps its forecasts at the wanted rows; `evaluate` compares them, series by
+series, with what happened and with persistence, seasonal naive and linear extrapolation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data.panel import Panel
+from statecast.forecast import calibrate, channels, metrics
+from statecast.forecast.baselines import BASELINES
+from statecast.forecast.metrics import Scores
+from statecast.forecast.roll import Origins, Scan, roll
+from statecast.model.archive import Model
+from statecast.model.inputs import Rows, from_working
+from statecast.model.network import Network
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64, Int64
+
+MOST = 20_000_000  # numbers that are kept of all origins; above it, they are thinned out evenly
+
+
+def test_origins(panel: Panel, begin: Int64[np.ndarray, " S"], horizon: int) -> Bool[np.ndarray, " rows"]:
+    """Rows from which the rows after `begin[s]` of each series are forecast: those with all H steps inside the series.
+
+    Where fewer than H rows are left, the one origin right before them counts with the steps that there are.
+    """
+    wanted = np.zeros(panel.rows, bool)
+    for span, first in zip(panel.spans(), begin, strict=True):
+        length = span.stop - span.start
+        if 0 < first < length:
+            wanted[span.start + first - 1 : max(span.stop - horizon, span.start + int(first))] = True
+    return wanted
+
+
+def tested(
+    network: Network,
+    p: Any,
+    rows: Rows,
+    wanted: Bool[np.ndarray, " R"],
+    ends: Float64[np.ndarray, "S size"] | None = None,
+    scan: Scan | None = None,
+) -> Origins:
+    """All forecasts at the wanted rows, in order of the rows, in one run; see `roll` for the arguments."""
+    head = network.head
+    parts = list(roll(network, p, rows, wanted, ends=ends, scan=scan))
+    if not parts:
+        d = network.front.targets
+        return Origins(np.zeros(0, np.int64), np.zeros((0, head.horizon, d, head.width)), np.zeros((0, d)))
+    at = np.concatenate([part.rows for part in parts])
+    order = np.argsort(at, kind="stable")
+    values, scale = (np.concatenate([getattr(part, name) for part in parts])[order] for name in ("values", "scale"))
+    return Origins(at[order], values, scale)
+
+
+def evaluate(model: Model, panel: Panel, origins: Origins, train: Int64[np.ndarray, " S"]) -> dict[str, Any]:
+    """Scores of the network and of every baseline: what `metrics.json` holds.
+
+    Args:
+        model: the model.
+        panel: the table, one series a series.
+        origins: its forecasts, at rows of the folded panel (see `channels.fold`).
+        train: training rows of each series, from which the scale of mase comes.
+
+    Returns:
+        See `metrics.evaluation`; besides, "error_by_step": the mean absolute error of each step, and "origins".
+    """
+    horizon, season, d = model.config.horizon, model.config.season or 1, len(model.schema.target)
+    scores = {name: Scores.empty(d) for name in ("statecast", *BASELINES)}
+    by_step = {name: np.zeros((2, horizon)) for name in scores}
+    for s, at, found in _by_series(model, panel, origins):
+        y = panel.y[panel.span(s)]
+        ahead = at[:, None] + np.arange(1, horizon + 1)
+        actual = np.where((ahead < len(y))[..., None], y[np.minimum(ahead, len(y) - 1)], np.nan)
+        scale = metrics.seasonal_scale(y[: int(train[s])], season)
+        guesses = {"statecast": found["point"]}
+        guesses |= {name: baseline(y, at, horizon, season) for name, baseline in BASELINES.items()}
+        for name, guess in guesses.items():
+            bounds = (found["lower"], found["upper"]) if name == "statecast" else ({}, {})
+            scores[name] = scores[name].add(actual, guess, scale, *bounds)
+            error = np.abs(actual - guess)
+            by_step[name] += np.array([np.nansum(error, axis=(0, 2)), np.sum(~np.isnan(error), axis=(0, 2))])
+    result = metrics.evaluation(scores.pop("statecast"), scores, model.schema.target if d > 1 else None)
+    result["error_by_step"] = {
+        name: [float(total / count) if count else None for total, count in sums.T] for name, sums in by_step.items()
+    }
+    return result | {"origins": int(len(origins.rows)) // channels.rows_each(model)}
+
+
+def _by_series(
+    model: Model, panel: Panel, origins: Origins
+) -> Iterator[tuple[int, Int64[np.ndarray, " n"], dict[str, Any]]]:
+    """For each series with origins: its number, the origins' rows within it, point forecasts and bounds [n, H, D]."""
+    width = channels.rows_each(model)
+    begins = channels.fold(model, panel).offsets
+    cuts = np.searchsorted(origins.rows, begins)
+    for s in range(panel.series):
+        pieces = [slice(int(cuts[k]), int(cuts[k + 1])) for k in range(s * width, (s + 1) * width)]
+        if pieces[0].stop == pieces[0].start:
+            continue
+        points, lower, upper = [], {}, {}  # type: list[Any], dict[float, list[Any]], dict[float, list[Any]]
+        for piece in pieces:
+            raw, scale = origins.values[piece], origins.scale[piece]
+            points.append(from_working(model.constants, raw)[..., raw.shape[-1] // 2])
+            for level in model.config.levels:
+                low, high = calibrate.interval(model, raw, scale, level)
+                lower.setdefault(level, []).append(low)
+                upper.setdefault(level, []).append(high)
+        joined = [{k: np.concatenate(v, axis=-1) for k, v in part.items()} for part in (lower, upper)]
+        found = {"point": np.concatenate(points, axis=-1), "lower": joined[0], "upper": joined[1]}
+        yield s, origins.rows[pieces[0]] - begins[s * width], found

@@ -1,0 +1,385 @@
+"""What an error is: each metric once, for one array and for a stream of arrays.
+
+A metric is a term for each (value, forecast) pair, `_terms`, and a mean over the pairs that count. The functions with
+a metric's name and the accumulator `Scores` share those terms, so there is one truth for each. `Scores` holds sums
+per target, never pairs: an evaluator adds block after block and memory stays constant. Sums are merged by addition,
+the spread of y (for r2) by Chan's update, which does not cancel where a series has a large offset.
+
+A pair counts where y is observed. A forecast that is not a number where y is observed is `missed`: it is counted as
+such, and the verdict says so, since leaving it out in silence would flatter the forecaster.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.errors import SettingError, nearest
+from statecast.forecast.verdict import verdict
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64
+
+__all__ = [
+    "METRICS", "Scores", "coverage", "evaluation", "mae", "mase", "mse", "pinball", "r2", "rmse",
+    "seasonal_scale", "skill", "smape", "verdict",
+]  # fmt: skip
+
+METRICS = ("mse", "rmse", "mae", "smape", "mase", "r2", "pinball")
+"""The metrics that `Scores.result` and `evaluation` give, apart from those of an interval or a target."""
+
+
+def mse(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> float:
+    """Mean squared error, in the squared unit of y."""
+    return Scores.of(y, yhat).result()["mse"]
+
+
+def rmse(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> float:
+    """Root of the mean squared error, in the unit of y."""
+    return Scores.of(y, yhat).result()["rmse"]
+
+
+def mae(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> float:
+    """Mean absolute error, in the unit of y."""
+    return Scores.of(y, yhat).result()["mae"]
+
+
+def smape(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> float:
+    """Symmetric mean absolute percentage error, 0 to 200 %.
+
+    The form of the M4 competition: 200 |y - ŷ| / (|y| + |ŷ|), where 0/0 counts 0.
+    Source: Makridakis, Spiliotis, Assimakopoulos, "The M4 Competition", Int. J. Forecasting 36 (2020).
+    """
+    return Scores.of(y, yhat).result()["smape"]
+
+
+def mase(
+    y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"], scale: Float[np.ndarray, "*#batch #D"] | float
+) -> float:
+    """Mean absolute scaled error: the mean of |y - ŷ| / scale, with `scale` from `seasonal_scale`.
+
+    Pairs whose scale is 0 (a constant series) or NaN (too short a series) are left out; NaN where none is left.
+    Source: Hyndman, Koehler, "Another look at measures of forecast accuracy", Int. J. Forecasting 22 (2006).
+    """
+    return Scores.of(y, yhat, scale=scale).result()["mase"]
+
+
+def r2(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> float:
+    """Coefficient of determination, 1 - sum of (y - ŷ)² / sum of (y - mean y)²: for each target, then their mean.
+
+    Targets that are constant are left out; NaN where none is left. Series are pooled: the mean is over all of them.
+    """
+    return Scores.of(y, yhat).result()["r2"]
+
+
+def pinball(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"], q: float) -> float:
+    """Mean pinball (quantile) loss of `yhat` as a forecast of quantile `q`: max(q·(y - ŷ), (q - 1)·(y - ŷ)).
+
+    Source: Koenker, Bassett, "Regression quantiles", Econometrica 46 (1978).
+
+    Raises:
+        SettingError: `q` is not between 0 and 1.
+    """
+    if not 0 < q < 1:
+        raise SettingError(f"a quantile is between 0 and 1; got {q!r}")
+    y, yhat = np.asarray(y, np.float64), np.asarray(yhat, np.float64)
+    return _mean(_pinball(y, yhat, q))
+
+
+def coverage(
+    y: Float[np.ndarray, "... D"], lower: Float[np.ndarray, "... D"], upper: Float[np.ndarray, "... D"]
+) -> float:
+    """Share of the values that lie in their interval, bounds included: 0 to 1."""
+    y, lower, upper = (np.asarray(part, np.float64) for part in (y, lower, upper))
+    return _mean(_inside(y, lower, upper))
+
+
+def seasonal_scale(y: Float[np.ndarray, "rows D"], season: int = 1) -> Float64[np.ndarray, " D"]:
+    """The scale of `mase`: the mean |y[t] - y[t - season]| over the training rows of one series, for each target.
+
+    Args:
+        y: the training rows of one series, NaN where missing.
+        season: rows in a season; 1 compares neighbours.
+
+    Returns:
+        0 where the series repeats itself up to rounding, NaN where no two rows are a season apart.
+
+    Raises:
+        SettingError: `season` is below 1.
+    """
+    if season < 1:
+        raise SettingError(f"a season has at least 1 row; got {season!r}")
+    y = np.asarray(y, np.float64)
+    gaps = np.abs(y[season:] - y[:-season])
+    scale = _ratio(np.nansum(gaps, axis=0), np.sum(~np.isnan(gaps), axis=0))
+    size = np.nanmax(np.abs(y), axis=0, initial=0.0, where=~np.isnan(y))
+    return np.where(scale <= 8 * np.finfo(np.float64).eps * size, 0.0, scale)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Sums from which the metrics follow: a value; `add` returns a new one.
+
+    Attributes:
+        sums: one sum over pairs for each term, [D] each.
+        mean: mean of the counted y [D].
+        spread: sum of (y - mean)² of the counted y [D].
+    """
+
+    sums: Mapping[str, Float64[np.ndarray, " D"]]
+    mean: Float64[np.ndarray, " D"]
+    spread: Float64[np.ndarray, " D"]
+
+    @classmethod
+    def empty(cls, targets: int) -> Scores:
+        """The scores of no pair of `targets` targets."""
+        zero = np.zeros(targets)
+        return cls(dict.fromkeys(("count", "missed", "squared", "absolute", "smape"), zero), zero, zero)
+
+    @classmethod
+    def of(cls, y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"], **more: Any) -> Scores:
+        """The scores of one block of pairs: see `add`."""
+        return cls.empty(np.shape(y)[-1] if np.ndim(y) else 1).add(y, yhat, **more)
+
+    def add(
+        self,
+        y: Float[np.ndarray, "*batch D"],
+        yhat: Float[np.ndarray, "*batch D"],
+        scale: Float[np.ndarray, "*#batch #D"] | float | None = None,
+        lower: Mapping[float, Float[np.ndarray, "*batch D"]] | None = None,
+        upper: Mapping[float, Float[np.ndarray, "*batch D"]] | None = None,
+    ) -> Scores:
+        """These scores and those of more pairs.
+
+        Args:
+            y: values, NaN where missing.
+            yhat: their forecasts.
+            scale: `seasonal_scale` of the series that each pair belongs to, for mase; broadcast against y.
+            lower: the lower bound for each level in percent, e.g. {80: ...}: the quantile (100 - level)/200.
+            upper: the upper bounds, for the same levels: the quantile (100 + level)/200.
+
+        Raises:
+            SettingError: the shapes differ, or lower and upper do not have the same levels between 0 and 100.
+        """
+        values, points = np.atleast_1d(np.asarray(y, np.float64)), np.atleast_1d(np.asarray(yhat, np.float64))
+        lower, upper = lower or {}, upper or {}
+        _check(values, points, self.mean.size, lower, upper)
+        terms = _terms(values, points, scale)
+        for level in lower:
+            terms |= _interval_terms(values, np.asarray(lower[level]), np.asarray(upper[level]), level)
+        counted = np.where(np.isnan(terms["squared"]), np.nan, values).reshape(-1, self.mean.size)
+        count = np.sum(~np.isnan(counted), axis=0)
+        mean = _ratio(np.nansum(counted, axis=0), count, empty=0.0)
+        spread = np.nansum((counted - mean) ** 2, axis=0)
+        sums = {name: np.nansum(term.reshape(-1, self.mean.size), axis=0) for name, term in terms.items()}
+        return self.merge(Scores(sums, mean, spread))
+
+    def merge(self, other: Scores) -> Scores:
+        """The scores of the pairs of both."""
+        zero = np.zeros_like(self.mean)
+        names = dict.fromkeys([*self.sums, *other.sums])
+        sums = {name: self.sums.get(name, zero) + other.sums.get(name, zero) for name in names}
+        # Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
+        share = _ratio(other.sums["count"], sums["count"], empty=0.0)
+        gap = other.mean - self.mean
+        spread = self.spread + other.spread + gap**2 * self.sums["count"] * share
+        return Scores(sums, self.mean + gap * share, spread)
+
+    @property
+    def count(self) -> int:
+        """Number of pairs that count, all targets together."""
+        return int(self.sums["count"].sum())
+
+    @property
+    def missed(self) -> int:
+        """Number of observed values whose forecast was not a number."""
+        return int(self.sums["missed"].sum())
+
+    def result(self, targets: Sequence[str] | None = None) -> dict[str, float]:
+        """The metrics, pooled over pairs and targets; NaN where no pair counts.
+
+        Args:
+            targets: names of the targets, for `rmse/<target>` and `mae/<target>` where there are several;
+                their numbers from 0 where left out.
+
+        Returns:
+            count, missed, mse, rmse, mae, smape, mase, r2; with intervals also pinball (the mean over the bounds'
+            quantiles), `coverage/<level>` (0 to 1) and `width/<level>` (mean width).
+        """
+        mean_square = self._mean("squared", "count")
+        result = {
+            "count": float(self.count),
+            "missed": float(self.missed),
+            "mse": mean_square,
+            "rmse": math.sqrt(mean_square),
+            "mae": self._mean("absolute", "count"),
+            "smape": self._mean("smape", "count"),
+            "mase": self._mean("scaled", "scaled_count"),
+            "r2": _mean(1 - _ratio(self.sums["squared"], self.spread)),
+        }
+        return result | self._intervals() | self._by_target(targets)
+
+    def _mean(self, term: str, count: str) -> float:
+        if term not in self.sums:
+            return math.nan
+        return float(_ratio(self.sums[term].sum(), self.sums[count].sum()))
+
+    def _intervals(self) -> dict[str, float]:
+        levels = [name.removeprefix("inside/") for name in self.sums if name.startswith("inside/")]
+        result = {}
+        for level in levels:
+            result[f"coverage/{level}"] = self._mean(f"inside/{level}", f"bounded/{level}")
+            result[f"width/{level}"] = self._mean(f"width/{level}", f"bounded/{level}")
+        if levels:
+            result["pinball"] = float(np.mean([self._mean(f"pinball/{x}", f"bounded/{x}") for x in levels]))
+        return result
+
+    def _by_target(self, targets: Sequence[str] | None) -> dict[str, float]:
+        size = self.mean.size
+        if size < 2:
+            return {}
+        names = [str(d) for d in range(size)] if targets is None else list(targets)
+        if len(names) != size:
+            raise SettingError(f"these scores are of {size} targets; got {len(names)} names: {', '.join(names)}")
+        root = np.sqrt(_ratio(self.sums["squared"], self.sums["count"]))
+        size_of_error = _ratio(self.sums["absolute"], self.sums["count"])
+        return {f"rmse/{name}": float(root[d]) for d, name in enumerate(names)} | {
+            f"mae/{name}": float(size_of_error[d]) for d, name in enumerate(names)
+        }
+
+
+def skill(error: float, baseline_error: float) -> float | None:
+    """1 - error / baseline error: 1 is perfect, 0 is as good as the baseline, below 0 is worse.
+
+    Where the baseline makes no error: 0 if there is none either, else None (it would be minus infinity).
+    None as well where one of the errors is not known.
+    """
+    if not (math.isfinite(error) and math.isfinite(baseline_error)):
+        return None
+    if baseline_error == 0:
+        return 0.0 if error == 0 else None
+    return 1 - error / baseline_error
+
+
+def evaluation(
+    scores: Scores,
+    baselines: Mapping[str, Scores],
+    targets: Sequence[str] | None = None,
+    metric: str = "mae",
+) -> dict[str, Any]:
+    """The network's scores beside those of the baselines, as plain values that JSON can hold (None for NaN).
+
+    Args:
+        scores: of the network.
+        baselines: the scores of each baseline, over the same pairs.
+        targets: names of the targets.
+        metric: the error that skill is made of.
+
+    Returns:
+        A dict {"statecast": {...}, "<baseline>": {...}, …, "metric": ..., "skill": {"<baseline>": ...},
+        "beaten_by": [...]}; `beaten_by` names the baselines whose error is below the network's, best first.
+
+    Raises:
+        SettingError: `metric` is not an error, for which less is better.
+    """
+    errors = tuple(name for name in METRICS if name != "r2")
+    if metric not in errors:
+        raise SettingError(f"skill is made of an error; got {metric!r}: {nearest(metric, errors)}")
+    own = scores.result(targets)
+    others = {name: part.result(targets) for name, part in baselines.items()}
+    error = {name: result.get(metric, math.nan) for name, result in others.items()}
+    mine = own.get(metric, math.nan)
+    beaten = sorted((name for name in error if error[name] < mine), key=error.__getitem__)
+    tables = {name: _plain(result) for name, result in {"statecast": own, **others}.items()}
+    return {
+        **tables,
+        "metric": metric,
+        "skill": {name: skill(mine, value) for name, value in error.items()},
+        "beaten_by": beaten,
+    }
+
+
+def _terms(
+    y: Float64[np.ndarray, "*batch D"], yhat: Float64[np.ndarray, "*batch D"], scale: Any
+) -> dict[str, Float64[np.ndarray, "*batch D"]]:
+    """The term of each pair in each sum: NaN where a pair does not count."""
+    seen = ~np.isnan(y)
+    made = np.isfinite(yhat)
+    error = np.where(made, y - np.where(made, yhat, 0.0), np.nan)
+    size = np.abs(y) + np.abs(yhat)
+    terms = {
+        "count": (seen & made).astype(np.float64),
+        "missed": (seen & ~made).astype(np.float64),
+        "squared": error**2,
+        "absolute": np.abs(error),
+        "smape": 200 * np.abs(error) / np.where(size == 0, 1.0, size),
+    }
+    if scale is not None:
+        unit = np.broadcast_to(np.asarray(scale, np.float64), y.shape)
+        terms["scaled"] = np.abs(error) / np.where(unit > 0, unit, np.nan)
+        terms["scaled_count"] = (~np.isnan(terms["scaled"])).astype(np.float64)
+    return terms
+
+
+def _interval_terms(
+    y: Float64[np.ndarray, "*batch D"],
+    lower: Float64[np.ndarray, "*batch D"],
+    upper: Float64[np.ndarray, "*batch D"],
+    level: float,
+) -> dict[str, Float64[np.ndarray, "*batch D"]]:
+    inside = _inside(y, lower, upper)
+    tail = (100 - level) / 200
+    losses = (_pinball(y, lower, tail) + _pinball(y, upper, 1 - tail)) / 2
+    out = np.isnan(inside)
+    return {
+        f"inside/{level:g}": inside,
+        f"width/{level:g}": np.where(out, np.nan, upper - lower),
+        f"pinball/{level:g}": np.where(out, np.nan, losses),
+        f"bounded/{level:g}": (~out).astype(np.float64),
+    }
+
+
+def _pinball(
+    y: Float64[np.ndarray, "*batch D"], yhat: Float64[np.ndarray, "*batch D"], q: float
+) -> Float64[np.ndarray, "*batch D"]:
+    error = y - yhat
+    loss: Float64[np.ndarray, "*batch D"] = np.maximum(q * error, (q - 1) * error)
+    return loss
+
+
+def _inside(
+    y: Float64[np.ndarray, "*batch D"], lower: Float64[np.ndarray, "*batch D"], upper: Float64[np.ndarray, "*batch D"]
+) -> Float64[np.ndarray, "*batch D"]:
+    inside = ((lower <= y) & (y <= upper)).astype(np.float64)
+    return np.where(np.isnan(y) | np.isnan(lower) | np.isnan(upper), np.nan, inside)
+
+
+def _check(
+    y: np.ndarray, yhat: np.ndarray, targets: int, lower: Mapping[float, Any], upper: Mapping[float, Any]
+) -> None:
+    if y.shape != yhat.shape or y.shape[-1] != targets:
+        raise SettingError(
+            f"values {y.shape} and forecasts {yhat.shape} must have one shape that ends in {targets} targets"
+        )
+    if set(lower) != set(upper) or not all(0 < level < 100 for level in lower):
+        raise SettingError(
+            f"lower and upper bounds need the same levels between 0 and 100; got {sorted(lower)} and {sorted(upper)}"
+        )
+
+
+def _ratio(above: Any, below: Any, empty: float = math.nan) -> Float64[np.ndarray, " D"]:
+    """above / below, and `empty` where below is 0."""
+    below = np.asarray(below, np.float64)
+    return np.where(below == 0, empty, np.asarray(above, np.float64) / np.where(below == 0, 1.0, below))
+
+
+def _mean(terms: Float64[np.ndarray, "..."]) -> float:
+    return float(_ratio(np.nansum(terms), np.sum(~np.isnan(terms))))
+
+
+def _plain(result: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in result.items()}

@@ -1,0 +1,114 @@
+"""One run of a network over a whole panel: every origin's forecast, and the state that each series ends in.
+
+Series run side by side, aligned at their ends, in batches of similar length; time is cut into chunks whose state is
+carried, so memory is bounded whatever the length. A series begins where its reset stands: rows before it are padding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.model.cells import State
+from statecast.model.inputs import Rows
+from statecast.model.network import Network
+from statecast.model.state import Layout
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int64
+
+CHUNK_NUMBERS = 4_000_000  # numbers of the widest array of a chunk
+LONGEST_CHUNK = 512
+BATCH = 256
+
+Scan = Callable[[Any, State, dict[str, np.ndarray], np.ndarray, np.ndarray], tuple[State, np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Origins:
+    """Forecasts made at some rows of a panel.
+
+    Attributes:
+        rows: [N] the rows at which they were made.
+        values: [N, H, D, O] in working units.
+        scale: [N, D] the front's scale there.
+    """
+
+    rows: Int64[np.ndarray, " N"]
+    values: Float[np.ndarray, "N H D O"]
+    scale: Float[np.ndarray, "N D"]
+
+
+def roll(
+    network: Network,
+    p: Any,
+    rows: Rows,
+    wanted: Bool[np.ndarray, " R"],
+    ends: Float[np.ndarray, "S size"] | None = None,
+    begins: Float[np.ndarray, "S size"] | None = None,
+    scan: Scan | None = None,
+) -> Iterator[Origins]:
+    """Run over the panel and yield the forecasts made at the wanted rows, chunk by chunk.
+
+    Args:
+        network: the network.
+        p: weights and constants, in the precision of `rows`.
+        rows: the panel, prepared.
+        wanted: which rows are origins.
+        ends: filled with the state after each series' last row.
+        begins: the state that each series starts from; the initial one where None.
+        scan: another execution of `network.scan` over NumPy arrays.
+    """
+    layout = Layout.of(network.parts())
+    lengths = np.diff(rows.offsets)
+    for members in _batches(lengths):
+        state = network.start(p, len(members), rows.y)
+        if begins is not None:
+            state = layout.unpack(begins[members])
+        for index, reset in _chunks(network, rows, members, lengths, fresh=begins is None):
+            inside = np.maximum(index, 0)
+            chosen = wanted[inside] & (index >= 0)
+            steps = np.flatnonzero(chosen.any(axis=1))
+            inputs = rows.at(inside, network.head.horizon)
+            inputs["m"] = inputs["m"] * (index >= 0)[..., None]
+            state, values, scale = (scan or network.scan)(p, state, inputs, reset, steps)
+            pick = chosen[steps]
+            if pick.any():
+                yield Origins(index[steps][pick], np.asarray(values)[pick], np.asarray(scale)[pick])
+        if ends is not None:
+            packed = np.zeros((len(members), layout.size), ends.dtype)
+            layout.pack(state, packed)
+            ends[members] = packed
+
+
+def _batches(lengths: Int64[np.ndarray, " S"]) -> Iterator[Int64[np.ndarray, " B"]]:
+    """Series of similar length together: none more than twice as long as another, none of no rows."""
+    order = np.argsort(lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    while len(order):
+        last = int(np.searchsorted(lengths[order], 2 * lengths[order[0]], side="right"))
+        yield order[: min(last, BATCH)]
+        order = order[min(last, BATCH) :]
+
+
+def _chunks(
+    network: Network, rows: Rows, members: Int64[np.ndarray, " B"], lengths: Int64[np.ndarray, " S"], fresh: bool
+) -> Iterator[tuple[Int64[np.ndarray, "T B"], Bool[np.ndarray, "T B"]]]:
+    """Row numbers (negative before a series begins) and resets of each stretch of time, aligned at the end.
+
+    Series that go on from a state must not pass through padding, so they come in batches of equal length then.
+    """
+    longest = int(lengths[members].max())
+    widest = len(members) * max(
+        network.front.ring * network.front.targets, network.head.horizon * network.head.targets * network.head.width, 1
+    )
+    chunk = int(np.clip(CHUNK_NUMBERS // widest, 16, LONGEST_CHUNK))
+    steps = -(-longest // chunk) * chunk if fresh else longest
+    for begin in range(0, steps, chunk):
+        back = steps - np.arange(begin, min(begin + chunk, steps))  # distance to the end, 1 at the last row
+        index = rows.offsets[members + 1] - back[:, None]
+        index = np.where(back[:, None] <= lengths[members], index, -1)
+        yield index, (back[:, None] == lengths[members]) & fresh

@@ -1,0 +1,132 @@
+"""Steps that yield no forecast: what a network is given at each, and passing through many of them at once.
+
+A gap in a stream, and the recursion beyond the horizon, are both stretches of steps with made-up rows: missing values
+in the one, the network's own forecasts in the other. Rows are the network's (see `channels`); `parts` is its state as
+a dict of arrays, as `Network.step` takes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data import calendar
+from statecast.data.schema import Schema
+from statecast.errors import DataError
+from statecast.model.archive import Model
+from statecast.model.cells import State as Parts
+from statecast.model.inputs import calendar_features, future_features, to_working
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64, Int64
+
+NUMBERS = 2_000_000  # numbers of the widest array that is made at once
+LONGEST = 512  # steps that are passed at once
+FARTHEST = 1e15  # in working units; the square of what is larger leaves float32
+
+
+def working(model: Model, y: Float64[np.ndarray, "N Dn"]) -> tuple[Any, Any]:
+    """Values in working units, 0 where missing, and their mask, both in the network's precision."""
+    found = to_working(model.constants, y)
+    there = found == found
+    return np.where(there, found, 0.0).astype(model.dtype), there.astype(model.dtype)
+
+
+def inputs(
+    model: Model,
+    y: Float[np.ndarray, "... Dn"],
+    m: Float[np.ndarray, "... Dn"],
+    time: Int64[np.ndarray, "..."],
+    past: Float64[np.ndarray, "... P"] | None,
+    known: Float64[np.ndarray, "... K"] | None,
+    static: Float[np.ndarray, "... Q"] | None,
+) -> dict[str, Any]:
+    """A step's inputs without what is known ahead of it.
+
+    Args:
+        model: its network tells which of them are wanted.
+        y, m: values in working units and their mask.
+        time: of each step.
+        past, known: covariates; missing where None.
+        static: as the state keeps it, standardised.
+    """
+    front, found = model.network.front, {"y": y, "m": m}
+    for name, count, values in (("past", front.past, past), ("known", front.known, known)):
+        if count:
+            values = np.full((*time.shape, count), np.nan) if values is None else values
+            found[name] = front.standardise(model.constants, name, values).astype(model.dtype)
+    if front.calendar:
+        found["calendar"] = calendar_at(model.schema, time).astype(model.dtype)
+    if front.static:
+        found["static"] = static
+    return found
+
+
+def calendar_at(schema: Schema, time: Int64[np.ndarray, "..."]) -> Float64[np.ndarray, "... C"]:
+    """The calendar's features; those of a single time, and of many equal ones, by the quick way."""
+    first = int(time.flat[0])
+    if time.size == 1 or (time == first).all():
+        names = calendar.feature_names(schema.frequency, schema.time_kind)
+        row = np.array(calendar.features_at(first, schema.frequency, schema.tz, names))
+        return np.broadcast_to(row, (*time.shape, len(names)))
+    return calendar_features(schema, time.reshape(-1)).reshape(*time.shape, -1)
+
+
+def ahead(model: Model, known: Float64[np.ndarray, "N H K"], time: Int64[np.ndarray, "N H"]) -> Any:
+    """What is known of the H steps after a step, [N, H, F], as the head takes it."""
+    flat = known.reshape(-1, known.shape[-1])
+    found = future_features(model.network, model.constants, model.schema, flat, time.reshape(-1))
+    return found.reshape(*time.shape, -1).astype(model.dtype)
+
+
+def after(model: Model, last: Int64[np.ndarray, " N"], first: int, count: int) -> Int64[np.ndarray, "N count"]:
+    """The times of `count` steps, the first of which is the `first`-th after `last`."""
+    steps = np.arange(first, first + count)
+    return np.asarray(model.schema.frequency.advance(last[:, None], steps[None, :]))
+
+
+def passed(model: Model, parts: Parts, given: Mapping[str, Any]) -> Parts:
+    """The state after steps whose forecasts nobody asks for; the inputs are time-major, [T, N, …]."""
+    network = model.network
+    steps, rows = given["y"].shape[:2]
+    nothing = np.zeros(0, np.int64)
+    rest = dict(given)
+    if network.front.future:
+        blank = np.zeros((), model.dtype)
+        rest["future"] = np.broadcast_to(blank, (steps, rows, network.head.horizon, network.front.future))
+    state, _, _ = network.scan(model.p, parts, rest, np.zeros((steps, rows), bool), nothing)
+    return state
+
+
+def through_gap(model: Model, parts: Parts, last: Int64[np.ndarray, " N"], steps: int) -> Parts:
+    """The state after `steps` missing rows: targets and covariates are missing, the calendar goes on."""
+    front = model.network.front
+    width = max(len(last) * front.ring * front.targets, 1)
+    longest = int(np.clip(NUMBERS // width, 1, LONGEST))
+    for begin in range(0, steps, longest):
+        count = min(longest, steps - begin)
+        blank = np.zeros((count, len(last), front.targets), model.dtype)
+        time = after(model, last, begin + 1, count).T
+        static = np.broadcast_to(parts["static"], (count, *parts["static"].shape)) if front.static else None
+        parts = passed(model, parts, inputs(model, blank, blank, time, None, None, static))
+    return parts
+
+
+def batch(model: Model) -> int:
+    """Rows of the network that are worked on at once, so that no array is larger than `NUMBERS`."""
+    front, head = model.network.front, model.network.head
+    widest = max(front.ring * front.targets, head.horizon * max(head.targets * head.width, front.future, front.inputs))
+    return max(NUMBERS // max(widest, 1), 16)
+
+
+def require_near(model: Model, y: Float64[np.ndarray, "rows Dn"], name: str) -> None:
+    """Refuse values that lie so far from the training rows that the network's precision cannot hold their squares."""
+    found = np.abs(to_working(model.constants, y))
+    if (found > FARTHEST).any():
+        value = float(y.reshape(-1)[np.nanargmax(found)])
+        raise DataError(
+            f"{name}: {value:g} is more than {FARTHEST:g} times farther out than the training rows were spread: "
+            "leave it empty if it is a mistake, or fit again on rows of this size"
+        )

@@ -1,0 +1,345 @@
+"""A live stream: one step for each observation, and the next forecast at once.
+
+A `Stream` is a model and the rows of a `State`, one group for each series. Every observation is checked whole before
+anything moves, so after an error the stream is what it was. The equations are the network's own: a stream that has
+seen the rows of a table forecasts what the table would. It needs NumPy alone: no JAX, and no data frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.errors import DataError, SettingError, UnknownSeries, nearest
+from statecast.forecast import arrivals, calibrate, channels, intake, predict, steps
+from statecast.forecast.predict import Forecast
+from statecast.model import archive
+from statecast.model.archive import Model
+from statecast.model.cells import State as Parts
+from statecast.model.state import UNSEEN, Layout, State
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64, Int64
+
+Id = str | int
+
+
+class Stream:
+    """Series that are observed one step at a time.
+
+    Args:
+        model: the model.
+        state: what is remembered of each series; `model.state` where None.
+    """
+
+    def __init__(self, model: Model, state: State | None = None) -> None:
+        state = model.state if state is None else state
+        self.model = model
+        self._layout = Layout.of(model.network.parts())
+        if state.layout != self._layout:
+            raise DataError("the state comes from another network than this model's: give a state of the same model")
+        ids = channels.series_ids(model, state.ids)
+        self._width = channels.rows_each(model)
+        self._data = state.data.astype(model.dtype)  # rows are overwritten in place; there may be room for more
+        self._index: dict[Id, int] = {name: s for s, name in enumerate(ids)}
+        self._last: list[int] = state.time[:: self._width].tolist()
+        self._levels = calibrate.checked_levels(model, None)
+        self._fresh = np.empty((self._width, self._layout.size), model.dtype)
+        self._layout.pack(model.network.start(model.p, self._width, self._data[:0]), self._fresh)
+        self._covariates = bool(model.schema.past or model.schema.known or model.schema.static)
+        origin, unit = model.constants["origin"], model.constants["unit"]
+        self._near = float((steps.FARTHEST * np.abs(unit) - np.abs(origin)).min())
+
+    @classmethod
+    def load(cls, path: str | Path, empty: bool = False) -> Stream:
+        """The stream of a saved model (a file or its folder), or a saved stream.
+
+        Args:
+            path: the file or folder.
+            empty: start with no series, not with those that the file remembers.
+
+        Raises:
+            ModelFileError: the file cannot be used.
+        """
+        model = archive.load(path)
+        return cls(model, State.empty(model.state.layout, model.dtype) if empty else None)
+
+    def save(self, path: str | Path) -> Path:
+        """Write model and state to a file, from which `load` goes on with the same bits.
+
+        Raises:
+            OutputError: the file cannot be written; what was there before is unchanged.
+        """
+        return archive.save(replace(self.model, state=self.state), path, kind="stream")
+
+    @property
+    def ids(self) -> tuple[Id, ...]:
+        """The series, in the order in which they came."""
+        return tuple(self._index)
+
+    @property
+    def state(self) -> State:
+        """What is remembered, as a value: it does not change when the stream goes on."""
+        rows = len(self._last) * self._width
+        time = np.repeat(np.array(self._last, np.int64), self._width)
+        return State(self._layout, self._data[:rows].copy(), channels.row_ids(self.model, self.ids), time)
+
+    def take(self, ids: Sequence[Id]) -> Stream:
+        """A stream of some of the series; this one keeps them.
+
+        Raises:
+            UnknownSeries: one of them is not here.
+        """
+        return Stream(self.model, self._gathered([self._name(name) for name in ids]))
+
+    def merge(self, other: Stream) -> Stream:
+        """A stream of the series of both; they go on apart from it.
+
+        Raises:
+            DataError: a series is in both, or the streams have different models.
+        """
+        if not _same(self.model, other.model):
+            raise DataError("these streams have different models, so their states mean different things")
+        both = next((name for name in other.ids if name in self._index), None)
+        if both is not None:
+            raise DataError(f"series {both!r} is in both streams: take the series of one of them first")
+        return Stream(self.model, self.state.join(other.state))
+
+    def observe(
+        self, id: Id, value: Any, time: Any = None, past: Any = None, known: Any = None, static: Any = None
+    ) -> Forecast:
+        """Take one row of one series, and forecast from it.
+
+        Steps that were skipped since the series' last row are passed through as missing. A series that is not here
+        yet starts from the initial state.
+
+        Args:
+            id: the series.
+            value: the target, or one for each of several (a sequence, or a mapping by name); None or NaN: missing.
+            time: a datetime, a datetime64, ISO text or a whole number; the next step where None. A new series needs
+                one, unless rows are counted.
+            past: covariates known up to now, in their order or by name; all are missing where None.
+            known: covariates known ahead: a row for this step and one for each of the next H.
+            static: covariates of the series; a new series needs them, and they are remembered.
+
+        Returns:
+            The forecast of the next H steps: values [H, D].
+
+        Raises:
+            TimeOrderError: the time is not after the series' last.
+            DataError: a value, time or covariate that cannot be used. Nothing has changed then.
+        """
+        model, width = self.model, self._width
+        name = self._name(id)
+        series = self._index.get(name)
+        last = UNSEEN if series is None else self._last[series]
+        values = intake.numbers(value, model.schema, name)
+        now, gap = arrivals.when(model.schema, name, last, time)
+        y = np.array(values).reshape(width, -1)
+        if any(abs(number) > self._near for number in values):
+            steps.require_near(model, y, f"series {name!r}")
+        given: Mapping[str, Any] = {}
+        if self._covariates or past is not None or known is not None or static is not None:
+            rows = (None if row is None else [row] for row in (past, known, static))
+            given = arrivals.given(model, [name], [now], *rows, self._static([series], [last]))
+        begin = 0 if series is None else series * width
+        before = self._layout.unpack(self._fresh if last == UNSEEN else self._data[begin : begin + width])
+        stamps = np.full(width, now)
+        parts, raw, scale = self._step(before, y, np.full(width, last), stamps, gap, given)
+        if series is None:
+            series = self._added([name])[0]
+            begin = series * width
+        self._layout.pack(parts, self._data[begin : begin + width])
+        self._last[series] = now
+        return Forecast(model, (name,), stamps[:1], raw, None, scale, raw.shape[1], self._levels, True)
+
+    def observe_many(
+        self,
+        ids: Sequence[Id],
+        values: Any,
+        times: Any = None,
+        past: Any = None,
+        known: Any = None,
+        static: Any = None,
+    ) -> Forecast:
+        """Take one row of each of S series, and forecast from them; see `observe`.
+
+        Args:
+            ids: the series, each once.
+            values: [S, D], or [S] for a single target.
+            times: one for all, or one for each.
+            past: [S, P] or S rows.
+            known: [S, H + 1, K], or for each series what `observe` takes.
+            static: [S, Q] or S rows; those of series that are here already replace what is remembered.
+
+        Returns:
+            The forecast of the next H steps: values [S, H, D].
+
+        Raises:
+            DataError: as in `observe`, or a series comes twice. Nothing has changed then.
+        """
+        names = [self._name(name) for name in ids]
+        if len(set(names)) < len(names):
+            twice = next(name for n, name in enumerate(names) if name in names[:n])
+            raise DataError(f"series {twice!r} comes twice: give each series once, one step at a time")
+        y = arrivals.values(self.model, names, values)
+        found = [self._index.get(name) for name in names]
+        last = [UNSEEN if s is None else self._last[s] for s in found]
+        now, gaps = arrivals.when_many(self.model.schema, names, last, times)
+        given = arrivals.given(self.model, names, now, past, known, static, self._static(found, last))
+        stamps = np.array(now, np.int64)
+        data, raw, scale = self._stepped(found, np.array(last, np.int64), y, stamps, np.array(gaps, np.int64), given)
+        added = iter(self._added([name for name, s in zip(names, found, strict=True) if s is None]))
+        series = [next(added) if s is None else s for s in found]
+        self._data[_rows(series, self._width)] = data
+        for s, time in zip(series, now, strict=True):
+            self._last[s] = time
+        return Forecast(self.model, tuple(names), stamps, raw, None, scale, raw.shape[1], self._levels)
+
+    def forecast(
+        self,
+        ids: Sequence[Id] | None = None,
+        horizon: int | None = None,
+        levels: Sequence[float] | None = None,
+        known: Any = None,
+    ) -> Forecast:
+        """Forecast from what has been seen so far; nothing moves.
+
+        Args:
+            ids: the series; all where None.
+            horizon: steps; the network's where None.
+            levels: of the intervals, in percent; those of the settings where None.
+            known: covariates known ahead, for each series (a sequence in the order of `ids`, or a mapping by id) a row
+                for each step.
+
+        Returns:
+            values [S, horizon, D].
+
+        Raises:
+            UnknownSeries: a series that is not here.
+            DataError, SettingError: as in `predict.forecast`.
+        """
+        if isinstance(ids, (str, int)):
+            raise SettingError(f"ids: got {ids!r}, wanted a list of series, such as [{ids!r}]")
+        names = list(self.ids) if ids is None else [self._name(name) for name in ids]
+        state = self._gathered(names)
+        future = None
+        if known is not None:
+            blocks = [known[name] for name in names] if isinstance(known, Mapping) else list(known)
+            arrivals.require_each("known", blocks, names)
+            future = [intake.rows(self.model.schema.known, block, "known") for block in blocks]
+        return predict.forecast(self.model, state, horizon, levels, future)
+
+    def _name(self, name: Any) -> Id:
+        """An id in the kind that the model was fitted with."""
+        if type(name) is str and self.model.schema.id_kind == "text":
+            return name
+        if self.model.schema.id_kind == "text":
+            return str(name)
+        try:
+            return int(name)
+        except (TypeError, ValueError):
+            raise DataError(f"the id {name!r} is not a whole number, as the ids of this model are") from None
+
+    def _static(self, series: Sequence[int | None], last: Sequence[int]) -> Float[np.ndarray, "S Q"] | None:
+        """The static covariates that are remembered, NaN for series that are new; None where the model has none."""
+        if not self.model.network.front.static:
+            return None
+        where, _ = self._layout.slices["static"]
+        rows = np.array([0 if s is None else s * self._width for s in series], np.int64)
+        new = np.array(last, np.int64) == UNSEEN
+        found = np.full((len(rows), where.stop - where.start), np.nan, self.model.dtype)
+        found[~new] = self._data[rows[~new], where]
+        return found
+
+    def _step(
+        self,
+        parts: Parts,
+        y: Float64[np.ndarray, "N Dn"],
+        last: Int64[np.ndarray, " N"],
+        now: Int64[np.ndarray, " N"],
+        gap: int,
+        given: Mapping[str, Any],
+    ) -> tuple[Parts, Any, Any]:
+        """The next state of rows that skipped equally many steps, their forecasts and scales."""
+        model, static = self.model, given.get("static")
+        values, there = steps.working(model, y)
+        if gap:
+            parts = parts if static is None else {**parts, "static": static}
+            parts = steps.through_gap(model, parts, last, gap)
+        inputs = steps.inputs(model, values, there, now, given.get("past"), given.get("known"), static)
+        parts = model.network.advance(model.p, parts, inputs)
+        raw, scale = model.network.emit(model.p, parts, given.get("ahead"))
+        return parts, raw, scale
+
+    def _stepped(
+        self,
+        series: Sequence[int | None],
+        last: Int64[np.ndarray, " S"],
+        y: Float64[np.ndarray, "N Dn"],
+        now: Int64[np.ndarray, " S"],
+        gaps: Int64[np.ndarray, " S"],
+        given: Mapping[str, Any],
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The next rows of the state, forecasts and scales of many series; nothing is written yet."""
+        head, width, dtype = self.model.network.head, self._width, self.model.dtype
+        here = np.array([0 if s is None else s for s in series], np.int64)
+        data = np.empty((len(y), self._layout.size), dtype)
+        raw = np.empty((len(y), head.horizon, head.targets, head.width), dtype)
+        scale = np.empty((len(y), head.targets), dtype)
+        size = max(steps.batch(self.model) // width, 1)
+        for gap in np.unique(gaps):
+            alike = np.flatnonzero(gaps == gap)
+            for begin in range(0, len(alike), size):
+                members = alike[begin : begin + size]
+                at, place = _rows(members, width), _rows(here[members], width)
+                fresh = np.repeat(last[members] == UNSEEN, width)
+                block = np.empty((len(at), self._layout.size), dtype)
+                block[fresh], block[~fresh] = self._fresh[0], self._data[place[~fresh]]
+                part = {name: values[at] for name, values in given.items()}
+                times = np.repeat(last[members], width), np.repeat(now[members], width)
+                parts, raw[at], scale[at] = self._step(self._layout.unpack(block), y[at], *times, int(gap), part)
+                self._layout.pack(parts, block)
+                data[at] = block
+        return data, raw, scale
+
+    def _added(self, names: list[Id]) -> list[int]:
+        """Room for new series: their numbers."""
+        begin = len(self._last)
+        need = (begin + len(names)) * self._width
+        if need > len(self._data):
+            room = np.empty((max(need, 2 * len(self._data)), self._layout.size), self.model.dtype)
+            room[: len(self._data)] = self._data
+            self._data = room
+        numbers = list(range(begin, begin + len(names)))
+        self._last += [UNSEEN] * len(names)
+        self._index |= dict(zip(names, numbers, strict=True))
+        return numbers
+
+    def _gathered(self, names: list[Id]) -> State:
+        for name in names:
+            if name not in self._index:
+                raise UnknownSeries(f"there is no series {name!r} in this stream; {nearest(name, self.ids)}")
+        series = [self._index[name] for name in names]
+        time = np.array([self._last[s] for s in series], np.int64)
+        rows = self._data[_rows(series, self._width)]
+        return State(self._layout, rows, channels.row_ids(self.model, names), np.repeat(time, self._width))
+
+
+def _rows(series: Sequence[int] | Int64[np.ndarray, " S"], width: int) -> Int64[np.ndarray, " N"]:
+    """The rows of the state of these series."""
+    return (np.asarray(series, np.int64)[:, None] * width + np.arange(width)).reshape(-1)
+
+
+def _same(one: Model, other: Model) -> bool:
+    """Whether two models are the same network with the same numbers."""
+    if one is other:
+        return True
+    if one.network != other.network or one.schema != other.schema:
+        return False
+    first, second = (archive.flatten(model.p)[0] for model in (one, other))
+    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)

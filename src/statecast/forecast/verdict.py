@@ -1,0 +1,135 @@
+"""What the scores say, in words: the sentences that terminal, report and metrics file share.
+
+Honest first: whether the network beats each baseline, for every target, and whether its intervals hold what they
+promise. It reads the plain dict of `statecast.forecast.metrics.evaluation` and nothing else, so that it can as well be
+said again later from a metrics.json.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+NAMES = {
+    "mse": "mean squared error",
+    "rmse": "root mean squared error",
+    "mae": "mean absolute error",
+    "smape": "symmetric percentage error",
+    "mase": "scaled error",
+    "pinball": "pinball loss",
+}
+"""The metrics that are errors, in words."""
+
+
+def verdict(evaluation: Mapping[str, Any]) -> list[str]:
+    """What the scores say, in plain sentences; first whether the network beats each baseline.
+
+    Args:
+        evaluation: as the function of that name in `metrics` gives it.
+    """
+    metric = evaluation["metric"]
+    own = evaluation["statecast"]
+    errors = {name: evaluation[name].get(metric) for name in evaluation["skill"]}
+    if own.get(metric) is None or all(error is None for error in errors.values()):
+        return ["No test value was observed, so nothing is known of the network's error."]
+    return [
+        *_against_baselines(evaluation, errors),
+        *_against_targets(evaluation, metric),
+        *_about_intervals(own),
+        *_about_missed(own),
+    ]
+
+
+def _against_baselines(evaluation: Mapping[str, Any], errors: Mapping[str, float | None]) -> list[str]:
+    metric = evaluation["metric"]
+    own = evaluation["statecast"][metric]
+    label = NAMES[metric]
+    lost = [_compared(name, own, errors[name]) for name in evaluation["beaten_by"]]
+    tied = [spoken(name) for name, error in errors.items() if error == own]
+    won = {name: error for name, error in errors.items() if error is not None and error > own}
+    sentences = []
+    if lost:
+        better = spoken(evaluation["beaten_by"][0])
+        sentences.append(f"The network does not beat {_listed(lost, 'or')}.")
+        sentences.append(f"Forecast with {better}, or train the network longer or with other settings.")
+    if tied:
+        sentences.append(f"The network is no better than {_listed(tied, 'or')}: the {label} is the same.")
+    if won:
+        ranked = sorted(won, key=lambda name: won[name])
+        shares = [f"{percent(1 - own / won[name])} below that of {spoken(name)}" for name in ranked]
+        sentences.append(f"The network's {label} of {number(own)} is {_listed(shares)}.")
+    return sentences
+
+
+def _compared(name: str, own: float, error: float | None) -> str:
+    if not error:
+        return f"{spoken(name)} (which makes no error, the network {number(own)})"
+    return f"{spoken(name)} (its error {number(error)} is {percent(1 - error / own)} lower)"
+
+
+def _against_targets(evaluation: Mapping[str, Any], metric: str) -> list[str]:
+    own = evaluation["statecast"]
+    targets = [key.removeprefix("mae/") for key in own if key.startswith("mae/")]
+    if metric != "mae" or not targets:
+        return []
+    sentences = []
+    for name in evaluation["skill"]:
+        other = evaluation[name]
+        worse = [x for x in targets if _less(other.get(f"mae/{x}"), own[f"mae/{x}"])]
+        if worse and (len(worse) < len(targets) or name not in evaluation["beaten_by"]):
+            sentences.append(f"For {len(worse)} of {len(targets)} targets {spoken(name)} is better: {_few(worse)}.")
+    return sentences
+
+
+def _about_intervals(own: Mapping[str, float | None]) -> list[str]:
+    sentences = []
+    for key, share in own.items():
+        if not key.startswith("coverage/") or share is None:
+            continue
+        level = key.removeprefix("coverage/")
+        gap = 100 * share - float(level)
+        # Within five points is what a test of some hundred values can tell apart from the level itself.
+        note = "" if abs(gap) < 5 else ": it is too narrow" if gap < 0 else ": it is wider than need be"
+        sentences.append(f"The {level} % interval held {percent(share)} of the values{note}.")
+    return sentences
+
+
+def _about_missed(own: Mapping[str, float | None]) -> list[str]:
+    missed = own.get("missed") or 0
+    if not missed:
+        return []
+    return [f"{missed:,.0f} forecasts were not numbers and are not in these scores; please report this."]
+
+
+def spoken(name: str) -> str:
+    """A forecaster's name as it is said: `seasonal_naive` becomes "seasonal naive"."""
+    return "the network" if name == "statecast" else name.replace("_", " ")
+
+
+def percent(share: float) -> str:
+    """A share in percent, with decimals only where a whole number would say 0 or 100 and not mean it."""
+    value = 100 * share
+    return f"{value:.0f} %" if share in (0, 1) or 0.5 <= abs(value) < 99.5 or abs(value) > 100 else f"{value:.3g} %"
+
+
+def number(value: float | None) -> str:
+    """A score to four digits; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return "—"
+    if value != 0 and not 1e-4 <= abs(value) < 1e9:
+        return f"{value:.3e}"
+    decimals = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:,.{decimals}f}"
+
+
+def _listed(parts: Sequence[str], word: str = "and") -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"
+
+
+def _few(names: Sequence[str], most: int = 6) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
+def _less(one: float | None, other: float | None) -> bool:
+    return one is not None and other is not None and one < other

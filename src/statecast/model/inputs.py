@@ -1,0 +1,125 @@
+"""A panel in the network's terms: working units, standardised covariates, calendar features, the future of what is known.
+
+Everything is flat, one row per (series, time), as the panel is. Training gathers segments from these rows, forecasting
+runs over them in chunks; no array of windows is made here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data import calendar
+from statecast.data.panel import Panel
+from statecast.data.schema import Schema
+from statecast.model.network import Network
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int64
+
+KINDS = ("past", "known", "calendar", "static")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A panel as the network takes it.
+
+    Attributes:
+        y, m: values in working units, 0 where missing, and their mask [R, D].
+        covariates: "past", "known", "calendar" [R, n] and "static" [S, n], those that the network has.
+        future: what is known of the rows of each series and of H more [R', F]; None where nothing is.
+        place: [R] row in `future` of each row.
+        series: [R] number of the series of each row.
+        age: [R] rows since its series began.
+        offsets: [S + 1].
+    """
+
+    y: Float[np.ndarray, "R D"]
+    m: Float[np.ndarray, "R D"]
+    covariates: dict[str, np.ndarray]
+    future: Float[np.ndarray, "R2 F"] | None
+    place: Int64[np.ndarray, " R"]
+    series: Int64[np.ndarray, " R"]
+    age: Int64[np.ndarray, " R"]
+    offsets: Int64[np.ndarray, " S+1"]
+
+    def at(self, rows: Int64[np.ndarray, "..."], horizon: int) -> dict[str, np.ndarray]:
+        """The network's inputs at the given rows [...]: y, m, covariates, future [..., H, F]."""
+        found = {"y": self.y[rows], "m": self.m[rows]}
+        for name, values in self.covariates.items():
+            found[name] = values[self.series[rows] if name == "static" else rows]
+        if self.future is not None:
+            found["future"] = self.future[self.place[rows][..., None] + np.arange(1, horizon + 1)]
+        return found
+
+
+def rows_of(network: Network, constants: dict[str, np.ndarray], schema: Schema, panel: Panel, dtype: Any) -> Rows:
+    """Prepare a panel for a network.
+
+    Args:
+        network: tells which covariates are wanted.
+        constants: means and scales of the training rows.
+        schema: frequency and time zone, for the calendar.
+        panel: the rows.
+        dtype: floating-point format of the result.
+    """
+    front = network.front
+    y = to_working(constants, panel.y)
+    covariates = {
+        name: front.standardise(constants, name, getattr(panel, name)).astype(dtype)
+        for name in ("past", "known", "static")
+        if getattr(front, name)
+    }
+    if front.calendar:
+        covariates["calendar"] = calendar_features(schema, panel.time).astype(dtype)
+    series = panel.series_of_row()
+    return Rows(
+        y=np.nan_to_num(y, nan=0.0).astype(dtype),
+        m=(~np.isnan(y)).astype(dtype),
+        covariates=covariates,
+        future=_future(network, constants, schema, panel, dtype) if front.future else None,
+        place=np.arange(panel.rows) + series * network.head.horizon,
+        series=series,
+        age=np.arange(panel.rows) - panel.offsets[series],
+        offsets=panel.offsets,
+    )
+
+
+def to_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
+    """Targets [..., D] of the table in working units; in float64, before any digits are dropped."""
+    return (y - constants["origin"]) / constants["unit"]
+
+
+def from_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
+    """Forecasts [..., D, O] in the units of the table, as float64."""
+    return constants["origin"][:, None] + constants["unit"][:, None] * y.astype(np.float64)
+
+
+def calendar_features(schema: Schema, time: np.ndarray) -> np.ndarray:
+    """Sines and cosines of the calendar [n, C] at the given times [n]."""
+    names = calendar.feature_names(schema.frequency, schema.time_kind)
+    return calendar.features(time, schema.frequency, schema.tz, names)
+
+
+def future_features(
+    network: Network, constants: dict[str, np.ndarray], schema: Schema, known: np.ndarray, time: np.ndarray
+) -> np.ndarray:
+    """What is known of steps ahead [n, F]: the known covariates and the calendar."""
+    parts = [network.front.standardise(constants, "known", known)]
+    if network.front.calendar:
+        parts.append(calendar_features(schema, time))
+    return np.concatenate(parts, axis=-1)
+
+
+def _future(network: Network, constants: dict[str, np.ndarray], schema: Schema, panel: Panel, dtype: Any) -> np.ndarray:
+    """Known features of each series' rows followed by those of the H rows after them; NaN, hence missing, where not given."""
+    horizon, parts, times = network.head.horizon, [], []
+    for s, span in enumerate(panel.spans()):
+        ahead = panel.ahead[panel.ahead_offsets[s] : panel.ahead_offsets[s + 1]][:horizon]
+        blank = np.full((horizon - len(ahead), panel.known.shape[1]), np.nan)
+        parts += [panel.known[span], ahead, blank]
+        end = panel.time[span][-1:] if span.stop > span.start else np.zeros(1, np.int64)
+        times += [panel.time[span], schema.frequency.advance(np.repeat(end, horizon), np.arange(1, horizon + 1))]
+    return future_features(network, constants, schema, np.concatenate(parts), np.concatenate(times)).astype(dtype)

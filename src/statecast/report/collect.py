@@ -1,0 +1,221 @@
+"""From a model and its tested forecasts to the `Report` that pictures, page and terminal show.
+
+Working units end here: everything in a report is in the units of the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.config import describe_settings
+from statecast.data import calendar
+from statecast.data.panel import Panel
+from statecast.data.schema import Schema
+from statecast.data.segments import Split
+from statecast.errors import DataError
+from statecast.forecast import calibrate, channels
+from statecast.forecast.predict import Forecast, forecast
+from statecast.forecast.roll import Origins
+from statecast.model.archive import Model
+from statecast.model.inputs import from_working
+from statecast.report.summary import Chosen, Example, Facts, Layer, Report, Residuals, Rolling
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64
+
+PAIRS = 6  # (series, target) pairs that are shown
+STEP_NAMES = {"h": "hour", "d": "day", "w": "week", "mo": "month", "q": "quarter", "y": "year", "m": "minute", "s": "second"}
+
+
+def report(
+    title: str,
+    model: Model,
+    panel: Panel,
+    parts: Split,
+    origins: Origins,
+    reasons: Mapping[str, str],
+    given: Mapping[str, Any],
+) -> Report:
+    """Everything worth telling of a fit.
+
+    Args:
+        title: of the page.
+        model: with its scores.
+        panel: the table as it came, one series a series.
+        parts: its split.
+        origins: forecasts at the test origins, as rows of the folded panel.
+        reasons: why settings were chosen.
+        given: the settings that the user gave.
+    """
+    folded = channels.fold(model, panel)
+    shown = [_Pair(model, folded, parts, origins, s, d) for s, d in _pairs(model, folded)]
+    shown = [pair for pair in shown if len(pair.at)]
+    season = model.config.season or 1
+    return Report(
+        title=title,
+        facts=facts(model.schema, panel, parts),
+        evaluation={name: value for name, value in model.scores.items() if name != "error_by_step"},
+        settings=settings(model, reasons, given),
+        layers=layers(model),
+        history={name: np.array(values, float) for name, values in model.history.items()},
+        error_by_step={name: np.array(values, float) for name, values in model.scores.get("error_by_step", {}).items()},
+        examples=tuple(pair.example(season) for pair in shown),
+        rolling=tuple(pair.rolling() for pair in shown),
+        residuals=tuple(pair.residuals() for pair in shown),
+        future=_future(model, panel, season),
+        values={target: panel.y[panel.span(0), d] for d, target in enumerate(model.schema.target[:PAIRS])},
+        horizon=model.config.horizon,
+        season=season,
+    )
+
+
+def facts(schema: Schema, panel: Panel, parts: Split) -> Facts:
+    """What the table held."""
+    times = [str(stamp).replace("T", " ") for stamp in _stamps(schema, np.array([panel.time.min(), panel.time.max()]))]
+    test = panel.lengths - parts.val
+    return Facts(
+        rows=panel.rows,
+        series=panel.series,
+        start=times[0] if schema.time else "",
+        end=times[1] if schema.time else "",
+        frequency=schema.frequency.text if schema.time else "",
+        step=STEP_NAMES.get(schema.frequency.text.lstrip("0123456789"), "step") if schema.frequency.text[:2] in ("1h", "1d", "1w", "1m", "1q", "1y") else "step",
+        missing=float(np.isnan(panel.y).mean()),
+        targets=schema.target,
+        past=tuple(item.name for item in schema.past),
+        known=tuple(item.name for item in schema.known),
+        static=tuple(item.name for item in schema.static),
+        train=int(parts.train.sum()),
+        validation=int((parts.val - parts.train).sum()),
+        test=int(test.sum()),
+    )
+
+
+def settings(model: Model, reasons: Mapping[str, str], given: Mapping[str, Any]) -> tuple[Chosen, ...]:
+    """Every setting with who chose it."""
+    return tuple(
+        Chosen(name, getattr(model.config, name), name in given, reasons.get(name, ""))
+        for name, *_ in describe_settings()
+        if name in given or name in reasons or getattr(model.config, name) is not None
+    )
+
+
+def layers(model: Model) -> tuple[Layer, ...]:
+    """The parts of the network with their output for one step and their numbers of weights."""
+    network, w = model.network, model.weights
+    front, head = network.front, network.head
+    found = [Layer("front", f"{front.normalize} normaliser, {front.lags} lags", str(front.inputs), 0)]
+    for n, units in enumerate(network.stack.hidden):
+        found.append(Layer(f"recurrent {n + 1}", network.stack.cell, str(units), weights_of(w["stack"]["cells"][str(n)])))
+    for n, units in enumerate(network.stack.dense):
+        found.append(Layer(f"dense {n + 1}", network.stack.activation, str(units), weights_of(w["stack"]["dense"][str(n)])))
+    kind = f"{len(head.quantiles)} quantiles" if head.quantiles else "point"
+    found.append(Layer("head", kind, f"{head.horizon} x {head.targets}", weights_of(w["head"])))
+    if front.skip:
+        found.append(Layer("skip", f"linear, last {front.skip} values", f"{head.horizon} x {head.targets}", weights_of(w["skip"])))
+    return tuple(found)
+
+
+def weights_of(tree: Any) -> int:
+    """How many numbers a tree of weights holds that training may change; a fixed initial state is none."""
+    if isinstance(tree, Mapping):
+        return sum(weights_of(value) for name, value in tree.items() if not name.startswith("init_") or np.any(value))
+    return int(np.size(tree))
+
+
+def _pairs(model: Model, folded: Panel) -> list[tuple[int, int]]:
+    """The (network row, target) pairs to show, the first ones."""
+    return [(s, d) for s in range(folded.series) for d in range(model.network.front.targets)][:PAIRS]
+
+
+def _stamps(schema: Schema, time: Int64[np.ndarray, " n"]) -> Any:
+    return calendar.to_datetime64(time, schema.time_kind, schema.frequency, schema.tz)
+
+
+class _Pair:
+    """One target of one series through the test rows."""
+
+    def __init__(self, model: Model, folded: Panel, parts: Split, origins: Origins, s: int, d: int) -> None:
+        self.model, self.panel, self.d, self.horizon = model, folded, d, model.config.horizon
+        width = channels.rows_each(model)
+        self.span = folded.span(s)
+        self.series = str(folded.ids[s]) if width == 1 and folded.series > 1 else ""
+        self.target = model.schema.target[s % width if width > 1 else d]
+        if width > 1 and folded.series > width:
+            self.series = str(channels.series_ids(model, folded.ids)[s // width])
+        self.first = self.span.start + int(parts.val[s // width]) - 1
+        inside = np.flatnonzero((origins.rows >= self.first) & (origins.rows < self.span.stop))
+        self.at = origins.rows[inside]
+        self.values = from_working(model.constants, origins.values[inside])[:, :, d]
+        self.point = self.values[..., self.values.shape[-1] // 2]
+        self.raw, self.scale = origins.values[inside], origins.scale[inside]
+
+    def _actual(self, rows: np.ndarray) -> np.ndarray:
+        inside = np.clip(rows, 0, self.panel.rows - 1)
+        return np.where(rows < self.span.stop, self.panel.y[inside, self.d], np.nan)
+
+    def _time(self, rows: np.ndarray) -> Any:
+        return _stamps(self.model.schema, self.panel.time[np.minimum(rows, self.span.stop - 1)])
+
+    def example(self, season: int) -> Example:
+        """The last forecast of the test rows that has all its steps."""
+        whole = np.flatnonzero(self.at + self.horizon < self.span.stop)
+        n = int(whole[-1]) if len(whole) else 0
+        row = int(self.at[n])
+        ahead = row + np.arange(1, self.horizon + 1)
+        back = np.arange(max(self.span.start, row - max(3 * self.horizon, 4 * season, 24)), row + 1)
+        keep = ahead < self.span.stop
+        bounds = {
+            level: [part[0, :, self.d][keep] for part in calibrate.interval(self.model, self.raw[n : n + 1], self.scale[n : n + 1], level)]
+            for level in self.model.config.levels
+        }
+        return Example(
+            self.target, self._time(back), self._actual(back), self._time(ahead[keep]), self.point[n][keep], self._actual(ahead[keep]),
+            {level: low for level, (low, _) in bounds.items()}, {level: high for level, (_, high) in bounds.items()}, self.series,
+        )  # fmt: skip
+
+    def rolling(self) -> Rolling:
+        """Forecasts end to end, as somebody would have had them who asks once a horizon."""
+        pick = np.flatnonzero((self.at - self.first) % self.horizon == 0)
+        ahead = self.at[pick][:, None] + np.arange(1, self.horizon + 1)
+        keep = ahead < self.span.stop
+        rows = ahead[keep]
+        return Rolling(self.target, self._time(rows), self._actual(rows), self.point[pick][keep], self.series)
+
+    def residuals(self) -> Residuals:
+        """Errors one step and H steps ahead at every origin."""
+        one, last = (self._actual(self.at + k) - self.point[:, k - 1] for k in (1, self.horizon))
+        return Residuals(self.target, self._time(self.at + 1), one, last, self.series)
+
+
+def _future(model: Model, panel: Panel, season: int) -> tuple[Example, ...]:
+    """The forecast beyond the table's end, where nothing more must be known for it."""
+    future = [panel.ahead[slice(*panel.ahead_offsets[s : s + 2])] for s in range(panel.series)]
+    try:
+        found = forecast(model, future=future)
+    except DataError:  # known covariates end with the table, so there is no forecast to show
+        return ()
+    return tuple(
+        _beyond(model, panel, found, s, d, season)
+        for s in range(panel.series)
+        for d in range(len(model.schema.target))
+    )[:PAIRS]  # fmt: skip
+
+
+def _beyond(model: Model, panel: Panel, found: Forecast, s: int, d: int, season: int) -> Example:
+    span = panel.span(s)
+    back = slice(max(span.start, span.stop - max(3 * model.config.horizon, 4 * season, 24)), span.stop)
+    return Example(
+        model.schema.target[d],
+        _stamps(model.schema, panel.time[back]),
+        panel.y[back, d],
+        _stamps(model.schema, found.times[s]),
+        found.values[s, :, d],
+        None,
+        {level: bound[s, :, d] for level, bound in found.lower.items()},
+        {level: bound[s, :, d] for level, bound in found.upper.items()},
+        str(panel.ids[s]) if panel.series > 1 else "",
+    )

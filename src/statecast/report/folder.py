@@ -1,0 +1,59 @@
+"""What `fit --out DIR` leaves behind: the model, its settings and scores, the tested rows, pictures and one page.
+
+Every file appears whole or not at all. `model.safetensors` alone is enough to forecast and to stream; the rest is for
+people and for other programs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from statecast.data import results
+from statecast.files import write_text
+from statecast.model import archive
+from statecast.model.archive import Model
+from statecast.report import page, plot
+from statecast.report.summary import Report
+
+MODEL, CONFIG, SCHEMA, METRICS = archive.FILE, "config.toml", "schema.json", "metrics.json"
+HISTORY, PREDICTED, TEST, PLOTS, PAGE, CHECKPOINT = "history.csv", "predicted.csv", "test_data.csv", "plots", "report.html", "checkpoint"
+
+
+def write(
+    folder: Path, model: Model, report: Report, predicted: Mapping[str, np.ndarray], test: Mapping[str, np.ndarray]
+) -> list[Path]:
+    """Write everything; returns the paths in the order of writing.
+
+    Args:
+        folder: made where it is missing.
+        model, report: what to tell.
+        predicted, test: columns of the test rows, as forecast and as they were.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    tz = model.schema.tz
+    paths = [archive.save(model, folder / MODEL)]
+    paths.append(write_text(folder / CONFIG, model.config.to_toml()))
+    paths.append(write_text(folder / SCHEMA, _json(model.schema.to_json())))
+    paths.append(write_text(folder / METRICS, _json(model.scores)))
+    for name, columns in ((HISTORY, _columns(model.history)), (PREDICTED, predicted), (TEST, test)):
+        results.write(columns, folder / name, tz)
+        paths.append(folder / name)
+    images = plot.images(report)
+    paths += plot.save_all(report, folder, images)
+    paths.append(page.write_page(report, folder / PAGE, images))
+    return paths
+
+
+def _columns(history: Mapping[str, list[float]]) -> dict[str, np.ndarray]:
+    return {name: np.array(values, np.int64 if name == "step" else float) for name, values in history.items()}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,341 @@
+"""What a fit has to tell, as one value and as words.
+
+`Report` holds plain numbers and texts only, so that the rooms that make it (estimators, the command line) and those
+that show it (plot, page, a terminal) need to know nothing of each other. The words are made here once: the terminal
+and the report page say the same. Nothing here draws.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.errors import DataError, SettingError
+from statecast.forecast.verdict import NAMES, number, percent, spoken, verdict
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64, Shaped
+
+__all__ = [
+    "Chosen", "Correlations", "Example", "Facts", "Layer", "Report", "Residuals", "Rolling",
+    "autocorrelation", "chosen", "facts_table", "headline", "lags_shown", "layers_table", "number", "percent",
+    "plural", "residual_remark", "scores_table", "signed_percent", "spoken", "value_text", "verdict",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A setting as it was used, and who chose it."""
+
+    name: str
+    value: Any
+    given: bool
+    """True where the user gave it, False where it was chosen from the data or is the default."""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A part of the network."""
+
+    name: str
+    kind: str
+    shape: str
+    """Of its output for one step, e.g. "64" or "24 x 7"."""
+    parameters: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the table held. Sizes of the splits are in rows."""
+
+    rows: int
+    series: int = 1
+    start: str = ""
+    end: str = ""
+    frequency: str = ""
+    """In words, e.g. "hourly"."""
+    step: str = "step"
+    """One time step in the singular, e.g. "hour"; the plural takes an s."""
+    missing: float = 0.0
+    """Share of target values that are missing, 0 to 1."""
+    targets: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One forecast of one target, beside what happened.
+
+    Times are datetime64 or integers; values are in the target's unit, NaN where missing. `actual` has the forecast's
+    length, or none where the forecast lies beyond the table's end. Bounds are by level in percent.
+    """
+
+    target: str
+    past_time: Shaped[np.ndarray, " n"]
+    past: Float[np.ndarray, " n"]
+    time: Shaped[np.ndarray, " H"]
+    forecast: Float[np.ndarray, " H"]
+    actual: Float[np.ndarray, " H"] | None = None
+    lower: Mapping[float, Float[np.ndarray, " H"]] = field(default_factory=dict)
+    upper: Mapping[float, Float[np.ndarray, " H"]] = field(default_factory=dict)
+    series: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Rolling:
+    """Forecasts of one target through the test rows, from origins one horizon apart, end to end."""
+
+    target: str
+    time: Shaped[np.ndarray, " n"]
+    actual: Float[np.ndarray, " n"]
+    predicted: Float[np.ndarray, " n"]
+    series: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Residuals:
+    """Actual minus forecast of one target in the test rows, one step ahead and `horizon` steps ahead."""
+
+    target: str
+    time: Shaped[np.ndarray, " n"]
+    one_step: Float[np.ndarray, " n"]
+    last_step: Float[np.ndarray, " n"]
+    series: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything that pictures, page and terminal show; what is left empty is left out there.
+
+    Attributes:
+        title: of the page.
+        facts: of the data.
+        evaluation: as `statecast.forecast.metrics.evaluation` gives it; empty where there were no test rows.
+        settings: chosen and given ones.
+        layers: of the network, in their order.
+        history: columns of equal length: step, epoch, loss, val_loss (NaN where not measured), learning_rate, seconds.
+        error_by_step: mean absolute error for each step ahead [H], of "statecast" and each baseline.
+        examples: forecasts inside the test rows.
+        rolling: forecasts through the test rows.
+        residuals: of these.
+        future: forecasts beyond the table's end.
+        values: for each target (by name), the values of one series, for the autocorrelation.
+        horizon: steps ahead, H.
+        season: rows in a season; 1 for none.
+        notes: anything else that the reader must know, as sentences.
+    """
+
+    title: str
+    facts: Facts
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    settings: tuple[Chosen, ...] = ()
+    layers: tuple[Layer, ...] = ()
+    history: Mapping[str, Float[np.ndarray, " rows"]] = field(default_factory=dict)
+    error_by_step: Mapping[str, Float[np.ndarray, " H"]] = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
+    rolling: tuple[Rolling, ...] = ()
+    residuals: tuple[Residuals, ...] = ()
+    future: tuple[Example, ...] = ()
+    values: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
+    horizon: int = 1
+    season: int = 1
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Correlations:
+    """Autocorrelation by lag.
+
+    Attributes:
+        values: for lags 0 to max_lag; all NaN where the series is constant or empty.
+        band: 1.96 / sqrt(n): what 95 % of the values of white noise stay within.
+    """
+
+    values: Float64[np.ndarray, " lags"]
+    band: float
+
+
+def autocorrelation(x: Float[np.ndarray, " n"], max_lag: int) -> Correlations:
+    """The autocorrelation of a series with missing values, for lags 0 to `max_lag` (at most n - 1).
+
+    Each lag's products are averaged over the pairs that are both observed, so that gaps do not pull it towards zero,
+    and weighted (n - lag) / n as usual: where nothing is missing this is the textbook estimate. A lag with fewer than
+    two pairs is NaN. Source: Parzen, "On spectral analysis with missing observations and amplitude modulation" (1963).
+
+    Raises:
+        DataError: `x` is not one series.
+        SettingError: `max_lag` is below 0.
+    """
+    x = np.asarray(x, np.float64)
+    if x.ndim != 1:
+        raise DataError(f"autocorrelation takes one series [n]; got an array of shape {x.shape}")
+    if max_lag < 0:
+        raise SettingError(f"max_lag is at least 0; got {max_lag}")
+    seen = ~np.isnan(x)
+    lags = min(max_lag, max(len(x) - 1, 0))
+    count = int(seen.sum())
+    if count < 2 or np.ptp(x[seen]) == 0:
+        return Correlations(np.full(lags + 1, np.nan), math.nan if count == 0 else 1.96 / math.sqrt(count))
+    # First to a size near 1, so that squares neither overflow nor vanish.
+    centred = np.where(seen, (x - x[seen].mean()) / np.ptp(x[seen]), 0.0)
+    pairs = np.rint(_lagged_products(seen.astype(np.float64), lags))
+    sums = _lagged_products(centred, lags)
+    weight = 1 - np.arange(lags + 1) / len(x)
+    values = np.where(pairs >= 2, weight * (sums / np.maximum(pairs, 1)) / (sums[0] / count), np.nan)
+    return Correlations(values, 1.96 / math.sqrt(count))
+
+
+def _lagged_products(x: Float64[np.ndarray, " n"], lags: int) -> Float64[np.ndarray, " lags+1"]:
+    """The sum of x[t] x[t + lag] over t, for each lag, by one transform (zeros keep the ends apart)."""
+    size = 1 << (len(x) + lags).bit_length()
+    return np.fft.irfft(np.abs(np.fft.rfft(x, size)) ** 2, size)[: lags + 1]
+
+
+def lags_shown(season: int) -> int:
+    """How many lags of an autocorrelation tell enough: three seasons within bounds."""
+    return max(40, min(3 * season, 400))
+
+
+def residual_remark(report: Report) -> str:
+    """What the autocorrelation of the one-step residuals says, in a sentence; empty where it says nothing."""
+    if not report.residuals:
+        return ""
+    part = report.residuals[0]
+    found = autocorrelation(part.one_step, lags_shown(report.season))
+    lags = found.values[1:][np.isfinite(found.values[1:])]
+    if not len(lags):
+        return ""
+    outside = int(np.sum(np.abs(lags) > found.band))
+    expected = max(1, round(0.05 * len(lags)))
+    # Neighbouring lags are not independent, so up to twice the expected number is still chance.
+    chance = "about as many as chance gives" if outside <= 2 * expected + 1 else f"chance gives about {expected}"
+    return f"For {part.target}, {outside} of {len(lags)} lags of the residuals lie outside: {chance}."
+
+
+COLUMNS: Mapping[str, str] = {
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "smape": "sMAPE %",
+    "mase": "MASE",
+    "r2": "R²",
+}
+"""The metrics of the score table, and their headings."""
+
+
+def scores_table(evaluation: Mapping[str, Any]) -> list[list[str]]:
+    """The scores of network and baselines: a row of headings, then one row for each; metrics without a value left out.
+
+    The last column is the network's skill against that baseline: 1 - error / its error.
+    """
+    if not evaluation:
+        return []
+    names = ["statecast", *evaluation["skill"]]
+    shown = [key for key in COLUMNS if any(evaluation[name].get(key) is not None for name in names)]
+    heading = ["", *(COLUMNS[key] for key in shown), "skill against it"]
+    return [heading] + [
+        [spoken(name) if name != "statecast" else name]
+        + [number(evaluation[name].get(key)) for key in shown]
+        + ["" if name == "statecast" else signed_percent(evaluation["skill"][name])]
+        for name in names
+    ]
+
+
+def layers_table(layers: Sequence[Layer]) -> list[list[str]]:
+    """The parts of a network with their parameters: a row of headings, one for each part, and their sum."""
+    if not layers:
+        return []
+    rows = [[part.name, part.kind, part.shape, f"{part.parameters:,}"] for part in layers]
+    total = ["all", "", "", f"{sum(part.parameters for part in layers):,}"]
+    return [["part", "kind", "output", "parameters"], *rows, total]
+
+
+def chosen(settings: Sequence[Chosen]) -> list[str]:
+    """One line for each setting: `season = 24 (chosen: hourly rows repeat each day)`."""
+    return [f"{item.name} = {value_text(item.value)} ({_who(item)})" for item in settings]
+
+
+def _who(item: Chosen) -> str:
+    who = "given" if item.given else "chosen"
+    return f"{who}: {item.reason}" if item.reason else who
+
+
+def value_text(value: Any) -> str:
+    """A setting's value as a person writes it."""
+    if isinstance(value, tuple | list):
+        return ", ".join(value_text(part) for part in value) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "none" if value is None else str(value)
+
+
+def facts_table(facts: Facts) -> list[list[str]]:
+    """The facts of the data as (name, text) rows, without those that are empty."""
+    split = (("training", facts.train), ("validation", facts.validation), ("test", facts.test))
+    rows = [
+        ["rows", f"{facts.rows:,}"],
+        ["series", f"{facts.series:,}"],
+        ["time", f"{facts.start} to {facts.end}" if facts.start else ""],
+        ["frequency", facts.frequency],
+        ["missing", f"{percent(facts.missing)} of the target values" if facts.missing else "none"],
+        ["targets", ", ".join(facts.targets)],
+        ["known up to now", ", ".join(facts.past)],
+        ["known ahead", ", ".join(facts.known)],
+        ["of a series", ", ".join(facts.static)],
+        ["split by time", ", ".join(f"{size:,} {name}" for name, size in split if size)],
+    ]
+    return [row for row in rows if row[1]]
+
+
+def headline(report: Report) -> str:
+    """The one sentence that a person should read: how well the network did, in plain words."""
+    evaluation, ahead = report.evaluation, f"{plural(report.horizon, report.facts.step)} ahead"
+    mine = evaluation["statecast"].get(evaluation["metric"]) if evaluation else None
+    errors = {name: evaluation[name].get(evaluation["metric"]) for name in evaluation.get("skill", ())}
+    known = {name: error for name, error in errors.items() if error is not None}
+    if mine is None or not known:
+        return f"The network forecasts {ahead}; it was not tested."
+    best = min(known, key=known.__getitem__)
+    where = f"{_tested(report.facts)}, forecasting {ahead}"
+    return f"{where}, {_result(mine, best, known[best], len(known), NAMES[evaluation['metric']])}"
+
+
+def _tested(facts: Facts) -> str:
+    if not facts.test:
+        return "On the test rows"
+    if facts.series > 1:
+        return f"On the {facts.test:,} test rows of {facts.series:,} series"
+    return f"On the last {plural(facts.test, facts.step)}"
+
+
+def _result(mine: float, best: str, error: float, baselines: int, label: str) -> str:
+    among = f", the best of {baselines} simple forecasts" if baselines > 1 else ""
+    if mine == error:
+        return f"the network is exactly as good as {spoken(best)}{among}."
+    if mine < error:
+        return f"the network's {label} is {percent(1 - mine / error)} below that of {spoken(best)}{among}."
+    if error == 0:
+        return f"the network does not beat {spoken(best)}, which makes no error at all."
+    higher = f"{mine / error:,.0f} times as high" if mine > 10 * error else f"{percent(mine / error - 1)} higher"
+    return f"the network does not beat {spoken(best)}: its {label} is {higher}."
+
+
+def plural(count: int, step: str) -> str:
+    """`one hour`, `24 hours`."""
+    return f"one {step}" if count == 1 else f"{count:,} {step}s"
+
+
+def signed_percent(share: float | None) -> str:
+    """A skill in percent with its sign; a dash where there is none."""
+    return "—" if share is None else f"{100 * share:+.1f} %"

@@ -1,0 +1,77 @@
+"""What is left out of the settings, chosen from the data: one rule for every table, each choice with its reason.
+
+Only the training rows' shape decides: frequency, lengths, what is missing. Nothing looks at test rows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from statecast.config import Config
+from statecast.data import calendar
+from statecast.data.panel import Panel
+from statecast.data.schema import Schema
+from statecast.data.segments import Split
+from statecast.train.optimizer import LEARNING_RATES
+
+MOST_LAGS, MOST_SKIP = 48, 336
+
+
+def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[Config, dict[str, str]]:
+    """All settings, and the reason for each that was chosen here.
+
+    Args:
+        config: the user's settings.
+        schema: frequency and kind of time.
+        panel: the table.
+        parts: its split.
+    """
+    rows = int(np.median(parts.train)) if len(parts.train) else 0
+    chosen: dict[str, tuple[Any, str]] = {}
+
+    def default(name: str, value: Any, reason: str) -> Any:
+        if getattr(config, name) is not None:
+            return getattr(config, name)
+        chosen[name] = (value, reason)
+        return value
+
+    season = default("season", calendar.season(schema.frequency), f"rows of a season at frequency {schema.frequency.text}")
+    joint = panel.targets == 1
+    default("channels", "joint" if joint else "independent", "one target" if joint else "targets share one network, each with its own state")
+    lags = default("lags", max(1, min(max(season, 8), MOST_LAGS, rows // 4)), f"a season or 8, at most {MOST_LAGS}, at most a quarter of {rows} rows")
+    default(
+        "skip",
+        max(0, min(max(14 * season, 2 * config.horizon, 16), MOST_SKIP, rows // 3)),
+        f"14 seasons or twice the horizon, at most {MOST_SKIP}, at most a third of {rows} rows",
+    )
+    default("normalize", "last", "the level of a forecast is the last value: no look-ahead, and growing series stay easy")
+    names = calendar.feature_names(schema.frequency, schema.time_kind)
+    default("calendar", bool(names), f"the time column gives {', '.join(names)}" if names else "no calendar in the time column")
+    gaps = bool(np.isnan(panel.y).any() or np.isnan(panel.past).any() or np.isnan(panel.known).any() or np.isnan(panel.static).any())
+    default("missing", gaps, "the table has missing values" if gaps else "the table has no missing value")
+    default("level_input", False, "forecasts then do not depend on the level a series has reached")
+    _segments(config, default, lags, season, rows)
+    _training(config, default, panel, parts)
+    values = {name: value for name, (value, _) in chosen.items()}
+    return config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
+
+
+def _segments(config: Config, default: Any, lags: int, season: int, rows: int) -> None:
+    if config.carry == "stored":
+        default("burn_in", 0, "a stored state needs none")
+        default("segment", max(2, min(64, rows // 2)), "carry is stored")
+        default("shuffle", False, "a state is handed on in the order of time")
+        return
+    steps = int(np.clip(8 * max(season, 8), 32, 256))
+    segment = default("segment", max(2, min(steps, rows)), f"8 seasons between 32 and 256, at most {rows} rows")
+    default("burn_in", 0 if segment == "full" else segment // 4, "a quarter of a segment to reach a state")
+    default("shuffle", True, "segments are drawn in random order")
+
+
+def _training(config: Config, default: Any, panel: Panel, parts: Split) -> None:
+    default("learning_rate", LEARNING_RATES[config.optimizer], f"suits {config.optimizer}")
+    if config.max_steps is None and config.max_epochs is None:
+        default("max_steps", 600, "enough with early stopping")
+    default("eval_every", 25, "steps between two looks at the validation rows")

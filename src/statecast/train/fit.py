@@ -1,0 +1,108 @@
+"""From a panel to trained weights: choose what is left open, prepare, train.
+
+This is the door of the room: nothing outside `train` needs to know of JAX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+
+from statecast.config import Config
+from statecast.data import calendar
+from statecast.data.panel import Panel
+from statecast.data.schema import Schema
+from statecast.data.segments import Split, split
+from statecast.errors import DataError
+from statecast.model.inputs import Rows
+from statecast.model.network import Network
+from statecast.train import automatic
+from statecast.train.loop import Fitted, Watch, train
+from statecast.train.prepare import Prepared, prepare
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """A trained network and what it was trained on.
+
+    Attributes:
+        config: all settings.
+        reasons: why, for each setting that was chosen here.
+        network: the network.
+        panel: the table as the network takes it, with channels folded where they are independent.
+        base_parts: the split of the table as it came.
+        parts: the split of `panel`.
+        rows: the same in working units.
+        prepared: constants and first weights.
+        fitted: the best weights and the history.
+    """
+
+    config: Config
+    reasons: dict[str, str]
+    network: Network
+    panel: Panel
+    base_parts: Split
+    parts: Split
+    rows: Rows
+    prepared: Prepared
+    fitted: Fitted
+
+
+def fit(
+    config: Config,
+    schema: Schema,
+    panel: Panel,
+    watch: Watch | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+) -> Outcome:
+    """Train a network on a panel.
+
+    Args:
+        config: settings; those left out are chosen from the panel.
+        schema: what the panel's columns are.
+        panel: the whole table; validation and test rows are split off here and never trained on.
+        watch, folder, resume: see `loop.train`.
+
+    Raises:
+        DataError: there are too few rows.
+    """
+    with precision(config):
+        parts = base = split(panel.lengths, config.horizon, config.val_size, config.test_size)
+        _require_rows(config, panel, parts)
+        config, reasons = automatic.choose(config, schema, panel, parts)
+        if config.channels == "independent" and panel.targets > 1:
+            panel = panel.fold(schema.output_ids(panel.ids))
+            parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
+        network = network_of(config, schema, panel)
+        prepared = prepare(config, network, schema, panel, parts)
+        fitted = train(config, network, prepared, watch, folder, resume)
+    return Outcome(config, reasons, network, panel, base, parts, prepared.rows, prepared, fitted)
+
+
+def network_of(config: Config, schema: Schema, panel: Panel) -> Network:
+    """The network that the settings describe for the columns of this panel."""
+    names = calendar.feature_names(schema.frequency, schema.time_kind) if config.calendar else ()
+    return Network.of(
+        config, panel.targets, panel.past.shape[1], panel.known.shape[1], len(names), panel.static.shape[1]
+    )
+
+
+@contextmanager
+def precision(config: Config) -> Iterator[None]:
+    """JAX in the precision of the settings, for this block alone: a global switch would touch the user's own code."""
+    with jax.enable_x64(config.precision == "float64"):
+        yield
+
+
+def _require_rows(config: Config, panel: Panel, parts: Split) -> None:
+    least = 3
+    if panel.rows == 0 or int(parts.train.max(initial=0)) < least:
+        raise DataError(
+            f"the longest series has {int(panel.lengths.max(initial=0))} rows, {int(parts.train.max(initial=0))} of them for training: "
+            f"wanted at least {least} training rows; give more rows, or smaller val_size and test_size"
+        )

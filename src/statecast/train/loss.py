@@ -1,0 +1,104 @@
+"""Losses of a forecast at every step of a segment, and the gather that feeds it.
+
+Errors are divided by a constant of their series and target, the deviation of its training rows, so that a large series
+does not drown a small one. What is missing, of another part of the split, or within the burn-in has weight 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+from statecast.config import Config
+from statecast.model.network import Network
+from statecast.model.stack import Drop
+
+
+@dataclass(frozen=True)
+class Segments:
+    """What a compiled step needs to know of segments.
+
+    Attributes:
+        length: L.
+        burn_in: steps without loss.
+    """
+
+    length: int
+    burn_in: int
+
+
+def pointwise(config: Config, quantiles: tuple[float, ...]) -> Callable[[Array], Array]:
+    """The loss of scaled errors ŷ − y [..., O], averaged over the last axis.
+
+    mse: e²; mae: |e|; huber: e²/2 within δ, δ(|e| − δ/2) beyond (Huber 1964); pinball: max(q·(−e), (q − 1)·(−e))
+    (Koenker & Bassett 1978), twice it, so that the median's share equals the absolute error.
+    """
+    delta = config.huber_delta
+    table: dict[str, Callable[[Array], Array]] = {
+        "mse": lambda e: e * e,
+        "mae": jnp.abs,
+        "huber": lambda e: jnp.where(jnp.abs(e) <= delta, 0.5 * e * e, delta * (jnp.abs(e) - 0.5 * delta)),
+    }
+    if config.loss == "pinball":
+        q = jnp.asarray(quantiles)
+        return lambda e: jnp.mean(2 * jnp.maximum(-q * e, (1 - q) * e), axis=-1)
+    return lambda e: jnp.mean(table[config.loss](e), axis=-1)
+
+
+def slices(flat: Array, starts: Array, size: int) -> Array:
+    """`flat[start : start + size]` for starts [T, B] → [T, B, size, …]."""
+    take = jax.vmap(jax.vmap(lambda start: lax.dynamic_slice_in_dim(flat, start, size)))
+    return take(starts)
+
+
+def gather(
+    network: Network, data: dict[str, Array], tape: dict[str, Array], starts: Array, segments: Segments
+) -> dict[str, Any]:
+    """Everything of the segments that begin at `starts` [B] on the tape: time-major, in the network's terms.
+
+    Args:
+        network: tells the sizes.
+        data: rows of the panel, from `prepare.device_rows`.
+        tape: rows, reset, limit and scored.
+        starts: places on the tape; a segment may begin before it or end after it.
+        segments: length and burn-in.
+    """
+    size, horizon = network.front.ring, network.head.horizon
+    place = starts[None, :] + jnp.arange(segments.length)[:, None]
+    there = (place >= 0) & (place < tape["rows"].shape[0])
+    at = jnp.clip(place, 0, tape["rows"].shape[0] - 1)
+    rows = tape["rows"][at]
+    # The flat arrays carry `size` blank rows before and `horizon` after the panel's, so no slice leaves them.
+    lag = jnp.arange(size - 1, -1, -1)
+    held = slices(data["m"], rows + 1, size) * (lag <= data["age"][rows][..., None])[..., None]
+    step = jnp.arange(1, horizon + 1)
+    inside = rows[..., None] + step < tape["limit"][at][..., None]
+    counted = (jnp.arange(segments.length) >= segments.burn_in)[:, None] & there & tape["scored"][at]
+    inputs = {name: data[name][rows] for name in ("past", "known", "calendar") if name in data}
+    if "static" in data:
+        inputs["static"] = data["static"][data["series"][rows]]
+    if "future" in data:
+        inputs["future"] = slices(data["future"], data["place"][rows] + 1, horizon)
+    return {
+        "statistics": {name: data[name][rows] for name in ("level", "spread", "seen", "since")}
+        | {"ring": slices(data["y"], rows + 1, size), "held": held},
+        "inputs": inputs,
+        "reset": tape["reset"][at] & there | (place == 0),
+        "target": slices(data["y"], rows + 1 + size, horizon),
+        "weight": slices(data["m"], rows + 1 + size, horizon) * (inside & counted[..., None])[..., None],
+        "scale": data["loss_scale"][data["series"][rows]],
+    }
+
+
+def segment_loss(
+    network: Network, error_of: Callable[[Array], Array], p: Any, batch: dict[str, Any], cells: Any, drop: Drop | None
+) -> tuple[Array, Array, Any]:
+    """Sum of the weighted losses of a batch of segments, the sum of the weights, and the cells' last state."""
+    forecast, cells = network.segment(p, batch["statistics"], cells, batch["inputs"], batch["reset"], drop)
+    error = (forecast - batch["target"][..., None]) / batch["scale"][:, :, None, :, None]
+    return jnp.sum(error_of(error) * batch["weight"]), jnp.sum(batch["weight"]), cells

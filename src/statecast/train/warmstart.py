@@ -1,0 +1,64 @@
+"""The skip's start: ridge regression from the last values to the next, in closed form.
+
+The skip is linear, so its best start needs no gradient steps: normal equations over training rows, one eigendecomposition
+for every strength of the penalty, and validation rows to choose the strength (or the training rows' end where there are
+none). Zero is among the candidates, so the start is never worse than the level alone on those rows. Rows are weighted
+by scale², which makes the relative errors those of the table's units.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from statecast.model.network import Network
+
+PENALTIES = np.concatenate([[0.0], 10.0 ** np.arange(-10.0, 2.0)])  # relative to the mean eigenvalue
+
+
+def ridge(network: Network, gains: dict[str, np.ndarray], train: dict[str, Any], val: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Skip weights [D, skip, H] and intercepts [H, D].
+
+    Args:
+        network: tells the sizes.
+        gains: typical sizes of ring and output.
+        train, val: relative rings and targets, from `prepare.relative_rows`, with "loss_scale" [n, D].
+    """
+    horizon, d = network.head.horizon, network.front.targets
+    weights, intercepts = np.zeros((d, network.front.skip, horizon)), np.zeros((horizon, d))
+    for target in range(d):
+        x, y = _design(network, gains, train, target)
+        if len(x) < 2 * x.shape[1]:
+            continue
+        x_val, y_val = _design(network, gains, val, target)
+        solution = _best(x, y, x_val, y_val) if len(x_val) else _best(x[: len(x) * 4 // 5], y[: len(x) * 4 // 5], x[len(x) * 4 // 5 :], y[len(x) * 4 // 5 :])
+        weights[target], intercepts[:, target] = solution[:-1], solution[-1]
+    return weights, intercepts
+
+
+def _design(network: Network, gains: dict[str, np.ndarray], parts: dict[str, Any], target: int) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted rows [n, skip + 1] and targets [n, H] of one target, where all H are there."""
+    y = parts["target"][:, :, target]
+    whole = ~np.isnan(y).any(axis=1)
+    weight = (parts["scale"][whole, target] / parts["loss_scale"][whole, target])[:, None]
+    ring = parts["ring"][whole, network.front.ring - network.front.skip :, target] / gains["ring_gain"][target]
+    x = np.concatenate([ring, np.ones((len(ring), 1))], axis=1)
+    return x * weight, y[whole] / gains["output_gain"][:, target] * weight
+
+
+def _best(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> np.ndarray:
+    """The solution [skip + 1, H] of least absolute error on the validation rows."""
+    values, vectors = np.linalg.eigh(x.T @ x)
+    values, projected = np.maximum(values, 0), vectors.T @ (x.T @ y)
+    best, least = np.zeros((x.shape[1], y.shape[1])), float(np.mean(np.abs(y_val)))
+    typical = max(float(values.mean()), 1e-30)
+    for penalty in PENALTIES:
+        damped = values + penalty * typical
+        # Directions that rounding alone fills are left out of the plain solution.
+        inverse = np.where(damped > 1e-14 * values.max(), 1 / np.maximum(damped, 1e-300), 0)
+        solution = vectors @ (projected * inverse[:, None])
+        error = float(np.mean(np.abs(y_val - x_val @ solution)))
+        if error < least:
+            best, least = solution, error
+    return best

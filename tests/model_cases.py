@@ -1,0 +1,227 @@
+"""Networks, weights and series for the tests of the model room, and the executions that must agree on them.
+
+Every execution is a function (network, p, inputs, reset) → forecasts [T, B, H, D, O] and the last state, so that a test
+is a comparison of two of them. Weights that start at zero are moved away from it: a forgotten bias must show.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import reference
+
+from statecast.config import Config
+from statecast.model.network import Network, rings
+
+COVARIATES = ("past", "known", "calendar", "static")
+
+# hidden, dense, activation, residual
+STRUCTURES: dict[str, tuple[tuple[int, ...], tuple[int, ...], str, bool]] = {
+    "one-layer": ((3,), (), "relu", False),
+    "deep-residual": ((3, 3, 2), (), "relu", True),
+    "dense": ((2,), (4, 3), "gelu", False),
+    "dense-residual": ((3,), (3, 3), "silu", True),
+    "no-recurrence": ((), (), "relu", False),
+    "dense-alone": ((), (4, 4), "tanh", True),
+    "sigmoid": ((2,), (3,), "sigmoid", False),
+    "rectified": ((2,), (3,), "relu", True),
+    "linear": ((2,), (3,), "linear", False),
+}
+
+
+def build(
+    cell: str = "lstm",
+    normalize: str = "last",
+    head: str = "point",
+    structure: str = "one-layer",
+    *,
+    targets: int = 2,
+    lags: int = 2,
+    skip: int = 3,
+    horizon: int = 2,
+    columns: dict[str, int] | None = None,
+    missing: bool = True,
+    level_input: bool = True,
+    decay: float = 0.2,
+    hidden: tuple[int, ...] | None = None,
+) -> Network:
+    """A small network; `columns` counts the covariates, one or two of each kind where left out."""
+    units, dense, activation, residual = STRUCTURES[structure]
+    config = Config(
+        cell=cell,
+        hidden=units if hidden is None else hidden,
+        dense=dense,
+        activation=activation,
+        residual=residual,
+        normalize=normalize,
+        decay=decay,
+        lags=lags,
+        skip=skip,
+        horizon=horizon,
+        missing=missing,
+        level_input=level_input,
+        loss="pinball" if head == "pinball" else "mse",
+        levels=(95, 50),
+    )
+    counts = {"past": 1, "known": 1, "calendar": 2, "static": 1} if columns is None else columns
+    return Network.of(config, targets, **counts)
+
+
+def mapped(function: Any, tree: Any) -> Any:
+    """`function` of every array of a tree."""
+    return {k: mapped(function, v) for k, v in tree.items()} if isinstance(tree, dict) else function(tree)
+
+
+def parameters(network: Network, seed: int = 0, dtype: Any = np.float64) -> dict[str, Any]:
+    """Weights and constants with nothing left at zero or one."""
+    rng = np.random.default_rng(seed)
+    weights = mapped(lambda w: w + 0.3 * rng.standard_normal(w.shape), network.init(seed))
+    front, d = network.front, network.front.targets
+    constants = network.constants() | {
+        "level": rng.normal(size=d),
+        "spread": rng.uniform(0.5, 2, d),
+        "deviation": rng.uniform(0.5, 2, d),
+        "ring_gain": rng.uniform(0.5, 2, d),
+        "output_gain": rng.uniform(0.5, 2, (network.head.horizon, d)),
+    }
+    for name in ("past", "known", "static"):
+        constants[f"{name}_mean"] = rng.normal(size=getattr(front, name))
+        constants[f"{name}_scale"] = rng.uniform(0.5, 2, getattr(front, name))
+    return mapped(lambda a: a.astype(dtype), {"weights": weights, "constants": constants})
+
+
+def series(
+    network: Network, p: Any, steps: int, batch: int, seed: int = 1, *, gaps: float = 0.3, resets: float = 0.1
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Inputs [T, B, …] with missing values and covariates, and resets [T, B]; the precision is that of p."""
+    rng = np.random.default_rng(seed)
+    front, dtype = network.front, p["constants"]["level"].dtype
+    shape = (steps, batch, front.targets)
+    m = rng.random(shape) >= gaps
+    inputs = {"y": np.where(m, np.cumsum(rng.normal(size=shape), axis=0) + 2, 0), "m": m}
+    for name in COVARIATES:
+        if count := getattr(front, name):
+            values = rng.normal(size=(steps, batch, count))
+            if name != "calendar":
+                values = np.where(rng.random(values.shape) < gaps, np.nan, values).astype(dtype)
+                values = front.standardise(p["constants"], name, values)
+            inputs[name] = values
+    if front.future:
+        inputs["future"] = rng.normal(size=(steps, batch, network.head.horizon, front.future))
+    return {name: value.astype(dtype) for name, value in inputs.items()}, rng.random((steps, batch)) < resets
+
+
+def like(p: Any) -> Any:
+    """An array that tells library and precision."""
+    return p["constants"]["level"]
+
+
+def scanned(network: Network, p: Any, inputs: Any, reset: Any) -> tuple[Any, Any]:
+    """The whole sequence at once, in whatever array library the arguments are of."""
+    start = network.start(p, reset.shape[1], like(p))
+    state, forecast, _ = network.scan(p, start, inputs, reset)
+    return forecast, state
+
+
+def restarted(network: Network, p: Any, state: Any, rows: np.ndarray) -> Any:
+    """The state with that of new series in `rows` [B] bool."""
+    start = network.start(p, len(rows), like(p))
+    return {name: np.where(rows.reshape(-1, *[1] * (part.ndim - 1)), start[name], part) for name, part in state.items()}
+
+
+def stepped(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[np.ndarray, Any]:
+    """One step after the other."""
+    state, out = network.start(p, reset.shape[1], like(p)), []
+    for t in range(len(reset)):
+        state = restarted(network, p, state, reset[t])
+        state, forecast = network.step(p, state, {name: value[t] for name, value in inputs.items()})
+        out.append(forecast)
+    return np.stack(out), state
+
+
+def segmented(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[Any, Any]:
+    """The way of training: statistics and rings first, by NumPy; then the forecasts of all steps."""
+    rows, cells = prepared(network, p, inputs, reset)
+    covariates = {name: value for name, value in inputs.items() if name not in ("y", "m")}
+    return network.segment(p, rows, cells, covariates, reset, None)
+
+
+def prepared(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[Any, Any]:
+    """Statistics and rings of every step, and the state that the cells start from."""
+    batch = reset.shape[1]
+    statistics = network.front.start(p["constants"], like(p), (batch,))
+    rows, _ = network.front.scan(p["constants"], inputs["y"], inputs["m"], reset, statistics)
+    blank = np.zeros((batch, network.front.ring, network.front.targets), like(p).dtype)
+    ring, held = rings(inputs["y"], inputs["m"], reset, blank, blank)
+    return rows | {"ring": ring, "held": held}, network.stack.start(p["weights"]["stack"], (batch,), like(p))
+
+
+def specification(network: Network) -> reference.Spec:
+    """The same network for the reference."""
+    front, stack = network.front, network.stack
+    return reference.Spec(
+        cell=stack.cell,
+        hidden=stack.hidden,
+        dense=stack.dense,
+        activation=stack.activation,
+        residual=stack.residual,
+        targets=front.targets,
+        lags=front.lags,
+        skip=front.skip,
+        normalize=front.normalize,
+        decay=front.decay,
+        missing=front.missing,
+        level_input=front.level_input,
+        horizon=network.head.horizon,
+        outputs=network.head.width,
+    )
+
+
+def reference_rows(inputs: Any, reset: np.ndarray, b: int) -> list[reference.Row]:
+    """Series b of a batch for the reference."""
+    covariates = [inputs[name][:, b] for name in COVARIATES if name in inputs]
+    joined = np.concatenate(covariates, axis=-1).tolist() if covariates else [[]] * len(reset)
+    return [
+        reference.Row(
+            inputs["y"][t, b].tolist(),
+            (inputs["m"][t, b] > 0).tolist(),
+            bool(reset[t, b]),
+            joined[t],
+            inputs["future"][t, b].tolist() if "future" in inputs else None,
+        )
+        for t in range(len(reset))
+    ]
+
+
+def referred(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The reference: forecasts, and the last state in the package's names."""
+    plain, spec = reference.plain(p), specification(network)
+    told = [
+        reference.run(spec, plain["weights"], plain["constants"], reference_rows(inputs, reset, b))
+        for b in range(reset.shape[1])
+    ]
+    last = [series[-1] for series in told]
+    state = {"seen": [s.count for s in last], "since": [s.gap for s in last], "ring": [s.ring for s in last]}
+    state |= {"held": [s.held for s in last], "scale": [s.scale for s in last]}
+    state |= {name: [s.cells[name] for s in last] for name in network.stack.parts()}
+    if network.front.normalize in ("last", "ewma"):
+        state["level"] = [s.level for s in last]
+    forecasts = np.array([[seen.forecast for seen in series] for series in told])
+    return np.moveaxis(forecasts, 0, 1), {name: np.array(part, float) for name, part in state.items()}
+
+
+def close(found: Any, wanted: Any, tolerance: float) -> None:
+    """Equal to `tolerance` times the largest wanted number, and of the same shape."""
+    found, wanted = np.asarray(found), np.asarray(wanted)
+    assert found.shape == wanted.shape
+    assert np.isfinite(found).all()
+    if wanted.size:
+        np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * max(float(np.abs(wanted).max()), 1e-30))
+
+
+def same_bits(found: Any, wanted: Any) -> None:
+    """Equal to the last bit, and of the same type."""
+    found, wanted = np.asarray(found), np.asarray(wanted)
+    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
+    assert found.tobytes() == wanted.tobytes()

@@ -1,0 +1,370 @@
+"""The network from its definition, in plain Python numbers: slow, float64, one series, one unit, one sum at a time.
+
+Every execution of the package (NumPy step by step, NumPy scan, JAX scan, kernel, exported model) must give these
+numbers. It shares no code with the package and imports nothing of it; only the names and the order of the weights are
+common. Where the package carries a running number, this file goes back to the whole history since the series began:
+level and scale at a step are functions of the values up to it, written as sums.
+
+Weights and constants come as nested dicts of nested lists (see `plain`), a series as a list of `Row`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Vector = list[float]
+Tree = Mapping[str, Any]
+
+SMALLEST_SCALE = 1e-8
+LARGEST_INPUT = 20.0
+HIDDEN_AHEAD = 32  # units of the layer through which what is known ahead acts
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What the network is made of, as the settings call it; `outputs` is 1 for a point head, else the quantiles."""
+
+    cell: str
+    hidden: tuple[int, ...]
+    dense: tuple[int, ...]
+    activation: str
+    residual: bool
+    targets: int
+    lags: int
+    skip: int
+    normalize: str
+    decay: float
+    missing: bool
+    level_input: bool
+    horizon: int
+    outputs: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One time step of one series; `y` means nothing where `there` is false."""
+
+    y: Vector
+    there: list[bool]
+    reset: bool = False
+    covariates: Vector = field(default_factory=list)  # past, known, calendar, static, one after the other
+    future: list[Vector] | None = None  # [H][F]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Everything that the network knows and says after a row."""
+
+    level: Vector
+    scale: Vector
+    count: list[int]
+    gap: list[int]
+    ring: list[Vector]  # oldest first; 0 where nothing is held
+    held: list[list[bool]]
+    inputs: Vector
+    cells: dict[str, Vector]
+    forecast: list[list[Vector]]  # [H][D][O]
+
+
+def plain(tree: Any) -> Any:
+    """A tree of arrays as one of lists of Python floats."""
+    if isinstance(tree, Mapping):
+        return {name: plain(part) for name, part in tree.items()}
+    return tree.tolist()
+
+
+# --- scalar functions
+
+
+def logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else 1 - 1 / (1 + math.exp(x))
+
+
+def log_one_plus_exp(x: float) -> float:
+    return x + math.log1p(math.exp(-x)) if x > 0 else math.log1p(math.exp(x))
+
+
+def activate(name: str, x: float) -> float:
+    if name == "gelu":
+        return x / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+    return {
+        "linear": lambda: x,
+        "tanh": lambda: math.tanh(x),
+        "relu": lambda: max(x, 0.0),
+        "sigmoid": lambda: logistic(x),
+        "silu": lambda: x * logistic(x),
+    }[name]()
+
+
+def dot(a: Iterable[float], b: Iterable[float]) -> float:
+    return math.fsum(x * y for x, y in zip(a, b, strict=True))
+
+
+def column(matrix: Sequence[Vector], j: int) -> Vector:
+    return [row[j] for row in matrix]
+
+
+# --- cells: each unit j of the next state, written out
+
+
+def step(cell: str, w: Tree, x: Vector, state: dict[str, Vector]) -> dict[str, Vector]:
+    """The state after one step of a layer."""
+    h, units = state["h"], range(len(state["h"]))
+    size = len(h)
+
+    def inward(gate: int, j: int) -> float:
+        return w["b"][gate * size + j] + dot(x, column(w["W"], gate * size + j))
+
+    def around(gate: int, j: int, from_state: Vector = h) -> float:
+        return dot(from_state, column(w["U"], gate * size + j))
+
+    def both(gate: int, j: int) -> float:
+        return inward(gate, j) + around(gate, j)
+
+    if cell == "rnn_tanh":
+        return {"h": [math.tanh(both(0, j)) for j in units]}
+    if cell == "rnn_relu":
+        return {"h": [max(0.0, both(0, j)) for j in units]}
+    if cell == "lstm":
+        keep = [logistic(both(1, j)) * state["c"][j] for j in units]
+        write = [logistic(both(0, j)) * math.tanh(both(2, j)) for j in units]
+        c = [a + b for a, b in zip(keep, write, strict=True)]
+        return {"h": [logistic(both(3, j)) * math.tanh(c[j]) for j in units], "c": c}
+    if cell == "gru":
+        old = [logistic(both(1, j)) for j in units]
+        new = [math.tanh(inward(2, j) + logistic(both(0, j)) * (around(2, j) + w["bn"][j])) for j in units]
+        return {"h": [(1 - old[j]) * new[j] + old[j] * h[j] for j in units]}
+    if cell == "gru_reset_before":
+        old = [logistic(both(1, j)) for j in units]
+        left = [logistic(both(0, j)) * h[j] for j in units]
+        new = [math.tanh(inward(2, j) + around(2, j, left)) for j in units]
+        return {"h": [(1 - old[j]) * new[j] + old[j] * h[j] for j in units]}
+    if cell == "mingru":
+        take = [logistic(inward(0, j)) for j in units]
+        return {"h": [(1 - take[j]) * h[j] + take[j] * inward(1, j) for j in units]}
+    if cell == "minlstm":
+        forget, take = [logistic(inward(0, j)) for j in units], [logistic(inward(1, j)) for j in units]
+        return {"h": [(forget[j] * h[j] + take[j] * inward(2, j)) / (forget[j] + take[j]) for j in units]}
+    raise KeyError(cell)
+
+
+def first_state(w: Tree) -> dict[str, Vector]:
+    """The state that a layer starts from."""
+    return {name.removeprefix("init_"): list(value) for name, value in w.items() if name.startswith("init_")}
+
+
+def run_layer(
+    cell: str,
+    w: Tree,
+    xs: Sequence[Vector],
+    state: dict[str, Vector],
+    resets: Sequence[bool],
+    masks: Sequence[bool],
+) -> tuple[list[Vector], dict[str, Vector]]:
+    """One layer over one series: the output of each step, and the last state."""
+    out = []
+    for x, reset, mask in zip(xs, resets, masks, strict=True):
+        state = first_state(w) if reset else state
+        state = step(cell, w, x, state) if mask else state
+        out.append(state["h"])
+    return out, state
+
+
+# --- the front: functions of the rows since the series began
+
+
+def forgetting_mean(xs: Sequence[float], decay: float) -> float:
+    """Σ xₖ·rₖ·Πⱼ>ₖ(1 − rⱼ) with rₖ = max(1/k, decay): the plain mean at first, an exponential one later."""
+    rates = [max(1 / k, decay) for k in range(1, len(xs) + 1)]
+    return math.fsum(x * rates[k] * math.prod(1 - r for r in rates[k + 1 :]) for k, x in enumerate(xs))
+
+
+def values_of(history: Sequence[Row], d: int) -> list[tuple[int, float]]:
+    """(step, value) of what was seen of target d."""
+    return [(t, row.y[d]) for t, row in enumerate(history) if row.there[d]]
+
+
+def level_and_scale(spec: Spec, c: Tree, history: Sequence[Row], d: int) -> tuple[float, float]:
+    """Of target d after the rows of `history`."""
+    level, spread = c["level"][d], c["spread"][d]
+    seen = values_of(history, d)
+    ys = [y for _, y in seen]
+    if spec.normalize == "none":
+        return 0.0, 1.0
+    if spec.normalize == "last" and ys:
+        level = ys[-1]
+        pairs = zip(seen, seen[1:], strict=False)
+        moves = [abs(later - earlier) / math.sqrt(t - s) for (s, earlier), (t, later) in pairs]
+        spread = forgetting_mean(moves, spec.decay) if moves else spread
+    if spec.normalize == "ewma" and ys:
+        level = forgetting_mean(ys, spec.decay)
+        moves = [abs(ys[k] - forgetting_mean(ys[:k], spec.decay)) for k in range(1, len(ys))]
+        spread = forgetting_mean(moves, spec.decay) if moves else spread
+    if spec.normalize == "window":
+        recent = [y for t, y in seen if t >= len(history) - ring_size(spec)]
+        if recent:
+            level = math.fsum(recent) / len(recent)
+        if len(recent) > 1:
+            spread = math.sqrt(math.fsum((y - level) ** 2 for y in recent) / len(recent))
+    return level, max(spread, SMALLEST_SCALE)
+
+
+def ring_size(spec: Spec) -> int:
+    return max(spec.lags, spec.skip, 1)
+
+
+def ring_of(spec: Spec, history: Sequence[Row]) -> tuple[list[Vector], list[list[bool]]]:
+    """The last values of each target, oldest first, and which of them are held."""
+    recent = history[-ring_size(spec) :]
+    blank = ring_size(spec) - len(recent)
+    held = [[False] * spec.targets] * blank + [list(row.there) for row in recent]
+    values = [[y if there else 0.0 for y, there in zip(row.y, row.there, strict=True)] for row in recent]
+    return [[0.0] * spec.targets] * blank + values, held
+
+
+def steps_since(history: Sequence[Row], d: int) -> int:
+    """Steps since target d was last seen; since the series began where it never was."""
+    seen = values_of(history, d)
+    return len(history) - 1 - seen[-1][0] if seen else len(history)
+
+
+def standardised(values: Vector, mean: Vector, scale: Vector, marked: bool) -> Vector:
+    """Covariates in training deviations, 0 where missing, then (if `marked`) a 1 for each that is missing."""
+    gone = [math.isnan(v) for v in values]
+    scaled = [0.0 if g else (v - m) / s for v, g, m, s in zip(values, gone, mean, scale, strict=True)]
+    return scaled + [float(g) for g in gone] * marked
+
+
+# --- the network
+
+
+def inputs_of(
+    spec: Spec, c: Tree, history: Sequence[Row], relative: list[Vector], at: list[tuple[float, float]]
+) -> Vector:
+    """What enters the stack: lags, marks of what is missing, level and scale, covariates."""
+    targets = range(spec.targets)
+    lagged = [relative[n][d] / c["ring_gain"][d] for n in range(-spec.lags, 0) for d in targets]
+    x = [max(-LARGEST_INPUT, min(LARGEST_INPUT, value)) for value in lagged]
+    if spec.missing:
+        x += [float(history[-1].there[d]) for d in targets]
+        x += [math.log(1 + steps_since(history, d)) for d in targets]
+    if spec.level_input:
+        x += [(at[d][0] - c["level"][d]) / c["deviation"][d] for d in targets]
+        x += [math.log(at[d][1] / max(c["spread"][d], SMALLEST_SCALE)) for d in targets]
+    return x + history[-1].covariates
+
+
+def through(spec: Spec, w: Tree, x: Vector, cells: dict[str, Vector]) -> tuple[Vector, dict[str, Vector]]:
+    """The stack at one step: its output and the next state of all layers."""
+    after: dict[str, Vector] = {}
+    for n in range(len(spec.hidden)):
+        before = {name.split(".")[1]: part for name, part in cells.items() if name.split(".")[0] == str(n)}
+        state = step(spec.cell, w["cells"][str(n)], x, before)
+        after |= {f"{n}.{name}": part for name, part in state.items()}
+        x = beside(spec, x, state["h"])
+    for n in range(len(spec.dense)):
+        weights = w["dense"][str(n)]
+        out = [b + dot(x, column(weights["W"], j)) for j, b in enumerate(weights["b"])]
+        x = beside(spec, x, [activate(spec.activation, a) for a in out])
+    return x, after
+
+
+def beside(spec: Spec, x: Vector, out: Vector) -> Vector:
+    """A layer's output, with its input added on request where the two are equally wide."""
+    return [a + b for a, b in zip(x, out, strict=True)] if spec.residual and len(x) == len(out) else out
+
+
+def quantiles(raw: Vector) -> Vector:
+    """The middle number is the median; each other one is the positive gap to its inner neighbour."""
+    half = len(raw) // 2
+    gaps = [log_one_plus_exp(r) for r in raw]
+    lower = [raw[half] - math.fsum(gaps[o:half]) for o in range(half)]
+    upper = [raw[half] + math.fsum(gaps[half + 1 : o + 1]) for o in range(half + 1, len(raw))]
+    return [*lower, raw[half], *upper]
+
+
+def head(spec: Spec, w: Tree, h: Vector, row: Row, k: int, d: int) -> Vector:
+    """What the head says of target d, k + 1 steps ahead, relative to level and scale."""
+    raw = []
+    for o in range(spec.outputs):
+        number = d * spec.outputs + o
+        place = k * spec.targets * spec.outputs + number
+        value = w["out"]["b"][place] + dot(h, column(w["out"]["W"], place))
+        if row.future is not None:
+            for u in range(HIDDEN_AHEAD):
+                unit = w["state"]["b"][u] + dot(h, column(w["state"]["W"], u)) + w["step"]["e"][k][u]
+                unit += dot(row.future[k], column(w["known"]["W"], u))
+                value += math.tanh(unit) * w["mix"]["W"][u][number]
+        raw.append(value)
+    return quantiles(raw) if spec.outputs > 1 else raw
+
+
+def run(spec: Spec, weights: Tree, constants: Tree, rows: Sequence[Row]) -> list[Seen]:
+    """A whole series, from the initial state on; a row with `reset` begins a new one."""
+    begin = {
+        f"{n}.{name}": part
+        for n in range(len(spec.hidden))
+        for name, part in first_state(weights["stack"]["cells"][str(n)]).items()
+    }
+    history: list[Row] = []
+    cells, told = begin, []
+    for row in rows:
+        history, cells = ([], begin) if row.reset else (history, cells)
+        history = [*history, row]
+        seen = after_row(spec, weights, constants, history, cells)
+        cells = seen.cells
+        told.append(seen)
+    return told
+
+
+def after_row(spec: Spec, weights: Tree, c: Tree, history: list[Row], cells: dict[str, Vector]) -> Seen:
+    """What the network knows and says after the last row of `history`; `cells` is the state before it."""
+    targets = range(spec.targets)
+    at = [level_and_scale(spec, c, history, d) for d in targets]
+    ring, held = ring_of(spec, history)
+    relative = [
+        [(values[d] - at[d][0]) / at[d][1] if there[d] else 0.0 for d in targets]
+        for values, there in zip(ring, held, strict=True)
+    ]
+    x = inputs_of(spec, c, history, relative, at)
+    h, cells = through(spec, weights["stack"], x, cells)
+
+    def told(k: int, d: int) -> Vector:
+        line = [relative[n][d] / c["ring_gain"][d] for n in range(-spec.skip, 0)]
+        linear = dot(line, [weights["skip"]["W"][d][n][k] for n in range(spec.skip)])
+        level, scale = at[d][0], at[d][1] * c["output_gain"][k][d]
+        return [level + scale * (out + linear) for out in head(spec, weights["head"], h, history[-1], k, d)]
+
+    return Seen(
+        level=[level for level, _ in at],
+        scale=[scale for _, scale in at],
+        count=[len(values_of(history, d)) for d in targets],
+        gap=[steps_since(history, d) for d in targets],
+        ring=ring,
+        held=held,
+        inputs=x,
+        cells=cells,
+        forecast=[[told(k, d) for d in targets] for k in range(spec.horizon)],
+    )
+
+
+def beyond(
+    spec: Spec, weights: Tree, constants: Tree, rows: Sequence[Row], ahead: Sequence[Row], steps: int
+) -> list[list[Vector]]:
+    """Forecasts of `steps` > H steps: the H central ones are taken as seen, and the next H are asked for.
+
+    `ahead` gives covariates and future of the steps after `rows`; its values are not looked at. Each time the whole
+    series is run again from its first row.
+    """
+    rows, told = list(rows), []
+    while len(told) < steps:
+        block = run(spec, weights, constants, rows)[-1].forecast
+        for numbers in block:
+            given = ahead[len(told)] if len(told) < len(ahead) else Row([], [])
+            central = [of_target[len(of_target) // 2] for of_target in numbers]
+            rows.append(Row(central, [True] * spec.targets, False, given.covariates, given.future))
+            told.append(numbers)
+    return told[:steps]

@@ -1,0 +1,334 @@
+"""The report's words, pictures and page, on one small report and on its extremes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from statecast.errors import DataError, MissingDependency, OutputError, SettingError
+from statecast.forecast.metrics import Scores, evaluation
+from statecast.report import page, plot
+from statecast.report.summary import (
+    Chosen,
+    Example,
+    Facts,
+    Layer,
+    Report,
+    Residuals,
+    Rolling,
+    autocorrelation,
+    chosen,
+    facts_table,
+    headline,
+    layers_table,
+    residual_remark,
+    scores_table,
+)
+
+PICTURES = ["forecast", "future", "rolling", "error_by_step", "loss", "residuals", "autocorrelation"]
+
+
+def scored(error: float, targets: int = 1) -> Scores:
+    y = np.zeros((8, targets))
+    return Scores.empty(targets).add(y, y + error, 1.0, {80: y - 1}, {80: y + 1})
+
+
+def made(targets: int = 1, horizon: int = 4, dated: bool = True, error: float = 0.5) -> Report:
+    """A report of noise, with gaps, of this many targets."""
+    rng = np.random.default_rng(0)
+    names = tuple(f"target {d}" for d in range(targets))
+    time = np.arange(60)
+    if dated:
+        time = np.datetime64("2024-02-27T00", "us") + time * np.timedelta64(1, "h")
+    y = rng.normal(size=60).cumsum()
+    y[[5, 7, 30]] = np.nan
+    ahead, back = time[-horizon:], time[:-horizon]
+    past, came = y[:-horizon], y[-horizon:]
+    bounds = {"lower": {80: came - 1, 95: came - 2}, "upper": {80: came + 1, 95: came + 2}}
+    noise = rng.normal(size=(2, 60))
+    return Report(
+        title="Load & price",
+        facts=Facts(60, 1, "2024-02-27", "2024-02-29", "hourly", "hour", 0.05, names, train=40, validation=8, test=12),
+        evaluation=evaluation(scored(error, targets), {"persistence": scored(1.0, targets)}, names),
+        settings=(Chosen("hidden", (64,), True), Chosen("season", 24, False, "hourly rows repeat each day")),
+        layers=(Layer("layer 1", "lstm", "64", 16896), Layer("head", "point", f"{horizon} x {targets}", 260)),
+        history={"step": time[:9] if not dated else np.arange(9), "loss": np.linspace(2, 0.1, 9),
+                 "val_loss": np.array([np.nan, 2, np.nan, 1, np.nan, 0.5, np.nan, 0.6, 0.7]),
+                 "learning_rate": np.r_[np.full(5, 0.1), np.full(4, 0.01)]},
+        error_by_step={"statecast": np.linspace(0.4, 0.6, horizon), "persistence": np.linspace(0.5, 1.5, horizon)},
+        examples=tuple(Example(d, back, past, ahead, came + 0.1, came, **bounds) for d in names),
+        rolling=tuple(Rolling(d, time, y, y + 0.2) for d in names),
+        residuals=tuple(Residuals(d, time, noise[0], 2 * noise[1]) for d in names),
+        future=tuple(Example(d, back, past, ahead, came, **bounds) for d in names),
+        values=dict.fromkeys(names, y),
+        horizon=horizon,
+        season=24,
+    )  # fmt: skip
+
+
+def texts(figure: plot.Figure) -> str:
+    """All that is written in a picture."""
+    return "\n".join(text.get_text() for text in figure.findobj(lambda part: hasattr(part, "get_text")))
+
+
+def lines(figure: plot.Figure, label: str) -> list[np.ndarray]:
+    return [np.asarray(x.get_ydata()) for axes in figure.axes for x in axes.lines if x.get_label() == label]
+
+
+# --- autocorrelation
+
+
+def test_autocorrelation_is_the_textbook_estimate() -> None:
+    x = np.random.default_rng(1).normal(size=50).cumsum()
+    c = x - x.mean()
+    expected = [np.sum(c[lag:] * c[: 50 - lag]) / np.sum(c**2) for lag in range(11)]
+    found = autocorrelation(x, 10)
+    np.testing.assert_allclose(found.values, expected, atol=1e-12)
+    assert found.band == pytest.approx(1.96 / np.sqrt(50))
+
+
+def test_autocorrelation_passes_over_gaps() -> None:
+    x = np.sin(np.arange(2000) * 2 * np.pi / 20)
+    gaps = np.where(np.random.default_rng(0).random(2000) < 0.4, np.nan, x)
+    np.testing.assert_allclose(autocorrelation(gaps, 40).values, autocorrelation(x, 40).values, atol=0.05)
+
+
+def test_autocorrelation_of_a_lag_without_pairs_is_nan() -> None:
+    x = np.array([1.0, np.nan] * 20) * np.arange(40)
+    found = autocorrelation(x, 3).values
+    assert np.isnan(found[[1, 3]]).all()
+    assert np.isfinite(found[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("x", [np.ones(9), np.full(9, np.nan), np.zeros(0), np.array([3.0])])
+def test_autocorrelation_of_nothing_that_varies_is_nan(x: np.ndarray) -> None:
+    assert np.isnan(autocorrelation(x, 4).values).all()
+
+
+def test_autocorrelation_has_no_scale() -> None:
+    x = np.random.default_rng(2).normal(size=30)
+    for size in (1e-200, 1e200):
+        np.testing.assert_allclose(autocorrelation(x * size, 5).values, autocorrelation(x, 5).values, rtol=1e-9)
+
+
+def test_autocorrelation_checks_what_it_gets() -> None:
+    with pytest.raises(DataError, match=r"one series \[n\]; got an array of shape \(3, 2\)"):
+        autocorrelation(np.zeros((3, 2)), 1)
+    with pytest.raises(SettingError, match="at least 0; got -1"):
+        autocorrelation(np.zeros(3), -1)
+
+
+def test_the_remark_on_residuals_tells_noise_from_structure() -> None:
+    noise = np.random.default_rng(0).normal(size=2000)
+    time = np.arange(2000)
+
+    def remark(*of: np.ndarray) -> str:
+        return residual_remark(replace(made(), residuals=tuple(Residuals("a", time, x, x) for x in of)))
+
+    assert "about as many as chance gives" in remark(noise)
+    assert "chance gives about 4" in remark(noise.cumsum())
+    assert remark() == ""
+
+
+# --- words
+
+
+def test_the_headline_in_plain_words() -> None:
+    assert headline(made()) == (
+        "On the last 12 hours, forecasting 4 hours ahead, "
+        "the network's mean absolute error is 50 % below that of persistence."
+    )
+    assert "the network does not beat persistence: its mean absolute error is 50 % higher." in headline(made(error=1.5))
+    assert "30 times as high" in headline(made(error=30))
+    assert "exactly as good as persistence" in headline(made(error=1))
+    assert headline(replace(made(), evaluation={})) == "The network forecasts 4 hours ahead; it was not tested."
+    assert headline(replace(made(horizon=1), evaluation={})).startswith("The network forecasts one hour ahead")
+    many = replace(made(), facts=replace(made().facts, series=3))
+    assert headline(many).startswith("On the 12 test rows of 3 series")
+
+
+def test_the_score_table() -> None:
+    table = scores_table(made().evaluation)
+    assert table[0] == ["", "MAE", "RMSE", "sMAPE %", "MASE", "skill against it"]  # r2 of a constant is not there
+    assert table[1] == ["statecast", "0.5000", "0.5000", "200.0", "0.5000", ""]
+    assert table[2][-1] == "+50.0 %"
+    assert scores_table({}) == []
+
+
+def test_layers_settings_and_facts_as_text() -> None:
+    report = made()
+    assert layers_table(report.layers)[-1] == ["all", "", "", "17,156"]
+    assert chosen(report.settings) == ["hidden = 64 (given)", "season = 24 (chosen: hourly rows repeat each day)"]
+    facts = dict(facts_table(report.facts))
+    assert facts["missing"] == "5 % of the target values"
+    assert facts["split by time"] == "40 training, 8 validation, 12 test"
+    assert "known ahead" not in facts
+
+
+# --- pictures
+
+
+def test_every_picture_is_written(tmp_path: Path) -> None:
+    paths = plot.save_all(made(), tmp_path)
+    assert [path.name for path in paths] == [f"{name}.png" for name in PICTURES]
+    assert all(path.parent == tmp_path / "plots" and path.read_bytes()[:4] == b"\x89PNG" for path in paths)
+    assert len(list((tmp_path / "plots").iterdir())) == len(PICTURES)
+
+
+def test_the_same_report_gives_the_same_bytes() -> None:
+    report = replace(made(), future=(), rolling=(), values={}, residuals=())
+    assert plot.images(report) == plot.images(report)
+
+
+def test_drawing_touches_nothing_global() -> None:
+    code = """
+import sys
+import matplotlib
+before = dict(matplotlib.rcParams)
+import numpy as np
+from statecast.report import plot
+plot.png(plot.loss({"loss": np.array([1.0, 0.5])}))
+assert dict(matplotlib.rcParams) == before
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("report", [made(7, 12), made(1, 1), made(2, 2, dated=False)], ids=["seven", "one", "integers"])
+def test_extremes_are_drawn(report: Report) -> None:
+    for _, figure in plot.figures(report):
+        figure.draw_without_rendering()
+
+
+def test_what_is_left_out_is_said() -> None:
+    report = made(7)
+    assert "6 of 7 forecasts" in texts(plot.forecast(report.examples))
+    assert "6 of 7 targets" in texts(plot.residuals(report.residuals, 4))
+    assert "6 of 7 targets" in texts(plot.correlations(report.values, report.residuals))
+    long = Rolling("a", np.arange(2000), np.zeros(2000), np.zeros(2000))
+    assert "the last 500 of 2,000 hours; 6 of 9 targets" in texts(plot.rolling([long] * 9, 4, "hour"))
+    dots = Residuals("a", np.arange(20000), np.ones(20000), np.ones(20000))
+    assert "one point in 4" in texts(plot.residuals([dots], 4))
+
+
+def test_missing_values_are_gaps_and_lone_values_dots() -> None:
+    figure = plot.forecast(made().examples)
+    drawn = lines(figure, "actual")[0]
+    assert np.isnan(drawn[[5, 7, 30]]).all()
+    lone = [line for line in figure.axes[0].lines if line.get_linestyle() == "None" and len(line.get_ydata()) == 1]
+    assert lone[0].get_ydata()[0] == drawn[6]
+
+
+def test_intervals_and_labels_are_in_the_forecast() -> None:
+    said = texts(plot.forecast(made().examples))
+    for part in ("80 % interval", "95 % interval", "actual", "forecast", "target 0", "2024-02-27 to 2024-02-29"):
+        assert part in said
+
+
+def test_the_error_by_step_begins_at_zero_and_tells_of_runaways() -> None:
+    errors = {"statecast": np.ones(5), "persistence": 2 * np.ones(5), "linear_extrapolation": np.arange(5) * 100.0}
+    figure = plot.error_by_step(errors, "hour", "load")
+    bottom, top = figure.axes[0].get_ylim()
+    assert bottom == 0
+    assert 2 < top < 10
+    assert "linear extrapolation (up to 400.0, beyond the top)" in texts(figure)
+    assert "hours ahead" in texts(figure)
+    alike = plot.error_by_step({"statecast": np.ones(5), "persistence": 1.5 * np.ones(5)})
+    assert alike.axes[0].get_ylim()[1] > 1.5
+
+
+def test_losses_are_logarithmic_only_where_they_span_much() -> None:
+    few = plot.loss({"loss": np.array([1.0, 0.5]), "val_loss": np.array([np.nan, 0.6])})
+    assert (few.axes[0].get_yscale(), few.axes[0].get_ylim()[0]) == ("linear", 0)
+    assert "best: 0.6000" in texts(few)
+    assert plot.loss({"loss": np.array([1.0, 1e-3])}).axes[0].get_yscale() == "log"
+    assert plot.loss({"loss": np.array([-1.0, -5.0])}).axes[0].get_ylim()[0] < -5
+    assert len(plot.loss(made().history).axes) == 2  # the learning rate changed
+
+
+def test_a_constant_has_no_autocorrelation_and_is_drawn() -> None:
+    assert "constant or empty" in texts(plot.correlations({"a": np.ones(50)}, []))
+
+
+# --- page
+
+
+class Sources(HTMLParser):
+    """Everything that a page refers to, and every tag in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "data", "action")]
+
+
+def test_the_page_is_complete_in_itself(tmp_path: Path) -> None:
+    path = page.write_page(made(), tmp_path / "report.html")
+    text = path.read_text()
+    found = Sources()
+    found.feed(text)
+    assert len(found.links) == len(PICTURES)
+    assert all(link.startswith("data:image/png;base64,") for link in found.links)
+    assert not {"script", "link", "iframe"} & set(found.tags)
+    assert "url(" not in text
+    assert "@import" not in text
+    order = [
+        text.index(part) for part in ("On the last 12 hours", "One forecast", "Is it any good?", "How far", "Training")
+    ]
+    assert order == sorted(order)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_all_text_is_escaped() -> None:
+    bad = "<script>alert('x')</script>"
+    report = made()
+    report = replace(
+        report,
+        title=bad,
+        facts=replace(report.facts, targets=(bad,), past=(bad,), step=bad),
+        settings=(Chosen(bad, bad, True, bad),),
+        layers=(Layer(bad, bad, bad, 1),),
+        residuals=(replace(report.residuals[0], target=bad),),
+        notes=(bad,),
+    )
+    text = page.render(report, {"autocorrelation": b"png"})
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;") >= 10
+
+
+def test_a_report_of_little_has_a_page_too() -> None:
+    text = page.render(Report("Nothing but a table", Facts(rows=3)))
+    assert "it was not tested" in text
+    assert "<img" not in text
+    assert not re.search(r"\bnan\b|None", text)
+
+
+def test_pictures_made_already_are_not_drawn_again() -> None:
+    assert 'base64,bWFkZQ=="' in page.render(made(), {"forecast": b"made"})
+
+
+def test_an_unwritable_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write .*report\.html"):
+        page.write_page(Report("x", Facts(rows=1)), tmp_path / "file" / "report.html", {})
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "statecast.report.plot")
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    with pytest.raises(MissingDependency, match=r"statecast\[plot\]"):
+        page.render(made())
