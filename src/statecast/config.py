@@ -1,9 +1,9 @@
 """Settings: each one exists once, with its default, its help and its check.
 
 `Config` is a frozen value whose fields are the constructor arguments of the estimators, the keys of a TOML file and the
-`--set` keys of the command line alike; the reference page is printed from the same fields. `None` means "chosen from the
-data": `automatic.choose` replaces it by a value and says why. A wrong setting is refused with the nearest right name;
-nothing is ever repaired silently.
+`--set` keys of the command line alike; the reference page is printed from the same fields. `None` means "chosen from
+the data": `automatic.choose` replaces it by a value and says why. A wrong setting is refused with the nearest right
+name; nothing is ever repaired silently.
 """
 
 from __future__ import annotations
@@ -87,6 +87,7 @@ SHARE = Check(
     "a count of rows (0 or more) or a share above 0 and below 1",
     lambda v: whole(0).holds(v) or (isinstance(v, float) and 0 < v < 1),
 )
+PATH = Check("a folder's path, as text", lambda v: isinstance(v, str) and v != "")
 
 
 def setting(default: Any, help: str, check: Check) -> Any:
@@ -170,6 +171,9 @@ class Config:
     patience: int = setting(10, "looks without improvement before stopping; 0 for never", whole(0))
     val_size: int | float = setting(0.1, "last training rows of each series kept for validation", SHARE)
     test_size: int | float = setting(0.1, "last rows of each series kept for the test scores", SHARE)
+    tensorboard: str | None = setting(
+        None, "folder for TensorBoard's logs of the fit; left out, none are written", PATH
+    )
     # the machine
     precision: str = setting("float32", "floating-point format", one_of(("float32", "float64")))
     random_state: int = setting(0, "seed of everything random", whole(0))
@@ -184,7 +188,13 @@ class Config:
                 raise SettingError(f"{spec.name} = {value!r}: wanted {check.wanted}")
         if isinstance(self.segment, int) and self.burn_in is not None and self.burn_in >= self.segment:
             raise SettingError(
-                f"burn_in = {self.burn_in} leaves no step with a loss in a segment of {self.segment}: wanted a smaller burn_in"
+                f"burn_in = {self.burn_in} leaves no step with a loss in a segment of {self.segment}: wanted a smaller "
+                "burn_in"
+            )
+        if self.carry == "stored" and self.burn_in:
+            raise SettingError(
+                f'burn_in = {self.burn_in} with carry = "stored": a stored state needs no steps to be reached; '
+                'leave burn_in out, or choose carry = "zero"'
             )
 
     @classmethod

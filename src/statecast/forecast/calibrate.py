@@ -141,9 +141,10 @@ def quantile_index(model: Model, level: float) -> int:
     """Where a quantile head has the lower bound of a level."""
     levels = sorted(model.network.head.levels, reverse=True)
     if level not in levels:
+        trained = ", ".join(f"{x:g}" for x in levels[::-1])
         raise SettingError(
-            f"levels: {level:g} was not trained; this model's quantile head has {', '.join(f'{x:g}' for x in levels[::-1])}"
-            f": choose among them, or fit again with levels that include {level:g}"
+            f"levels: {level:g} was not trained; this model's quantile head has {trained}: "
+            f"choose among them, or fit again with levels that include {level:g}"
         )
     return levels.index(level)
 
@@ -154,7 +155,7 @@ def checked_levels(model: Model, levels: Any) -> tuple[float, ...]:
     Raises:
         SettingError: not numbers between 0 and 100, or not trained.
     """
-    asked = model.config.levels if levels is None else levels
+    asked: Any = model.config.levels if levels is None else levels
     if isinstance(asked, str) or not np.iterable(asked):
         asked = (asked,)
     for level in asked:

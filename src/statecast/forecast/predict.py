@@ -130,7 +130,7 @@ class Forecast:
 
 
 def output_ids(schema: Schema, ids: Sequence[str | int]) -> channels.Ids:
-    """What the rows of results are called, target by target: see `Schema.output_ids`, for streams of more series too."""
+    """What the rows of results are called: `Schema.output_ids`, and a stream may hold several series without an id."""
     if schema.id is None and len(schema.target) > 1 and tuple(ids) != (channels.sole(schema),):
         return tuple(f"{item}/{target}" for item in ids for target in schema.target)
     return schema.output_ids(ids)
@@ -244,9 +244,7 @@ def checked_horizon(model: Model, horizon: int | None) -> int:
 def missing_known(model: Model, series: str | int, time: int) -> DataError:
     """The error for known covariates that end before the horizon; `time` is the first that lacks them."""
     names = ", ".join(repr(item.name) for item in model.schema.known)
-    stamp = calendar.to_datetime64(
-        np.array([time]), model.schema.time_kind, model.schema.frequency, model.schema.tz
-    )[0]
+    stamp = calendar.to_datetime64(np.array([time]), model.schema.time_kind, model.schema.frequency, model.schema.tz)[0]
     return DataError(
         f"{names} of series {series!r} must be known ahead, and from {str(stamp).replace('T', ' ')} on is not given: "
         "give a row for each step to forecast, with the value left empty where it is not known"

@@ -37,19 +37,40 @@ def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
         chosen[name] = (value, reason)
         return value
 
-    season = default("season", calendar.season(schema.frequency), f"rows of a season at frequency {schema.frequency.text}")
+    season = default(
+        "season", calendar.season(schema.frequency), f"rows of a season at frequency {schema.frequency.text}"
+    )
     joint = panel.targets == 1
-    default("channels", "joint" if joint else "independent", "one target" if joint else "targets share one network, each with its own state")
-    lags = default("lags", max(1, min(max(season, 8), MOST_LAGS, rows // 4)), f"a season or 8, at most {MOST_LAGS}, at most a quarter of {rows} rows")
+    default(
+        "channels",
+        "joint" if joint else "independent",
+        "one target" if joint else "targets share one network, each with its own state",
+    )
+    lags = default(
+        "lags",
+        max(1, min(max(season, 8), MOST_LAGS, rows // 4)),
+        f"a season or 8, at most {MOST_LAGS}, at most a quarter of {rows} rows",
+    )
     default(
         "skip",
         max(0, min(max(14 * season, 2 * config.horizon, 16), MOST_SKIP, rows // 3)),
         f"14 seasons or twice the horizon, at most {MOST_SKIP}, at most a third of {rows} rows",
     )
-    default("normalize", "last", "the level of a forecast is the last value: no look-ahead, and growing series stay easy")
+    default(
+        "normalize", "last", "the level of a forecast is the last value: no look-ahead, and growing series stay easy"
+    )
     names = calendar.feature_names(schema.frequency, schema.time_kind)
-    default("calendar", bool(names), f"the time column gives {', '.join(names)}" if names else "no calendar in the time column")
-    gaps = bool(np.isnan(panel.y).any() or np.isnan(panel.past).any() or np.isnan(panel.known).any() or np.isnan(panel.static).any())
+    default(
+        "calendar",
+        bool(names),
+        f"the time column gives {', '.join(names)}" if names else "no calendar in the time column",
+    )
+    gaps = bool(
+        np.isnan(panel.y).any()
+        or np.isnan(panel.past).any()
+        or np.isnan(panel.known).any()
+        or np.isnan(panel.static).any()
+    )
     default("missing", gaps, "the table has missing values" if gaps else "the table has no missing value")
     default("level_input", False, "forecasts then do not depend on the level a series has reached")
     _segments(config, default, lags, season, rows)

@@ -52,8 +52,11 @@ def pointwise(config: Config, quantiles: tuple[float, ...]) -> Callable[[Array],
 
 def slices(flat: Array, starts: Array, size: int) -> Array:
     """`flat[start : start + size]` for starts [T, B] → [T, B, size, …]."""
-    take = jax.vmap(jax.vmap(lambda start: lax.dynamic_slice_in_dim(flat, start, size)))
-    return take(starts)
+
+    def one(start: Array) -> Array:
+        return lax.dynamic_slice_in_dim(flat, start, size)
+
+    return jax.vmap(jax.vmap(one))(starts)
 
 
 def gather(
@@ -79,7 +82,7 @@ def gather(
     step = jnp.arange(1, horizon + 1)
     inside = rows[..., None] + step < tape["limit"][at][..., None]
     counted = (jnp.arange(segments.length) >= segments.burn_in)[:, None] & there & tape["scored"][at]
-    inputs = {name: data[name][rows] for name in ("past", "known", "calendar") if name in data}
+    inputs: dict[str, Array] = {name: data[name][rows] for name in ("past", "known", "calendar") if name in data}
     if "static" in data:
         inputs["static"] = data["static"][data["series"][rows]]
     if "future" in data:

@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules by name, all through optax.
 
-An optimizer here is the direction of a step; its length, the learning rate, is a plain function of the step number times
-a factor that `plateau` lowers. Keeping the two apart lets a schedule be logged and resumed as one number.
+An optimizer here is the direction of a step; its length, the learning rate, is a plain function of the step number
+times a factor that `plateau` lowers. Keeping the two apart lets a schedule be logged and resumed as one number.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from jax import Array
 from statecast.config import Config
 
 Schedule = Callable[[Array | int], Array]
+
+LEAST = 0.01  # share of the learning rate that the cosine ends at
 
 # Step sizes that suit each optimizer where the user gives none.
 LEARNING_RATES = {"sgd": 1e-2, "momentum": 1e-2, "rmsprop": 1e-3, "adagrad": 3e-2, "adam": 2e-3, "adamw": 2e-3}
@@ -41,8 +43,13 @@ def schedule(config: Config, steps: int) -> Schedule:
         raise ValueError("learning_rate must be chosen before training")
     rate = config.learning_rate
     if config.schedule == "cosine":
-        return optax.cosine_decay_schedule(rate, max(steps, 1), alpha=0.01)
+        cosine: Schedule = optax.cosine_decay_schedule(rate, max(steps, 1), alpha=LEAST)
+        return cosine
     if config.schedule == "piecewise":
-        falls = {max(round(share * steps), 1): config.rate_factor for share in config.milestones}
-        return optax.piecewise_constant_schedule(rate, falls)
+        falls: dict[int, float] = {}
+        for share in config.milestones:
+            at = round(share * steps)
+            falls[at] = falls.get(at, 1.0) * config.rate_factor
+        piecewise: Schedule = optax.piecewise_constant_schedule(rate, falls)
+        return piecewise
     return lambda step: jnp.asarray(rate)
