@@ -6,15 +6,13 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import io
 import json
-import shutil
-import tempfile
+import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ import pytest
 
 from statecast.cli import main
 from statecast.data import examples, results
+from statecast.files import write_text
 
 TINY = ("max_steps=3", "eval_every=1", "hidden=[4]", "segment=24", "skip=12", "lags=4")
 PLAIN = ("--time", "month", "--target", "passengers", "--horizon", "3", "--test-size", "24", "--set", *TINY)
@@ -30,9 +29,6 @@ RICH = (
     *("--id", "site", "--time", "hour", "--target", "load", "--past", "temperature", "--known", "holiday"),
     *("--static", "area", "--horizon", "4", "--set", *TINY),
 )
-
-
-SAID: dict[str, Done] = {}  # what the fits that are made once said
 
 
 @dataclass(frozen=True)
@@ -79,54 +75,56 @@ def statecast(capsys: pytest.CaptureFixture[str]) -> Command:
     return Command(capsys)
 
 
-@cache
-def home() -> Path:
-    """A folder for what is made once; the system clears it, and `pytest` cannot, since it outlives every test."""
-    folder = Path(tempfile.mkdtemp(prefix="statecast-tests-"))
-    atexit.register(shutil.rmtree, folder, True)
-    return folder
-
-
 def passengers() -> Path:
     return examples.path("air_passengers")
 
 
-@cache
-def panel_table() -> Path:
-    """Three sites with hourly loads."""
-    results.write(examples.panel((60, 48, 72)), home() / "loads.csv")
-    return home() / "loads.csv"
-
-
-def _fit(name: str, words: Sequence[object]) -> Path:
-    folder, out, err = home() / "made" / name, io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = main(["fit", *(str(word) for word in words), "--out", str(folder)])
-    assert code == 0, err.getvalue()
-    SAID[name] = Done(code, out.getvalue(), err.getvalue())
+def _made(factory: pytest.TempPathFactory, name: str, words: Sequence[object]) -> Path:
+    """The folder of a fit; where pytest runs in several processes, one of them makes it and the others wait."""
+    base = factory.getbasetemp()
+    home = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "fitted"
+    folder, said = home / name, home / f"{name}.json"
+    home.mkdir(exist_ok=True)
+    try:
+        (home / f"{name}.begun").mkdir()
+    except FileExistsError:
+        for _ in range(3000):
+            if said.exists():
+                break
+            time.sleep(0.1)
+    else:
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(["fit", *(str(word) for word in words), "--out", str(folder)])
+        write_text(said, json.dumps([code, out.getvalue(), err.getvalue()]))
+    done = Done(*json.loads(said.read_text()))
+    assert done.code == 0, done.err
     return folder
 
 
-@cache
-def _plain() -> Path:
-    return _fit("plain", [passengers(), *PLAIN])
+@pytest.fixture(scope="session")
+def loads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A table of three sites with hourly loads."""
+    path = tmp_path_factory.mktemp("loads") / "loads.csv"
+    results.write(examples.panel((60, 48, 72)), path)
+    return path
 
 
-@cache
-def _rich() -> Path:
-    return _fit("rich", [panel_table(), *RICH])
-
-
-@pytest.fixture
-def plain() -> Path:
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a fit of one series; not to be changed."""
-    return _plain()
+    return _made(tmp_path_factory, "plain", [passengers(), *PLAIN])
 
 
-@pytest.fixture
-def rich() -> Path:
+@pytest.fixture(scope="session")
+def rich(tmp_path_factory: pytest.TempPathFactory, loads: Path) -> Path:
     """The folder of a fit of three series with covariates; not to be changed."""
-    return _rich()
+    return _made(tmp_path_factory, "rich", [loads, *RICH])
+
+
+def said(folder: Path) -> Done:
+    """What the fit of `plain` or `rich` said."""
+    return Done(*json.loads(folder.with_name(f"{folder.name}.json").read_text()))
 
 
 def days(values: Sequence[object], first: str = "2024-01-01") -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_cases import PLAIN, SAID, Command, passengers, plain, statecast
+from cli_cases import PLAIN, Command, passengers, plain, said, statecast
 
 from statecast import Forecaster
 from statecast.cli.destination import Destination
@@ -72,7 +72,7 @@ def test_a_fit_writes_all_that_is_promised_and_says_how_good_it_is(plain: Path) 
     assert all(path.suffix == ".png" for path in (plain / "plots").iterdir())
     assert tomllib.loads((plain / "config.toml").read_text())["test_size"] == 24
     assert len((plain / "test_data.csv").read_text().splitlines()) == 25
-    done = SAID["plain"]
+    done = said(plain)
     assert "season = 12" in done.out
     for name in ("statecast", "persistence", "seasonal naive", "linear extrapolation"):
         assert f"\n{name} " in done.out
@@ -242,12 +242,12 @@ def test_ctrl_c_keeps_a_checkpoint_and_the_printed_command_goes_on_to_the_same_b
         patched.setattr(Progress, "__call__", interrupt)
         done = fit(statecast, tmp_path / "air one")
     assert done.code == 130
-    said = done.err.splitlines()[-1]
-    assert said.startswith("error: interrupted after 1 of at most 3 steps: the checkpoint in ")
+    last = done.err.splitlines()[-1]
+    assert last.startswith("error: interrupted after 1 of at most 3 steps: the checkpoint in ")
     assert [path.name for path in (tmp_path / "air one").iterdir()] == ["checkpoint"]
     assert "holds an unfinished fit: add --resume" in fit(statecast, tmp_path / "air one").error
 
-    program, *words = shlex.split(said.partition("is kept; go on with --resume: ")[2])
+    program, *words = shlex.split(last.partition("is kept; go on with --resume: ")[2])
     assert program == "statecast"
     told = statecast.well(*words, "--json").json
     assert {path.name for path in (tmp_path / "air one").iterdir()} == WRITTEN

@@ -288,6 +288,17 @@ def test_intervals_hold_as_many_values_as_they_say(level: float, count: int) -> 
         assert share <= level / 100 + noise + 0.01
 
 
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_errors_to_one_side_leave_the_point_inside(sign: float) -> None:
+    of = model()
+    of = replace(of, residuals=sign * np.sort(1 + np.abs(of.residuals), axis=0)[:: int(sign)])
+    found = from_table(of, panel(of), 5)
+    for level in (80, 95):
+        assert (found.lower[level] <= found.values).all()
+        assert (found.values <= found.upper[level]).all()
+        assert (found.lower[level] < found.upper[level]).all()
+
+
 def test_intervals_without_any_error_are_a_random_walks() -> None:
     of = replace(model(), residuals=None)
     raw, scale = np.zeros((2, 3, 1, 1)), np.full((2, 1), 2.0)

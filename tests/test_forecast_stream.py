@@ -70,6 +70,20 @@ def test_a_stream_says_what_the_table_says(cell: str, head: str, independent: bo
         agree(forecasts(stream, table, horizon=horizon), from_table(of, table, horizon), precision)
 
 
+@pytest.mark.parametrize("head", ["point", "pinball"])
+@pytest.mark.parametrize("independent", [False, True], ids=["joint", "independent"])
+def test_every_answer_is_what_the_table_up_to_its_row_says(independent: bool, head: str) -> None:
+    of = model(targets=2, independent=independent, head=head, precision="float64", covariates=True)
+    table, stream = panel(of, (7,), gaps=False), Stream(of)
+    for row in range(table.rows):
+        found = stream.observe("s0", value(table, row), int(table.time[row]), **arguments(of, table, row))
+        wanted = from_table(of, table.cut(np.array([row + 1])))
+        close(found.values, wanted.values[0], "float64")
+        close(found.lower[80], wanted.lower[80][0], "float64")
+        close(found.upper[95], wanted.upper[95][0], "float64")
+        assert (found.times == wanted.times[0]).all()
+
+
 @pytest.mark.parametrize("normalize", NORMALIZERS)
 @pytest.mark.parametrize("structure", [((), ()), ((3, 3), ())], ids=str)
 def test_every_normaliser_and_structure(normalize: str, structure: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
@@ -358,6 +372,7 @@ def test_covariates_must_be_there_and_right() -> None:
         r"'heat', 'open' of series 'a' must be known ahead, and from 2024-01-02 11:00:00.* on is not given",
         known=known[:2],
     )
+    refuse(r"must be known ahead, and from 2024-01-02 12:00:00.* on is not given", known=known[:3])
     refuse(r"must be known ahead, and from 2024-01-02 09:00:00.* on is not given", known=None)
     refuse(r"past: there is no column 'wnd'; did you mean 'wind'", past={"wnd": 1.0})
     refuse(r"known: the column 'open' is not given", known=[{"heat": 1.0}] * 4)

@@ -96,7 +96,10 @@ def _drawn(rows: Sequence[Sequence[str]]) -> None:
         drawn.add_column(heading, justify="left" if n == 0 else "right", no_wrap=True)
     for row in rows[1:]:
         drawn.add_row(*row, style="bold" if row[0] == "statecast" else None)
-    Console(markup=False, highlight=False, emoji=False).print(drawn)
+    plain = {"markup": False, "highlight": False, "emoji": False}
+    # A table wider than the terminal is wrapped by it; numbers that are cut short would be worse.
+    width = Console(width=10_000).measure(drawn).maximum
+    Console(width=max(width, Console().width), **plain).print(drawn)  # type: ignore[arg-type]
 
 
 def pairs(rows: Iterable[Sequence[str]]) -> None:

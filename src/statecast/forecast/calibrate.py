@@ -20,7 +20,7 @@ import numpy as np
 from statecast.errors import SettingError
 from statecast.forecast.roll import Origins
 from statecast.model.archive import Model
-from statecast.model.inputs import Rows
+from statecast.model.inputs import Rows, from_working
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64
@@ -133,8 +133,7 @@ def interval(
     """Lower and upper bound in the table's units of forecasts `raw` in working units; see `spread`."""
     below, above = spread(model, raw, scale, level)
     point = raw[..., raw.shape[-1] // 2].astype(np.float64)
-    origin, unit = model.constants["origin"], model.constants["unit"]
-    return origin + unit * (point - below), origin + unit * (point + above)
+    return tuple(from_working(model.constants, bound[..., None])[..., 0] for bound in (point - below, point + above))
 
 
 def quantile_index(model: Model, level: float) -> int:

@@ -1,7 +1,7 @@
 """Scores of forecasts made at many origins, always beside the baselines at the same origins.
 
-`tested` runs a network once over a panel and keeps its forecasts at the wanted rows; `evaluate` compares them, series by
-series, with what happened and with persistence, seasonal naive and linear extrapolation.
+`tested` runs a network once over a panel and keeps its forecasts at the wanted rows; `evaluate` compares them, series
+by series, with what happened and with persistence, seasonal naive and linear extrapolation.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def evaluate(model: Model, panel: Panel, origins: Origins, train: Int64[np.ndarr
     result["error_by_step"] = {
         name: [float(total / count) if count else None for total, count in sums.T] for name, sums in by_step.items()
     }
-    return result | {"origins": int(len(origins.rows)) // channels.rows_each(model)}
+    return result | {"origins": len(origins.rows) // channels.rows_each(model)}
 
 
 def by_series(

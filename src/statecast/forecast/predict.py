@@ -67,7 +67,7 @@ class Forecast:
     @cached_property
     def values(self) -> Float64[np.ndarray, "S H D"]:
         """The point forecasts, in the units of the table."""
-        return self._shaped(from_working(self.model.constants, self._point[..., None])[..., 0])
+        return self._in_units(self._point)
 
     @cached_property
     def times(self) -> Int64[np.ndarray, "S H"]:
@@ -119,13 +119,12 @@ class Forecast:
 
     def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """The interval of a level; k steps ahead, beyond the network's H, its widest one times √(k/H)."""
-        unit = self.model.constants["unit"]
         found = calibrate.spread(self.model, self.first, self.scale, level)
-        below, above = (self._shaped(_widened(part, self.horizon) * unit) for part in found)
-        return self.values - below, self.values + above
+        below, above = (_widened(part, self.horizon) for part in found)
+        return self._in_units(self._point - below), self._in_units(self._point + above)
 
-    def _shaped(self, values: np.ndarray) -> Float64[np.ndarray, "S H D"]:
-        found = channels.join(self.model, values)
+    def _in_units(self, working: Float[np.ndarray, "N H Dn"]) -> Float64[np.ndarray, "S H D"]:
+        found = channels.join(self.model, from_working(self.model.constants, working[..., None])[..., 0])
         return found[0] if self.single else found
 
 

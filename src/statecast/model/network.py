@@ -79,6 +79,7 @@ class Network:
         front, d = self.front, self.front.targets
         c = {
             "origin": np.zeros(d),
+            "floor": np.full(d, -np.inf),
             "level": np.zeros(d),
             "unit": np.ones(d),
             "spread": np.ones(d),

@@ -72,11 +72,18 @@ def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
         or np.isnan(panel.static).any()
     )
     default("missing", gaps, "the table has missing values" if gaps else "the table has no missing value")
+    above = _never_negative(panel, parts)
+    default("nonnegative", above, "no training value is negative" if above else "training values are negative too")
     default("level_input", False, "forecasts then do not depend on the level a series has reached")
     _segments(config, default, lags, season, rows)
     _training(config, default, panel, parts)
     values = {name: value for name, (value, _) in chosen.items()}
     return config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
+
+
+def _never_negative(panel: Panel, parts: Split) -> bool:
+    train = np.arange(panel.rows) - panel.offsets[panel.series_of_row()] < parts.train[panel.series_of_row()]
+    return not bool((panel.y[train] < 0).any())
 
 
 def _segments(config: Config, default: Any, lags: int, season: int, rows: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jax
 
-from statecast.config import Config
+from statecast.config import Config, Settings
 from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
@@ -95,7 +95,7 @@ def network_of(config: Config, schema: Schema, panel: Panel) -> Network:
 
 
 @contextmanager
-def precision(config: Config) -> Iterator[None]:
+def precision(config: Settings) -> Iterator[None]:
     """JAX in the precision of the settings, for this block alone: a global switch would touch the user's own code."""
     with jax.enable_x64(config.precision == "float64"):
         yield

@@ -7,7 +7,8 @@ that a curve in TensorBoard and the file `history.csv` tell the same.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 from statecast.errors import MissingDependency, OutputError
 
@@ -22,7 +23,8 @@ TAGS = {
 }
 
 
-def scalars(folder: str | None, step: int) -> Log:
+@contextmanager
+def scalars(folder: str | None, step: int) -> Iterator[Log]:
     """A function that logs one row of the history; it does nothing where there is no folder.
 
     Args:
@@ -34,13 +36,14 @@ def scalars(folder: str | None, step: int) -> Log:
         OutputError: the folder cannot be written.
     """
     if folder is None:
-        return lambda row: None
+        yield lambda row: None
+        return
     try:
         from tensorboardX import SummaryWriter
     except ImportError as error:
         raise MissingDependency.of("tensorboardX", "logs", "the setting tensorboard") from error
     try:
-        writer = SummaryWriter(folder, purge_step=step + 1 if step else None)
+        writer = SummaryWriter(folder, purge_step=step + 1 if step else None, flush_secs=1)
     except OSError as error:
         raise OutputError(
             f"cannot write {folder}: {error.strerror or error}; give tensorboard a folder that can be written"
@@ -50,6 +53,8 @@ def scalars(folder: str | None, step: int) -> Log:
         for name, tag in TAGS.items():
             if not math.isnan(row[name]):
                 writer.add_scalar(tag, row[name], int(row["step"]))
-        writer.flush()  # a fit may be killed at any moment
 
-    return log
+    try:
+        yield log
+    finally:
+        writer.close()  # waits until all is written

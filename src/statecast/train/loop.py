@@ -25,7 +25,8 @@ from statecast.model.network import Network
 from statecast.train import checkpoint, logs
 from statecast.train.checkpoint import Progress
 from statecast.train.prepare import Prepared
-from statecast.train.trainer import CALL, Arrays, Trainer
+from statecast.train.steps import CALL, Arrays, Compiled
+from statecast.train.trainer import Trainer
 
 CALL_SECONDS = 0.5  # time that a compiled call should take
 CHECKPOINT_SECONDS = 20.0  # time between two checkpoints
@@ -102,21 +103,41 @@ def train(
         Interrupted: Ctrl-C while there is a folder; the checkpoint is written first.
         ModelFileError: the checkpoint is of other settings or another table.
     """
-    trainer = Trainer(config, network, prepared)
-    arrays = trainer.begin(jax.tree.map(jnp.asarray, prepared.weights))
-    progress = Progress(0, math.inf, 0, 1.0, 0.0, {name: [] for name in HISTORY}, False)
     mark = _fingerprint(config, prepared) if folder is not None else ""
+    return follow(Trainer(config, network, prepared), prepared.weights, mark, watch, folder, resume)
+
+
+def follow(
+    trainer: Compiled,
+    weights: Any,
+    mark: str,
+    watch: Watch | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+) -> Fitted:
+    """Train what a trainer compiled, from first weights to the best ones; see `train`.
+
+    Args:
+        trainer: knows batches and their loss.
+        weights: the first weights.
+        mark: a fingerprint of settings and table, for the checkpoint.
+        watch: told of the progress.
+        folder: where checkpoints go; none are written where None.
+        resume: go on from the checkpoint in `folder` where there is one.
+    """
+    arrays = trainer.begin(jax.tree.map(jnp.asarray, weights))
+    progress = Progress(0, math.inf, 0, 1.0, 0.0, {name: [] for name in HISTORY}, False)
     if resume and folder is not None and (folder / checkpoint.NAME).exists():
         progress, arrays = checkpoint.load(folder, arrays, mark)
-    log = logs.scalars(config.tensorboard, progress.step)
     saved, began = time.monotonic(), time.monotonic() - progress.seconds
+    looks = _looks(trainer, progress, arrays, began, watch)
     try:
-        looks = _looks(trainer, progress, arrays, began, watch)
-        for progress, arrays in looks:
-            log({name: values[-1] for name, values in progress.history.items()})
-            if folder is not None and (progress.done or time.monotonic() - saved > CHECKPOINT_SECONDS):
-                checkpoint.save(folder, progress, arrays, mark)
-                saved = time.monotonic()
+        with logs.scalars(trainer.config.tensorboard, progress.step) as log:
+            for progress, arrays in looks:
+                log({name: values[-1] for name, values in progress.history.items()})
+                if folder is not None and (progress.done or time.monotonic() - saved > CHECKPOINT_SECONDS):
+                    checkpoint.save(folder, progress, arrays, mark)
+                    saved = time.monotonic()
     except KeyboardInterrupt:
         if folder is None:
             raise
@@ -136,7 +157,7 @@ def _fitted(progress: Progress, arrays: Arrays) -> Fitted:
 
 
 def _looks(
-    trainer: Trainer, progress: Progress, arrays: Arrays, began: float, watch: Watch | None
+    trainer: Compiled, progress: Progress, arrays: Arrays, began: float, watch: Watch | None
 ) -> Iterator[tuple[Progress, Arrays]]:
     """Train from one look at the validation rows to the next, and yield where things stand after each."""
     pace = _Pace()
@@ -177,7 +198,7 @@ class _Pace:
 
 
 def _call(
-    trainer: Trainer, pace: _Pace, arrays: Arrays, step: int, upto: int, factor: float
+    trainer: Compiled, pace: _Pace, arrays: Arrays, step: int, upto: int, factor: float
 ) -> tuple[Arrays, list[float]]:
     """Some training steps, and the loss of each."""
     count = min(pace.count, upto - step, CALL)
@@ -189,7 +210,7 @@ def _call(
     return arrays, values
 
 
-def _look(trainer: Trainer, progress: Progress, arrays: Arrays, loss: float, began: float) -> tuple[Progress, Arrays]:
+def _look(trainer: Compiled, progress: Progress, arrays: Arrays, loss: float, began: float) -> tuple[Progress, Arrays]:
     """Look at the validation rows: keep the best weights, lower the rate on a plateau, decide whether to stop."""
     config, step = trainer.config, progress.step
     total, weight, finite = map(float, trainer.validate(arrays["weights"]))
@@ -204,7 +225,7 @@ def _look(trainer: Trainer, progress: Progress, arrays: Arrays, loss: float, beg
         factor *= config.rate_factor
     seconds = time.monotonic() - began
     rate = float(trainer.rate(np.asarray(step))) * factor
-    row = (step, step / trainer.sampler.steps, loss, found, rate, seconds)
+    row = (step, step / trainer.steps_of_epoch, loss, found, rate, seconds)
     history = {name: [*progress.history[name], value] for name, value in zip(HISTORY, row, strict=True)}
     stalled = bool(config.patience) and waited >= config.patience and not blind
     if better or blind:
@@ -230,12 +251,12 @@ def _diverged(what: str) -> TrainingError:
     return TrainingError(f"{what}: try a smaller learning_rate or clip, and look for extreme values in the table")
 
 
-def _report(trainer: Trainer, progress: Progress, step: int, loss: float, rate: float, began: float) -> Report:
+def _report(trainer: Compiled, progress: Progress, step: int, loss: float, rate: float, began: float) -> Report:
     looks = progress.history["val_loss"]
     return Report(
         step,
         trainer.steps,
-        step / trainer.sampler.steps,
+        step / trainer.steps_of_epoch,
         loss,
         looks[-1] if looks and not math.isnan(looks[-1]) else None,
         float(trainer.rate(np.asarray(step))) * progress.factor,

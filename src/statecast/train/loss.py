@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from statecast.config import Config
+from statecast.config import Config, RegressorConfig
 from statecast.model.network import Network
 from statecast.model.stack import Drop
 
@@ -32,7 +32,7 @@ class Segments:
     burn_in: int
 
 
-def pointwise(config: Config, quantiles: tuple[float, ...]) -> Callable[[Array], Array]:
+def pointwise(config: Config | RegressorConfig, quantiles: tuple[float, ...]) -> Callable[[Array], Array]:
     """The loss of scaled errors ŷ − y [..., O], averaged over the last axis.
 
     mse: e²; mae: |e|; huber: e²/2 within δ, δ(|e| − δ/2) beyond (Huber 1964); pinball: max(q·(−e), (q − 1)·(−e))
@@ -48,6 +48,12 @@ def pointwise(config: Config, quantiles: tuple[float, ...]) -> Callable[[Array],
         q = jnp.asarray(quantiles)
         return lambda e: jnp.mean(2 * jnp.maximum(-q * e, (1 - q) * e), axis=-1)
     return lambda e: jnp.mean(table[config.loss](e), axis=-1)
+
+
+def cross_entropy(scores: Array, codes: Array) -> Array:
+    """−log softmax(scores)[code] of scores [B, K] and codes of classes [B]: the log-loss of each row [B]."""
+    chosen = jnp.take_along_axis(scores, codes[:, None], axis=-1)[:, 0]
+    return jax.nn.logsumexp(scores, axis=-1) - chosen
 
 
 def slices(flat: Array, starts: Array, size: int) -> Array:

@@ -35,6 +35,8 @@ def unit_constants(network: Network, config: Config, panel: Panel, parts: Split)
     """Origin and unit of the working units, means and scales of the covariates; from training rows alone."""
     rows = training_rows(panel.offsets, parts.train)
     c = network.constants()
+    if config.nonnegative:
+        c["floor"] = np.zeros_like(c["floor"])
     if config.normalize != "none":
         y = panel.y[rows]
         c["origin"] = np.array([np.median(col[~np.isnan(col)]) if (~np.isnan(col)).any() else 0.0 for col in y.T])
@@ -248,7 +250,8 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, part
     c |= gains(trained)
     if network.front.skip and config.skip_init == "ridge":
         _start_skip(network, c, weights, trained, seen(validation_rows(panel.offsets, parts), parts.val))
-    cast = {name: value.astype(dtype) if name not in ("origin", "unit") else value for name, value in c.items()}
+    units = ("origin", "unit", "floor")  # between the table and working units, in float64
+    cast = {name: value if name in units else value.astype(dtype) for name, value in c.items()}
     return Prepared(rows, device_rows(network, rows, found, scales), cast, _cast(weights, dtype), panel.offsets, parts)
 
 

@@ -7,7 +7,6 @@ steps a call makes changes no bit of the result, and each function is compiled o
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,14 +17,13 @@ from jax import Array, lax
 from statecast.config import Config
 from statecast.data.segments import NOWHERE, Sampler, Tape, training_tape, validation_tape
 from statecast.model.network import Network
-from statecast.train import optimizer
+from statecast.model.stack import Drop
+from statecast.train import optimizer, steps
 from statecast.train.loss import Segments, gather, pointwise, segment_loss
 from statecast.train.prepare import Prepared
+from statecast.train.steps import CALL, Arrays
 
-CALL = 512  # most steps of one compiled call
 VALIDATION_PLACES = 65_536  # most places of the tape that a look at the validation rows takes
-
-Arrays = dict[str, Any]
 
 
 class Trainer:
@@ -41,7 +39,8 @@ class Trainer:
         # Validation starts from no stored state, so half a segment at least goes to reach one.
         self.val_segments = Segments(length, max(burn_in, length // 2) if length > 1 else 0)
         self.val_tape, self.val_starts = self._validation(prepared)
-        self.steps = count_steps(config, self.sampler.steps)
+        self.steps_of_epoch = self.sampler.steps
+        self.steps = steps.count_steps(config, self.steps_of_epoch)
         self.direction = optimizer.direction(config)
         self.schedule = optimizer.schedule(config, self.steps)
         self.error_of = pointwise(config, network.head.quantiles)
@@ -104,38 +103,21 @@ class Trainer:
         weights, stored = arrays["weights"], arrays["stored"]
         (value, last), gradient = jax.value_and_grad(self.loss, has_aux=True)(weights, stored, starts, number)
         gradient = gradient if self.config.carry == "learned" else _still(gradient)
-        updates, moments = self.direction.update(gradient, arrays["moments"], weights)
-        weights = jax.tree.map(lambda w, u: (w - rate * u).astype(w.dtype), weights, updates)
+        weights, moments = steps.moved(self.direction, gradient, arrays["moments"], weights, rate)
         return arrays | {
             "weights": weights,
             "moments": moments,
             "stored": self._handed_on(stored, starts, last) if stored else stored,
         }, value
 
-    def _drop(self, number: Array | int) -> Callable[[int, Array], Array] | None:
-        share = self.config.dropout
-        if not share:
-            return None
+    def _drop(self, number: Array | int) -> Drop | None:
         key = jax.random.fold_in(jax.random.key(self.config.random_state), number)
-
-        def drop(place: int, x: Array) -> Array:
-            keep = jax.random.bernoulli(jax.random.fold_in(key, place), 1 - share, x.shape)
-            return jnp.where(keep, x / (1 - share), 0).astype(x.dtype)
-
-        return drop
+        return steps.dropper(self.config.dropout, key)
 
     def _run(self, arrays: Arrays, starts: Array, count: Array, first: Array, factor: Array) -> tuple[Arrays, Array]:
         """`count` steps over starts [CALL, B] from step number `first`; the losses come in [CALL]."""
-
-        def body(n: Array, carried: tuple[Arrays, Array]) -> tuple[Arrays, Array]:
-            arrays, losses = carried
-            rate = self.schedule(first + n) * factor
-            arrays, value = self._step(arrays, starts[n], rate, first + n)
-            return arrays, losses.at[n].set(value.astype(losses.dtype))
-
-        begin = (arrays, jnp.zeros(starts.shape[0], self.data["y"].dtype))
-        done: tuple[Arrays, Array] = lax.fori_loop(0, count, body, begin)
-        return done
+        dtype = self.data["y"].dtype
+        return steps.many(self._step, self.schedule, arrays, starts, count, first, factor, dtype)
 
     def _validate(self, weights: Any) -> tuple[Array, Array, Array]:
         """Sum of the validation rows' losses, sum of their weights, and whether the network's weights are finite."""
@@ -149,8 +131,7 @@ class Trainer:
 
         zero = jnp.zeros((), self.data["y"].dtype)
         (total, weight), _ = lax.scan(body, (zero, zero), self.val_starts)
-        finite = jnp.array([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(weights)]).all()
-        return total, weight, finite
+        return total, weight, steps.all_finite(weights)
 
 
 def plan(config: Config, places: int) -> tuple[Segments, Sampler]:
@@ -160,13 +141,6 @@ def plan(config: Config, places: int) -> tuple[Segments, Sampler]:
     stored = config.carry == "stored"
     sampler = Sampler(places, length, burn_in, config.batch_size, bool(config.shuffle), stored, config.random_state)
     return Segments(length, burn_in), sampler
-
-
-def count_steps(config: Config, steps_of_epoch: int) -> int:
-    """Training steps at most."""
-    limits = [config.max_steps] if config.max_steps else []
-    limits += [config.max_epochs * steps_of_epoch] if config.max_epochs else []
-    return min(limits)
 
 
 def _device(tape: Tape) -> dict[str, Array]:
