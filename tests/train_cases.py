@@ -44,7 +44,10 @@ def settings(**values: Any) -> Config:
 
 def panel_of(*series: Any) -> Panel:
     """A panel of the given series, each [T] or [T, D]."""
-    parts = [np.asarray(values, np.float64).reshape(len(values), -1) for values in series]
+    parts = [
+        np.asarray(values, np.float64).reshape(len(values), np.shape(values)[1] if np.ndim(values) > 1 else 1)
+        for values in series
+    ]
     rows = sum(map(len, parts))
     return Panel(
         y=np.concatenate(parts),

@@ -134,7 +134,7 @@ def model(path: str, as_json: bool) -> int:
         output.table(summary.scores_table(scores))
         output.say()
     for sentence in sentences:
-        output.say(sentence)
+        output.prose(sentence)
     return 0
 
 

@@ -103,12 +103,12 @@ def _tell(model: Forecaster, report: Report, place: Destination, written: Sequen
             output.table(summary.scores_table(report.evaluation))
             output.say()
         for sentence in summary.verdict(report.evaluation):
-            output.say(sentence)
+            output.prose(sentence)
     else:
         output.say("No rows were kept for a test, so nothing is known of the network's error.")
     output.say()
     names = [path.relative_to(place.folder).parts[0] for path in written]
-    output.say(f"in {place.folder}: {', '.join(dict.fromkeys(names))}")
+    output.prose(f"in {place.folder}: {', '.join(dict.fromkeys(names))}")
     output.say(
         f"look at {place.folder / 'report.html'}; go on with: statecast forecast {shlex.quote(str(place.folder))}"
     )

@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,14 @@ MOST = 60  # rows of a table that a terminal shows; files and pipes get all
 def say(text: str = "") -> None:
     """A line of results."""
     sys.stdout.write(f"{text}\n")
+
+
+def prose(text: str, indent: str = "") -> None:
+    """A sentence of results, with its lines broken between words where a terminal would break them anywhere."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+    say(text)
 
 
 def note(text: str) -> None:
@@ -107,7 +117,7 @@ def pairs(rows: Iterable[Sequence[str]]) -> None:
     rows = list(rows)
     width = max((len(row[0]) for row in rows), default=0)
     for name, *rest in rows:
-        say(f"  {name.ljust(width)}  {'  '.join(rest)}".rstrip())
+        prose(f"  {name.ljust(width)}  {'  '.join(rest)}".rstrip(), " " * (width + 4))
 
 
 def records(columns: Mapping[str, np.ndarray], zoned: bool) -> Iterator[dict[str, Any]]:

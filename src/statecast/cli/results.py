@@ -105,7 +105,7 @@ def _tell(evaluation: Mapping[str, Any], windows: int, out: str | None) -> None:
     output.table(summary.scores_table(evaluation))
     output.say()
     for sentence in _verdict(evaluation):
-        output.say(sentence)
+        output.prose(sentence)
     if out:
         output.say(f"every forecast of the {windows} windows is in {out}")
 

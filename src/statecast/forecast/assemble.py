@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,10 @@ from statecast.model.inputs import Rows, rows_of
 from statecast.model.state import UNSEEN, Layout, State
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool
+    from jaxtyping import Bool, Float, Int64
+
+
+ENOUGH = 40  # validation origins from which intervals need no help of the training rows
 
 
 def assemble(model: Model, panel: Panel, parts: Split, rows: Rows | None = None) -> tuple[Model, Origins]:
@@ -33,20 +36,34 @@ def assemble(model: Model, panel: Panel, parts: Split, rows: Rows | None = None)
         parts: its split.
         rows: the folded panel, prepared, where it is at hand.
     """
-    val, test = (
-        _validation_origins(panel, parts, model.config.horizon),
-        evaluate.test_origins(panel, parts.val, model.config.horizon),
-    )
-    origins, state = run(model, panel, val | test, rows)
-    width = channels.rows_each(model)
+    rows = prepared(model, panel) if rows is None else rows
+    horizon, width = model.config.horizon, channels.rows_each(model)
+    val, test = _validation_origins(panel, parts, horizon), evaluate.test_origins(panel, parts.val, horizon)
+    train = _training_origins(panel, parts, horizon) & ~val if val.sum() < ENOUGH else np.zeros_like(val)
+    origins, state = run(model, panel, train | val | test, rows)
     if not model.network.head.levels:
-        rows = prepared(model, panel) if rows is None else rows
-        seen = _where(origins, _folded(val, panel, width))
-        errors = calibrate.relative_errors(rows, seen, np.repeat(parts.val, width))
-        model = replace(model, residuals=calibrate.quantiles(errors))
+        unseen = _errors(rows, origins, _folded(val, panel, width), np.repeat(parts.val, width))
+        learned = _errors(rows, origins, _folded(train, panel, width), np.repeat(parts.train, width))
+        model = replace(model, residuals=calibrate.quantiles(_joined(unseen, learned)))
     found = _where(origins, _folded(test, panel, width))
     scores = evaluate.evaluate(model, panel, found, parts.train)
     return replace(model, state=state, scores=scores), found
+
+
+def _errors(rows: Rows, origins: Origins, wanted: Bool[np.ndarray, " R"], limit: Any) -> Float[np.ndarray, "N H D"]:
+    return calibrate.relative_errors(rows, _where(origins, wanted), limit)
+
+
+def _joined(unseen: Float[np.ndarray, "N H D"], learned: Float[np.ndarray, "M H D"]) -> Float[np.ndarray, "L H D"]:
+    """Validation errors, and those of training rows where they are few, made as large as the validation errors are.
+
+    Errors on rows that were trained on are too small; what they have to give is their shape and their growth with the
+    step, not their size.
+    """
+    if not len(learned) or np.isnan(learned).all():
+        return unseen
+    here, there = (float(np.nanmean(np.abs(part))) if not np.isnan(part).all() else 0.0 for part in (unseen, learned))
+    return np.concatenate([unseen, learned * max(here / max(there, 1e-30), 1.0)])
 
 
 def run(
@@ -72,14 +89,22 @@ def prepared(model: Model, panel: Panel) -> Rows:
 
 
 def _validation_origins(panel: Panel, parts: Split, horizon: int) -> Bool[np.ndarray, " rows"]:
-    """Rows from which validation rows are forecast; training rows stand in where no series has any."""
-    begin = parts.train if (parts.val > parts.train).any() else np.maximum(parts.train // 2, 1)
-    inside = evaluate.test_origins(panel.cut(parts.val), begin, horizon)
+    """Rows from which validation rows are forecast."""
+    return _spread(panel, parts.val, evaluate.test_origins(panel.cut(parts.val), parts.train, horizon))
+
+
+def _training_origins(panel: Panel, parts: Split, horizon: int) -> Bool[np.ndarray, " rows"]:
+    """Rows in the second half of the training part from which training rows are forecast."""
+    begin = np.maximum(parts.train // 2, 1)
+    return _spread(panel, parts.train, evaluate.test_origins(panel.cut(parts.train), begin, horizon))
+
+
+def _spread(panel: Panel, stop: Int64[np.ndarray, " S"], inside: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, " rows"]:
+    """A mask of the first `stop[s]` rows of each series as one of all rows."""
     wanted = np.zeros(panel.rows, bool)
-    for span, stop, (first, last) in zip(
-        panel.spans(), parts.val, pairwise(np.concatenate([[0], np.cumsum(parts.val)])), strict=True
-    ):
-        wanted[span.start : span.start + int(stop)] = inside[first:last]
+    cuts = np.concatenate([[0], np.cumsum(stop)])
+    for span, (first, last) in zip(panel.spans(), pairwise(cuts), strict=True):
+        wanted[span.start : span.start + int(last - first)] = inside[first:last]
     return wanted
 
 

@@ -140,14 +140,21 @@ def weather(folder: Path | None = None) -> Columns:
     "daily prices of the index IBEX 35 as Yahoo gives them, CSV with the columns Date (2002-04-02), Close and Volume",
 )
 def ibex(folder: Path | None = None) -> Columns:
-    """Closing price and traded volume of the last 3,000 complete days; rows are trading days, without weekends."""
+    """Closing price, traded volume (millions of shares) and weekday of the last 3,000 complete days.
+
+    Rows are trading days, without weekends. The third Friday of a month, when options expire, is a weekday of its own.
+    """
     read = columns_of(find("ibex", "ibex35_2002_2017_yahoo.csv", folder), "Date", "Close", "Volume")
     day = np.array(read["Date"], "M8[D]")
     price, volume = numbers(read["Close"]), numbers(read["Volume"])
     # The unit changes from thousands of shares to shares on that day.
     volume = np.where(day < np.datetime64("2010-08-23"), 1000 * volume, volume) / 1e6
     complete = np.flatnonzero(np.isfinite(price) & (volume > 0))[-3000:]
-    return {"price": price[complete], "volume": volume[complete]}
+    weekday = (day.astype(np.int64) + 3) % 7
+    third = (day - day.astype("M8[M]").astype("M8[D]")).astype(np.int64) // 7 == 2
+    names = np.array(["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"], object)[weekday]
+    names[(weekday == 4) & third] = "expiry"
+    return {"price": price[complete], "volume": volume[complete], "weekday": names[complete]}
 
 
 def columns_of(path: Path, *names: str) -> dict[str, list[str]]:

@@ -50,6 +50,7 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         if self._bar is not None:
+            self._bar.update(self._task, description="done" if error is None else "stopped")
             self._bar.stop()
         elif self._last is not None and self._last is not self._told:
             self._line(self._last)

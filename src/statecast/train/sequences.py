@@ -127,8 +127,7 @@ def initial(config: SequenceConfig, reader: Reader) -> Any:
 def held_out(config: SequenceConfig, task: Task) -> np.ndarray:
     """Which rows each member keeps for validation, [members, n] bool: as large a share of every class, never all of it.
 
-    A member goes on where the one before it ended, in an order drawn once, so that five members with a share of 0.2
-    are a five-fold cross-validation.
+    The order is drawn once, and five members with a share of 0.2 are a five-fold cross-validation.
     """
     share = config.val_size if isinstance(config.val_size, float) else config.val_size / max(task.count, 1)
     groups = task.target if task.target.ndim == 1 else np.zeros(task.count, np.int64)
@@ -140,11 +139,10 @@ def held_out(config: SequenceConfig, task: Task) -> np.ndarray:
         ahead += min(share, 0.5) * len(rows)
         size = min(int(ahead + 1e-9), len(rows) - 1)
         ahead -= size
+        # Members begin evenly spaced over a class's rows, so that its rows are held out equally often.
+        stride = len(rows) / config.ensemble
         for member in range(config.ensemble):
-            # Places between whole numbers keep a class's rows evenly used where they do not divide.
-            first = (
-                round(member * len(rows) / config.ensemble) if size * config.ensemble >= len(rows) else member * size
-            )
+            first = round(member * stride)
             held[member, rows[(first + np.arange(size)) % len(rows)]] = True
     return held
 
@@ -237,7 +235,7 @@ class SequenceTrainer:
 
 
 def _padded(held: np.ndarray, most: int) -> np.ndarray:
-    """Rows that each member holds out, in calls of at most `most` rows, [members, calls, rows]; filled up with NOWHERE."""
+    """Rows that each member holds out, [members, calls, rows]: at most `most` in a call, filled up with NOWHERE."""
     widest = int(held.sum(axis=1).max(initial=0))
     calls = max(1, -(-widest // most))
     found = np.full((len(held), calls * -(-max(widest, 1) // calls)), NOWHERE)

@@ -21,7 +21,7 @@ from statecast.model.stack import Drop
 from statecast.train import optimizer, steps
 from statecast.train.loss import Segments, gather, pointwise, segment_loss
 from statecast.train.prepare import Prepared
-from statecast.train.steps import CALL, Arrays
+from statecast.train.steps import CALL, Arrays, count_steps
 
 VALIDATION_PLACES = 65_536  # most places of the tape that a look at the validation rows takes
 
@@ -40,7 +40,7 @@ class Trainer:
         self.val_segments = Segments(length, max(burn_in, length // 2) if length > 1 else 0)
         self.val_tape, self.val_starts = self._validation(prepared)
         self.steps_of_epoch = self.sampler.steps
-        self.steps = steps.count_steps(config, self.steps_of_epoch)
+        self.steps = count_steps(config, self.steps_of_epoch)
         self.direction = optimizer.direction(config)
         self.schedule = optimizer.schedule(config, self.steps)
         self.error_of = pointwise(config, network.head.quantiles)

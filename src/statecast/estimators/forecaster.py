@@ -183,7 +183,10 @@ class Forecaster:
         """
         model = self.model_
         if source is not None:
-            panel = checks.panel_like(table.read(source), model.schema)
+            read = table.read(source)
+            if future is None and _untold(read, model.schema):
+                return self.forecast(horizon=horizon, levels=levels, future=read)
+            panel = checks.panel_like(read, model.schema)
             return from_table(model, _with_future(model, panel, future), horizon, levels)
         if future is None:
             return forecast(model, horizon=horizon, levels=levels, future=self._known_after())
@@ -339,3 +342,11 @@ def _with_future(model: Model, panel: Panel, future: Any) -> Panel:
     last = panel.time[np.maximum(panel.offsets[1:] - 1, 0)]
     ahead, offsets = checks.ahead_like(table.read(future), model.schema, panel.ids, last)
     return replace(panel, ahead=ahead, ahead_offsets=offsets)
+
+
+def _untold(read: table.Table, schema: Schema) -> bool:
+    """Whether a table tells no value of any target: it then holds the known covariates of the steps to forecast."""
+    held = [read.column(name) for name in schema.target if name in read.names]
+    return bool(schema.known) and all(
+        bool((column.values < 0).all() if column.kind == "text" else np.isnan(column.values).all()) for column in held
+    )
