@@ -240,7 +240,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_the_printed_command_goes_on_to_the_same_b
 
     with monkeypatch.context() as patched:
         patched.setattr(Progress, "__call__", interrupt)
-        done = fit(statecast, tmp_path / "air one")
+        done = fit(statecast, tmp_path / "air one", "--force")
     assert done.code == 130
     last = done.err.splitlines()[-1]
     assert last.startswith("error: interrupted after 1 of at most 3 steps: the checkpoint in ")
@@ -249,6 +249,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_the_printed_command_goes_on_to_the_same_b
 
     program, *words = shlex.split(last.partition("is kept; go on with --resume: ")[2])
     assert program == "statecast"
+    assert [word for word in words if word in ("--force", "--resume")] == ["--resume"]
     told = statecast.well(*words, "--json").json
     assert {path.name for path in (tmp_path / "air one").iterdir()} == WRITTEN
     one, other = (Forecaster.load(path).predict(horizon=5) for path in (tmp_path / "air one", plain))

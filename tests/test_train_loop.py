@@ -117,7 +117,7 @@ class Scripted:
 
     def __init__(self, config: Config, losses: list[float], steps: int = 100) -> None:
         self.config, self.losses, self.steps = config, iter(losses), steps
-        self.sampler = type("Sampler", (), {"steps": 4})
+        self.steps_of_epoch = 4
 
     def validate(self, weights: Any) -> tuple[float, float, bool]:
         found = next(self.losses)
@@ -183,7 +183,7 @@ def test_without_validation_rows_a_plateau_is_of_the_training_loss() -> None:
 
 @pytest.mark.parametrize("limits", [{"max_steps": None, "max_epochs": 2}, {"max_steps": 3, "max_epochs": 2}])
 def test_epochs_and_steps_limit_a_fit(limits: dict[str, Any]) -> None:
-    from statecast.train.trainer import count_steps
+    from statecast.train.steps import count_steps
 
     config = settings(**limits)
     assert count_steps(config, 7) == (14 if config.max_steps is None else 3)

@@ -1,8 +1,9 @@
-"""What is prepared before the first step: statistics of the front's own recurrence, units, gains and the skip's start."""
+"""What is prepared before the first step: statistics by the front's own recurrence, units, gains, the skip's start."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ def holes(y: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
 def stepped(front: Any, c: Any, y: np.ndarray, m: np.ndarray, offsets: np.ndarray) -> dict[str, np.ndarray]:
     """The statistics after every row, one row and one series at a time."""
     rows: dict[str, list[np.ndarray]] = {name: [] for name in STATISTICS}
-    for begin, end in zip(offsets[:-1], offsets[1:], strict=True):
+    for begin, end in pairwise(offsets):
         state = front.start(c, y, ())
         for row in range(begin, end):
             state = front.update(state, y[row].astype(float), m[row].astype(float))

@@ -262,6 +262,7 @@ class SequenceConfig(Settings):
         one_of(POOLINGS),
     )
     differences: bool = setting(True, "the change since the step before as inputs, for sequences", BOOLEAN)
+    patch: int | None = setting(None, "steps of a sequence that enter the recurrent layers at once", whole(1, 100_000))
     ensemble: int = setting(
         5, "networks whose answers are averaged; each keeps other rows for validation", whole(1, 1000)
     )

@@ -6,6 +6,7 @@ order of the help.
 
 from __future__ import annotations
 
+import inspect
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -23,6 +24,7 @@ app = App(
     help_epilogue="A first try: "
     "statecast fit $(statecast example air_passengers) --time month --horizon 12 --out air\n\n"
     "With --debug, any command shows where an error came from.",
+    help_format="plaintext",  # Markdown would take as long to load as all the rest
     default_parameter=Parameter(negative=(), show_default=False),
 )
 
@@ -58,8 +60,16 @@ def complaint(error: cyclopts.CycloptsError, words: Sequence[str]) -> str:
 
 
 def command(example: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A command of the app, whose help ends in an example."""
-    return lambda function: app.command(function, help_epilogue=f"Example: {example}", sort_key=len(list(app)))
+    """A command of the app, whose help is the docstring up to its arguments, and ends in an example."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        told = inspect.getdoc(function) or ""
+        paragraphs = told.partition("\n\nArgs:")[0].split("\n\n")
+        text = "\n\n".join(output.one_line(paragraph) for paragraph in paragraphs)
+        app.command(function, help=text, help_epilogue=f"Example: {example}", sort_key=len(list(app)))
+        return function
+
+    return add
 
 
 @command("statecast fit loads.csv --target load --id site --time hour --past temperature --horizon 24 --out loads")
@@ -248,3 +258,27 @@ def example(name: Annotated[str | None, Parameter()] = None, /, *, out: str | No
     from statecast.cli import about
 
     return about.example(name, out, json)
+
+
+@command("statecast gallery sin walk --out gallery")
+def gallery(
+    *names: str,
+    list_: Annotated[bool, Parameter(name="--list")] = False,
+    out: str | None = None,
+    data: str | None = None,
+    slow: bool = False,
+    json: bool = False,
+) -> int:
+    """Run the experiments of five tutorials, by their recipes and by statecast's own, and compare what comes out.
+
+    Args:
+        names: cases; all that there is data for if left out.
+        list_: list the cases instead.
+        out: folder for pictures, CSV files and one report page.
+        data: folder with the tables that may not be shipped.
+        slow: run the tutorials' recipes with nothing cut.
+        json: print one JSON document.
+    """
+    from statecast.cli import gallery as room
+
+    return room.listed(json) if list_ else room.run(names, out, data, slow, json)

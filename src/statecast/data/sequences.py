@@ -15,7 +15,7 @@ import numpy as np
 from statecast.errors import DataError
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64, Shaped
+    from jaxtyping import Float, Int64, Shaped
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +82,25 @@ def of_sequences(source: Any) -> Sequences:
     values = np.concatenate(items) if items else np.zeros((0, 0))
     offsets = np.concatenate([[0], np.cumsum([len(item) for item in items], dtype=np.int64)])
     return Sequences(values, offsets.astype(np.int64), True)
+
+
+def patched(
+    inputs: Float[np.ndarray, "steps I"], offsets: Int64[np.ndarray, " n+1"], size: int
+) -> tuple[Float[np.ndarray, "patches J"], Int64[np.ndarray, " n+1"]]:
+    """Inputs with `size` steps of a sequence side by side as one, the end of its last one filled up with 0.
+
+    Returns:
+        The inputs of every patch, J = size · I, and where the sequences' patches begin.
+    """
+    if size == 1:
+        return inputs, offsets
+    lengths = np.diff(offsets)
+    counts = -(-lengths // size)
+    begins = np.concatenate([[0], np.cumsum(counts)])
+    steps = np.arange(len(inputs)) - np.repeat(offsets[:-1], lengths) + np.repeat(begins[:-1] * size, lengths)
+    found = np.zeros((int(begins[-1]) * size, inputs.shape[1]))
+    found[steps] = inputs
+    return found.reshape(int(begins[-1]), -1), begins.astype(np.int64)
 
 
 def _require(number: int, item: np.ndarray, width: int | None) -> None:

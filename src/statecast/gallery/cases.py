@@ -14,9 +14,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from statecast.config import Config, read_toml
+from statecast.config import ClassifierConfig, Config, read_toml
 from statecast.errors import SettingError, nearest
-from statecast.gallery import series
+from statecast.gallery import samples, series
 
 NAMES = (
     *("sin", "sin-cos", "x-sin", "separate", "weather"),
@@ -30,7 +30,7 @@ SECTIONS = ("case", "data", "tutorial", "slow")
 KINDS = ("forecast", "classify")
 MEASURES = ("mse", "rmse", "mae", "ratio", "skill", "accuracy", "loss")
 SIDES = {"less": ("mse", "rmse", "mae", "ratio", "loss"), "more": ("skill", "accuracy")}
-SHOWS = ("before", "first", "graph", "scatter", "correlation", "whole", "redundancy", "restore", "printed", "ahead", "cell")
+SHOWS = ("before", "first", "graph", "scatter", "correlation", "whole", "accuracy", "redundancy", "restore", "printed", "ahead", "cell")
 """What a case may show besides its figures: pictures, and demonstrations (see `demonstrations`)."""
 
 
@@ -149,8 +149,9 @@ def read(file: Path) -> Case:
     if not metrics:
         raise SettingError(f"{file}: [[case.metrics]] is missing: wanted what is measured")
     example = data.pop("example", None)
-    if example not in series.MAKERS:
-        raise SettingError(f"{file}: [data] example = {example!r}: {nearest(example, series.MAKERS)}")
+    makers = samples.MAKERS if kind == "classify" else series.MAKERS
+    if example not in makers:
+        raise SettingError(f"{file}: [data] example = {example!r}: {nearest(example, makers)}")
     found = Case(
         file.stem,
         **{name: case.pop(name, "") for name in ("title", "text", "source")},
@@ -171,13 +172,13 @@ def read(file: Path) -> Case:
     if case:
         raise SettingError(f"{file}: [case] has no {next(iter(case))!r}")
     for settings in (values, sections["tutorial"], sections["slow"]):
-        _check(file, settings)
+        _check(file, kind, settings)
     return found
 
 
-def _check(file: Path, settings: Mapping[str, Any]) -> None:
+def _check(file: Path, kind: str, settings: Mapping[str, Any]) -> None:
     try:
-        Config.of(settings)
+        (ClassifierConfig if kind == "classify" else Config).of(settings)
     except SettingError as error:
         raise SettingError(f"{file}: {error}") from error
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from statecast.config import ClassifierConfig, RegressorConfig, SequenceConfig
 from statecast.data.encoding import Encoding
-from statecast.data.sequences import Sequences
+from statecast.data.sequences import Sequences, patched
 from statecast.errors import DataError, ModelFileError, StatecastError
 from statecast.model.archive import read_tensors, version, write_tensors
 from statecast.model.reader import Reader
@@ -65,10 +65,10 @@ class Answers:
             DataError: sequences where rows were trained on or the other way round, or other columns than then.
         """
         self._require(source)
-        inputs = self.encoding.apply(source).astype(self.config.precision)
+        inputs, offsets = patched(self.encoding.apply(source), source.offsets, self.config.patch or 1)
         members = [_member(self.weights, n) for n in range(self.config.ensemble)]
         found = np.zeros((len(members), source.count, self.reader.answers))
-        for rows, x, there in batches(inputs, source.offsets):
+        for rows, x, there in batches(inputs.astype(self.config.precision), offsets):
             for n, w in enumerate(members):
                 found[n, rows] = self.reader.read(w, x, there)
         return found

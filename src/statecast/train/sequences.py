@@ -9,6 +9,7 @@ and settings alone, so a second fit on a table of the same size compiles nothing
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -21,6 +22,7 @@ import numpy as np
 from jax import Array, lax
 
 from statecast.config import RegressorConfig, SequenceConfig
+from statecast.data.sequences import patched
 from statecast.model.reader import Reader
 from statecast.train import optimizer
 from statecast.train.fit import precision
@@ -90,6 +92,8 @@ def fit(
     """
     with precision(config):
         config, reasons = choose(config, task)
+        inputs, offsets = patched(task.inputs, task.offsets, config.patch or 1)
+        task = replace(task, inputs=inputs, offsets=offsets)
         reader = Reader.of(config, task.inputs.shape[1], task.answers, task.recurrent)
         trainer = SequenceTrainer(config, reader, task)
         fitted = follow(trainer, initial(config, reader), _fingerprint(config, task), watch, folder, resume)
@@ -100,6 +104,9 @@ def choose(config: SequenceConfig, task: Task) -> tuple[SequenceConfig, dict[str
     """All settings, and the reason for each that was chosen here."""
     chosen: dict[str, tuple[Any, str]] = {}
     rate = LEARNING_RATES[config.optimizer]
+    if config.patch is None:
+        length = float(np.median(np.diff(task.offsets)))
+        chosen["patch"] = (max(1, math.ceil(length / PATCHES)), f"so that {length:g} steps become {PATCHES} at most")
     if config.learning_rate is None:
         faster = config.optimizer in ("adam", "adamw")
         value = RATE if faster else rate
@@ -114,6 +121,7 @@ def choose(config: SequenceConfig, task: Task) -> tuple[SequenceConfig, dict[str
     return config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
 
 
+PATCHES = 40  # most steps of the recurrence of a typical sequence
 RATE, STEPS_OF_ROW, LEAST_STEPS, MOST_STEPS = 1e-2, 30, 200, 2000
 
 
