@@ -99,6 +99,16 @@ def test_every_place_carries_a_loss_once_an_epoch(
     assert (carried(sampler, number) == 1).all()
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_so_it_does_for_every_small_tape(shuffle: bool) -> None:
+    for length in range(1, 13):
+        for segment in range(1, length + 1):
+            for burn_in in range(segment):
+                sampler = Sampler(length, segment, burn_in, 3, shuffle, False, 5)
+                for number in range(3):
+                    assert (carried(sampler, number) == 1).all(), sampler
+
+
 @given(st.integers(1, 200), st.integers(1, 40), st.integers(1, 9), st.booleans())
 def test_segments_whose_state_is_stored_lie_on_one_grid(length: int, segment: int, batch: int, shuffle: bool) -> None:
     sampler = Sampler(length, min(segment, length), 0, batch, shuffle, True, 5)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
@@ -53,6 +54,7 @@ File = Annotated[str, Parameter(converter=_path, n_tokens=1)]
 MaybeFile = Annotated[str | None, Parameter(converter=_path, n_tokens=1)]
 Assignments = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative=())]
 ROLES = ("target", "id", "time", "past", "known", "static", "freq")
+SOURCES = ("path", "example", "folder")
 LISTS = ("target", "past", "known", "static")
 
 
@@ -79,10 +81,11 @@ class Columns:
 
 @dataclass(frozen=True)
 class Task:
-    """A fit as it was asked for: settings, and the arguments of `Forecaster.fit`."""
+    """A fit as it was asked for: settings, the arguments of `Forecaster.fit`, and the table where the file names one."""
 
     settings: dict[str, Any]
     roles: dict[str, Any]
+    table: Any = None
 
 
 def task(
@@ -97,27 +100,44 @@ def task(
     Raises:
         SettingError: a name that is unknown, or a value out of range.
     """
-    settings, roles = _from_file(config) if config else ({}, {})
+    settings, roles, table = _from_file(config) if config else ({}, {}, None)
     settings |= parse_assignments(assignments)
     settings |= {k: v for k, v in (("horizon", horizon), ("test_size", test_size)) if v is not None}
     roles |= {name: value for name, value in asdict(columns or Columns()).items() if value}
     Config.of(settings)
-    return Task(settings, roles)
+    return Task(settings, roles, table)
 
 
-def _from_file(path: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def _from_file(path: str) -> tuple[dict[str, Any], dict[str, Any], Any]:
     values = read_toml(path)
     data = values.pop("data", {})
+    if "case" in values:  # a case of the gallery, whose other sections say how it is measured
+        values = {name: value for name, value in values.items() if name not in ("case", "tutorial", "slow")}
     if not isinstance(data, Mapping):
         raise SettingError(f"{path}: data = {data!r}: wanted a section [data] with {', '.join(ROLES)}")
-    strange = next((name for name in data if name not in ROLES), None)
+    strange = next((name for name in data if name not in (*ROLES, *SOURCES)), None)
     if strange is not None:
-        raise SettingError(f"{path}: [data] has no {strange!r}; {nearest(strange, ROLES)}")
+        raise SettingError(f"{path}: [data] has no {strange!r}; {nearest(strange, (*ROLES, *SOURCES))}")
     try:
         Config.of(values)
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from error
-    return values, {name: _role(path, name, value) for name, value in data.items()}
+    roles = {name: _role(path, name, value) for name, value in data.items() if name not in SOURCES}
+    return values, roles, _table(path, {name: data[name] for name in SOURCES if name in data})
+
+
+def _table(path: str, source: Mapping[str, Any]) -> Any:
+    """The table that `[data]` names: a file, beside the TOML file, or one of the gallery's by `example`."""
+    bad = next((name for name, value in source.items() if not isinstance(value, str)), None)
+    if bad is not None or {"path", "example"} <= source.keys():
+        raise SettingError(f"{path}: [data] wanted path or example, as text; got {dict(source)!r}")
+    if "path" in source:
+        return str(Path(path).parent / source["path"])
+    if "example" in source:
+        from statecast.gallery import series  # its tables are made with NumPy, which help and settings do without
+
+        return series.make(source["example"], Path(path).parent / source.get("folder", "."))
+    return None
 
 
 def _role(path: str, name: str, value: Any) -> Any:

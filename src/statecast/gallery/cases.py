@@ -30,7 +30,10 @@ SECTIONS = ("case", "data", "tutorial", "slow")
 KINDS = ("forecast", "classify")
 MEASURES = ("mse", "rmse", "mae", "ratio", "skill", "accuracy", "loss")
 SIDES = {"less": ("mse", "rmse", "mae", "ratio", "loss"), "more": ("skill", "accuracy")}
-SHOWS = ("before", "first", "graph", "scatter", "correlation", "whole", "accuracy", "redundancy", "restore", "printed", "ahead", "cell")
+SHOWS = (
+    *("before", "graph", "scatter", "correlation", "whole", "accuracy"),
+    *("redundancy", "restore", "printed", "ahead", "cell"),
+)
 """What a case may show besides its figures: pictures, and demonstrations (see `demonstrations`)."""
 
 
@@ -78,6 +81,7 @@ class Case:
         tutorial: the tutorial's.
         slow: the tutorial's with nothing cut, where it was.
         show: what it shows besides, of `SHOWS`.
+        units: of the targets, for pictures.
         notes: what the tutorial's recipe leaves out or does otherwise, as sentences.
     """
 
@@ -94,6 +98,7 @@ class Case:
     slow: Mapping[str, Any] = field(default_factory=dict)
     step: int = 0
     show: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -164,6 +169,7 @@ def read(file: Path) -> Case:
         slow=sections["slow"],
         step=case.pop("step", 0),
         show=tuple(case.pop("show", ())),
+        units=case.pop("units", {}),
         notes=tuple(case.pop("notes", ())),
     )
     strange = next((name for name in found.show if name not in SHOWS), None)

@@ -46,14 +46,14 @@ def run(case: Case, recipe: str, folder: Path | None = None, slow: bool = False)
     assert first is not None
     values = {"accuracy": float(np.mean(accuracies)), "loss": float(np.mean(losses))}
     rows = (Row(case.name, recipe, m.name, values[m.measure], m.published, None, None, None) for m in case.metrics)
-    model = first[0].model_
+    answers: Any = first[0].model_
     return Outcome(
         case=case.name,
         recipe=recipe,
         rows=tuple(rows),
-        settings={name: value for name, value in model.config.to_dict().items() if value is not None},
-        layers=layers(model.reader, model.weights, found.names, model.config.ensemble),
-        history={name: np.array(column, float) for name, column in model.history.items()},
+        settings={name: value for name, value in answers.config.to_dict().items() if value is not None},
+        layers=layers(answers.reader, answers.weights, found.names, answers.config.ensemble),
+        history={name: np.array(column, float) for name, column in answers.history.items()},
         sentences=_spread(accuracies),
         tables=_by_epoch(settings, X, y, *first) if "accuracy" in case.show and recipe == "tutorial" else {},
         confusion=Confusion(tuple(str(label) for label in classes), counts),

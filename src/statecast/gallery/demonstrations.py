@@ -22,6 +22,7 @@ from statecast.forecast import evaluate as scoring
 from statecast.forecast import windowed
 from statecast.gallery.cases import Case
 from statecast.gallery.outcome import Row
+from statecast.gallery.trained import Trained
 from statecast.model import archive
 from statecast.model.archive import Model
 from statecast.model.cells import CELLS
@@ -32,8 +33,6 @@ from statecast.report.summary import number
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
-
-    from statecast.gallery.forecasting import Trained
 
 
 @dataclass(frozen=True)
@@ -125,18 +124,18 @@ PRINTED = (502893.34, 13839.129, 3964.835, 2619.885, 2418.772, 2110.5923, 1887.9
 def ahead(case: Case, recipe: str, trained: Trained) -> Shown:
     """One, two and three steps ahead; from the second on the network is fed with what it said itself."""
     panel, begin = trained.panel, int(trained.parts.val[0])
-    y, last = panel.y[:, 0], panel.rows - 3
-    starts = np.arange(begin - 1, last)
+    y = panel.y[:, 0]
+    starts = np.arange(begin - 1, panel.rows - 3)
     said = recursion(trained, starts, 3)
     actual = y[starts[:, None] + np.arange(1, 4)]
     error, still = np.abs(said - actual).mean(axis=0), np.abs(y[starts][:, None] - actual).mean(axis=0)
     rows = [["steps ahead", "mean absolute error", "persistence's", "ratio"]]
     rows += [[str(k + 1), number(error[k]), number(still[k]), f"{error[k] / still[k]:.3f}"] for k in range(3)]
-    lines = tuple(
-        Row(case.name, recipe, f"mae, {k + 1} steps ahead, fed back", float(error[k]), None, float(still[k]), None, None)
-        for k in (1, 2)
-    )
-    return Shown(rows=lines, tables={"Further ahead, from its own predictions": rows})
+    lines = [
+        Row(case.name, recipe, f"mae, {k} steps ahead, fed back", float(own), None, float(last), None, None)
+        for k, own, last in zip((2, 3), error[1:], still[1:], strict=True)
+    ]
+    return Shown(rows=tuple(lines), tables={"Further ahead, from its own predictions": rows})
 
 
 def recursion(trained: Trained, starts: np.ndarray, steps: int) -> Float64[np.ndarray, "n steps"]:

@@ -16,7 +16,6 @@ import numpy as np
 from statecast.data import results
 from statecast.files import write_bytes, write_text
 from statecast.gallery import cases
-from statecast.gallery.cases import Case
 from statecast.gallery.outcome import Confusion, Outcome, Row
 from statecast.gallery.run import Found, Skipped
 from statecast.report.page import STYLE, _section, _table
@@ -27,8 +26,8 @@ MORE = """
 h3{font-size:1.05rem;margin:1.4rem 0 .5rem}section>ul{color:var(--soft);font-size:.93rem}
 .source{font-size:.85rem;color:var(--soft)}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));
 gap:1rem}.two>div{min-width:0}.figures td:nth-child(-n+3),.figures th:nth-child(-n+3){text-align:left}
-figure{margin:0 0 1rem}figcaption{font-size:.85rem;color:var(--soft);margin-top:.3rem}nav{columns:14rem;font-size:.95rem;
-margin:0 0 1.25rem}nav a,a{color:var(--mark)}
+figure{margin:0 0 1rem}figcaption{font-size:.85rem;color:var(--soft);margin-top:.3rem}nav{columns:14rem;
+font-size:.95rem;margin:0 0 1.25rem}nav a,a{color:var(--mark)}
 """
 
 
@@ -126,7 +125,8 @@ def render(found: Sequence[Found], images: Images) -> str:
 
 
 def _lead(rows: Sequence[Row]) -> str:
-    goals = {(name, m.name): m for name in {row.case for row in rows} for m in cases.load(name).metrics if m.goal is not None}
+    names = {row.case for row in rows}
+    goals = {(name, m.name): m for name in names for m in cases.load(name).metrics if m.goal is not None}
     asked = [row for row in rows if row.recipe == "statecast" and (row.case, row.metric) in goals]
     kept = [row for row in asked if row.value is not None and goals[row.case, row.metric].reached(row.value)]
     if not asked:
@@ -163,9 +163,8 @@ def _recipe_shown(outcome: Outcome, images: Images) -> str:
     for name, caption, image in images.get((outcome.case, outcome.recipe), ()):
         data = base64.b64encode(image).decode()
         alt = escape(f"{outcome.case}, {outcome.recipe}: {name}")
-        parts.append(
-            f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"><figcaption>{escape(caption)}</figcaption></figure>'
-        )
+        picture = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
+        parts.append(f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>")
     for title, rows in outcome.tables.items():
         parts.append(f"<h3>{escape(title)}</h3>{_table(*_split(rows))}")
     if outcome.confusion is not None:

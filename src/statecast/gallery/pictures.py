@@ -6,7 +6,7 @@ autocorrelation, and a network before and after its training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,19 +29,26 @@ def of(case: Case, outcome: Outcome) -> Iterator[tuple[str, str, Figure]]:
     """(name, caption, picture) of everything that a case shows of one recipe."""
     if outcome.tracks:
         whole = "whole" in case.show or "before" in case.show
-        yield "test", *tracks(outcome.tracks, None if whole else FIRST, case.step)
+        yield "test", *tracks(outcome.tracks, None if whole else FIRST, case.step, case.units)
     if "scatter" in case.show:
-        yield "scatter", "On the line a forecast is exact.", scatter(outcome.tracks)
+        yield "scatter", "On the line a forecast is exact.", scatter(outcome.tracks, case.units)
     if len(outcome.history.get("loss", ())) and np.isfinite(outcome.history["loss"]).any():
-        yield "loss", "The loss on training rows, and on validation rows where some were kept.", plot.loss(outcome.history)
+        said = "The loss on training rows, and on validation rows where some were kept."
+        yield "loss", said, plot.loss(outcome.history)
     if "correlation" in case.show:
         said = "Autocorrelation of the series over its whole length, and of what the network left over."
         yield "correlation", said, correlation(outcome)
     if "graph" in case.show:
-        yield "graph", "Inputs on the left, outputs on the right; a loop is a state that is handed on.", graph(outcome.layers)
+        said = "Inputs on the left, outputs on the right; a loop is a state that is handed on."
+        yield "graph", said, graph(outcome.layers)
 
 
-def tracks(parts: Sequence[Track], most: int | None, step: int = 0) -> tuple[str, Figure]:
+def titled(target: str, units: Mapping[str, str]) -> str:
+    """A target with its unit, where it has one."""
+    return f"{target}, {units[target]}" if target in units else target
+
+
+def tracks(parts: Sequence[Track], most: int | None, step: int, units: Mapping[str, str]) -> tuple[str, Figure]:
     """Forecasts for the test rows over what happened; the first ones, or all of them."""
     shown = len(parts[0].time) if most is None else min(most, len(parts[0].time))
     far = f"{step} steps ahead" if step > 1 else "one step ahead"
@@ -53,13 +60,13 @@ def tracks(parts: Sequence[Track], most: int | None, step: int = 0) -> tuple[str
             style.line(axes, time, part.before[:shown], style.FAR, "before training", 1.0)
         style.line(axes, time, part.actual[:shown], style.INK, "actual", thin)
         axes.plot(time, part.predicted[:shown], color=style.STATECAST, lw=thin, ls=(0, (4, 2)), label="forecast")
-        style.name(axes, part.target, "")
+        style.name(axes, titled(part.target, units), "")
         plot._time_axis(axes, time, "row")
     style.legend(figure, panels)
     return "Dashed blue is the forecast, dark is what happened.", figure
 
 
-def scatter(parts: Sequence[Track]) -> Figure:
+def scatter(parts: Sequence[Track], units: Mapping[str, str]) -> Figure:
     """Predicted against true."""
     figure = plot._figure(4.6, "Predicted against true")
     for n, part in enumerate(parts):
@@ -68,16 +75,14 @@ def scatter(parts: Sequence[Track]) -> Figure:
         axes.plot(part.actual, part.predicted, **look)
         low, high = float(np.nanmin(part.actual)), float(np.nanmax(part.actual))
         axes.plot([low, high], [low, high], color=style.INK, lw=0.8)
-        style.name(axes, part.target, "")
+        style.name(axes, titled(part.target, units), "")
         axes.set(xlabel="true", ylabel="predicted", aspect="equal", adjustable="datalim")
     return figure
 
 
 def correlation(outcome: Outcome) -> Figure:
     """Autocorrelation of each series, as far as it goes, and of the residuals."""
-    parts = [
-        Residuals(t.target, t.time, t.actual - t.predicted, t.actual - t.predicted, "") for t in outcome.tracks
-    ]
+    parts = [Residuals(t.target, t.time, t.actual - t.predicted, t.actual - t.predicted, "") for t in outcome.tracks]
     values = {name: series for name, series in outcome.series.items() if name in {t.target for t in outcome.tracks}}
     longest = max((len(series) for series in values.values()), default=1)
     return plot.correlations(values, parts, 1, min(LAGS, longest - 1))
@@ -92,7 +97,7 @@ def graph(layers: Sequence[Layer]) -> Figure:
     for n, (_, heights, _) in enumerate(columns[:-1]):
         for here in heights:
             for there in columns[n + 1][1]:
-                axes.plot([n, n + 1], [here, there], color=style.GRID, lw=0.7, zorder=1)
+                axes.plot([n, n + 1], [here, there], color=style.BANDS[1], lw=0.6, zorder=1)
     for n, (layer, heights, units) in enumerate(columns):
         colour = style.FAR if n == len(columns) - 1 else style.STATECAST if n == 0 else style.BANDS[0]
         axes.plot([n] * len(heights), heights, ls="", marker="o", ms=11, color=colour, mec=style.GROUND, zorder=2)
@@ -104,11 +109,18 @@ def graph(layers: Sequence[Layer]) -> Figure:
             _loop(axes, n)
     skip = next((layer for layer in layers if layer.name == "skip"), None)
     if skip is not None:
-        x = np.linspace(0, len(columns) - 1, 60)
-        axes.plot(x, 5.0 + 2.6 * np.sin(np.pi * x / (len(columns) - 1)), color=style.SOFT, lw=1.2, ls=(0, (4, 2)))
-        axes.text((len(columns) - 1) / 2, 8.0, f"skip: {skip.kind}", ha="center", fontsize=8.5, color=style.SOFT)
+        _skip(axes, max(columns[0][1]) + 0.6, max(columns[-1][1]) + 0.6, len(columns) - 1, skip.kind)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-7.6, 9 if skip else 6.5))
     return figure
+
+
+def _skip(axes: Axes, here: float, there: float, width: int, kind: str) -> None:
+    """The linear map from the inputs straight to the outputs, as a bow above the layers."""
+    t = np.linspace(0, 1, 60)
+    x, y = width * t, (1 - t) ** 2 * here + 2 * t * (1 - t) * 12.5 + t**2 * there
+    axes.plot(x, y, color=style.SOFT, lw=1.2, ls=(0, (4, 2)))
+    top = int(np.argmax(y))
+    axes.text(x[top], y[top] + 0.4, f"skip: {kind}", ha="center", va="bottom", fontsize=8.5, color=style.SOFT)
 
 
 def _circles(layer: Layer) -> tuple[list[float], int]:

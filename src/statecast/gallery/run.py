@@ -96,11 +96,10 @@ def measured(name: str, recipe: str, folder: Path | None, slow: bool) -> Outcome
     case = cases.load(name)
     room = classifying if case.kind == "classify" else forecasting
     began = time.perf_counter()
-    found = room.run(case, recipe, folder, slow)
-    seconds = round(time.perf_counter() - began, 2)
-    return replace(found, rows=tuple(
-        replace(row, seconds=seconds, peak_mb=peak_mb()) if row.recipe == recipe else row for row in found.rows
-    ))  # fmt: skip
+    found: Outcome = room.run(case, recipe, folder, slow)
+    spent, peak = round(time.perf_counter() - began, 2), peak_mb()
+    rows = tuple(replace(r, seconds=spent, peak_mb=peak) if r.recipe == recipe else r for r in found.rows)
+    return replace(found, rows=rows)
 
 
 def peak_mb() -> float:

@@ -99,7 +99,10 @@ def _ts(file: Path) -> list[tuple[np.ndarray, str]]:
     return found
 
 
-TS = "a problem of the UCR archive in the .ts format: after the line @data one sequence a line, channels and class apart by colons"
+TS = (
+    "a problem of the UCR archive in the .ts format: after the line @data one sequence a line, its channels and its "
+    "class apart by colons"
+)
 KEYS = {
     "ItalyPowerDemand": "italy-power-demand",
     "GunPoint": "gun-point",

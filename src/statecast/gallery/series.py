@@ -107,7 +107,7 @@ def saw_deep(folder: Path | None = None) -> Columns:
 
 @maker("bell")
 def bell(folder: Path | None = None) -> Columns:
-    """100 · sin(8x) · bell(x) at x = 0, 0.03, … below 12π: 1,257 rows."""
+    """The wave 100 · sin(8x) under a bell, at x = 0, 0.03, … below 12π: 1,257 rows."""
     x = np.arange(0.0, np.pi * 12, 0.03)
     swell = np.exp(-((np.sin(x - np.pi / 2) - 2 * np.pi) ** 2) / 9.0)
     return {"y": 100 * np.sin(8 * x) * swell}

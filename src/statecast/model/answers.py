@@ -59,7 +59,10 @@ class Answers:
     history: dict[str, list[float]]
 
     def numbers(self, source: Sequences) -> Float[np.ndarray, "members n K"]:
-        """What each member reads out, as float64.
+        """What each member reads out.
+
+        The numbers run in float64 whatever the precision of the weights, so that the answer to a sequence is the same,
+        but for the last bits of that, whichever others are asked for beside it.
 
         Raises:
             DataError: sequences where rows were trained on or the other way round, or other columns than then.
@@ -68,7 +71,7 @@ class Answers:
         inputs, offsets = patched(self.encoding.apply(source), source.offsets, self.config.patch or 1)
         members = [_member(self.weights, n) for n in range(self.config.ensemble)]
         found = np.zeros((len(members), source.count, self.reader.answers))
-        for rows, x, there in batches(inputs.astype(self.config.precision), offsets):
+        for rows, x, there in batches(inputs, offsets):
             for n, w in enumerate(members):
                 found[n, rows] = self.reader.read(w, x, there)
         return found
@@ -113,7 +116,12 @@ def batches(
 
 
 def _member(tree: Any, n: int) -> Any:
-    return {name: _member(value, n) for name, value in tree.items()} if isinstance(tree, dict) else tree[n]
+    """The weights of one member of the ensemble, in float64."""
+    return (
+        {name: _member(value, n) for name, value in tree.items()}
+        if isinstance(tree, dict)
+        else tree[n].astype(np.float64)
+    )
 
 
 def save(model: Answers, path: str | Path, settings: dict[str, Any]) -> Path:
