@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from statecast.report.summary import Report
 
 
-def run(table: str, out: str, task: Task, resume: bool, force: bool, as_json: bool, words: Sequence[str]) -> int:
+def run(table: Any, out: str, task: Task, resume: bool, force: bool, as_json: bool, words: Sequence[str]) -> int:
     """Fit, write everything into a folder, and print what came out.
 
     Args:
-        table: the file.
+        table: the file, or a mapping of columns.
         out: the folder.
         task: settings and columns.
         resume: go on from the checkpoint.

@@ -169,8 +169,8 @@ def _recipe_shown(outcome: Outcome, images: Images) -> str:
         parts.append(f"<h3>{escape(title)}</h3>{_table(*_split(rows))}")
     if outcome.confusion is not None:
         parts.append(f"<h3>Confusion table</h3>{_table(*_split(confusion(outcome.confusion)))}")
-    summary = layers_table(outcome.layers)
-    parts.append(f"<h3>Model summary</h3>{_table(*_split(summary), 'parts')}")
+    if outcome.layers:
+        parts.append(f"<h3>Model summary</h3>{_table(*_split(layers_table(outcome.layers)), 'parts')}")
     return f"<div>{''.join(parts)}</div>"
 
 
