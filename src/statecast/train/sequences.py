@@ -191,7 +191,7 @@ class SequenceTrainer:
         self.steps = count_steps(config, self.steps_of_epoch)
         lengths = np.diff(task.offsets)
         # What changes numbers alone must not make the compiler begin anew.
-        bare = replace(config, random_state=0, val_size=0, patience=0, **dict.fromkeys(APART))
+        bare = config.with_(random_state=0, val_size=0, patience=0, **dict.fromkeys(APART))
         bare = bare.with_(class_weight=None) if hasattr(bare, "class_weight") else bare
         longest = int(lengths.max())
         self.plan = Plan(bare, reader, roomy(longest) if longest > 1 else 1, self.steps)
@@ -250,7 +250,7 @@ class SequenceTrainer:
 
 def roomy(size: int) -> int:
     """A size at most an eighth larger, of few that there are: tables of about one size share compiled functions."""
-    grain = max(8, 2 ** (size.bit_length() - 4))
+    grain = max(8, 1 << max(size.bit_length() - 4, 0))
     return -(-size // grain) * grain
 
 
@@ -277,7 +277,7 @@ def _losses(plan: Plan, data: Arrays, weights: Any, rows: Array, drop: Any) -> t
     there = place < length
     at = jnp.clip(data["start"][jnp.maximum(rows, 0)] + jnp.minimum(place, length - 1), 0, data["x"].shape[0] - 1)
     answers = plan.reader.read(weights, data["x"][at], there, drop)
-    counted = jnp.where(rows < 0, 0, data["weight"][jnp.maximum(rows, 0)])
+    counted = jnp.where(rows < 0, 0, 1.0)
     return plan.error_of(answers, data["target"][jnp.maximum(rows, 0)]), counted
 
 
