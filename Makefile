@@ -16,7 +16,7 @@ help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
 
 demo: $(READY) ## fit on a bundled table of air quality; scores, pictures and a report in demo/
-	table=$$($(BIN)/python -m statecast.data.examples beijing_pm25) && \
+	table=$$($(BIN)/statecast example beijing_pm25) && \
 	$(BIN)/statecast fit "$$table" --target pm25 --time time \
 		--past dew_point,temperature,pressure,wind_direction,wind_speed,snow_hours,rain_hours \
 		--horizon 24 --out demo --force

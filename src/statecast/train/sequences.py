@@ -277,7 +277,7 @@ def _losses(plan: Plan, data: Arrays, weights: Any, rows: Array, drop: Any) -> t
     there = place < length
     at = jnp.clip(data["start"][jnp.maximum(rows, 0)] + jnp.minimum(place, length - 1), 0, data["x"].shape[0] - 1)
     answers = plan.reader.read(weights, data["x"][at], there, drop)
-    counted = jnp.where(rows < 0, 0, 1.0)
+    counted = jnp.where(rows < 0, 0, data["weight"][jnp.maximum(rows, 0)])
     return plan.error_of(answers, data["target"][jnp.maximum(rows, 0)]), counted
 
 
