@@ -6,6 +6,7 @@ is a comparison of two of them. Weights that start at zero are moved away from i
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import reference
 from statecast.config import Config
 from statecast.model.network import Network, rings
 
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # relative to the scale of the values
+STEPS, BATCH = 9, 3
 COVARIATES = ("past", "known", "calendar", "static")
 
 # hidden, dense, activation, residual
@@ -225,3 +228,28 @@ def same_bits(found: Any, wanted: Any) -> None:
     found, wanted = np.asarray(found), np.asarray(wanted)
     assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
     assert found.tobytes() == wanted.tobytes()
+
+
+# --- cases that several tables share, worked out once
+
+
+@functools.cache
+def case(*names: str, dtype: str = "float64") -> tuple[Network, Any, Any, np.ndarray]:
+    """The network of `build(*names)`, its parameters, inputs and resets."""
+    network = build(*names)
+    p = parameters(network, 0, dtype)
+    return (network, p, *series(network, p, STEPS, BATCH))
+
+
+@functools.cache
+def wanted(*names: str, dtype: str = "float64") -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """What the reference says of it."""
+    return referred(*case(*names, dtype=dtype))
+
+
+def same_state(found: Any, state: dict[str, np.ndarray], tolerance: float) -> None:
+    """A last state against the reference's."""
+    for name in state.keys() - {"scale", "ring"}:
+        close(found[name], state[name], tolerance)
+    # Below what is not held lies what was there before a reset; nobody looks at it.
+    close(np.asarray(found["ring"]) * state["held"], state["ring"], tolerance)

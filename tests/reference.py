@@ -10,6 +10,7 @@ Weights and constants come as nested dicts of nested lists (see `plain`), a seri
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -196,7 +197,7 @@ def level_and_scale(spec: Spec, c: Tree, history: Sequence[Row], d: int) -> tupl
         return 0.0, 1.0
     if spec.normalize == "last" and ys:
         level = ys[-1]
-        pairs = zip(seen, seen[1:], strict=False)
+        pairs = itertools.pairwise(seen)
         moves = [abs(later - earlier) / math.sqrt(t - s) for (s, earlier), (t, later) in pairs]
         spread = forgetting_mean(moves, spec.decay) if moves else spread
     if spec.normalize == "ewma" and ys:

@@ -123,7 +123,9 @@ def test_feature_names(text: str, cycles: list[str]) -> None:
     assert calendar.feature_names(Frequency.parse("1"), "row") == ()
 
 
-@pytest.mark.parametrize(("text", "tz"), [("1h", None), ("1h", "Europe/Berlin"), ("1d", "Europe/Berlin"), ("1mo", None)])
+@pytest.mark.parametrize(
+    ("text", "tz"), [("1h", None), ("1h", "Europe/Berlin"), ("1d", "Europe/Berlin"), ("1mo", None)]
+)
 def test_features_of_one_time_are_those_of_many(text: str, tz: str | None) -> None:
     frequency = Frequency.parse(text)
     names = calendar.feature_names(frequency, "datetime")
@@ -141,7 +143,9 @@ def test_features_follow_the_local_clock() -> None:
     np.testing.assert_allclose(values, [[0, -1, 1], [0, -1, 1]], atol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe", "Africa/Casablanca", "+05:30"])
+@pytest.mark.parametrize(
+    "name", ["Europe/Berlin", "America/Sao_Paulo", "Australia/Lord_Howe", "Africa/Casablanca", "+05:30"]
+)
 def test_offsets_are_those_of_zoneinfo(name: str) -> None:
     instants = np.arange(us("1999-12-01"), us("2019-12-01"), 7 * zones.HOUR + 1_800_000_000)
     clock = zones.zone(name)

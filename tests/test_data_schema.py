@@ -44,7 +44,15 @@ def test_output_ids() -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [{"target": "load"}, {"target": [1]}, {"time_kind": "moon"}, {"frequency": "?"}, {"past": [{}]}, {"id": 3}, {"tz": 1}],
+    [
+        {"target": "load"},
+        {"target": [1]},
+        {"time_kind": "moon"},
+        {"frequency": "?"},
+        {"past": [{}]},
+        {"id": 3},
+        {"tz": 1},
+    ],
 )
 def test_damaged_json(damage: dict[str, object]) -> None:
     with pytest.raises(ModelFileError, match="schema of the columns is damaged"):

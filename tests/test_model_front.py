@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import reference
-from model_cases import build, close, like, parameters, same_bits
+from model_cases import build, close, parameters, same_bits, scanned, stepped
 
 from statecast.model.front import FLOOR, Front
 from statecast.model.network import rings
@@ -105,8 +105,12 @@ def test_what_is_under_the_mask_does_not_matter() -> None:
     inputs |= {"future": rng.normal(size=(6, 2, 2, network.front.future))}
     clean = inputs | {"y": inputs["y"] * inputs["m"]}
     reset = np.zeros((6, 2), bool)
-    found, wanted = (network.scan(p, network.start(p, 2, like(p)), given, reset)[1] for given in (inputs, clean))
-    same_bits(found, wanted)
+    for execution in (scanned, stepped):
+        found, state = execution(network, p, inputs, reset)
+        wanted, last = execution(network, p, clean, reset)
+        same_bits(found, wanted)
+        for name, part in last.items():
+            np.testing.assert_array_equal(state[name], part)
 
 
 def test_ring_and_mask_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""Gradients of a segment's loss, as training takes them, against finite differences of the NumPy execution, in float64."""
+"""Gradients of a segment's loss, as training takes them, against finite differences under NumPy, in float64."""
 
 from __future__ import annotations
 

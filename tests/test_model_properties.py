@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_cases import COVARIATES, STRUCTURES, build, close, like, mapped, parameters, same_bits, scanned, series, stepped
+from model_cases import (
+    COVARIATES,
+    STRUCTURES,
+    build,
+    close,
+    like,
+    mapped,
+    parameters,
+    same_bits,
+    scanned,
+    series,
+    stepped,
+)
 
 from statecast import config
 from statecast.model.cells import CELLS
@@ -70,7 +82,7 @@ def test_no_look_ahead(cell: str, normalize: str, size: dict[str, Any], data: st
     t = data.draw(st.integers(0, size["steps"] - 1), label="t")
     rng, after = np.random.default_rng(size["seed"] + 2), slice(t + 1, None)
     changed, other = {name: value.copy() for name, value in inputs.items()}, reset.copy()
-    for name, value in changed.items():
+    for value in changed.values():
         value[after] = rng.normal(0, 1e4, value[after].shape)
     changed["m"][after] = rng.random(changed["m"][after].shape) < 0.5
     other[after] = rng.random(other[after].shape) < 0.5
@@ -82,7 +94,9 @@ def test_no_look_ahead(cell: str, normalize: str, size: dict[str, Any], data: st
 @pytest.mark.parametrize("normalize", ["last", "ewma", "window"])
 @few
 @given(size=sizes(), a=st.floats(0.1, 10), b=st.floats(-100, 100))
-def test_forecasts_follow_a_change_of_units(cell: str, normalize: str, size: dict[str, Any], a: float, b: float) -> None:
+def test_forecasts_follow_a_change_of_units(
+    cell: str, normalize: str, size: dict[str, Any], a: float, b: float
+) -> None:
     """y → a·y + b, in the values and in the constants of the training rows, does just that to the forecasts."""
     network, p, inputs, reset = example(cell, normalize, size)
     c = p["constants"]

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from statecast.errors import SettingError, nearest
 
-CELLS = ("rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "mingru", "minlstm")
+CELLS = ["rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "mingru", "minlstm"]
+"""Names of the cells; a cell that a user enters into `statecast.model.cells.CELLS` is added."""
 NORMALIZERS = ("last", "ewma", "window", "global", "none")
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "gelu", "silu")
 LOSSES = ("mse", "mae", "huber", "pinball")
@@ -30,8 +31,13 @@ CARRIES = ("zero", "learned", "stored")
 class Check:
     """What a setting's value must be: a sentence for people, and a function that says whether it is."""
 
-    wanted: str
+    told: str | Callable[[], str]
     holds: Callable[[Any], bool]
+
+    @property
+    def wanted(self) -> str:
+        """The sentence."""
+        return self.told if isinstance(self.told, str) else self.told()
 
 
 def _is_int(value: object) -> bool:
@@ -58,9 +64,9 @@ def real(low: float, high: float = float("inf"), *, open_low: bool = False, open
     )
 
 
-def one_of(names: tuple[str, ...]) -> Check:
+def one_of(names: Sequence[str]) -> Check:
     """One of the given names."""
-    return Check(f"one of {', '.join(names)}", lambda v: isinstance(v, str) and v in names)
+    return Check(lambda: f"one of {', '.join(names)}", lambda v: isinstance(v, str) and v in names)
 
 
 def many(item: Check, least: int = 0, most: int = 64) -> Check:

@@ -7,7 +7,6 @@ Python object for each row. Row names ("line 17" of a file, "row 15" of a frame)
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 import mmap
@@ -188,10 +187,7 @@ def _read_stdin(name: str | None) -> Table:
 
 
 def _read_csv(source: Path | bytes, origin: str, separator: str | None) -> Table:
-    with contextlib.ExitStack() as stack:
-        data: bytes | memoryview = source if isinstance(source, bytes) else _mapped(source, stack)
-        layout = lines.check(data, origin, separator)
-        del data
+    layout = lines.check(source if isinstance(source, bytes) else _mapped(source), origin, separator)
     pl = require_polars(f"reading {origin}")
     frame = _parse_csv(pl, layout.body if layout.body is not None else source, layout.separator, origin)
     frame.columns = list(layout.names)
@@ -209,13 +205,12 @@ def _parse_csv(pl: Any, source: Path | bytes, separator: str, origin: str) -> An
     raise AssertionError("the last attempt returns or raises")
 
 
-def _mapped(path: Path, stack: contextlib.ExitStack) -> memoryview | bytes:
-    """The bytes of a file without copying them into memory."""
-    file = stack.enter_context(path.open("rb"))
-    if os.fstat(file.fileno()).st_size == 0:
-        return b""
-    mapped = stack.enter_context(contextlib.closing(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
-    return stack.enter_context(memoryview(mapped))
+def _mapped(path: Path) -> memoryview | bytes:
+    """The bytes of a file without copying them into memory; the mapping ends with the last view of it."""
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return b""
+        return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def _read_parquet(source: Path | io.BytesIO, origin: str) -> Table:
@@ -239,7 +234,7 @@ def _of_polars(
 def _read_array(array: np.ndarray, origin: str) -> Table:
     if array.ndim not in (1, 2):
         raise DataError(f"{origin} has the shape {array.shape}: give [T] for one target or [T, D] for several")
-    columns = array.reshape(len(array), -1)
+    columns = array[:, None] if array.ndim == 1 else array
     names = ["y"] if columns.shape[1] == 1 else [f"y{index + 1}" for index in range(columns.shape[1])]
     table = Table({name: columns[:, index] for index, name in enumerate(names)}, origin, "numpy")
     table.default_target = table.names

@@ -117,8 +117,10 @@ def _chunk(
     return day, month
 
 
-def _order(column: _Column) -> str:
-    """Which of the two numbers is the month so far; one must be, so that "31/31/2020" is refused."""
+def _order(column: _Column) -> str | None:
+    """Which of the two numbers is the month so far, so that "31/31/2020" is refused; None where both have to be."""
+    if column.day_first and column.month_first:
+        return None
     return "first" if column.month_first else "last"
 
 

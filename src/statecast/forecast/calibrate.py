@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import SettingError
-from statecast.forecast.roll import Origins, Scan, roll
+from statecast.forecast.roll import Origins
 from statecast.model.archive import Model
 from statecast.model.inputs import Rows
-from statecast.model.network import Network
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64
@@ -30,7 +29,6 @@ GRID: Float64[np.ndarray, " Q"] = np.linspace(0, 1, 401)
 """Probabilities of the quantiles that a model keeps; 0 and 1 are the smallest and the largest error."""
 
 FEW = 10  # a step with fewer errors than this borrows the quantiles of a step with more
-MOST = 8_000_000  # errors that are looked at; more say nothing new about 401 quantiles
 
 
 def quantiles(errors: Float[np.ndarray, "N H D"]) -> Float64[np.ndarray, "Q H D"]:
@@ -75,29 +73,6 @@ def _borrowed(found: Float64[np.ndarray, "Q H D"], count: Int64[np.ndarray, "H D
         lender = enough[np.maximum(np.searchsorted(enough, steps, side="right") - 1, 0)]
         found[..., d] = found[:, lender, d] * np.sqrt(np.maximum((steps + 1) / (lender + 1), 1))
     return found
-
-
-def residuals(
-    network: Network,
-    p: Any,
-    rows: Rows,
-    wanted: Bool[np.ndarray, " R"],
-    limit: Int64[np.ndarray, " S"] | None = None,
-    scan: Scan | None = None,
-) -> Float64[np.ndarray, "Q H D"]:
-    """`Model.residuals`: quantiles of the errors of the forecasts made at the wanted rows.
-
-    Args:
-        network, p: the network, its weights and constants.
-        rows: the panel, prepared (and folded where channels are independent).
-        wanted: rows at which forecasts are made, such as the validation rows.
-        limit: how many of each series' first rows may be compared with, such as those before the test rows.
-        scan: another execution of `network.scan`.
-    """
-    head = network.head
-    chosen, _ = thin(wanted, head.horizon * head.targets, MOST)
-    found = [relative_errors(rows, part, limit) for part in roll(network, p, rows, chosen, scan=scan)]
-    return quantiles(np.concatenate(found) if found else np.zeros((0, head.horizon, head.targets)))
 
 
 def relative_errors(

@@ -74,7 +74,7 @@ def evaluate(model: Model, panel: Panel, origins: Origins, train: Int64[np.ndarr
     horizon, season, d = model.config.horizon, model.config.season or 1, len(model.schema.target)
     scores = {name: Scores.empty(d) for name in ("statecast", *BASELINES)}
     by_step = {name: np.zeros((2, horizon)) for name in scores}
-    for s, at, found in _by_series(model, panel, origins):
+    for s, at, found in by_series(model, panel, origins):
         y = panel.y[panel.span(s)]
         ahead = at[:, None] + np.arange(1, horizon + 1)
         actual = np.where((ahead < len(y))[..., None], y[np.minimum(ahead, len(y) - 1)], np.nan)
@@ -93,7 +93,7 @@ def evaluate(model: Model, panel: Panel, origins: Origins, train: Int64[np.ndarr
     return result | {"origins": int(len(origins.rows)) // channels.rows_each(model)}
 
 
-def _by_series(
+def by_series(
     model: Model, panel: Panel, origins: Origins
 ) -> Iterator[tuple[int, Int64[np.ndarray, " n"], dict[str, Any]]]:
     """For each series with origins: its number, the origins' rows within it, point forecasts and bounds [n, H, D]."""

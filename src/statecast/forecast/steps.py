@@ -29,8 +29,9 @@ FARTHEST = 1e15  # in working units; the square of what is larger leaves float32
 
 def working(model: Model, y: Float64[np.ndarray, "N Dn"]) -> tuple[Any, Any]:
     """Values in working units, 0 where missing, and their mask, both in the network's precision."""
-    found = to_working(model.constants, y)
-    there = found == found
+    found, there = to_working(model.constants, y), y == y
+    if there.all():
+        return found.astype(model.dtype), there.astype(model.dtype)
     return np.where(there, found, 0.0).astype(model.dtype), there.astype(model.dtype)
 
 
@@ -66,11 +67,10 @@ def inputs(
 
 def calendar_at(schema: Schema, time: Int64[np.ndarray, "..."]) -> Float64[np.ndarray, "... C"]:
     """The calendar's features; those of a single time, and of many equal ones, by the quick way."""
-    first = int(time.flat[0])
-    if time.size == 1 or (time == first).all():
+    if time.size == 1 or (time.size and (time == time.flat[0]).all()):
         names = calendar.feature_names(schema.frequency, schema.time_kind)
-        row = np.array(calendar.features_at(first, schema.frequency, schema.tz, names))
-        return np.broadcast_to(row, (*time.shape, len(names)))
+        row = np.array(calendar.features_at(time.item(0), schema.frequency, schema.tz, names))
+        return row.reshape(*time.shape, -1) if time.size == 1 else np.broadcast_to(row, (*time.shape, len(names)))
     return calendar_features(schema, time.reshape(-1)).reshape(*time.shape, -1)
 
 

@@ -148,8 +148,8 @@ class Stream:
             given = arrivals.given(model, [name], [now], *rows, self._static([series], [last]))
         begin = 0 if series is None else series * width
         before = self._layout.unpack(self._fresh if last == UNSEEN else self._data[begin : begin + width])
-        stamps = np.full(width, now)
-        parts, raw, scale = self._step(before, y, np.full(width, last), stamps, gap, given)
+        stamps = np.array([now] * width)
+        parts, raw, scale = self._step(before, y, np.array([last] * width), stamps, gap, given)
         if series is None:
             series = self._added([name])[0]
             begin = series * width

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from statecast import config
+
 Array = Any  # a NumPy or JAX array; shapes are given in the docstrings
 Weights = Mapping[str, Any]
 State = dict[str, Any]
@@ -59,6 +61,8 @@ def cell(
 
     def enter(step: Step) -> Step:
         CELLS[name] = Cell(name, gates, recurrent, states, step, forget, extra)
+        if name not in config.CELLS:
+            config.CELLS.append(name)
         return step
 
     return enter

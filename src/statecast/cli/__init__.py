@@ -1,0 +1,97 @@
+"""The command line: parse, call, exit code.
+
+`commands` holds what can be typed, with its help; `output` is the only place that prints; the other files are the
+jobs that are more than one call. Whatever goes wrong becomes one line on standard error and an exit code: 1 where the
+job failed, 2 where the call is wrong. Libraries are imported by the command that needs them, so that help comes at
+once and a forecast loads no training library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Sequence
+
+from statecast.cli import output
+from statecast.errors import Interrupted, MissingDependency, SettingError, StatecastError
+
+FAILED, WRONG_CALL, INTERRUPTED = 1, 2, 128 + signal.SIGINT
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: what was typed after `statecast`; that of this process where None.
+
+    Returns:
+        The exit code: 0, 1 (the job failed), 2 (the call is wrong), 130 (Ctrl-C) or 143 (a stream was ended).
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    try:
+        with _warnings_as_lines():
+            code = _run([word for word in words if word != "--debug"])
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:
+        # Whoever read the output has seen enough (`| head`). The interpreter flushes at its end; let it not complain.
+        _close_output()
+        return FAILED
+    except (KeyboardInterrupt, Interrupted) as error:
+        return _failed(error, INTERRUPTED, debug)
+    except SettingError as error:
+        return _failed(error, WRONG_CALL, debug)
+    except Exception as error:
+        return _failed(error, FAILED, debug)
+
+
+def _run(words: list[str]) -> int:
+    try:
+        import cyclopts
+    except ImportError as error:
+        raise MissingDependency.of("cyclopts", "cli", "the command line") from error
+    from statecast.cli import commands
+
+    try:
+        return commands.run(words)
+    except cyclopts.CycloptsError as error:
+        raise SettingError(commands.complaint(error, words)) from error
+
+
+def _failed(error: BaseException, code: int, debug: bool) -> int:
+    if debug:
+        output.note("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, KeyboardInterrupt):
+        output.error("interrupted")
+    elif isinstance(error, StatecastError):
+        output.error(str(error))
+    else:
+        hint = "" if debug else "; this is a fault of statecast: run it again with --debug, and report what it shows"
+        output.error(f"{type(error).__name__}: {error}{hint}")
+    return code
+
+
+@contextlib.contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Warnings that statecast gives its users are lines too; those of libraries about themselves are none of theirs."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *_: object) -> None:
+        if category is UserWarning and str(message) not in shown:
+            shown.add(str(message))
+            output.warning(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+def _close_output() -> None:
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
