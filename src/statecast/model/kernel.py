@@ -60,7 +60,11 @@ _Rows = _struct(
 @cache
 def _load() -> tuple[Any, str]:
     """The library or None, and why."""
-    found = sorted(p for p in Path(__file__).parent.glob("statecast_kernel.*") if p.suffix in (".so", ".dll", ".dylib"))
+    import statecast.model
+
+    # An editable install keeps what was compiled in another folder than the sources; the package's path names both.
+    folders = [Path(folder) for folder in statecast.model.__path__]
+    found = [p for folder in folders for p in folder.glob("statecast_kernel.*") if p.suffix in (".so", ".dll", ".dylib")]
     if not found:
         return None, "the native kernel was not built; install a C++17 compiler and reinstall statecast"
     try:
