@@ -18,11 +18,13 @@ struct Forward {
   static constexpr bool has_c = Cell::gates == 4;
   static constexpr bool has_aux = !rnn;  // the state that backward needs beside the gates: c or h before the step
   static constexpr int64_t together = 48;  // steps whose input products are done at once
+  static constexpr int64_t large = 24 << 20;  // bytes
 
   const Job& j;
   Layout<V, Cell> l;
   Packed<V, Cell> w;
-  bool ahead;  // input products beforehand
+  bool ahead;     // input products beforehand
+  bool past_cache;  // what is kept for backward is too large to stay in a cache until then
   T *slots, *h, *next, *c, *reset_state, *h_reset, *c_reset;
 
   Forward(const Job& job, Arena& arena, bool keeps) : j(job), l(job), w(l, arena) { take(arena, keeps); }
@@ -30,6 +32,8 @@ struct Forward {
 
   void take(Arena& arena, bool keeps) {
     ahead = j.rows < 4 && j.steps > 1;
+    const uintptr_t places = keeps ? reinterpret_cast<uintptr_t>(j.out->gates) | reinterpret_cast<uintptr_t>(j.out->aux) : 1;
+    past_cache = places % 64 == 0 && gates_elements(j) * int64_t{sizeof(T)} > large;
     const int64_t kept_here = keeps ? 0 : ahead ? together : two_products ? 1 : 0;
     slots = arena.take<T>(kept_here * slot());
     h = arena.take<T>(j.rows * l.padded);
@@ -82,6 +86,7 @@ struct Forward {
     }
     unpad(h, j.out->h);
     if constexpr (has_c) unpad(c, j.out->c);
+    if (past_cache) end_of_streams();
   }
 
   // Where step t's gates are kept; null where nobody needs them.
@@ -188,12 +193,16 @@ struct Forward {
     } else {
       const int64_t at = row * l.padded + p * W;
       V before = V::load((has_c ? c : h) + at);
-      if (aux) before.store(aux + at);
+      if (aux) keep(before, aux + at);
       V state = before;
       one(z, state, p * W, row, y, seen);
       if constexpr (has_c) (seen ? state : before).store(c + at);
     }
-    if (gates) SC_UNROLL for (int v = 0; v < C; ++v) z[v].store(gates + (p * j.rows + row) * C * W + v * W);
+    if (gates) SC_UNROLL for (int v = 0; v < C; ++v) keep(z[v], gates + (p * j.rows + row) * C * W + v * W);
+  }
+  SC_INLINE void keep(V value, T* to) const {
+    if (past_cache) value.stream(to);
+    else value.store(to);
   }
   SC_INLINE void one(V* z, V& state, int64_t unit, int64_t row, T* y, bool seen) {
     const V before = V::load(h + row * l.padded + unit);

@@ -11,6 +11,9 @@
 
 #include "job.h"
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
 #define SC_X86 1
@@ -80,6 +83,22 @@ int best_isa() {
   for (int isa : {STATECAST_AVX512, STATECAST_AVX2, STATECAST_NEON})
     if (arithmetic(isa, STATECAST_FLOAT32)) return isa;
   return STATECAST_PLAIN;
+}
+
+// A large buffer that this call is the first to touch costs a page fault for every 4 KB, which can take as long as the
+// arithmetic. Huge pages for it are advice to the system, for these addresses alone.
+void touch_in_large_pages(void* p, int64_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t page = 4096;
+  constexpr int64_t worth = int64_t{4} << 20;
+  if (!p || bytes < worth) return;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(p) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(bytes)) / page * page;
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);  // whether it is heeded does not matter
+#else
+  (void)p;
+  (void)bytes;
+#endif
 }
 
 struct Free {
@@ -191,6 +210,13 @@ void run_forward(const statecast_shape& s, const statecast_inputs* in, const sta
     j.in = in + n;
     j.out = out + n;
   });
+  const Job whole = job_of(s);
+  const int64_t element = s.dtype == STATECAST_FLOAT64 ? 8 : 4;
+  for (int64_t n = 0; n < s.networks; ++n) {
+    touch_in_large_pages(out[n].y, s.steps * s.batch * s.hidden * element);
+    touch_in_large_pages(out[n].gates, a.gates_elements(whole) * element);
+    touch_in_large_pages(out[n].aux, a.aux_elements(whole) * element);
+  }
   const int64_t each = most(jobs, a.forward_bytes), threads = workers(s, int64_t(jobs.size()));
   const Memory scratch = memory(each * threads);
   in_parallel(int64_t(jobs.size()), threads, [&](int64_t worker, int64_t k) {

@@ -37,6 +37,7 @@ struct Float {
   static SC_INLINE Float load_n(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(first(n), p)}; }
   SC_INLINE void store(float* p) const { _mm512_storeu_ps(p, v); }
   SC_INLINE void store_n(float* p, int64_t n) const { _mm512_mask_storeu_ps(p, first(n), v); }
+  SC_INLINE void stream(float* p) const { _mm512_stream_ps(p, v); }
 };
 SC_INLINE Float operator+(Float a, Float b) { return {_mm512_add_ps(a.v, b.v)}; }
 SC_INLINE Float operator-(Float a, Float b) { return {_mm512_sub_ps(a.v, b.v)}; }
@@ -45,8 +46,10 @@ SC_INLINE Float fma(Float a, Float b, Float c) { return {_mm512_fmadd_ps(a.v, b.
 SC_INLINE Float negative_fma(Float a, Float b, Float c) { return {_mm512_fnmadd_ps(a.v, b.v, c.v)}; }
 // The limit stands first: where x is not a number, x comes back.
 SC_INLINE Float clamp(Float low, Float high, Float x) { return {_mm512_max_ps(low.v, _mm512_min_ps(high.v, x.v))}; }
-SC_INLINE Float round(Float x) { return {_mm512_roundscale_ps(x.v, 8)}; }
-SC_INLINE Float power_of_2(Float n) { return {_mm512_scalef_ps(_mm512_set1_ps(1.0f), n.v)}; }
+// 2^n for n = x + magic, whose lowest bits are n + 127.
+SC_INLINE Float power_of_2(Float shifted) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_castps_si512(shifted.v), 23))};
+}
 SC_INLINE Float positive(Float x) { return {_mm512_max_ps(_mm512_setzero_ps(), x.v)}; }
 SC_INLINE Float where_positive(Float x, Float y) {
   return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.v, _mm512_setzero_ps(), _CMP_GT_OQ), y.v)};
@@ -68,6 +71,7 @@ struct Float {
   static SC_INLINE Float load_n(const float* p, int64_t n) { return {_mm256_maskload_ps(p, first(n))}; }
   SC_INLINE void store(float* p) const { _mm256_storeu_ps(p, v); }
   SC_INLINE void store_n(float* p, int64_t n) const { _mm256_maskstore_ps(p, first(n), v); }
+  SC_INLINE void stream(float* p) const { _mm256_stream_ps(p, v); }
 };
 SC_INLINE Float operator+(Float a, Float b) { return {_mm256_add_ps(a.v, b.v)}; }
 SC_INLINE Float operator-(Float a, Float b) { return {_mm256_sub_ps(a.v, b.v)}; }
@@ -75,10 +79,8 @@ SC_INLINE Float operator*(Float a, Float b) { return {_mm256_mul_ps(a.v, b.v)}; 
 SC_INLINE Float fma(Float a, Float b, Float c) { return {_mm256_fmadd_ps(a.v, b.v, c.v)}; }
 SC_INLINE Float negative_fma(Float a, Float b, Float c) { return {_mm256_fnmadd_ps(a.v, b.v, c.v)}; }
 SC_INLINE Float clamp(Float low, Float high, Float x) { return {_mm256_max_ps(low.v, _mm256_min_ps(high.v, x.v))}; }
-SC_INLINE Float round(Float x) { return {_mm256_round_ps(x.v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)}; }
-SC_INLINE Float power_of_2(Float n) {
-  const __m256i bits = _mm256_slli_epi32(_mm256_add_epi32(_mm256_cvtps_epi32(n.v), _mm256_set1_epi32(127)), 23);
-  return {_mm256_castsi256_ps(bits)};
+SC_INLINE Float power_of_2(Float shifted) {
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(shifted.v), 23))};
 }
 SC_INLINE Float positive(Float x) { return {_mm256_max_ps(_mm256_setzero_ps(), x.v)}; }
 SC_INLINE Float where_positive(Float x, Float y) {
@@ -99,6 +101,7 @@ struct Float {
     return load(part);
   }
   SC_INLINE void store(float* p) const { vst1q_f32(p, v); }
+  SC_INLINE void stream(float* p) const { store(p); }
   SC_INLINE void store_n(float* p, int64_t n) const {
     if (n >= 4) return store(p);
     float part[4];
@@ -112,9 +115,8 @@ SC_INLINE Float operator*(Float a, Float b) { return {vmulq_f32(a.v, b.v)}; }
 SC_INLINE Float fma(Float a, Float b, Float c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
 SC_INLINE Float negative_fma(Float a, Float b, Float c) { return {vfmsq_f32(c.v, a.v, b.v)}; }
 SC_INLINE Float clamp(Float low, Float high, Float x) { return {vmaxq_f32(low.v, vminq_f32(high.v, x.v))}; }
-SC_INLINE Float round(Float x) { return {vrndnq_f32(x.v)}; }
-SC_INLINE Float power_of_2(Float n) {
-  return {vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n.v), vdupq_n_s32(127)), 23))};
+SC_INLINE Float power_of_2(Float shifted) {
+  return {vreinterpretq_f32_u32(vshlq_n_u32(vreinterpretq_u32_f32(shifted.v), 23))};
 }
 SC_INLINE Float positive(Float x) { return {vmaxq_f32(vdupq_n_f32(0), x.v)}; }
 SC_INLINE Float where_positive(Float x, Float y) {
@@ -122,6 +124,13 @@ SC_INLINE Float where_positive(Float x, Float y) {
 }
 SC_INLINE Float reciprocal(Float x) { return {vdivq_f32(vdupq_n_f32(1.0f), x.v)}; }
 #endif
+
+// Streams pass by the caches, and are ordered before what follows by this alone.
+SC_INLINE void end_of_streams() {
+#if defined(SC_AVX512) || defined(SC_AVX2)
+  _mm_sfence();
+#endif
+}
 
 // Plain loops over a few numbers, for any processor and for float64; a compiler may vectorise them.
 template <class T, int width>
@@ -145,6 +154,7 @@ struct Plain {
     return r;
   }
   SC_INLINE void store(T* p) const { std::memcpy(p, v, sizeof v); }
+  SC_INLINE void stream(T* p) const { store(p); }
   SC_INLINE void store_n(T* p, int64_t n) const {
     for (int k = 0; k < W && k < n; ++k) p[k] = v[k];
   }
@@ -165,38 +175,38 @@ SC_PLAIN(operator*, (SC_A, SC_B), a.v[k] * b.v[k])
 SC_PLAIN(fma, (SC_A, SC_B, SC_C), a.v[k] * b.v[k] + c.v[k])
 SC_PLAIN(negative_fma, (SC_A, SC_B, SC_C), c.v[k] - a.v[k] * b.v[k])
 SC_PLAIN(clamp, (SC_A, SC_B, SC_C), c.v[k] < a.v[k] ? a.v[k] : (c.v[k] > b.v[k] ? b.v[k] : c.v[k]))
-SC_PLAIN(round, (SC_A), (a.v[k] + T(12582912)) - T(12582912))
 SC_PLAIN(positive, (SC_A), a.v[k] < T(0) ? T(0) : a.v[k])
 SC_PLAIN(where_positive, (SC_A, SC_B), a.v[k] > T(0) ? b.v[k] : T(0))
 SC_PLAIN(reciprocal, (SC_A), T(1) / a.v[k])
 template <int W>
-SC_INLINE Plain<float, W> power_of_2(Plain<float, W> n) {
-  Plain<float, W> r;
-  int32_t bits[W];
-  // What is not a number must not be cast to an integer; the factor does not matter there.
-  for (int k = 0; k < W; ++k) bits[k] = (n.v[k] == n.v[k] ? static_cast<int32_t>(n.v[k]) + 127 : 127) << 23;
-  std::memcpy(r.v, bits, sizeof bits);
-  return r;
+SC_INLINE Plain<float, W> power_of_2(Plain<float, W> shifted) {
+  uint32_t bits[W];
+  std::memcpy(bits, shifted.v, sizeof bits);
+  for (int k = 0; k < W; ++k) bits[k] <<= 23;
+  std::memcpy(shifted.v, bits, sizeof bits);
+  return shifted;
 }
 
-// exp(x) = 2^n (1 + q) with |r| <= ln 2 / 2 and q = e^r - 1 = r + r^2 p(r); p fitted for the least relative error of q.
-template <class V>
+// exp(s x) = 2^n (1 + q) with s = 1 or -1, |r| <= ln 2 / 2 and q = e^r - 1 = r + r^2 p(r); p fitted for the least
+// relative error of q. Adding 1.5 * 2^23 rounds to a whole number; 127 more makes its low bits the exponent of 2^n.
+template <int sign, class V>
 SC_INLINE V reduced_exponential(V x, V& scale) {
-  const V n = round(x * V::set(1.44269504f));
-  V r = negative_fma(n, V::set(0.693359375f), x);
-  r = negative_fma(n, V::set(-2.12194440e-4f), r);
+  const V magic = V::set(12583039.0f);
+  const V shifted = fma(x, V::set(sign * 1.44269504f), magic), n = shifted - magic;
+  // |n| < 127, so one constant for ln 2 costs at most 2e-7 of e^r, and that far from where it matters.
+  const V r = sign > 0 ? negative_fma(n, V::set(0.693147182f), x) : V::set(0) - fma(n, V::set(0.693147182f), x);
   V p = fma(r, V::set(0.00139464973f), V::set(0.00836661086f));
   p = fma(p, r, V::set(0.0416662805f));
   p = fma(p, r, V::set(0.166665435f));
   p = fma(p, r, V::set(0.5f));
-  scale = power_of_2(n);
+  scale = power_of_2(shifted);
   return fma(r * r, p, r);
 }
 
 template <class V>
 SC_INLINE V sigmoid(V x) {
   V scale;
-  const V q = reduced_exponential(clamp(V::set(-87), V::set(87), V::set(0) - x), scale);
+  const V q = reduced_exponential<-1>(clamp(V::set(-87), V::set(87), x), scale);
   return reciprocal(fma(scale, q, scale) + V::set(1));
 }
 
@@ -204,7 +214,7 @@ SC_INLINE V sigmoid(V x) {
 template <class V>
 SC_INLINE V tanh(V x) {
   V scale;
-  const V q = reduced_exponential(clamp(V::set(-20), V::set(20), x + x), scale);
+  const V q = reduced_exponential<1>(clamp(V::set(-20), V::set(20), x + x), scale);
   const V less_one = fma(scale, q, scale - V::set(1));
   return less_one * reciprocal(less_one + V::set(2));
 }
