@@ -57,7 +57,7 @@ struct Backward {
   static constexpr Runs candidate_runs() { return {{2 * W, 0}, {W, 0}}; }
 
   Backward(const Job& job, Arena& arena) : j(job), l(job) {
-    block = (256 + j.rows - 1) / j.rows;
+    block = j.rows > 0 ? (256 + j.rows - 1) / j.rows : 1;  // an empty batch has gradients too: zeros
     if (block > j.steps) block = j.steps;
     int64_t widest = 0;
     groups([&](auto g) { widest = g.rows(l) > widest ? g.rows(l) : widest; });
@@ -94,6 +94,7 @@ struct Backward {
     if constexpr (F::two_products)
       l.template pack_transposed<Columns<1, 2>>(static_cast<const T*>(j.in->U), l.hidden, candidate);
     if (out.dx) l.template pack_transposed<typename Cell::Input>(static_cast<const T*>(j.in->W), l.inputs, input);
+    pad(nullptr, d_reset_state, F::two_products);  // its padding stays zero
     pad(j.saved->dh, dh);
     if constexpr (F::has_c) pad(j.saved->dc, dc);
     for (int64_t end = j.steps; end > 0; end -= block) {
@@ -107,8 +108,8 @@ struct Backward {
     if constexpr (F::has_c) unpad(dc, out.dc0);
   }
 
-  void pad(const void* from, T* to) const {
-    for (int64_t r = 0; r < j.rows; ++r)
+  void pad(const void* from, T* to, bool wanted = true) const {
+    for (int64_t r = 0; wanted && r < j.rows; ++r)
       for (int64_t k = 0; k < l.padded; k += W) {
         const T* row = static_cast<const T*>(from) + (j.first + r) * l.hidden;
         (from && k < l.hidden ? V::load_n(row + k, l.hidden - k) : V::set(0)).store(to + r * l.padded + k);

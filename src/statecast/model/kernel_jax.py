@@ -25,8 +25,10 @@ def register() -> Any:
     """Make the kernel known to JAX and build the function with its gradient; once for each process."""
     import jax
 
+    jax_ffi: Any = jax.ffi  # untyped
     for name, symbol in ((FORWARD, "statecast_xla_forward"), (BACKWARD, "statecast_xla_backward")):
-        jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(getattr(kernel.library(), symbol)), platform="cpu")
+        handler = jax_ffi.pycapsule(getattr(kernel.library(), symbol))
+        jax_ffi.register_ffi_target(name, handler, platform="cpu")
     run = jax.custom_vjp(_inference, nondiff_argnums=(0,))
     run.defvjp(_forward, _backward, symbolic_zeros=True)
     return run
@@ -97,7 +99,8 @@ def _call(name: str, setting: tuple[str, int, int], results: list[tuple[Any, ...
     import jax
 
     cell, threads, isa = setting
-    shapes = [jax.ShapeDtypeStruct(shape, dtype) for shape in results]
+    struct: Any = jax.ShapeDtypeStruct  # untyped
+    shapes = [struct(shape, dtype) for shape in results]
     call = jax.ffi.ffi_call(name, shapes, vmap_method="expand_dims")
     numbers = {"cell": kernel.CELLS[cell], "threads": threads, "isa": isa}
     return call(*arrays, **{key: np.int64(value) for key, value in numbers.items()})
@@ -125,7 +128,7 @@ def _inference(setting: tuple[str, int, int], *arrays: Any) -> Any:
 def _forward(setting: tuple[str, int, int], *arrays: Any) -> Any:
     values = tuple(a.value for a in arrays)
     y, h, c, gates, aux = _run_forward(setting, True, *values)
-    x, w, u, b, bn, h0, c0, h_reset, c_reset, mask, reset = values
+    x, w, u, _, bn, h0, c0, h_reset, c_reset, mask, reset = values
     # An empty tuple in the place of None is how a residual carries a fact that is known at tracing.
     wants_dx = () if arrays[0].perturbed else None
     return (y, h, c), (x, w, u, h0, h_reset, mask, reset, y, gates, aux, (bn, c0, c_reset), wants_dx)
@@ -148,5 +151,3 @@ def _instantiate(gradient: Any, dtype: Any) -> Any:
     from jax.custom_derivatives import SymbolicZero
 
     return jnp.zeros((0,) * len(gradient.shape), dtype) if isinstance(gradient, SymbolicZero) else gradient
-
-
