@@ -32,9 +32,28 @@ def test_frequency_text_both_ways(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("alias", "text"),
-    [("h", "1h"), ("H", "1h"), ("D", "1d"), ("W", "1w"), ("W-SUN", "1w"), ("MS", "1mo"), ("ME", "1me"), ("M", "1me")]
-    + [("QS", "1q"), ("QS-OCT", "1q"), ("YS", "1y"), ("min", "1m"), ("30min", "30m"), ("15T", "15m"), ("60m", "1h")]
-    + [("12mo", "1y"), ("7d", "1w"), (" 2 h ", "2h"), ("QE", "1qe"), ("YE", "1ye")],
+    [
+        ("h", "1h"),
+        ("H", "1h"),
+        ("D", "1d"),
+        ("W", "1w"),
+        ("W-SUN", "1w"),
+        ("MS", "1mo"),
+        ("ME", "1me"),
+        ("M", "1me"),
+        ("QS", "1q"),
+        ("QS-OCT", "1q"),
+        ("YS", "1y"),
+        ("min", "1m"),
+        ("30min", "30m"),
+        ("15T", "15m"),
+        ("60m", "1h"),
+        ("12mo", "1y"),
+        ("7d", "1w"),
+        (" 2 h ", "2h"),
+        ("QE", "1qe"),
+        ("YE", "1ye"),
+    ],
 )
 def test_frequency_aliases(alias: str, text: str) -> None:
     assert Frequency.parse(alias).text == text
@@ -75,8 +94,16 @@ def test_months_clamp_or_keep_their_end() -> None:
 
 @pytest.mark.parametrize(
     ("first", "text"),
-    [("2023-01-31", "1me"), ("2023-01-01", "1mo"), ("2023-01-15T06", "1q"), ("2020-02-29", "1ye"), ("2023-05-05", "1d")]
-    + [("2023-05-05", "1w"), ("2023-05-05", "15m"), ("2023-01-01", "1y")],
+    [
+        ("2023-01-31", "1me"),
+        ("2023-01-01", "1mo"),
+        ("2023-01-15T06", "1q"),
+        ("2020-02-29", "1ye"),
+        ("2023-05-05", "1d"),
+        ("2023-05-05", "1w"),
+        ("2023-05-05", "15m"),
+        ("2023-01-01", "1y"),
+    ],
 )
 def test_infer_finds_the_frequency_in_spite_of_gaps(first: str, text: str) -> None:
     frequency = Frequency.parse(text)
@@ -104,8 +131,26 @@ def test_infer_irregular_names_step_share_and_row() -> None:
 
 @pytest.mark.parametrize(
     ("text", "season"),
-    [("1h", 24), ("30m", 48), ("15m", 96), ("10m", 144), ("5m", 288), ("1m", 1440), ("1d", 7), ("1w", 52), ("1mo", 12)]
-    + [("1q", 4), ("1y", 1), ("1", 1), ("2h", 12), ("1s", 60), ("7h", 1), ("5mo", 1), ("2d", 1), ("1ye", 1)],
+    [
+        ("1h", 24),
+        ("30m", 48),
+        ("15m", 96),
+        ("10m", 144),
+        ("5m", 288),
+        ("1m", 1440),
+        ("1d", 7),
+        ("1w", 52),
+        ("1mo", 12),
+        ("1q", 4),
+        ("1y", 1),
+        ("1", 1),
+        ("2h", 12),
+        ("1s", 60),
+        ("7h", 1),
+        ("5mo", 1),
+        ("2d", 1),
+        ("1ye", 1),
+    ],
 )
 def test_season(text: str, season: int) -> None:
     assert calendar.season(Frequency.parse(text)) == season
@@ -113,8 +158,15 @@ def test_season(text: str, season: int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "cycles"),
-    [("1h", ["hour", "weekday", "yearday"]), ("1d", ["weekday", "yearday"]), ("1w", ["yearday"]), ("1mo", ["month"])]
-    + [("1q", ["month"]), ("1y", []), ("1ye", [])],
+    [
+        ("1h", ["hour", "weekday", "yearday"]),
+        ("1d", ["weekday", "yearday"]),
+        ("1w", ["yearday"]),
+        ("1mo", ["month"]),
+        ("1q", ["month"]),
+        ("1y", []),
+        ("1ye", []),
+    ],
 )
 def test_feature_names(text: str, cycles: list[str]) -> None:
     names = calendar.feature_names(Frequency.parse(text), "datetime")

@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from statecast.data import lines, table
+from statecast.data import lines, results, table
 from statecast.errors import DataError, OutputError, SettingError
 
 HOURS = np.datetime64("2024-03-30T22", "us") + np.arange(4) * np.timedelta64(1, "h")
@@ -60,7 +60,7 @@ def test_every_kind_there_and_back(native: Any, tz: str | None) -> None:
 @pytest.mark.parametrize("tz", [None, "Europe/Berlin"])
 def test_files_there_and_back(tmp_path: Path, suffix: str, tz: str | None) -> None:
     path = tmp_path / f"table{suffix}"
-    table.write(COLUMNS, path, tz)
+    results.write(COLUMNS, path, tz)
     assert os.listdir(tmp_path) == [path.name]
     found = table.read(path)
     assert found.origin == path.name
@@ -228,9 +228,9 @@ def test_bad_files(tmp_path: Path, name: str, content: str | bytes, message: str
 def test_truncated_files(tmp_path: Path) -> None:
     for suffix in (".parquet", ".csv.gz"):
         path = tmp_path / f"t{suffix}"
-        table.write(COLUMNS, path)
+        results.write(COLUMNS, path)
         path.write_bytes(path.read_bytes()[:-9])
-        with pytest.raises(DataError, match="not a sound Parquet file|cannot be read"):
+        with pytest.raises(DataError, match=r"not a sound Parquet file|cannot be read"):
             table.read(path)
 
 
@@ -238,7 +238,7 @@ def test_no_such_file_and_a_folder(tmp_path: Path) -> None:
     write(tmp_path / "sales.csv", "a\n1\n")
     with pytest.raises(DataError, match=r"there is no file .*salse\.csv; did you mean 'sales\.csv'\?"):
         table.read(tmp_path / "salse.csv")
-    with pytest.raises(DataError, match="there is no file .*x.csv$"):
+    with pytest.raises(DataError, match=r"there is no file .*x.csv$"):
         table.read(tmp_path / "none" / "x.csv")
     with pytest.raises(DataError, match="is a folder"):
         table.read(tmp_path)
@@ -251,7 +251,7 @@ def test_no_column_names_the_nearest() -> None:
 
 @pytest.mark.parametrize("source", [pl.DataFrame({"a": []}), pd.DataFrame(), np.empty(0), {}, {"a": []}])
 def test_no_rows(source: Any) -> None:
-    with pytest.raises(DataError, match="has no (rows|columns)"):
+    with pytest.raises(DataError, match=r"has no (rows|columns)"):
         table.read(source)
 
 
@@ -262,7 +262,7 @@ def test_sources_that_are_no_tables() -> None:
         table.read(np.zeros((2, 2, 2)))
     with pytest.raises(DataError, match=r"column 'b' has the shape \(1,\)"):
         table.read({"a": [1, 2], "b": [1]})
-    with pytest.raises(DataError, match="column 'a' holds .*statecast reads numbers"):
+    with pytest.raises(DataError, match=r"column 'a' holds .*statecast reads numbers"):
         table.read(pl.DataFrame({"a": [[1], [2]]})).column("a")
     with pytest.raises(DataError, match="column 'a' holds complex128"):
         table.read({"a": np.zeros(3, complex)}).column("a")
@@ -327,14 +327,14 @@ def test_types_that_change_late(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
 def test_standard_input(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / f"t{suffix}"
-    table.write(COLUMNS, path)
+    results.write(COLUMNS, path)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(path.read_bytes())))
     found = table.read("-")
     assert (found.origin, found.rows) == ("standard input", 4)
 
 
 def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    table.write({"a": np.array([1.5, np.nan]), "t": HOURS[:2]}, "-", "Europe/Berlin")
+    results.write({"a": np.array([1.5, np.nan]), "t": HOURS[:2]}, "-", "Europe/Berlin")
     sys.stdout.flush()
     expected = b"a,t\n1.5,2024-03-30 22:00:00Z\n,2024-03-30 23:00:00Z\n"
     assert capfdbinary.readouterr().out == expected
@@ -342,7 +342,7 @@ def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
 
 def test_files_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingError, match="has no suffix of a table"):
-        table.write(COLUMNS, tmp_path / "t.xls")
+        results.write(COLUMNS, tmp_path / "t.xls")
     path = write(tmp_path / "t.csv", "old")
 
     def full(*_: Any) -> None:
@@ -350,7 +350,7 @@ def test_files_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="No space left"):
-        table.write(COLUMNS, path)
+        results.write(COLUMNS, path)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["t.csv"]
 
@@ -363,7 +363,7 @@ def test_frame_gives_back_the_source() -> None:
 
 def test_gzip_is_the_same_file_twice(tmp_path: Path) -> None:
     for name in ("a.csv.gz", "b.csv.gz"):
-        table.write(COLUMNS, tmp_path / name)
+        results.write(COLUMNS, tmp_path / name)
     assert (tmp_path / "a.csv.gz").read_bytes() == (tmp_path / "b.csv.gz").read_bytes()
     assert gzip.decompress((tmp_path / "a.csv.gz").read_bytes()).startswith(b"text,whole")
 

@@ -6,6 +6,7 @@ JAX has a file of its own, test_model_jax.py.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ TABLE = [
 
 
 def test_the_settings_name_the_cells() -> None:
-    assert tuple(CELLS) == config.CELLS
+    assert list(CELLS) == list(config.CELLS)
+    assert {cell for cell, *_ in TABLE} == set(CELLS)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
@@ -106,6 +108,20 @@ def test_scale_of_every_step_and_chosen_outputs(normalize: str) -> None:
     _, some, scales = network.scan(p, network.start(p, BATCH, like(p)), inputs, reset, picked)
     close(some, forecasts[picked], 1e-13)
     same_bits(scales, scale[picked])
+
+
+@pytest.mark.parametrize("execution", [stepped, scanned])
+@pytest.mark.parametrize("normalize", config.NORMALIZERS)
+def test_the_state_holds_the_last_forecast(normalize: str, execution: Callable[..., Any]) -> None:
+    """A forecast can be made from a state alone, without the row that led to it."""
+    names = ("lstm", normalize, "pinball", "dense")
+    network, p, inputs, reset = case(*names)
+    forecasts, last = wanted(*names)
+    _, state = execution(network, p, inputs, reset)
+    found, scale = network.emit(p, state, inputs["future"][-1])
+    close(found, forecasts[-1], 1e-12)
+    close(scale, last["scale"], 1e-12)
+    same_bits(state["static"], inputs["static"][-1])
 
 
 @pytest.mark.parametrize("normalize", config.NORMALIZERS)

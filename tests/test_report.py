@@ -235,6 +235,13 @@ def test_intervals_and_labels_are_in_the_forecast() -> None:
         assert part in said
 
 
+def test_an_interval_of_one_step_is_seen() -> None:
+    bars = [
+        part for part in plot.forecast(made(horizon=1).examples).axes[0].collections if hasattr(part, "get_segments")
+    ]
+    assert [np.ptp(part.get_segments()[0][:, 1]) for part in bars] == pytest.approx([4, 2])  # 95 %, then 80 % on top
+
+
 def test_the_error_by_step_begins_at_zero_and_tells_of_runaways() -> None:
     errors = {"statecast": np.ones(5), "persistence": 2 * np.ones(5), "linear_extrapolation": np.arange(5) * 100.0}
     figure = plot.error_by_step(errors, "hour", "load")

@@ -1,9 +1,9 @@
 """Settings: each one exists once, with its default, its help and its check.
 
 `Config` is a frozen value whose fields are the constructor arguments of the estimators, the keys of a TOML file and the
-`--set` keys of the command line alike; the reference page is printed from the same fields. `None` means "chosen from the
-data": `automatic.choose` replaces it by a value and says why. A wrong setting is refused with the nearest right name;
-nothing is ever repaired silently.
+`--set` keys of the command line alike; the reference page is printed from the same fields. `None` means "chosen from
+the data": `automatic.choose` replaces it by a value and says why. A wrong setting is refused with the nearest right
+name; nothing is ever repaired silently.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from statecast.errors import SettingError, nearest
 
@@ -25,6 +25,7 @@ LOSSES = ("mse", "mae", "huber", "pinball")
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adagrad", "adam", "adamw")
 SCHEDULES = ("constant", "piecewise", "cosine", "plateau")
 CARRIES = ("zero", "learned", "stored")
+POOLINGS = ("last", "mean", "max", "all")
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,11 @@ SHARE = Check(
     "a count of rows (0 or more) or a share above 0 and below 1",
     lambda v: whole(0).holds(v) or (isinstance(v, float) and 0 < v < 1),
 )
+WEIGHTS = Check(
+    "a mapping from classes to weights of at least 0",
+    lambda v: isinstance(v, Mapping) and all(_is_real(weight) and weight >= 0 for weight in v.values()),
+)
+PATH = Check("a folder's path, as text", lambda v: isinstance(v, str) and v != "")
 
 
 def setting(default: Any, help: str, check: Check) -> Any:
@@ -95,24 +101,9 @@ def setting(default: Any, help: str, check: Check) -> Any:
 
 
 @dataclass(frozen=True)
-class Config:
-    """All settings of a fit; see `describe_settings` for what each means."""
+class Settings:
+    """The settings that every face of statecast shares: the network's layers, training, and the machine."""
 
-    # the task
-    horizon: int = setting(
-        1, "steps ahead that every step forecasts at once; beyond it forecasts feed on themselves", whole(1, 10_000)
-    )
-    levels: tuple[int | float, ...] = setting(
-        (80, 95),
-        "levels of the forecast intervals, in percent",
-        many(real(0, 100, open_low=True, open_high=True), 0, 20),
-    )
-    channels: str | None = setting(
-        None,
-        "several targets: one network that sees them jointly, or the same network for each on its own",
-        one_of(("joint", "independent")),
-    )
-    season: int | None = setting(None, "rows in a season, for the seasonal baseline and for lags", whole(1, 1_000_000))
     # the network
     cell: str = setting("lstm", "recurrent cell", one_of(CELLS))
     hidden: tuple[int, ...] = setting((64,), "units of each recurrent layer", many(whole(1, 65_536)))
@@ -124,34 +115,10 @@ class Config:
         0.0, "share of a layer's outputs dropped between layers while training", real(0, 1, open_high=True)
     )
     residual: bool = setting(False, "add a layer's input to its output where their sizes agree", BOOLEAN)
-    lags: int | None = setting(None, "last values that enter the recurrent layers at each step", whole(1, 100_000))
-    skip: int | None = setting(
-        None, "last values of the linear map straight to the forecast; 0 for none", whole(0, 100_000)
-    )
-    skip_init: str = setting(
-        "ridge", "start of that linear map: least squares on the training rows, or zero", one_of(("ridge", "zero"))
-    )
-    normalize: str | None = setting(None, "level and scale of the front", one_of(NORMALIZERS))
-    decay: float = setting(0.01, "rate at which the running level and scale forget", real(0, 1, open_low=True))
-    calendar: bool | None = setting(None, "sine and cosine of the hour, weekday and season as inputs", BOOLEAN)
-    missing: bool | None = setting(None, "inputs that tell which values are missing and for how long", BOOLEAN)
-    level_input: bool | None = setting(None, "the level and scale themselves as inputs", BOOLEAN)
     recurrent_init: str = setting(
         "orthogonal", "start of the recurrent weights", one_of(("orthogonal", "glorot", "uniform"))
     )
     forget_bias: float = setting(1.0, "start of the forget gate's bias", real(-100, 100))
-    # the loss
-    loss: str = setting("mae", "loss; pinball trains the quantiles of the levels", one_of(LOSSES))
-    huber_delta: float = setting(
-        1.0, "error at which the Huber loss turns linear, in training deviations", real(0, open_low=True)
-    )
-    # segments
-    segment: int | str | None = setting(
-        None, 'steps of a training segment, or "full" for whole series', either(whole(1), one_of(("full",)))
-    )
-    burn_in: int | None = setting(None, "first steps of a segment that carry no loss", whole(0))
-    carry: str = setting("zero", "state that a segment starts from", one_of(CARRIES))
-    shuffle: bool | None = setting(None, "draw segments in random order", BOOLEAN)
     # training
     optimizer: str = setting("adam", "optimizer", one_of(OPTIMIZERS))
     learning_rate: float | None = setting(None, "step size of the optimizer", real(0, 1e3, open_low=True))
@@ -169,7 +136,9 @@ class Config:
     eval_every: int | None = setting(None, "steps between two looks at the validation rows", whole(1))
     patience: int = setting(10, "looks without improvement before stopping; 0 for never", whole(0))
     val_size: int | float = setting(0.1, "last training rows of each series kept for validation", SHARE)
-    test_size: int | float = setting(0.1, "last rows of each series kept for the test scores", SHARE)
+    tensorboard: str | None = setting(
+        None, "folder for TensorBoard's logs of the fit; left out, none are written", PATH
+    )
     # the machine
     precision: str = setting("float32", "floating-point format", one_of(("float32", "float64")))
     random_state: int = setting(0, "seed of everything random", whole(0))
@@ -182,22 +151,19 @@ class Config:
             chosen = value is None and spec.default is None
             if not chosen and not check.holds(value):
                 raise SettingError(f"{spec.name} = {value!r}: wanted {check.wanted}")
-        if isinstance(self.segment, int) and self.burn_in is not None and self.burn_in >= self.segment:
-            raise SettingError(
-                f"burn_in = {self.burn_in} leaves no step with a loss in a segment of {self.segment}: wanted a smaller burn_in"
-            )
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Config:
+    def of(cls, values: Mapping[str, Any]) -> Self:
         """Settings from names and values; an unknown name is refused with the nearest right ones."""
+        known = names(cls)
         for name in values:
-            if name not in names():
-                raise SettingError(f"there is no setting {name!r}; {nearest(name, names())}")
+            if name not in known:
+                raise SettingError(f"there is no setting {name!r}; {nearest(name, known)}")
         return cls(**values)
 
-    def with_(self, **values: Any) -> Config:
+    def with_(self, **values: Any) -> Self:
         """The same settings with some replaced."""
-        return Config.of({**self.to_dict(), **values})
+        return type(self).of({**self.to_dict(), **values})
 
     def to_dict(self) -> dict[str, Any]:
         """Name → value of every setting."""
@@ -208,6 +174,118 @@ class Config:
         import tomli_w
 
         return tomli_w.dumps({name: _plain(value) for name, value in self.to_dict().items() if value is not None})
+
+
+@dataclass(frozen=True)
+class Config(Settings):
+    """All settings of a fit that forecasts; see `describe_settings` for what each means."""
+
+    # the task
+    horizon: int = setting(
+        1, "steps ahead that every step forecasts at once; beyond it forecasts feed on themselves", whole(1, 10_000)
+    )
+    levels: tuple[int | float, ...] = setting(
+        (80, 95),
+        "levels of the forecast intervals, in percent",
+        many(real(0, 100, open_low=True, open_high=True), 0, 20),
+    )
+    channels: str | None = setting(
+        None,
+        "several targets: one network that sees them jointly, or the same network for each on its own",
+        one_of(("joint", "independent")),
+    )
+    season: int | None = setting(None, "rows in a season, for the seasonal baseline and for lags", whole(1, 1_000_000))
+    # the network
+    lags: int | None = setting(None, "last values that enter the recurrent layers at each step", whole(1, 100_000))
+    skip: int | None = setting(
+        None, "last values of the linear map straight to the forecast; 0 for none", whole(0, 100_000)
+    )
+    skip_init: str = setting(
+        "ridge", "start of that linear map: least squares on the training rows, or zero", one_of(("ridge", "zero"))
+    )
+    normalize: str | None = setting(None, "level and scale of the front", one_of(NORMALIZERS))
+    nonnegative: bool | None = setting(None, "no forecast and no bound below zero", BOOLEAN)
+    decay: float = setting(0.01, "rate at which the running level and scale forget", real(0, 1, open_low=True))
+    calendar: bool | None = setting(None, "sine and cosine of the hour, weekday and season as inputs", BOOLEAN)
+    missing: bool | None = setting(None, "inputs that tell which values are missing and for how long", BOOLEAN)
+    level_input: bool | None = setting(None, "the level and scale themselves as inputs", BOOLEAN)
+    # the loss
+    loss: str = setting("mae", "loss; pinball trains the quantiles of the levels", one_of(LOSSES))
+    huber_delta: float = setting(
+        1.0, "error at which the Huber loss turns linear, in training deviations", real(0, open_low=True)
+    )
+    # segments
+    segment: int | str | None = setting(
+        None, 'steps of a training segment, or "full" for whole series', either(whole(1), one_of(("full",)))
+    )
+    burn_in: int | None = setting(None, "first steps of a segment that carry no loss", whole(0))
+    carry: str = setting("zero", "state that a segment starts from", one_of(CARRIES))
+    shuffle: bool | None = setting(None, "draw segments in random order", BOOLEAN)
+    # training
+    test_size: int | float = setting(0.1, "last rows of each series kept for the test scores", SHARE)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.segment, int) and self.burn_in is not None and self.burn_in >= self.segment:
+            raise SettingError(
+                f"burn_in = {self.burn_in} leaves no step with a loss in a segment of {self.segment}: wanted a smaller "
+                "burn_in"
+            )
+        if self.carry == "stored" and self.burn_in:
+            raise SettingError(
+                f'burn_in = {self.burn_in} with carry = "stored": a stored state needs no steps to be reached; '
+                'leave burn_in out, or choose carry = "zero"'
+            )
+
+
+def again(name: str, default: Any, check: Check | None = None) -> Any:
+    """A setting of `Config` for another face: with a default of its own, and a check where less will do there."""
+    spec = next(spec for spec in dataclasses.fields(Config) if spec.name == name)
+    return setting(default, spec.metadata["help"], check or spec.metadata["check"])
+
+
+@dataclass(frozen=True)
+class SequenceConfig(Settings):
+    """The settings of a fit that reads a row or a sequence to one answer; what differs in them by default is here."""
+
+    hidden: tuple[int, ...] = again("hidden", (32,))
+    cell: str = again("cell", "gru")
+    dropout: float = again("dropout", 0.2)
+    optimizer: str = again("optimizer", "adamw")
+    weight_decay: float = again("weight_decay", 0.01)
+    patience: int = again("patience", 8)
+    val_size: int | float = again("val_size", 0.2)
+    bidirectional: bool = setting(True, "read a sequence from its end as well", BOOLEAN)
+    pooling: str = setting(
+        "all",
+        "what is kept of the outputs over a sequence: the last, their mean, their maximum, or all three",
+        one_of(POOLINGS),
+    )
+    differences: bool = setting(True, "the change since the step before as inputs, for sequences", BOOLEAN)
+    patch: int | None = setting(None, "steps of a sequence that enter the recurrent layers at once", whole(1, 100_000))
+    ensemble: int = setting(
+        5, "networks whose answers are averaged; each keeps other rows for validation", whole(1, 1000)
+    )
+
+
+@dataclass(frozen=True)
+class ClassifierConfig(SequenceConfig):
+    """All settings of a Classifier."""
+
+    class_weight: str | Mapping[Any, float] | None = setting(
+        None,
+        'weight of each class in the loss: "balanced" for the inverse of its share, or a mapping; left out, rows count '
+        "alike",
+        either(one_of(("balanced",)), WEIGHTS),
+    )
+
+
+@dataclass(frozen=True)
+class RegressorConfig(SequenceConfig):
+    """All settings of a Regressor."""
+
+    loss: str = again("loss", "mse", one_of(("mse", "mae", "huber")))
+    huber_delta: float = again("huber_delta", 1.0)
 
 
 def _frozen(value: Any) -> Any:
@@ -221,14 +299,14 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def names() -> tuple[str, ...]:
-    """The names of all settings."""
-    return tuple(spec.name for spec in dataclasses.fields(Config))
+def names(of: type[Settings] = Config) -> tuple[str, ...]:
+    """The names of all settings of a face; the forecaster's where none is named."""
+    return tuple(spec.name for spec in dataclasses.fields(of))
 
 
-def describe_settings() -> list[tuple[str, Any, str, str]]:
-    """(name, default, help, what is allowed) of every setting, in order."""
-    return [(s.name, s.default, s.metadata["help"], s.metadata["check"].wanted) for s in dataclasses.fields(Config)]
+def describe_settings(of: type[Settings] = Config) -> list[tuple[str, Any, str, str]]:
+    """(name, default, help, what is allowed) of every setting of a face, in order."""
+    return [(s.name, s.default, s.metadata["help"], s.metadata["check"].wanted) for s in dataclasses.fields(of)]
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
     StatecastError
     ├── DataError              a table that cannot be used: names file, column and row
-    │   └── UnknownSeries      a series that this panel, model or stream does not hold
+    │   ├── UnknownSeries      a series that this panel, model or stream does not hold
+    │   └── WrongType          a value that is neither a number, a text nor a time
     ├── SettingError           a setting, option or argument that is unknown or out of range
     ├── NotFitted              a result was asked of an estimator before `fit`
     ├── ModelFileError         a model, stream or checkpoint file that cannot be read or written
@@ -14,7 +15,7 @@
     └── MissingDependency      an extra that is not installed; names the install command
 
 Each message says what came, what was wanted and what to do. The built-in exception that a Python user
-would expect (ValueError, KeyError, ImportError) is a base as well, so that generic handlers work.
+would expect (ValueError, KeyError, TypeError, ImportError) is a base as well, so that generic handlers work.
 This module imports nothing of statecast.
 """
 
@@ -38,6 +39,10 @@ class DataError(StatecastError, ValueError):
 
 class UnknownSeries(DataError, KeyError):
     """A series id that is not known here."""
+
+
+class WrongType(DataError, TypeError):
+    """A value of a type that no column can hold."""
 
 
 class SettingError(StatecastError, ValueError):

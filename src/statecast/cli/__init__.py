@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from statecast.cli import output
 from statecast.errors import Interrupted, MissingDependency, SettingError, StatecastError
 
-FAILED, WRONG_CALL, INTERRUPTED = 1, 2, 128 + signal.SIGINT
+FAILED, WRONG_CALL, INTERRUPTED, UNREAD = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: what was typed after `statecast`; that of this process where None.
 
     Returns:
-        The exit code: 0, 1 (the job failed), 2 (the call is wrong), 130 (Ctrl-C) or 143 (a stream was ended).
+        The exit code: 0, 1 (the job failed), 2 (the call is wrong), or 128 and the number of the signal that ended it:
+        130 (Ctrl-C), 141 (nobody reads the output), 143 (a stream was told to end).
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
@@ -41,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         # Whoever read the output has seen enough (`| head`). The interpreter flushes at its end; let it not complain.
         _close_output()
-        return FAILED
+        return UNREAD
     except (KeyboardInterrupt, Interrupted) as error:
         return _failed(error, INTERRUPTED, debug)
     except SettingError as error:

@@ -1,18 +1,22 @@
 """What is printed, and where: results on standard output, everything that is said about them on standard error.
 
 A table is drawn with rules and colours on a terminal and is plain aligned text elsewhere. JSON is one document, in
-which what is not known is null.
+which what is not known is null. NumPy is not imported at the top: help and settings need none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
+import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 MOST = 60  # rows of a table that a terminal shows; files and pipes get all
 
@@ -22,9 +26,18 @@ def say(text: str = "") -> None:
     sys.stdout.write(f"{text}\n")
 
 
+def prose(text: str, indent: str = "") -> None:
+    """A sentence of results, with its lines broken between words where a terminal would break them anywhere."""
+    if sys.stdout.isatty():
+        width = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+    say(text)
+
+
 def note(text: str) -> None:
     """A line about the work, on standard error."""
-    sys.stdout.flush()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
@@ -59,7 +72,7 @@ def plain(value: Any) -> Any:
     """A value as JSON can hold it: arrays as lists, keys as texts, NaN and infinities as null."""
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
+    if hasattr(value, "tolist"):
         return plain(value.tolist())
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
@@ -73,13 +86,13 @@ def table(rows: Sequence[Sequence[str]]) -> None:
     if not rows:
         return
     if sys.stdout.isatty():
-        try:
+        with contextlib.suppress(ImportError):
             return _drawn(rows)
-        except ImportError:
-            pass
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     for row in rows:
-        first, *rest = (cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True)))
+        first, *rest = (
+            cell.ljust(w) if n == 0 else cell.rjust(w) for n, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
         say("  ".join([first, *rest]).rstrip())
 
 
@@ -93,7 +106,10 @@ def _drawn(rows: Sequence[Sequence[str]]) -> None:
         drawn.add_column(heading, justify="left" if n == 0 else "right", no_wrap=True)
     for row in rows[1:]:
         drawn.add_row(*row, style="bold" if row[0] == "statecast" else None)
-    Console(markup=False, highlight=False, emoji=False).print(drawn)
+    plain = {"markup": False, "highlight": False, "emoji": False}
+    # A table wider than the terminal is wrapped by it; numbers that are cut short would be worse.
+    width = Console(width=10_000).measure(drawn).maximum
+    Console(width=max(width, Console().width), **plain).print(drawn)  # type: ignore[arg-type]
 
 
 def pairs(rows: Iterable[Sequence[str]]) -> None:
@@ -101,7 +117,7 @@ def pairs(rows: Iterable[Sequence[str]]) -> None:
     rows = list(rows)
     width = max((len(row[0]) for row in rows), default=0)
     for name, *rest in rows:
-        say(f"  {name.ljust(width)}  {'  '.join(rest)}".rstrip())
+        prose(f"  {name.ljust(width)}  {'  '.join(rest)}".rstrip(), " " * (width + 4))
 
 
 def records(columns: Mapping[str, np.ndarray], zoned: bool) -> Iterator[dict[str, Any]]:
@@ -114,6 +130,8 @@ def texts(values: np.ndarray, zoned: bool) -> list[Any]:
     """A column as plain values; times as text."""
     if values.dtype.kind != "M":
         return list(values.tolist())
+    import numpy as np
+
     day = np.datetime_data(values.dtype)[0] == "D" or bool((values == values.astype("M8[D]")).all() and not zoned)
     if day:
         return [str(text) for text in np.datetime_as_string(values, unit="D")]

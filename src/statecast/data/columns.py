@@ -1,17 +1,16 @@
-"""One column of any source as a NumPy array: what `table` turns series, arrays and lists into.
+"""One column of any source as a NumPy array, and how arrays and lists become one; data frames do so in `table`.
 
-Text becomes codes and labels by the means of the library that holds it, so that no Python object is made for each row;
-labels are stripped and texts that mean "missing" are missing. Times become int64 microseconds, aware ones as instants
-with the name of their zone.
+Text becomes codes and labels; labels are stripped, and texts that mean "missing" are missing. Times become int64
+microseconds, aware ones as instants with the name of their zone.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,13 +18,9 @@ from statecast.data import timetext, zones
 from statecast.data.timetext import MISSING, NULLS
 from statecast.errors import DataError
 
-if TYPE_CHECKING:
-    import narwhals.stable.v2 as nw
-
 Kind = Literal["number", "integer", "flag", "text", "datetime", "date"]
 Where = Callable[[int | None], str]  # from a row to "file, column 'x', line 17"; None: the column as a whole
-_CHUNK = 1 << 16
-_WANTED = "statecast reads numbers, text, flags and times"
+WANTED = "statecast reads numbers, text, flags and times"
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,31 +51,6 @@ def number(text: str) -> float | None:
         return None
 
 
-def is_opaque(source: Any) -> bool:
-    """Whether only the values themselves tell what a column holds."""
-    if isinstance(source, np.ndarray):
-        return bool(source.dtype.kind == "O")
-    import narwhals.stable.v2 as nw
-
-    return source.dtype in (nw.Object, nw.Unknown)
-
-
-def is_text(source: Any) -> bool:
-    """Whether a column holds plain texts."""
-    if isinstance(source, np.ndarray):
-        return source.dtype.kind in "US"
-    import narwhals.stable.v2 as nw
-
-    return bool(source.dtype == nw.String)
-
-
-def text_chunks(source: Any) -> Iterator[list[str | None]]:
-    """A text column as lists of a bounded length."""
-    for start in range(0, len(source), _CHUNK):
-        part = source[start : start + _CHUNK]
-        yield part.astype(np.str_).tolist() if isinstance(source, np.ndarray) else part.fill_null("").to_list()
-
-
 def parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]]) -> Column:
     """A column of times from texts.
 
@@ -94,70 +64,8 @@ def parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]]) -> C
     return Column(name, "date" if times.dates else "datetime", times.values, tz=times.tz)
 
 
-def from_series(where: Where, name: str, series: nw.Series[Any]) -> Column:
-    """A column of a data frame.
-
-    Raises:
-        DataError: it holds neither numbers, texts, flags nor times.
-    """
-    import narwhals.stable.v2 as nw
-
-    dtype = series.dtype
-    if dtype.is_integer() and dtype not in (nw.UInt64, nw.Int128, nw.UInt128) and not series.is_null().any():
-        return Column(name, "integer", np.ascontiguousarray(series.to_numpy(), np.int64))
-    if dtype.is_numeric():
-        return Column(name, "number", np.asarray(series.cast(nw.Float64).to_numpy(), np.float64))
-    if dtype == nw.Boolean:
-        return Column(name, "flag", np.asarray(series.cast(nw.Float64).to_numpy(), np.float64))
-    if dtype in (nw.String, nw.Categorical, nw.Enum):
-        return _labelled(name, *_encoded(series))
-    if dtype in (nw.Datetime, nw.Date):
-        return _stamps(name, series)
-    if is_opaque(series):
-        return _from_objects(where, name, series.to_list())
-    raise DataError(f"{where(None)} holds {dtype}: {_WANTED}")
-
-
-def _stamps(name: str, series: nw.Series[Any]) -> Column:
-    import narwhals.stable.v2 as nw
-
-    missing = series.is_null().to_numpy()
-    tz = getattr(series.dtype, "time_zone", None)
-    kind: Kind = "date" if series.dtype == nw.Date else "datetime"
-    if kind == "date":
-        series = series.cast(nw.Datetime("us"))
-    if missing.any():
-        known = series.drop_nulls().dt.timestamp("us").to_numpy()
-        values = np.full(len(missing), MISSING)
-        values[~missing] = known
-    else:
-        values = np.asarray(series.dt.timestamp("us").to_numpy(), np.int64)
-    return Column(name, kind, values, tz=zones.canonical(str(tz)) if tz else None)
-
-
-def _encoded(series: nw.Series[Any]) -> tuple[np.ndarray, list[str]]:
-    """Codes and labels of a text column, by the means of its library: no Python object for each row."""
-    native = series.to_native()
-    if series.implementation.is_polars():
-        import polars as pl
-
-        text = native.cast(pl.String)
-        labels = text.unique().drop_nulls().sort()  # the order of `unique` changes from call to call
-        codes = text.cast(pl.Enum(labels)).to_physical().cast(pl.Int64).fill_null(-1)
-        return codes.to_numpy(), labels.to_list()
-    if series.implementation.is_pandas_like():
-        codes, labels = native.factorize()
-        return np.asarray(codes, np.int64), [str(label) for label in labels]
-    encoded = native.combine_chunks()
-    if hasattr(encoded, "chunks"):  # a ChunkedArray where the library is old
-        encoded = encoded.chunk(0) if encoded.num_chunks == 1 else encoded
-    encoded = encoded if hasattr(encoded, "indices") else encoded.dictionary_encode()
-    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    return np.asarray(codes, np.int64), [str(label) for label in encoded.dictionary.to_pylist()]
-
-
-def _labelled(name: str, codes: np.ndarray, labels: Sequence[str]) -> Column:
-    """A text column whose labels are stripped, unique and never a sign for "missing"."""
+def labelled(name: str, codes: np.ndarray, labels: Sequence[str]) -> Column:
+    """A text column from codes [rows] and their texts: labels are stripped, unique and never a sign for "missing"."""
     index: dict[str, int] = {}
     moved = [-1 if (text := label.strip()) in NULLS else index.setdefault(text, len(index)) for label in labels]
     values = np.array([*moved, -1], np.int64)[codes]  # a code of -1 takes the last entry
@@ -182,13 +90,13 @@ def from_array(where: Where, name: str, array: np.ndarray) -> Column:
         return Column(name, "date" if days else "datetime", array.astype("M8[us]").astype(np.int64))
     if kind in "US":
         labels, codes = np.unique(array.astype(np.str_), return_inverse=True)
-        return _labelled(name, codes, labels.tolist())
+        return labelled(name, codes, labels.tolist())
     if kind == "O":
-        return _from_objects(where, name, array.tolist())
-    raise DataError(f"{where(None)} holds {array.dtype}: {_WANTED}")
+        return from_objects(where, name, array.tolist())
+    raise DataError(f"{where(None)} holds {array.dtype}: {WANTED}")
 
 
-def _from_objects(where: Where, name: str, items: list[Any]) -> Column:
+def from_objects(where: Where, name: str, items: list[Any]) -> Column:
     """A column of Python objects, by what they are."""
     items = [None if item is None or (not isinstance(item, str) and item != item) else item for item in items]
     kinds = {type(item) for item in items if item is not None}
@@ -203,7 +111,7 @@ def _from_objects(where: Where, name: str, items: list[Any]) -> Column:
             pass
     index: dict[str, int] = {}
     codes = [-1 if item is None else index.setdefault(str(item), len(index)) for item in items]
-    return _labelled(name, np.array(codes, np.int64), list(index))
+    return labelled(name, np.array(codes, np.int64), list(index))
 
 
 def _from_numbers(name: str, items: list[Any]) -> Column:
@@ -237,3 +145,38 @@ def _zone_name(moment: datetime) -> str:
     """The name of an aware moment's zone, or its offset where the zone has no name."""
     name = getattr(moment.tzinfo, "key", None) or getattr(moment.tzinfo, "zone", None)
     return zones.canonical(str(name or moment.strftime("%z")))
+
+
+def of_array(array: np.ndarray, origin: str) -> dict[str, np.ndarray]:
+    """The columns of an array [T] or [T, D]: "y", or "y1", "y2", ….
+
+    Raises:
+        DataError: it has another shape.
+    """
+    if array.ndim not in (1, 2):
+        raise DataError(f"{origin} has the shape {array.shape}: give [T] for one target or [T, D] for several")
+    columns = array[:, None] if array.ndim == 1 else array
+    names = ["y"] if columns.shape[1] == 1 else [f"y{index + 1}" for index in range(columns.shape[1])]
+    return {name: columns[:, index] for index, name in enumerate(names)}
+
+
+def of_mapping(mapping: Mapping[Any, Any], origin: str) -> dict[str, np.ndarray]:
+    """The columns of a mapping of names to sequences.
+
+    Raises:
+        DataError: they differ in length.
+    """
+    columns = {str(name): _as_array(values) for name, values in mapping.items()}
+    sizes = {name: array.shape for name, array in columns.items()}
+    odd = next((name for name, shape in sizes.items() if len(shape) != 1 or shape != next(iter(sizes.values()))), None)
+    if odd is not None:
+        raise DataError(f"{origin}: column {odd!r} has the shape {sizes[odd]}; give columns [rows] of one length")
+    return columns
+
+
+def _as_array(values: Any) -> np.ndarray:
+    if isinstance(values, np.ndarray):
+        return values
+    items = list(values)
+    mixed = any(item is None or isinstance(item, (str, bool, date)) for item in items)
+    return np.array([*items, None], dtype=object)[:-1] if mixed else np.asarray(items)

@@ -1,8 +1,8 @@
 """Panel → batches of segments, as row numbers; no window of values is copied here.
 
 The training rows of all series, one after another, make one tape; a reset stands where a series begins. A segment is L
-consecutive places of the tape, whose first `burn_in` steps carry no loss, so short series are packed without padding. The
-classic ways of training are three settings of this one mechanism:
+consecutive places of the tape, whose first `burn_in` steps carry no loss, so short series are packed without padding.
+The classic ways of training are three settings of this one mechanism:
 
     window     segment = n, burn_in = n − 1, carry = "zero"     every window of n values, one target each
     stateful   segment = n, burn_in = 0,     carry = "stored"   consecutive segments, state handed on
@@ -102,7 +102,7 @@ class Sampler:
         length: places of the tape, N.
         segment: L.
         burn_in: steps of a segment without loss.
-        batch: B.
+        batch: most segments in a batch.
         shuffle: draw the segments of an epoch in random order, from a random phase.
         stored: the state is handed on, so segments lie on one grid and keep their numbers.
         seed: of the order.
@@ -124,27 +124,42 @@ class Sampler:
     @property
     def segments(self) -> int:
         """Segments of an epoch; one more than the tape needs where they start from a random phase."""
-        return -(-self.length // self.stride) + (1 if self.shuffle and not self.stored and self.stride > 1 else 0)
+        return -(-self.length // self.stride) + self.moves
+
+    @property
+    def moves(self) -> bool:
+        """Whether the grid of segments moves from epoch to epoch, so that no place is always first in its segment."""
+        return self.shuffle and not self.stored and 1 < self.stride < self.length
+
+    @property
+    def rows(self) -> int:
+        """Segments that a batch has room for: no more than there are, since empty ones cost as much as full ones."""
+        return min(self.batch, self.segments)
 
     @property
     def steps(self) -> int:
         """Training steps of an epoch."""
-        return -(-self.segments // self.batch)
+        return -(-self.segments // self.rows)
 
-    def epoch(self, number: int) -> Int64[np.ndarray, "steps B"]:
+    def epoch(self, number: int) -> Int64[np.ndarray, "steps rows"]:
         """Start of each segment of an epoch on the tape, `NOWHERE` where the last batch is not full.
 
         The order is a function of the seed and the epoch's number alone, so a resumed fit sees the same batches.
         """
-        rng = np.random.default_rng((self.seed, number))
-        order = np.arange(self.segments)
-        phase = 0
+        order, phase = np.arange(self.segments), 0
         if self.shuffle:
+            rng = np.random.default_rng((self.seed, number))
             order = rng.permutation(order)
-            phase = 0 if self.stored else int(rng.integers(self.stride))
-        starts = np.full(self.steps * self.batch, NOWHERE, np.int64)
+            phase = int(rng.integers(self.stride)) if self.moves else 0
+        starts = np.full(self.steps * self.rows, NOWHERE, np.int64)
         starts[: self.segments] = order * self.stride - self.burn_in - phase
         if self.shuffle:
-            return starts.reshape(self.steps, self.batch)
+            return starts.reshape(self.steps, self.rows)
         # In order, row b of the batch runs through its own stretch of the tape, one segment a step.
-        return starts.reshape(self.batch, self.steps).T
+        return starts.reshape(self.rows, self.steps).T
+
+    def batches(self, step: int, count: int) -> Int64[np.ndarray, "count rows"]:
+        """The batches of `count` training steps from a step on, over as many epochs as they take."""
+        first, skip = divmod(step, self.steps)
+        last = (step + count - 1) // self.steps
+        return np.concatenate([self.epoch(number) for number in range(first, last + 1)])[skip : skip + count]

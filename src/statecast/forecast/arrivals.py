@@ -117,9 +117,11 @@ def given(
 
     Args:
         model: whose they are.
-        names, now: the series, and the times of their rows.
-        past, static: a row for each series, or a mapping by column; None: past is missing, static is remembered.
+        names: the series.
+        now: the times of their rows.
+        past: a row for each series, or a mapping by column; all are missing where None.
         known: for each series the rows of this step and of the next H.
+        static: as `past`; those that are remembered where None.
         remembered: static covariates as the state keeps them, NaN for a new series; None where the model has none.
 
     Returns:
@@ -144,8 +146,10 @@ def given(
         found["static"] = remembered
         new = np.isnan(remembered).any(axis=1)
         if new.any():
-            items = ", ".join(repr(item.name) for item in schema.static)
-            raise DataError(f"series {names[int(np.argmax(new))]!r} is new, so its first row needs {items}: pass static=")
+            columns = ", ".join(repr(item.name) for item in schema.static)
+            raise DataError(
+                f"series {names[int(np.argmax(new))]!r} is new, so its first row needs {columns}: pass static="
+            )
     for name, rows in found.items():
         require_each(name, rows, names)
     width = channels.rows_each(model)

@@ -80,8 +80,8 @@ def _origins(panel: Panel, windows: int, step: int, horizon: int, every: bool) -
     if short < need:
         name = panel.ids[int(np.argmin(lengths) if every else np.argmax(lengths))]
         raise DataError(
-            f"series {name!r} has {short:,} rows: {windows} windows, {step} rows apart, with a horizon of {horizon} need "
-            f"{need:,}; ask for fewer windows or a smaller step"
+            f"series {name!r} has {short:,} rows: {windows} windows, {step} rows apart, with a horizon of {horizon} "
+            f"need {need:,}; ask for fewer windows or a smaller step"
         )
     back = step * np.arange(windows)[::-1]
     found = [int(n) - 1 - horizon - back for n in lengths]
@@ -105,11 +105,14 @@ def _forecasts(
             wanted[folded.offsets[k] + at] = True
     made = evaluate.tested(model.network, model.p, rows, wanted, scan=scan)
     season = model.config.season or calendar.season(model.schema.frequency)
-    found = {}
+    found: dict[tuple[int, int], dict[str, np.ndarray]] = {}
     for s, at, part in evaluate.by_series(model, panel, made):
         columns = {"statecast": part["point"]}
         for level in sorted(part["lower"]):
-            columns |= {f"statecast-lo-{level:g}": part["lower"][level], f"statecast-hi-{level:g}": part["upper"][level]}
+            columns |= {
+                f"statecast-lo-{level:g}": part["lower"][level],
+                f"statecast-hi-{level:g}": part["upper"][level],
+            }
         y = panel.y[panel.span(s)]
         columns |= {name: guess(y, at, model.network.head.horizon, season) for name, guess in BASELINES.items()}
         found |= {(s, int(row)): {name: values[n] for name, values in columns.items()} for n, row in enumerate(at)}
@@ -124,9 +127,10 @@ def _columns(
 
     schema, horizon = model.schema, model.network.head.horizon
     places = {place: found for part in parts for place, found in part.items()}
-    order = sorted(places)
-    targets = range(panel.targets)
-    keys = [(s, d, row) for s in dict.fromkeys(s for s, _ in order) for d in targets for t, row in order if t == s]
+    made: dict[int, list[int]] = {}
+    for s, row in sorted(places):
+        made.setdefault(s, []).append(row)
+    keys = [(s, d, row) for s, rows in made.items() for d in range(panel.targets) for row in rows]
     names = predict.output_ids(schema, panel.ids)
     ids = [names[s * panel.targets + d] for s, d, _ in keys for _ in range(horizon)]
     origin = np.array([panel.offsets[s] + row for s, _, row in keys], np.int64)

@@ -20,7 +20,7 @@ import numpy as np
 from statecast.errors import SettingError
 from statecast.forecast.roll import Origins
 from statecast.model.archive import Model
-from statecast.model.inputs import Rows
+from statecast.model.inputs import Rows, from_working
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64
@@ -133,17 +133,17 @@ def interval(
     """Lower and upper bound in the table's units of forecasts `raw` in working units; see `spread`."""
     below, above = spread(model, raw, scale, level)
     point = raw[..., raw.shape[-1] // 2].astype(np.float64)
-    origin, unit = model.constants["origin"], model.constants["unit"]
-    return origin + unit * (point - below), origin + unit * (point + above)
+    return tuple(from_working(model.constants, bound[..., None])[..., 0] for bound in (point - below, point + above))
 
 
 def quantile_index(model: Model, level: float) -> int:
     """Where a quantile head has the lower bound of a level."""
     levels = sorted(model.network.head.levels, reverse=True)
     if level not in levels:
+        trained = ", ".join(f"{x:g}" for x in levels[::-1])
         raise SettingError(
-            f"levels: {level:g} was not trained; this model's quantile head has {', '.join(f'{x:g}' for x in levels[::-1])}"
-            f": choose among them, or fit again with levels that include {level:g}"
+            f"levels: {level:g} was not trained; this model's quantile head has {trained}: "
+            f"choose among them, or fit again with levels that include {level:g}"
         )
     return levels.index(level)
 
@@ -154,7 +154,7 @@ def checked_levels(model: Model, levels: Any) -> tuple[float, ...]:
     Raises:
         SettingError: not numbers between 0 and 100, or not trained.
     """
-    asked = model.config.levels if levels is None else levels
+    asked: Any = model.config.levels if levels is None else levels
     if isinstance(asked, str) or not np.iterable(asked):
         asked = (asked,)
     for level in asked:

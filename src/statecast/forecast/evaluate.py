@@ -1,7 +1,7 @@
 """Scores of forecasts made at many origins, always beside the baselines at the same origins.
 
-`tested` runs a network once over a panel and keeps its forecasts at the wanted rows; `evaluate` compares them, series by
-series, with what happened and with persistence, seasonal naive and linear extrapolation.
+`tested` runs a network once over a panel and keeps its forecasts at the wanted rows; `evaluate` compares them, series
+by series, with what happened and with persistence, seasonal naive and linear extrapolation.
 """
 
 from __future__ import annotations
@@ -86,11 +86,15 @@ def evaluate(model: Model, panel: Panel, origins: Origins, train: Int64[np.ndarr
             scores[name] = scores[name].add(actual, guess, scale, *bounds)
             error = np.abs(actual - guess)
             by_step[name] += np.array([np.nansum(error, axis=(0, 2)), np.sum(~np.isnan(error), axis=(0, 2))])
-    result = metrics.evaluation(scores.pop("statecast"), scores, model.schema.target if d > 1 else None)
+    targets = model.schema.target if d > 1 else None
+    own = scores.pop("statecast")
+    # Errors in the table's units cannot be pooled over targets and series of different size; mase has no unit.
+    scaled = (d > 1 or panel.series > 1) and not np.isnan(own.result()["mase"])
+    result = metrics.evaluation(own, scores, targets, "mase" if scaled else "mae")
     result["error_by_step"] = {
         name: [float(total / count) if count else None for total, count in sums.T] for name, sums in by_step.items()
     }
-    return result | {"origins": int(len(origins.rows)) // channels.rows_each(model)}
+    return result | {"origins": len(origins.rows) // channels.rows_each(model)}
 
 
 def by_series(

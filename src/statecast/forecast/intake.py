@@ -42,7 +42,9 @@ def number(value: Any, name: str) -> float:
     found = float(value)
     if -LARGEST <= found <= LARGEST or found != found:
         return found
-    remedy = "give None where it is missing" if found in (np.inf, -np.inf) else f"values beyond {LARGEST:g} need rescaling"
+    remedy = (
+        "give None where it is missing" if found in (np.inf, -np.inf) else f"values beyond {LARGEST:g} need rescaling"
+    )
     raise DataError(f"{name}: {found:g} cannot be used: {remedy}")
 
 
@@ -139,7 +141,9 @@ def rows(items: Sequence[Covariate], given: Any, name: str) -> Float64[np.ndarra
         columns = [item.name for item in items]
         values = _items(given, tuple(columns), name)
         if len({len(value) for value in values}) > 1:
-            raise DataError(f"{name}: its columns have {', '.join(str(len(v)) for v in values)} values: give as many each")
+            raise DataError(
+                f"{name}: its columns have {', '.join(str(len(v)) for v in values)} values: give as many each"
+            )
         given = list(zip(*values, strict=True))
     if given is None or isinstance(given, str) or not np.iterable(given):
         raise DataError(f"{name}: {given!r} is not a sequence of rows: give one row for each step")
@@ -167,10 +171,7 @@ def _items(row: Any, names: tuple[str, ...], name: str) -> list[Any]:
         if lost is not None:
             raise DataError(f"{name}: the column {lost!r} is not given: give it, or None where it is missing")
         return [row[key] for key in names]
-    if row is None or isinstance(row, str) or not np.iterable(row):
-        values = [row]
-    else:
-        values = list(row)
+    values = [row] if isinstance(row, str) or not np.iterable(row) else list(row)
     if len(values) != len(names):
         raise DataError(f"{name}: got {len(values)} values, wanted {len(names)}: {', '.join(names)}")
     return values

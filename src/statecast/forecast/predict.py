@@ -67,7 +67,7 @@ class Forecast:
     @cached_property
     def values(self) -> Float64[np.ndarray, "S H D"]:
         """The point forecasts, in the units of the table."""
-        return self._shaped(from_working(self.model.constants, self._point[..., None])[..., 0])
+        return self._in_units(self._point)
 
     @cached_property
     def times(self) -> Int64[np.ndarray, "S H"]:
@@ -119,18 +119,17 @@ class Forecast:
 
     def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """The interval of a level; k steps ahead, beyond the network's H, its widest one times √(k/H)."""
-        unit = self.model.constants["unit"]
         found = calibrate.spread(self.model, self.first, self.scale, level)
-        below, above = (self._shaped(_widened(part, self.horizon) * unit) for part in found)
-        return self.values - below, self.values + above
+        below, above = (_widened(part, self.horizon) for part in found)
+        return self._in_units(self._point - below), self._in_units(self._point + above)
 
-    def _shaped(self, values: np.ndarray) -> Float64[np.ndarray, "S H D"]:
-        found = channels.join(self.model, values)
+    def _in_units(self, working: Float[np.ndarray, "N H Dn"]) -> Float64[np.ndarray, "S H D"]:
+        found = channels.join(self.model, from_working(self.model.constants, working[..., None])[..., 0])
         return found[0] if self.single else found
 
 
 def output_ids(schema: Schema, ids: Sequence[str | int]) -> channels.Ids:
-    """What the rows of results are called, target by target: see `Schema.output_ids`, for streams of more series too."""
+    """What the rows of results are called: `Schema.output_ids`, and a stream may hold several series without an id."""
     if schema.id is None and len(schema.target) > 1 and tuple(ids) != (channels.sole(schema),):
         return tuple(f"{item}/{target}" for item in ids for target in schema.target)
     return schema.output_ids(ids)
@@ -244,9 +243,7 @@ def checked_horizon(model: Model, horizon: int | None) -> int:
 def missing_known(model: Model, series: str | int, time: int) -> DataError:
     """The error for known covariates that end before the horizon; `time` is the first that lacks them."""
     names = ", ".join(repr(item.name) for item in model.schema.known)
-    stamp = calendar.to_datetime64(
-        np.array([time]), model.schema.time_kind, model.schema.frequency, model.schema.tz
-    )[0]
+    stamp = calendar.to_datetime64(np.array([time]), model.schema.time_kind, model.schema.frequency, model.schema.tz)[0]
     return DataError(
         f"{names} of series {series!r} must be known ahead, and from {str(stamp).replace('T', ' ')} on is not given: "
         "give a row for each step to forecast, with the value left empty where it is not known"

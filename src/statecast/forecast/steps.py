@@ -48,12 +48,15 @@ def inputs(
 
     Args:
         model: its network tells which of them are wanted.
-        y, m: values in working units and their mask.
+        y: values in working units.
+        m: their mask.
         time: of each step.
-        past, known: covariates; missing where None.
+        past: covariates known up to now; missing where None.
+        known: covariates known ahead; missing where None.
         static: as the state keeps it, standardised.
     """
-    front, found = model.network.front, {"y": y, "m": m}
+    front = model.network.front
+    found: dict[str, Any] = {"y": y, "m": m}
     for name, count, values in (("past", front.past, past), ("known", front.known, known)):
         if count:
             values = np.full((*time.shape, count), np.nan) if values is None else values

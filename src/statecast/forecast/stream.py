@@ -102,7 +102,7 @@ class Stream:
         Raises:
             DataError: a series is in both, or the streams have different models.
         """
-        if not _same(self.model, other.model):
+        if not archive.same(self.model, other.model):
             raise DataError("these streams have different models, so their states mean different things")
         both = next((name for name in other.ids if name in self._index), None)
         if both is not None:
@@ -144,8 +144,8 @@ class Stream:
             steps.require_near(model, y, f"series {name!r}")
         given: Mapping[str, Any] = {}
         if self._covariates or past is not None or known is not None or static is not None:
-            rows = (None if row is None else [row] for row in (past, known, static))
-            given = arrivals.given(model, [name], [now], *rows, self._static([series], [last]))
+            one = [None if row is None else [row] for row in (past, known, static)]
+            given = arrivals.given(model, [name], [now], one[0], one[1], one[2], self._static([series], [last]))
         begin = 0 if series is None else series * width
         before = self._layout.unpack(self._fresh if last == UNSEEN else self._data[begin : begin + width])
         stamps = np.array([now] * width)
@@ -333,13 +333,3 @@ class Stream:
 def _rows(series: Sequence[int] | Int64[np.ndarray, " S"], width: int) -> Int64[np.ndarray, " N"]:
     """The rows of the state of these series."""
     return (np.asarray(series, np.int64)[:, None] * width + np.arange(width)).reshape(-1)
-
-
-def _same(one: Model, other: Model) -> bool:
-    """Whether two models are the same network with the same numbers."""
-    if one is other:
-        return True
-    if one.network != other.network or one.schema != other.schema:
-        return False
-    first, second = (archive.flatten(model.p)[0] for model in (one, other))
-    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)

@@ -12,7 +12,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata as distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +130,18 @@ def load(path: str | Path) -> Model:
         ) from error
 
 
+def same(one: Model, other: Model) -> bool:
+    """Whether two models are the same network with the same numbers: the states of one mean the same to the other."""
+    if one is other:
+        return True
+    first, second = flatten(one.p)[0], flatten(other.p)[0]
+    return (
+        (one.network, one.schema) == (other.network, other.schema)
+        and first.keys() == second.keys()
+        and all(np.array_equal(first[name], second[name], equal_nan=True) for name in first)
+    )
+
+
 def write_tensors(path: str | Path, tree: Tree, metadata: Mapping[str, str]) -> Path:
     """Write a tree of arrays and texts to one file, whole or not at all.
 
@@ -149,7 +160,7 @@ def write_tensors(path: str | Path, tree: Tree, metadata: Mapping[str, str]) -> 
     flat, empty = flatten(tree)
     header = {**metadata, "statecast_format": str(FORMAT), "statecast": version(), "empty": json.dumps(empty)}
     header["sha256"] = _checksum(flat, header)
-    return write_bytes(path, safetensors.numpy.save(flat, header))
+    return write_bytes(path, _ordered(safetensors.numpy.save(flat, header)))
 
 
 def read_tensors(path: str | Path, *kinds: str) -> tuple[Tree, dict[str, str]]:
@@ -180,6 +191,16 @@ def read_tensors(path: str | Path, *kinds: str) -> tuple[Tree, dict[str, str]]:
     return unflatten(flat, empty), {name: text for name, text in header.items() if name not in ("sha256", "empty")}
 
 
+def _ordered(content: bytes) -> bytes:
+    """The same file with its texts in order: safetensors shuffles them, and the same model is to make the same bits."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
+
+
 def flatten(tree: Tree) -> tuple[dict[str, np.ndarray], list[str]]:
     """A tree as arrays by their paths, such as "weights/head/out/W", and the paths of its dicts that hold nothing."""
     flat: dict[str, np.ndarray] = {}
@@ -208,9 +229,11 @@ def unflatten(flat: Mapping[str, np.ndarray], empty: list[str]) -> Tree:
 
 def version() -> str:
     """The version of this statecast."""
+    from importlib import metadata  # slow to import, and only writing and complaining need it
+
     try:
-        return distribution.version("statecast")
-    except distribution.PackageNotFoundError:  # run from its sources
+        return metadata.version("statecast")
+    except metadata.PackageNotFoundError:  # run from its sources
         return "0"
 
 

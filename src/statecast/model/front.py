@@ -127,7 +127,9 @@ class Front:
         """The ring relative to level and scale [..., R, D]; 0 where nothing is held."""
         return (ring - level[..., None, :]) / scale[..., None, :] * held
 
-    def features(self, c: Any, relative: Array, s: State, level: Array, scale: Array, covariates: dict[str, Array]) -> Array:
+    def features(
+        self, c: Any, relative: Array, s: State, level: Array, scale: Array, covariates: dict[str, Array]
+    ) -> Array:
         """The stack's input [..., inputs]; see `covariate_features` for what `covariates` holds."""
         xp = relative.__array_namespace__()
         newest = relative[..., relative.shape[-2] - self.lags :, :] / c["ring_gain"]

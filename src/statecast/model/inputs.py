@@ -1,4 +1,4 @@
-"""A panel in the network's terms: working units, standardised covariates, calendar features, the future of what is known.
+"""A panel in the network's terms: working units, standardised covariates, calendar features, what is known ahead.
 
 Everything is flat, one row per (series, time), as the panel is. Training gathers segments from these rows, forecasting
 runs over them in chunks; no array of windows is made here.
@@ -89,12 +89,13 @@ def rows_of(network: Network, constants: dict[str, np.ndarray], schema: Schema, 
 
 def to_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
     """Targets [..., D] of the table in working units; in float64, before any digits are dropped."""
-    return (y - constants["origin"]) / constants["unit"]
+    return np.asarray((y - constants["origin"]) / constants["unit"])
 
 
 def from_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
-    """Forecasts [..., D, O] in the units of the table, as float64."""
-    return constants["origin"][:, None] + constants["unit"][:, None] * y.astype(np.float64)
+    """Forecasts [..., D, O] in the units of the table, as float64, and never below the targets' floor."""
+    values = constants["origin"][:, None] + constants["unit"][:, None] * y.astype(np.float64)
+    return np.maximum(values, constants["floor"][:, None])
 
 
 def calendar_features(schema: Schema, time: np.ndarray) -> np.ndarray:
@@ -114,12 +115,16 @@ def future_features(
 
 
 def _future(network: Network, constants: dict[str, np.ndarray], schema: Schema, panel: Panel, dtype: Any) -> np.ndarray:
-    """Known features of each series' rows followed by those of the H rows after them; NaN, hence missing, where not given."""
-    horizon, parts, times = network.head.horizon, [], []
-    for s, span in enumerate(panel.spans()):
-        ahead = panel.ahead[panel.ahead_offsets[s] : panel.ahead_offsets[s + 1]][:horizon]
-        blank = np.full((horizon - len(ahead), panel.known.shape[1]), np.nan)
-        parts += [panel.known[span], ahead, blank]
-        end = panel.time[span][-1:] if span.stop > span.start else np.zeros(1, np.int64)
-        times += [panel.time[span], schema.frequency.advance(np.repeat(end, horizon), np.arange(1, horizon + 1))]
-    return future_features(network, constants, schema, np.concatenate(parts), np.concatenate(times)).astype(dtype)
+    """Known features of each series' rows, then of the H rows after them; NaN, hence missing, where not given."""
+    horizon, series = network.head.horizon, np.arange(panel.series)
+    place = np.arange(panel.rows) + panel.series_of_row() * horizon
+    after = (panel.offsets[1:] + series * horizon)[:, None] + np.arange(horizon)
+    known = np.full((panel.rows + after.size, panel.known.shape[1]), np.nan)
+    time = np.zeros(len(known), np.int64)
+    known[place], time[place] = panel.known, panel.time
+    given = np.arange(horizon) < np.diff(panel.ahead_offsets)[:, None]
+    known[after[given]] = panel.ahead[(panel.ahead_offsets[:-1, None] + np.arange(horizon))[given]]
+    begun = panel.lengths > 0
+    ends = panel.time[panel.offsets[1:][begun] - 1]
+    time[after[begun]] = schema.frequency.advance(ends[:, None], np.arange(1, horizon + 1))
+    return future_features(network, constants, schema, known, time).astype(dtype)

@@ -38,7 +38,7 @@ class Network:
     def of(
         cls, config: Config, targets: int, past: int = 0, known: int = 0, calendar: int = 0, static: int = 0
     ) -> Network:
-        """The network that settings describe for a table with these counts of columns; nothing may be left to choose."""
+        """The network that settings describe for a table with these counts of columns; all of them must be chosen."""
         if (
             config.lags is None
             or config.skip is None
@@ -79,6 +79,7 @@ class Network:
         front, d = self.front, self.front.targets
         c = {
             "origin": np.zeros(d),
+            "floor": np.full(d, -np.inf),
             "level": np.zeros(d),
             "unit": np.ones(d),
             "spread": np.ones(d),
@@ -98,8 +99,10 @@ class Network:
 
     def _kept(self) -> dict[str, tuple[int, ...]]:
         """What a forecast from a state alone needs beside the recurrence: the stack's output, the static covariates."""
-        static = {"static": (self.front.static * (2 if self.front.missing else 1),)} if self.front.static else {}
-        return {"out": (self.stack.outputs,)} | static
+        kept: dict[str, tuple[int, ...]] = {"out": (self.stack.outputs,)}
+        if self.front.static:
+            kept["static"] = (self.front.static * (2 if self.front.missing else 1),)
+        return kept
 
     def start(self, p: Any, batch: int, like: Array) -> State:
         """The initial state of `batch` series that have seen nothing."""
@@ -180,7 +183,7 @@ class Network:
     def segment(
         self, p: Any, rows: State, cells: State, inputs: Inputs, reset: Array, drop: Drop | None
     ) -> tuple[Array, State]:
-        """A training segment whose statistics and rings were worked out before: forecasts [T, B, H, D, O], state of the cells.
+        """A training segment whose statistics and rings were worked out before.
 
         Args:
             p: weights and constants.
@@ -189,6 +192,9 @@ class Network:
             inputs: covariates [T, B, n] and future [T, B, H, F].
             reset: [T, B] bool.
             drop: dropout.
+
+        Returns:
+            Forecasts [T, B, H, D, O] and the state of the cells.
         """
         level, scale = self.front.level_scale(p["constants"], rows, rows["ring"], rows["held"])
         relative = self.front.relative(rows["ring"], rows["held"], level, scale)
@@ -218,9 +224,11 @@ def rings(y: Array, m: Array, reset: Array, before: Array, held: Array) -> tuple
     """The last R values at every step, newest last.
 
     Args:
-        y, m: values (0 where missing) and mask [T, B, D].
+        y: values [T, B, D], 0 where missing.
+        m: their mask [T, B, D].
         reset: [T, B] bool; nothing from before such a step is held.
-        before, held: the ring and its mask before the first step [B, R, D].
+        before: the ring before the first step [B, R, D].
+        held: its mask.
 
     Returns:
         Values and mask [T, B, R, D]; under NumPy the values are a view without a copy.
@@ -244,5 +252,5 @@ def _windows(x: Array, size: int) -> Array:
     import jax
 
     xp = x.__array_namespace__()
-    take = jax.vmap(lambda start: jax.lax.dynamic_slice_in_dim(x, start, size, axis=0))
+    take: Any = jax.vmap(lambda start: jax.lax.dynamic_slice_in_dim(x, start, size, axis=0))
     return xp.moveaxis(take(xp.arange(x.shape[0] - size + 1)), 1, 2)

@@ -71,16 +71,23 @@ def layer(
         return x[..., :0] @ w["W"][:0, : state["h"].shape[-1]], state
     xp = x.__array_namespace__()
     z = x @ w["W"] + w["b"]
-    every = xp.ones(x.shape[:2], dtype=xp.bool)
     reset = xp.zeros(x.shape[:2], dtype=xp.bool) if reset is None else reset
-    resets, masks = reset[..., None], (every if mask is None else mask)[..., None]
+    rows = (z, reset[..., None]) if mask is None else (z, reset[..., None], mask[..., None])
 
-    def step(before: State, row: tuple[Array, Array, Array]) -> tuple[State, Array]:
-        z_t, reset_t, mask_t = row
+    def step(before: State, row: tuple[Array, ...]) -> tuple[State, Array]:
+        z_t, reset_t = row[:2]
         start = {part: xp.where(reset_t, w[f"init_{part}"], before[part]) for part in cell.states}
         after = cell.step(w, z_t, start)
-        after = {part: xp.where(mask_t, after[part], start[part]) for part in cell.states}
+        if mask is not None:
+            after = {part: xp.where(row[2], after[part], start[part]) for part in cell.states}
         return after, after["h"]
 
-    state, out = scan(step, state, (z, resets, masks), x.shape[0])
+    state, out = scan(_frugal(step) if is_jax(z) else step, state, rows, x.shape[0])
     return out, state
+
+
+def _frugal(step: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[[Any, Any], tuple[Any, Any]]:
+    """A step that keeps its state alone for the gradient: working the gates out again is cheaper than storing them."""
+    import jax
+
+    return jax.checkpoint(step, prevent_cse=False)

@@ -83,16 +83,28 @@ class Stack:
         """The initial recurrent state, each part [*batch, H]."""
         xp = like.__array_namespace__()
         return {
-            name: xp.zeros((*batch, *shape), dtype=like.dtype) + w["cells"][name.split(".")[0]][f"init_{name.split('.')[1]}"]
+            name: xp.zeros((*batch, *shape), dtype=like.dtype)
+            + w["cells"][name.split(".")[0]][f"init_{name.split('.')[1]}"]
             for name, shape in self.parts().items()
         }
 
-    def scan(self, w: Any, x: Array, state: State, reset: Array | None, drop: Drop | None = None) -> tuple[Array, State]:
-        """The stack over a segment: x [T, B, inputs], state parts [B, H], reset [T, B] → [T, B, outputs], state."""
+    def scan(
+        self,
+        w: Any,
+        x: Array,
+        state: State,
+        reset: Array | None,
+        drop: Drop | None = None,
+        mask: Array | None = None,
+    ) -> tuple[Array, State]:
+        """The stack over a segment: x [T, B, inputs], state parts [B, H], reset [T, B] → [T, B, outputs], state.
+
+        Where mask [T, B] is false the state passes unchanged.
+        """
         after: State = {}
         for n in range(len(self.hidden)):
             before = {part: state[f"{n}.{part}"] for part in self.equations.states}
-            out, last = layer(self.equations, w["cells"][str(n)], x, before, reset)
+            out, last = layer(self.equations, w["cells"][str(n)], x, before, reset, mask)
             after |= {f"{n}.{part}": value for part, value in last.items()}
             x = self._between(n, x, out, drop)
         return self._dense(w, x, drop), after

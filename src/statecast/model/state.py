@@ -1,7 +1,7 @@
 """The State value: what a network remembers of each series, as one flat row of numbers.
 
-A layout names the parts of a row, so that a state can be gathered into the dict of arrays that `Network.step` takes, and
-scattered back; rows of different series can be joined, taken apart and moved in any order without changing a bit.
+A layout names the parts of a row, so that a state can be gathered into the dict of arrays that `Network.step` takes,
+and scattered back; rows of different series can be joined, taken apart and moved in any order without changing a bit.
 """
 
 from __future__ import annotations

@@ -27,7 +27,16 @@ if TYPE_CHECKING:
     from jaxtyping import Int64
 
 PAIRS = 6  # (series, target) pairs that are shown
-STEP_NAMES = {"h": "hour", "d": "day", "w": "week", "mo": "month", "q": "quarter", "y": "year", "m": "minute", "s": "second"}
+STEP_NAMES = {
+    "h": "hour",
+    "d": "day",
+    "w": "week",
+    "mo": "month",
+    "q": "quarter",
+    "y": "year",
+    "m": "minute",
+    "s": "second",
+}
 
 
 def report(
@@ -82,7 +91,9 @@ def facts(schema: Schema, panel: Panel, parts: Split) -> Facts:
         start=times[0] if schema.time else "",
         end=times[1] if schema.time else "",
         frequency=schema.frequency.text if schema.time else "",
-        step=STEP_NAMES.get(schema.frequency.text.lstrip("0123456789"), "step") if schema.frequency.text[:2] in ("1h", "1d", "1w", "1m", "1q", "1y") else "step",
+        step=STEP_NAMES.get(schema.frequency.text.lstrip("0123456789"), "step")
+        if schema.frequency.text[:2] in ("1h", "1d", "1w", "1m", "1q", "1y")
+        else "step",
         missing=float(np.isnan(panel.y).mean()),
         targets=schema.target,
         past=tuple(item.name for item in schema.past),
@@ -109,13 +120,21 @@ def layers(model: Model) -> tuple[Layer, ...]:
     front, head = network.front, network.head
     found = [Layer("front", f"{front.normalize} normaliser, {front.lags} lags", str(front.inputs), 0)]
     for n, units in enumerate(network.stack.hidden):
-        found.append(Layer(f"recurrent {n + 1}", network.stack.cell, str(units), weights_of(w["stack"]["cells"][str(n)])))
+        found.append(
+            Layer(f"recurrent {n + 1}", network.stack.cell, str(units), weights_of(w["stack"]["cells"][str(n)]))
+        )
     for n, units in enumerate(network.stack.dense):
-        found.append(Layer(f"dense {n + 1}", network.stack.activation, str(units), weights_of(w["stack"]["dense"][str(n)])))
+        found.append(
+            Layer(f"dense {n + 1}", network.stack.activation, str(units), weights_of(w["stack"]["dense"][str(n)]))
+        )
     kind = f"{len(head.quantiles)} quantiles" if head.quantiles else "point"
     found.append(Layer("head", kind, f"{head.horizon} x {head.targets}", weights_of(w["head"])))
     if front.skip:
-        found.append(Layer("skip", f"linear, last {front.skip} values", f"{head.horizon} x {head.targets}", weights_of(w["skip"])))
+        found.append(
+            Layer(
+                "skip", f"linear, last {front.skip} values", f"{head.horizon} x {head.targets}", weights_of(w["skip"])
+            )
+        )
     return tuple(found)
 
 
@@ -169,13 +188,23 @@ class _Pair:
         back = np.arange(max(self.span.start, row - max(3 * self.horizon, 4 * season, 24)), row + 1)
         keep = ahead < self.span.stop
         bounds = {
-            level: [part[0, :, self.d][keep] for part in calibrate.interval(self.model, self.raw[n : n + 1], self.scale[n : n + 1], level)]
+            level: [
+                part[0, :, self.d][keep]
+                for part in calibrate.interval(self.model, self.raw[n : n + 1], self.scale[n : n + 1], level)
+            ]
             for level in self.model.config.levels
         }
         return Example(
-            self.target, self._time(back), self._actual(back), self._time(ahead[keep]), self.point[n][keep], self._actual(ahead[keep]),
-            {level: low for level, (low, _) in bounds.items()}, {level: high for level, (_, high) in bounds.items()}, self.series,
-        )  # fmt: skip
+            self.target,
+            self._time(back),
+            self._actual(back),
+            self._time(ahead[keep]),
+            self.point[n][keep],
+            self._actual(ahead[keep]),
+            {level: low for level, (low, _) in bounds.items()},
+            {level: high for level, (_, high) in bounds.items()},
+            self.series,
+        )
 
     def rolling(self) -> Rolling:
         """Forecasts end to end, as somebody would have had them who asks once a horizon."""

@@ -21,7 +21,14 @@ from statecast.report import page, plot
 from statecast.report.summary import Report
 
 MODEL, CONFIG, SCHEMA, METRICS = archive.FILE, "config.toml", "schema.json", "metrics.json"
-HISTORY, PREDICTED, TEST, PLOTS, PAGE, CHECKPOINT = "history.csv", "predicted.csv", "test_data.csv", "plots", "report.html", "checkpoint"
+HISTORY, PREDICTED, TEST, PLOTS, PAGE, CHECKPOINT = (
+    "history.csv",
+    "predicted.csv",
+    "test_data.csv",
+    "plots",
+    "report.html",
+    "checkpoint",
+)
 
 
 def write(
@@ -31,8 +38,10 @@ def write(
 
     Args:
         folder: made where it is missing.
-        model, report: what to tell.
-        predicted, test: columns of the test rows, as forecast and as they were.
+        model: the model.
+        report: what to tell of it.
+        predicted: columns of the test rows, as forecast.
+        test: the same columns, as they were.
 
     Raises:
         OutputError: a file cannot be written.

@@ -31,7 +31,11 @@ def columns(model: Model, panel: Panel, parts: Split, origins: Origins) -> tuple
 def _points(model: Model, panel: Panel, parts: Split, origins: Origins) -> np.ndarray:
     """The point forecast of every row of the panel [rows, D]; NaN where there is none."""
     folded, width, horizon = channels.fold(model, panel), channels.rows_each(model), model.config.horizon
-    first = np.repeat(panel.offsets[:-1] + parts.val - 1, width) - np.repeat(panel.offsets[:-1], width) + folded.offsets[:-1]
+    first = (
+        np.repeat(panel.offsets[:-1] + parts.val - 1, width)
+        - np.repeat(panel.offsets[:-1], width)
+        + folded.offsets[:-1]
+    )
     series = np.searchsorted(folded.offsets, origins.rows, side="right") - 1
     on_grid = (origins.rows - first[series]) % horizon == 0
     values = from_working(model.constants, origins.values[on_grid])

@@ -15,8 +15,11 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.train.optimizer import LEARNING_RATES
+from statecast.train.prepare import training_rows
+from statecast.train.trainer import VALIDATION_PLACES, plan
 
 MOST_LAGS, MOST_SKIP = 48, 336
+GRADIENT = 3.5  # time of a training step in units of its forward pass
 
 
 def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[Config, dict[str, str]]:
@@ -37,25 +40,58 @@ def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
         chosen[name] = (value, reason)
         return value
 
-    season = default("season", calendar.season(schema.frequency), f"rows of a season at frequency {schema.frequency.text}")
+    season = default(
+        "season", calendar.season(schema.frequency), f"rows of a season at frequency {schema.frequency.text}"
+    )
     joint = panel.targets == 1
-    default("channels", "joint" if joint else "independent", "one target" if joint else "targets share one network, each with its own state")
-    lags = default("lags", max(1, min(max(season, 8), MOST_LAGS, rows // 4)), f"a season or 8, at most {MOST_LAGS}, at most a quarter of {rows} rows")
+    default(
+        "channels",
+        "joint" if joint else "independent",
+        "one target" if joint else "targets share one network, each with its own state",
+    )
+    lags = default(
+        "lags",
+        max(1, min(max(season, 8), MOST_LAGS, rows // 4)),
+        f"a season or 8, at most {MOST_LAGS}, at most a quarter of {rows} rows",
+    )
     default(
         "skip",
         max(0, min(max(14 * season, 2 * config.horizon, 16), MOST_SKIP, rows // 3)),
         f"14 seasons or twice the horizon, at most {MOST_SKIP}, at most a third of {rows} rows",
     )
-    default("normalize", "last", "the level of a forecast is the last value: no look-ahead, and growing series stay easy")
+    default(
+        "normalize", "last", "the level of a forecast is the last value: no look-ahead, and growing series stay easy"
+    )
     names = calendar.feature_names(schema.frequency, schema.time_kind)
-    default("calendar", bool(names), f"the time column gives {', '.join(names)}" if names else "no calendar in the time column")
-    gaps = bool(np.isnan(panel.y).any() or np.isnan(panel.past).any() or np.isnan(panel.known).any() or np.isnan(panel.static).any())
-    default("missing", gaps, "the table has missing values" if gaps else "the table has no missing value")
+    default(
+        "calendar",
+        bool(names),
+        f"the time column gives {', '.join(names)}" if names else "no calendar in the time column",
+    )
+    gaps = _missing(panel, parts)
+    default("missing", gaps, "values are missing before the test rows" if gaps else "no value is missing")
+    above = _never_negative(panel, parts)
+    default("nonnegative", above, "no training value is negative" if above else "training values are negative too")
     default("level_input", False, "forecasts then do not depend on the level a series has reached")
     _segments(config, default, lags, season, rows)
     _training(config, default, panel, parts)
     values = {name: value for name, (value, _) in chosen.items()}
-    return config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
+    config, reasons = config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
+    if config.eval_every is None:
+        config = config.with_(eval_every=_eval_every(config, panel, parts))
+        reasons["eval_every"] = "steps between two looks at the validation rows: these take a tenth of the time at most"
+    return config, reasons
+
+
+def _missing(panel: Panel, parts: Split) -> bool:
+    """Whether values are missing in the rows that training and validation see."""
+    seen = training_rows(panel.offsets, parts.val)
+    tables = (panel.y[seen], panel.past[seen], panel.known[seen], panel.static)
+    return any(bool(np.isnan(values).any()) for values in tables)
+
+
+def _never_negative(panel: Panel, parts: Split) -> bool:
+    return not bool((panel.y[training_rows(panel.offsets, parts.train)] < 0).any())
 
 
 def _segments(config: Config, default: Any, lags: int, season: int, rows: int) -> None:
@@ -74,4 +110,14 @@ def _training(config: Config, default: Any, panel: Panel, parts: Split) -> None:
     default("learning_rate", LEARNING_RATES[config.optimizer], f"suits {config.optimizer}")
     if config.max_steps is None and config.max_epochs is None:
         default("max_steps", 600, "enough with early stopping")
-    default("eval_every", 25, "steps between two looks at the validation rows")
+
+
+def _eval_every(config: Config, panel: Panel, parts: Split) -> int:
+    """Steps between two looks: 25, or as many as keep the looks, forward only, to a tenth of the time."""
+    copies = panel.targets if config.channels == "independent" else 1
+    segments, sampler = plan(config, max(int(parts.train.sum()) * copies, 1))
+    fresh = segments.length - max(segments.burn_in, segments.length // 2)
+    scored = int((parts.val - parts.train).sum()) * copies
+    look = min(-(-scored // max(fresh, 1)) * segments.length, VALIDATION_PLACES)
+    step = GRADIENT * sampler.rows * segments.length
+    return int(np.clip(np.ceil(10 * look / step), 25, 1000))

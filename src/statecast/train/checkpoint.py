@@ -1,7 +1,8 @@
 """Checkpoints: everything that the next training step depends on, in one file, written atomically.
 
-The order of batches and the dropout are functions of the seed and the step number, so weights, optimizer, carried states,
-best weights and history are all there is; a fit that goes on from here ends in the bits of one that was never stopped.
+The order of batches and the dropout are functions of the seed and the step number, so weights, optimizer, carried
+states, best weights and history are all there is; a fit that goes on from here ends in the bits of one that was never
+stopped.
 """
 
 from __future__ import annotations
@@ -46,20 +47,27 @@ class Progress:
 
 def save(folder: Path, progress: Progress, arrays: Any, fingerprint: str) -> None:
     """Write the checkpoint of a fit; `fingerprint` tells of which settings and table."""
-    folder.mkdir(parents=True, exist_ok=True)
     leaves = {f"{n:04d}": np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(arrays))}
-    write_tensors(folder / NAME, {"leaves": leaves}, {"kind": KIND, "progress": json.dumps(vars(progress)), "fingerprint": fingerprint})
+    texts = {"kind": KIND, "progress": json.dumps(vars(progress)), "fingerprint": fingerprint}
+    write_tensors(folder / NAME, {"leaves": leaves}, texts)
 
 
 def load(folder: Path, like: Any, fingerprint: str) -> tuple[Progress, Any]:
-    """Read the checkpoint of the same fit; `like` is a tree of arrays of its shapes."""
-    tree, metadata = read_tensors(folder / NAME, KIND)
-    if metadata["fingerprint"] != fingerprint:
+    """Read the checkpoint of the same fit; `like` is a tree of arrays of its shapes.
+
+    Raises:
+        ModelFileError: the file is damaged, or of other settings or another table.
+    """
+    path = folder / NAME
+    tree, texts = read_tensors(path, KIND)
+    if texts.get("fingerprint") != fingerprint:
         raise ModelFileError(
-            f"{folder / NAME}: is of a fit with other settings or another table: resume with the same ones, or start over with --force"
+            f"{path} is of a fit with other settings or another table: resume with the same ones, or start over with "
+            "--force"
         )
     leaves = [tree["leaves"][name] for name in sorted(tree["leaves"])]
-    treedef = jax.tree.structure(like)
-    if treedef.num_leaves != len(leaves):
-        raise ModelFileError(f"{folder / NAME}: holds {len(leaves)} arrays where this fit has {treedef.num_leaves}: start over with --force")
-    return Progress(**json.loads(metadata["progress"])), jax.tree.unflatten(treedef, [jax.numpy.asarray(leaf) for leaf in leaves])
+    wanted, structure = jax.tree.flatten(like)
+    if [(a.shape, a.dtype) for a in wanted] != [(b.shape, b.dtype) for b in leaves]:
+        raise ModelFileError(f"{path} holds other arrays than this fit trains: start over with --force")
+    arrays = jax.tree.unflatten(structure, [jax.numpy.asarray(leaf) for leaf in leaves])
+    return Progress(**json.loads(texts["progress"])), arrays

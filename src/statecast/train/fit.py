@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jax
 
-from statecast.config import Config
+from statecast.config import Config, Settings
 from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
@@ -66,7 +66,9 @@ def fit(
         config: settings; those left out are chosen from the panel.
         schema: what the panel's columns are.
         panel: the whole table; validation and test rows are split off here and never trained on.
-        watch, folder, resume: see `loop.train`.
+        watch: told of the progress.
+        folder: where checkpoints go; none are written where None.
+        resume: go on from the checkpoint in `folder` where there is one.
 
     Raises:
         DataError: there are too few rows.
@@ -93,16 +95,16 @@ def network_of(config: Config, schema: Schema, panel: Panel) -> Network:
 
 
 @contextmanager
-def precision(config: Config) -> Iterator[None]:
+def precision(config: Settings) -> Iterator[None]:
     """JAX in the precision of the settings, for this block alone: a global switch would touch the user's own code."""
     with jax.enable_x64(config.precision == "float64"):
         yield
 
 
 def _require_rows(config: Config, panel: Panel, parts: Split) -> None:
-    least = 3
-    if panel.rows == 0 or int(parts.train.max(initial=0)) < least:
+    least, longest, most = 3, int(panel.lengths.max(initial=0)), int(parts.train.max(initial=0))
+    if most < least:
         raise DataError(
-            f"the longest series has {int(panel.lengths.max(initial=0))} rows, {int(parts.train.max(initial=0))} of them for training: "
+            f"the longest series has {longest} rows, {most} of them for training: "
             f"wanted at least {least} training rows; give more rows, or smaller val_size and test_size"
         )

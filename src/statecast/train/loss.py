@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from statecast.config import Config
+from statecast.config import Config, RegressorConfig
 from statecast.model.network import Network
 from statecast.model.stack import Drop
 
@@ -32,7 +32,7 @@ class Segments:
     burn_in: int
 
 
-def pointwise(config: Config, quantiles: tuple[float, ...]) -> Callable[[Array], Array]:
+def pointwise(config: Config | RegressorConfig, quantiles: tuple[float, ...]) -> Callable[[Array], Array]:
     """The loss of scaled errors ŷ − y [..., O], averaged over the last axis.
 
     mse: e²; mae: |e|; huber: e²/2 within δ, δ(|e| − δ/2) beyond (Huber 1964); pinball: max(q·(−e), (q − 1)·(−e))
@@ -50,10 +50,19 @@ def pointwise(config: Config, quantiles: tuple[float, ...]) -> Callable[[Array],
     return lambda e: jnp.mean(table[config.loss](e), axis=-1)
 
 
+def cross_entropy(scores: Array, codes: Array) -> Array:
+    """−log softmax(scores)[code] of scores [B, K] and codes of classes [B]: the log-loss of each row [B]."""
+    chosen = jnp.take_along_axis(scores, codes[:, None], axis=-1)[:, 0]
+    return jax.nn.logsumexp(scores, axis=-1) - chosen
+
+
 def slices(flat: Array, starts: Array, size: int) -> Array:
     """`flat[start : start + size]` for starts [T, B] → [T, B, size, …]."""
-    take = jax.vmap(jax.vmap(lambda start: lax.dynamic_slice_in_dim(flat, start, size)))
-    return take(starts)
+
+    def one(start: Array) -> Array:
+        return lax.dynamic_slice_in_dim(flat, start, size)
+
+    return jax.vmap(jax.vmap(one))(starts)
 
 
 def gather(
@@ -79,7 +88,7 @@ def gather(
     step = jnp.arange(1, horizon + 1)
     inside = rows[..., None] + step < tape["limit"][at][..., None]
     counted = (jnp.arange(segments.length) >= segments.burn_in)[:, None] & there & tape["scored"][at]
-    inputs = {name: data[name][rows] for name in ("past", "known", "calendar") if name in data}
+    inputs: dict[str, Array] = {name: data[name][rows] for name in ("past", "known", "calendar") if name in data}
     if "static" in data:
         inputs["static"] = data["static"][data["series"][rows]]
     if "future" in data:

@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules by name, all through optax.
 
-An optimizer here is the direction of a step; its length, the learning rate, is a plain function of the step number times
-a factor that `plateau` lowers. Keeping the two apart lets a schedule be logged and resumed as one number.
+An optimizer here is the direction of a step; its length, the learning rate, is a plain function of the step number
+times a factor that `plateau` lowers. Keeping the two apart lets a schedule be logged and resumed as one number.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
-from statecast.config import Config
+from statecast.config import Settings
 
 Schedule = Callable[[Array | int], Array]
+
+LEAST = 0.01  # share of the learning rate that the cosine ends at
 
 # Step sizes that suit each optimizer where the user gives none.
 LEARNING_RATES = {"sgd": 1e-2, "momentum": 1e-2, "rmsprop": 1e-3, "adagrad": 3e-2, "adam": 2e-3, "adamw": 2e-3}
 
-OPTIMIZERS: dict[str, Callable[[Config], optax.GradientTransformation]] = {
+OPTIMIZERS: dict[str, Callable[[Settings], optax.GradientTransformation]] = {
     "sgd": lambda c: optax.identity(),
     "momentum": lambda c: optax.trace(decay=c.momentum),
     "rmsprop": lambda c: optax.scale_by_rms(decay=0.9, eps=1e-7, eps_in_sqrt=False),
@@ -29,20 +31,25 @@ OPTIMIZERS: dict[str, Callable[[Config], optax.GradientTransformation]] = {
 }
 
 
-def direction(config: Config) -> optax.GradientTransformation:
+def direction(config: Settings) -> optax.GradientTransformation:
     """Clipping, then the optimizer of the settings; its updates are yet to be multiplied by −learning rate."""
     clip = [optax.clip_by_global_norm(config.clip)] if config.clip else []
     return optax.chain(*clip, OPTIMIZERS[config.optimizer](config))
 
 
-def schedule(config: Config, steps: int) -> Schedule:
+def schedule(config: Settings, steps: int) -> Schedule:
     """The learning rate as a function of the step number, of `steps` in all; `plateau` acts apart from it."""
     if config.learning_rate is None:
         raise ValueError("learning_rate must be chosen before training")
     rate = config.learning_rate
     if config.schedule == "cosine":
-        return optax.cosine_decay_schedule(rate, max(steps, 1), alpha=0.01)
+        cosine: Schedule = optax.cosine_decay_schedule(rate, max(steps, 1), alpha=LEAST)
+        return cosine
     if config.schedule == "piecewise":
-        falls = {max(round(share * steps), 1): config.rate_factor for share in config.milestones}
-        return optax.piecewise_constant_schedule(rate, falls)
+        falls: dict[int, float] = {}
+        for share in config.milestones:
+            at = round(share * steps)
+            falls[at] = falls.get(at, 1.0) * config.rate_factor
+        piecewise: Schedule = optax.piecewise_constant_schedule(rate, falls)
+        return piecewise
     return lambda step: jnp.asarray(rate)

@@ -1,24 +1,24 @@
 """Before the first step: constants of the training rows, the front's statistics at every row, and the skip's start.
 
 The statistics depend on the data alone, so they are worked out once, by the front's own recurrence; segments then start
-anywhere with the right level and scale. Constants condition the network: inputs, outputs and losses are all of order one
-whatever the table's units.
+anywhere with the right level and scale. Constants condition the network: inputs, outputs and losses are all of order
+one whatever the table's units.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from statecast.config import Config
 from statecast.data.panel import Panel
+from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.model.front import STATISTICS, Front
-from statecast.data.schema import Schema
 from statecast.model.inputs import Rows, rows_of
 from statecast.model.network import Network
 from statecast.train import warmstart
@@ -26,14 +26,17 @@ from statecast.train import warmstart
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
-COLUMNS = 64  # columns that the series are packed into for the front's pass
-SAMPLE = 8192  # training rows from which typical sizes are taken
+HEIGHT = 4096  # rows of a column of the front's pass
+FORGOTTEN = 40.0  # steps, in units of 1 / decay, after which a running statistic has forgotten its start: e^-40 < 2^-53
+SAMPLE = 16_384  # rows from which typical sizes and the skip's start are taken
 
 
 def unit_constants(network: Network, config: Config, panel: Panel, parts: Split) -> dict[str, np.ndarray]:
     """Origin and unit of the working units, means and scales of the covariates; from training rows alone."""
     rows = training_rows(panel.offsets, parts.train)
     c = network.constants()
+    if config.nonnegative:
+        c["floor"] = np.zeros_like(c["floor"])
     if config.normalize != "none":
         y = panel.y[rows]
         c["origin"] = np.array([np.median(col[~np.isnan(col)]) if (~np.isnan(col)).any() else 0.0 for col in y.T])
@@ -76,42 +79,56 @@ def level_constants(config: Config, rows: Rows, train: Int64[np.ndarray, " N"]) 
     level = np.array([col.mean() if len(col) else 0.0 for col in columns])
     if config.normalize in ("global", "window"):
         return {"level": level, "spread": deviation, "deviation": deviation}
-    steps = [np.abs(np.diff(col)).mean() if len(col) > 1 else 0.0 for col in columns]
-    spread = np.where(np.array(steps) > 0, steps, deviation)
-    return {"level": level, "spread": spread, "deviation": deviation}
+    series = [rows.series[train][there] for there in m.T]
+    steps = np.array([_typical_step(col, of) for col, of in zip(columns, series, strict=True)])
+    return {"level": level, "spread": np.where(steps > 0, steps, deviation), "deviation": deviation}
+
+
+def _typical_step(values: np.ndarray, series: np.ndarray) -> float:
+    """Mean |difference| of values that follow one another in the same series; 0 where there are none."""
+    steps = np.abs(np.diff(values))[series[1:] == series[:-1]]
+    return float(steps.mean()) if len(steps) else 0.0
 
 
 def statistics(front: Front, constants: dict[str, np.ndarray], rows: Rows) -> dict[str, np.ndarray]:
-    """The front's statistics after every row, each [R, D]: `front.scan` over all series, packed into columns."""
-    place = _pack(rows.offsets)
-    at = np.maximum(place, 0)
-    reset = (rows.age[at] == 0) | (place < 0)
-    y, m = rows.y[at], rows.m[at] * (place >= 0)[..., None]
-    like = jnp.asarray(rows.y[:0])
-    c = {name: jnp.asarray(value, like.dtype) for name, value in constants.items()}
-    start = front.start(c, like, (place.shape[1],))
-    found, _ = jax.jit(front.scan)(c, jnp.asarray(y), jnp.asarray(m), jnp.asarray(reset), start)
-    result = {}
-    for name in STATISTICS:
-        result[name] = np.empty_like(rows.y)
-        result[name][place[place >= 0]] = np.asarray(found[name])[place >= 0]
-    return result
+    """The front's statistics after every row, each [R, D]: `front.scan` over all series, one after another.
+
+    The rows are cut into columns that run side by side. Each column starts from what the column before it ended in,
+    which is not known in the first pass; passes are made until the starts no longer change. As the statistics forget,
+    two passes do for any table whose columns are long beside that memory.
+    """
+    count = len(rows.y)
+    height = max(1, min(count, max(HEIGHT, math.ceil(FORGOTTEN / front.decay))))
+    width = -(-count // height) or 1
+    y, m, reset = (_columns(x, height, width) for x in (rows.y, rows.m, rows.age == 0))
+    y, m = y.astype(np.float64), m.astype(np.float64)
+    before = front.start(constants, y, (width,))
+    # Counts never forget, but add up: they are right from the first pass on.
+    before["seen"] = _seen_before(rows.m, rows.age, height, width)
+    for _ in range(width):
+        found, last = front.scan(constants, y, m, reset, before)
+        then = {name: np.concatenate([before[name][:1], last[name][:-1]]) for name in STATISTICS}
+        settled = all(np.allclose(then[name], before[name], rtol=1e-9, atol=1e-12) for name in STATISTICS)
+        before = then
+        if settled:
+            break
+    flat = {name: np.moveaxis(found[name], 0, 1).reshape(-1, rows.y.shape[1])[:count] for name in STATISTICS}
+    return {name: values.astype(rows.y.dtype) for name, values in flat.items()}
 
 
-def _pack(offsets: Int64[np.ndarray, " S+1"]) -> Int64[np.ndarray, "T B"]:
-    """Row numbers of the series stacked in columns of about equal height, longest first; −1 below a column's end."""
-    lengths = np.diff(offsets)
-    columns: list[list[np.ndarray]] = [[] for _ in range(min(COLUMNS, max(len(lengths), 1)))]
-    heights = np.zeros(len(columns), np.int64)
-    for s in np.argsort(-lengths, kind="stable"):
-        lowest = int(np.argmin(heights))
-        columns[lowest].append(np.arange(offsets[s], offsets[s + 1]))
-        heights[lowest] += lengths[s]
-    place = np.full((int(heights.max()), len(columns)), -1, np.int64)
-    for b, column in enumerate(columns):
-        if column:
-            place[: heights[b], b] = np.concatenate(column)
-    return place
+def _columns(flat: np.ndarray, height: int, width: int) -> np.ndarray:
+    """[R, …] → [height, width, …], one column after another, the last filled up with zeros."""
+    padded = np.zeros((height * width, *flat.shape[1:]), flat.dtype)
+    padded[: len(flat)] = flat
+    return np.moveaxis(padded.reshape(width, height, *flat.shape[1:]), 0, 1)
+
+
+def _seen_before(m: np.ndarray, age: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Values [width, D] of the same series seen before the first row of each column."""
+    total = np.concatenate([np.zeros((1, m.shape[1])), np.cumsum(m, axis=0, dtype=np.float64)])
+    first = np.arange(width) * height
+    begin = first - age[np.minimum(first, len(age) - 1)] if len(age) else first
+    return np.asarray(total[np.minimum(first, len(m))] - total[np.minimum(begin, len(m))])
 
 
 def sample(rows: np.ndarray, most: int) -> np.ndarray:
@@ -222,29 +239,37 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, part
     found = statistics(network.front, c, rows)
     scales = loss_scales(rows, parts, config)
     weights = network.init(config.random_state, config.recurrent_init, config.forget_bias)
-    seen = _seen(network, c, rows, found, scales, parts, train)
-    c |= gains(seen)
+
+    def seen(at: np.ndarray, stop: np.ndarray) -> dict[str, Any]:
+        at = sample(at, _sample_size(network))
+        of = rows.series[at]
+        limit = (panel.offsets[:-1] + stop)[of]
+        return relative_rows(network, c, rows, found, at, limit) | {"loss_scale": scales[of]}
+
+    trained = seen(train, parts.train)
+    c |= gains(trained)
     if network.front.skip and config.skip_init == "ridge":
-        _start_skip(network, c, weights, seen, _seen(network, c, rows, found, scales, parts, _validation_rows(panel.offsets, parts), val=True))
-    cast = {name: value.astype(dtype) if name not in ("origin", "unit") else value for name, value in c.items()}
+        _start_skip(network, c, weights, trained, seen(validation_rows(panel.offsets, parts), parts.val))
+    units = ("origin", "unit", "floor")  # between the table and working units, in float64
+    cast = {name: value if name in units else value.astype(dtype) for name, value in c.items()}
     return Prepared(rows, device_rows(network, rows, found, scales), cast, _cast(weights, dtype), panel.offsets, parts)
 
 
-def _validation_rows(offsets: np.ndarray, parts: Split) -> np.ndarray:
-    inside = [np.arange(o + t, o + v) for o, t, v in zip(offsets[:-1], parts.train, parts.val, strict=True)]
-    return np.concatenate(inside) if inside else np.zeros(0, np.int64)
+def validation_rows(offsets: Int64[np.ndarray, " S+1"], parts: Split) -> Int64[np.ndarray, " N"]:
+    """Row numbers of the validation part of every series."""
+    upto = training_rows(offsets, parts.val)
+    first = np.repeat(offsets[:-1] + parts.train, parts.val)
+    return upto[upto >= first]
 
 
-def _seen(
-    network: Network, c: dict[str, np.ndarray], rows: Rows, found: dict[str, np.ndarray], scales: np.ndarray, parts: Split, at: np.ndarray, val: bool = False
-) -> dict[str, Any]:
-    at = sample(at, SAMPLE * 2)
-    stop = (rows.offsets[:-1] + (parts.val if val else parts.train))[rows.series[at]]
-    seen = relative_rows(network, c, rows, found, at, stop)
-    return seen | {"loss_scale": scales[rows.series[at]]}
+def _sample_size(network: Network) -> int:
+    """Rows to look at: fewer of them where there are many targets, but enough for the skip's least squares."""
+    return max(min(SAMPLE, 16 * SAMPLE // network.front.targets), 4 * (network.front.ring + 1))
 
 
-def _start_skip(network: Network, c: dict[str, np.ndarray], weights: Any, train: dict[str, Any], val: dict[str, Any]) -> None:
+def _start_skip(
+    network: Network, c: dict[str, np.ndarray], weights: Any, train: dict[str, Any], val: dict[str, Any]
+) -> None:
     w, b = warmstart.ridge(network, c, train, val)
     weights["skip"]["W"] = w
     bias = weights["head"]["out"]["b"].reshape(network.head.horizon, network.front.targets, network.head.width)

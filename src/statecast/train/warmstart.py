@@ -1,13 +1,14 @@
 """The skip's start: ridge regression from the last values to the next, in closed form.
 
-The skip is linear, so its best start needs no gradient steps: normal equations over training rows, one eigendecomposition
-for every strength of the penalty, and validation rows to choose the strength (or the training rows' end where there are
-none). Zero is among the candidates, so the start is never worse than the level alone on those rows. Rows are weighted
-by scale², which makes the relative errors those of the table's units.
+The skip is linear, so its best start needs no gradient steps: normal equations over training rows, one
+eigendecomposition for every strength of the penalty, and validation rows to choose the strength (or the training rows'
+end where there are none). Zero is among the candidates, so the start is never worse than the level alone on those rows.
+Rows are weighted by scale², which makes the relative errors those of the table's units.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,17 @@ from statecast.model.network import Network
 PENALTIES = np.concatenate([[0.0], 10.0 ** np.arange(-10.0, 2.0)])  # relative to the mean eigenvalue
 
 
-def ridge(network: Network, gains: dict[str, np.ndarray], train: dict[str, Any], val: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+Parts = Mapping[str, Any]
+
+
+def ridge(network: Network, gains: Parts, train: Parts, val: Parts) -> tuple[np.ndarray, np.ndarray]:
     """Skip weights [D, skip, H] and intercepts [H, D].
 
     Args:
         network: tells the sizes.
         gains: typical sizes of ring and output.
-        train, val: relative rings and targets, from `prepare.relative_rows`, with "loss_scale" [n, D].
+        train: relative rings and targets of training rows, from `prepare.relative_rows`, with "loss_scale" [n, D].
+        val: the same of validation rows; their number may be 0.
     """
     horizon, d = network.head.horizon, network.front.targets
     weights, intercepts = np.zeros((d, network.front.skip, horizon)), np.zeros((horizon, d))
@@ -32,12 +37,15 @@ def ridge(network: Network, gains: dict[str, np.ndarray], train: dict[str, Any],
         if len(x) < 2 * x.shape[1]:
             continue
         x_val, y_val = _design(network, gains, val, target)
-        solution = _best(x, y, x_val, y_val) if len(x_val) else _best(x[: len(x) * 4 // 5], y[: len(x) * 4 // 5], x[len(x) * 4 // 5 :], y[len(x) * 4 // 5 :])
+        if not len(x_val):
+            cut = len(x) * 4 // 5
+            x, y, x_val, y_val = x[:cut], y[:cut], x[cut:], y[cut:]
+        solution = _best(x, y, x_val, y_val)
         weights[target], intercepts[:, target] = solution[:-1], solution[-1]
     return weights, intercepts
 
 
-def _design(network: Network, gains: dict[str, np.ndarray], parts: dict[str, Any], target: int) -> tuple[np.ndarray, np.ndarray]:
+def _design(network: Network, gains: Parts, parts: Parts, target: int) -> tuple[np.ndarray, np.ndarray]:
     """Weighted rows [n, skip + 1] and targets [n, H] of one target, where all H are there."""
     y = parts["target"][:, :, target]
     whole = ~np.isnan(y).any(axis=1)

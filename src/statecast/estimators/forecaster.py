@@ -6,7 +6,8 @@ Nothing is worked out here: tables are read by `data`, networks trained by `trai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,15 @@ from statecast.config import Config
 from statecast.data import checks, table
 from statecast.data.panel import Panel
 from statecast.data.results import Native, to_native
+from statecast.data.schema import Schema
 from statecast.errors import NotFitted
-from statecast.forecast import calibrate, channels
+from statecast.forecast import assemble, channels
 from statecast.forecast import evaluate as scoring
 from statecast.forecast.predict import Forecast, forecast, from_table
 from statecast.forecast.roll import Origins
 from statecast.forecast.stream import Stream
 from statecast.model import archive
 from statecast.model.archive import Model
-from statecast.model.inputs import rows_of
 from statecast.model.state import Layout, State
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ class Forecaster:
             NotFitted: before `fit` and `load`.
         """
         if self._model is None:
-            raise NotFitted("this Forecaster has not been fitted: call fit(table, target=…) first, or Forecaster.load(path)")
+            raise NotFitted(
+                "this Forecaster has not been fitted: call fit(table, target=…) first, or Forecaster.load(path)"
+            )
         return self._model
 
     @property
@@ -130,22 +133,38 @@ class Forecaster:
         read = table.read(source)
         panel, schema = checks.panel(read, checks.Roles.of(target, id, time, past, known, static, freq))
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
-        self._model, origins = _finish(outcome, schema, panel)
+        self._model, origins = _assembled(outcome, schema, panel)
         self._native, self.reasons_ = read.native, outcome.reasons
         self._fit = _Fit(panel, outcome.base_parts, origins)
         return self
 
-    def predict(self, source: Any = None, *, horizon: int | None = None, levels: Sequence[float] | None = None, future: Any = None) -> Any:
+    def predict(
+        self,
+        source: Any = None,
+        *,
+        horizon: int | None = None,
+        levels: Sequence[float] | None = None,
+        future: Any = None,
+    ) -> Any:
         """Forecast as a frame of the kind that came in; see `forecast` for the arguments.
 
         Returns:
             Columns id, time, `statecast`, `statecast-lo-80`, `statecast-hi-80`, …; a row for each series and step.
         """
         native = self._native if source is None else table.read(source).native
-        return to_native(self.forecast(source, horizon=horizon, levels=levels, future=future).columns(), native, self.model_.schema.tz)
+        return to_native(
+            self.forecast(source, horizon=horizon, levels=levels, future=future).columns(),
+            native,
+            self.model_.schema.tz,
+        )
 
     def forecast(
-        self, source: Any = None, *, horizon: int | None = None, levels: Sequence[float] | None = None, future: Any = None
+        self,
+        source: Any = None,
+        *,
+        horizon: int | None = None,
+        levels: Sequence[float] | None = None,
+        future: Any = None,
     ) -> Forecast:
         """Forecast the next values of every series.
 
@@ -164,12 +183,17 @@ class Forecaster:
         """
         model = self.model_
         if source is not None:
-            panel = checks.panel_like(table.read(source), model.schema)
+            read = table.read(source)
+            if future is None and _untold(read, model.schema):
+                return self.forecast(horizon=horizon, levels=levels, future=read)
+            panel = checks.panel_like(read, model.schema)
             return from_table(model, _with_future(model, panel, future), horizon, levels)
         if future is None:
             return forecast(model, horizon=horizon, levels=levels, future=self._known_after())
         ids = channels.series_ids(model, model.state.ids)
-        ahead, offsets = checks.ahead_like(table.read(future), model.schema, ids, model.state.time[:: channels.rows_each(model)])
+        ahead, offsets = checks.ahead_like(
+            table.read(future), model.schema, ids, model.state.time[:: channels.rows_each(model)]
+        )
         return forecast(model, horizon=horizon, levels=levels, future=_parts(ahead, offsets))
 
     def _known_after(self) -> list[np.ndarray] | None:
@@ -194,9 +218,13 @@ class Forecaster:
             DataError: too few rows.
         """
         read = table.read(source)
-        return to_native(self.backtest_columns(read, windows=windows, step=step, refit=refit), read.native, self.model_.schema.tz)
+        return to_native(
+            self.backtest_columns(read, windows=windows, step=step, refit=refit), read.native, self.model_.schema.tz
+        )
 
-    def backtest_columns(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> dict[str, np.ndarray]:
+    def backtest_columns(
+        self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False
+    ) -> dict[str, np.ndarray]:
         """`backtest` as a mapping of arrays."""
         from statecast.forecast.backtest import backtest
 
@@ -209,18 +237,18 @@ class Forecaster:
         train = _training()
         config = self.config.with_(test_size=0)
         schema = self.model_.schema
-        return _finish(train.fit(config, schema, panel), schema, panel)[0]
+        return _assembled(train.fit(config, schema, panel), schema, panel)[0]
 
     def score(self, source: Any) -> dict[str, Any]:
         """Scores on a table, from all origins that have seen as many rows as the network looks back.
 
         Returns:
-            mse, rmse, mae, smape, mase, r2, coverage, …, and `skill`: a mapping from each baseline to 1 − error/its error.
+            mse, rmse, mae, smape, mase, r2, coverage, …, and `skill`: for each baseline 1 − error / its error.
         """
         model = self.model_
         panel = checks.panel_like(table.read(source), model.schema, future_allowed=False)
         begin = np.minimum(np.maximum(model.network.front.ring, 2), np.maximum(panel.lengths // 2, 1))
-        origins, _ = _run(model, panel, scoring.test_origins(panel, begin, model.config.horizon))
+        origins, _ = assemble.run(model, panel, scoring.test_origins(panel, begin, model.config.horizon))
         result = scoring.evaluate(model, panel, origins, begin)
         return {**result["statecast"], "skill": result["skill"]}
 
@@ -239,7 +267,9 @@ class Forecaster:
         if self._fit is None:
             raise NotFitted("a report needs the table that the model was fitted on: call fit(table, target=…) first")
         title = title or f"Forecast of {', '.join(self.model_.schema.target[:4])}"
-        return collect.report(title, self.model_, self._fit.panel, self._fit.parts, self._fit.origins, self.reasons_, self._given)
+        return collect.report(
+            title, self.model_, self._fit.panel, self._fit.parts, self._fit.origins, self.reasons_, self._given
+        )
 
     def write(self, folder: str | Path, title: str = "") -> list[Path]:
         """Write model, settings, scores, tested rows, pictures and the report page into a folder.
@@ -292,55 +322,16 @@ def _training() -> Any:
     return fit
 
 
-def _finish(outcome: Any, schema: Any, panel: Panel) -> tuple[Model, Origins]:
-    """One run over the whole table: intervals from validation rows, scores from test rows, and every series' last state."""
-    network, config, parts = outcome.network, outcome.config, outcome.base_parts
-    layout = Layout.of(network.parts())
-    weights, constants = outcome.fitted.weights, outcome.prepared.constants
-    empty = State.empty(layout, np.dtype(config.precision))
-    model = Model(config, schema, network, weights, constants, empty, None, {}, outcome.fitted.history)
-    val = scoring.test_origins(panel.cut(parts.val), parts.train, config.horizon)
-    wanted = np.zeros(panel.rows, bool)
-    inside = np.concatenate([np.arange(span.start, span.start + n) for span, n in zip(panel.spans(), parts.val, strict=True)])
-    wanted[inside] = val
-    test = scoring.test_origins(panel, parts.val, config.horizon)
-    origins, state = _run(model, panel, wanted | test, outcome.rows)
-    width = channels.rows_each(model)
-    folded_test = _folded(test, panel, width)[origins.rows]
-    limit = np.repeat(parts.val, width)
-    calibration = _where(origins, _folded(wanted, panel, width)[origins.rows])
-    residuals = None if network.head.levels else calibrate.quantiles(calibrate.relative_errors(outcome.rows, calibration, limit))
-    model = Model(config, schema, network, weights, constants, state, residuals, {}, outcome.fitted.history)
-    found = _where(origins, folded_test)
-    scores = scoring.evaluate(model, panel, found, parts.train)
-    return Model(config, schema, network, weights, constants, state, residuals, scores, outcome.fitted.history), found
-
-
-def _run(model: Model, panel: Panel, wanted: np.ndarray, rows: Any = None) -> tuple[Origins, State]:
-    """Forecasts at the wanted rows, thinned out where they are very many, and the state after every series' last row."""
-    folded = channels.fold(model, panel)
-    rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype) if rows is None else rows
-    head = model.network.head
-    chosen, _ = calibrate.thin(wanted, head.horizon * len(model.schema.target) * head.width, scoring.MOST)
-    layout = Layout.of(model.network.parts())
-    data = np.zeros((folded.series, layout.size), model.dtype)
-    layout.pack(model.network.start(model.p, folded.series, data), data)
-    origins = scoring.tested(model.network, model.p, rows, _folded(chosen, panel, channels.rows_each(model)), ends=data)
-    last = np.where(folded.lengths > 0, folded.time[np.maximum(folded.offsets[1:] - 1, 0)], np.iinfo(np.int64).min)
-    return origins, State(layout, data, folded.ids, last)
-
-
-def _folded(wanted: np.ndarray, panel: Panel, width: int) -> np.ndarray:
-    """A mask of the panel's rows as one of the folded panel's."""
-    return np.concatenate([np.tile(wanted[span], width) for span in panel.spans()]) if panel.series else wanted
-
-
-def _where(origins: Origins, chosen: np.ndarray) -> Origins:
-    return Origins(origins.rows[chosen], origins.values[chosen], origins.scale[chosen])
+def _assembled(outcome: Any, schema: Schema, panel: Panel) -> tuple[Model, Origins]:
+    """The model that a training `Outcome` makes, and its forecasts at the test origins."""
+    config, weights, constants = outcome.config, outcome.fitted.weights, outcome.prepared.constants
+    empty = State.empty(Layout.of(outcome.network.parts()), np.dtype(config.precision))
+    model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.fitted.history)
+    return assemble.assemble(model, panel, outcome.base_parts, outcome.rows)
 
 
 def _parts(values: np.ndarray, offsets: np.ndarray) -> list[np.ndarray]:
-    return [values[begin:end] for begin, end in zip(offsets[:-1], offsets[1:], strict=True)]
+    return [values[begin:end] for begin, end in pairwise(offsets)]
 
 
 def _with_future(model: Model, panel: Panel, future: Any) -> Panel:
@@ -353,3 +344,9 @@ def _with_future(model: Model, panel: Panel, future: Any) -> Panel:
     return replace(panel, ahead=ahead, ahead_offsets=offsets)
 
 
+def _untold(read: table.Table, schema: Schema) -> bool:
+    """Whether a table tells no value of any target: it then holds the known covariates of the steps to forecast."""
+    held = [read.column(name) for name in schema.target if name in read.names]
+    return bool(schema.known) and all(
+        bool((column.values < 0).all() if column.kind == "text" else np.isnan(column.values).all()) for column in held
+    )

@@ -1,0 +1,204 @@
+"""What there is to know without working anything out: models, settings, bundled tables, versions."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from statecast.cli import output
+from statecast.config import describe_settings, names
+from statecast.errors import SettingError, nearest
+
+PACKAGES = ("numpy", "safetensors", "narwhals", "jax", "jaxlib", "optax", "polars", "pandas", "pyarrow", "rich",
+            "cyclopts", "matplotlib", "scikit-learn", "tensorboardX")  # fmt: skip
+INTRODUCTION = """# Settings
+
+Every setting is a constructor argument of `sc.Forecaster`, a key of a TOML file (`statecast fit --config`) and a key of
+`--set KEY=VALUE`. Settings that are "chosen" follow from the data; `fit` says which value it chose, and why. An unknown
+name or a value out of range is refused with the nearest right name. This page is `statecast settings --markdown`.
+
+| setting | default | what it is | allowed |
+|---|---|---|---|
+"""
+
+
+def settings(wanted: Sequence[str], markdown: bool, as_json: bool) -> int:
+    """Print settings; see the command."""
+    strange = next((name for name in wanted if name not in names()), None)
+    if strange is not None:
+        raise SettingError(f"there is no setting {strange!r}; {nearest(strange, names())}")
+    rows = [row for row in describe_settings() if not wanted or row[0] in wanted]
+    if as_json:
+        output.document({name: {"default": d, "help": h, "allowed": a} for name, d, h, a in rows})
+    elif markdown:
+        output.say(page().rstrip("\n"))
+    else:
+        for name, default, help, allowed in rows:
+            output.say(f"{name} = {_default(default)}")
+            output.say(f"    {help}")
+            output.say(f"    {allowed}")
+    return 0
+
+
+def page() -> str:
+    """The reference page of all settings, in Markdown."""
+    rows = (
+        f"| `{name}` | {_default(default)} | {_cell(help)} | {_cell(allowed)} |"
+        for name, default, help, allowed in describe_settings()
+    )
+    return INTRODUCTION + "\n".join(rows) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _default(value: Any) -> str:
+    """A default as it is typed after `--set name=`."""
+    if value is None:
+        return "chosen"
+    if isinstance(value, tuple):
+        return f"[{', '.join(_default(item) for item in value)}]"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def example(name: str | None, out: str | None, as_json: bool) -> int:
+    """Print the path of a bundled table, copy it, or list all; see the command."""
+    from statecast.data import examples
+
+    if name is None:
+        if out is not None:
+            raise SettingError(f"--out {out}: which table? {', '.join(examples.NAMES)}")
+        paths = {known: str(examples.path(known)) for known in examples.NAMES}
+        if as_json:
+            output.document(paths)
+        else:
+            output.pairs(paths.items())
+        return 0
+    path = examples.path(name)
+    if out is not None:
+        path = _copied(name, path, Path(out))
+    if as_json:
+        output.document({name: str(path)})
+    else:
+        output.say(str(path))
+    return 0
+
+
+def _copied(name: str, source: Path, target: Path) -> Path:
+    from statecast.data import examples
+    from statecast.files import write_bytes
+
+    if target.suffix.lower() not in (".csv", ".parquet"):
+        raise SettingError(f"--out {target}: wanted a file whose name ends in .csv or .parquet")
+    packed = target.suffix.lower() == ".parquet"
+    return write_bytes(target, source.read_bytes() if packed else examples.load(name).write_csv().encode())
+
+
+def model(path: str, as_json: bool) -> int:
+    """Print what a model is; see the command."""
+    from statecast.model import archive
+    from statecast.report import collect, summary
+
+    found = archive.load(path)
+    layers = collect.layers(found)
+    scores = {name: value for name, value in found.scores.items() if name not in ("error_by_step", "origins")}
+    sentences = summary.verdict(scores) if scores else []
+    if as_json:
+        output.document(
+            {
+                "model": path,
+                "layers": [vars(layer) for layer in layers],
+                "parameters": sum(layer.parameters for layer in layers),
+                "schema": found.schema.to_json(),
+                "series": len(found.state.ids),
+                "settings": found.config.to_dict(),
+                "evaluation": found.scores,
+                "verdict": sentences,
+            }
+        )
+        return 0
+    output.table(summary.layers_table(layers))
+    output.say()
+    output.pairs(_columns(found))
+    output.say()
+    for name, value in found.config.to_dict().items():
+        if value is not None:
+            output.say(f"  {name} = {summary.value_text(value)}")
+    if scores:
+        output.say()
+        output.table(summary.scores_table(scores))
+        output.say()
+    for sentence in sentences:
+        output.prose(sentence)
+    return 0
+
+
+def _columns(found: Any) -> list[tuple[str, str]]:
+    """The columns of the tables that a model takes."""
+    from statecast.forecast import channels
+
+    schema = found.schema
+    covariates = (("past", schema.past), ("known", schema.known), ("static", schema.static))
+    shown = [
+        ("target", ", ".join(schema.target)),
+        ("id", schema.id or ""),
+        (
+            "time",
+            f"{schema.time}, {schema.frequency.text}" + (f", {schema.tz}" if schema.tz else "") if schema.time else "",
+        ),
+        *((role, ", ".join(_covariate(item) for item in items)) for role, items in covariates),
+        ("series", f"{len(channels.series_ids(found, found.state.ids)):,} remembered"),
+    ]
+    return [(name, text) for name, text in shown if text]
+
+
+def _covariate(item: Any) -> str:
+    return f"{item.name} ({len(item.categories)} categories)" if item.kind == "categorical" else str(item.name)
+
+
+def system(as_json: bool) -> int:
+    """Print versions and how networks are run here; see the command."""
+    from statecast.model.archive import version
+
+    found = {
+        "statecast": version(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processors": str(_processors()),
+        "training": _training(),
+        "forecasting": "NumPy",
+        **{name: _version(name) for name in PACKAGES},
+    }
+    if as_json:
+        output.document(found)
+    else:
+        output.pairs(found.items())
+    return 0
+
+
+def _processors() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _training() -> str:
+    """What JAX trains on here."""
+    try:
+        import statecast.train.loop  # noqa: F401
+    except ImportError:
+        return "not possible: pip install 'statecast[train]'"
+    jax = sys.modules["jax"]
+    return f"JAX on {', '.join(sorted({str(device.device_kind) for device in jax.devices()}))}"

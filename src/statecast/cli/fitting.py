@@ -1,0 +1,130 @@
+"""`statecast fit`: train, write, and tell; broken off, it leaves a checkpoint and says how to go on."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from statecast.cli import output
+from statecast.cli.destination import Destination
+from statecast.cli.options import Task
+from statecast.errors import (
+    DataError,
+    Interrupted,
+    MissingDependency,
+    OutputError,
+    SettingError,
+    TrainingError,
+)
+from statecast.estimators import Forecaster
+from statecast.report.progress import Progress, duration
+
+if TYPE_CHECKING:
+    from statecast.report.summary import Report
+
+
+def run(table: str, out: str, task: Task, resume: bool, force: bool, as_json: bool, words: Sequence[str]) -> int:
+    """Fit, write everything into a folder, and print what came out.
+
+    Args:
+        table: the file.
+        out: the folder.
+        task: settings and columns.
+        resume: go on from the checkpoint.
+        force: replace an earlier fit.
+        as_json: print JSON.
+        words: the command line as typed, without the program's name.
+
+    Raises:
+        Interrupted: Ctrl-C; says how to go on.
+        StatecastError: whatever else went wrong.
+    """
+    if find_spec("matplotlib") is None:  # better known now than after the training
+        raise MissingDependency.of("matplotlib", "plot", "the report of a fit")
+    model = Forecaster(**task.settings)
+    place = Destination(Path(out))
+    place.prepare(resume, force)
+    try:
+        with Progress() as progress:
+            model.fit(table, **task.roles, watch=progress, checkpoint=place.checkpoint, resume=resume)
+            progress.done()
+            written = model.write(place.folder)
+            place.finish(written)
+    except (KeyboardInterrupt, Interrupted) as error:
+        raise Interrupted(_how_to_go_on(error, place, words)) from error
+    except OutputError:
+        if place.unfinished:  # a full disk, perhaps: nothing that was trained is lost
+            output.note(f"the checkpoint in {place.checkpoint} is kept; go on with --resume: {_again(words)}")
+        raise
+    except (DataError, SettingError, TrainingError):
+        if not resume:  # going on would end in the same error
+            place.clear_checkpoint()
+        raise
+    finally:
+        place.abandon()
+    report = model.report()
+    if as_json:
+        output.document(_document(model, report, place, written))
+    else:
+        _tell(model, report, place, written)
+    return 0
+
+
+def _how_to_go_on(error: BaseException, place: Destination, words: Sequence[str]) -> str:
+    if not place.unfinished:
+        return "interrupted before the first checkpoint; nothing was written"
+    kept = f"interrupted: the checkpoint in {place.checkpoint} is kept; go on with --resume"
+    return f"{error if isinstance(error, Interrupted) else kept}: {_again(words)}"
+
+
+def _again(words: Sequence[str]) -> str:
+    kept = [word for word in words if word not in ("--force", "--resume")]
+    return f"statecast {shlex.join([*kept, '--resume'])}"
+
+
+def _tell(model: Forecaster, report: Report, place: Destination, written: Sequence[Path]) -> None:
+    from statecast.report import summary
+
+    history = model.model_.history
+    output.pairs(summary.facts_table(report.facts))
+    output.say()
+    output.say("chosen from the data:")
+    reasons = [item for item in report.settings if not item.given and item.reason]
+    output.pairs([(f"{item.name} = {summary.value_text(item.value)}", item.reason) for item in reasons])
+    output.say()
+    if history.get("step"):
+        output.say(f"trained {history['step'][-1]:,.0f} steps in {duration(history['seconds'][-1])}")
+        output.say()
+    if report.evaluation:
+        if any(value is not None for value in report.evaluation["skill"].values()):
+            output.table(summary.scores_table(report.evaluation))
+            output.say()
+        for sentence in summary.verdict(report.evaluation):
+            output.prose(sentence)
+    else:
+        output.say("No rows were kept for a test, so nothing is known of the network's error.")
+    output.say()
+    names = [path.relative_to(place.folder).parts[0] for path in written]
+    output.prose(f"in {place.folder}: {', '.join(dict.fromkeys(names))}")
+    output.say(
+        f"look at {place.folder / 'report.html'}; go on with: statecast forecast {shlex.quote(str(place.folder))}"
+    )
+
+
+def _document(model: Forecaster, report: Report, place: Destination, written: Sequence[Path]) -> dict[str, Any]:
+    from statecast.report import summary
+
+    history = model.model_.history
+    return {
+        "folder": str(place.folder),
+        "files": [str(path) for path in written],
+        "steps": int(history["step"][-1]) if history.get("step") else 0,
+        "seconds": history["seconds"][-1] if history.get("seconds") else 0.0,
+        "settings": model.model_.config.to_dict(),
+        "chosen": {item.name: item.reason for item in report.settings if not item.given and item.reason},
+        "evaluation": model.evaluation_,
+        "verdict": summary.verdict(report.evaluation) if report.evaluation else [],
+    }

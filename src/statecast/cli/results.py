@@ -1,0 +1,128 @@
+"""`statecast forecast` and `statecast backtest`: frames of results, printed or written."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from statecast.cli import output
+from statecast.cli.options import Task
+from statecast.data import calendar
+from statecast.data import results as files
+from statecast.errors import SettingError
+from statecast.estimators import Forecaster
+from statecast.forecast import channels, metrics
+from statecast.model.archive import Model
+
+
+def forecast(
+    path: str,
+    table: str | None,
+    horizon: int | None,
+    levels: Sequence[float] | None,
+    future: str | None,
+    out: str | None,
+    as_json: bool,
+) -> int:
+    """Print or write the next values of every series; see the command."""
+    model = Forecaster.load(path)
+    found = model.forecast(table, horizon=horizon, levels=levels, future=future)
+    columns, tz = found.columns(), model.model_.schema.tz
+    if out is not None and out != "-":
+        files.write(columns, out, tz)
+    if as_json:
+        document = {"model": path, "horizon": found.horizon, "forecast": list(output.records(columns, bool(tz)))}
+        output.document(document | ({"file": out} if out else {}))
+    elif out is not None and out != "-":
+        output.say(f"{len(next(iter(columns.values()))):,} forecasts in {out}")
+    elif sys.stdout.isatty() and out is None:
+        output.frame(columns, bool(tz))
+    else:
+        files.write(columns, "-", tz)
+    return 0
+
+
+def backtest(path: str, table: str, windows: int, step: int | None, refit: bool, out: str | None, as_json: bool) -> int:
+    """Score a saved model on a table; see the command."""
+    return _backtest(Forecaster.load(path), table, windows, step, refit, out, as_json)
+
+
+def backtest_from(
+    task: Task, table: str, windows: int, step: int | None, refit: bool, out: str | None, as_json: bool
+) -> int:
+    """Fit on the rows before the first origin, and score on the rest; see the command."""
+    from statecast.data.table import read
+    from statecast.report.progress import Progress
+
+    horizon = int(task.settings.get("horizon", 1))
+    if windows < 1 or (step is not None and step < 1):
+        raise SettingError(f"windows = {windows}, step = {step}: wanted whole numbers of at least 1")
+    # None of the rows that are forecast may be learned from.
+    kept = (windows - 1) * (step or horizon) + horizon
+    rows = read(table)
+    model = Forecaster(**{"test_size": kept, **task.settings})
+    with Progress() as progress:
+        model.fit(rows, **task.roles, watch=progress)
+    return _backtest(model, rows, windows, step, refit, out, as_json)
+
+
+def _backtest(
+    model: Forecaster, table: Any, windows: int, step: int | None, refit: bool, out: str | None, as_json: bool
+) -> int:
+    columns = model.backtest_columns(table, windows=windows, step=step, refit=refit)
+    tz = model.model_.schema.tz
+    if out is not None:
+        files.write(columns, out, tz)
+    if not refit and _learned_from(model.model_, columns):
+        output.note("note: the network learned from some of these rows, which flatters its scores; see backtest --help")
+    evaluation = scores(columns, model.model_.schema.time_column, model.model_.schema.id_column)
+    if as_json:
+        document = {"windows": windows, "evaluation": evaluation, "verdict": _verdict(evaluation)}
+        output.document(document | {"backtest": list(output.records(columns, bool(tz)))})
+    elif out != "-":
+        _tell(evaluation, windows, out)
+    return 0
+
+
+def _learned_from(model: Model, columns: Mapping[str, np.ndarray]) -> bool:
+    """Whether training or validation saw a row that is forecast: one before the fit's test rows."""
+    schema, times = model.schema, columns[model.schema.time_column]
+    series = max(len(model.state.ids) // channels.rows_each(model), 1)
+    origins = model.scores.get("origins", 0) // series
+    test = origins + model.config.horizon - 1 if origins else 0
+    if not len(model.state.time):
+        return False
+    seen = schema.frequency.advance(model.state.time.max(keepdims=True), -test)
+    return bool(times.min() <= calendar.to_datetime64(seen, schema.time_kind, schema.frequency, schema.tz)[0])
+
+
+def _tell(evaluation: Mapping[str, Any], windows: int, out: str | None) -> None:
+    from statecast.report import summary
+
+    output.table(summary.scores_table(evaluation))
+    output.say()
+    for sentence in _verdict(evaluation):
+        output.prose(sentence)
+    if out:
+        output.say(f"every forecast of the {windows} windows is in {out}")
+
+
+def _verdict(evaluation: Mapping[str, Any]) -> list[str]:
+    from statecast.report import summary
+
+    return summary.verdict(evaluation)
+
+
+def scores(columns: Mapping[str, np.ndarray], *keys: str) -> dict[str, Any]:
+    """The scores of a backtest's columns, as `metrics.evaluation` gives them; all targets together."""
+    values = {name: column[:, None] for name, column in columns.items() if name not in (*keys, "cutoff")}
+    y = values.pop("y")
+    bounds = {name: values.pop(name) for name in list(values) if name.startswith(("statecast-lo-", "statecast-hi-"))}
+    levels = [float(name.removeprefix("statecast-lo-")) for name in bounds if "-lo-" in name]
+    lower, upper = ({level: bounds[f"statecast-{side}-{level:g}"] for level in levels} for side in ("lo", "hi"))
+    own = metrics.Scores.empty(1).add(y, values.pop("statecast"), None, lower, upper)
+    others = {name: metrics.Scores.empty(1).add(y, guess) for name, guess in values.items()}
+    return metrics.evaluation(own, others)

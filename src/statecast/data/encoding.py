@@ -1,0 +1,176 @@
+"""Columns of any kind as inputs of a network: standardised numbers, and one place for each category.
+
+Fitted on the rows that train, applied to any. What is missing is 0, which is the mean of a standardised column, and
+where the training rows miss values a further input marks it. A category that training has not seen is all zeros.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data.sequences import Sequences
+from statecast.errors import DataError, WrongType
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Shaped
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column becomes inputs.
+
+    Attributes:
+        mean, scale: of its numbers.
+        change: mean square root of its changes from step to step; 0 where changes are no input.
+        categories: its texts; None for numbers.
+        marked: whether an input tells that the value is missing.
+    """
+
+    mean: float = 0.0
+    scale: float = 1.0
+    change: float = 0.0
+    categories: tuple[str, ...] | None = None
+    marked: bool = False
+
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return (len(self.categories) if self.categories is not None else 1 + (self.change > 0)) + self.marked
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How the columns of a table, or the channels of sequences, become inputs."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def width(self) -> int:
+        """Number of inputs of a step."""
+        return sum(column.width for column in self.columns)
+
+    @classmethod
+    def fit(cls, source: Sequences, differences: bool) -> Encoding:
+        """The encoding of the columns of these rows; with `differences`, sequences give their changes as inputs.
+
+        Raises:
+            DataError: a value is neither a number nor a text, or not finite.
+        """
+        changes = differences and source.recurrent
+        return cls(tuple(_fitted(source, n, changes) for n in range(source.channels)))
+
+    def apply(self, source: Sequences) -> Float[np.ndarray, "steps inputs"]:
+        """The inputs of every step.
+
+        Raises:
+            DataError: as `fit`.
+        """
+        parts = [part for n, column in enumerate(self.columns) for part in _inputs(source, n, column)]
+        return np.stack(parts, axis=1) if parts else np.zeros((len(source.values), 0))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """As lists and mappings."""
+        return [asdict(column) for column in self.columns]
+
+    @classmethod
+    def from_json(cls, columns: list[Mapping[str, Any]]) -> Encoding:
+        """From what `to_json` gave."""
+        made = ({**c, "categories": None if c["categories"] is None else tuple(c["categories"])} for c in columns)
+        return cls(tuple(Column(**column) for column in made))
+
+
+def _fitted(source: Sequences, n: int, changes: bool) -> Column:
+    values = source.values[:, n]
+    if is_text(values):
+        texts, missing = _texts(values)
+        return Column(categories=tuple(sorted(set(texts[~missing]))), marked=bool(missing.any()))
+    found = _numbers(source, n)
+    missing = np.isnan(found)
+    mean, scale = _moments(found[~missing])
+    change = _size(_changes(source, found)) if changes else 0.0
+    return Column(mean, scale, change, None, bool(missing.any()))
+
+
+def _inputs(source: Sequences, n: int, column: Column) -> list[np.ndarray]:
+    if column.categories is not None:
+        texts, missing = _texts(source.values[:, n])
+        parts = [(texts == category).astype(np.float64) for category in column.categories]
+    else:
+        found = _numbers(source, n)
+        missing = np.isnan(found)
+        parts = [np.where(missing, 0.0, (found - column.mean) / column.scale)]
+        if column.change > 0:
+            parts.append(np.nan_to_num(_changes(source, found)) / column.change)
+    return parts + ([missing.astype(np.float64)] if column.marked else [])
+
+
+def is_text(values: Shaped[np.ndarray, " steps"]) -> bool:
+    """Whether a column holds categories: any text makes it so, true and false do not."""
+    return values.dtype.kind in "US" or (values.dtype == object and any(isinstance(v, str) for v in values))
+
+
+def _texts(values: Shaped[np.ndarray, " steps"]) -> tuple[np.ndarray, Bool[np.ndarray, " steps"]]:
+    """Texts of a column, and where it has none; numbers among texts are categories by their text."""
+    missing = np.array([_is_missing(v) for v in values], bool)
+    return np.array(["" if gone else str(v) for v, gone in zip(values, missing, strict=True)], object), missing
+
+
+def _is_missing(value: Any) -> bool:
+    """None, NaN and the missing values of data frames, which equal nothing, themselves included."""
+    if value is None:
+        return True
+    equal = value == value
+    return not equal if isinstance(equal, bool | np.bool_) else True
+
+
+def _numbers(source: Sequences, n: int) -> Float[np.ndarray, " steps"]:
+    values = source.values[:, n]
+    if values.dtype == object:
+        found = np.array([_number(source, n, i, v) for i, v in enumerate(values)], np.float64)
+    elif values.dtype.kind in "biuf":
+        found = values.astype(np.float64)
+    else:
+        raise WrongType(f"column {n} holds {values.dtype}: wanted numbers or texts")
+    infinite = np.flatnonzero(np.isinf(found))
+    if len(infinite):
+        raise DataError(
+            f"{source.where(int(infinite[0]))}, column {n} holds infinity: wanted finite numbers; NaN is missing"
+        )
+    return found
+
+
+def _number(source: Sequences, n: int, i: int, value: Any) -> float:
+    if _is_missing(value):
+        return np.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise WrongType(
+            f"{source.where(i)}, column {n} holds {value!r}: argument must be a string or a real number, "
+            f"not {type(value).__name__!r}"
+        ) from None
+
+
+def _changes(source: Sequences, found: np.ndarray) -> Float[np.ndarray, " steps"]:
+    """Changes since the step before; 0 at the first step of a sequence."""
+    change = np.diff(found, prepend=found[:1])
+    change[source.offsets[:-1]] = 0
+    return change
+
+
+def _moments(found: np.ndarray) -> tuple[float, float]:
+    if not len(found):
+        return 0.0, 1.0
+    mean = float(np.mean(found))
+    scale = float(np.std(found))
+    # A column that never changes gives rounding alone, which is not to be blown up.
+    return mean, scale if scale > 1e-12 * max(abs(mean), 1e-300) else 1.0
+
+
+def _size(change: np.ndarray) -> float:
+    known = change[~np.isnan(change)]
+    return float(np.sqrt(np.mean(known**2))) if len(known) else 0.0

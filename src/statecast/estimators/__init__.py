@@ -1,0 +1,5 @@
+"""The estimators: settings in, a trained model out."""
+
+from statecast.estimators.forecaster import Forecaster
+
+__all__ = ["Forecaster"]

@@ -1,0 +1,118 @@
+"""From trained weights to a whole model: intervals, scores, and the state that every series ends in.
+
+One run over the table serves all three: forecasts at validation origins give the quantiles of the errors, those at test
+origins the scores, and where the run ends is where a stream goes on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data.panel import Panel
+from statecast.data.segments import Split
+from statecast.forecast import calibrate, channels, evaluate
+from statecast.forecast.roll import Origins
+from statecast.model.archive import Model
+from statecast.model.inputs import Rows, rows_of
+from statecast.model.state import UNSEEN, Layout, State
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Int64
+
+
+ENOUGH = 40  # validation origins from which intervals need no help of the training rows
+
+
+def assemble(model: Model, panel: Panel, parts: Split, rows: Rows | None = None) -> tuple[Model, Origins]:
+    """The model with its intervals, scores and last state, and its forecasts at the test origins.
+
+    Args:
+        model: trained weights; what it lacks is filled in.
+        panel: the whole table, one series a series.
+        parts: its split.
+        rows: the folded panel, prepared, where it is at hand.
+    """
+    rows = prepared(model, panel) if rows is None else rows
+    horizon, width = model.config.horizon, channels.rows_each(model)
+    val, test = _validation_origins(panel, parts, horizon), evaluate.test_origins(panel, parts.val, horizon)
+    train = _training_origins(panel, parts, horizon) & ~val if val.sum() < ENOUGH else np.zeros_like(val)
+    origins, state = run(model, panel, train | val | test, rows)
+    if not model.network.head.levels:
+        unseen = _errors(rows, origins, _folded(val, panel, width), np.repeat(parts.val, width))
+        learned = _errors(rows, origins, _folded(train, panel, width), np.repeat(parts.train, width))
+        model = replace(model, residuals=calibrate.quantiles(_joined(unseen, learned)))
+    found = _where(origins, _folded(test, panel, width))
+    scores = evaluate.evaluate(model, panel, found, parts.train)
+    return replace(model, state=state, scores=scores), found
+
+
+def _errors(rows: Rows, origins: Origins, wanted: Bool[np.ndarray, " R"], limit: Any) -> Float[np.ndarray, "N H D"]:
+    return calibrate.relative_errors(rows, _where(origins, wanted), limit)
+
+
+def _joined(unseen: Float[np.ndarray, "N H D"], learned: Float[np.ndarray, "M H D"]) -> Float[np.ndarray, "L H D"]:
+    """Validation errors, and those of training rows where they are few, made as large as the validation errors are.
+
+    Errors on rows that were trained on are too small; what they have to give is their shape and their growth with the
+    step, not their size.
+    """
+    if not len(learned) or np.isnan(learned).all():
+        return unseen
+    here, there = (float(np.nanmean(np.abs(part))) if not np.isnan(part).all() else 0.0 for part in (unseen, learned))
+    return np.concatenate([unseen, learned * max(here / max(there, 1e-30), 1.0)])
+
+
+def run(
+    model: Model, panel: Panel, wanted: Bool[np.ndarray, " rows"], rows: Rows | None = None
+) -> tuple[Origins, State]:
+    """Forecasts at the wanted rows, thinned out where they are very many, and the state after each series' last row."""
+    folded, head, width = channels.fold(model, panel), model.network.head, channels.rows_each(model)
+    chosen, _ = calibrate.thin(wanted, head.horizon * len(model.schema.target) * head.width, evaluate.MOST)
+    layout = Layout.of(model.network.parts())
+    data = np.zeros((folded.series, layout.size), model.dtype)
+    layout.pack(model.network.start(model.p, folded.series, data), data)
+    rows = prepared(model, panel) if rows is None else rows
+    origins = evaluate.tested(model.network, model.p, rows, _folded(chosen, panel, width), ends=data)
+    last = np.full(folded.series, UNSEEN)
+    some = folded.lengths > 0
+    last[some] = folded.time[folded.offsets[1:][some] - 1]
+    return origins, State(layout, data, folded.ids, last)
+
+
+def prepared(model: Model, panel: Panel) -> Rows:
+    """The panel as the model's network takes it."""
+    return rows_of(model.network, model.constants, model.schema, channels.fold(model, panel), model.dtype)
+
+
+def _validation_origins(panel: Panel, parts: Split, horizon: int) -> Bool[np.ndarray, " rows"]:
+    """Rows from which validation rows are forecast."""
+    return _spread(panel, parts.val, evaluate.test_origins(panel.cut(parts.val), parts.train, horizon))
+
+
+def _training_origins(panel: Panel, parts: Split, horizon: int) -> Bool[np.ndarray, " rows"]:
+    """Rows in the second half of the training part from which training rows are forecast."""
+    begin = np.maximum(parts.train // 2, 1)
+    return _spread(panel, parts.train, evaluate.test_origins(panel.cut(parts.train), begin, horizon))
+
+
+def _spread(panel: Panel, stop: Int64[np.ndarray, " S"], inside: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, " rows"]:
+    """A mask of the first `stop[s]` rows of each series as one of all rows."""
+    wanted = np.zeros(panel.rows, bool)
+    cuts = np.concatenate([[0], np.cumsum(stop)])
+    for span, (first, last) in zip(panel.spans(), pairwise(cuts), strict=True):
+        wanted[span.start : span.start + int(last - first)] = inside[first:last]
+    return wanted
+
+
+def _folded(wanted: Bool[np.ndarray, " rows"], panel: Panel, width: int) -> Bool[np.ndarray, " R"]:
+    """A mask of the panel's rows as one of the folded panel's."""
+    return np.concatenate([np.tile(wanted[span], width) for span in panel.spans()]) if panel.series else wanted
+
+
+def _where(origins: Origins, wanted: Bool[np.ndarray, " R"]) -> Origins:
+    chosen = wanted[origins.rows]
+    return Origins(origins.rows[chosen], origins.values[chosen], origins.scale[chosen])

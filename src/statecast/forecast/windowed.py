@@ -1,0 +1,90 @@
+"""Forecasts of a network that was only ever trained on windows: each from a fresh state over its last n rows.
+
+Such a network has never met the state that more than n rows leave behind, so it must not be handed one. The statistics
+of the front depend on the data alone and come from one pass over the rows; the windows are gathered by row numbers, a
+bounded batch at a time, so memory does not grow with rows times window.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.forecast.roll import Origins
+from statecast.model.front import STATISTICS
+from statecast.model.inputs import Rows
+from statecast.model.network import Network
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Int64
+
+NUMBERS = 4_000_000  # numbers of the widest array of a batch
+
+
+def tested(network: Network, p: Any, rows: Rows, wanted: Bool[np.ndarray, " R"], size: int) -> Origins:
+    """The forecasts at the wanted rows, each made from the initial state over its last `size` rows.
+
+    Args:
+        network: the network.
+        p: weights and constants, in the precision of `rows`.
+        rows: the panel, prepared.
+        wanted: which rows are origins.
+        size: rows of a window; one that would reach before its series begins there instead.
+    """
+    at, d = np.flatnonzero(wanted), network.front.targets
+    found = statistics(network, p, rows)
+    batch = max(1, NUMBERS // (size * _width(network)))
+    values = np.zeros((len(at), network.head.horizon, d, network.head.width), rows.y.dtype)
+    for begin in range(0, len(at), batch):
+        part = slice(begin, begin + batch)
+        values[part] = _last(network, p, rows, found, at[part], size)
+    ring, held = _ring(network, rows, at)
+    _, scale = network.front.level_scale(p["constants"], {name: found[name][at] for name in STATISTICS}, ring, held)
+    return Origins(at, values, scale)
+
+
+def statistics(network: Network, p: Any, rows: Rows) -> dict[str, np.ndarray]:
+    """The front's statistics after every row, each [R, D]: one series after another, in the order of time."""
+    found = {name: np.empty_like(rows.y) for name in STATISTICS}
+    for begin, end in zip(rows.offsets[:-1], rows.offsets[1:], strict=True):
+        if begin == end:
+            continue
+        y, m = rows.y[begin:end, None], rows.m[begin:end, None]
+        start = network.front.start(p["constants"], rows.y, (1,))
+        parts, _ = network.front.scan(p["constants"], y, m, np.zeros((end - begin, 1), bool), start)
+        for name in STATISTICS:
+            found[name][begin:end] = parts[name][:, 0]
+    return found
+
+
+def _last(
+    network: Network, p: Any, rows: Rows, found: dict[str, np.ndarray], at: Int64[np.ndarray, " B"], size: int
+) -> np.ndarray:
+    """The forecasts [B, H, D, O] after the last step of each window."""
+    index = at[None, :] - np.arange(size - 1, -1, -1)[:, None]
+    first = at - rows.age[at]
+    inside = np.maximum(index, first)
+    # Rows before the series are the first row over and over; its last appearance resets what they left.
+    reset = (index <= first) | (np.arange(size) == 0)[:, None]
+    ring, held = _ring(network, rows, inside)
+    here = {name: found[name][inside] for name in STATISTICS} | {"ring": ring, "held": held}
+    inputs = rows.at(inside, network.head.horizon)
+    cells = network.stack.start(p["weights"]["stack"], (len(at),), rows.y)
+    forecasts, _ = network.segment(p, here, cells, inputs, reset, None)
+    return np.asarray(forecasts[-1])
+
+
+def _ring(network: Network, rows: Rows, at: Int64[np.ndarray, "..."]) -> tuple[np.ndarray, np.ndarray]:
+    """The last values at the given rows [..., R, D], newest last, and which of them are of the series and observed."""
+    back = np.arange(network.front.ring - 1, -1, -1)
+    place = np.maximum(at[..., None] - back, 0)
+    held = rows.m[place] * (back <= rows.age[at][..., None])[..., None]
+    return rows.y[place] * held, held.astype(rows.y.dtype)
+
+
+def _width(network: Network) -> int:
+    """Numbers that one step of one window needs at least."""
+    front, head, stack = network.front, network.head, network.stack
+    widths = [units * stack.equations.gates for units in stack.hidden] + list(stack.dense)
+    return max(front.ring * front.targets, head.horizon * head.targets * head.width, *widths, 1)

@@ -1,0 +1,198 @@
+"""A case of the gallery: one of the tutorials' experiments as a short TOML file.
+
+The settings at the top are statecast's own recipe, and `[data]` says what they are fitted on, so that `statecast fit
+--config` runs the file as it is. `[case]` tells where the experiment comes from and how it is measured; `[tutorial]`
+holds the settings that repeat the tutorial, and `[slow]` those that `--slow` puts in their place, where the full recipe
+takes minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from statecast.config import ClassifierConfig, Config, read_toml
+from statecast.errors import SettingError, nearest
+from statecast.gallery import samples, series
+
+NAMES = (
+    *("sin", "sin-cos", "x-sin", "separate", "weather"),
+    *("saw", "saw-deep", "bell", "walk"),
+    *("iris", "breast-cancer", "ibex", "ibex-volume"),
+    *("italy-power-demand", "gun-point", "basic-motions", "japanese-vowels"),
+)
+"""All cases, in the order of the tutorials; the last four are of the UCR archive."""
+RECIPES = ("tutorial", "statecast")
+SECTIONS = ("case", "data", "tutorial", "slow")
+KINDS = ("forecast", "classify")
+MEASURES = ("mse", "rmse", "mae", "ratio", "skill", "accuracy", "loss")
+SIDES = {"less": ("mse", "rmse", "mae", "ratio", "loss"), "more": ("skill", "accuracy")}
+SHOWS = (
+    *("before", "graph", "scatter", "correlation", "whole", "accuracy"),
+    *("redundancy", "restore", "printed", "ahead", "cell"),
+)
+"""What a case may show besides its figures: pictures, and demonstrations (see `demonstrations`)."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is measured.
+
+    Attributes:
+        name: in the table.
+        measure: one of `MEASURES`; "ratio" is the mean absolute error over that of persistence, "skill" one minus it.
+        targets: whose errors; those of all targets where empty.
+        published: what the tutorial printed, if it printed something.
+        goal: what statecast's recipe must reach.
+    """
+
+    name: str
+    measure: str
+    targets: tuple[str, ...] = ()
+    published: float | None = None
+    goal: float | None = None
+
+    @property
+    def upward(self) -> bool:
+        """Whether more is better."""
+        return self.measure in SIDES["more"]
+
+    def reached(self, value: float) -> bool:
+        """Whether a value is as good as the goal."""
+        return self.goal is None or (value >= self.goal if self.upward else value <= self.goal)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An experiment; see the module.
+
+    Attributes:
+        name: of the file.
+        title, text, source: for people.
+        kind: "forecast" or "classify".
+        example: the table (see `series.make`).
+        roles: arguments of `Forecaster.fit` that say what the columns are.
+        metrics: what is measured.
+        step: the step ahead that is measured; 0 for all of them together.
+        settings: statecast's recipe.
+        tutorial: the tutorial's.
+        slow: the tutorial's with nothing cut, where it was.
+        show: what it shows besides, of `SHOWS`.
+        units: of the targets, for pictures.
+        notes: what the tutorial's recipe leaves out or does otherwise, as sentences.
+    """
+
+    name: str
+    title: str
+    text: str
+    source: str
+    kind: str
+    example: str
+    roles: Mapping[str, Any]
+    metrics: tuple[Metric, ...]
+    settings: Mapping[str, Any]
+    tutorial: Mapping[str, Any]
+    slow: Mapping[str, Any] = field(default_factory=dict)
+    step: int = 0
+    show: tuple[str, ...] = ()
+    units: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> str:
+        """The file that must be given, in words; empty where the table is made here."""
+        return series.FILES.get(self.example, "")
+
+    @property
+    def recipes(self) -> tuple[str, ...]:
+        """The recipes that it has."""
+        return RECIPES if self.tutorial else RECIPES[1:]
+
+    def recipe(self, name: str, slow: bool = False) -> dict[str, Any]:
+        """The settings of a recipe; the tutorial's in full where `slow` is asked for."""
+        if name == "statecast":
+            return dict(self.settings)
+        return {**self.tutorial, **(self.slow if slow else {})}
+
+
+def path(name: str) -> Path:
+    """The TOML file of a case.
+
+    Raises:
+        SettingError: there is no such case.
+    """
+    if name not in NAMES:
+        raise SettingError(f"there is no case {name!r}: {nearest(name, NAMES)}")
+    return Path(str(files("statecast.gallery") / f"{name}.toml"))
+
+
+def load(name: str) -> Case:
+    """A case by its name.
+
+    Raises:
+        SettingError: there is no such case.
+    """
+    return read(path(name))
+
+
+def read(file: Path) -> Case:
+    """A case from its file.
+
+    Raises:
+        SettingError: it is no case: an unknown section, example, measure or setting.
+    """
+    values = read_toml(file)
+    sections = {name: values.pop(name, {}) for name in SECTIONS}
+    case, data = dict(sections["case"]), dict(sections["data"])
+    metrics = tuple(_metric(file, item) for item in case.pop("metrics", []))
+    kind = case.pop("kind", "forecast")
+    if kind not in KINDS:
+        raise SettingError(f"{file}: [case] kind = {kind!r}: {nearest(kind, KINDS)}")
+    if not metrics:
+        raise SettingError(f"{file}: [[case.metrics]] is missing: wanted what is measured")
+    example = data.pop("example", None)
+    makers = samples.MAKERS if kind == "classify" else series.MAKERS
+    if example not in makers:
+        raise SettingError(f"{file}: [data] example = {example!r}: {nearest(example, makers)}")
+    found = Case(
+        file.stem,
+        **{name: case.pop(name, "") for name in ("title", "text", "source")},
+        kind=kind,
+        example=example,
+        roles={name: tuple(item) if isinstance(item, list) else item for name, item in data.items()},
+        metrics=metrics,
+        settings=values,
+        tutorial=sections["tutorial"],
+        slow=sections["slow"],
+        step=case.pop("step", 0),
+        show=tuple(case.pop("show", ())),
+        units=case.pop("units", {}),
+        notes=tuple(case.pop("notes", ())),
+    )
+    strange = next((name for name in found.show if name not in SHOWS), None)
+    if strange is not None:
+        raise SettingError(f"{file}: [case] show = {strange!r}: {nearest(strange, SHOWS)}")
+    if case:
+        raise SettingError(f"{file}: [case] has no {next(iter(case))!r}")
+    for settings in (values, sections["tutorial"], sections["slow"]):
+        _check(file, kind, settings)
+    return found
+
+
+def _check(file: Path, kind: str, settings: Mapping[str, Any]) -> None:
+    try:
+        (ClassifierConfig if kind == "classify" else Config).of(settings)
+    except SettingError as error:
+        raise SettingError(f"{file}: {error}") from error
+
+
+def _metric(file: Path, item: Mapping[str, Any]) -> Metric:
+    measure = item.get("measure", "")
+    if measure not in MEASURES:
+        raise SettingError(f"{file}: [[case.metrics]] measure = {measure!r}: {nearest(measure, MEASURES)}")
+    targets = tuple(item.get("targets", ()))
+    name = " ".join([*targets, "mae / persistence" if measure == "ratio" else measure])
+    return Metric(item.get("name", name), measure, targets, item.get("published"), item.get("goal"))

@@ -1,0 +1,116 @@
+"""A classification case by one recipe: fit on random splits, or on the archive's own one, and count what was right.
+
+Where splits are drawn, the figures are means over all of them, and the confusion table adds them up; the curve of the
+training and the network's summary are those of the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from statecast.gallery import samples
+from statecast.gallery.cases import Case
+from statecast.gallery.outcome import Confusion, Outcome, Row
+from statecast.gallery.samples import Samples
+from statecast.model.reader import Reader
+from statecast.report.collect import weights_of
+from statecast.report.summary import Layer
+
+SPLITS, SHARE = 20, 0.7
+FLOOR = 1e-7  # of a probability whose logarithm is taken, as in the tutorial's library
+EPOCHS = (1, 3, 10, 30)  # after which the accuracy is looked at as well
+
+
+def run(case: Case, recipe: str, folder: Path | None = None, slow: bool = False) -> Outcome:
+    """Fit and count; see `forecasting.run` for the arguments."""
+    from statecast.estimators.sequences import Classifier
+
+    found = samples.MAKERS[case.example](folder)
+    X, y = _coded(found, recipe)
+    settings = case.recipe(recipe, slow)
+    classes = np.unique(y)
+    counts, losses, first = np.zeros((len(classes), len(classes)), int), [], None
+    accuracies = []
+    for train, test in splits(found.first, len(y)):
+        model = Classifier(**settings).fit(_rows(X, train), y[train])
+        chances = model.predict_proba(_rows(X, test))
+        truth, said = np.searchsorted(classes, y[test]), np.argmax(chances, axis=1)
+        np.add.at(counts, (truth, said), 1)
+        losses.append(float(-np.log(np.maximum(chances[np.arange(len(test)), truth], FLOOR)).mean()))
+        accuracies.append(float((truth == said).mean()))
+        first = first or (model, train, test)
+    assert first is not None
+    values = {"accuracy": float(np.mean(accuracies)), "loss": float(np.mean(losses))}
+    rows = (Row(case.name, recipe, m.name, values[m.measure], m.published, None, None, None) for m in case.metrics)
+    answers: Any = first[0].model_
+    return Outcome(
+        case=case.name,
+        recipe=recipe,
+        rows=tuple(rows),
+        settings={name: value for name, value in answers.config.to_dict().items() if value is not None},
+        layers=layers(answers.reader, answers.weights, found.names, answers.config.ensemble),
+        history={name: np.array(column, float) for name, column in answers.history.items()},
+        sentences=_spread(accuracies),
+        tables=_by_epoch(settings, X, y, *first) if "accuracy" in case.show and recipe == "tutorial" else {},
+        confusion=Confusion(tuple(str(label) for label in classes), counts),
+    )
+
+
+def splits(first: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Training and test rows: the archive's own split, or each row drawn for training with a chance of 0.7."""
+    if first:
+        yield np.arange(first), np.arange(first, count)
+        return
+    for seed in range(SPLITS):
+        chosen = np.random.default_rng(seed).random(count) < SHARE
+        yield np.flatnonzero(chosen), np.flatnonzero(~chosen)
+
+
+def _coded(found: Samples, recipe: str) -> tuple[Any, np.ndarray]:
+    """The rows as they are, or as the tutorial codes them: dummies, and without those that miss a value."""
+    if recipe != "tutorial" or found.dummies is None:
+        return found.X, found.y
+    keep = slice(None) if found.complete is None else found.complete
+    return found.dummies[keep], found.y[keep]
+
+
+def _rows(X: Any, rows: np.ndarray) -> Any:
+    return [X[n] for n in rows] if isinstance(X, list) else X[rows]
+
+
+def _spread(accuracies: list[float]) -> tuple[str, ...]:
+    if len(accuracies) == 1:
+        return ()
+    low, high = min(accuracies), max(accuracies)
+    return (f"Over {len(accuracies)} random splits the accuracy lies between {low:.3f} and {high:.3f}.",)
+
+
+def _by_epoch(
+    settings: Mapping[str, Any], X: Any, y: np.ndarray, model: Any, train: np.ndarray, test: np.ndarray
+) -> dict[str, list[list[str]]]:
+    """The accuracy on the first split after some epochs, each a fit of its own that stops there."""
+    rows = [["epochs", "accuracy, training rows", "accuracy, test rows"]]
+    last = int(settings.get("max_epochs", 100))
+    for epochs in (*(n for n in EPOCHS if n < last), last):
+        one = model if epochs == last else type(model)(**{**settings, "max_epochs": epochs}).fit(X[train], y[train])
+        rows.append([str(epochs), *(f"{(one.predict(X[part]) == y[part]).mean():.3f}" for part in (train, test))])
+    return {"Accuracy while training, first split": rows}
+
+
+def layers(reader: Reader, weights: Mapping[str, Any], names: tuple[str, ...], members: int) -> tuple[Layer, ...]:
+    """The parts of one network of the ensemble, with their numbers of weights."""
+    found = [Layer("input", f"{len(names)} columns or channels", str(reader.inputs), 0)]
+    both = ("forwards", "backwards") if reader.bidirectional else ("forwards",)
+    for n, units in enumerate(reader.recurrent.hidden):
+        count = sum(weights_of(weights[way]["cells"][str(n)]) for way in both)
+        kind = f"{reader.recurrent.cell}, both ways" if reader.bidirectional else reader.recurrent.cell
+        found.append(Layer(f"recurrent {n + 1}", kind, str(units * len(both)), count // members))
+    for n, units in enumerate(reader.dense.dense):
+        count = weights_of(weights["dense"]["dense"][str(n)])
+        found.append(Layer(f"dense {n + 1}", reader.dense.activation, str(units), count // members))
+    found.append(Layer("head", "softmax", str(reader.answers), weights_of(weights["out"]) // members))
+    return tuple(found)

@@ -1,0 +1,204 @@
+"""What a case shows beside its figures, each in the tutorial's own terms: sentences, small tables, further rows.
+
+redundancy  the numbers that the tutorial's array of windows holds, beside the rows it is made of
+restore     a model saved and loaded again, and the state of a shorter sequence
+printed     the training loss as the tutorial prints it
+ahead       forecasts of 2 and 3 steps from the network's own predictions
+cell        a bare cell on a small array: shapes, and that the last output is the state
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data.panel import Panel
+from statecast.forecast import evaluate as scoring
+from statecast.forecast import windowed
+from statecast.gallery.cases import Case
+from statecast.gallery.outcome import Row
+from statecast.gallery.trained import Trained
+from statecast.model import archive
+from statecast.model.archive import Model
+from statecast.model.cells import CELLS
+from statecast.model.inputs import from_working, rows_of
+from statecast.model.scan import layer
+from statecast.model.stack import init_cell
+from statecast.report.summary import number
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Rows of the table, sentences, and tables by their headings."""
+
+    rows: tuple[Row, ...] = ()
+    sentences: tuple[str, ...] = ()
+    tables: Mapping[str, list[list[str]]] = field(default_factory=dict)
+
+
+def of(case: Case, recipe: str, trained: Trained) -> Shown:
+    """Everything that the case asks to be shown."""
+    found = [SHOWN[name](case, recipe, trained) for name in case.show if name in SHOWN]
+    return Shown(
+        tuple(row for part in found for row in part.rows),
+        tuple(text for part in found for text in part.sentences),
+        {name: rows for part in found for name, rows in part.tables.items()},
+    )
+
+
+def redundancy(case: Case, recipe: str, trained: Trained) -> Shown:
+    """What the tutorial holds in memory, and what is held here."""
+    panel, train = trained.panel, int(trained.parts.val[0])
+    config = trained.model.config
+    if recipe == "tutorial":
+        size = int(config.segment or 1)
+        width = panel.targets + panel.past.shape[1]
+        windows, rows = 8e-6 * (train - size) * size * width, 8e-6 * train * width
+        return Shown(
+            sentences=(
+                f"The tutorial's array of all windows would hold {train - size:,} x {size} x {width} numbers, "
+                f"{windows:,.1f} MB; it is never made: a window is a row number here, and the rows hold {rows:.2f} MB.",
+                f"Each row still goes through the network {size} times an epoch, once for each window that it is in.",
+            )
+        )
+    share = 1 / (1 - (config.burn_in or 0) / int(config.segment or 1))
+    return Shown(
+        sentences=(
+            f"Segments of {config.segment} rows with a loss at every step after the first {config.burn_in}: each row "
+            f"goes through the network {share:.2g} times an epoch, and once in a forecast.",
+        )
+    )
+
+
+def restore(case: Case, recipe: str, trained: Trained) -> Shown:
+    """Save, load, and compare bits; then the same network on a shorter sequence."""
+    model, panel = trained.model, trained.panel
+    with tempfile.TemporaryDirectory() as folder:
+        loaded = archive.load(archive.save(model, Path(folder) / archive.FILE))
+    whole, again = (_carried(one, panel) for one in (model, loaded))
+    short = _carried(model, panel.cut(panel.lengths // 3))
+    same = "the same bits" if whole.tobytes() == again.tobytes() else "other numbers"
+    part = "the same numbers" if np.allclose(short, whole[: len(short)], rtol=1e-5, atol=1e-5) else "other numbers"
+    return Shown(
+        sentences=(
+            f"Saved to a file and restored, the network gives {same} at all {len(whole):,} rows.",
+            f"A sequence of {len(short):,} rows gives {part} as the first {len(short):,} rows of the whole: its length "
+            "is no part of the network.",
+        )
+    )
+
+
+def _carried(model: Model, panel: Panel) -> np.ndarray:
+    rows = rows_of(model.network, model.constants, model.schema, panel, model.dtype)
+    return scoring.tested(model.network, model.p, rows, np.ones(panel.rows, bool)).values
+
+
+def printed(case: Case, recipe: str, trained: Trained) -> Shown:
+    """The sum of squares over the training rows, as the tutorial prints it every 150 steps."""
+    if recipe != "tutorial":
+        return Shown()
+    history, targets = trained.model.history, int(trained.parts.train[0]) - 1
+    sums = [value * targets for value in history["loss"]]
+    said = dict(zip((150 * n for n in range(10)), PRINTED, strict=True))
+    rows = [["step", "sum of squares", "the tutorial's, on its own walk"]]
+    for step, value in zip(history["step"], sums, strict=True):
+        if np.isfinite(value):
+            rows.append([f"{step:,.0f}", f"{value:,.0f}", f"{said[int(step)]:,.0f}" if int(step) in said else ""])
+    last = next((v for s, v in zip(history["step"], sums, strict=True) if s == 1350), None)
+    row = Row(case.name, recipe, "training sum of squares, step 1350", last, said[1350], None, None, None)
+    return Shown(rows=(row,), tables={"Loss while training": rows})
+
+
+PRINTED = (502893.34, 13839.129, 3964.835, 2619.885, 2418.772, 2110.5923, 1887.9644, 1747.1377, 1556.3398, 1384.6113)
+"""The tutorial's losses at steps 0, 150, …, 1350."""
+
+
+def ahead(case: Case, recipe: str, trained: Trained) -> Shown:
+    """One, two and three steps ahead; from the second on the network is fed with what it said itself."""
+    panel, begin = trained.panel, int(trained.parts.val[0])
+    y = panel.y[:, 0]
+    starts = np.arange(begin - 1, panel.rows - 3)
+    said = recursion(trained, starts, 3)
+    actual = y[starts[:, None] + np.arange(1, 4)]
+    error, still = np.abs(said - actual).mean(axis=0), np.abs(y[starts][:, None] - actual).mean(axis=0)
+    rows = [["steps ahead", "mean absolute error", "persistence's", "ratio"]]
+    rows += [[str(k + 1), number(error[k]), number(still[k]), f"{error[k] / still[k]:.3f}"] for k in range(3)]
+    lines = [
+        Row(case.name, recipe, f"mae, {k} steps ahead, fed back", float(own), None, float(last), None, None)
+        for k, own, last in zip((2, 3), error[1:], still[1:], strict=True)
+    ]
+    return Shown(rows=tuple(lines), tables={"Further ahead, from its own predictions": rows})
+
+
+def recursion(trained: Trained, starts: np.ndarray, steps: int) -> Float64[np.ndarray, "n steps"]:
+    """Forecasts of one target from each start, each fed back as if it had been observed."""
+    model, panel = trained.model, trained.panel
+    size = trained.window or int(starts.max()) + 1
+    found = np.zeros((len(starts), steps))
+    for k in range(steps):
+        for n, start in enumerate(starts):
+            first = max(0, start + 1 - size)
+            y = np.concatenate([panel.y[first : start + 1, 0], found[n, :k]])
+            found[n, k] = _after(model, _piece(panel, first, y), trained.window)
+    return found
+
+
+def _piece(panel: Panel, first: int, y: np.ndarray) -> Panel:
+    """The rows of the panel from `first` on with other values, as many as there are."""
+    rows = slice(first, first + len(y))
+    nothing = np.zeros((len(y), 0))
+    return replace(
+        panel, y=y[:, None], time=panel.time[rows], offsets=np.array([0, len(y)]), past=nothing, known=nothing
+    )
+
+
+def _after(model: Model, panel: Panel, window: int) -> float:
+    """The forecast of the value after the last row."""
+    rows = rows_of(model.network, model.constants, model.schema, panel, model.dtype)
+    wanted = np.arange(panel.rows) == panel.rows - 1
+    if window:
+        found = windowed.tested(model.network, model.p, rows, wanted, window)
+    else:
+        found = scoring.tested(model.network, model.p, rows, wanted)
+    return float(from_working(model.constants, found.values)[0, 0, 0, 0])
+
+
+BATCHES = [[[0, 1, 2, 5], [9, 8, 7, 4]], [[3, 4, 5, 2], [0, 0, 0, 0]], [[6, 7, 8, 5], [6, 5, 4, 2]]]
+"""The tutorial's array: 3 batches of 2 time steps of 4 inputs."""
+
+
+def cell(case: Case, recipe: str, trained: Trained) -> Shown:
+    """A simple RNN of 6 neurons on a (3, 2, 4) array."""
+    if recipe != "statecast":
+        return Shown()
+    x = np.array(BATCHES, np.float32)
+    equations = CELLS["rnn_tanh"]
+    drawn = init_cell(equations, np.random.default_rng(0), 4, 6, "glorot", 0.0)
+    weights: dict[str, Any] = {name: value.astype(np.float32) for name, value in drawn.items()}
+    before = {"h": np.zeros((3, 6), np.float32)}
+    out, state = layer(equations, weights, np.moveaxis(x, 1, 0), before)
+    outputs = np.moveaxis(out, 0, 1)
+    same = "equals" if np.array_equal(outputs[:, -1], state["h"]) else "differs from"
+    rows = [["batch", "step", *(f"neuron {n + 1}" for n in range(6))]]
+    rows += [[str(b + 1), str(t + 1), *(f"{v:.3f}" for v in outputs[b, t])] for b in range(3) for t in range(2)]
+    return Shown(
+        sentences=(f"A bare cell makes {outputs.shape} out of {x.shape}; the last step {same} the state.",),
+        tables={"A bare cell: six neurons, two time steps": rows},
+    )
+
+
+SHOWN: dict[str, Callable[[Case, str, Any], Shown]] = {
+    "redundancy": redundancy,
+    "restore": restore,
+    "printed": printed,
+    "ahead": ahead,
+    "cell": cell,
+}

@@ -1,0 +1,127 @@
+"""A forecasting case by one recipe: train, forecast the test rows, measure beside persistence and linear extrapolation.
+
+The baselines forecast the same rows from the same origins, and their errors are measured by the same lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from statecast.data import calendar
+from statecast.data.schema import Schema
+from statecast.forecast import evaluate as scoring
+from statecast.forecast.baselines import linear_extrapolation, persistence
+from statecast.gallery import demonstrations
+from statecast.gallery.cases import Case, Metric
+from statecast.gallery.outcome import Outcome, Row, Track
+from statecast.gallery.trained import Trained, origins, train
+from statecast.model.archive import Model
+from statecast.report import collect
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64, Int64
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """Forecasts of the test rows, [n, H, D] each, made at the rows `at`."""
+
+    at: Int64[np.ndarray, " n"]
+    actual: Float64[np.ndarray, "n H D"]
+    guesses: Mapping[str, Float64[np.ndarray, "n H D"]]
+
+
+def run(case: Case, recipe: str, folder: Path | None = None, slow: bool = False) -> Outcome:
+    """Train and measure.
+
+    Args:
+        case: what.
+        recipe: "tutorial" or "statecast".
+        folder: where files lie that are not shipped.
+        slow: the tutorial's recipe with nothing cut.
+
+    Raises:
+        DataError: a file is missing.
+        TrainingError: the loss is not finite.
+    """
+    trained = train(case, case.recipe(recipe, slow), folder)
+    found = test(trained)
+    rows = [row for metric in case.metrics for row in rows_for(case, recipe, metric, trained.model.schema, found)]
+    shown = demonstrations.of(case, recipe, trained)
+    return Outcome(
+        case=case.name,
+        recipe=recipe,
+        rows=(*rows, *shown.rows),
+        settings={name: value for name, value in trained.model.config.to_dict().items() if value is not None},
+        layers=collect.layers(trained.model),
+        history={name: np.array(values, float) for name, values in trained.model.history.items()},
+        tracks=tracks(case, trained, found),
+        season=trained.model.config.season or 1,
+        sentences=shown.sentences,
+        tables=shown.tables,
+        series={name: trained.panel.y[:, d] for d, name in enumerate(trained.model.schema.target)},
+    )
+
+
+def test(trained: Trained, model: Model | None = None) -> Tested:
+    """Forecast every test row that has all its steps, with the network and the baselines."""
+    model, panel = model or trained.model, trained.panel
+    horizon, season = model.config.horizon, model.config.season or 1
+    wanted = scoring.test_origins(panel, trained.parts.val, horizon)
+    _, at, found = next(scoring.by_series(model, panel, origins(model, panel, wanted, trained.window)))
+    actual = panel.y[at[:, None] + np.arange(1, horizon + 1)]
+    guesses = {"network": found["point"]}
+    for name, baseline in (("persistence", persistence), ("linear", linear_extrapolation)):
+        guesses[name] = baseline(panel.y, at, horizon, season)
+    return Tested(at, actual, guesses)
+
+
+def rows_for(case: Case, recipe: str, metric: Metric, schema: Schema, found: Tested) -> list[Row]:
+    """The lines of one metric: the recipe's, and once for each case linear extrapolation's."""
+    places = [schema.target.index(name) for name in metric.targets or schema.target]
+    steps = slice(None) if case.step == 0 else slice(case.step - 1, case.step)
+
+    def of(name: str) -> float:
+        error, plain = ((found.guesses[which] - found.actual)[:, steps, places] for which in (name, "persistence"))
+        return measured(metric.measure, error, plain)
+
+    base = of("persistence")
+    lines = [Row(case.name, recipe, metric.name, of("network"), metric.published, base, None, None)]
+    if recipe == "statecast":
+        lines.append(Row(case.name, "linear extrapolation", metric.name, of("linear"), None, base, None, None))
+    return lines
+
+
+def measured(measure: str, error: np.ndarray, persistence: np.ndarray) -> float:
+    """One number for errors of any shape, beside those of persistence."""
+    if measure in ("mse", "rmse"):
+        square = float(np.nanmean(error**2))
+        return square if measure == "mse" else float(np.sqrt(square))
+    own = float(np.nanmean(np.abs(error)))
+    if measure == "mae":
+        return own
+    share = own / float(np.nanmean(np.abs(persistence)))
+    return share if measure == "ratio" else 1 - share
+
+
+def tracks(case: Case, trained: Trained, found: Tested) -> tuple[Track, ...]:
+    """Each target through the test rows, at the step that is measured."""
+    step, schema = case.step or 1, trained.model.schema
+    rows = found.at + step
+    time = calendar.to_datetime64(trained.panel.time[rows], schema.time_kind, schema.frequency, schema.tz)
+    before = test(trained, trained.fresh).guesses["network"] if "before" in case.show else None
+    return tuple(
+        Track(
+            name,
+            np.asarray(time),
+            found.actual[:, step - 1, d],
+            found.guesses["network"][:, step - 1, d],
+            None if before is None else before[:, step - 1, d],
+        )
+        for d, name in enumerate(schema.target)
+    )

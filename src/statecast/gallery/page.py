@@ -1,0 +1,184 @@
+"""What `--out` leaves: one page for all cases, their pictures, and for each recipe its test rows and its training.
+
+The page is the report's: complete in itself, pictures inside as data, no script. What matters comes first: one table of
+all figures, then the cases in the order of the tutorials, each with both recipes side by side.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+import numpy as np
+
+from statecast.data import results
+from statecast.files import write_bytes, write_text
+from statecast.gallery import cases
+from statecast.gallery.outcome import Confusion, Outcome, Row
+from statecast.gallery.run import Found, Skipped
+from statecast.report.page import STYLE, _section, _table
+from statecast.report.summary import layers_table, number
+
+HEADINGS = ("case", "recipe", "metric", "value", "published", "persistence", "seconds", "peak memory")
+MORE = """
+h3{font-size:1.05rem;margin:1.4rem 0 .5rem}section>ul{color:var(--soft);font-size:.93rem}
+.source{font-size:.85rem;color:var(--soft)}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));
+gap:1rem}.two>div{min-width:0}.figures td:nth-child(-n+3),.figures th:nth-child(-n+3){text-align:left}
+figure{margin:0 0 1rem}figcaption{font-size:.85rem;color:var(--soft);margin-top:.3rem}nav{columns:14rem;
+font-size:.95rem;margin:0 0 1.25rem}nav a,a{color:var(--mark)}
+"""
+
+
+def table(rows: Iterable[Row]) -> list[list[str]]:
+    """The gallery's table as texts, with its headings."""
+    lines = [list(HEADINGS)]
+    for row in rows:
+        figures = [number(value) if value is not None else "" for value in (row.value, row.published, row.persistence)]
+        spent = [f"{row.seconds:.1f}" if row.seconds is not None else ""]
+        peak = [f"{row.peak_mb:,.0f} MB" if row.peak_mb is not None else ""]
+        lines.append([row.case, row.recipe, row.metric, *figures, *spent, *peak])
+    return lines
+
+
+def markdown(rows: Iterable[Row]) -> str:
+    """The gallery's table for a document."""
+    heading, *lines = table(rows)
+    marks = ["---"] * 3 + ["---:"] * 5
+    return "\n".join(f"| {' | '.join(line)} |" for line in (heading, marks, *lines)) + "\n"
+
+
+def write(folder: Path, found: Sequence[Found]) -> list[Path]:
+    """Write everything, and return the paths, the page last.
+
+    Raises:
+        MissingDependency: matplotlib is not installed.
+        OutputError: a file cannot be written.
+    """
+    outcomes = [item for item in found if isinstance(item, Outcome)]
+    paths: list[Path] = []
+    images: dict[tuple[str, str], list[tuple[str, str, bytes]]] = {}
+    for outcome in outcomes:
+        place = folder / outcome.case / outcome.recipe
+        made = _draw(outcome)
+        images[outcome.case, outcome.recipe] = made
+        paths += [write_bytes(place / f"{name}.png", image) for name, _, image in made]
+        paths += _tables(place, outcome)
+    paths.append(write_text(folder / "table.md", markdown(row for outcome in outcomes for row in outcome.rows)))
+    paths.append(write_text(folder / "gallery.html", render(found, images)))
+    return paths
+
+
+def _draw(outcome: Outcome) -> list[tuple[str, str, bytes]]:
+    # Here and not at the top: matplotlib takes half a second, and pictures are not always asked for.
+    from statecast.gallery import pictures
+    from statecast.report import plot
+
+    case = cases.load(outcome.case)
+    return [(name, caption, plot.png(figure, 120)) for name, caption, figure in pictures.of(case, outcome)]
+
+
+def _tables(place: Path, outcome: Outcome) -> list[Path]:
+    columns: dict[str, Mapping[str, np.ndarray]] = {}
+    if outcome.tracks:
+        time = {"time": outcome.tracks[0].time}
+        columns["predicted.csv"] = time | {track.target: track.predicted for track in outcome.tracks}
+        columns["test_data.csv"] = time | {track.target: track.actual for track in outcome.tracks}
+    if outcome.history:
+        columns["history.csv"] = outcome.history
+    for name, values in columns.items():
+        place.mkdir(parents=True, exist_ok=True)
+        results.write(values, place / name)
+    return [place / name for name in columns]
+
+
+Images = Mapping[tuple[str, str], Sequence[tuple[str, str, bytes]]]
+
+
+def render(found: Sequence[Found], images: Images) -> str:
+    """The page as the text of one HTML file."""
+    names = list(dict.fromkeys(item.case for item in found))
+    rows = [row for item in found if isinstance(item, Outcome) for row in item.rows]
+    links = "".join(f'<div><a href="#{escape(n)}">{escape(cases.load(n).title)}</a></div>' for n in names)
+    text = (
+        "Each experiment of the five tutorials twice: by the tutorial's own recipe, and by statecast's, beside what "
+        "the tutorial published and what the last value (persistence) or a straight line would have given."
+    )
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+    body = [
+        f"<header><h1>statecast: the gallery</h1><p class=lead>{escape(_lead(rows))}</p></header>",
+        f"<nav>{links}</nav>",
+        _section("All figures", _table(*_split(table(rows)), "figures"), text),
+        *(_case(name, [item for item in found if item.case == name], images) for name in names),
+        "<footer>Seconds are training and testing alone, without imports; the peak of memory is that of the whole "
+        "process, about 0.3 GB of which are Python and JAX. This page is complete in itself.</footer>",
+    ]
+    return (
+        "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
+        '<meta name=viewport content="width=device-width, initial-scale=1">\n'
+        f'<meta http-equiv=Content-Security-Policy content="{policy}">\n'
+        f"<title>statecast: the gallery</title>\n<style>{STYLE}{MORE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(body)
+        + "\n</main>\n</body>\n</html>\n"
+    )
+
+
+def _lead(rows: Sequence[Row]) -> str:
+    names = {row.case for row in rows}
+    goals = {(name, m.name): m for name in names for m in cases.load(name).metrics if m.goal is not None}
+    asked = [row for row in rows if row.recipe == "statecast" and (row.case, row.metric) in goals]
+    kept = [row for row in asked if row.value is not None and goals[row.case, row.metric].reached(row.value)]
+    if not asked:
+        return "The tutorials' experiments, reproduced and measured."
+    return f"statecast's own recipe reaches {len(kept)} of the {len(asked)} figures that were set for it."
+
+
+def _case(name: str, found: Sequence[Found], images: Images) -> str:
+    case = cases.load(name)
+    outcomes = [item for item in found if isinstance(item, Outcome)]
+    content = [f"<p class=source>{escape(case.source)}.</p>"]
+    content += [f"<p>{escape(_why(item))}</p>" for item in found if isinstance(item, Skipped)]
+    if outcomes:
+        rows = [row for outcome in outcomes for row in outcome.rows]
+        content.append(_table(*_split([line[1:] for line in table(rows)]), "figures"))
+    notes = [*case.notes] if any(item.recipe == "tutorial" for item in outcomes) else []
+    notes += [f"{_recipe(item)}: {said}" for item in outcomes for said in item.sentences]
+    content.append("".join(["<ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]) if notes else "")
+    content.append(f"<div class=two>{''.join(_recipe_shown(item, images) for item in outcomes)}</div>")
+    section = _section(case.title, "".join(content), case.text)
+    return section.replace("<section>", f'<section id="{escape(name)}">', 1)
+
+
+def _why(item: Skipped) -> str:
+    return f"{'Failed' if item.failed else 'Not run'}{f' ({item.recipe})' if item.recipe else ''}: {item.reason}"
+
+
+def _recipe(outcome: Outcome) -> str:
+    return "The tutorial's recipe" if outcome.recipe == "tutorial" else "Statecast's recipe"
+
+
+def _recipe_shown(outcome: Outcome, images: Images) -> str:
+    parts = [f"<h3>{_recipe(outcome)}</h3>"]
+    for name, caption, image in images.get((outcome.case, outcome.recipe), ()):
+        data = base64.b64encode(image).decode()
+        alt = escape(f"{outcome.case}, {outcome.recipe}: {name}")
+        picture = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
+        parts.append(f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>")
+    for title, rows in outcome.tables.items():
+        parts.append(f"<h3>{escape(title)}</h3>{_table(*_split(rows))}")
+    if outcome.confusion is not None:
+        parts.append(f"<h3>Confusion table</h3>{_table(*_split(confusion(outcome.confusion)))}")
+    summary = layers_table(outcome.layers)
+    parts.append(f"<h3>Model summary</h3>{_table(*_split(summary), 'parts')}")
+    return f"<div>{''.join(parts)}</div>"
+
+
+def confusion(found: Confusion) -> list[list[str]]:
+    """Test rows by their class and by the class that was said."""
+    rows = [["true, then said", *found.classes]]
+    return rows + [[name, *(f"{n:,}" for n in line)] for name, line in zip(found.classes, found.counts, strict=True)]
+
+
+def _split(rows: Sequence[Sequence[str]]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    return rows[0], rows[1:]

@@ -1,0 +1,137 @@
+"""The gallery's pictures, drawn with the report's own axes, colours and dates.
+
+Besides the test rows and the training loss, which every case shows: the network as a graph, predicted against true, the
+autocorrelation, and a network before and after its training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.gallery.cases import Case
+from statecast.gallery.outcome import Outcome, Track
+from statecast.report import plot, style
+from statecast.report.summary import Layer, Residuals
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FIRST = 100  # predictions in the picture of the first ones
+CIRCLES = 9  # of a layer that are drawn; more are said by an ellipsis
+LAGS = 3000  # of the autocorrelation, at most
+
+
+def of(case: Case, outcome: Outcome) -> Iterator[tuple[str, str, Figure]]:
+    """(name, caption, picture) of everything that a case shows of one recipe."""
+    if outcome.tracks:
+        whole = "whole" in case.show or "before" in case.show
+        yield "test", *tracks(outcome.tracks, None if whole else FIRST, case.step, case.units)
+    if "scatter" in case.show:
+        yield "scatter", "On the line a forecast is exact.", scatter(outcome.tracks, case.units)
+    if len(outcome.history.get("loss", ())) and np.isfinite(outcome.history["loss"]).any():
+        said = "The loss on training rows, and on validation rows where some were kept."
+        yield "loss", said, plot.loss(outcome.history)
+    if "correlation" in case.show:
+        said = "Autocorrelation of the series over its whole length, and of what the network left over."
+        yield "correlation", said, correlation(outcome)
+    if "graph" in case.show:
+        said = "Inputs on the left, outputs on the right; a loop is a state that is handed on."
+        yield "graph", said, graph(outcome.layers)
+
+
+def titled(target: str, units: Mapping[str, str]) -> str:
+    """A target with its unit, where it has one."""
+    return f"{target}, {units[target]}" if target in units else target
+
+
+def tracks(parts: Sequence[Track], most: int | None, step: int, units: Mapping[str, str]) -> tuple[str, Figure]:
+    """Forecasts for the test rows over what happened; the first ones, or all of them."""
+    shown = len(parts[0].time) if most is None else min(most, len(parts[0].time))
+    far = f"{step} steps ahead" if step > 1 else "one step ahead"
+    what = f"all {shown:,} test rows" if most is None else f"the first {shown:,} test rows"
+    figure, panels = plot._panels(len(parts), f"Forecasts {far}, {what}")
+    for axes, part in zip(panels, parts, strict=False):
+        time, thin = part.time[:shown], 1.4 if shown <= FIRST else 0.9
+        if part.before is not None:
+            style.line(axes, time, part.before[:shown], style.FAR, "before training", 1.0)
+        style.line(axes, time, part.actual[:shown], style.INK, "actual", thin)
+        axes.plot(time, part.predicted[:shown], color=style.STATECAST, lw=thin, ls=(0, (4, 2)), label="forecast")
+        style.name(axes, titled(part.target, units), "")
+        plot._time_axis(axes, time, "row")
+    style.legend(figure, panels)
+    return "Dashed blue is the forecast, dark is what happened.", figure
+
+
+def scatter(parts: Sequence[Track], units: Mapping[str, str]) -> Figure:
+    """Predicted against true."""
+    figure = plot._figure(4.6, "Predicted against true")
+    for n, part in enumerate(parts):
+        axes = figure.add_subplot(1, len(parts), n + 1)
+        look: dict[str, Any] = {"ls": "", "marker": ".", "ms": 4, "alpha": 0.5, "mew": 0, "color": style.STATECAST}
+        axes.plot(part.actual, part.predicted, **look)
+        low, high = float(np.nanmin(part.actual)), float(np.nanmax(part.actual))
+        axes.plot([low, high], [low, high], color=style.INK, lw=0.8)
+        style.name(axes, titled(part.target, units), "")
+        axes.set(xlabel="true", ylabel="predicted", aspect="equal", adjustable="datalim")
+    return figure
+
+
+def correlation(outcome: Outcome) -> Figure:
+    """Autocorrelation of each series, as far as it goes, and of the residuals."""
+    parts = [Residuals(t.target, t.time, t.actual - t.predicted, t.actual - t.predicted, "") for t in outcome.tracks]
+    values = {name: series for name, series in outcome.series.items() if name in {t.target for t in outcome.tracks}}
+    longest = max((len(series) for series in values.values()), default=1)
+    return plot.correlations(values, parts, 1, min(LAGS, longest - 1))
+
+
+def graph(layers: Sequence[Layer]) -> Figure:
+    """The network as circles and lines: a column for each layer, at most nine circles of it."""
+    figure = plot._figure(3.6, "The network as a graph")
+    axes = figure.subplots()
+    axes.set_axis_off()
+    columns = [(layer, *_circles(layer)) for layer in layers if layer.name != "skip"]
+    for n, (_, heights, _) in enumerate(columns[:-1]):
+        for here in heights:
+            for there in columns[n + 1][1]:
+                axes.plot([n, n + 1], [here, there], color=style.BANDS[1], lw=0.6, zorder=1)
+    for n, (layer, heights, units) in enumerate(columns):
+        colour = style.FAR if n == len(columns) - 1 else style.STATECAST if n == 0 else style.BANDS[0]
+        axes.plot([n] * len(heights), heights, ls="", marker="o", ms=11, color=colour, mec=style.GROUND, zorder=2)
+        if units > len(heights):
+            axes.text(n, 0, "⋮", ha="center", va="center", fontsize=14, color=style.INK, zorder=3)
+        name = "inputs" if n == 0 else "outputs" if n == len(columns) - 1 else layer.name
+        axes.text(n, -5.4, f"{name}\n{units}", ha="center", va="top", fontsize=8.5, color=style.INK)
+        if layer.name.startswith("recurrent"):
+            _loop(axes, n)
+    skip = next((layer for layer in layers if layer.name == "skip"), None)
+    if skip is not None:
+        _skip(axes, max(columns[0][1]) + 0.6, max(columns[-1][1]) + 0.6, len(columns) - 1, skip.kind)
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(-7.6, 9 if skip else 6.5))
+    return figure
+
+
+def _skip(axes: Axes, here: float, there: float, width: int, kind: str) -> None:
+    """The linear map from the inputs straight to the outputs, as a bow above the layers."""
+    t = np.linspace(0, 1, 60)
+    x, y = width * t, (1 - t) ** 2 * here + 2 * t * (1 - t) * 12.5 + t**2 * there
+    axes.plot(x, y, color=style.SOFT, lw=1.2, ls=(0, (4, 2)))
+    top = int(np.argmax(y))
+    axes.text(x[top], y[top] + 0.4, f"skip: {kind}", ha="center", va="bottom", fontsize=8.5, color=style.SOFT)
+
+
+def _circles(layer: Layer) -> tuple[list[float], int]:
+    """Heights of the circles of a layer, and how many units it has."""
+    units = int(np.prod([int(part) for part in layer.shape.split(" x ")]))
+    if units > CIRCLES:
+        return [h for h in np.linspace(-4, 4, CIRCLES) if abs(h) > 0.5], units
+    return list(np.linspace(-0.5, 0.5, units) * (units - 1) if units > 1 else [0.0]), units
+
+
+def _loop(axes: Axes, at: float) -> None:
+    """The state that a layer hands on, as a loop above it."""
+    angle = np.linspace(-0.2 * np.pi, 1.2 * np.pi, 40)
+    axes.plot(at + 0.13 * np.cos(angle), 5.1 + 0.6 * np.sin(angle), color=style.INK, lw=1.0)

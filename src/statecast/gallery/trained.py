@@ -1,0 +1,88 @@
+"""A network of a forecasting case, trained on its table, and how it is asked for forecasts.
+
+Statecast's recipe carries its state through the table. A tutorial's network that was trained on windows from a fresh
+state is asked in the same way: every row from a fresh state over the window before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from statecast.config import Config
+from statecast.data import checks, table
+from statecast.data.panel import Panel
+from statecast.data.schema import Schema
+from statecast.data.segments import Split
+from statecast.forecast import channels, windowed
+from statecast.forecast import evaluate as scoring
+from statecast.forecast.roll import Origins
+from statecast.gallery import series
+from statecast.gallery.cases import Case
+from statecast.model.archive import Model
+from statecast.model.inputs import rows_of
+from statecast.model.state import Layout, State
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network with the table that it was trained on.
+
+    Attributes:
+        model: the network after training, which remembers nothing.
+        fresh: the same before training.
+        panel: the table.
+        parts: its split.
+        window: rows of the fresh-state window that it forecasts from; 0 where it carries its state.
+    """
+
+    model: Model
+    fresh: Model
+    panel: Panel
+    parts: Split
+    window: int
+
+
+def train(case: Case, settings: Mapping[str, Any], folder: Path | None) -> Trained:
+    """Fit on the table of a case. The gallery shows no intervals, so none are calibrated."""
+    from statecast.train import fit
+
+    read = table.read(series.make(case.example, folder), case.example)
+    panel, schema = checks.panel(read, roles(case.roles))
+    outcome = fit.fit(Config.of({"levels": (), **settings}), schema, panel)
+    model, fresh = (_model(outcome, schema, weights) for weights in (outcome.fitted.weights, outcome.prepared.weights))
+    return Trained(model, fresh, panel, outcome.base_parts, window_of(outcome.config))
+
+
+def roles(given: Mapping[str, Any]) -> checks.Roles:
+    """The columns' roles as `[data]` gives them."""
+    names = ("target", "id", "time", "past", "known", "static", "freq")
+    return checks.Roles.of(*(given.get(name) for name in names))
+
+
+def window_of(config: Config) -> int:
+    """Rows that a network saw at most before a loss, where it was trained on windows; 0 where it carries its state."""
+    whole = config.carry == "zero" and isinstance(config.segment, int)
+    windows = whole and config.burn_in in (0, int(config.segment or 1) - 1) and config.normalize in ("none", "global")
+    return int(config.segment or 0) if windows else 0
+
+
+def _model(outcome: Any, schema: Schema, weights: dict[str, Any]) -> Model:
+    layout = Layout.of(outcome.network.parts())
+    state = State.empty(layout, np.dtype(outcome.config.precision))
+    history = outcome.fitted.history
+    return Model(outcome.config, schema, outcome.network, weights, outcome.prepared.constants, state, None, {}, history)
+
+
+def origins(model: Model, panel: Panel, wanted: np.ndarray, window: int) -> Origins:
+    """The network's forecasts at the wanted rows: with its state carried, or from a fresh one over a window."""
+    folded = channels.fold(model, panel)
+    rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
+    asked = np.tile(wanted, channels.rows_each(model))  # a table of the gallery is one series
+    if window:
+        return windowed.tested(model.network, model.p, rows, asked, window)
+    return scoring.tested(model.network, model.p, rows, asked)

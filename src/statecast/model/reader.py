@@ -1,0 +1,133 @@
+"""The reader: from a sequence, or one row, to one answer; pure functions over a tree of weights.
+
+Recurrent layers run over the sequences of a batch, forwards and, if asked, backwards; what they give out is pooled over
+the steps that are there; dense layers and a linear map read the answer from it. A row of a table is a sequence of one
+step that needs no recurrent layer, so both are the same lines. Sequences of unequal lengths lie in one batch with a
+mask: a step that is not there changes no state and enters no pool, so padding changes no number.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from statecast.config import SequenceConfig
+from statecast.model.cells import Array
+from statecast.model.stack import Drop, Stack, init_dense
+
+POOLS = {"last": ("last",), "mean": ("mean",), "max": ("max",), "all": ("last", "mean", "max")}
+BACKWARDS = 1000  # number of the first place of dropout in the layers that read backwards
+DENSE = 2000  # and in the dense layers
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A network from a sequence to one answer; a value without arrays, equal for equal settings and sizes.
+
+    Attributes:
+        recurrent: the recurrent layers of one direction; none for rows of a table.
+        bidirectional: read the sequence from its end as well, with weights of its own.
+        pooling: which pools of the outputs over the steps go on.
+        dense: the dense layers.
+        answers: numbers of the answer, K: scores of classes, or values.
+    """
+
+    recurrent: Stack
+    bidirectional: bool
+    pooling: str
+    dense: Stack
+    answers: int
+
+    @classmethod
+    def of(cls, config: SequenceConfig, inputs: int, answers: int, sequences: bool) -> Reader:
+        """The network that settings describe for inputs of this width.
+
+        Args:
+            config: the settings.
+            inputs: width of a step.
+            answers: numbers of the answer.
+            sequences: whether steps form sequences; for rows of a table the units of `hidden` are dense layers.
+        """
+        hidden = config.hidden if sequences else ()
+        recurrent = Stack(config.cell, inputs, hidden, (), config.activation, config.residual)
+        both = config.bidirectional and bool(hidden)
+        pooling = config.pooling if sequences else "last"
+        width = recurrent.outputs * (2 if both else 1) * len(POOLS[pooling])
+        layers = config.dense if sequences else (*config.hidden, *config.dense)
+        dense = Stack(config.cell, width, (), layers, config.activation, config.residual)
+        return cls(recurrent, both, pooling, dense, answers)
+
+    @property
+    def inputs(self) -> int:
+        """Width of a step."""
+        return self.recurrent.inputs
+
+    def init(self, seed: int, recurrent_init: str = "orthogonal", forget_bias: float = 1.0) -> dict[str, Any]:
+        """Weights as a tree of float64 arrays; the same seed gives the same bits."""
+        rng = np.random.default_rng(seed)
+        w: dict[str, Any] = {"forwards": self.recurrent.init(rng, recurrent_init, forget_bias)}
+        if self.bidirectional:
+            w["backwards"] = self.recurrent.init(rng, recurrent_init, forget_bias)
+        w["dense"] = self.dense.init(rng, recurrent_init, forget_bias)
+        return w | {"out": init_dense(rng, self.dense.outputs, self.answers)}
+
+    def read(self, w: Any, x: Array, there: Array, drop: Drop | None = None) -> Array:
+        """The answers to a batch of sequences.
+
+        Args:
+            w: weights.
+            x: steps [T, B, inputs].
+            there: [T, B] bool; the steps that are there, the first of each sequence in row 0.
+            drop: dropout, while training.
+
+        Returns:
+            [B, K].
+        """
+        xp = x.__array_namespace__()
+        pooled = pools(self.pooling, self._over(w["forwards"], x, there, drop), there, ends(there))
+        if self.bidirectional:
+            turned = xp.flip(x, axis=0), xp.flip(there, axis=0)
+            after = None if drop is None else _shifted(drop, BACKWARDS)
+            back = xp.flip(self._over(w["backwards"], *turned, after), axis=0)
+            pooled += pools(self.pooling, back, there, starts(there))
+        h = xp.concat(pooled, axis=-1)
+        h, _ = self.dense.scan(w["dense"], h, {}, None, None if drop is None else _shifted(drop, DENSE))
+        return h @ w["out"]["W"] + w["out"]["b"]
+
+    def _over(self, w: Any, x: Array, there: Array, drop: Drop | None) -> Array:
+        """Outputs of the recurrent layers [T, B, H]; a step that is not there gives those of the step before it."""
+        if not self.recurrent.hidden:
+            return x
+        return self.recurrent.scan(w, x, self.recurrent.start(w, x.shape[1:2], x), None, drop, there)[0]
+
+
+def pools(pooling: str, h: Array, there: Array, last: Array) -> list[Array]:
+    """Outputs h [T, B, H] pooled over the steps that are there; `last` [T, B] marks the one where reading ended."""
+    xp = h.__array_namespace__()
+    shown, end = xp.astype(there, h.dtype)[..., None], xp.astype(last, h.dtype)[..., None]
+    found = {
+        "last": lambda: xp.sum(h * end, axis=0),
+        "mean": lambda: xp.sum(h * shown, axis=0) / xp.sum(shown, axis=0),
+        "max": lambda: xp.max(xp.where(there[..., None], h, -xp.inf), axis=0),
+    }
+    return [found[name]() for name in POOLS[pooling]]
+
+
+def ends(there: Array) -> Array:
+    """Of steps [T, B], the last one of each sequence."""
+    xp = there.__array_namespace__()
+    after = xp.concat([there[1:], xp.zeros_like(there[:1])], axis=0)
+    return there & ~after
+
+
+def starts(there: Array) -> Array:
+    """Of steps [T, B], the first one of each sequence."""
+    xp = there.__array_namespace__()
+    before = xp.concat([xp.zeros_like(there[:1]), there[:-1]], axis=0)
+    return there & ~before
+
+
+def _shifted(drop: Drop, by: int) -> Drop:
+    return lambda place, x: drop(place + by, x)

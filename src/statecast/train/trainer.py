@@ -1,0 +1,158 @@
+"""The compiled functions of one fit: a run of training steps, and a look at the validation rows.
+
+A whole training step (gather, forward, loss, backward, update) is compiled, and many steps run in one call, whose
+number is a run-time value: it follows the clock, so Python is rarely in the way and Ctrl-C never waits long. How many
+steps a call makes changes no bit of the result, and each function is compiled once a fit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, lax
+
+from statecast.config import Config
+from statecast.data.segments import NOWHERE, Sampler, Tape, training_tape, validation_tape
+from statecast.model.network import Network
+from statecast.model.stack import Drop
+from statecast.train import optimizer, steps
+from statecast.train.loss import Segments, gather, pointwise, segment_loss
+from statecast.train.prepare import Prepared
+from statecast.train.steps import CALL, Arrays, count_steps
+
+VALIDATION_PLACES = 65_536  # most places of the tape that a look at the validation rows takes
+
+
+class Trainer:
+    """Compiled functions of one fit, and the constants they read."""
+
+    def __init__(self, config: Config, network: Network, prepared: Prepared) -> None:
+        self.config, self.network, self.data = config, network, prepared.data
+        self.constants = jax.tree.map(jnp.asarray, prepared.constants)
+        tape = training_tape(prepared.offsets, prepared.parts)
+        self.segments, self.sampler = plan(config, len(tape.rows))
+        self.tape = _device(tape)
+        length, burn_in = self.segments.length, self.segments.burn_in
+        # Validation starts from no stored state, so half a segment at least goes to reach one.
+        self.val_segments = Segments(length, max(burn_in, length // 2) if length > 1 else 0)
+        self.val_tape, self.val_starts = self._validation(prepared)
+        self.steps_of_epoch = self.sampler.steps
+        self.steps = count_steps(config, self.steps_of_epoch)
+        self.direction = optimizer.direction(config)
+        self.schedule = optimizer.schedule(config, self.steps)
+        self.error_of = pointwise(config, network.head.quantiles)
+        self.rate = jax.jit(self.schedule)
+        self.run = jax.jit(self._run)
+        self.validate = jax.jit(self._validate)
+
+    def _validation(self, prepared: Prepared) -> tuple[dict[str, Array], Array]:
+        """The validation tape and the starts of its segments [calls, B]: all of them, or evenly spaced ones."""
+        length, burn_in = self.val_segments.length, self.val_segments.burn_in
+        tape = validation_tape(prepared.offsets, prepared.parts, burn_in)
+        if not len(tape.rows):
+            return _device(tape), jnp.zeros((0, 1), jnp.int32)
+        starts = Sampler(len(tape.rows), length, burn_in, 1, False, False, 0).epoch(0).ravel()
+        most = max(1, VALIDATION_PLACES // length)
+        if len(starts) > most:
+            starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
+        calls = -(-len(starts) // min(max(most, 1), 4 * self.config.batch_size))
+        padded = np.full(-(-len(starts) // calls) * calls, NOWHERE, np.int64)
+        padded[: len(starts)] = starts
+        return _device(tape), jnp.asarray(padded.reshape(calls, -1))
+
+    def begin(self, weights: Any) -> Arrays:
+        """The arrays that training changes."""
+        stored = {}
+        if self.config.carry == "stored":
+            # Row n holds the state before segment n; the last row is for segments that fill up a batch.
+            stored = self.network.stack.start(weights["stack"], (self.sampler.segments + 2,), self.data["y"][:0])
+        return {"weights": weights, "moments": self.direction.init(weights), "stored": stored, "best": weights}
+
+    def batches(self, step: int, count: int) -> np.ndarray:
+        """The batches of `count` steps, on as many rows as the compiled function always takes."""
+        found = np.full((CALL, self.sampler.rows), NOWHERE, np.int64)
+        found[:count] = self.sampler.batches(step, count)
+        return found
+
+    def _cells(self, weights: Any, stored: Any, starts: Array) -> Any:
+        if not stored:
+            return self.network.stack.start(weights["stack"], starts.shape, self.data["y"][:0])
+        number = self._number(starts)
+        return {name: values[number] for name, values in stored.items()}
+
+    def _number(self, starts: Array) -> Array:
+        return jnp.where(starts >= 0, starts // self.sampler.stride, self.sampler.segments + 1)
+
+    def _handed_on(self, stored: Any, starts: Array, last: Any) -> Any:
+        """The stored states with those that these segments ended in, each before the segment that follows."""
+        after = jnp.where(starts >= 0, self._number(starts) + 1, self.sampler.segments + 1)
+        return {name: values.at[after].set(last[name]) for name, values in stored.items()}
+
+    def loss(self, weights: Any, stored: Any, starts: Array, number: Array | int) -> tuple[Array, Any]:
+        """Mean loss of a batch of segments that begin at `starts` [B], and the state that they end in."""
+        batch = gather(self.network, self.data, self.tape, starts, self.segments)
+        p = {"weights": weights, "constants": self.constants}
+        cells = self._cells(weights, stored, starts)
+        total, weight, last = segment_loss(self.network, self.error_of, p, batch, cells, self._drop(number))
+        return total / jnp.maximum(weight, 1), last
+
+    def _step(self, arrays: Arrays, starts: Array, rate: Array, number: Array) -> tuple[Arrays, Array]:
+        weights, stored = arrays["weights"], arrays["stored"]
+        (value, last), gradient = jax.value_and_grad(self.loss, has_aux=True)(weights, stored, starts, number)
+        gradient = gradient if self.config.carry == "learned" else _still(gradient)
+        weights, moments = steps.moved(self.direction, gradient, arrays["moments"], weights, rate)
+        return arrays | {
+            "weights": weights,
+            "moments": moments,
+            "stored": self._handed_on(stored, starts, last) if stored else stored,
+        }, value
+
+    def _drop(self, number: Array | int) -> Drop | None:
+        key = jax.random.fold_in(jax.random.key(self.config.random_state), number)
+        return steps.dropper(self.config.dropout, key)
+
+    def _run(self, arrays: Arrays, starts: Array, count: Array, first: Array, factor: Array) -> tuple[Arrays, Array]:
+        """`count` steps over starts [CALL, B] from step number `first`; the losses come in [CALL]."""
+        dtype = self.data["y"].dtype
+        return steps.many(self._step, self.schedule, arrays, starts, count, first, factor, dtype)
+
+    def _validate(self, weights: Any) -> tuple[Array, Array, Array]:
+        """Sum of the validation rows' losses, sum of their weights, and whether the network's weights are finite."""
+        p = {"weights": weights, "constants": self.constants}
+
+        def body(sums: tuple[Array, Array], starts: Array) -> tuple[tuple[Array, Array], None]:
+            batch = gather(self.network, self.data, self.val_tape, starts, self.val_segments)
+            cells = self._cells(weights, {}, starts)
+            total, weight, _ = segment_loss(self.network, self.error_of, p, batch, cells, None)
+            return (sums[0] + total, sums[1] + weight), None
+
+        zero = jnp.zeros((), self.data["y"].dtype)
+        (total, weight), _ = lax.scan(body, (zero, zero), self.val_starts)
+        return total, weight, steps.all_finite(weights)
+
+
+def plan(config: Config, places: int) -> tuple[Segments, Sampler]:
+    """The segments of a tape of that many places, and their order."""
+    length = places if config.segment == "full" else min(int(config.segment or 1), places)
+    burn_in = min(config.burn_in or 0, length - 1)
+    stored = config.carry == "stored"
+    sampler = Sampler(places, length, burn_in, config.batch_size, bool(config.shuffle), stored, config.random_state)
+    return Segments(length, burn_in), sampler
+
+
+def _device(tape: Tape) -> dict[str, Array]:
+    # An empty tape keeps one row that carries nothing, so that indexing stays legal.
+    blank = 0 if len(tape.rows) else 1
+    return {name: jnp.asarray(np.pad(value, (0, blank))) for name, value in vars(tape).items()}
+
+
+def _still(gradient: Any) -> Any:
+    """The initial state does not move unless it is learned."""
+
+    def rest(path: tuple[Any, ...], value: Array) -> Array:
+        return jnp.zeros_like(value) if str(getattr(path[-1], "key", "")).startswith("init_") else value
+
+    return jax.tree_util.tree_map_with_path(rest, gradient)

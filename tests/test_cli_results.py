@@ -1,0 +1,358 @@
+"""Commands that tell: forecast, backtest, describe, settings, example; help; JSON; and how errors are shown."""
+
+# ruff: noqa: F401, F811 (fixtures are imported by name and taken by name)
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_cases import Command, loads, passengers, plain, rich, statecast
+
+from statecast import Forecaster
+from statecast.cli import about, main, output
+from statecast.config import describe_settings
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ("fit", "forecast", "backtest", "stream", "describe", "settings", "example")
+ENDS = {"site-0": "2024-01-03 12", "site-1": "2024-01-03 03", "site-2": "2024-01-04 06"}  # of `loads`, and one hour
+
+
+# --- forecast
+
+
+def test_forecast_prints_csv(statecast: Command, plain: Path) -> None:
+    lines = statecast.well("forecast", plain, "--horizon", "5", "--levels", "50", "90").out.splitlines()
+    assert lines[0] == "unique_id,month,statecast,statecast-lo-50,statecast-hi-50,statecast-lo-90,statecast-hi-90"
+    assert [line.split(",")[1] for line in lines[1:]] == [f"1961-0{month}-01" for month in range(1, 6)]
+    wanted = Forecaster.load(plain).forecast(horizon=5).values[0, :, 0]
+    assert [float(line.split(",")[2]) for line in lines[1:]] == pytest.approx(wanted, rel=1e-12)
+
+
+def test_forecast_of_a_table_in_any_order_of_rows(statecast: Command, rich: Path, loads: Path, tmp_path: Path) -> None:
+    head, *rows = loads.read_text().splitlines()
+    ahead = [
+        f"{site},{end}:00:00,,0,no,{area}" for site, end, area in zip(ENDS, ENDS.values(), (10, 20, 30), strict=True)
+    ]
+    rows += [row.replace("T", " ") for row in ahead]
+    (tmp_path / "later.csv").write_text("\n".join([head, *rows]) + "\n")
+    np.random.default_rng(0).shuffle(rows)
+    (tmp_path / "shuffled.csv").write_text("\n".join([head, *rows]) + "\n")
+    one, other = (
+        statecast.well("forecast", rich, tmp_path / name, "--horizon", "1", "--json").json["forecast"]
+        for name in ("later.csv", "shuffled.csv")
+    )
+    by_site = [{row["site"]: row for row in rows} for rows in (one, other)]
+    assert len(one) == 3
+    assert by_site[0] == by_site[1]
+
+
+def test_forecast_as_json_is_one_document_with_nulls(statecast: Command, plain: Path) -> None:
+    found = statecast.well("forecast", plain, "--json", "--levels", "80").json
+    assert (found["horizon"], len(found["forecast"])) == (3, 3)
+    assert set(found["forecast"][0]) == {"unique_id", "month", "statecast", "statecast-lo-80", "statecast-hi-80"}
+    assert found["forecast"][0]["month"] == "1961-01-01"
+
+
+@pytest.mark.parametrize("name", ["next.csv", "next.csv.gz", "next.parquet"])
+def test_forecast_into_a_file(statecast: Command, plain: Path, tmp_path: Path, name: str) -> None:
+    from statecast.data.table import read
+
+    done = statecast.well("forecast", plain, "--out", tmp_path / name)
+    assert done.out == f"3 forecasts in {tmp_path / name}\n"
+    assert read(tmp_path / name).names[:3] == ("unique_id", "month", "statecast")
+
+
+def test_what_is_known_ahead_comes_from_a_table(statecast: Command, rich: Path, tmp_path: Path) -> None:
+    rows = [f"{site},{np.datetime64(end, 'h') + k}:00:00,yes" for site, end in ENDS.items() for k in range(4)]
+    (tmp_path / "future.csv").write_text("site,hour,holiday\n" + "\n".join(rows) + "\n")
+    found = statecast.well("forecast", rich, "--future", tmp_path / "future.csv", "--json").json["forecast"]
+    assert [row["site"] for row in found] == [site for site in ENDS for _ in range(4)]
+    done = statecast("forecast", rich)
+    assert done.code == 1
+    assert "known" in done.error
+
+
+# --- backtest
+
+
+def test_backtest_of_a_model(statecast: Command, plain: Path, tmp_path: Path) -> None:
+    done = statecast.well("backtest", plain, passengers(), "--windows", "4", "--step", "3", "--out", tmp_path / "b.csv")
+    assert done.err == ""
+    assert "seasonal naive" in done.out
+    assert len((tmp_path / "b.csv").read_text().splitlines()) == 13
+    found = statecast.well("backtest", plain, passengers(), "--windows", "4", "--step", "3", "--json").json
+    rows = found["backtest"]
+    assert len(rows) == 12
+    mae = np.mean([abs(row["y"] - row["statecast"]) for row in rows])
+    naive = np.mean([abs(row["y"] - row["seasonal_naive"]) for row in rows])
+    assert found["evaluation"]["statecast"]["mae"] == pytest.approx(mae)
+    assert found["evaluation"]["skill"]["seasonal_naive"] == pytest.approx(1 - mae / naive)
+    inside = [row["statecast-lo-80"] <= row["y"] <= row["statecast-hi-80"] for row in rows]
+    assert found["evaluation"]["statecast"]["coverage/80"] == pytest.approx(np.mean(inside))
+
+
+def test_backtest_says_when_the_network_has_learned_from_the_rows(statecast: Command, plain: Path) -> None:
+    """24 rows were kept for the test: 8 windows of 3."""
+    assert statecast.well("backtest", plain, passengers(), "--windows", "8").err == ""
+    assert "learned from some of these rows" in statecast.well("backtest", plain, passengers(), "--windows", "9").err
+
+
+def test_backtest_with_a_config_fits_on_the_rows_before(
+    statecast: Command, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready, given = Forecaster.load(plain), []
+
+    def fit(self: Forecaster, source: Any, **options: Any) -> Forecaster:
+        given.append((self._given, options))
+        self._model = ready.model_
+        return self
+
+    monkeypatch.setattr(Forecaster, "fit", fit)
+    (tmp_path / "air.toml").write_text('horizon = 3\n[data]\ntarget = "passengers"\ntime = "month"\n')
+    words = ["--config", tmp_path / "air.toml", passengers(), "--windows", "2", "--step", "4"]
+    statecast.well("backtest", *words)
+    settings, options = given[0]
+    assert settings == {"horizon": 3, "test_size": 7}
+    assert (options["target"], options["time"]) == (("passengers",), "month")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model"], "wanted the folder of a fit and a table"),
+        (["model", "table", "--config", "c.toml"], "give the table alone, and not 'model' as well"),
+        (["model", "table", "--set", "hidden=[3]"], "settings are those of the model"),
+    ],
+)
+def test_wrong_calls_of_backtest(statecast: Command, words: list[str], message: str) -> None:
+    done = statecast("backtest", *words)
+    assert done.code == 2
+    assert message in done.error
+
+
+def test_windows_are_checked(statecast: Command, plain: Path) -> None:
+    assert statecast("backtest", plain, passengers(), "--windows", "0").code == 2
+    too_many = statecast("backtest", plain, passengers(), "--windows", "100")
+    assert (too_many.code, "144 rows" in too_many.error) == (1, True)
+
+
+# --- describe, settings, example
+
+
+def test_describe_shows_layers_columns_and_scores(statecast: Command, rich: Path) -> None:
+    found = statecast.well("describe", rich).out
+    for text in ("recurrent 1", "lstm", "temperature", "holiday (2 categories)", "hour, 1h", "3 remembered", "cell"):
+        assert text in found
+    told = statecast.well("describe", rich, "--json").json
+    weights = Forecaster.load(rich).model_.weights
+    assert told["parameters"] == sum(layer["parameters"] for layer in told["layers"]) > 0
+    assert told["schema"]["target"] == ["load"]
+    assert told["series"] == 3
+    assert set(weights) >= {"head"}
+
+
+def test_describe_system(statecast: Command) -> None:
+    told = statecast.well("describe", "--system", "--json").json
+    assert told["numpy"] == np.__version__
+    assert told["training"].startswith("JAX on ")
+    assert "forecasting" in statecast.well("describe", "--system").out
+    assert statecast("describe").code == 2
+
+
+def test_settings(statecast: Command) -> None:
+    shown = statecast.well("settings", "hidden", "season").out
+    assert {line for line in shown.splitlines() if line[0] != " "} == {"season = chosen", "hidden = [64]"}
+    assert set(statecast.well("settings", "--json").json) == {name for name, *_ in describe_settings()}
+    wrong = statecast("settings", "hiden")
+    assert (wrong.code, "did you mean 'hidden'" in wrong.error) == (2, True)
+
+
+def test_the_settings_page_is_up_to_date(statecast: Command) -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    assert page == about.page(), "statecast settings --markdown > docs/settings.md"
+    assert statecast.well("settings", "--markdown").out == page
+
+
+def test_every_default_can_be_typed() -> None:
+    from statecast.config import Config, parse_assignments
+
+    shown = {name: about._default(default) for name, default, *_ in describe_settings() if default is not None}
+    assert Config.of(parse_assignments(f"{name}={text}" for name, text in shown.items())) == Config()
+
+
+def test_examples(statecast: Command, tmp_path: Path) -> None:
+    assert "air_passengers" in statecast.well("example").out
+    path = Path(statecast.well("example", "air_passengers").out.strip())
+    assert path == passengers()
+    statecast.well("example", "air_passengers", "--out", tmp_path / "air.parquet")
+    assert (tmp_path / "air.parquet").read_bytes() == path.read_bytes()
+    statecast.well("example", "air_passengers", "--out", tmp_path / "air.csv")
+    assert (tmp_path / "air.csv").read_text().startswith("month,passengers\n1949-01-01,")
+    wrong = statecast("example", "air_passenger")
+    assert (wrong.code, "air_passengers" in wrong.error) == (2, True)
+    assert statecast("example", "air_passengers", "--out", tmp_path / "air.xlsx").code == 2
+
+
+# --- help
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_with_an_example(statecast: Command, name: str) -> None:
+    found = statecast.well(name, "--help").out
+    assert re.search(rf"Example: .*statecast\s+{name} ", found, re.DOTALL)
+    # Nothing may be listed without saying what it is.
+    bare = re.findall(r"^│ \*? *(--[\w-]+|[A-Z_]{3,}) *(?:[A-Z.]+)? +(?:\[required\])? *│$", found, re.MULTILINE)
+    assert bare == []
+
+
+def test_help_names_every_command(statecast: Command) -> None:
+    found = statecast.well("--help").out
+    assert [name for name in COMMANDS if f"│ {name} " not in found] == []
+    assert statecast.well().out == found
+    assert statecast.well("--version").out == "0.1.0\n"
+
+
+# --- errors
+
+
+def test_wrong_calls(statecast: Command) -> None:
+    for words, message in (
+        (["fti"], 'Unknown command "fti". Did you mean "fit"?'),
+        (["fit", "a.csv", "--out", "o", "--horzon", "3"], "Unknown option: --horzon. Did you mean --horizon?"),
+        (["fit", "--out", "o"], "TABLE requires an argument; see: statecast fit --help"),
+        (["fit", "a.csv"], "--out requires an argument"),
+        (["fit", "a.csv", "b.csv", "--out", "o"], "b.csv: nothing more was expected here"),
+        (["fit", "a.csv", "--out", "o", "--horizon", "many"], 'unable to convert "many" into int'),
+        (["fit", "a.csv", "--out", "o", "--test-size", "half"], "'half' is not a number"),
+        (["forecast", "m", "--levels", "80,x"], "'x' is not a number"),
+    ):
+        done = statecast(*words)
+        assert done.code == 2, words
+        assert message in done.error
+        assert done.out == ""
+
+
+def test_debug_shows_where_an_error_came_from(statecast: Command, tmp_path: Path) -> None:
+    assert statecast("forecast", tmp_path).error.startswith(f"{tmp_path} is a folder without model.safetensors")
+    done = statecast("forecast", tmp_path, "--debug")
+    assert "Traceback (most recent call last)" in done.err
+    assert done.err.splitlines()[-1].startswith("error: ")
+    assert done.code == 1
+
+
+def test_a_fault_of_statecast_is_said_to_be_one(
+    statecast: Command, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("first\nsecond")
+
+    monkeypatch.setattr(Forecaster, "forecast", broken)
+    done = statecast("forecast", plain)
+    assert done.code == 1
+    assert done.error.startswith("RuntimeError: first second; this is a fault of statecast: run it again with --debug")
+
+
+def test_warnings_for_users_are_lines_and_others_are_not(
+    statecast: Command, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forecast = Forecaster.forecast
+
+    def warned(self: Forecaster, *words: Any, **options: Any) -> Any:
+        for _ in range(2):
+            warnings.warn("color: the model has not\nseen 'mauve'", UserWarning, stacklevel=1)
+        return forecast(self, *words, **options)
+
+    monkeypatch.setattr(Forecaster, "forecast", warned)
+    done = statecast.well("forecast", plain, "--json")
+    assert done.err == "warning: color: the model has not seen 'mauve'\n"
+    assert done.json["horizon"] == 3
+
+
+def test_an_interrupt_is_130(statecast: Command, monkeypatch: pytest.MonkeyPatch, plain: Path) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Forecaster, "forecast", interrupted)
+    done = statecast("forecast", plain)
+    assert (done.code, done.error) == (130, "interrupted")
+
+
+@pytest.mark.parametrize("words", [["settings"], ["settings", "hidden", "--json"]])
+def test_whoever_does_not_read_is_not_told_of_errors(words: list[str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "statecast", *words]
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, env=buffered)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+# --- what is loaded
+
+
+def loaded_by(code: str) -> set[str]:
+    told = subprocess.run(
+        [sys.executable, "-c", f"{code}; import sys; sys.stderr.write(' '.join(sys.modules))"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return set(told.stderr.split())
+
+
+def test_help_and_forecast_load_no_more_than_they_need(plain: Path) -> None:
+    training = {"jax", "jaxlib", "optax", "matplotlib", "pandas", "sklearn", "pyarrow"}
+    run = "from statecast.cli import main; main({!r})"
+    assert not (training | {"polars"}) & loaded_by(run.format(["fit", "--help"]))
+    assert not (training | {"rich"}) & loaded_by(run.format(["forecast", str(plain)]))
+    stream = f"import sys; sys.stdin = open('/dev/null'); {run.format(['stream', str(plain)])}"
+    assert not (training | {"rich", "polars"}) & loaded_by(stream)
+
+
+def test_the_command_line_says_what_is_missing(statecast: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cyclopts", None)
+    wanted = "the command line needs cyclopts, which is not installed: pip install 'statecast[cli]'"
+    assert statecast("settings").error == wanted
+
+
+# --- output
+
+
+def test_json_holds_what_json_can_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    output.document({"a": np.array([1.0, np.nan, np.inf]), 80: (np.float32(0.5), None), "p": Path("x"), "f": True})
+    assert json.loads(capsys.readouterr().out) == {"a": [1.0, None, None], "80": [0.5, None], "p": "x", "f": True}
+
+
+def test_times_are_text() -> None:
+    stamps = np.array(["2024-01-01T10:00:00", "2024-01-01T10:00:30"], "M8[us]")
+    assert output.texts(stamps, True) == ["2024-01-01 10:00:00Z", "2024-01-01 10:00:30Z"]
+    assert output.texts(stamps[:1].astype("M8[D]"), False) == ["2024-01-01"]
+    assert output.texts(stamps + np.timedelta64(5, "us"), False)[0] == "2024-01-01 10:00:00.000005"
+
+
+def test_a_terminal_gets_drawn_tables_and_is_spared_long_ones(
+    statecast: Command, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    assert main(["forecast", str(plain), "--horizon", "70"]) == 0
+    assert "─" in terminal.getvalue()
+    assert "1961-01-01" in terminal.getvalue()
+    monkeypatch.undo()
+    assert statecast.capture.readouterr().err == "10 more rows: --out FILE writes all of them, and so does a pipe\n"

@@ -1,0 +1,94 @@
+"""Rolling origins: forecasts that could have been made at the time, beside the baselines of the same rows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from forecast_cases import close, model, panel
+
+from statecast.data.panel import Panel
+from statecast.errors import DataError, SettingError
+from statecast.forecast.backtest import backtest
+from statecast.forecast.baselines import persistence, seasonal_naive
+from statecast.forecast.predict import from_table
+from statecast.model.archive import Model
+
+BASELINES = ["persistence", "seasonal_naive", "linear_extrapolation"]
+
+
+def known(table: Panel) -> Panel:
+    return replace(table, y=np.where(np.isnan(table.y), 1.0, table.y))
+
+
+@pytest.mark.parametrize("independent", [False, True], ids=["joint", "independent"])
+@pytest.mark.parametrize("head", ["point", "pinball"])
+def test_a_backtest_is_what_the_forecasts_would_have_been(head: str, independent: bool) -> None:
+    of = model(targets=2, independent=independent, head=head, covariates=True, precision="float64")
+    table = known(panel(of, (14, 11)))
+    found = backtest(of, table, windows=3, step=2)
+    bounds = ["statecast-lo-80", "statecast-hi-80", "statecast-lo-95", "statecast-hi-95"]
+    assert list(found) == ["site", "hour", "cutoff", "y", "statecast", *bounds, *BASELINES]
+    assert {len(values) for values in found.values()} == {2 * 2 * 3 * 3}
+    assert found["site"].tolist()[::9] == ["s0/y0", "s0/y1", "s1/y0", "s1/y1"]
+    blocks = {name: values.reshape(2, 2, 3, 3) for name, values in found.items()}  # series, target, origin, step
+    for s, length in enumerate((14, 11)):
+        for w in range(3):
+            row = length - 4 - 2 * (2 - w)
+            cut = table.cut(np.array([row + 1 if n == s else 1 for n in range(2)]))
+            wanted = from_table(of, cut)
+            close(blocks["statecast"][s, :, w].T, wanted.values[s], "float64")
+            close(blocks["statecast-lo-95"][s, :, w].T, wanted.lower[95][s], "float64")
+            close(blocks["statecast-hi-80"][s, :, w].T, wanted.upper[80][s], "float64")
+            assert (blocks["hour"][s, 0, w] == wanted.stamps[s]).all()
+            span = table.span(s)
+            assert (blocks["cutoff"][s, :, w].astype(np.int64) == table.time[span][row]).all()
+            y = table.y[span]
+            assert (blocks["y"][s, :, w].T == y[row + 1 : row + 4]).all()
+            at = np.array([row])
+            assert (blocks["persistence"][s, :, w].T == persistence(y, at, 3)[0]).all()
+            assert (blocks["seasonal_naive"][s, :, w].T == seasonal_naive(y, at, 3, 4)[0]).all()
+
+
+def test_origins_are_a_horizon_apart_and_short_series_have_fewer() -> None:
+    of = model()
+    table = known(panel(of, (13, 6)))
+    found = backtest(of, table, windows=4)
+    cutoffs = {name: np.unique(found["cutoff"][found["site"] == name]).astype(np.int64) for name in ("s0", "s1")}
+    assert cutoffs["s0"].tolist() == table.time[[0, 3, 6, 9]].tolist()
+    assert cutoffs["s1"].tolist() == table.time[13 + 2 : 13 + 3].tolist()
+    with pytest.raises(
+        DataError, match=r"series 's0' has 13 rows: 5 windows, 3 rows apart, with a horizon of 3 need 16; ask for fewer"
+    ):
+        backtest(of, table, windows=5)
+    for wrong in ({"windows": 0}, {"windows": 2, "step": 0}, {"windows": 1.5}):
+        with pytest.raises(SettingError, match=r"(windows|step) = .*: wanted a whole number of at least 1"):
+            backtest(of, table, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_refit_sees_the_rows_before_its_origin_alone() -> None:
+    of, seen = model(precision="float64"), []
+    table = known(panel(of, (12, 10)))
+
+    def refit(before: Panel) -> Model:
+        seen.append(before)
+        return model(precision="float64", seed=len(seen))
+
+    found = backtest(of, table, windows=2, step=1, refit=refit)
+    assert [part.lengths.tolist() for part in seen] == [[8, 6], [9, 7]]
+    forecasts = found["statecast"].reshape(2, 2, 3)
+    for w in range(2):
+        wanted = from_table(model(precision="float64", seed=w + 1), seen[w])
+        close(forecasts[:, w, :, None], wanted.values, "float64")
+    with pytest.raises(DataError, match=r"series 's1' has 10 rows"):
+        backtest(of, table, windows=8, step=1, refit=refit)
+    assert len(seen) == 2
+
+
+def test_no_id_and_counted_rows() -> None:
+    of = model(targets=2, id=None, time_kind="row", freq="1")
+    found = backtest(of, known(panel(of, (9,))), windows=2)
+    assert found["unique_id"].tolist()[::6] == ["y0", "y1"]
+    assert found["ds"].tolist() == [3, 4, 5, 6, 7, 8] * 2
+    assert found["cutoff"].tolist() == [2, 2, 2, 5, 5, 5] * 2

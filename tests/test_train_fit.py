@@ -1,0 +1,201 @@
+"""From a panel to trained weights: no look at what lies ahead, odd tables, and what is chosen from the data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from train_cases import leaves, panel_of, ready, run, same_bits, schema_of, settings, wave
+
+from statecast.config import Config
+from statecast.data.panel import Panel
+from statecast.data.segments import split
+from statecast.errors import DataError
+from statecast.forecast.roll import roll
+from statecast.model.inputs import from_working
+from statecast.train import automatic
+from statecast.train.fit import Outcome, fit
+from statecast.train.trainer import Trainer
+
+
+def disturbed(panel: Panel, begin: np.ndarray, stop: np.ndarray) -> Panel:
+    """The panel with other values in rows `begin[s]:stop[s]` of each series, one of them missing."""
+    y = panel.y.copy()
+    for s, span in enumerate(panel.spans()):
+        y[span][begin[s] : stop[s]] = 50 + 30 * y[span][begin[s] : stop[s]]
+        if stop[s] > begin[s]:
+            y[span][stop[s] - 1] = np.nan
+    return replace(panel, y=y)
+
+
+def fitted(config: Config, panel: Panel) -> Outcome:
+    return fit(config, schema_of(panel), panel)
+
+
+def test_test_rows_change_nothing() -> None:
+    """Not a weight, not a constant, not a setting, not a validation loss; all is chosen from the data here."""
+    panel = panel_of(wave(60, 1), wave(40, 2))
+    config = Config(horizon=2, hidden=(2,), cell="rnn_tanh", max_steps=6, eval_every=2, batch_size=2)
+    parts = split(panel.lengths, 2, config.val_size, config.test_size)
+    first = fitted(config, panel)
+    second = fitted(config, disturbed(panel, parts.val, panel.lengths))
+    assert (first.config, first.reasons) == (second.config, second.reasons)
+    assert same_bits(first.prepared.constants, second.prepared.constants)
+    assert same_bits(first.fitted.weights, second.fitted.weights)
+    assert first.fitted.history["val_loss"] == second.fitted.history["val_loss"]
+
+
+def trained(config: Config, panel: Panel) -> tuple[Trainer, dict[str, Any]]:
+    """The last weights of some steps, whatever the validation rows say of them."""
+    network, prepared, _ = ready(config, panel)
+    trainer = Trainer(config, network, prepared)
+    arrays, _ = run(trainer, trainer.begin(jax.tree.map(jax.numpy.asarray, prepared.weights)), 0, 6)
+    return trainer, arrays
+
+
+def test_validation_rows_change_no_step() -> None:
+    """Where no penalty is chosen, the course of the weights is that of the training rows alone."""
+    panel = panel_of(wave(60, 1), wave(40, 2))
+    config = settings(skip=0)
+    parts = split(panel.lengths, 2, config.val_size, config.test_size)
+    other = disturbed(panel, parts.train, parts.val)
+    (first, before), (second, after) = trained(config, panel), trained(config, other)
+    assert same_bits(before["weights"], after["weights"])
+    assert same_bits(first.constants, second.constants)
+    looks = [float(t.validate(a["weights"])[0]) for t, a in ((first, before), (second, after))]
+    assert looks[0] != looks[1]  # and they were seen there
+
+
+def test_validation_rows_choose_no_more_than_the_penalty() -> None:
+    panel = panel_of(wave(90, 1), wave(70, 2))
+    config = settings(skip=4)
+    parts = split(panel.lengths, 2, config.val_size, config.test_size)
+    first, second = (ready(config, p)[1] for p in (panel, disturbed(panel, parts.train, parts.val)))
+    assert same_bits(first.constants, second.constants)
+    changed = {k for k, v in leaves(first.weights).items() if v.tobytes() != leaves(second.weights)[k].tobytes()}
+    assert changed <= {"/skip/W", "/head/out/b"}
+
+
+# --- odd tables
+
+
+def forecasts(outcome: Outcome) -> np.ndarray:
+    """Every forecast over the whole table, in its units."""
+    p = {"weights": outcome.fitted.weights, "constants": outcome.prepared.constants}
+    everywhere = np.ones(len(outcome.rows.y), bool)
+    found = [o.values for o in roll(outcome.network, p, outcome.rows, everywhere)]
+    return from_working(outcome.prepared.constants, np.concatenate(found))
+
+
+ODD: dict[str, list[Any]] = {
+    "all kinds together": [
+        wave(30),
+        np.full(30, 7.0),
+        np.full(20, np.nan),
+        [3.0],
+        [2.0, 4.0],
+        np.where(np.arange(30) < 25, np.nan, 5.0),
+        1e12 * wave(30, 1),
+        1e-12 * wave(30, 1),
+    ],
+    "constant": [np.full(40, 3.0)],
+    "shorter than a segment and than the horizon": [[1.0, 2.0, 1.5, 2.5]],
+    "many short series": [wave(n % 7 + 1, n) for n in range(60)],
+    "nothing to train on": [np.where(np.arange(30) < 28, np.nan, 5.0), [1.0, 2.0, 3.0]],
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_table_is_fitted_and_forecast(name: str) -> None:
+    outcome = fitted(settings(horizon=5, skip=3, missing=True, max_steps=4), panel_of(*ODD[name]))
+    assert np.isfinite(forecasts(outcome)).all()
+    assert all(np.isfinite(leaf).all() for leaf in leaves(outcome.fitted.weights).values())
+    if name == "constant":
+        np.testing.assert_allclose(forecasts(outcome), 3.0, rtol=1e-6)
+
+
+def test_many_short_series_are_packed() -> None:
+    """Fifty series of six rows take the steps of one of three hundred, not fifty batches of padding."""
+    config = settings(segment=10, burn_in=0, batch_size=4, shuffle=False, val_size=0, test_size=0)
+    network, prepared, _ = ready(config, panel_of(*[wave(6, n) for n in range(50)]))
+    assert Trainer(config, network, prepared).sampler.segments == 30
+
+
+@pytest.mark.parametrize("lengths", [[], [1], [2, 1, 2]])
+def test_too_few_rows_are_refused_with_what_would_do(lengths: list[int]) -> None:
+    panel = panel_of(*[wave(n) for n in lengths]) if lengths else panel_of(np.zeros((0, 1)))
+    with pytest.raises(DataError, match="wanted at least 3 training rows"):
+        fitted(settings(), panel)
+
+
+def test_several_targets_share_one_network_or_see_each_other() -> None:
+    values = np.stack([wave(40, 1), wave(40, 2)], axis=1)
+    alone = fitted(settings(channels="independent", max_steps=2), panel_of(values))
+    assert (alone.network.front.targets, alone.panel.ids) == (1, ("s0/y0", "s0/y1"))
+    joint = fitted(settings(channels="joint", max_steps=2), panel_of(values))
+    assert (joint.network.front.targets, joint.panel.ids) == (2, ("s0",))
+    assert forecasts(joint).shape == (40, 2, 2, 1)
+
+
+# --- what is chosen
+
+
+def chosen(panel: Panel, **values: Any) -> tuple[Config, dict[str, str]]:
+    config = Config(**values)
+    parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
+    return automatic.choose(config, schema_of(panel), panel, parts)
+
+
+@pytest.mark.parametrize("rows", [3, 10, 100, 5000])
+def test_whatever_is_left_out_is_chosen_and_explained(rows: int) -> None:
+    config, reasons = chosen(panel_of(wave(rows)))
+    open_still = {name for name, value in config.to_dict().items() if value is None} - {"max_epochs", "tensorboard"}
+    assert not open_still
+    assert set(reasons) == {name for name, value in Config().to_dict().items() if value is None} - {
+        "max_epochs",
+        "tensorboard",
+    }
+    assert all(len(reason) > 5 for reason in reasons.values())
+    least = max(1, round(0.8 * rows))
+    assert config.lags <= least and config.skip <= least and config.burn_in < config.segment
+
+
+def test_what_the_user_gave_is_kept() -> None:
+    given = {"lags": 3, "skip": 1, "segment": 20, "burn_in": 3, "learning_rate": 0.5, "max_epochs": 4, "shuffle": False}
+    given |= {
+        "normalize": "ewma",
+        "calendar": False,
+        "missing": True,
+        "level_input": True,
+        "eval_every": 2,
+        "season": 6,
+    }
+    config, reasons = chosen(panel_of(wave(300)), **given)
+    assert {name: getattr(config, name) for name in given} == given
+    assert not set(given) & set(reasons)
+    assert config.max_steps is None  # epochs limit the fit already
+
+
+def test_missing_values_are_marked_where_there_are_some() -> None:
+    values = wave(100)
+    assert not chosen(panel_of(values))[0].missing
+    values[30] = np.nan
+    assert chosen(panel_of(values))[0].missing
+    late = wave(100)
+    late[-1] = np.nan  # a test row: no one looks there
+    assert not chosen(panel_of(late))[0].missing
+
+
+def test_looks_at_the_validation_rows_take_little_of_the_time() -> None:
+    """They come less often where a step is small beside them."""
+    every = [chosen(panel_of(wave(20_000)), batch_size=batch)[0].eval_every for batch in (64, 1)]
+    assert every[0] == 25
+    assert every[1] > 100
+
+
+def test_a_stored_state_makes_segments_in_the_order_of_time() -> None:
+    config, _ = chosen(panel_of(wave(300)), carry="stored")
+    assert (config.burn_in, config.shuffle) == (0, False)

@@ -1,0 +1,299 @@
+"""The training loop: seeds, one compilation, early stopping, falling rates, errors, and its quiet."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from train_cases import leaves, panel_of, ready, run, same_bits, schema_of, settings, wave
+
+from statecast.config import Config
+from statecast.errors import MissingDependency, OutputError, SettingError, TrainingError
+from statecast.model.network import Network
+from statecast.train import loop
+from statecast.train.checkpoint import Progress
+from statecast.train.fit import fit
+from statecast.train.loop import HISTORY, Fitted, Report, train
+from statecast.train.prepare import Prepared
+from statecast.train.trainer import Trainer
+
+
+@cache
+def compiled(config: Config) -> tuple[Network, Prepared, Trainer]:
+    panel = panel_of(wave(60, 1), wave(30, 2))
+    network, prepared, _ = ready(config, panel)
+    return network, prepared, Trainer(config, network, prepared)
+
+
+def fitted(monkeypatch: pytest.MonkeyPatch, config: Config, watch: Any = None, **kept: Any) -> Fitted:
+    """A fit whose functions are compiled once for all tests; `kept` are settings that the compiled ones do not see."""
+    network, prepared, trainer = compiled(config)
+    config = config.with_(**kept)
+    monkeypatch.setattr(trainer, "config", config)
+    monkeypatch.setattr(trainer, "steps", kept.get("max_steps", trainer.steps))
+    monkeypatch.setattr(loop, "Trainer", lambda *_: trainer)
+    return train(config, network, prepared, watch)
+
+
+# --- seeds
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    panel = panel_of(wave(60, 1), wave(30, 2))
+    found = [fit(settings(dropout=0.1, dense=(2,)), schema_of(panel), panel).fitted for _ in range(2)]
+    assert same_bits(found[0].weights, found[1].weights)
+    assert found[0].history["val_loss"] == found[1].history["val_loss"]
+
+
+def test_another_seed_gives_other_weights_and_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = compiled(settings()), compiled(settings(random_state=4))
+    assert not same_bits(first[1].weights, second[1].weights)
+    assert not np.array_equal(first[2].batches(0, 20), second[2].batches(0, 20))
+    ends = [fitted(monkeypatch, settings(random_state=seed)) for seed in (0, 4)]
+    assert not same_bits(ends[0].weights, ends[1].weights)
+
+
+def test_dropout_is_of_the_step_and_keeps_the_mean() -> None:
+    """Each step and place drops other units, of which a share is zero and the rest larger by as much."""
+    _, _, trainer = compiled(settings(dropout=0.25))
+    ones = np.ones((40, 50), np.float32)
+    drops = {(n, place): np.asarray(trainer._drop(n)(place, ones)) for n in (1, 2) for place in (0, 1)}  # type: ignore
+    assert len({found.tobytes() for found in drops.values()}) == 4
+    assert np.array_equal(drops[1, 0], np.asarray(trainer._drop(1)(0, ones)))  # type: ignore[misc]
+    for found in drops.values():
+        assert set(np.unique(found)) == {np.float32(0), np.float32(1 / 0.75)}
+        assert found.mean() == pytest.approx(1, abs=0.06)
+
+
+# --- compilation
+
+
+def begun(config: Config) -> tuple[Trainer, dict[str, Any]]:
+    _, prepared, trainer = compiled(config)
+    return trainer, trainer.begin(jax.tree.map(jax.numpy.asarray, prepared.weights))
+
+
+def test_how_many_steps_a_call_makes_changes_no_bit() -> None:
+    trainer, arrays = begun(settings())
+    at_once, losses = run(trainer, arrays, 0, 7)
+    found = []
+    for step, count in ((0, 1), (1, 4), (5, 2)):
+        arrays, new = run(trainer, arrays, step, count)
+        found += list(new)
+    assert found == list(losses)
+    assert same_bits(arrays["weights"], at_once["weights"])
+
+
+def test_a_fit_compiles_each_of_its_functions_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced: list[str] = []
+    for name in ("_run", "_validate"):
+        inner = getattr(Trainer, name)
+
+        def counting(self: Trainer, *given: Any, name: str = name, inner: Any = inner) -> Any:
+            traced.append(name)
+            return inner(self, *given)
+
+        monkeypatch.setattr(Trainer, name, counting)
+    panel = panel_of(wave(60, 1))
+    reports: list[Report] = []
+    fit(settings(max_steps=9, eval_every=3, patience=0), schema_of(panel), panel, reports.append)
+    assert len({report.step for report in reports}) > 3
+    assert sorted(traced) == ["_run", "_validate"]
+
+
+# --- early stopping and the course of the rate
+
+
+class Scripted:
+    """A trainer whose validation losses are given: the decisions of the loop alone are looked at."""
+
+    def __init__(self, config: Config, losses: list[float], steps: int = 100) -> None:
+        self.config, self.losses, self.steps = config, iter(losses), steps
+        self.steps_of_epoch = 4
+
+    def validate(self, weights: Any) -> tuple[float, float, bool]:
+        found = next(self.losses)
+        return (0.0, 0.0, True) if math.isnan(found) else (found * 3, 3.0, True)
+
+    def rate(self, step: Any) -> float:
+        return 0.5
+
+    def batches(self, step: int, count: int) -> Any:
+        return step
+
+    def run(self, arrays: Any, starts: Any, count: Any, first: Any, factor: Any) -> Any:
+        """Weights that count the steps, and losses of the step's own number."""
+        return arrays | {"weights": arrays["weights"] + int(count)}, first + 1.0 + np.arange(int(count))
+
+
+def scripted(losses: list[float], **values: Any) -> list[tuple[Progress, dict[str, Any]]]:
+    trainer = Scripted(settings(eval_every=10, **values), losses)
+    begin = Progress(0, math.inf, 0, 1.0, 0.0, {name: [] for name in HISTORY}, False)
+    looks = loop._looks(trainer, begin, {"weights": 0, "best": 0}, 0.0, None)  # type: ignore[arg-type]
+    return list(looks)
+
+
+def test_the_best_weights_are_kept_and_the_fit_stops_when_patience_ends() -> None:
+    looks = scripted([9.0, 5.0, 3.0, 4.0, 3.5, 3.0, 1.0], patience=3)
+    progress, arrays = looks[-1]
+    assert progress.history["val_loss"] == [9.0, 5.0, 3.0, 4.0, 3.5, 3.0]
+    assert (progress.best, arrays["best"], progress.step, progress.done) == (3.0, 20, 50, True)
+    result = loop._fitted(progress, {"best": {"w": arrays["best"]}})
+    assert (result.best_step, result.steps) == (20, 50)
+
+
+def test_an_improvement_starts_the_wait_anew() -> None:
+    looks = scripted([9.0, 9.5, 9.5, 8.0, 8.5, 8.5, 8.5, 1.0], patience=3)
+    assert looks[-1][0].history["val_loss"][-1] == 8.5 and looks[-1][0].step == 60
+
+
+def test_no_patience_at_all_means_never_to_stop_early() -> None:
+    looks = scripted([1.0] * 11, patience=0)
+    assert looks[-1][0].step == 100 and looks[-1][1]["best"] == 0
+
+
+def test_without_validation_rows_the_last_weights_are_the_best() -> None:
+    looks = scripted([math.nan] * 11, patience=2)
+    progress, arrays = looks[-1]
+    assert (progress.step, arrays["best"]) == (100, 100)
+    assert loop._fitted(progress, {"best": {"w": 1}}).best_step == 100
+
+
+def test_a_plateau_lowers_the_rate() -> None:
+    """It falls at every second look without improvement, half of the patience."""
+    looks = scripted([9, 5, 5, 5, 5, 4, 4, 4, 4, 4], patience=4, schedule="plateau", rate_factor=0.1)
+    rates = [progress.history["learning_rate"][-1] for progress, _ in looks]
+    np.testing.assert_allclose(rates, 0.5 * 0.1 ** np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 3]))
+
+
+def test_without_validation_rows_a_plateau_is_of_the_training_loss() -> None:
+    """The scripted training loss only rises."""
+    looks = scripted([math.nan] * 11, patience=2, schedule="plateau", rate_factor=0.5)
+    assert looks[1][0].factor == 1.0
+    assert looks[-1][0].factor == pytest.approx(0.5**9)
+
+
+@pytest.mark.parametrize("limits", [{"max_steps": None, "max_epochs": 2}, {"max_steps": 3, "max_epochs": 2}])
+def test_epochs_and_steps_limit_a_fit(limits: dict[str, Any]) -> None:
+    from statecast.train.steps import count_steps
+
+    config = settings(**limits)
+    assert count_steps(config, 7) == (14 if config.max_steps is None else 3)
+
+
+def test_a_fit_ends_at_its_last_step_with_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    reports: list[Report] = []
+    found = fitted(monkeypatch, settings(), reports.append, max_steps=7, eval_every=3)
+    assert found.history["step"] == [0, 3, 6, 7] and found.steps == 7
+    assert set(found.history) == set(HISTORY)
+    assert math.isnan(found.history["loss"][0]) and np.isfinite(found.history["loss"][1:]).all()
+    assert found.weights is not None and found.best_step in found.history["step"]
+    assert (reports[-1].step, reports[-1].steps) == (7, 7)
+    assert reports[-1].val_loss == found.history["val_loss"][-1]
+
+
+def test_learning_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wave of twelve rows: the start of this tiny network is the last value alone."""
+    config = settings(learning_rate=0.05, schedule="constant", hidden=(4,), lags=6, max_steps=150, eval_every=50)
+    found = fitted(monkeypatch, config)
+    assert min(found.history["val_loss"]) < 0.5 * found.history["val_loss"][0]
+
+
+# --- what goes wrong
+
+
+def test_a_loss_that_is_not_finite_says_what_to_do() -> None:
+    panel = panel_of(1e3 * wave(60, 1))
+    wild = settings(optimizer="sgd", learning_rate=1000.0, clip=0.0, loss="mse", normalize="none", cell="rnn_relu")
+    with pytest.raises(TrainingError, match=r"at step \d+: try a smaller learning_rate"):
+        fit(wild.with_(max_steps=400, eval_every=100, patience=0), schema_of(panel), panel)
+
+
+def test_weights_that_are_not_finite_are_never_taken_for_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last step may break the weights after a loss that was finite still."""
+    network, prepared, trainer = compiled(settings())
+    broken = prepared.weights | {"head": {"out": {**prepared.weights["head"]["out"], "b": np.full(2, np.inf, "f4")}}}
+    monkeypatch.setattr(loop, "Trainer", lambda *_: trainer)
+    with pytest.raises(TrainingError, match="no longer finite after step 0"):
+        train(settings(), network, dataclasses.replace(prepared, weights=broken))
+
+
+def test_a_stored_state_takes_no_burn_in() -> None:
+    with pytest.raises(SettingError, match="burn_in = 2"):
+        Config(carry="stored", burn_in=2)
+
+
+# --- precision and quiet
+
+
+def test_double_precision_works_and_leaves_the_global_setting_alone() -> None:
+    panel = panel_of(wave(60, 1))
+    assert not jax.config.jax_enable_x64
+    found = fit(settings(precision="float64"), schema_of(panel), panel).fitted
+    assert not jax.config.jax_enable_x64
+    assert {leaf.dtype for leaf in leaves(found.weights).values()} == {np.dtype(np.float64)}
+
+
+QUIET = """
+import numpy as np
+from train_cases import panel_of, schema_of, settings, wave
+import jax
+before = dict(jax.config.values)
+from statecast.train.fit import fit
+panel = panel_of(wave(40, 1))
+fit(settings(max_steps=2), schema_of(panel), panel)
+assert dict(jax.config.values) == before
+"""
+
+
+def test_a_fit_prints_nothing_and_writes_nothing(tmp_path: Path) -> None:
+    paths = [str(Path(__file__).parent), *sys.path]
+    code = f"import sys; sys.path[:0] = {paths!r}\n{QUIET}"
+    done = subprocess.run(
+        [sys.executable, "-B", "-W", "error", "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=200
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not list(tmp_path.iterdir())
+
+
+# --- TensorBoard
+
+
+def test_scalars_go_to_tensorboard_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboardX")
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = fitted(monkeypatch, settings(), tensorboard=str(tmp_path / "logs"), max_steps=4)
+    (path,) = (tmp_path / "logs").iterdir()
+    content, at, scalars = path.read_bytes(), 0, {}
+    while at < len(content):  # records: length, checksum of it, event, checksum of that
+        size = int.from_bytes(content[at : at + 8], "little")
+        event = Event.FromString(content[at + 12 : at + 12 + size])
+        at += size + 16
+        for value in event.summary.value:
+            scalars[value.tag, event.step] = value.simple_value
+    for name, tag in (("val_loss", "loss/validation"), ("loss", "loss/training"), ("learning_rate", "learning_rate")):
+        for step, wanted in zip(found.history["step"], found.history[name], strict=True):
+            if not math.isnan(wanted):
+                assert scalars[tag, int(step)] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_without_tensorboardx_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(MissingDependency, match=r"pip install 'statecast\[logs\]'"):
+        fitted(monkeypatch, settings(), tensorboard="logs")
+
+
+def test_a_folder_that_cannot_be_written_is_an_output_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tensorboardX")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write"):
+        fitted(monkeypatch, settings(), tensorboard=str(tmp_path / "file" / "logs"))
