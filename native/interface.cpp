@@ -1,50 +1,17 @@
 // The C interface: checks what comes, splits rows among threads, and chooses the instruction set.
 #include <algorithm>
-#include <atomic>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
-#include <new>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include "job.h"
+#include "parallel.h"
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-#if defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
-#define SC_X86 1
-#if defined(_MSC_VER)
+#if defined(SC_X86) && defined(_MSC_VER)
 #include <intrin.h>
-#endif
 #endif
 
 namespace statecast {
 namespace {
-
-// Numbers too small to be normal are slow and mean nothing here: they count as zero, in this call and thread alone.
-class FlushTiny {
- public:
-#if defined(SC_X86)
-  FlushTiny() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
-  ~FlushTiny() { _mm_setcsr(before_); }
-
- private:
-  unsigned before_;
-#elif defined(__aarch64__)
-  FlushTiny() {
-    __asm__ volatile("mrs %0, fpcr" : "=r"(before_));
-    __asm__ volatile("msr fpcr, %0" : : "r"(before_ | (uint64_t{1} << 24)));
-  }
-  ~FlushTiny() { __asm__ volatile("msr fpcr, %0" : : "r"(before_)); }
-
- private:
-  uint64_t before_;
-#endif
-};
 
 #if defined(SC_X86) && defined(_MSC_VER)
 bool processor_has(int isa) {
@@ -83,30 +50,6 @@ int best_isa() {
   for (int isa : {STATECAST_AVX512, STATECAST_AVX2, STATECAST_NEON})
     if (arithmetic(isa, STATECAST_FLOAT32)) return isa;
   return STATECAST_PLAIN;
-}
-
-// A large buffer that this call is the first to touch costs a page fault for every 4 KB, which can take as long as the
-// arithmetic. Huge pages for it are advice to the system, for these addresses alone.
-void touch_in_large_pages(void* p, int64_t bytes) {
-#if defined(__linux__) && defined(MADV_HUGEPAGE)
-  constexpr uintptr_t page = 4096;
-  constexpr int64_t worth = int64_t{4} << 20;
-  if (!p || bytes < worth) return;
-  const uintptr_t begin = (reinterpret_cast<uintptr_t>(p) + page - 1) / page * page;
-  const uintptr_t end = (reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(bytes)) / page * page;
-  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);  // whether it is heeded does not matter
-#else
-  (void)p;
-  (void)bytes;
-#endif
-}
-
-struct Free {
-  void operator()(void* p) const { ::operator delete(p, std::align_val_t{64}); }
-};
-using Memory = std::unique_ptr<void, Free>;
-Memory memory(int64_t bytes) {
-  return Memory(::operator new(static_cast<size_t>(std::max<int64_t>(bytes, 64)), std::align_val_t{64}));
 }
 
 bool multiplies(std::initializer_list<int64_t> factors) {
@@ -153,27 +96,6 @@ int64_t parts(const statecast_shape& s) {
   const int64_t threads = std::max<int64_t>(s.threads, 1), worth = int64_t(std::min(work / 1e6, 1e6));
   const int64_t share = (threads + std::max<int64_t>(s.networks, 1) - 1) / std::max<int64_t>(s.networks, 1);
   return std::max<int64_t>(1, std::min({share, s.batch, worth}));
-}
-
-// Runs f(worker, job) for every job, on at most `threads` threads, this one among them.
-template <class F>
-void in_parallel(int64_t jobs, int64_t threads, F&& f) {
-  std::atomic<int64_t> next{0};
-  const auto work = [&](int64_t worker) {
-    const FlushTiny tiny;
-    for (int64_t k; (k = next.fetch_add(1, std::memory_order_relaxed)) < jobs;) f(worker, k);
-  };
-  std::vector<std::thread> helpers;
-  helpers.reserve(static_cast<size_t>(threads));
-  for (int64_t k = 1; k < std::min(threads, jobs); ++k) {
-    try {
-      helpers.emplace_back(work, k);
-    } catch (const std::system_error&) {
-      break;  // no thread to be had: those that run do the work
-    }
-  }
-  work(0);
-  for (std::thread& t : helpers) t.join();
 }
 
 // The jobs of a call: each network's rows in parts.

@@ -15,12 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statecast.errors import DataError, SettingError
-from statecast.model import kernel
+from statecast.model import kernel, kernel_library
 
-pytestmark = pytest.mark.skipif(kernel._load()[0] is None, reason=kernel._load()[1])
+pytestmark = pytest.mark.skipif(kernel_library.load()[0] is None, reason=kernel_library.load()[1])
 
 CELLS = ("lstm", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu")
-SETS = kernel.runs() if kernel._load()[0] is not None else ()
+SETS = kernel_library.runs() if kernel_library.load()[0] is not None else ()
 # (T, B, I, H): one of everything, odd sizes, rows too few and too many for a tile, more units than a panel.
 SHAPES = [(1, 1, 1, 1), (7, 3, 2, 5), (5, 33, 7, 33), (3, 7, 3, 129), (60, 1, 3, 10), (2, 9, 33, 300), (3, 130, 1, 7)]
 GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 1}
@@ -100,7 +100,7 @@ def as_float64(p: dict[str, Any]) -> dict[str, Any]:
 @pytest.fixture(params=SETS)
 def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("STATECAST_KERNEL", request.param)
-    assert kernel.instruction_set() == request.param
+    assert kernel_library.instruction_set() == request.param
     return str(request.param)
 
 
@@ -273,17 +273,18 @@ def test_wrong_settings_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingError, match="avx512"):
         kernel.layer("lstm", **p)
     monkeypatch.setenv("STATECAST_KERNEL", "off")
-    assert not kernel.available()
-    assert "STATECAST_KERNEL=off" in kernel.reason()
+    assert not kernel_library.available()
+    assert "STATECAST_KERNEL=off" in kernel_library.reason()
     monkeypatch.delenv("STATECAST_KERNEL")
-    assert "instruction set" in kernel.reason()
-    assert kernel.takes("gru", np.float32)
-    assert not kernel.takes("mingru", np.float32)
+    assert "instruction set" in kernel_library.reason()
+    assert kernel.takes("gru", p["x"])
+    assert not kernel.takes("mingru", p["x"])
+    assert not kernel.takes("gru", p["x"].astype(float))
 
 
 def shape_of(**change: int) -> Any:
     layer = {"steps": 2, "batch": 2, "inputs": 2, "hidden": 2, "networks": 1}
-    return kernel._Shape(**({"cell": 0, "dtype": 0, "threads": 1, "isa": -1} | layer | change))
+    return kernel_library.Shape(**({"cell": 0, "dtype": 0, "threads": 1, "isa": -1} | layer | change))
 
 
 @pytest.mark.parametrize(
@@ -299,15 +300,15 @@ def shape_of(**change: int) -> Any:
     ],
 )
 def test_the_c_interface_refuses(change: dict[str, int], status: int) -> None:
-    lib, shape, ref = kernel.library(), shape_of(**change), ctypes.byref
-    inputs, saved, gradients = kernel._Inputs(), kernel._Saved(), kernel._Gradients()
-    assert lib.statecast_forward(ref(shape), ref(inputs), ref(kernel._Outputs())) == status
+    lib, shape, ref = kernel_library.library(), shape_of(**change), ctypes.byref
+    inputs, saved, gradients = kernel_library.Inputs(), kernel_library.Saved(), kernel_library.Gradients()
+    assert lib.statecast_forward(ref(shape), ref(inputs), ref(kernel_library.Outputs())) == status
     assert lib.statecast_backward(ref(shape), ref(inputs), ref(saved), ref(gradients)) == status
     assert lib.statecast_message(status) != b"unknown status"
 
 
 def test_null_structs_are_errors() -> None:
-    lib, shape = kernel.library(), shape_of()
+    lib, shape = kernel_library.library(), shape_of()
     assert lib.statecast_forward(None, None, None) == 5
     assert lib.statecast_forward(ctypes.byref(shape), None, None) == 5
     assert lib.statecast_backward(ctypes.byref(shape), None, None, None) == 5

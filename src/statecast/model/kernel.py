@@ -1,170 +1,57 @@
-"""The native kernel's face for NumPy arrays, and the choice of its settings.
+"""The native kernel's face for NumPy arrays: a layer over a segment, its gradients, and a step over a table of states.
 
-The kernel is one shared library with a plain C interface (native/statecast.h), so ctypes is enough: importing this
-module loads nothing, and the first use looks for the library beside this file. Where it could not be built, `available`
-is false and `reason` says why; the callers then go through NumPy or JAX. `kernel_jax` is the same kernel for JAX.
+Arrays are checked here, by name, before their addresses go to the library (`kernel_library`). `kernel_jax` is the same
+kernel for JAX, and `layer` goes there when it is given JAX arrays.
 """
 
 from __future__ import annotations
 
-import ctypes
-import os
 from collections.abc import Mapping
-from ctypes import POINTER, Structure, byref, c_char_p, c_int32, c_int64, c_void_p
+from ctypes import byref, c_int64
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.errors import DataError, SettingError, nearest
+from statecast.model.kernel_library import (
+    CELLS,
+    DTYPES,
+    GATES,
+    INSTRUCTION_SETS,
+    STATES,
+    Gradients,
+    Inputs,
+    Outputs,
+    Rows,
+    Saved,
+    Shape,
+    address,
+    available,
+    check,
+    fill,
+    instruction_set,
+    isa,
+    library,
+)
+from statecast.model.kernel_library import threads as thread_count
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int
 
-CELLS = {"lstm": 0, "gru": 1, "gru_reset_before": 2, "rnn_tanh": 3, "rnn_relu": 4}
-GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 1}
-STATES = {name: ("h", "c") if name == "lstm" else ("h",) for name in CELLS}
-DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
-INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512")
-VERSION = 1
-_CHOICE = "STATECAST_KERNEL"
-_THREADS = "STATECAST_THREADS"
 
+def takes(cell: str, x: Any) -> bool:
+    """Whether a recurrence should run here: the kernel is there, knows the cell, and x is float32 on a processor.
 
-def _struct(name: str, fields: list[tuple[str, Any]]) -> type[Structure]:
-    return type(name, (Structure,), {"_fields_": fields})
-
-
-def _pointers(name: str, fields: str) -> type[Structure]:
-    return _struct(name, [(field, c_void_p) for field in fields.split()])
-
-
-_Shape = _struct(
-    "_Shape",
-    [(name, c_int32) for name in ("cell", "dtype", "threads", "isa")]
-    + [(name, c_int64) for name in ("networks", "steps", "batch", "inputs", "hidden")],
-)
-_Inputs = _pointers("_Inputs", "x W U b bn h c h_reset c_reset mask reset")
-_Outputs = _pointers("_Outputs", "y h c gates aux")
-_Saved = _pointers("_Saved", "y gates aux dy dh dc")
-_Gradients = _pointers("_Gradients", "dx dW dU db dbn dh dc dh_reset dc_reset")
-_Rows = _struct(
-    "_Rows",
-    [(name, c_void_p) for name in ("packed", "x", "states", "y", "index")]
-    + [(name, c_int64) for name in ("rows", "stride", "h_at", "c_at")],
-)
-
-
-@cache
-def _load() -> tuple[Any, str]:
-    """The library or None, and why."""
-    import statecast.model
-
-    # An editable install keeps what was compiled in another folder than the sources; the package's path names both.
-    files = (file for folder in statecast.model.__path__ for file in Path(folder).glob("statecast_kernel.*"))
-    found = [file for file in files if file.suffix in (".so", ".dll", ".dylib")]
-    if not found:
-        return None, "the native kernel was not built; install a C++17 compiler and reinstall statecast"
-    try:
-        library = ctypes.CDLL(str(found[0]))
-        version = library.statecast_version()
-    except (OSError, AttributeError) as error:
-        return None, f"the native kernel could not be loaded: {error}"
-    if version != VERSION:
-        return None, f"the native kernel has version {version}, wanted {VERSION}; reinstall statecast"
-    for name, fields in {"message": [c_int32], "isa_name": [c_int32]}.items():
-        _declare(library, name, c_char_p, fields)
-    shape = POINTER(_Shape)
-    _declare(library, "saved_sizes", c_int32, [shape, POINTER(c_int64)])
-    _declare(library, "forward", c_int32, [shape, POINTER(_Inputs), POINTER(_Outputs)])
-    _declare(library, "backward", c_int32, [shape, POINTER(_Inputs), POINTER(_Saved), POINTER(_Gradients)])
-    _declare(library, "packed_bytes", c_int64, [shape])
-    _declare(library, "pack", c_int32, [shape, POINTER(_Inputs), c_void_p])
-    _declare(library, "step", c_int32, [shape, POINTER(_Rows)])
-    return library, f"native kernel ({found[0].name})"
-
-
-def _declare(library: Any, name: str, result: Any, arguments: list[Any]) -> None:
-    function = getattr(library, f"statecast_{name}")
-    function.restype, function.argtypes = result, arguments
-
-
-def _choice() -> str:
-    return os.environ.get(_CHOICE, "auto").lower()
-
-
-def available() -> bool:
-    """Whether calls go to the native kernel: it is built, loads, and the environment does not turn it off."""
-    return _choice() != "off" and _load()[0] is not None
-
-
-def reason() -> str:
-    """One line for people: which path runs the recurrences, and why."""
-    if _choice() == "off":
-        return f"NumPy or JAX: {_CHOICE}=off"
-    library, why = _load()
-    if library is None:
-        return f"NumPy or JAX, more slowly: {why}"
-    return f"{why}, instruction set {instruction_set()}, up to {threads()} threads"
-
-
-def instruction_set() -> str:
-    """The instruction set in use: the best that this machine runs, or the one that STATECAST_KERNEL names."""
-    number = isa()
-    return INSTRUCTION_SETS[library().statecast_best_isa() if number == -1 else number]
-
-
-def runs() -> tuple[str, ...]:
-    """The instruction sets that this machine and build can run."""
-    return tuple(name for k, name in enumerate(INSTRUCTION_SETS) if library().statecast_runs_isa(k))
-
-
-def library() -> Any:
-    """The loaded library.
-
-    Raises:
-        SettingError: where it could not be built or loaded.
+    float64 goes through plain code, for checks; NumPy and JAX are quicker there.
     """
-    found, why = _load()
-    if found is None:
-        raise SettingError(why)
-    return found
+    if cell not in CELLS or x.dtype != np.float32 or not available():
+        return False
+    if isinstance(x, np.ndarray):
+        return True
+    import jax
 
-
-def isa() -> int:
-    """The number of the instruction set that the environment asks for; −1 for the best.
-
-    Raises:
-        SettingError: for a name that is unknown, or that this machine does not run.
-    """
-    name = _choice()
-    if name in ("auto", "off", ""):
-        return -1
-    if name not in INSTRUCTION_SETS:
-        raise SettingError(f"{_CHOICE}={name}: {nearest(name, ('auto', 'off', *INSTRUCTION_SETS))}")
-    if name not in runs():
-        raise SettingError(f"{_CHOICE}={name}: this machine or build runs {', '.join(runs())}")
-    return INSTRUCTION_SETS.index(name)
-
-
-def threads(wanted: int | None = None) -> int:
-    """How many threads a call may use: `wanted`, else STATECAST_THREADS, else the processors this process may use."""
-    text = os.environ.get(_THREADS, "")
-    count = wanted if wanted is not None else int(text) if text.isdecimal() else 0
-    if wanted is None and text and not text.isdecimal():
-        raise SettingError(f"{_THREADS}={text}: wanted a whole number of threads, 0 for all")
-    if count < 0:
-        raise SettingError(f"threads = {count}: wanted a whole number of threads, 0 for all")
-    if count:
-        return count
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def takes(cell: str, dtype: Any) -> bool:
-    """Whether `layer` runs this cell in this dtype here."""
-    return cell in CELLS and np.dtype(dtype) in DTYPES and available()
+    return bool(jax.default_backend() == "cpu")
 
 
 def _array(name: str, value: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -185,7 +72,7 @@ def _flags(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
 
 @dataclass
 class _Call:
-    """A checked call: its sizes, and its arrays by the names of `_Inputs`; they live as long as this does."""
+    """A checked call: its sizes, and its arrays by the names of `Inputs`; they live as long as this does."""
 
     cell: str
     shape: Any
@@ -193,7 +80,7 @@ class _Call:
     arrays: dict[str, np.ndarray]
 
     def inputs(self) -> Any:
-        return _fill(_Inputs, self.arrays)
+        return fill(Inputs, self.arrays)
 
     @property
     def weights(self) -> tuple[str, ...]:
@@ -202,16 +89,6 @@ class _Call:
     @property
     def sizes(self) -> tuple[int, int, int, int]:
         return self.shape.steps, self.shape.batch, self.shape.inputs, self.shape.hidden
-
-
-def _fill(kind: type[Structure], arrays: Mapping[str, np.ndarray | None]) -> Any:
-    return kind(**{name: _address(array) for name, array in arrays.items() if array is not None})
-
-
-def _address(array: np.ndarray) -> int:
-    # Twice as quick as array.ctypes.data, which counts where a call takes microseconds.
-    address: int = array.__array_interface__["data"][0]
-    return address
 
 
 def _weights(cell: str, weights: Mapping[str, Any], dtype: Any) -> tuple[dict[str, np.ndarray], int, int]:
@@ -249,15 +126,8 @@ def _call(
             arrays[f"{name}_reset"] = _array(f"init {name}", init[name], (hidden,), x.dtype)
     flags = {name: value for name, value in (("mask", mask), ("reset", reset)) if value is not None}
     arrays |= {name: _flags(name, value, (steps, batch)) for name, value in flags.items()}
-    shape = _Shape(CELLS[cell], DTYPES[x.dtype], threads(count), isa(), 1, steps, batch, inputs, hidden)
+    shape = Shape(CELLS[cell], DTYPES[x.dtype], thread_count(count), isa(), 1, steps, batch, inputs, hidden)
     return _Call(cell, shape, x.dtype, arrays)
-
-
-def _check(status: int) -> None:
-    if status == 6:
-        raise MemoryError("the native kernel could not allocate its scratch memory")
-    if status:
-        raise DataError(f"the native kernel refused the call: {library().statecast_message(status).decode()}")
 
 
 def _forward(call: _Call, keep: bool) -> dict[str, np.ndarray]:
@@ -266,9 +136,9 @@ def _forward(call: _Call, keep: bool) -> dict[str, np.ndarray]:
     out |= {name: np.empty((batch, hidden), call.dtype) for name in STATES[call.cell]}
     if keep:
         sizes = (c_int64 * 2)()
-        _check(library().statecast_saved_sizes(byref(call.shape), sizes))
+        check(library().statecast_saved_sizes(byref(call.shape), sizes))
         out |= {name: np.empty(size, call.dtype) for name, size in zip(("gates", "aux"), sizes, strict=True)}
-    _check(library().statecast_forward(byref(call.shape), byref(call.inputs()), byref(_fill(_Outputs, out))))
+    check(library().statecast_forward(byref(call.shape), byref(call.inputs()), byref(fill(Outputs, out))))
     return out
 
 
@@ -326,8 +196,8 @@ def gradients(
 ) -> tuple[Any, dict[str, Any], dict[str, np.ndarray]]:
     """`layer`, and its backward pass, for NumPy arrays.
 
-    The arguments are those of `layer`, with `dy`, the gradient of the outputs [T, B, H], and `dstate`, that of each part
-    of the state after the last step [B, H]; None for zero.
+    The arguments are those of `layer`, with `dy`, the gradient of the outputs [T, B, H], and `dstate`, that of each
+    part of the state after the last step [B, H]; None for zero.
 
     Returns:
         Outputs and state as from `layer`, and the gradients of x, W, U, b, bn, the state's parts ("h", "c") and their
@@ -344,9 +214,9 @@ def gradients(
     for name in STATES[cell]:
         grads[name] = np.zeros((batch, hidden), call.dtype)
         grads[f"{name}_reset"] = np.zeros(hidden, call.dtype)
-    into = _fill(_Gradients, {f"d{name}": array for name, array in grads.items()})
-    kept = _fill(_Saved, saved)
-    _check(library().statecast_backward(byref(call.shape), byref(call.inputs()), byref(kept), byref(into)))
+    into = fill(Gradients, {f"d{name}": array for name, array in grads.items()})
+    kept = fill(Saved, saved)
+    check(library().statecast_backward(byref(call.shape), byref(call.inputs()), byref(kept), byref(into)))
     return out["y"], {name: out[name] for name in STATES[cell]}, grads
 
 
@@ -362,15 +232,15 @@ class Stepper:
         dtype = np.asarray(weights["W"]).dtype
         arrays, self._inputs, self.hidden = _weights(cell, weights, dtype)
         self.cell, self.dtype = cell, dtype
-        self._shape = _Shape(
-            CELLS[cell], DTYPES[dtype], _limit(threads), _resolved(), 1, 1, 0, self._inputs, self.hidden
-        )
+        number = INSTRUCTION_SETS.index(instruction_set())
+        sizes = (1, 1, 0, self._inputs, self.hidden)
+        self._shape = Shape(CELLS[cell], DTYPES[dtype], thread_count(threads), number, *sizes)
         size = library().statecast_packed_bytes(byref(self._shape))
         block = np.zeros(size + 64, np.uint8)
-        self._packed = block[-_address(block) % 64 :][:size]
-        self._at = _address(self._packed)
+        self._packed = block[-address(block) % 64 :][:size]
+        self._at = address(self._packed)
         self._run = library().statecast_step
-        _check(library().statecast_pack(byref(self._shape), byref(_fill(_Inputs, arrays)), self._at))
+        check(library().statecast_pack(byref(self._shape), byref(fill(Inputs, arrays)), self._at))
 
     def step(
         self,
@@ -402,18 +272,10 @@ class Stepper:
             raise DataError(f"x has {len(x)} rows, index names {rows}; wanted one row of x for each")
         index = None if index is None else np.ascontiguousarray(index, np.int64)
         y = np.empty((rows, self.hidden), self.dtype)
-        places = None if index is None else _address(index)
+        places = None if index is None else address(index)
         at_c = at["c"] if self.cell == "lstm" else 0
-        call = _Rows(self._at, _address(x), _address(states), _address(y), places, *states.shape, at["h"], at_c)
-        shape = _Shape.from_buffer_copy(self._shape)
+        call = Rows(self._at, address(x), address(states), address(y), places, *states.shape, at["h"], at_c)
+        shape = Shape.from_buffer_copy(self._shape)
         shape.batch = rows
-        _check(self._run(byref(shape), byref(call)))
+        check(self._run(byref(shape), byref(call)))
         return y
-
-
-def _limit(wanted: int | None) -> int:
-    return threads(wanted)
-
-
-def _resolved() -> int:
-    return INSTRUCTION_SETS.index(instruction_set())

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from statecast.errors import DataError
-from statecast.model import kernel
+from statecast.model import kernel_library as kernel
 
 FORWARD, BACKWARD = "statecast_forward", "statecast_backward"
 
@@ -112,10 +112,10 @@ def _run_forward(setting: tuple[str, int, int], keep: bool, *arrays: Any) -> Any
     saved = (c_int64 * 2)()
     if keep:
         cell, threads, isa = setting
-        shape = kernel._Shape(
+        shape = kernel.Shape(
             kernel.CELLS[cell], kernel.DTYPES[np.dtype(x.dtype)], threads, isa, 1, steps, batch, inputs, hidden
         )
-        kernel._check(kernel.library().statecast_saved_sizes(byref(shape), saved))
+        kernel.check(kernel.library().statecast_saved_sizes(byref(shape), saved))
     c = (batch, hidden) if setting[0] == "lstm" else (0, 0)
     results = [(steps, batch, hidden), (batch, hidden), c, (saved[0],), (saved[1],)]
     return _call(FORWARD, setting, results, x.dtype, *arrays)
