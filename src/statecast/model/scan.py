@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from statecast.model import kernel
 from statecast.model.cells import Array, Cell, State, Weights
 
 
@@ -67,6 +68,9 @@ def layer(
     Returns:
         The outputs [T, B, H] and the state after the last step.
     """
+    if kernel.takes(cell.name, x):
+        init = {part: w[f"init_{part}"] for part in cell.states}
+        return kernel.layer(cell.name, w, x, state, mask, reset, init)
     if x.shape[0] == 0:
         return x[..., :0] @ w["W"][:0, : state["h"].shape[-1]], state
     xp = x.__array_namespace__()

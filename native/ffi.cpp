@@ -1,0 +1,202 @@
+// XLA's face of the kernel: reads a call's buffers, checks each against the layer's sizes, and calls the C interface.
+//
+// `vmap` brings leading axes, on which each buffer is either as long as the result or of length 1 (shared): together
+// they are the networks of one call.
+#include <cstring>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "statecast.h"
+#include "xla_ffi.h"
+
+namespace statecast {
+namespace {
+
+using xla::Buffer;
+using xla::CallFrame;
+using Sizes = std::vector<int64_t>;
+
+struct BadCall {
+  std::string message;
+};
+
+[[noreturn]] void refuse(const std::string& what) { throw BadCall{"statecast: " + what}; }
+
+xla::Error* failure(const CallFrame& frame, int code, const char* message) {
+  xla::ErrorCreate e{sizeof(xla::ErrorCreate), nullptr, message, code};
+  return frame.api->create_error(&e);
+}
+
+// Whether this is the runtime's question for metadata rather than a call; answers it.
+bool asked_for_metadata(const CallFrame& frame) {
+  for (xla::Extension* e = frame.extension; e; e = e->next) {
+    if (e->type != 1) continue;
+    xla::Metadata* m = reinterpret_cast<xla::MetadataExtension*>(e)->metadata;
+    m->version = {sizeof(xla::Version), nullptr, 0, 1};
+    m->traits = 0;
+    return true;
+  }
+  return false;
+}
+
+int64_t attribute(const CallFrame& frame, const char* name) {
+  const xla::Attributes& a = frame.attributes;
+  for (int64_t k = 0; k < a.size; ++k) {
+    if (a.names[k]->length != std::strlen(name) || std::memcmp(a.names[k]->text, name, a.names[k]->length) != 0) continue;
+    const xla::Scalar* s = static_cast<xla::Scalar*>(a.values[k]);
+    if (a.types[k] == 3 && s->dtype == xla::kInt64) return *static_cast<int64_t*>(s->value);
+  }
+  refuse(std::string("attribute ") + name + " is missing or is no 64-bit integer");
+}
+
+struct Call {
+  statecast_shape shape{};
+  Sizes leading;  // of the result
+  int dtype = 0;
+
+  Call(const CallFrame& frame, const Buffer& x, const Buffer& u, const Buffer& result, int64_t result_rank) {
+    if (x.rank < 3 || u.rank < 2 || result.rank < result_rank) refuse("an array has too few axes");
+    shape.cell = static_cast<int32_t>(attribute(frame, "cell"));
+    shape.threads = static_cast<int32_t>(attribute(frame, "threads"));
+    shape.isa = static_cast<int32_t>(attribute(frame, "isa"));
+    dtype = x.dtype;
+    if (dtype != xla::kFloat && dtype != xla::kDouble) refuse("x must be float32 or float64");
+    shape.dtype = dtype == xla::kFloat ? STATECAST_FLOAT32 : STATECAST_FLOAT64;
+    shape.steps = x.dims[x.rank - 3];
+    shape.batch = x.dims[x.rank - 2];
+    shape.inputs = x.dims[x.rank - 1];
+    shape.hidden = u.dims[u.rank - 2];
+    leading.assign(result.dims, result.dims + result.rank - result_rank);
+    shape.networks = 1;
+    for (int64_t n : leading) shape.networks *= n;
+  }
+
+  // One pointer for each network; null where the array is absent, that is, empty.
+  std::vector<char*> pointers(const char* name, const Buffer& b, const Sizes& wanted, bool flags = false) const {
+    const int64_t axes = static_cast<int64_t>(leading.size()), rank = static_cast<int64_t>(wanted.size());
+    std::vector<char*> out(static_cast<size_t>(shape.networks), nullptr);
+    if (b.rank != axes + rank) refuse(std::string(name) + " has the wrong number of axes");
+    int64_t count = flags || dtype == xla::kFloat ? (flags ? 1 : 4) : 8, present = 1;
+    for (int64_t k = 0; k < rank; ++k) present *= b.dims[axes + k];
+    if (present == 0) return out;
+    if (flags ? b.dtype != xla::kBool && b.dtype != xla::kByte : b.dtype != dtype)
+      refuse(std::string(name) + " has another dtype than x, or is no mask");
+    for (int64_t k = 0; k < rank; ++k) {
+      if (b.dims[axes + k] != wanted[static_cast<size_t>(k)])
+        refuse(std::string(name) + " has length " + std::to_string(b.dims[axes + k]) + " on axis " + std::to_string(k) +
+               ", wanted " + std::to_string(wanted[static_cast<size_t>(k)]));
+      count *= b.dims[axes + k];
+    }
+    for (int64_t k = 0; k < axes; ++k)
+      if (b.dims[k] != 1 && b.dims[k] != leading[static_cast<size_t>(k)])
+        refuse(std::string(name) + " has another leading axis than the result");
+    for (int64_t n = 0; n < shape.networks; ++n) {
+      int64_t rest = n, at = 0, step = count;
+      for (int64_t k = axes - 1; k >= 0; --k) {
+        const int64_t length = leading[static_cast<size_t>(k)], index = rest % length;
+        rest /= length;
+        if (b.dims[k] != 1) at += index * step;
+        step *= b.dims[k];
+      }
+      out[static_cast<size_t>(n)] = static_cast<char*>(b.data) + at;
+    }
+    return out;
+  }
+};
+
+void demand(const CallFrame& frame, int64_t arguments, int64_t results) {
+  if (frame.arguments.size != arguments || frame.results.size != results) refuse("wrong number of arrays");
+}
+
+void finished(int32_t status) {
+  if (status == STATECAST_NO_MEMORY) throw std::bad_alloc();
+  if (status != STATECAST_OK) refuse(statecast_message(status));
+}
+
+int64_t gate_blocks(int64_t cell) {
+  return cell == STATECAST_LSTM ? 4 : cell == STATECAST_GRU || cell == STATECAST_GRU_RESET_BEFORE ? 3 : 1;
+}
+
+void forward(const CallFrame& frame) {
+  demand(frame, 11, 5);
+  Buffer **a = frame.arguments.buffers, **r = frame.results.buffers;
+  const Call call(frame, *a[0], *a[2], *r[0], 3);
+  const statecast_shape& s = call.shape;
+  const int64_t t = s.steps, b = s.batch, i = s.inputs, h = s.hidden, g = gate_blocks(s.cell) * h;
+  int64_t saved[2];
+  finished(statecast_saved_sizes(&s, saved));
+  const auto x = call.pointers("x", *a[0], {t, b, i}), w = call.pointers("W", *a[1], {i, g});
+  const auto u = call.pointers("U", *a[2], {h, g}), bias = call.pointers("b", *a[3], {g});
+  const auto bn = call.pointers("bn", *a[4], {h}), h0 = call.pointers("h", *a[5], {b, h});
+  const auto c0 = call.pointers("c", *a[6], {b, h}), hr = call.pointers("init h", *a[7], {h});
+  const auto cr = call.pointers("init c", *a[8], {h}), mask = call.pointers("mask", *a[9], {t, b}, true);
+  const auto reset = call.pointers("reset", *a[10], {t, b}, true);
+  const auto y = call.pointers("y", *r[0], {t, b, h}), hn = call.pointers("h after", *r[1], {b, h});
+  const auto cn = call.pointers("c after", *r[2], {b, h}), gates = call.pointers("gates", *r[3], {saved[0]});
+  const auto aux = call.pointers("aux", *r[4], {saved[1]});
+  std::vector<statecast_inputs> in;
+  std::vector<statecast_outputs> out;
+  for (size_t n = 0; n < static_cast<size_t>(s.networks); ++n) {
+    in.push_back({x[n], w[n], u[n], bias[n], bn[n], h0[n], c0[n], hr[n], cr[n], reinterpret_cast<uint8_t*>(mask[n]),
+                  reinterpret_cast<uint8_t*>(reset[n])});
+    out.push_back({y[n], hn[n], cn[n], gates[n], aux[n]});
+  }
+  finished(statecast_forward(&s, in.data(), out.data()));
+}
+
+void backward(const CallFrame& frame) {
+  demand(frame, 13, 9);
+  Buffer **a = frame.arguments.buffers, **r = frame.results.buffers;
+  const Call call(frame, *a[0], *a[2], *r[1], 2);
+  const statecast_shape& s = call.shape;
+  const int64_t t = s.steps, b = s.batch, i = s.inputs, h = s.hidden, g = gate_blocks(s.cell) * h;
+  int64_t kept[2];
+  finished(statecast_saved_sizes(&s, kept));
+  const auto x = call.pointers("x", *a[0], {t, b, i}), w = call.pointers("W", *a[1], {i, g});
+  const auto u = call.pointers("U", *a[2], {h, g}), h0 = call.pointers("h", *a[3], {b, h});
+  const auto hr = call.pointers("init h", *a[4], {h}), mask = call.pointers("mask", *a[5], {t, b}, true);
+  const auto reset = call.pointers("reset", *a[6], {t, b}, true), y = call.pointers("y", *a[7], {t, b, h});
+  const auto gates = call.pointers("gates", *a[8], {kept[0]}), aux = call.pointers("aux", *a[9], {kept[1]});
+  const auto dy = call.pointers("dy", *a[10], {t, b, h}), dh = call.pointers("dh", *a[11], {b, h});
+  const auto dc = call.pointers("dc", *a[12], {b, h}), dx = call.pointers("dx", *r[0], {t, b, i});
+  const auto dw = call.pointers("dW", *r[1], {i, g}), du = call.pointers("dU", *r[2], {h, g});
+  const auto db = call.pointers("db", *r[3], {g}), dbn = call.pointers("dbn", *r[4], {h});
+  const auto dh0 = call.pointers("dh0", *r[5], {b, h}), dc0 = call.pointers("dc0", *r[6], {b, h});
+  const auto dhr = call.pointers("dinit h", *r[7], {h}), dcr = call.pointers("dinit c", *r[8], {h});
+  std::vector<statecast_inputs> in;
+  std::vector<statecast_saved> saved;
+  std::vector<statecast_gradients> out;
+  for (size_t n = 0; n < static_cast<size_t>(s.networks); ++n) {
+    in.push_back({x[n], w[n], u[n], nullptr, nullptr, h0[n], nullptr, hr[n], nullptr, reinterpret_cast<uint8_t*>(mask[n]),
+                  reinterpret_cast<uint8_t*>(reset[n])});
+    saved.push_back({y[n], gates[n], aux[n], dy[n], dh[n], dc[n]});
+    out.push_back({dx[n], dw[n], du[n], db[n], dbn[n], dh0[n], dc0[n], dhr[n], dcr[n]});
+  }
+  finished(statecast_backward(&s, in.data(), saved.data(), out.data()));
+}
+
+xla::Error* guarded(void (*call)(const CallFrame&), const CallFrame& frame) {
+  constexpr int kInvalidArgument = 3, kResourceExhausted = 8;
+  if (asked_for_metadata(frame)) return nullptr;
+  try {
+    call(frame);
+    return nullptr;
+  } catch (const BadCall& bad) {
+    return failure(frame, kInvalidArgument, bad.message.c_str());
+  } catch (const std::bad_alloc&) {
+    return failure(frame, kResourceExhausted, "statecast: out of memory");
+  }
+}
+
+}  // namespace
+}  // namespace statecast
+
+extern "C" {
+STATECAST_API statecast::xla::Error* statecast_xla_forward(statecast::xla::CallFrame* frame) {
+  return statecast::guarded(statecast::forward, *frame);
+}
+STATECAST_API statecast::xla::Error* statecast_xla_backward(statecast::xla::CallFrame* frame) {
+  return statecast::guarded(statecast::backward, *frame);
+}
+}

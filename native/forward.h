@@ -1,0 +1,253 @@
+// A layer forward: for each step, for each panel of units, for each tile of rows: products, gates, new state.
+//
+// Rows are independent, so a job takes its rows through all steps with no barrier. Where a job has too few rows to fill
+// a tile, the input products of several steps are done together beforehand, and the step that depends on the one before
+// it is left with the recurrent product alone.
+#pragma once
+#include "weights.h"
+
+namespace statecast {
+namespace SC_NAMESPACE {
+
+template <class V, class Cell>
+struct Forward {
+  using T = typename V::Number;
+  static constexpr int C = Cell::columns, W = V::W;
+  static constexpr bool rnn = IsRnn<Cell>::value;
+  static constexpr bool two_products = Cell::columns == 3 && Cell::gates == 3;
+  static constexpr bool has_c = Cell::gates == 4;
+  static constexpr bool has_aux = !rnn;  // the state that backward needs beside the gates: c or h before the step
+  static constexpr int64_t together = 48;  // steps whose input products are done at once
+  static constexpr int64_t large = 24 << 20;  // bytes
+
+  const Job& j;
+  Layout<V, Cell> l;
+  Packed<V, Cell> w;
+  bool ahead;     // input products beforehand
+  bool past_cache;  // what is kept for backward is too large to stay in a cache until then
+  T *slots, *h, *next, *c, *reset_state, *h_reset, *c_reset;
+
+  Forward(const Job& job, Arena& arena, bool keeps) : j(job), l(job), w(l, arena) { take(arena, keeps); }
+  Forward(const Job& job, Arena& arena, const Packed<V, Cell>& packed) : j(job), l(job), w(packed) { take(arena, false); }
+
+  void take(Arena& arena, bool keeps) {
+    ahead = j.rows < 4 && j.steps > 1;
+    const uintptr_t places = keeps ? reinterpret_cast<uintptr_t>(j.out->gates) | reinterpret_cast<uintptr_t>(j.out->aux) : 1;
+    past_cache = places % 64 == 0 && gates_elements(j) * int64_t{sizeof(T)} > large;
+    const int64_t kept_here = keeps ? 0 : ahead ? together : two_products ? 1 : 0;
+    slots = arena.take<T>(kept_here * slot());
+    h = arena.take<T>(j.rows * l.padded);
+    next = arena.take<T>(j.rows * l.padded);
+    c = arena.take<T>(has_c ? j.rows * l.padded : 0);
+    reset_state = arena.take<T>(two_products ? j.rows * l.padded : 0);
+    h_reset = arena.take<T>(l.padded);
+    c_reset = arena.take<T>(has_c ? l.padded : 0);
+  }
+
+  int64_t slot() const { return j.rows * l.panels * C * W; }  // elements of the gates of one step
+  static int64_t gates_elements(const Job& job) {
+    return job.steps * job.batch * Layout<V, Cell>(job).panels * C * W;
+  }
+  static int64_t aux_elements(const Job& job) {
+    return has_aux ? job.steps * job.batch * Layout<V, Cell>(job).padded : 0;
+  }
+
+  // Rows of a state [rows, H] into padded rows; null is zero.
+  void pad(const void* from, int64_t rows, T* to) const {
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t k = 0; k < l.padded; k += W) {
+        const T* row = static_cast<const T*>(from) + r * l.hidden;
+        (from && k < l.hidden ? V::load_n(row + k, l.hidden - k) : V::set(0)).store(to + r * l.padded + k);
+      }
+  }
+  void unpad(const T* from, void* to) const {
+    for (int64_t r = 0; to && r < j.rows; ++r)
+      for (int64_t k = 0; k < l.hidden; k += W)
+        V::load(from + r * l.padded + k).store_n(static_cast<T*>(to) + (j.first + r) * l.hidden + k, l.hidden - k);
+  }
+  static const void* offset(const void* p, int64_t n) { return p ? static_cast<const T*>(p) + n : nullptr; }
+
+  void run() {
+    const statecast_inputs& in = *j.in;
+    w.fill(l, in);
+    pad(offset(in.h0, j.first * l.hidden), j.rows, h);
+    pad(in.h_reset, 1, h_reset);
+    if constexpr (has_c) {
+      pad(offset(in.c0, j.first * l.hidden), j.rows, c);
+      pad(in.c_reset, 1, c_reset);
+    }
+    for (int64_t t = 0; t < j.steps; ++t) {
+      if (ahead && t % together == 0) inputs_ahead(t);
+      if (in.reset) reset(in.reset + t * j.batch + j.first);
+      const T* x = static_cast<const T*>(in.x) + (t * j.batch + j.first) * l.inputs;
+      T* y = static_cast<T*>(j.out->y) + (t * j.batch + j.first) * l.hidden;
+      T* aux = has_aux && j.out->aux ? static_cast<T*>(j.out->aux) + (t * j.batch + j.first) * l.padded : nullptr;
+      step(x, slot_at(t), aux, y, in.mask ? in.mask + t * j.batch + j.first : nullptr);
+    }
+    unpad(h, j.out->h);
+    if constexpr (has_c) unpad(c, j.out->c);
+    if (past_cache) end_of_streams();
+  }
+
+  // Where step t's gates are kept; null where nobody needs them.
+  T* slot_at(int64_t t) const {
+    if (j.out->gates) return static_cast<T*>(j.out->gates) + t * j.batch * l.panels * C * W + j.first * l.panels * C * W;
+    if (ahead) return slots + t % together * slot();
+    return two_products ? slots : nullptr;
+  }
+
+  void reset(const uint8_t* flags) {
+    for (int64_t r = 0; r < j.rows; ++r) {
+      if (!flags[r]) continue;
+      std::memcpy(h + r * l.padded, h_reset, l.padded * sizeof(T));
+      if constexpr (has_c) std::memcpy(c + r * l.padded, c_reset, l.padded * sizeof(T));
+    }
+  }
+
+  void inputs_ahead(int64_t t) {
+    const int64_t steps = j.steps - t < together ? j.steps - t : together;
+    const int64_t between = j.out->gates ? j.batch * l.panels * C * W : slot();
+    for (int64_t row = 0; row < j.rows; ++row)
+      for (int64_t p = 0; p < l.panels; ++p)
+        row_tiles<V>(steps, [&](int64_t k, auto m) {
+          constexpr int M = decltype(m)::value;
+          V z[M][C];
+          start(z, p);
+          const T* x = static_cast<const T*>(j.in->x) + ((t + k) * j.batch + j.first + row) * l.inputs;
+          input(z, x, j.batch * l.inputs, p);
+          T* to = slot_at(t) + k * between + (p * j.rows + row) * C * W;
+          for (int r = 0; r < M; ++r)
+            for (int v = 0; v < C; ++v) z[r][v].store(to + r * between + v * W);
+        });
+  }
+
+  template <int M>
+  SC_INLINE void start(V (&z)[M][C], int64_t p) const {
+    SC_UNROLL for (int v = 0; v < C; ++v) {
+      const V b = V::load(w.bias + (p * C + v) * W);
+      SC_UNROLL for (int r = 0; r < M; ++r) z[r][v] = b;
+    }
+  }
+  template <int M>
+  SC_INLINE void input(V (&z)[M][C], const T* x, int64_t row, int64_t p) const {
+    constexpr int n = Cell::Input::count * W;
+    multiply<typename Cell::Input, Dense<Cell::Input::count>>(z, x, row, 1, l.inputs, w.input + p * l.inputs * n, n);
+  }
+
+  void step(const T* x, T* gates, T* aux, T* y, const uint8_t* mask) {
+    for (int64_t p = 0; p < l.panels; ++p)
+      row_tiles<V>(j.rows, [&](int64_t row, auto m) {
+        constexpr int M = decltype(m)::value;
+        V z[M][C];
+        if (ahead)
+          SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < C; ++v)
+            z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
+        else {
+          start(z, p);
+          input(z, x + row * l.inputs, l.inputs, p);
+        }
+        constexpr int n = Cell::Recurrent::count * W;
+        multiply<typename Cell::Recurrent, Dense<Cell::Recurrent::count>>(z, h + row * l.padded, l.padded, 1, l.hidden,
+                                                                         w.recurrent + p * l.hidden * n, n);
+        for (int r = 0; r < M; ++r) {
+          if constexpr (two_products) open(z[r], p, row + r, gates);
+          else close(z[r], p, row + r, gates, aux, y, mask);
+        }
+      });
+    if constexpr (two_products) candidates(gates, aux, y, mask);
+    T* swapped = h;
+    h = next;
+    next = swapped;
+  }
+
+  SC_INLINE void open(V* z, int64_t p, int64_t row, T* gates) {
+    V reset_h;
+    Cell::open(z, V::load(h + row * l.padded + p * W), reset_h);
+    reset_h.store(reset_state + row * l.padded + p * W);
+    SC_UNROLL for (int v = 0; v < C; ++v) z[v].store(gates + (p * j.rows + row) * C * W + v * W);
+  }
+
+  void candidates(T* gates, T* aux, T* y, const uint8_t* mask) {
+    if constexpr (two_products) {
+      for (int64_t p = 0; p < l.panels; ++p)
+        row_tiles<V>(j.rows, [&](int64_t row, auto m) {
+          constexpr int M = decltype(m)::value;
+          V z[M][C];
+          SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < C; ++v)
+            z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
+          multiply<typename Cell::Candidate, Dense<1>>(z, reset_state + row * l.padded, l.padded, 1, l.hidden,
+                                                       w.candidate + p * l.hidden * W, W);
+          for (int r = 0; r < M; ++r) close(z[r], p, row + r, gates, aux, y, mask);
+        });
+    }
+  }
+
+  // From a row's pre-activations to its new state.
+  SC_INLINE void close(V* z, int64_t p, int64_t row, T* gates, T* aux, T* y, const uint8_t* mask) {
+    const bool seen = !mask || mask[row];
+    if constexpr (rnn) {
+      SC_UNROLL for (int v = 0; v < C; ++v) {
+        V none = V::set(0);
+        one(z + v, none, l.unit(p, v), row, y, seen);
+      }
+    } else {
+      const int64_t at = row * l.padded + p * W;
+      V before = V::load((has_c ? c : h) + at);
+      if (aux) keep(before, aux + at);
+      V state = before;
+      one(z, state, p * W, row, y, seen);
+      if constexpr (has_c) (seen ? state : before).store(c + at);
+    }
+    if (gates) SC_UNROLL for (int v = 0; v < C; ++v) keep(z[v], gates + (p * j.rows + row) * C * W + v * W);
+  }
+  SC_INLINE void keep(V value, T* to) const {
+    if (past_cache) value.stream(to);
+    else value.store(to);
+  }
+  SC_INLINE void one(V* z, V& state, int64_t unit, int64_t row, T* y, bool seen) {
+    const V before = V::load(h + row * l.padded + unit);
+    V after = before;
+    Cell::forward(z, after, state);
+    if (!seen) after = before;
+    after.store(next + row * l.padded + unit);
+    if (y && unit < l.hidden) after.store_n(y + row * l.hidden + unit, l.hidden - unit);
+  }
+};
+
+// One step for rows of a table of states, a few rows at a time, so that they stay in the nearest cache.
+template <class V, class Cell>
+void step_rows(const Job& job, const statecast_rows& rows) {
+  using T = typename V::Number;
+  constexpr int64_t most = 8 * V::ROWS;
+  const Layout<V, Cell> l(job);
+  Arena held(static_cast<const char*>(rows.packed) + 64);  // after the header
+  const Packed<V, Cell> packed(l, held);
+  const statecast_outputs none{};
+  for (int64_t done = 0; done < job.rows; done += most) {
+    Job part = job;
+    part.first = 0;
+    part.rows = job.rows - done < most ? job.rows - done : most;
+    part.out = &none;
+    Arena arena(job.scratch);
+    Forward<V, Cell> f(part, arena, packed);
+    const int64_t begin = job.first + done;
+    auto state = [&](int64_t r) {
+      return static_cast<T*>(rows.states) + (rows.index ? rows.index[begin + r] : begin + r) * rows.stride;
+    };
+    for (int64_t r = 0; r < part.rows; ++r) {
+      f.pad(state(r) + rows.h_at, 1, f.h + r * l.padded);
+      if constexpr (Forward<V, Cell>::has_c) f.pad(state(r) + rows.c_at, 1, f.c + r * l.padded);
+    }
+    T* y = rows.y ? static_cast<T*>(rows.y) + begin * l.hidden : nullptr;
+    f.step(static_cast<const T*>(rows.x) + begin * l.inputs, f.slot_at(0), nullptr, y, nullptr);
+    for (int64_t r = 0; r < part.rows; ++r)
+      for (int64_t k = 0; k < l.hidden; k += V::W) {
+        V::load(f.h + r * l.padded + k).store_n(state(r) + rows.h_at + k, l.hidden - k);
+        if constexpr (Forward<V, Cell>::has_c)
+          V::load(f.c + r * l.padded + k).store_n(state(r) + rows.c_at + k, l.hidden - k);
+      }
+  }
+}
+
+}  // namespace SC_NAMESPACE
+}  // namespace statecast

@@ -1,0 +1,332 @@
+// The C interface: checks what comes, splits rows among threads, and chooses the instruction set.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "job.h"
+#include "parallel.h"
+
+#if defined(SC_X86) && defined(_MSC_VER)
+#include <intrin.h>
+#endif
+
+namespace statecast {
+namespace {
+
+#if defined(SC_X86) && defined(_MSC_VER)
+bool processor_has(int isa) {
+  int a[4], b[4];
+  __cpuid(a, 1);
+  __cpuidex(b, 7, 0);
+  if (!(a[2] & (1 << 27))) return false;
+  const unsigned long long saved = _xgetbv(0);
+  if (isa == STATECAST_AVX2) return (saved & 6) == 6 && (a[2] & (1 << 12)) && (b[1] & (1 << 5));
+  return (saved & 0xe6) == 0xe6 && (b[1] & (1 << 16)) && (b[1] & (1 << 17)) && (b[1] & (1 << 30)) && (b[1] & (1 << 31));
+}
+#elif defined(SC_X86)
+bool processor_has(int isa) {
+  if (isa == STATECAST_AVX2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+const Arithmetic* arithmetic(int isa, int dtype) {
+  if (isa == STATECAST_PLAIN) return dtype == STATECAST_FLOAT64 ? plain_double() : plain_float();
+  if (dtype == STATECAST_FLOAT64) return plain_double();
+#if defined(SC_HAVE_NEON)
+  if (isa == STATECAST_NEON) return neon_float();
+#endif
+#if defined(SC_HAVE_AVX2)
+  if (isa == STATECAST_AVX2 && processor_has(isa)) return avx2_float();
+#endif
+#if defined(SC_HAVE_AVX512)
+  if (isa == STATECAST_AVX512 && processor_has(isa)) return avx512_float();
+#endif
+  return nullptr;
+}
+
+int best_isa() {
+  for (int isa : {STATECAST_AVX512, STATECAST_AVX2, STATECAST_NEON})
+    if (arithmetic(isa, STATECAST_FLOAT32)) return isa;
+  return STATECAST_PLAIN;
+}
+
+bool multiplies(std::initializer_list<int64_t> factors) {
+  int64_t n = 64;  // room for padding and for the size of an element
+  for (int64_t f : factors) {
+    if (f > 0 && n > (int64_t{1} << 46) / f) return false;
+    n *= std::max<int64_t>(f, 1);
+  }
+  return true;
+}
+
+int check(const statecast_shape* s) {
+  if (!s) return STATECAST_NULL;
+  if (s->cell < STATECAST_LSTM || s->cell > STATECAST_RNN_RELU) return STATECAST_BAD_CELL;
+  if (s->dtype != STATECAST_FLOAT32 && s->dtype != STATECAST_FLOAT64) return STATECAST_BAD_DTYPE;
+  if (s->networks < 0 || s->steps < 0 || s->batch < 0 || s->inputs < 0 || s->hidden < 0) return STATECAST_BAD_SHAPE;
+  if (!multiplies({s->networks, s->steps, s->batch, s->inputs + 1}) ||
+      !multiplies({s->networks, s->steps, s->batch, s->hidden, 4}) || !multiplies({s->inputs + 1, s->hidden, 4}) ||
+      !multiplies({s->hidden, s->hidden, 4}) || !multiplies({s->networks, s->batch, s->hidden, 4}))
+    return STATECAST_BAD_SHAPE;
+  if (s->isa != -1 && !arithmetic(s->isa, STATECAST_FLOAT32)) return STATECAST_BAD_ISA;
+  return STATECAST_OK;
+}
+
+const Arithmetic& chosen(const statecast_shape& s) { return *arithmetic(s.isa == -1 ? best_isa() : s.isa, s.dtype); }
+int64_t gates(const statecast_shape& s) {
+  return s.cell == STATECAST_LSTM ? 4 : s.cell == STATECAST_GRU || s.cell == STATECAST_GRU_RESET_BEFORE ? 3 : 1;
+}
+
+Job job_of(const statecast_shape& s) {
+  Job j{};
+  j.cell = s.cell;
+  j.steps = s.steps;
+  j.batch = j.rows = s.batch;
+  j.inputs = s.inputs;
+  j.hidden = s.hidden;
+  return j;
+}
+
+// Into how many parts a network's rows are split. It depends on the shape alone, so that backward finds what forward
+// left; a part should be worth the start of a thread.
+int64_t parts(const statecast_shape& s) {
+  const double work = 2.0 * double(s.steps) * double(s.batch) * double(s.inputs + s.hidden) * double(gates(s) * s.hidden);
+  const int64_t threads = std::max<int64_t>(s.threads, 1), worth = int64_t(std::min(work / 1e6, 1e6));
+  const int64_t share = (threads + std::max<int64_t>(s.networks, 1) - 1) / std::max<int64_t>(s.networks, 1);
+  return std::max<int64_t>(1, std::min({share, s.batch, worth}));
+}
+
+// The jobs of a call: each network's rows in parts.
+template <class Set>
+std::vector<Job> split(const statecast_shape& s, Set&& set) {
+  const int64_t count = parts(s);
+  std::vector<Job> jobs;
+  jobs.reserve(static_cast<size_t>(s.networks * count));
+  for (int64_t n = 0; n < s.networks; ++n)
+    for (int64_t k = 0, first = 0; k < count; ++k) {
+      Job j = job_of(s);
+      j.first = first;
+      j.rows = s.batch / count + (k < s.batch % count);
+      first += j.rows;
+      set(j, n);
+      jobs.push_back(j);
+    }
+  return jobs;
+}
+
+int64_t workers(const statecast_shape& s, int64_t jobs) {
+  return std::max<int64_t>(1, std::min<int64_t>(s.threads, jobs));
+}
+
+int64_t most(const std::vector<Job>& jobs, int64_t (*bytes)(const Job&)) {
+  int64_t n = 0;
+  for (const Job& j : jobs) n = std::max(n, (bytes(j) + 4095) / 4096 * 4096);
+  return n;
+}
+
+void run_forward(const statecast_shape& s, const statecast_inputs* in, const statecast_outputs* out) {
+  const Arithmetic& a = chosen(s);
+  std::vector<Job> jobs = split(s, [&](Job& j, int64_t n) {
+    j.in = in + n;
+    j.out = out + n;
+  });
+  const Job whole = job_of(s);
+  const int64_t element = s.dtype == STATECAST_FLOAT64 ? 8 : 4;
+  for (int64_t n = 0; n < s.networks; ++n) {
+    touch_in_large_pages(out[n].y, s.steps * s.batch * s.hidden * element);
+    touch_in_large_pages(out[n].gates, a.gates_elements(whole) * element);
+    touch_in_large_pages(out[n].aux, a.aux_elements(whole) * element);
+  }
+  const int64_t each = most(jobs, a.forward_bytes), threads = workers(s, int64_t(jobs.size()));
+  const Memory scratch = memory(each * threads);
+  in_parallel(int64_t(jobs.size()), threads, [&](int64_t worker, int64_t k) {
+    jobs[size_t(k)].scratch = static_cast<char*>(scratch.get()) + worker * each;
+    a.forward(jobs[size_t(k)]);
+  });
+}
+
+void run_backward(const statecast_shape& s, const statecast_inputs* in, const statecast_saved* saved,
+                  const statecast_gradients* out) {
+  const Arithmetic& a = chosen(s);
+  std::vector<Job> jobs = split(s, [&](Job& j, int64_t n) {
+    j.in = in + n;
+    j.saved = saved + n;
+    j.gradients = out + n;
+  });
+  const int64_t count = parts(s), threads = workers(s, int64_t(jobs.size()));
+  const int64_t each = most(jobs, a.backward_bytes), sums = most(jobs, a.sums_bytes);
+  const Memory scratch = memory(each * threads);
+  const Memory totals = memory(sums * (count > 1 ? int64_t(jobs.size()) : threads));
+  in_parallel(int64_t(jobs.size()), threads, [&](int64_t worker, int64_t k) {
+    Job& j = jobs[size_t(k)];
+    j.scratch = static_cast<char*>(scratch.get()) + worker * each;
+    j.sums = static_cast<char*>(totals.get()) + (count > 1 ? k : worker) * sums;
+    a.backward(j);
+    if (count == 1) a.finish(&j, 1);
+  });
+  const FlushTiny tiny;
+  for (int64_t k = 0; count > 1 && k < int64_t(jobs.size()); k += count) a.finish(&jobs[size_t(k)], count);
+}
+
+// What stands before packed weights, so that a step refuses those of another layer or instruction set.
+struct Header {
+  char magic[8];
+  int32_t isa, cell, dtype, version;
+  int64_t inputs, hidden;
+};
+Header header(const statecast_shape& s) {
+  Header h{};
+  std::memcpy(h.magic, "statecst", 8);
+  h.isa = s.isa == -1 ? best_isa() : s.isa;
+  h.cell = s.cell;
+  h.dtype = s.dtype;
+  h.version = STATECAST_VERSION;
+  h.inputs = s.inputs;
+  h.hidden = s.hidden;
+  return h;
+}
+static_assert(sizeof(Header) <= 64, "the packed weights begin 64 bytes on");
+
+int check_weights(const statecast_shape& s, const statecast_inputs& in) {
+  return s.hidden > 0 && ((s.inputs > 0 && !in.W) || !in.U) ? STATECAST_NULL : STATECAST_OK;
+}
+int check_biases(const statecast_shape& s, const statecast_inputs& in) {
+  return s.hidden > 0 && (!in.b || (s.cell == STATECAST_GRU && !in.bn)) ? STATECAST_NULL : STATECAST_OK;
+}
+
+int check_inputs(const statecast_shape& s, const statecast_inputs* in, bool biases) {
+  const bool rows = s.steps > 0 && s.batch > 0;
+  for (int64_t n = 0; n < s.networks; ++n) {
+    if (const int bad = check_weights(s, in[n])) return bad;
+    if (const int bad = biases ? check_biases(s, in[n]) : STATECAST_OK) return bad;
+    if (rows && s.inputs > 0 && !in[n].x) return STATECAST_NULL;
+  }
+  return STATECAST_OK;
+}
+
+int check_rows(const statecast_shape& s, const statecast_rows& r) {
+  if (s.batch > 0 && (!r.packed || !r.states || (s.inputs > 0 && !r.x))) return STATECAST_NULL;
+  const bool c = s.cell == STATECAST_LSTM;
+  if (r.h_at < 0 || r.h_at + s.hidden > r.stride || (c && (r.c_at < 0 || r.c_at + s.hidden > r.stride)))
+    return STATECAST_BAD_SHAPE;
+  if (!r.index && s.batch > r.rows) return STATECAST_BAD_ROW;
+  for (int64_t k = 0; r.index && k < s.batch; ++k)
+    if (r.index[k] < 0 || r.index[k] >= r.rows) return STATECAST_BAD_ROW;
+  const Header wanted = header(s);
+  return s.batch == 0 || std::memcmp(r.packed, &wanted, sizeof wanted) == 0 ? STATECAST_OK : STATECAST_BAD_PACK;
+}
+
+// No exception may cross a C interface; the only one that the arithmetic's surroundings raise is want of memory.
+template <class F>
+int guarded(F&& f) {
+  try {
+    f();
+    return STATECAST_OK;
+  } catch (const std::bad_alloc&) {
+    return STATECAST_NO_MEMORY;
+  }
+}
+
+}  // namespace
+}  // namespace statecast
+
+using namespace statecast;
+
+extern "C" {
+
+int32_t statecast_version(void) { return STATECAST_VERSION; }
+
+const char* statecast_message(int32_t status) {
+  static const char* const messages[] = {"no error", "a size is negative or too large, or a column lies outside a row",
+                                         "unknown cell", "unknown dtype", "this machine or build lacks that instruction set",
+                                         "a pointer that is needed is null", "out of memory",
+                                         "packed weights of another layer, dtype or instruction set",
+                                         "a row index outside the table of states"};
+  return status >= 0 && status <= STATECAST_BAD_ROW ? messages[status] : "unknown status";
+}
+
+int32_t statecast_best_isa(void) { return best_isa(); }
+int32_t statecast_runs_isa(int32_t isa) { return arithmetic(isa, STATECAST_FLOAT32) != nullptr; }
+const char* statecast_isa_name(int32_t isa) {
+  static const char* const names[] = {"plain", "neon", "avx2", "avx512"};
+  return isa >= STATECAST_PLAIN && isa <= STATECAST_AVX512 ? names[isa] : nullptr;
+}
+
+int32_t statecast_saved_sizes(const statecast_shape* shape, int64_t sizes[2]) {
+  if (const int bad = check(shape)) return bad;
+  if (!sizes) return STATECAST_NULL;
+  const Job j = job_of(*shape);
+  sizes[0] = shape->hidden > 0 ? chosen(*shape).gates_elements(j) : 0;
+  sizes[1] = shape->hidden > 0 ? chosen(*shape).aux_elements(j) : 0;
+  return STATECAST_OK;
+}
+
+int32_t statecast_forward(const statecast_shape* s, const statecast_inputs* in, const statecast_outputs* out) {
+  if (const int bad = check(s)) return bad;
+  if (s->networks == 0 || s->batch == 0 || s->hidden == 0) return STATECAST_OK;
+  if (!in || !out) return STATECAST_NULL;
+  if (const int bad = check_inputs(*s, in, true)) return bad;
+  for (int64_t n = 0; n < s->networks; ++n) {
+    const bool needs_aux = s->cell <= STATECAST_GRU_RESET_BEFORE;
+    if (s->steps > 0 && (!out[n].y || (out[n].gates && needs_aux && !out[n].aux))) return STATECAST_NULL;
+  }
+  return guarded([&] { run_forward(*s, in, out); });
+}
+
+int32_t statecast_backward(const statecast_shape* s, const statecast_inputs* in, const statecast_saved* saved,
+                           const statecast_gradients* out) {
+  if (const int bad = check(s)) return bad;
+  if (s->networks == 0 || s->hidden == 0) return STATECAST_OK;
+  if (!in || !saved || !out) return STATECAST_NULL;
+  if (const int bad = check_inputs(*s, in, false)) return bad;
+  for (int64_t n = 0; n < s->networks; ++n) {
+    const statecast_saved& k = saved[n];
+    const bool needs_aux = s->cell <= STATECAST_GRU_RESET_BEFORE;
+    if (s->steps > 0 && s->batch > 0 && (!k.y || !k.gates || (needs_aux && !k.aux))) return STATECAST_NULL;
+    if ((s->inputs > 0 && !out[n].dW) || !out[n].dU || !out[n].db || (s->cell == STATECAST_GRU && !out[n].dbn))
+      return STATECAST_NULL;
+  }
+  return guarded([&] { run_backward(*s, in, saved, out); });
+}
+
+int64_t statecast_packed_bytes(const statecast_shape* s) {
+  return check(s) || s->hidden == 0 ? 64 : 64 + chosen(*s).packed_bytes(job_of(*s));
+}
+
+int32_t statecast_pack(const statecast_shape* s, const statecast_inputs* weights, void* packed) {
+  if (const int bad = check(s)) return bad;
+  if (!weights || !packed) return STATECAST_NULL;
+  if (const int bad = check_weights(*s, *weights)) return bad;
+  if (const int bad = check_biases(*s, *weights)) return bad;
+  const Header h = header(*s);
+  std::memcpy(packed, &h, sizeof h);
+  Job j = job_of(*s);
+  j.in = weights;
+  if (s->hidden > 0) chosen(*s).pack(j, static_cast<char*>(packed) + 64);
+  return STATECAST_OK;
+}
+
+int32_t statecast_step(const statecast_shape* s, const statecast_rows* rows) {
+  if (const int bad = check(s)) return bad;
+  if (!rows) return STATECAST_NULL;
+  if (s->steps != 1 || s->networks != 1) return STATECAST_BAD_SHAPE;
+  if (const int bad = check_rows(*s, *rows)) return bad;
+  if (s->batch == 0 || s->hidden == 0) return STATECAST_OK;
+  return guarded([&] {
+    const Arithmetic& a = chosen(*s);
+    const statecast_outputs none{};
+    std::vector<Job> jobs = split(*s, [&](Job& j, int64_t) { j.out = &none; });
+    Job widest = jobs[0];
+    widest.rows = std::min<int64_t>(widest.rows, 48);  // as many rows as a step takes at a time, at most
+    const int64_t each = (a.forward_bytes(widest) + 4095) / 4096 * 4096, threads = workers(*s, int64_t(jobs.size()));
+    const Memory scratch = memory(each * threads);
+    in_parallel(int64_t(jobs.size()), threads, [&](int64_t worker, int64_t k) {
+      jobs[size_t(k)].scratch = static_cast<char*>(scratch.get()) + worker * each;
+      a.step(jobs[size_t(k)], *rows);
+    });
+  });
+}
+
+}  // extern "C"

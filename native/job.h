@@ -1,0 +1,41 @@
+// What passes between the interface, which knows threads and arguments, and the arithmetic, which knows neither.
+#pragma once
+#include "statecast.h"
+
+namespace statecast {
+
+// The rows first .. first + rows of one network's batch, through all steps.
+struct Job {
+  int32_t cell;
+  int64_t steps, batch, inputs, hidden, first, rows;
+  const statecast_inputs* in;
+  const statecast_outputs* out;
+  const statecast_saved* saved;
+  const statecast_gradients* gradients;
+  void* scratch;  // this job's alone, while it runs
+  void* sums;     // its share of the weights' gradients, until `finish`
+};
+
+// A table of the arithmetic for one instruction set and dtype.
+struct Arithmetic {
+  int64_t (*gates_elements)(const Job&);  // of one network, for all rows and steps
+  int64_t (*aux_elements)(const Job&);
+  int64_t (*forward_bytes)(const Job&);   // scratch
+  int64_t (*backward_bytes)(const Job&);
+  int64_t (*sums_bytes)(const Job&);
+  void (*forward)(const Job&);
+  void (*backward)(const Job&);
+  void (*finish)(const Job*, int64_t count);  // adds the jobs' sums, in order, into the gradients
+  int64_t (*packed_bytes)(const Job&);
+  void (*pack)(const Job&, void* packed);
+  void (*step)(const Job&, const statecast_rows&);
+};
+
+// Null where this build lacks it.
+const Arithmetic* plain_float();
+const Arithmetic* plain_double();
+const Arithmetic* neon_float();
+const Arithmetic* avx2_float();
+const Arithmetic* avx512_float();
+
+}  // namespace statecast

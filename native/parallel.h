@@ -1,0 +1,90 @@
+// Threads, memory and the processor's state: what a call takes from the system, and gives back before it returns.
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <new>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+#if defined(__x86_64__) || defined(_M_X64)
+#include <immintrin.h>
+#define SC_X86 1
+#endif
+
+namespace statecast {
+namespace {
+
+// Numbers too small to be normal are slow and mean nothing here: they count as zero, in this call and thread alone.
+class FlushTiny {
+ public:
+#if defined(SC_X86)
+  FlushTiny() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
+  ~FlushTiny() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+#elif defined(__aarch64__)
+  FlushTiny() {
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before_));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before_ | (uint64_t{1} << 24)));
+  }
+  ~FlushTiny() { __asm__ volatile("msr fpcr, %0" : : "r"(before_)); }
+
+ private:
+  uint64_t before_;
+#endif
+};
+
+// A large buffer that this call is the first to touch costs a page fault for every 4 KB, which can take as long as the
+// arithmetic. Huge pages for it are advice to the system, for these addresses alone.
+void touch_in_large_pages(void* p, int64_t bytes) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+  constexpr uintptr_t page = 4096;
+  constexpr int64_t worth = int64_t{4} << 20;
+  if (!p || bytes < worth) return;
+  const uintptr_t begin = (reinterpret_cast<uintptr_t>(p) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(p) + static_cast<uintptr_t>(bytes)) / page * page;
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);  // whether it is heeded does not matter
+#else
+  (void)p;
+  (void)bytes;
+#endif
+}
+
+struct Free {
+  void operator()(void* p) const { ::operator delete(p, std::align_val_t{64}); }
+};
+using Memory = std::unique_ptr<void, Free>;
+Memory memory(int64_t bytes) {
+  return Memory(::operator new(static_cast<size_t>(std::max<int64_t>(bytes, 64)), std::align_val_t{64}));
+}
+
+// Runs f(worker, job) for every job, on at most `threads` threads, this one among them.
+template <class F>
+void in_parallel(int64_t jobs, int64_t threads, F&& f) {
+  std::atomic<int64_t> next{0};
+  const auto work = [&](int64_t worker) {
+    const FlushTiny tiny;
+    for (int64_t k; (k = next.fetch_add(1, std::memory_order_relaxed)) < jobs;) f(worker, k);
+  };
+  std::vector<std::thread> helpers;
+  helpers.reserve(static_cast<size_t>(threads));
+  for (int64_t k = 1; k < std::min(threads, jobs); ++k) {
+    try {
+      helpers.emplace_back(work, k);
+    } catch (const std::system_error&) {
+      break;  // no thread to be had: those that run do the work
+    }
+  }
+  work(0);
+  for (std::thread& t : helpers) t.join();
+}
+
+}  // namespace
+}  // namespace statecast

@@ -1,0 +1,168 @@
+// Products of small tiles that stay in registers, and the packing that lets them read memory in a straight line.
+//
+// All three products of a layer are one loop, `multiply`: M rows times N vectors of columns, a broadcast value from one
+// side and packed vectors from the other. Weights are packed once a call, as panels of up to four vectors.
+#pragma once
+#include "vector.h"
+
+namespace statecast {
+namespace SC_NAMESPACE {
+
+template <int n>
+struct Constant {
+  static constexpr int value = n;
+};
+
+// Calls f with n, which is from 1 to most, as a constant.
+template <int most, class F>
+SC_INLINE void with_constant(int64_t n, F&& f) {
+  if constexpr (most > 1) {
+    if (n < most) return with_constant<most - 1>(n, f);
+  }
+  f(Constant<most>{});
+}
+
+// Splits rows as evenly as the tile's height allows: f(first row, Constant of rows).
+template <class V, class F>
+SC_INLINE void row_tiles(int64_t rows, F&& f) {
+  const int64_t tiles = (rows + V::ROWS - 1) / V::ROWS;
+  for (int64_t k = 0, first = 0; k < tiles; ++k) {
+    const int64_t count = rows / tiles + (k < rows % tiles);
+    with_constant<V::ROWS>(count, [&](auto m) { f(first, m); });
+    first += count;
+  }
+}
+
+// N vectors of a panel, of which the last stands at `LAST` (a gated recurrent unit's products skip a column).
+template <int N, int LAST>
+struct Columns {
+  static constexpr int count = N, last = LAST;
+  static constexpr int at(int k) { return k == N - 1 ? LAST : k; }
+};
+template <int N>
+using Dense = Columns<N, N - 1>;
+
+// acc[r][A::at(v)] += sum over k of a[r * row + k * next] * b[k * stride + B::at(v) * W].
+template <class A, class B, class V, int M, int C, class T>
+SC_INLINE void multiply(V (&acc)[M][C], const T* a, int64_t row, int64_t next, int64_t depth, const T* b,
+                        int64_t stride) {
+  constexpr int N = A::count, W = V::W;
+  // A tile of few accumulators would wait for each sum; several partial sums keep the units busy.
+  constexpr int S = M * N >= V::BUSY ? 1 : M * N >= 4 ? 2 : M * N >= 2 ? 4 : 8;
+  if constexpr (S == 1) {
+    for (int64_t k = 0; k < depth; ++k, a += next, b += stride) {
+      V w[N];
+      SC_UNROLL for (int v = 0; v < N; ++v) w[v] = V::load(b + B::at(v) * W);
+      SC_UNROLL for (int r = 0; r < M; ++r) {
+        const V x = V::set(a[r * row]);
+        SC_UNROLL for (int v = 0; v < N; ++v) acc[r][A::at(v)] = fma(x, w[v], acc[r][A::at(v)]);
+      }
+    }
+  } else {
+    V part[S][M][N];
+    SC_UNROLL for (int s = 0; s < S; ++s) SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
+      part[s][r][v] = V::set(0);
+    int64_t k = 0;
+    for (; k + S <= depth; k += S, a += S * next, b += S * stride)
+      SC_UNROLL for (int s = 0; s < S; ++s) SC_UNROLL for (int r = 0; r < M; ++r) {
+        const V x = V::set(a[r * row + s * next]);
+        SC_UNROLL for (int v = 0; v < N; ++v)
+          part[s][r][v] = fma(x, V::load(b + s * stride + B::at(v) * W), part[s][r][v]);
+      }
+    for (; k < depth; ++k, a += next, b += stride)
+      SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
+        part[0][r][v] = fma(V::set(a[r * row]), V::load(b + B::at(v) * W), part[0][r][v]);
+    SC_UNROLL for (int half = S / 2; half > 0; half /= 2) SC_UNROLL for (int s = 0; s < half; ++s)
+      SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
+        part[s][r][v] = part[s][r][v] + part[s + half][r][v];
+    SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
+      acc[r][A::at(v)] = acc[r][A::at(v)] + part[0][r][v];
+  }
+}
+
+// A matrix [rows, panels * width] kept panel by panel: element (row, p * width + k) stands at (p * rows + row) * width + k.
+template <class T>
+struct Panels {
+  T* data;
+  int64_t rows, width, count;
+  SC_INLINE T* at(int64_t panel, int64_t row) const { return data + (panel * rows + row) * width; }
+};
+
+// Up to two runs of columns of every panel that take part in a product.
+struct Runs {
+  int64_t first[2], length[2];
+};
+
+// How n columns of a result are split into panels of at most four vectors: evenly.
+struct Split {
+  int64_t vectors, panels;
+  SC_INLINE Split(int64_t n, int64_t w) : vectors((n + w - 1) / w), panels((vectors + 3) / 4) {}
+  SC_INLINE int64_t width(int64_t p) const { return vectors / panels + (p < vectors % panels); }
+};
+
+// out [rows, n] (stride) = (add ? out : 0) + z[first .. first + rows] times packed, for z kept in panels.
+template <class V, class T>
+void product(const Panels<T>& z, int64_t first, int64_t rows, const Runs& runs, const T* packed, int64_t n, T* out,
+             int64_t stride, bool add) {
+  const Split split(n, V::W);
+  const int64_t depth = z.count * (runs.length[0] + runs.length[1]);
+  for (int64_t p = 0, vector = 0; p < split.panels; ++p) {
+    const int64_t width = split.width(p);
+    const T* weights = packed + vector * V::W * depth;
+    with_constant<4>(width, [&](auto n_) {
+      constexpr int N = decltype(n_)::value;
+      row_tiles<V>(rows, [&](int64_t row, auto m_) {
+        constexpr int M = decltype(m_)::value;
+        V acc[M][N];
+        T* to = out + row * stride + vector * V::W;
+        const int64_t left = n - vector * V::W;
+        for (int r = 0; r < M; ++r)
+          for (int v = 0; v < N; ++v)
+            acc[r][v] = add ? V::load_n(to + r * stride + v * V::W, left - v * V::W) : V::set(0);
+        const T* b = weights;
+        for (int64_t q = 0; q < z.count; ++q)
+          for (int run = 0; run < 2; ++run) {
+            if (runs.length[run] == 0) continue;
+            multiply<Dense<N>, Dense<N>>(acc, z.at(q, first + row) + runs.first[run], z.width, 1, runs.length[run], b,
+                                         N * V::W);
+            b += runs.length[run] * N * V::W;
+          }
+        for (int r = 0; r < M; ++r)
+          for (int v = 0; v < N; ++v) acc[r][v].store_n(to + r * stride + v * V::W, left - v * V::W);
+      });
+    });
+    vector += width;
+  }
+}
+
+// sums [panels][m][N * W] += left^T times z[0 .. depth]; left holds strips of ROWS of its m columns, each [depth][ROWS].
+template <class V, class B, class T>
+void outer(const T* left, int64_t m, int64_t depth, const Panels<T>& z, T* sums) {
+  constexpr int N = B::count;
+  for (int64_t p = 0; p < z.count; ++p)
+    for (int64_t first = 0; first < m; first += V::ROWS) {
+      const int64_t height = m - first < V::ROWS ? m - first : V::ROWS;
+      with_constant<V::ROWS>(height, [&](auto m_) {
+        constexpr int M = decltype(m_)::value;
+        V acc[M][N];
+        T* to = sums + (p * m + first) * N * V::W;
+        SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
+          acc[r][v] = V::load(to + (r * N + v) * V::W);
+        multiply<Dense<N>, B>(acc, left + first * depth, 1, M, depth, z.at(p, 0), z.width);
+        SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
+          acc[r][v].store(to + (r * N + v) * V::W);
+      });
+    }
+}
+
+// Puts `line` [m] as row k of strips of ROWS columns, each [depth][ROWS]; the last strip is as narrow as it comes.
+template <class V, class T>
+SC_INLINE void put_in_strips(const T* line, int64_t m, int64_t k, int64_t depth, T* strips) {
+  int64_t first = 0;
+  for (; first + V::ROWS <= m; first += V::ROWS)
+    std::memcpy(strips + first * depth + k * V::ROWS, line + first, V::ROWS * sizeof(T));
+  for (int64_t r = first; r < m; ++r) strips[first * depth + k * (m - first) + r - first] = line[r];
+}
+
+}  // namespace SC_NAMESPACE
+}  // namespace statecast

@@ -1,0 +1,99 @@
+// How a layer's columns stand in panels, and its weights packed for the forward and for the backward products.
+//
+// A panel of a gated cell holds one vector of units with all its gates side by side, so that a tile leaves its product
+// with everything that the gates need still in registers. Units are padded to whole vectors; padded weights are zero,
+// and so are padded states and gradients.
+#pragma once
+#include "cells.h"
+#include "job.h"
+
+namespace statecast {
+namespace SC_NAMESPACE {
+
+// Hands out pieces of a block of memory, each on a cache line; with a null block it only counts.
+struct Arena {
+  uintptr_t block;
+  int64_t used = 0;
+  explicit Arena(const void* memory) : block(reinterpret_cast<uintptr_t>(memory)) {}
+  template <class T>
+  T* take(int64_t n) {
+    T* piece = reinterpret_cast<T*>(block + static_cast<uintptr_t>(used));
+    used += (n * static_cast<int64_t>(sizeof(T)) + 63) / 64 * 64;
+    return piece;
+  }
+};
+
+template <class V, class Cell>
+struct Layout {
+  using T = typename V::Number;
+  static constexpr int C = Cell::columns, W = V::W;
+  static constexpr int units = IsRnn<Cell>::value ? C * W : W;  // of a panel
+  int64_t inputs, hidden, panels, padded;
+  explicit Layout(const Job& j)
+      : inputs(j.inputs), hidden(j.hidden), panels((j.hidden + units - 1) / units), padded(panels * units) {}
+
+  // First unit of vector v of panel p, and the first column of its gate in W or U.
+  static SC_INLINE int64_t unit(int64_t p, int v) { return IsRnn<Cell>::value ? (p * C + v) * W : p * W; }
+  SC_INLINE int64_t gate(int v) const { return IsRnn<Cell>::value ? 0 : (v < Cell::gates ? v : Cell::gates - 1) * hidden; }
+  int64_t row() const { return Cell::gates * hidden; }  // a row of W or U
+
+  // to [panel][row of w][Columns::count * W].
+  template <class Columns>
+  void pack(const T* w, int64_t rows, T* to) const {
+    for (int64_t p = 0; p < panels; ++p)
+      for (int64_t k = 0; k < rows; ++k)
+        for (int i = 0; i < Columns::count; ++i, to += W) {
+          const int v = Columns::at(i);
+          const int64_t left = hidden - unit(p, v);
+          (left > 0 ? V::load_n(w + k * row() + gate(v) + unit(p, v), left) : V::set(0)).store(to);
+        }
+  }
+
+  // The transpose, for `product`: to [panel of outputs][panel, vector, unit][outputs], for w [n, row()].
+  template <class Columns>
+  void pack_transposed(const T* w, int64_t n, T* to) const {
+    const Split split(n, W);
+    for (int64_t o = 0, vector = 0; o < split.panels; vector += split.width(o), ++o) {
+      const int64_t width = split.width(o) * W, first = vector * W;
+      for (int64_t p = 0; p < panels; ++p)
+        for (int i = 0; i < Columns::count; ++i, to += W * width) {
+          const int v = Columns::at(i);
+          const int64_t left = hidden - unit(p, v);
+          for (int64_t r = 0; r < width; ++r)
+            for (int64_t k = 0; k < W; ++k)
+              to[k * width + r] = k < left && first + r < n ? w[(first + r) * row() + gate(v) + unit(p, v) + k] : T(0);
+        }
+    }
+  }
+  static int64_t transposed(int64_t n, int64_t columns) { return (n + W - 1) / W * W * columns; }
+};
+
+// What the forward products read, in one block: it is also what `statecast_pack` leaves for later steps.
+template <class V, class Cell>
+struct Packed {
+  using T = typename V::Number;
+  T *bias, *input, *recurrent, *candidate = nullptr;
+  Packed(const Layout<V, Cell>& l, Arena& arena) {
+    bias = arena.take<T>(l.panels * l.C * V::W);
+    input = arena.take<T>(l.panels * l.inputs * Cell::Input::count * V::W);
+    recurrent = arena.take<T>(l.panels * l.hidden * Cell::Recurrent::count * V::W);
+    if constexpr (Cell::columns == 3 && Cell::gates == 3) candidate = arena.take<T>(l.panels * l.hidden * V::W);
+  }
+  void fill(const Layout<V, Cell>& l, const statecast_inputs& in) {
+    const T* b = static_cast<const T*>(in.b);
+    for (int64_t p = 0; p < l.panels; ++p)
+      for (int v = 0; v < l.C; ++v) {
+        const bool second = v >= Cell::gates && !IsRnn<Cell>::value;  // n's recurrent half has a bias of its own
+        const T* from = second ? static_cast<const T*>(in.bn) : b + l.gate(v);
+        const int64_t left = l.hidden - l.unit(p, v);
+        (left > 0 ? V::load_n(from + l.unit(p, v), left) : V::set(0)).store(bias + (p * l.C + v) * V::W);
+      }
+    l.template pack<typename Cell::Input>(static_cast<const T*>(in.W), l.inputs, input);
+    l.template pack<typename Cell::Recurrent>(static_cast<const T*>(in.U), l.hidden, recurrent);
+    if constexpr (Cell::columns == 3 && Cell::gates == 3)
+      l.template pack<Columns<1, 2>>(static_cast<const T*>(in.U), l.hidden, candidate);
+  }
+};
+
+}  // namespace SC_NAMESPACE
+}  // namespace statecast

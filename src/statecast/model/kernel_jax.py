@@ -1,0 +1,153 @@
+"""The native kernel for JAX: a foreign function with a gradient of its own, inside jit, scan, vmap and value_and_grad.
+
+The forward call leaves what backward needs as further results; which of them are wanted is known when JAX traces, so
+an inference keeps nothing and a first layer, whose input nobody differentiates, computes no gradient of it. `vmap` adds
+an axis that the kernel takes as networks of one call; what is shared is not copied. JAX is imported on first use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from ctypes import byref, c_int64
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from statecast.errors import DataError
+from statecast.model import kernel_library as kernel
+
+FORWARD, BACKWARD = "statecast_forward", "statecast_backward"
+
+
+@cache
+def register() -> Any:
+    """Make the kernel known to JAX and build the function with its gradient; once for each process."""
+    import jax
+
+    jax_ffi: Any = jax.ffi  # untyped
+    for name, symbol in ((FORWARD, "statecast_xla_forward"), (BACKWARD, "statecast_xla_backward")):
+        handler = jax_ffi.pycapsule(getattr(kernel.library(), symbol))
+        jax_ffi.register_ffi_target(name, handler, platform="cpu")
+    run = jax.custom_vjp(_inference, nondiff_argnums=(0,))
+    run.defvjp(_forward, _backward, symbolic_zeros=True)
+    return run
+
+
+def layer(
+    cell: str,
+    weights: Mapping[str, Any],
+    x: Any,
+    state: Mapping[str, Any] | None = None,
+    mask: Any = None,
+    reset: Any = None,
+    init: Mapping[str, Any] | None = None,
+    *,
+    threads: int | None = None,
+) -> tuple[Any, dict[str, Any]]:
+    """`kernel.layer` for JAX arrays: the same arguments and results."""
+    run = register()
+    arrays = _arrays(cell, weights, x, state, mask, reset, init)
+    setting = (cell, kernel.threads(threads), kernel.isa())
+    y, h, c = run(setting, *arrays)
+    return y, {"h": h, "c": c} if cell == "lstm" else {"h": h}
+
+
+def _arrays(
+    cell: str, weights: Mapping[str, Any], x: Any, state: Any, mask: Any, reset: Any, init: Any
+) -> tuple[Any, ...]:
+    """The foreign function's eleven arguments; what is absent is an empty array."""
+    import jax.numpy as jnp
+
+    if cell not in kernel.CELLS:
+        raise DataError(f"cell {cell!r} is none of the native kernel's: {', '.join(kernel.CELLS)}")
+    if x.ndim != 3 or x.dtype not in kernel.DTYPES:
+        raise DataError(f"x has shape {x.shape} and dtype {x.dtype}, wanted [T, B, I] of float32 or float64")
+    (steps, batch, inputs), hidden = x.shape, weights["U"].shape[0]
+    columns, lstm, none = kernel.GATES[cell] * hidden, cell == "lstm", None
+
+    def take(name: str, value: Any, shape: tuple[int, ...], dtype: Any = x.dtype) -> Any:
+        if value is None:
+            return jnp.zeros((0,) * len(shape), dtype)
+        value = jnp.asarray(value)
+        if value.shape != shape or value.dtype != dtype:
+            raise DataError(f"{name} is {value.dtype}{list(value.shape)}, wanted {np.dtype(dtype)}{list(shape)}")
+        return value
+
+    def flags(name: str, value: Any) -> Any:
+        value = value if value is None or value.dtype == bool else value != 0
+        return take(name, value, (steps, batch), np.dtype(bool))
+
+    init = init or {}
+    parts = {name: none if state is None else state[name] for name in kernel.STATES[cell]}
+    return (
+        x,
+        take("W", weights["W"], (inputs, columns)),
+        take("U", weights["U"], (hidden, columns)),
+        take("b", weights["b"], (columns,)),
+        take("bn", weights["bn"] if cell == "gru" else none, (hidden,)),
+        take("state h", parts["h"], (batch, hidden)),
+        take("state c", parts["c"] if lstm else none, (batch, hidden)),
+        take("init h", init.get("h"), (hidden,)),
+        take("init c", init.get("c") if lstm else none, (hidden,)),
+        flags("mask", mask),
+        flags("reset", reset),
+    )
+
+
+def _call(name: str, setting: tuple[str, int, int], results: list[tuple[Any, ...]], dtype: Any, *arrays: Any) -> Any:
+    import jax
+
+    cell, threads, isa = setting
+    struct: Any = jax.ShapeDtypeStruct  # untyped
+    shapes = [struct(shape, dtype) for shape in results]
+    call = jax.ffi.ffi_call(name, shapes, vmap_method="expand_dims")
+    numbers = {"cell": kernel.CELLS[cell], "threads": threads, "isa": isa}
+    return call(*arrays, **{key: np.int64(value) for key, value in numbers.items()})
+
+
+def _run_forward(setting: tuple[str, int, int], keep: bool, *arrays: Any) -> Any:
+    x, u = arrays[0], arrays[2]
+    (steps, batch, inputs), hidden = x.shape, u.shape[0]
+    saved = (c_int64 * 2)()
+    if keep:
+        cell, threads, isa = setting
+        shape = kernel.Shape(
+            kernel.CELLS[cell], kernel.DTYPES[np.dtype(x.dtype)], threads, isa, 1, steps, batch, inputs, hidden
+        )
+        kernel.check(kernel.library().statecast_saved_sizes(byref(shape), saved))
+    c = (batch, hidden) if setting[0] == "lstm" else (0, 0)
+    results = [(steps, batch, hidden), (batch, hidden), c, (saved[0],), (saved[1],)]
+    return _call(FORWARD, setting, results, x.dtype, *arrays)
+
+
+def _inference(setting: tuple[str, int, int], *arrays: Any) -> Any:
+    return tuple(_run_forward(setting, False, *arrays)[:3])
+
+
+def _forward(setting: tuple[str, int, int], *arrays: Any) -> Any:
+    values = tuple(a.value for a in arrays)
+    y, h, c, gates, aux = _run_forward(setting, True, *values)
+    x, w, u, _, bn, h0, c0, h_reset, c_reset, mask, reset = values
+    # An empty tuple in the place of None is how a residual carries a fact that is known at tracing.
+    wants_dx = () if arrays[0].perturbed else None
+    return (y, h, c), (x, w, u, h0, h_reset, mask, reset, y, gates, aux, (bn, c0, c_reset), wants_dx)
+
+
+def _backward(setting: tuple[str, int, int], kept: Any, gradients: Any) -> tuple[Any, ...]:
+    *arrays, (bn, c0, c_reset), wants_dx = kept
+    x, w, u, h0, h_reset = arrays[:5]
+    dx = x.shape if wants_dx is not None else (0, 0, 0)
+    biases = w.shape[1:]
+    results = [dx, w.shape, u.shape, biases, bn.shape, h0.shape, c0.shape, h_reset.shape, c_reset.shape]
+    given = [_instantiate(g, x.dtype) for g in gradients]
+    out = _call(BACKWARD, setting, results, x.dtype, *arrays, *given)
+    return (out[0] if wants_dx is not None else None, *out[1:], None, None)
+
+
+def _instantiate(gradient: Any, dtype: Any) -> Any:
+    """A gradient that is known to be zero goes in as an absent array."""
+    import jax.numpy as jnp
+    from jax.custom_derivatives import SymbolicZero
+
+    return jnp.zeros((0,) * len(gradient.shape), dtype) if isinstance(gradient, SymbolicZero) else gradient

@@ -1,0 +1,178 @@
+"""The native kernel's library: its C structs, where it is found, and what the environment says of it.
+
+The kernel is one shared library with a plain C interface (native/statecast.h), so ctypes is enough: importing this
+module loads nothing, and the first use looks for the library in the package. Where it could not be built, `available`
+is false and `reason` says why; the callers then go through NumPy or JAX.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Mapping
+from ctypes import POINTER, Structure, c_char_p, c_int32, c_int64, c_void_p
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from statecast.errors import DataError, SettingError, nearest
+
+CELLS = {"lstm": 0, "gru": 1, "gru_reset_before": 2, "rnn_tanh": 3, "rnn_relu": 4}
+GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 1}
+STATES = {name: ("h", "c") if name == "lstm" else ("h",) for name in CELLS}
+DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
+INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512")
+VERSION = 1
+_CHOICE = "STATECAST_KERNEL"
+_THREADS = "STATECAST_THREADS"
+
+
+def _struct(name: str, fields: list[tuple[str, Any]]) -> type[Structure]:
+    return type(name, (Structure,), {"_fields_": fields})
+
+
+def _pointers(name: str, fields: str) -> type[Structure]:
+    return _struct(name, [(field, c_void_p) for field in fields.split()])
+
+
+Shape = _struct(
+    "Shape",
+    [(name, c_int32) for name in ("cell", "dtype", "threads", "isa")]
+    + [(name, c_int64) for name in ("networks", "steps", "batch", "inputs", "hidden")],
+)
+Inputs = _pointers("Inputs", "x W U b bn h c h_reset c_reset mask reset")
+Outputs = _pointers("Outputs", "y h c gates aux")
+Saved = _pointers("Saved", "y gates aux dy dh dc")
+Gradients = _pointers("Gradients", "dx dW dU db dbn dh dc dh_reset dc_reset")
+Rows = _struct(
+    "Rows",
+    [(name, c_void_p) for name in ("packed", "x", "states", "y", "index")]
+    + [(name, c_int64) for name in ("rows", "stride", "h_at", "c_at")],
+)
+
+
+@cache
+def load() -> tuple[Any, str]:
+    """The library or None, and why."""
+    import statecast.model
+
+    # An editable install keeps what was compiled in another folder than the sources; the package's path names both.
+    files = (file for folder in statecast.model.__path__ for file in Path(folder).glob("statecast_kernel.*"))
+    found = [file for file in files if file.suffix in (".so", ".dll", ".dylib")]
+    if not found:
+        return None, "the native kernel was not built; install a C++17 compiler and reinstall statecast"
+    try:
+        library = ctypes.CDLL(str(found[0]))
+        version = library.statecast_version()
+    except (OSError, AttributeError) as error:
+        return None, f"the native kernel could not be loaded: {error}"
+    if version != VERSION:
+        return None, f"the native kernel has version {version}, wanted {VERSION}; reinstall statecast"
+    for name, fields in {"message": [c_int32], "isa_name": [c_int32]}.items():
+        _declare(library, name, c_char_p, fields)
+    shape = POINTER(Shape)
+    _declare(library, "saved_sizes", c_int32, [shape, POINTER(c_int64)])
+    _declare(library, "forward", c_int32, [shape, POINTER(Inputs), POINTER(Outputs)])
+    _declare(library, "backward", c_int32, [shape, POINTER(Inputs), POINTER(Saved), POINTER(Gradients)])
+    _declare(library, "packed_bytes", c_int64, [shape])
+    _declare(library, "pack", c_int32, [shape, POINTER(Inputs), c_void_p])
+    _declare(library, "step", c_int32, [shape, POINTER(Rows)])
+    return library, f"native kernel ({found[0].name})"
+
+
+def _declare(library: Any, name: str, result: Any, arguments: list[Any]) -> None:
+    function = getattr(library, f"statecast_{name}")
+    function.restype, function.argtypes = result, arguments
+
+
+def _choice() -> str:
+    return os.environ.get(_CHOICE, "auto").lower()
+
+
+def available() -> bool:
+    """Whether calls go to the native kernel: it is built, loads, and the environment does not turn it off."""
+    return _choice() != "off" and load()[0] is not None
+
+
+def reason() -> str:
+    """One line for people: which path runs the recurrences, and why."""
+    if _choice() == "off":
+        return f"NumPy or JAX: {_CHOICE}=off"
+    library, why = load()
+    if library is None:
+        return f"NumPy or JAX, more slowly: {why}"
+    return f"{why}, instruction set {instruction_set()}, up to {threads()} threads"
+
+
+def instruction_set() -> str:
+    """The instruction set in use: the best that this machine runs, or the one that STATECAST_KERNEL names."""
+    number = isa()
+    return INSTRUCTION_SETS[library().statecast_best_isa() if number == -1 else number]
+
+
+def runs() -> tuple[str, ...]:
+    """The instruction sets that this machine and build can run."""
+    return tuple(name for k, name in enumerate(INSTRUCTION_SETS) if library().statecast_runs_isa(k))
+
+
+def library() -> Any:
+    """The loaded library.
+
+    Raises:
+        SettingError: where it could not be built or loaded.
+    """
+    found, why = load()
+    if found is None:
+        raise SettingError(why)
+    return found
+
+
+def isa() -> int:
+    """The number of the instruction set that the environment asks for; −1 for the best.
+
+    Raises:
+        SettingError: for a name that is unknown, or that this machine does not run.
+    """
+    name = _choice()
+    if name in ("auto", "off", ""):
+        return -1
+    if name not in INSTRUCTION_SETS:
+        raise SettingError(f"{_CHOICE}={name}: {nearest(name, ('auto', 'off', *INSTRUCTION_SETS))}")
+    if name not in runs():
+        raise SettingError(f"{_CHOICE}={name}: this machine or build runs {', '.join(runs())}")
+    return INSTRUCTION_SETS.index(name)
+
+
+def threads(wanted: int | None = None) -> int:
+    """How many threads a call may use: `wanted`, else STATECAST_THREADS, else the processors this process may use."""
+    text = os.environ.get(_THREADS, "")
+    count = wanted if wanted is not None else int(text) if text.isdecimal() else 0
+    if wanted is None and text and not text.isdecimal():
+        raise SettingError(f"{_THREADS}={text}: wanted a whole number of threads, 0 for all")
+    if count < 0:
+        raise SettingError(f"threads = {count}: wanted a whole number of threads, 0 for all")
+    if count:
+        return count
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def fill(kind: type[Structure], arrays: Mapping[str, np.ndarray | None]) -> Any:
+    """A struct of pointers to arrays, which must outlive it; what is not named is null."""
+    return kind(**{name: address(array) for name, array in arrays.items() if array is not None})
+
+
+def address(array: np.ndarray) -> int:
+    """Where the array's first element lies."""
+    # Twice as quick as array.ctypes.data, which counts where a call takes microseconds.
+    address: int = array.__array_interface__["data"][0]
+    return address
+
+
+def check(status: int) -> None:
+    """Raise what a status other than 0 means."""
+    if status == 6:
+        raise MemoryError("the native kernel could not allocate its scratch memory")
+    if status:
+        raise DataError(f"the native kernel refused the call: {library().statecast_message(status).decode()}")
