@@ -178,6 +178,7 @@ def _covariate(item: Any) -> str:
 
 def system(as_json: bool) -> int:
     """Print versions and how networks are run here; see the command."""
+    from statecast.model import kernel_library
     from statecast.model.archive import version
 
     found = {
@@ -187,6 +188,7 @@ def system(as_json: bool) -> int:
         "processors": str(_processors()),
         "training": _training(),
         "forecasting": "NumPy",
+        "recurrent layers": kernel_library.reason(),
         **{name: _version(name) for name in PACKAGES},
     }
     if as_json:

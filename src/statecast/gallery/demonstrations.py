@@ -108,7 +108,7 @@ def printed(case: Case, recipe: str, trained: Trained) -> Shown:
     history, targets = trained.model.history, int(trained.parts.train[0]) - 1
     sums = [value * targets for value in history["loss"]]
     said = dict(zip((150 * n for n in range(10)), PRINTED, strict=True))
-    rows = [["step", "mean of the last 150 steps", "the tutorial's, on its own walk"]]
+    rows = [["step", "mean of the last 150 steps", "the tutorial's"]]
     for step, value in zip(history["step"], sums, strict=True):
         if np.isfinite(value):
             rows.append([f"{step:,.0f}", f"{value:,.0f}", f"{said[int(step)]:,.0f}" if int(step) in said else ""])
