@@ -9,14 +9,14 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c '$(OLD_ENOUGH)' >/dev/null 2>&1 && command -v $$name && break; done)
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help demo test sanitize lint types format benchmarks clean distclean
+.PHONY: help demo test sanitize lint types format gallery benchmarks clean distclean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
 
 demo: $(READY) ## fit on a bundled table of air quality; scores, pictures and a report in demo/
-	table=$$($(BIN)/python -m statecast.data.examples beijing_pm25) && \
+	table=$$($(BIN)/statecast example beijing_pm25) && \
 	$(BIN)/statecast fit "$$table" --target pm25 --time time \
 		--past dew_point,temperature,pressure,wind_direction,wind_speed,snow_hours,rain_hours \
 		--horizon 24 --out demo --force
@@ -43,11 +43,14 @@ format: $(READY) ## put the sources into the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+gallery: $(READY) ## run the tutorials' experiments; DATA=DIR for the tables that are not shipped; page in gallery/
+	$(BIN)/statecast gallery --out gallery $(if $(DATA),--data $(DATA))
+
 benchmarks: $(READY) ## measure speed and memory; results in benchmarks/results/
 	$(BIN)/python benchmarks/start.py
 
 clean: ## remove what the other targets wrote, but for the virtual environment
-	rm -rf demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf demo gallery build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the virtual environment as well

@@ -229,7 +229,7 @@ def test_wrong_calls(statecast: Command) -> None:
     for words, message in (
         (["fti"], 'Unknown command "fti". Did you mean "fit"?'),
         (["fit", "a.csv", "--out", "o", "--horzon", "3"], "Unknown option: --horzon. Did you mean --horizon?"),
-        (["fit", "--out", "o"], "TABLE requires an argument; see: statecast fit --help"),
+        (["fit", "--out", "o"], "wanted a table, or --config FILE"),
         (["fit", "a.csv"], "--out requires an argument"),
         (["fit", "a.csv", "b.csv", "--out", "o"], "b.csv: nothing more was expected here"),
         (["fit", "a.csv", "--out", "o", "--horizon", "many"], 'unable to convert "many" into int'),

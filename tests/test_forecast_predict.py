@@ -143,7 +143,7 @@ def test_known_covariates_must_reach_to_the_horizon() -> None:
         table, ahead=np.concatenate([table.ahead[:12], table.ahead[12:14]]), ahead_offsets=np.array([0, 12, 14])
     )
     last = START + 2 * HOUR + 3 * HOUR
-    stamp = str(np.datetime64(last + 3 * HOUR, "us")).replace("T", " ")
+    stamp = str(np.datetime64(last + 3 * HOUR, "us").astype("M8[s]")).replace("T", " ")
     with pytest.raises(
         DataError, match=rf"'heat', 'open' of series 's1' must be known ahead, and from {stamp} on is not given"
     ):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-sklearn = pytest.importorskip("sklearn")
+pytest.importorskip("sklearn")
 pytest.importorskip("jax")
 
-import statecast as sc
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+import statecast as sc
+
 # One network of few units: the checks look at manners, and a fit is asked for hundreds of times.
-SMALL = {"ensemble": 1, "hidden": (16,), "max_steps": 150, "eval_every": 50}
+SMALL = {"ensemble": 1, "hidden": (8,), "dropout": 0.0, "max_steps": 150, "eval_every": 50}
 
 
 @parametrize_with_checks([sc.Classifier(**SMALL), sc.Regressor(**SMALL)])

@@ -189,6 +189,34 @@ def test_missing_values_are_marked_where_there_are_some() -> None:
     assert not chosen(panel_of(late))[0].missing
 
 
+def reverting(rows: int, seed: int = 0) -> np.ndarray:
+    """Pulled towards 5 so slowly that eight values show no mean: only the level itself tells where it goes."""
+    noise, y = np.random.default_rng(seed).standard_normal(rows), [5.0]
+    for n in range(1, rows):
+        y.append(y[-1] + 0.05 * (5 - y[-1]) + noise[n])
+    return np.array(y)
+
+
+def test_the_level_is_an_input_where_it_tells_where_a_series_goes() -> None:
+    """Of a series that is drawn back to its mean it does, of one that wanders or grows it does not."""
+    found, reasons = chosen(panel_of(reverting(4000), reverting(4000, 1)), horizon=12, skip=2)
+    assert found.level_input and "level" in reasons["level_input"]
+    walk = np.cumsum(np.random.default_rng(2).standard_normal(4000))
+    for wandering in (walk, walk + 0.3 * np.arange(4000)):
+        assert not chosen(panel_of(wandering), horizon=12, skip=2)[0].level_input
+
+
+@pytest.mark.parametrize("values", [{"normalize": "none"}, {"normalize": "global"}, {"val_size": 0}])
+def test_where_that_cannot_be_seen_the_level_is_no_input(values: dict[str, Any]) -> None:
+    assert not chosen(panel_of(reverting(4000)), horizon=12, skip=2, **values)[0].level_input
+
+
+def test_the_level_of_each_of_several_targets_is_looked_at() -> None:
+    both = np.stack([reverting(4000), reverting(4000, 1)], axis=1)
+    for channels in ("joint", "independent"):
+        assert chosen(panel_of(both), horizon=12, skip=2, channels=channels)[0].level_input
+
+
 def test_looks_at_the_validation_rows_take_little_of_the_time() -> None:
     """They come less often where a step is small beside them."""
     every = [chosen(panel_of(wave(20_000)), batch_size=batch)[0].eval_every for batch in (64, 1)]

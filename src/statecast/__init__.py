@@ -1,28 +1,51 @@
 """statecast: train a recurrent network on your series once, then carry its state everywhere."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from statecast.config import Config
-from statecast.errors import MissingDependency, StatecastError
-from statecast.estimators import Forecaster
-from statecast.forecast.predict import Forecast
-from statecast.forecast.stream import Stream
-
 if TYPE_CHECKING:
+    from statecast.config import Config
+    from statecast.errors import StatecastError
+    from statecast.estimators import Forecaster
     from statecast.estimators.sequences import Classifier, Regressor
+    from statecast.forecast.predict import Forecast
+    from statecast.forecast.stream import Stream
 
 __all__ = ["Classifier", "Config", "Forecast", "Forecaster", "Regressor", "StatecastError", "Stream", "__version__"]
 __version__ = "0.1.0"
 
+# Where each public name is at home. It is loaded when somebody asks for it, so that a stream does not wait for what
+# only a fit needs, nor the command line's help for NumPy.
+_HOMES = {
+    "Classifier": "statecast.estimators.sequences",
+    "Config": "statecast.config",
+    "Forecast": "statecast.forecast.predict",
+    "Forecaster": "statecast.estimators",
+    "Regressor": "statecast.estimators.sequences",
+    "StatecastError": "statecast.errors",
+    "Stream": "statecast.forecast.stream",
+}
+
 
 def __getattr__(name: str) -> Any:
-    """Classifier and Regressor are scikit-learn's own kind of estimator, and loaded when one of them is asked for."""
-    if name not in ("Classifier", "Regressor"):
+    """A public name, loaded from its room on first use.
+
+    Raises:
+        MissingDependency: Classifier and Regressor are scikit-learn's own kind of estimator, and it is not installed.
+    """
+    if name not in _HOMES:
         raise AttributeError(f"module 'statecast' has no attribute {name!r}")
     try:
-        from statecast.estimators import sequences
+        found = getattr(import_module(_HOMES[name]), name)
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "sklearn":
             raise
+        from statecast.errors import MissingDependency
+
         raise MissingDependency.of("scikit-learn", "sklearn", name) from error
-    return getattr(sequences, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -238,23 +238,27 @@ class Config(Settings):
             )
 
 
-def again(name: str, default: Any, check: Check | None = None) -> Any:
-    """A setting of `Config` for another face: with a default of its own, and a check where less will do there."""
+def again(name: str, default: Any, check: Check | None = None, help: str | None = None) -> Any:
+    """A setting of `Config` for another face: with a default of its own, and what else differs there."""
     spec = next(spec for spec in dataclasses.fields(Config) if spec.name == name)
-    return setting(default, spec.metadata["help"], check or spec.metadata["check"])
+    return setting(default, help or spec.metadata["help"], check or spec.metadata["check"])
 
 
 @dataclass(frozen=True)
 class SequenceConfig(Settings):
     """The settings of a fit that reads a row or a sequence to one answer; what differs in them by default is here."""
 
-    hidden: tuple[int, ...] = again("hidden", (32,))
+    hidden: tuple[int, ...] = again(
+        "hidden", (32,), help="units of each recurrent layer for sequences, of each dense layer for a table"
+    )
     cell: str = again("cell", "gru")
     dropout: float = again("dropout", 0.2)
     optimizer: str = again("optimizer", "adamw")
     weight_decay: float = again("weight_decay", 0.01)
     patience: int = again("patience", 8)
-    val_size: int | float = again("val_size", 0.2)
+    val_size: int | float = again(
+        "val_size", 0.2, help="rows that each network keeps for validation, as large a share of every class"
+    )
     bidirectional: bool = setting(True, "read a sequence from its end as well", BOOLEAN)
     pooling: str = setting(
         "all",
@@ -284,7 +288,7 @@ class ClassifierConfig(SequenceConfig):
 class RegressorConfig(SequenceConfig):
     """All settings of a Regressor."""
 
-    loss: str = again("loss", "mse", one_of(("mse", "mae", "huber")))
+    loss: str = again("loss", "mse", one_of(("mse", "mae", "huber")), "loss of each value, in deviations")
     huber_delta: float = again("huber_delta", 1.0)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from statecast.cli import output
-from statecast.config import describe_settings, names
+from statecast.config import ClassifierConfig, RegressorConfig, describe_settings, names
 from statecast.errors import SettingError, nearest
 
 PACKAGES = ("numpy", "safetensors", "narwhals", "jax", "jaxlib", "optax", "polars", "pandas", "pyarrow", "rich",
@@ -20,6 +20,15 @@ INTRODUCTION = """# Settings
 Every setting is a constructor argument of `sc.Forecaster`, a key of a TOML file (`statecast fit --config`) and a key of
 `--set KEY=VALUE`. Settings that are "chosen" follow from the data; `fit` says which value it chose, and why. An unknown
 name or a value out of range is refused with the nearest right name. This page is `statecast settings --markdown`.
+
+| setting | default | what it is | allowed |
+|---|---|---|---|
+"""
+SEQUENCES = """
+## Classifier and Regressor
+
+`sc.Classifier` and `sc.Regressor` take the settings above that concern layers, training and the machine, and these; a
+default that differs from the one above is listed again.
 
 | setting | default | what it is | allowed |
 |---|---|---|---|
@@ -46,11 +55,17 @@ def settings(wanted: Sequence[str], markdown: bool, as_json: bool) -> int:
 
 def page() -> str:
     """The reference page of all settings, in Markdown."""
-    rows = (
-        f"| `{name}` | {_default(default)} | {_cell(help)} | {_cell(allowed)} |"
-        for name, default, help, allowed in describe_settings()
+    forecasts = describe_settings()
+    others = [*describe_settings(ClassifierConfig), *describe_settings(RegressorConfig)]
+    own = [row for n, row in enumerate(others) if row not in forecasts and row not in others[:n]]
+    return INTRODUCTION + _rows(forecasts) + SEQUENCES + _rows(own)
+
+
+def _rows(settings: Sequence[tuple[str, Any, str, str]]) -> str:
+    return "".join(
+        f"| `{name}` | {_default(default)} | {_cell(help)} | {_cell(allowed)} |\n"
+        for name, default, help, allowed in settings
     )
-    return INTRODUCTION + "\n".join(rows) + "\n"
 
 
 def _cell(text: str) -> str:
@@ -163,6 +178,7 @@ def _covariate(item: Any) -> str:
 
 def system(as_json: bool) -> int:
     """Print versions and how networks are run here; see the command."""
+    from statecast.model import kernel_library
     from statecast.model.archive import version
 
     found = {
@@ -172,6 +188,7 @@ def system(as_json: bool) -> int:
         "processors": str(_processors()),
         "training": _training(),
         "forecasting": "NumPy",
+        "recurrent layers": kernel_library.reason(),
         **{name: _version(name) for name in PACKAGES},
     }
     if as_json:

@@ -74,7 +74,7 @@ def command(example: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
 @command("statecast fit loads.csv --target load --id site --time hour --past temperature --horizon 24 --out loads")
 def fit(
-    table: File,
+    table: MaybeFile = None,
     /,
     *,
     out: str,
@@ -90,12 +90,14 @@ def fit(
     """Train a network on a table, score it beside simple forecasts, and write all of it into a folder.
 
     Args:
-        table: CSV or Parquet file, long (with an id column) or wide (several targets); - is standard input.
+        table: CSV or Parquet file, long (with an id column) or wide (several targets); - is standard input. It may be
+            left out where the TOML file names one.
         out: folder for model, scores, pictures and report.
         columns: which columns play which role.
         horizon: steps ahead to forecast.
         test_size: last rows of each series kept for the test scores, a count or a share such as 0.1.
-        config: TOML file of settings; its section [data] may say which columns play which role.
+        config: TOML file of settings; its section [data] may say which columns play which role, and name the
+            table: path, beside that file, or example, one of the gallery's.
         set_: any setting, such as hidden=[64,32] cell=gru; see statecast settings.
         resume: go on with the fit that was broken off in this folder; it ends in the same bits.
         force: replace what an earlier fit wrote into this folder.
@@ -103,7 +105,11 @@ def fit(
     """
     from statecast.cli import fitting
 
-    return fitting.run(table, out, task(columns, config, set_, horizon, test_size), resume, force, json, COMMAND_LINE)
+    asked = task(columns, config, set_, horizon, test_size)
+    if table is None and asked.table is None:
+        raise SettingError("wanted a table, or --config FILE whose section [data] names one with path or example")
+    source = asked.table if table is None else table
+    return fitting.run(source, out, asked, resume, force, json, COMMAND_LINE)
 
 
 @command("statecast forecast loads --horizon 48 --levels 80,95 --out next.csv")

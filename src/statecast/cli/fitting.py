@@ -20,17 +20,18 @@ from statecast.errors import (
     TrainingError,
 )
 from statecast.estimators import Forecaster
+from statecast.model import kernel_library
 from statecast.report.progress import Progress, duration
 
 if TYPE_CHECKING:
     from statecast.report.summary import Report
 
 
-def run(table: str, out: str, task: Task, resume: bool, force: bool, as_json: bool, words: Sequence[str]) -> int:
+def run(table: Any, out: str, task: Task, resume: bool, force: bool, as_json: bool, words: Sequence[str]) -> int:
     """Fit, write everything into a folder, and print what came out.
 
     Args:
-        table: the file.
+        table: the file, or a mapping of columns.
         out: the folder.
         task: settings and columns.
         resume: go on from the checkpoint.
@@ -47,6 +48,8 @@ def run(table: str, out: str, task: Task, resume: bool, force: bool, as_json: bo
     model = Forecaster(**task.settings)
     place = Destination(Path(out))
     place.prepare(resume, force)
+    if model.config.cell in kernel_library.CELLS and not kernel_library.available():
+        output.note(f"recurrent layers run in {kernel_library.reason()}")
     try:
         with Progress() as progress:
             model.fit(table, **task.roles, watch=progress, checkpoint=place.checkpoint, resume=resume)

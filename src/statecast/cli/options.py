@@ -81,7 +81,7 @@ class Columns:
 
 @dataclass(frozen=True)
 class Task:
-    """A fit as it was asked for: settings, the arguments of `Forecaster.fit`, and the table where the file names one."""
+    """A fit as it was asked for: settings, arguments of `Forecaster.fit`, and the table where the file names one."""
 
     settings: dict[str, Any]
     roles: dict[str, Any]

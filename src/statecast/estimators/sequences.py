@@ -59,7 +59,7 @@ class _Reading(BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes n
             found = of_sequences(X)
             if reset:
                 self.n_features_in_ = found.channels
-                vars(self).pop("feature_names_in_", None)
+                self.__dict__.pop("feature_names_in_", None)
             return found
         if hasattr(X, "to_pandas") and type(X).__module__.startswith("pyarrow"):
             X = X.to_pandas()
@@ -138,7 +138,8 @@ class Classifier(ClassifierMixin, _Reading):  # type: ignore[misc]
     layers read. NaN is missing.
 
     Args:
-        **settings: see `statecast.config.describe_settings(ClassifierConfig)`; what is left out is chosen from the data.
+        **settings: see `statecast.config.describe_settings(ClassifierConfig)`; what is left out is chosen from the
+            data.
 
     Raises:
         SettingError: a setting is unknown.
@@ -214,14 +215,15 @@ class Classifier(ClassifierMixin, _Reading):  # type: ignore[misc]
         return np.asarray(self.classes_[np.argmax(found, axis=1)])
 
     def _restore(self, model: Answers) -> None:
-        self.classes_ = model.classes
+        self.classes_ = np.asarray(model.classes)
 
 
 class Regressor(RegressorMixin, _Reading):  # type: ignore[misc]
     """A network that tells one value, or several, of a row of a table, or of a sequence; see `Classifier` for X.
 
     Args:
-        **settings: see `statecast.config.describe_settings(RegressorConfig)`; what is left out is chosen from the data.
+        **settings: see `statecast.config.describe_settings(RegressorConfig)`; what is left out is chosen from the
+            data.
 
     Raises:
         SettingError: a setting is unknown.

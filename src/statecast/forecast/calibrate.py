@@ -133,7 +133,8 @@ def interval(
     """Lower and upper bound in the table's units of forecasts `raw` in working units; see `spread`."""
     below, above = spread(model, raw, scale, level)
     point = raw[..., raw.shape[-1] // 2].astype(np.float64)
-    return tuple(from_working(model.constants, bound[..., None])[..., 0] for bound in (point - below, point + above))
+    lower, upper = (from_working(model.constants, bound[..., None])[..., 0] for bound in (point - below, point + above))
+    return lower, upper
 
 
 def quantile_index(model: Model, level: float) -> int:

@@ -106,7 +106,7 @@ def _no_time(value: Any, remedy: str) -> DataError:
 
 
 def shown(value: int, schema: Schema) -> str:
-    """A time for an error message."""
+    """A time for people to read."""
     found = calendar.to_datetime64(np.array([value]), schema.time_kind, schema.frequency, schema.tz)[0]
     text = str(found).replace("T", " ")
     return (text.removesuffix(".000000") + ("Z" if schema.tz else "")) if schema.time_kind == "datetime" else text

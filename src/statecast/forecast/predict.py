@@ -18,7 +18,7 @@ from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.errors import DataError, SettingError, TimeOrderError
-from statecast.forecast import calibrate, channels, steps
+from statecast.forecast import calibrate, channels, intake, steps
 from statecast.forecast.roll import Scan, roll
 from statecast.model.archive import Model
 from statecast.model.cells import State as Parts
@@ -243,10 +243,9 @@ def checked_horizon(model: Model, horizon: int | None) -> int:
 def missing_known(model: Model, series: str | int, time: int) -> DataError:
     """The error for known covariates that end before the horizon; `time` is the first that lacks them."""
     names = ", ".join(repr(item.name) for item in model.schema.known)
-    stamp = calendar.to_datetime64(np.array([time]), model.schema.time_kind, model.schema.frequency, model.schema.tz)[0]
     return DataError(
-        f"{names} of series {series!r} must be known ahead, and from {str(stamp).replace('T', ' ')} on is not given: "
-        "give a row for each step to forecast, with the value left empty where it is not known"
+        f"{names} of series {series!r} must be known ahead, and from {intake.shown(time, model.schema)} on is not "
+        "given: give a row for each step to forecast, with the value left empty where it is not known"
     )
 
 

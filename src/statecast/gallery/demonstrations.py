@@ -108,13 +108,13 @@ def printed(case: Case, recipe: str, trained: Trained) -> Shown:
     history, targets = trained.model.history, int(trained.parts.train[0]) - 1
     sums = [value * targets for value in history["loss"]]
     said = dict(zip((150 * n for n in range(10)), PRINTED, strict=True))
-    rows = [["step", "sum of squares", "the tutorial's, on its own walk"]]
+    rows = [["step", "mean of the last 150 steps", "the tutorial's"]]
     for step, value in zip(history["step"], sums, strict=True):
         if np.isfinite(value):
             rows.append([f"{step:,.0f}", f"{value:,.0f}", f"{said[int(step)]:,.0f}" if int(step) in said else ""])
     last = next((v for s, v in zip(history["step"], sums, strict=True) if s == 1350), None)
-    row = Row(case.name, recipe, "training sum of squares, step 1350", last, said[1350], None, None, None)
-    return Shown(rows=(row,), tables={"Loss while training": rows})
+    row = Row(case.name, recipe, "training sum of squares, steps 1201-1350", last, said[1350], None, None, None)
+    return Shown(rows=(row,), tables={"Sum of squares while training": rows})
 
 
 PRINTED = (502893.34, 13839.129, 3964.835, 2619.885, 2418.772, 2110.5923, 1887.9644, 1747.1377, 1556.3398, 1384.6113)
@@ -187,11 +187,11 @@ def cell(case: Case, recipe: str, trained: Trained) -> Shown:
     out, state = layer(equations, weights, np.moveaxis(x, 1, 0), before)
     outputs = np.moveaxis(out, 0, 1)
     same = "equals" if np.array_equal(outputs[:, -1], state["h"]) else "differs from"
-    rows = [["batch", "step", *(f"neuron {n + 1}" for n in range(6))]]
+    rows = [["batch", "step", *(str(n + 1) for n in range(6))]]
     rows += [[str(b + 1), str(t + 1), *(f"{v:.3f}" for v in outputs[b, t])] for b in range(3) for t in range(2)]
     return Shown(
         sentences=(f"A bare cell makes {outputs.shape} out of {x.shape}; the last step {same} the state.",),
-        tables={"A bare cell: six neurons, two time steps": rows},
+        tables={"A bare cell: what its six neurons say": rows},
     )
 
 

@@ -23,9 +23,11 @@ from statecast.report.summary import layers_table, number
 
 HEADINGS = ("case", "recipe", "metric", "value", "published", "persistence", "seconds", "peak memory")
 MORE = """
+main{max-width:76rem}.figures{font-size:.87rem}.figures td,.figures th{padding:.3rem .5rem}
 h3{font-size:1.05rem;margin:1.4rem 0 .5rem}section>ul{color:var(--soft);font-size:.93rem}
 .source{font-size:.85rem;color:var(--soft)}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));
-gap:1rem}.two>div{min-width:0}.figures td:nth-child(-n+3),.figures th:nth-child(-n+3){text-align:left}
+gap:1rem}.two>div{min-width:0}.figures td:nth-child(-n+2),.figures th:nth-child(-n+2),.long td:nth-child(3),
+.long th:nth-child(3){text-align:left}
 figure{margin:0 0 1rem}figcaption{font-size:.85rem;color:var(--soft);margin-top:.3rem}nav{columns:14rem;
 font-size:.95rem;margin:0 0 1.25rem}nav a,a{color:var(--mark)}
 """
@@ -109,7 +111,7 @@ def render(found: Sequence[Found], images: Images) -> str:
     body = [
         f"<header><h1>statecast: the gallery</h1><p class=lead>{escape(_lead(rows))}</p></header>",
         f"<nav>{links}</nav>",
-        _section("All figures", _table(*_split(table(rows)), "figures"), text),
+        _section("All figures", _figures(table(rows), rows), text),
         *(_case(name, [item for item in found if item.case == name], images) for name in names),
         "<footer>Seconds are training and testing alone, without imports; the peak of memory is that of the whole "
         "process, about 0.3 GB of which are Python and JAX. This page is complete in itself.</footer>",
@@ -141,13 +143,19 @@ def _case(name: str, found: Sequence[Found], images: Images) -> str:
     content += [f"<p>{escape(_why(item))}</p>" for item in found if isinstance(item, Skipped)]
     if outcomes:
         rows = [row for outcome in outcomes for row in outcome.rows]
-        content.append(_table(*_split([line[1:] for line in table(rows)]), "figures"))
+        content.append(_figures([line[1:] for line in table(rows)], rows))
     notes = [*case.notes] if any(item.recipe == "tutorial" for item in outcomes) else []
     notes += [f"{_recipe(item)}: {said}" for item in outcomes for said in item.sentences]
     content.append("".join(["<ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]) if notes else "")
     content.append(f"<div class=two>{''.join(_recipe_shown(item, images) for item in outcomes)}</div>")
     section = _section(case.title, "".join(content), case.text)
     return section.replace("<section>", f'<section id="{escape(name)}">', 1)
+
+
+def _figures(lines: Sequence[Sequence[str]], rows: Sequence[Row]) -> str:
+    """The table of figures, statecast's own lines marked."""
+    kind = "figures long" if lines[0][0] == HEADINGS[0] else "figures"
+    return _table(*_split(lines), kind, ["own" if row.recipe == "statecast" else "" for row in rows])
 
 
 def _why(item: Skipped) -> str:
@@ -169,8 +177,8 @@ def _recipe_shown(outcome: Outcome, images: Images) -> str:
         parts.append(f"<h3>{escape(title)}</h3>{_table(*_split(rows))}")
     if outcome.confusion is not None:
         parts.append(f"<h3>Confusion table</h3>{_table(*_split(confusion(outcome.confusion)))}")
-    summary = layers_table(outcome.layers)
-    parts.append(f"<h3>Model summary</h3>{_table(*_split(summary), 'parts')}")
+    if outcome.layers:
+        parts.append(f"<h3>Model summary</h3>{_table(*_split(layers_table(outcome.layers)), 'parts')}")
     return f"<div>{''.join(parts)}</div>"
 
 

@@ -69,14 +69,16 @@ def tracks(parts: Sequence[Track], most: int | None, step: int, units: Mapping[s
 def scatter(parts: Sequence[Track], units: Mapping[str, str]) -> Figure:
     """Predicted against true."""
     figure = plot._figure(4.6, "Predicted against true")
-    for n, part in enumerate(parts):
-        axes = figure.add_subplot(1, len(parts), n + 1)
+    for axes, part in zip(figure.subplots(1, len(parts), squeeze=False).flat, parts, strict=True):
         look: dict[str, Any] = {"ls": "", "marker": ".", "ms": 4, "alpha": 0.5, "mew": 0, "color": style.STATECAST}
         axes.plot(part.actual, part.predicted, **look)
-        low, high = float(np.nanmin(part.actual)), float(np.nanmax(part.actual))
+        both = np.concatenate([part.actual, part.predicted])
+        low, high = float(np.nanmin(both)), float(np.nanmax(both))
+        edge = 0.03 * (high - low)
         axes.plot([low, high], [low, high], color=style.INK, lw=0.8)
         style.name(axes, titled(part.target, units), "")
-        axes.set(xlabel="true", ylabel="predicted", aspect="equal", adjustable="datalim")
+        axes.set(xlabel="true", ylabel="predicted", aspect="equal")
+        axes.set(xlim=(low - edge, high + edge), ylim=(low - edge, high + edge))
     return figure
 
 

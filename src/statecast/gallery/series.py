@@ -101,7 +101,7 @@ def saw(folder: Path | None = None) -> Columns:
 @maker("saw-deep")
 def saw_deep(folder: Path | None = None) -> Columns:
     """Five saws, each 3 rows after the one before, times 0.5."""
-    flow = teeth(1000)
+    flow = teeth(200)
     return {name: 0.5 * flow[12 - 3 * n : len(flow) - 3 * n] for n, name in enumerate("abcde")}
 
 

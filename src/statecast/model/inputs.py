@@ -95,7 +95,7 @@ def to_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
 def from_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
     """Forecasts [..., D, O] in the units of the table, as float64, and never below the targets' floor."""
     values = constants["origin"][:, None] + constants["unit"][:, None] * y.astype(np.float64)
-    return np.maximum(values, constants["floor"][:, None])
+    return np.asarray(np.maximum(values, constants["floor"][:, None]))
 
 
 def calendar_features(schema: Schema, time: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.errors import DataError
-from statecast.forecast import calibrate, channels
+from statecast.forecast import calibrate, channels, intake
 from statecast.forecast.predict import Forecast, forecast
 from statecast.forecast.roll import Origins
 from statecast.model.archive import Model
@@ -83,7 +83,7 @@ def report(
 
 def facts(schema: Schema, panel: Panel, parts: Split) -> Facts:
     """What the table held."""
-    times = [str(stamp).replace("T", " ") for stamp in _stamps(schema, np.array([panel.time.min(), panel.time.max()]))]
+    times = [intake.shown(int(end), schema) for end in (panel.time.min(), panel.time.max())]
     test = panel.lengths - parts.val
     return Facts(
         rows=panel.rows,

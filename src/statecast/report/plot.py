@@ -373,7 +373,8 @@ def _bars(axes: Axes, errors: Mapping[str, float]) -> None:
     for row, value in enumerate(errors.values()):
         axes.text(value, row, f" {number(value)}", va="center", color=style.INK, fontsize=9)
     axes.invert_yaxis()
-    axes.set_xlim(0, 1.15 * max(errors.values(), default=1.0) or 1.0)
+    # Before the first complete forecast an error is not known, and NumPy's NaN would be no limit of an axis.
+    axes.set_xlim(0, 1.15 * max((value for value in errors.values() if math.isfinite(value)), default=0.0) or 1.0)
     axes.set_xlabel("mean absolute error, one step ahead")
     axes.grid(visible=False)
 

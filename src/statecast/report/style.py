@@ -35,7 +35,7 @@ def dress(axes: Any) -> None:
     axes.set_facecolor(GROUND)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRID)
-    axes.tick_params(colors=SOFT, labelsize=8, length=0)
+    axes.tick_params(which="both", colors=SOFT, labelsize=8, length=0)
     axes.grid(axis="y", color=GRID, lw=0.8)
     axes.set_axisbelow(True)
     for text in (axes.xaxis.label, axes.yaxis.label):

@@ -14,6 +14,7 @@ from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
+from statecast.train import level
 from statecast.train.optimizer import LEARNING_RATES
 from statecast.train.prepare import training_rows
 from statecast.train.trainer import VALIDATION_PLACES, plan
@@ -72,11 +73,12 @@ def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
     default("missing", gaps, "values are missing before the test rows" if gaps else "no value is missing")
     above = _never_negative(panel, parts)
     default("nonnegative", above, "no training value is negative" if above else "training values are negative too")
-    default("level_input", False, "forecasts then do not depend on the level a series has reached")
     _segments(config, default, lags, season, rows)
     _training(config, default, panel, parts)
     values = {name: value for name, (value, _) in chosen.items()}
     config, reasons = config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
+    if config.level_input is None:
+        config, reasons["level_input"] = _level(config, schema, panel, parts)
     if config.eval_every is None:
         config = config.with_(eval_every=_eval_every(config, panel, parts))
         reasons["eval_every"] = "steps between two looks at the validation rows: these take a tenth of the time at most"
@@ -110,6 +112,17 @@ def _training(config: Config, default: Any, panel: Panel, parts: Split) -> None:
     default("learning_rate", LEARNING_RATES[config.optimizer], f"suits {config.optimizer}")
     if config.max_steps is None and config.max_epochs is None:
         default("max_steps", 600, "enough with early stopping")
+
+
+def _level(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[Config, str]:
+    if config.channels == "independent" and panel.targets > 1:
+        times, panel = panel.targets, panel.fold(schema.output_ids(panel.ids))
+        parts = Split(np.repeat(parts.train, times), np.repeat(parts.val, times))
+    if level.helps(config, schema, panel, parts):
+        return config.with_(
+            level_input=True
+        ), "the level lowers the validation error of least squares on the last values"
+    return config.with_(level_input=False), "the last values tell all that the level does, and a level may grow"
 
 
 def _eval_every(config: Config, panel: Panel, parts: Split) -> int:

@@ -94,6 +94,11 @@ def network_of(config: Config, schema: Schema, panel: Panel) -> Network:
     )
 
 
+def awake() -> None:
+    """Start JAX's device, which takes a moment once in a process."""
+    jax.numpy.zeros(1).block_until_ready()
+
+
 @contextmanager
 def precision(config: Settings) -> Iterator[None]:
     """JAX in the precision of the settings, for this block alone: a global switch would touch the user's own code."""

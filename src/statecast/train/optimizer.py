@@ -19,7 +19,7 @@ Schedule = Callable[[Array | int], Array]
 LEAST = 0.01  # share of the learning rate that the cosine ends at
 
 # Step sizes that suit each optimizer where the user gives none.
-LEARNING_RATES = {"sgd": 1e-2, "momentum": 1e-2, "rmsprop": 1e-3, "adagrad": 3e-2, "adam": 2e-3, "adamw": 2e-3}
+LEARNING_RATES = {"sgd": 1e-2, "momentum": 1e-2, "rmsprop": 1e-3, "adagrad": 3e-2, "adam": 1e-3, "adamw": 1e-3}
 
 OPTIMIZERS: dict[str, Callable[[Settings], optax.GradientTransformation]] = {
     "sgd": lambda c: optax.identity(),

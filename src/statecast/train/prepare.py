@@ -241,7 +241,7 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, part
     weights = network.init(config.random_state, config.recurrent_init, config.forget_bias)
 
     def seen(at: np.ndarray, stop: np.ndarray) -> dict[str, Any]:
-        at = sample(at, _sample_size(network))
+        at = sample(at, sample_size(network))
         of = rows.series[at]
         limit = (panel.offsets[:-1] + stop)[of]
         return relative_rows(network, c, rows, found, at, limit) | {"loss_scale": scales[of]}
@@ -262,7 +262,7 @@ def validation_rows(offsets: Int64[np.ndarray, " S+1"], parts: Split) -> Int64[n
     return upto[upto >= first]
 
 
-def _sample_size(network: Network) -> int:
+def sample_size(network: Network) -> int:
     """Rows to look at: fewer of them where there are many targets, but enough for the skip's least squares."""
     return max(min(SAMPLE, 16 * SAMPLE // network.front.targets), 4 * (network.front.ring + 1))
 

@@ -3,7 +3,7 @@
 An ensemble is trained as one: its members are an axis of every weight, and each keeps another share of the rows for
 validation, so that together they have learned from every row and the validation loss is that of a cross-validation.
 Sequences lie flat on the device and are padded to the longest only within a batch. Compiled functions depend on sizes
-and settings alone, so a second fit on a table of the same size compiles nothing.
+and settings alone, so a second fit on a table of about the same size compiles nothing.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Int64, Shaped
 
 PLACES = 65_536  # most steps of all sequences of a batch of validation
+APART = ("tensorboard", "max_steps", "max_epochs", "eval_every")  # settings that compiled functions do not know
 NOWHERE = -1  # a place of a batch that holds no sequence
 
 
@@ -162,7 +163,7 @@ class Plan:
     Attributes:
         config: the settings, without those that change numbers alone.
         reader: the network.
-        length: steps of the longest sequence.
+        length: steps that every sequence has room for.
         steps: training steps at most.
     """
 
@@ -189,23 +190,28 @@ class SequenceTrainer:
         self.rows = -(-task.count // self.steps_of_epoch)  # batches of one size, as even as they can be
         self.steps = count_steps(config, self.steps_of_epoch)
         lengths = np.diff(task.offsets)
-        bare = replace(config, random_state=0, tensorboard=None, val_size=0.2, patience=0)
+        # What changes numbers alone must not make the compiler begin anew.
+        bare = config.with_(random_state=0, val_size=0, patience=0, **dict.fromkeys(APART))
         bare = bare.with_(class_weight=None) if hasattr(bare, "class_weight") else bare
-        self.plan = Plan(bare, reader, int(lengths.max()), self.steps)
+        longest = int(lengths.max())
+        self.plan = Plan(bare, reader, roomy(longest) if longest > 1 else 1, self.steps)
         self.data = self._on_device(task, held_out(config, task))
         self.direction = optimizer.direction(config)
 
     def _on_device(self, task: Task, held: np.ndarray) -> Arrays:
         dtype = self.config.precision
         classes = task.target.ndim == 1
-        return {
-            "x": jnp.asarray(task.inputs, dtype),
-            "start": jnp.asarray(task.offsets[:-1], jnp.int32),
-            "length": jnp.asarray(np.diff(task.offsets), jnp.int32),
-            "target": jnp.asarray(task.target, jnp.int32 if classes else dtype),
-            "weight": jnp.asarray(task.weight, dtype),
-            "learned": jnp.asarray(~held, dtype),
-            "held": jnp.asarray(_padded(held, max(1, PLACES // self.plan.length)), jnp.int32),
+        arrays = {
+            "start": (task.offsets[:-1], jnp.int32),
+            "length": (np.diff(task.offsets), jnp.int32),
+            "target": (task.target, jnp.int32 if classes else dtype),
+            "weight": (task.weight, dtype),
+            "learned": ((~held).T, dtype),
+            "x": (task.inputs, dtype),
+        }
+        held = _padded(held, max(1, PLACES // self.plan.length))
+        return {name: jnp.asarray(_blank_rows(value).astype(kind)) for name, (value, kind) in arrays.items()} | {
+            "held": jnp.asarray(held.astype(np.int32)),
             "key": jax.random.key_data(jax.random.key(self.config.random_state)),
         }
 
@@ -216,7 +222,7 @@ class SequenceTrainer:
 
     def batches(self, step: int, count: int) -> np.ndarray:
         """The batches of `count` steps, on as many rows as the compiled function always takes."""
-        found = np.full((CALL, self.rows), NOWHERE, np.int32)
+        found = np.full((CALL, roomy(self.rows)), NOWHERE, np.int32)
         epoch, order = -1, np.zeros(0, np.int64)
         for n in range(count):
             now, part = divmod(step + n, self.steps_of_epoch)
@@ -242,11 +248,22 @@ class SequenceTrainer:
         return optimizer.schedule(self.config, self.steps)
 
 
+def roomy(size: int) -> int:
+    """A size at most an eighth larger, of few that there are: tables of about one size share compiled functions."""
+    grain = max(8, 1 << max(size.bit_length() - 4, 0))
+    return -(-size // grain) * grain
+
+
+def _blank_rows(values: np.ndarray) -> np.ndarray:
+    blank = roomy(len(values)) - len(values)
+    return np.pad(values, [(0, blank)] + [(0, 0)] * (values.ndim - 1))
+
+
 def _padded(held: np.ndarray, most: int) -> np.ndarray:
     """Rows that each member holds out, [members, calls, rows]: at most `most` in a call, filled up with NOWHERE."""
     widest = int(held.sum(axis=1).max(initial=0))
     calls = max(1, -(-widest // most))
-    found = np.full((len(held), calls * -(-max(widest, 1) // calls)), NOWHERE)
+    found = np.full((len(held), calls * roomy(-(-max(widest, 1) // calls))), NOWHERE)
     for member, mask in enumerate(held):
         found[member, : mask.sum()] = np.flatnonzero(mask)
     return found.reshape(len(held), calls, -1)
@@ -285,7 +302,9 @@ def _run(
             return *moved(direction, gradient, moments, weights, rate), value
 
         numbers = jnp.arange(plan.config.ensemble)
-        weights, moments, values = jax.vmap(member)(arrays["weights"], arrays["moments"], data["learned"], numbers)
+        weights, moments, values = jax.vmap(member, in_axes=(0, 0, 1, 0))(
+            arrays["weights"], arrays["moments"], data["learned"], numbers
+        )
         return arrays | {"weights": weights, "moments": moments}, jnp.mean(values)
 
     schedule = optimizer.schedule(plan.config, plan.steps)

@@ -33,33 +33,37 @@ def ridge(network: Network, gains: Parts, train: Parts, val: Parts) -> tuple[np.
     horizon, d = network.head.horizon, network.front.targets
     weights, intercepts = np.zeros((d, network.front.skip, horizon)), np.zeros((horizon, d))
     for target in range(d):
-        x, y = _design(network, gains, train, target)
+        x, y, _ = design(network, gains, train, target)
         if len(x) < 2 * x.shape[1]:
             continue
-        x_val, y_val = _design(network, gains, val, target)
+        x_val, y_val, _ = design(network, gains, val, target)
         if not len(x_val):
             cut = len(x) * 4 // 5
             x, y, x_val, y_val = x[:cut], y[:cut], x[cut:], y[cut:]
-        solution = _best(x, y, x_val, y_val)
+        solution, _ = best(x, y, x_val, y_val)
         weights[target], intercepts[:, target] = solution[:-1], solution[-1]
     return weights, intercepts
 
 
-def _design(network: Network, gains: Parts, parts: Parts, target: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted rows [n, skip + 1] and targets [n, H] of one target, where all H are there."""
+def design(network: Network, gains: Parts, parts: Parts, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weighted rows [n, skip + 1], targets [n, H] and levels [n, 1] of one target, where all H are there.
+
+    The levels are those of `parts`, which are of the weighted kind already; zeros where it has none.
+    """
     y = parts["target"][:, :, target]
     whole = ~np.isnan(y).any(axis=1)
     weight = (parts["scale"][whole, target] / parts["loss_scale"][whole, target])[:, None]
     ring = parts["ring"][whole, network.front.ring - network.front.skip :, target] / gains["ring_gain"][target]
     x = np.concatenate([ring, np.ones((len(ring), 1))], axis=1)
-    return x * weight, y[whole] / gains["output_gain"][:, target] * weight
+    level = parts["level"][whole, target : target + 1] if "level" in parts else np.zeros((len(ring), 1))
+    return x * weight, y[whole] / gains["output_gain"][:, target] * weight, level
 
 
-def _best(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> np.ndarray:
-    """The solution [skip + 1, H] of least absolute error on the validation rows."""
+def best(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> tuple[np.ndarray, float]:
+    """The solution [columns of x, H] of least mean absolute error on the validation rows, and that error."""
     values, vectors = np.linalg.eigh(x.T @ x)
     values, projected = np.maximum(values, 0), vectors.T @ (x.T @ y)
-    best, least = np.zeros((x.shape[1], y.shape[1])), float(np.mean(np.abs(y_val)))
+    found, least = np.zeros((x.shape[1], y.shape[1])), float(np.mean(np.abs(y_val)))
     typical = max(float(values.mean()), 1e-30)
     for penalty in PENALTIES:
         damped = values + penalty * typical
@@ -68,5 +72,5 @@ def _best(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) ->
         solution = vectors @ (projected * inverse[:, None])
         error = float(np.mean(np.abs(y_val - x_val @ solution)))
         if error < least:
-            best, least = solution, error
-    return best
+            found, least = solution, error
+    return found, least

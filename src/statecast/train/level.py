@@ -1,0 +1,85 @@
+"""Whether the level that a series has reached tells something of where it goes next.
+
+The network sees values relative to their level, so a growing series is no harder than a flat one; but then it cannot
+know that a high level comes down again, as that of sunspots or of temperatures does. Least squares find out in a
+moment: from the last values alone, and with the level beside them. Where the level lowers the error on the validation
+rows, it becomes an input; unless it stood elsewhere in the first half of the training rows than in the second, as that
+of a random walk does, whose past levels tell nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from statecast.config import Config
+from statecast.data.panel import Panel
+from statecast.data.schema import Schema
+from statecast.data.segments import Split
+from statecast.model.inputs import rows_of
+from statecast.model.network import Network
+from statecast.train.prepare import (
+    gains,
+    level_constants,
+    loss_scales,
+    relative_rows,
+    sample,
+    sample_size,
+    statistics,
+    training_rows,
+    unit_constants,
+    validation_rows,
+)
+from statecast.train.warmstart import best, design
+
+GAIN = 0.02  # share of the error that the level must take away; less is chance on most tables
+SAMPLE = 4096  # rows to look at: fewer than for the skip itself, since only two errors are compared
+LEAST = 50  # validation rows that such a judgement needs
+
+
+def helps(config: Config, schema: Schema, panel: Panel, parts: Split) -> bool:
+    """Whether the level lowers the validation error of least squares on the last values.
+
+    Args:
+        config: settings with all but `level_input` chosen.
+        schema: what the columns are.
+        panel: the table, with channels folded where they are independent.
+        parts: its split.
+    """
+    if config.normalize in ("none", "global"):
+        return False  # the level is a constant
+    network = Network.of(config.with_(level_input=False, hidden=()), panel.targets)
+    c = unit_constants(network, config, panel, parts)
+    rows = rows_of(network, c, schema, panel, np.float64)
+    train = training_rows(panel.offsets, parts.train)
+    c |= level_constants(config, rows, train)
+    found, scales = statistics(network.front, c, rows), loss_scales(rows, parts, config)
+
+    size = min(sample_size(network), max(SAMPLE, 4 * (network.front.ring + 1)))
+
+    def seen(at: np.ndarray, stop: np.ndarray) -> dict[str, Any]:
+        at = sample(at, size)
+        of = rows.series[at]
+        limit = (panel.offsets[:-1] + stop)[of]
+        level = (found["level"][at] - c["level"]) / scales[of]
+        return relative_rows(network, c, rows, found, at, limit) | {"loss_scale": scales[of], "level": level}
+
+    def lowers(split: Split, gain: float) -> bool:
+        learned = seen(training_rows(panel.offsets, split.train), split.train)
+        return _lowers(network, learned, seen(validation_rows(panel.offsets, split), split.val), gain)
+
+    return lowers(Split(parts.train // 2, parts.train), 0.0) and lowers(parts, GAIN)
+
+
+def _lowers(network: Network, learned: dict[str, Any], checked: dict[str, Any], gain: float) -> bool:
+    """Whether the level takes more than `gain` of the error on the rows `checked`, over all targets."""
+    typical, without, within = gains(learned), 0.0, 0.0
+    for target in range(network.front.targets):
+        x, y, level = design(network, typical, learned, target)
+        x_val, y_val, level_val = design(network, typical, checked, target)
+        if len(x) < 2 * x.shape[1] or len(x_val) < LEAST:
+            return False
+        without += best(x, y, x_val, y_val)[1]
+        within += best(np.hstack([x, level]), y, np.hstack([x_val, level_val]), y_val)[1]
+    return within < (1 - gain) * without

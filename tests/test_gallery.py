@@ -1,0 +1,464 @@
+"""The gallery: its cases, tables and recipes, the forecasts from fresh states, and what is printed and written.
+
+Quick cases are trained for a few steps; the figures of whole recipes are for `make gallery`.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from statecast.cli import main
+from statecast.config import Config
+from statecast.data.panel import Panel
+from statecast.data.schema import Schema
+from statecast.data.segments import Split
+from statecast.errors import DataError, SettingError
+from statecast.forecast import windowed
+from statecast.gallery import cases, classifying, demonstrations, forecasting, page, pictures, samples, series, trained
+from statecast.gallery import run as running
+from statecast.gallery.outcome import Confusion, Outcome, Row
+from statecast.model.inputs import Rows, rows_of
+from statecast.model.network import Network
+from statecast.report.collect import weights_of
+
+SHARED = Path("../shared/data")
+FORECASTS = [name for name in cases.NAMES if cases.load(name).kind == "forecast"]
+shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no folder ../shared/data with tables that are not shipped")
+
+
+LOAD = cases.load
+
+
+def short(name: str, **settings: Any) -> cases.Case:
+    """A case whose recipes take a step or two."""
+    case = LOAD(name)
+    brief = {"max_steps": 2, "eval_every": 1, **settings}
+    return replace(case, settings={**case.settings, **brief}, tutorial={**case.tutorial, **brief})
+
+
+@cache
+def ran(name: str, recipe: str) -> Outcome:
+    """What a short recipe gave; each is run once for all tests."""
+    return forecasting.run(short(name), recipe)
+
+
+def untrained(normalize: str) -> tuple[Network, dict[str, Any], Rows]:
+    """A network as it begins, and rows of two series for it; the second has a missing value."""
+    config = Config(
+        **{"hidden": (3,), "lags": 2, "skip": 3, "normalize": normalize, "missing": True, "level_input": False}
+    )
+    network = Network.of(config, 1)
+    weights = network.init(0)
+    weights["head"]["out"]["W"] += 0.3
+    values = np.random.default_rng(0).standard_normal((40, 1))
+    values[25] = np.nan
+    nothing = np.zeros((40, 0))
+    panel = Panel(
+        y=values, time=np.arange(40), offsets=np.array([0, 15, 40]), ids=(0, 1), past=nothing, known=nothing,
+        static=np.zeros((2, 0)), ahead=np.zeros((0, 0)), ahead_offsets=np.zeros(3, np.int64),
+    )  # fmt: skip
+    p = {"weights": weights, "constants": network.constants()}
+    return network, p, rows_of(network, p["constants"], Schema(target=("y",), id="id"), panel, np.float64)
+
+
+# --- the files
+
+
+def test_every_file_is_a_case_and_every_case_a_file() -> None:
+    folder = cases.path("sin").parent
+    assert sorted(path.stem for path in folder.glob("*.toml")) == sorted(cases.NAMES)
+
+
+@pytest.mark.parametrize("name", cases.NAMES)
+def test_a_case_tells_what_it_is(name: str) -> None:
+    case = cases.load(name)
+    assert case.title and case.text.endswith((".", "?")) and case.source and not case.source.endswith(".")
+    assert all(note.endswith(".") for note in case.notes)
+    assert case.recipes == (("statecast",) if "no tutorial" in case.source else cases.RECIPES)
+
+
+def test_published_figures_are_the_tutorials() -> None:
+    """The figures that the five texts print."""
+    printed = {
+        "sin": [0.000776],
+        "sin-cos": [0.001144],
+        "x-sin": [61.024454351],
+        "iris": [0.8510638, 0.3292574],
+        "breast-cancer": [0.9455446, 0.1734528],
+    }
+    for name in cases.NAMES:
+        found = [metric.published for metric in cases.load(name).metrics if metric.published is not None]
+        assert found == printed.get(name, []), name
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[data]\nexample = "sinn"\n[[case.metrics]]\nmeasure = "mse"\n', "did you mean 'sin'"),
+        ('[data]\nexample = "sin"\n[[case.metrics]]\nmeasure = "mze"\n', "did you mean 'mse'"),
+        ('hiden = 3\n[data]\nexample = "sin"\n[[case.metrics]]\nmeasure = "mse"\n', "did you mean 'hidden'"),
+        ('[data]\nexample = "sin"\n[case]\nshow = ["grapf"]\n[[case.metrics]]\nmeasure = "mse"\n', "'graph'"),
+        ('[data]\nexample = "sin"\n', "metrics"),
+        ('[data]\nexample = "sin"\n[case]\nkind = "classifi"\n[[case.metrics]]\nmeasure = "mse"\n', "'classify'"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_the_nearest_name(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "made.toml").write_text(text)
+    with pytest.raises(SettingError, match=message):
+        cases.read(tmp_path / "made.toml")
+
+
+def test_slow_settings_replace_the_cut_ones() -> None:
+    saw = cases.load("saw")
+    assert saw.recipe("tutorial")["max_steps"] < saw.recipe("tutorial", slow=True)["max_steps"]
+    assert saw.recipe("tutorial", slow=True)["max_epochs"] == 10
+    assert saw.recipe("statecast", slow=True) == saw.recipe("statecast")
+
+
+# --- the tables
+
+
+def test_the_tables_are_the_tutorials() -> None:
+    assert len(series.make("sin")["a"]) == 10_000
+    saw = series.make("saw")
+    flow = [*range(1, 10), *range(10, 1, -1)] * 1000
+    assert len(saw["a"]) == len(flow) - 10
+    np.testing.assert_array_equal(saw["a"], 0.5 * np.array(flow[10:]))
+    np.testing.assert_array_equal(saw["b"], 0.5 * np.array(flow[1:-9]))  # shifted by 9, from row 10 on
+    bell = series.make("bell")["y"]
+    assert len(bell) == 1257
+    x = 0.03 * 700
+    assert bell[700] == pytest.approx(100 * np.sin(8 * x) * np.exp(-((np.sin(x - np.pi / 2) - 2 * np.pi) ** 2) / 9))
+    walk = series.make("walk")
+    assert len(walk["value"]) == 222
+    assert np.abs(np.diff(walk["value"])).max() <= 18
+    deep = series.make("saw-deep")
+    assert len({len(column) for column in deep.values()}) == 1
+    np.testing.assert_array_equal(deep["b"][3:], deep["a"][:-3])
+
+
+def test_a_missing_file_is_named_with_its_form(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"--data DIR") as error:
+        series.make("weather")
+    assert "QCLCD_PDX_20150901.csv" in str(error.value)
+    with pytest.raises(DataError, match="Close and Volume"):
+        series.make("ibex", tmp_path)
+    with pytest.raises(DataError, match="not a folder"):
+        series.make("ibex", tmp_path / "no")
+
+
+def test_the_volume_has_one_unit(tmp_path: Path) -> None:
+    rows = ["Date,Open,Close,Volume", "2010-08-20,1,10.5,2000", "2010-08-23,1,11.5,2000000", "2010-08-24,1,null,1"]
+    (tmp_path / "ibex35_2002_2017_yahoo.csv").write_text("\n".join([*rows, "2010-08-25,1,12,0"]) + "\n")
+    found = series.make("ibex", tmp_path)
+    assert found["volume"].tolist() == [2.0, 2.0]
+    assert found["price"].tolist() == [10.5, 11.5]
+    assert found["weekday"].tolist() == ["expiry", "Mon"]
+
+
+def test_a_broken_table_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "ibex35_2002_2017_yahoo.csv"
+    file.write_text("Date,Clos,Volume\n")
+    with pytest.raises(DataError, match="did you mean 'Clos'"):
+        series.make("ibex", tmp_path)
+    file.write_text("Date,Close,Volume\n2010-08-20,1\n")
+    with pytest.raises(DataError, match="row 2: 2 cells"):
+        series.make("ibex", tmp_path)
+    (tmp_path / "iris.csv").write_text("1,2,3,4,a\n1,2,x,4,a\n")
+    with pytest.raises(DataError, match="could not convert"):
+        samples.iris(tmp_path)
+
+
+def test_ts_files_of_unequal_lengths(tmp_path: Path) -> None:
+    for part in ("TRAIN", "TEST"):
+        (tmp_path / f"JapaneseVowels_{part}.ts").write_text("@x\n@data\n1,2,3:4,5,6:one\n1,2:3,4:two\n")
+    found = samples.MAKERS["japanese-vowels"](tmp_path)
+    assert [x.shape for x in found.X] == [(3, 2), (2, 2)] * 2
+    assert found.X[0].tolist() == [[1, 4], [2, 5], [3, 6]]
+    assert found.y.tolist() == ["one", "two"] * 2
+    assert found.first == 2
+
+
+@shared
+def test_shared_tables_have_the_tutorials_sizes() -> None:
+    cancer = samples.breast_cancer(SHARED)
+    assert cancer.X.shape == (699, 9)
+    assert cancer.dummies is not None and cancer.dummies.shape == (699, 89)
+    assert cancer.complete is not None and cancer.complete.sum() == 683
+    assert len(series.make("ibex", SHARED)["price"]) == 3000
+    weather = series.make("weather", SHARED)
+    assert len(weather["hour"]) == 720 and np.isfinite(weather["wet_bulb"]).all()
+
+
+# --- forecasts from fresh states
+
+
+@pytest.mark.parametrize("normalize", ["none", "global", "last", "window"])
+def test_windowed_forecasts_come_from_a_fresh_state(normalize: str) -> None:
+    """Ring and statistics are those of the whole series, the recurrence begins with the window."""
+    network, p, rows = untrained(normalize)
+    wanted = np.zeros(40, bool)
+    wanted[[1, 4, 14, 15, 17, 27, 39]] = True
+    got = windowed.tested(network, p, rows, wanted, 5)
+    assert got.rows.tolist() == np.flatnonzero(wanted).tolist()
+    for n, row in enumerate(got.rows.tolist()):
+        begin = int(rows.offsets[rows.series[row]])
+        state = network.start(p, 1, rows.y)
+        for at in range(begin, row + 1):
+            if at == row - 4:
+                state |= network.stack.start(p["weights"]["stack"], (1,), rows.y)
+            state, said = network.step(p, state, rows.at(np.array([at]), 1))
+        np.testing.assert_allclose(got.values[n], said[0], rtol=1e-9, atol=1e-12)
+        _, scale = network.front.level_scale(p["constants"], state, state["ring"], state["held"])
+        np.testing.assert_allclose(got.scale[n], scale[0], rtol=1e-9)
+
+
+def test_windowed_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, p, rows = untrained("last")
+    whole = windowed.tested(network, p, rows, np.ones(40, bool), 5)
+    monkeypatch.setattr(windowed, "NUMBERS", 300)
+    parts = windowed.tested(network, p, rows, np.ones(40, bool), 5)
+    np.testing.assert_allclose(parts.values, whole.values, rtol=1e-12)
+    assert len(parts.rows) == 40
+
+
+def test_only_windows_are_asked_from_a_fresh_state() -> None:
+    of = {"lags": 1, "skip": 0, "normalize": "none"}
+    assert trained.window_of(Config(segment=5, burn_in=4, **of)) == 5
+    assert trained.window_of(Config(segment=20, burn_in=0, **of)) == 20
+    assert trained.window_of(Config(segment="full", burn_in=0, **of)) == 0
+    assert trained.window_of(Config(segment=10, carry="stored", **of)) == 0
+    assert trained.window_of(Config(segment=32, burn_in=8)) == 0
+
+
+# --- recipes
+
+
+def test_measures() -> None:
+    error, still = np.array([3.0, -4.0, np.nan]), np.array([7.0, 7.0, 7.0])
+    assert forecasting.measured("mse", error, still) == 12.5
+    assert forecasting.measured("rmse", error, still) == pytest.approx(12.5**0.5)
+    assert forecasting.measured("mae", error, still) == 3.5
+    assert forecasting.measured("ratio", error, still) == 0.5
+    assert forecasting.measured("skill", error, still) == 0.5
+
+
+def test_persistence_is_what_is_known_of_it() -> None:
+    known = {"sin": 5.0e-5, "sin-cos": 5.0e-5, "x-sin": 0.446}
+    for name, mse in known.items():
+        y = np.stack(list(series.make(name).values()), axis=1)
+        assert np.mean(np.diff(y, axis=0)[-1000:] ** 2) == pytest.approx(mse, rel=0.01)
+    row = next(row for row in ran("sin", "statecast").rows if row.recipe == "statecast")
+    assert row.persistence == pytest.approx(5.0e-5, rel=0.01)
+    assert row.value is not None and row.value < 1e-9
+    assert len(ran("sin", "statecast").tracks[0].time) == 1000
+
+
+def test_the_tutorials_networks_have_their_sizes() -> None:
+    """The number of parameters of the tutorial's summary; inputs and outputs of the deep network."""
+    plain = {"missing": False, "level_input": False}
+    stock = Network.of(Config(**{**cases.load("ibex").tutorial, **plain}), 1, past=1)
+    assert weights_of(stock.init(0)) == 71_451
+    deep = Network.of(Config(**{**cases.load("saw-deep").tutorial, **plain}), 3, past=2)
+    assert (deep.front.inputs, deep.stack.hidden, deep.head.targets) == (5, (300, 500, 200), 3)
+
+
+def test_the_bell_shows_before_and_after() -> None:
+    found = ran("bell", "tutorial")
+    (track,) = found.tracks
+    assert track.before is not None and not np.allclose(track.before, track.predicted)
+    assert found.sentences[0].startswith("Saved to a file and restored, the network gives the same bits")
+    assert "gives the same numbers as the first" in found.sentences[1]
+    assert [row.metric for row in found.rows] == ["rmse, 60 steps ahead"]
+
+
+def test_the_walk_goes_on_from_its_own_predictions() -> None:
+    case = short("walk", hidden=[4])
+    found = trained.train(case, case.tutorial, None)
+    starts = np.array([200, 205])
+    said = demonstrations.recursion(found, starts, 2)
+    one = forecasting.test(found)
+    at = np.searchsorted(one.at, starts)
+    np.testing.assert_allclose(said[:, 0], one.guesses["network"][at, 0, 0], rtol=1e-4)
+    shown = demonstrations.of(case, "statecast", found)
+    assert "(3, 2, 6) out of (3, 2, 4); the last step equals the state" in shown.sentences[0]
+    assert [row.metric for row in shown.rows] == ["mae, 2 steps ahead, fed back", "mae, 3 steps ahead, fed back"]
+
+
+def test_windows_are_counted() -> None:
+    panel = SimpleNamespace(targets=2, past=np.zeros((10_000, 0)))
+    model = SimpleNamespace(config=Config(segment=100, burn_in=99))
+    found: Any = SimpleNamespace(panel=panel, parts=Split(np.array([8000]), np.array([9000])), model=model)
+    said = demonstrations.redundancy(cases.load("saw"), "tutorial", found).sentences
+    assert "8,900 x 100 x 2 numbers, 14.2 MB" in said[0]
+    model.config = Config(segment=64, burn_in=16)
+    assert "1.3 times an epoch" in demonstrations.redundancy(cases.load("saw"), "statecast", found).sentences[0]
+
+
+def test_splits_are_drawn_or_the_archives() -> None:
+    drawn = list(classifying.splits(0, 100))
+    assert len(drawn) == 20
+    assert all(len(train) + len(test) == 100 and not set(train) & set(test) for train, test in drawn)
+    assert 0.6 < np.mean([len(train) for train, _ in drawn]) / 100 < 0.8
+    ((train, test),) = classifying.splits(30, 100)
+    assert (len(train), len(test)) == (30, 70)
+
+
+@shared
+def test_a_classifier_of_fifteen_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(classifying, "SPLITS", 1)
+    case = cases.load("iris")
+    case = replace(case, tutorial={**case.tutorial, "max_epochs": 20}, show=())
+    found = classifying.run(case, "tutorial", SHARED)
+    assert sum(layer.parameters for layer in found.layers) == 15
+    assert found.confusion is not None
+    accuracy = found.rows[0].value
+    assert accuracy == pytest.approx(np.trace(found.confusion.counts) / found.confusion.counts.sum())
+    assert accuracy > 0.6
+
+
+# --- what is shown
+
+
+def outcome(recipe: str = "statecast") -> Outcome:
+    rows = (Row("sin", recipe, "mse", 1e-12, 7.76e-4, 5e-5, 3.25, 400.0), Row("sin", "linear", "mse", 1.0, *[None] * 4))
+    confusion = Confusion(("a", "<b>"), np.array([[3, 1], [0, 4]]))
+    return Outcome("sin", recipe, rows, {}, confusion=confusion, tables={"Loss": [["step"], ["1"]]})
+
+
+def test_the_page_is_complete_and_escaped(tmp_path: Path) -> None:
+    skipped = running.Skipped("weather", "", "no <file>", False)
+    text = page.render([outcome(), skipped], {})
+    assert "&lt;b&gt;" in text and "<b>a" not in text
+    assert "Not run: no &lt;file&gt;" in text
+    assert "reaches 1 of the 1 figures" in text
+    assert 'href="#sin"' in text and 'id="sin"' in text
+    assert "<script" not in text and "http" not in text.replace("Content-Security-Policy", "").replace("http-equiv", "")
+
+
+def test_the_table_for_documents() -> None:
+    lines = page.markdown(outcome().rows).splitlines()
+    assert lines[0].startswith("| case | recipe | metric | value | published")
+    assert lines[2] == "| sin | statecast | mse | 1.000e-12 | 0.0007760 | 5.000e-05 | 3.2 | 400 MB |"
+
+
+def test_everything_is_written(tmp_path: Path) -> None:
+    found = [ran("bell", "tutorial"), ran("sin", "statecast")]
+    names = {path.relative_to(tmp_path).as_posix() for path in page.write(tmp_path, found)}
+    wanted = {"test.png", "loss.png", "predicted.csv", "test_data.csv", "history.csv"}
+    assert names == {
+        *(f"bell/tutorial/{name}" for name in wanted),
+        *(f"sin/statecast/{name}" for name in wanted | {"graph.png"}),
+        *("table.md", "gallery.html"),
+    }
+    assert all((tmp_path / name).stat().st_size for name in names)
+    lines = (tmp_path / "sin/statecast/predicted.csv").read_text().splitlines()
+    assert lines[0] == "time,a" and len(lines) == 1001
+
+
+def test_a_picture_for_everything_that_is_shown() -> None:
+    case = replace(short("sin"), show=("scatter", "correlation", "graph"))
+    names = [name for name, caption, _ in pictures.of(case, ran("sin", "statecast")) if caption]
+    assert names == ["test", "scatter", "loss", "correlation", "graph"]
+
+
+# --- the command
+
+
+def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gallery", "--list", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [item["case"] for item in found] == list(cases.NAMES)
+    assert "WetBulbCelsius" in next(item["needs"] for item in found if item["case"] == "weather")
+
+
+def test_rows_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def timed(case: str, recipe: str, *rest: object) -> Outcome:
+        return running.measured(case, recipe, None, False)
+
+    monkeypatch.setattr(running, "_run", timed)
+    known = {recipe: ran("sin", recipe) for recipe in cases.RECIPES}
+    monkeypatch.setattr(forecasting, "run", lambda case, recipe, folder, slow: known[recipe])
+    assert main(["gallery", "sin", "--json"]) == 0
+    out, err = capsys.readouterr()
+    rows = json.loads(out)
+    keys = ["case", "recipe", "metric", "value", "published", "persistence", "seconds", "peak_mb"]
+    assert [list(row) for row in rows] == [keys] * 3
+    assert [row["recipe"] for row in rows] == ["tutorial", "statecast", "linear extrapolation"]
+    assert rows[1]["seconds"] >= 0 and rows[1]["peak_mb"] > 50 and rows[2]["seconds"] is None
+    assert "sin, tutorial's recipe" in err
+
+
+def test_cases_without_data(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["gallery", "ibex"]) == 1
+    assert "ibex35_2002_2017_yahoo.csv" in capsys.readouterr().err
+    assert main(["gallery", "sinn"]) == 2
+    assert "did you mean 'sin'" in capsys.readouterr().err
+    monkeypatch.setattr(cases, "NAMES", ("iris",))
+    assert main(["gallery", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == []
+    assert "iris: left out" in err
+
+
+def test_a_failure_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measured(case: str, recipe: str, *rest: object) -> Outcome:
+        if recipe == "tutorial":
+            raise DataError("broken")
+        return outcome()
+
+    monkeypatch.setattr(running, "measured", measured)
+    found = list(running.run(["sin"], apart=False))
+    assert found[0] == running.Skipped("sin", "tutorial", "broken", True)
+    assert isinstance(found[1], Outcome)
+
+
+@pytest.mark.parametrize("name", FORECASTS)
+def test_fit_reads_the_case(name: str) -> None:
+    """`statecast fit --config` takes each file as it is; its sections and table are known there."""
+    from statecast.cli import options
+
+    case = cases.load(name)
+    if case.needs and not SHARED.is_dir():
+        pytest.skip("no folder ../shared/data")
+    values = tomllib.loads(cases.path(name).read_text())
+    if case.needs:
+        with pytest.raises(DataError, match="is not in"):
+            options.task(None, str(cases.path(name)), ())
+        return
+    task = options.task(None, str(cases.path(name)), ())
+    assert set(task.settings) == set(values) - set(cases.SECTIONS)
+    assert set(task.roles["target"]) <= set(task.table)
+
+
+def test_fit_runs_a_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    words = ["fit", "--config", str(cases.path("sin")), "--out", str(out), "--set", "max_steps=1", "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["evaluation"]["statecast"]["mse"] < 1e-9
+    assert (out / "report.html").exists()
+
+
+def test_fit_reads_a_table_beside_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from statecast.cli import options
+
+    file = tmp_path / "fit.toml"
+    file.write_text('max_steps = 1\n[data]\npath = "a.csv"\ntarget = "a"\n')
+    task = options.task(None, str(file), ())
+    assert (task.table, task.roles) == (str(tmp_path / "a.csv"), {"target": ("a",)})
+    assert main(["fit", "--config", str(file), "--out", str(tmp_path / "out")]) == 1
+    assert f"there is no file {tmp_path / 'a.csv'}" in capsys.readouterr().err
+    file.write_text('[data]\npath = "a.csv"\nexample = "sin"\n')
+    assert main(["fit", "--config", str(file), "--out", str(tmp_path / "two")]) == 2
+    assert "path or example" in capsys.readouterr().err
+    assert main(["fit", "--out", str(tmp_path / "three")]) == 2
+    assert "wanted a table" in capsys.readouterr().err
