@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c '$(OLD_ENOUGH)' >/dev/null 2>&1 && command -v $$name && break; done)
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help demo test lint types format gallery benchmarks clean distclean
+.PHONY: help demo test sanitize lint types format gallery benchmarks clean distclean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -23,6 +23,14 @@ demo: $(READY) ## fit on a bundled table of air quality; scores, pictures and a 
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest $(PYTEST)
+
+# JAX is left out: it is not built to run under the address sanitizer.
+SANITIZERS = $(foreach name,asan ubsan stdc++,$(shell $(CXX) -print-file-name=lib$(name).so))
+sanitize: $(READY) ## run the kernel's tests with the address and undefined-behaviour sanitizers (GCC)
+	cmake -S native -B build/sanitize -DSTATECAST_SANITIZE=ON
+	cmake --build build/sanitize -j2
+	STATECAST_KERNEL_FILE=$(CURDIR)/build/sanitize/statecast_kernel.so ASAN_OPTIONS=detect_leaks=0 \
+		LD_PRELOAD="$(SANITIZERS)" $(BIN)/python -m pytest -q tests/test_kernel.py -k "not jax"
 
 lint: $(READY) ## check style and format
 	$(BIN)/ruff check .
@@ -49,7 +57,7 @@ distclean: clean ## remove the virtual environment as well
 	rm -rf $(VENV)
 
 # The stamp is written last, so that a set-up which was broken off starts again.
-$(READY): pyproject.toml
+$(READY): pyproject.toml $(wildcard native/*)
 	@$(if $(PYTHON),:,echo 'statecast needs Python 3.11 or newer, and none of python3, python3.14 … python3.11 is one; install it, or say: make PYTHON=/path/to/python' >&2; exit 1)
 	@$(PYTHON) -c '$(OLD_ENOUGH)' || { echo 'statecast needs Python 3.11 or newer; $(PYTHON) is' "$$($(PYTHON) --version 2>&1)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \

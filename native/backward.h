@@ -48,14 +48,6 @@ struct Backward {
       f(Group<Dense<C>, true, true, Side::state>{});
     }
   }
-  static constexpr Runs recurrent_runs() {
-    if (F::two_products) return {{0, 0}, {2 * W, 0}};
-    if (gru) return {{0, 3 * W}, {2 * W, W}};
-    return {{0, 0}, {C * W, 0}};
-  }
-  static constexpr Runs input_runs() { return {{0, 0}, {Cell::Input::count * W, 0}}; }
-  static constexpr Runs candidate_runs() { return {{2 * W, 0}, {W, 0}}; }
-
   Backward(const Job& job, Arena& arena) : j(job), l(job) {
     block = j.rows > 0 ? (256 + j.rows - 1) / j.rows : 1;  // an empty batch has gradients too: zeros
     if (block > j.steps) block = j.steps;
@@ -136,10 +128,11 @@ struct Backward {
       for (int64_t row = 0; row < j.rows; ++row)
         unit(t, row, p, kept + (p * j.rows + row) * C * W, dz.at(p, first + row));
     if constexpr (F::two_products) {
-      product<V>(dz, first, j.rows, candidate_runs(), candidate, l.hidden, d_reset_state, l.padded, false);
+      product<V>(dz, first, j.rows, l.template runs<Columns<1, 2>>(), candidate, l.hidden, d_reset_state, l.padded,
+                 false);
       close(t, first);
     }
-    product<V>(dz, first, j.rows, recurrent_runs(), recurrent, l.hidden, dh, l.padded, true);
+    product<V>(dz, first, j.rows, l.template runs<typename Cell::Recurrent>(), recurrent, l.hidden, dh, l.padded, true);
     for (int64_t row = 0; row < j.rows; ++row) {
       if (!is_reset(t, row)) continue;
       move(dh + row * l.padded, sums.h_reset);
@@ -156,12 +149,12 @@ struct Backward {
   SC_INLINE void unit(int64_t t, int64_t row, int64_t p, const T* kept, T* to) const {
     V saved[C], d[C];
     const bool skip = !seen(t, row);
-    SC_UNROLL for (int v = 0; v < C; ++v) {
+    SC_EACH (v, C) {
       saved[v] = V::load(kept + v * W);
       d[v] = V::set(0);
     }
     constexpr int cells = F::rnn ? C : 1;
-    SC_UNROLL for (int v = 0; v < cells; ++v) {
+    SC_EACH (v, cells) {
       const int64_t k = l.unit(p, v), place = row * l.padded + k;
       V g = V::load(dh + place), gc = V::set(0);
       if (j.saved->dy && k < l.hidden)
@@ -175,7 +168,7 @@ struct Backward {
       }
       g.store(dh + place);
     }
-    SC_UNROLL for (int v = 0; v < C; ++v) d[v].store(to + v * W);
+    SC_EACH (v, C) d[v].store(to + v * W);
   }
 
   void close(int64_t t, int64_t first) {
@@ -198,8 +191,10 @@ struct Backward {
     for (int64_t t = begin; t < end; ++t)
       for (int64_t row = 0; row < j.rows; ++row) {
         // A masked step's input may be anything; its gradients are zero, and zero times anything may be no number.
-        if (seen(t, row)) describe<G>(t, row);
-        else std::memset(line, 0, static_cast<size_t>(m) * sizeof(T));
+        if (seen(t, row))
+          describe<G>(t, row);
+        else
+          std::memset(line, 0, static_cast<size_t>(m) * sizeof(T));
         put_in_strips<V>(line, m, (t - begin) * j.rows + row, depth, strips);
       }
     const Panels<T> part{dz.data, dz.rows, dz.width, dz.count};
@@ -234,8 +229,8 @@ struct Backward {
     // Rows of several steps follow each other where this job has the whole batch.
     const int64_t steps = j.rows == j.batch ? end - begin : 1;
     for (int64_t t = begin; t < end; t += steps)
-      product<V>(dz, (t - begin) * j.rows, steps * j.rows, input_runs(), input, l.inputs, dx + at(t) * l.inputs,
-                 l.inputs, false);
+      product<V>(dz, (t - begin) * j.rows, steps * j.rows, l.template runs<typename Cell::Input>(), input, l.inputs,
+                 dx + at(t) * l.inputs, l.inputs, false);
   }
 
   static void finish(const Job* jobs, int64_t count) {

@@ -101,22 +101,30 @@ struct Rnn {
   using Recurrent = Dense<N>;
   template <class V>
   static SC_INLINE void forward(V* z, V& h, V&) {
-    if constexpr (relu) z[0] = positive(z[0]);
-    else z[0] = tanh(z[0]);
+    if constexpr (relu)
+      z[0] = positive(z[0]);
+    else
+      z[0] = tanh(z[0]);
     h = z[0];
   }
   template <class V>
   static SC_INLINE void backward(const V* saved, V, V& dh, V&, V* dz) {
-    if constexpr (relu) dz[0] = where_positive(saved[0], dh);
-    else dz[0] = dh * (V::set(1) - saved[0] * saved[0]);
+    if constexpr (relu)
+      dz[0] = where_positive(saved[0], dh);
+    else
+      dz[0] = dh * (V::set(1) - saved[0] * saved[0]);
     dh = V::set(0);
   }
 };
 
 template <class Cell>
-struct IsRnn { static constexpr bool value = false; };
+struct IsRnn {
+  static constexpr bool value = false;
+};
 template <int N, bool relu>
-struct IsRnn<Rnn<N, relu>> { static constexpr bool value = true; };
+struct IsRnn<Rnn<N, relu>> {
+  static constexpr bool value = true;
+};
 
 }  // namespace SC_NAMESPACE
 }  // namespace statecast

@@ -43,7 +43,8 @@ bool asked_for_metadata(const CallFrame& frame) {
 int64_t attribute(const CallFrame& frame, const char* name) {
   const xla::Attributes& a = frame.attributes;
   for (int64_t k = 0; k < a.size; ++k) {
-    if (a.names[k]->length != std::strlen(name) || std::memcmp(a.names[k]->text, name, a.names[k]->length) != 0) continue;
+    if (a.names[k]->length != std::strlen(name) || std::memcmp(a.names[k]->text, name, a.names[k]->length) != 0)
+      continue;
     const xla::Scalar* s = static_cast<xla::Scalar*>(a.values[k]);
     if (a.types[k] == 3 && s->dtype == xla::kInt64) return *static_cast<int64_t*>(s->value);
   }
@@ -168,8 +169,8 @@ void backward(const CallFrame& frame) {
   std::vector<statecast_saved> saved;
   std::vector<statecast_gradients> out;
   for (size_t n = 0; n < static_cast<size_t>(s.networks); ++n) {
-    in.push_back({x[n], w[n], u[n], nullptr, nullptr, h0[n], nullptr, hr[n], nullptr, reinterpret_cast<uint8_t*>(mask[n]),
-                  reinterpret_cast<uint8_t*>(reset[n])});
+    in.push_back({x[n], w[n], u[n], nullptr, nullptr, h0[n], nullptr, hr[n], nullptr,
+                  reinterpret_cast<uint8_t*>(mask[n]), reinterpret_cast<uint8_t*>(reset[n])});
     saved.push_back({y[n], gates[n], aux[n], dy[n], dh[n], dc[n]});
     out.push_back({dx[n], dw[n], du[n], db[n], dbn[n], dh0[n], dc0[n], dhr[n], dcr[n]});
   }

@@ -16,23 +16,26 @@ struct Forward {
   static constexpr bool rnn = IsRnn<Cell>::value;
   static constexpr bool two_products = Cell::columns == 3 && Cell::gates == 3;
   static constexpr bool has_c = Cell::gates == 4;
-  static constexpr bool has_aux = !rnn;  // the state that backward needs beside the gates: c or h before the step
-  static constexpr int64_t together = 48;  // steps whose input products are done at once
+  static constexpr bool has_aux = !rnn;       // the state that backward needs beside the gates: c or h before the step
+  static constexpr int64_t together = 48;     // steps whose input products are done at once
   static constexpr int64_t large = 24 << 20;  // bytes
 
   const Job& j;
   Layout<V, Cell> l;
   Packed<V, Cell> w;
-  bool ahead;     // input products beforehand
+  bool ahead;       // input products beforehand
   bool past_cache;  // what is kept for backward is too large to stay in a cache until then
   T *slots, *h, *next, *c, *reset_state, *h_reset, *c_reset;
 
   Forward(const Job& job, Arena& arena, bool keeps) : j(job), l(job), w(l, arena) { take(arena, keeps); }
-  Forward(const Job& job, Arena& arena, const Packed<V, Cell>& packed) : j(job), l(job), w(packed) { take(arena, false); }
+  Forward(const Job& job, Arena& arena, const Packed<V, Cell>& packed) : j(job), l(job), w(packed) {
+    take(arena, false);
+  }
 
   void take(Arena& arena, bool keeps) {
     ahead = j.rows < 4 && j.steps > 1;
-    const uintptr_t places = keeps ? reinterpret_cast<uintptr_t>(j.out->gates) | reinterpret_cast<uintptr_t>(j.out->aux) : 1;
+    const uintptr_t places =
+        keeps ? reinterpret_cast<uintptr_t>(j.out->gates) | reinterpret_cast<uintptr_t>(j.out->aux) : 1;
     past_cache = places % 64 == 0 && gates_elements(j) * int64_t{sizeof(T)} > large;
     const int64_t kept_here = keeps ? 0 : ahead ? together : two_products ? 1 : 0;
     slots = arena.take<T>(kept_here * slot());
@@ -45,9 +48,7 @@ struct Forward {
   }
 
   int64_t slot() const { return j.rows * l.panels * C * W; }  // elements of the gates of one step
-  static int64_t gates_elements(const Job& job) {
-    return job.steps * job.batch * Layout<V, Cell>(job).panels * C * W;
-  }
+  static int64_t gates_elements(const Job& job) { return job.steps * job.batch * Layout<V, Cell>(job).panels * C * W; }
   static int64_t aux_elements(const Job& job) {
     return has_aux ? job.steps * job.batch * Layout<V, Cell>(job).padded : 0;
   }
@@ -91,7 +92,8 @@ struct Forward {
 
   // Where step t's gates are kept; null where nobody needs them.
   T* slot_at(int64_t t) const {
-    if (j.out->gates) return static_cast<T*>(j.out->gates) + t * j.batch * l.panels * C * W + j.first * l.panels * C * W;
+    if (j.out->gates)
+      return static_cast<T*>(j.out->gates) + t * j.batch * l.panels * C * W + j.first * l.panels * C * W;
     if (ahead) return slots + t % together * slot();
     return two_products ? slots : nullptr;
   }
@@ -123,9 +125,9 @@ struct Forward {
 
   template <int M>
   SC_INLINE void start(V (&z)[M][C], int64_t p) const {
-    SC_UNROLL for (int v = 0; v < C; ++v) {
+    SC_EACH (v, C) {
       const V b = V::load(w.bias + (p * C + v) * W);
-      SC_UNROLL for (int r = 0; r < M; ++r) z[r][v] = b;
+      SC_EACH (r, M) z[r][v] = b;
     }
   }
   template <int M>
@@ -140,18 +142,20 @@ struct Forward {
         constexpr int M = decltype(m)::value;
         V z[M][C];
         if (ahead)
-          SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < C; ++v)
-            z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
+          SC_EACH (r, M)
+            SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
         else {
           start(z, p);
           input(z, x + row * l.inputs, l.inputs, p);
         }
         constexpr int n = Cell::Recurrent::count * W;
         multiply<typename Cell::Recurrent, Dense<Cell::Recurrent::count>>(z, h + row * l.padded, l.padded, 1, l.hidden,
-                                                                         w.recurrent + p * l.hidden * n, n);
+                                                                          w.recurrent + p * l.hidden * n, n);
         for (int r = 0; r < M; ++r) {
-          if constexpr (two_products) open(z[r], p, row + r, gates);
-          else close(z[r], p, row + r, gates, aux, y, mask);
+          if constexpr (two_products)
+            open(z[r], p, row + r, gates);
+          else
+            close(z[r], p, row + r, gates, aux, y, mask);
         }
       });
     if constexpr (two_products) candidates(gates, aux, y, mask);
@@ -164,7 +168,7 @@ struct Forward {
     V reset_h;
     Cell::open(z, V::load(h + row * l.padded + p * W), reset_h);
     reset_h.store(reset_state + row * l.padded + p * W);
-    SC_UNROLL for (int v = 0; v < C; ++v) z[v].store(gates + (p * j.rows + row) * C * W + v * W);
+    SC_EACH (v, C) z[v].store(gates + (p * j.rows + row) * C * W + v * W);
   }
 
   void candidates(T* gates, T* aux, T* y, const uint8_t* mask) {
@@ -173,8 +177,8 @@ struct Forward {
         row_tiles<V>(j.rows, [&](int64_t row, auto m) {
           constexpr int M = decltype(m)::value;
           V z[M][C];
-          SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < C; ++v)
-            z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
+          SC_EACH (r, M)
+            SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
           multiply<typename Cell::Candidate, Dense<1>>(z, reset_state + row * l.padded, l.padded, 1, l.hidden,
                                                        w.candidate + p * l.hidden * W, W);
           for (int r = 0; r < M; ++r) close(z[r], p, row + r, gates, aux, y, mask);
@@ -186,7 +190,7 @@ struct Forward {
   SC_INLINE void close(V* z, int64_t p, int64_t row, T* gates, T* aux, T* y, const uint8_t* mask) {
     const bool seen = !mask || mask[row];
     if constexpr (rnn) {
-      SC_UNROLL for (int v = 0; v < C; ++v) {
+      SC_EACH (v, C) {
         V none = V::set(0);
         one(z + v, none, l.unit(p, v), row, y, seen);
       }
@@ -198,11 +202,14 @@ struct Forward {
       one(z, state, p * W, row, y, seen);
       if constexpr (has_c) (seen ? state : before).store(c + at);
     }
-    if (gates) SC_UNROLL for (int v = 0; v < C; ++v) keep(z[v], gates + (p * j.rows + row) * C * W + v * W);
+    if (gates)
+      SC_EACH (v, C) keep(z[v], gates + (p * j.rows + row) * C * W + v * W);
   }
   SC_INLINE void keep(V value, T* to) const {
-    if (past_cache) value.stream(to);
-    else value.store(to);
+    if (past_cache)
+      value.stream(to);
+    else
+      value.store(to);
   }
   SC_INLINE void one(V* z, V& state, int64_t unit, int64_t row, T* y, bool seen) {
     const V before = V::load(h + row * l.padded + unit);

@@ -7,25 +7,36 @@ namespace SC_NAMESPACE {
 template <class V, template <class, class> class Use, class... A>
 auto choose(const Job& j, A&&... a) {
   switch (j.cell) {
-    case STATECAST_LSTM: return Use<V, Lstm>::run(j, a...);
-    case STATECAST_GRU: return Use<V, Gru>::run(j, a...);
-    case STATECAST_GRU_RESET_BEFORE: return Use<V, GruResetBefore>::run(j, a...);
+    case STATECAST_LSTM:
+      return Use<V, Lstm>::run(j, a...);
+    case STATECAST_GRU:
+      return Use<V, Gru>::run(j, a...);
+    case STATECAST_GRU_RESET_BEFORE:
+      return Use<V, GruResetBefore>::run(j, a...);
   }
   const bool relu = j.cell == STATECAST_RNN_RELU;
   // As few panels as four vectors allow, of equal width: little of a tile is padding.
   const int64_t vectors = (j.hidden + V::W - 1) / V::W, panels = (vectors + 3) / 4;
   switch ((vectors + panels - 1) / panels) {
-    case 1: return relu ? Use<V, Rnn<1, true>>::run(j, a...) : Use<V, Rnn<1, false>>::run(j, a...);
-    case 2: return relu ? Use<V, Rnn<2, true>>::run(j, a...) : Use<V, Rnn<2, false>>::run(j, a...);
-    case 3: return relu ? Use<V, Rnn<3, true>>::run(j, a...) : Use<V, Rnn<3, false>>::run(j, a...);
-    default: return relu ? Use<V, Rnn<4, true>>::run(j, a...) : Use<V, Rnn<4, false>>::run(j, a...);
+    case 1:
+      return relu ? Use<V, Rnn<1, true>>::run(j, a...) : Use<V, Rnn<1, false>>::run(j, a...);
+    case 2:
+      return relu ? Use<V, Rnn<2, true>>::run(j, a...) : Use<V, Rnn<2, false>>::run(j, a...);
+    case 3:
+      return relu ? Use<V, Rnn<3, true>>::run(j, a...) : Use<V, Rnn<3, false>>::run(j, a...);
+    default:
+      return relu ? Use<V, Rnn<4, true>>::run(j, a...) : Use<V, Rnn<4, false>>::run(j, a...);
   }
 }
 
 template <class V, class C>
-struct GatesElements { static int64_t run(const Job& j) { return Forward<V, C>::gates_elements(j); } };
+struct GatesElements {
+  static int64_t run(const Job& j) { return Forward<V, C>::gates_elements(j); }
+};
 template <class V, class C>
-struct AuxElements { static int64_t run(const Job& j) { return Forward<V, C>::aux_elements(j); } };
+struct AuxElements {
+  static int64_t run(const Job& j) { return Forward<V, C>::aux_elements(j); }
+};
 template <class V, class C>
 struct ForwardBytes {
   static int64_t run(const Job& j) {
@@ -43,7 +54,9 @@ struct BackwardBytes {
   }
 };
 template <class V, class C>
-struct SumsBytes { static int64_t run(const Job& j) { return typename Backward<V, C>::Sums(Layout<V, C>(j), nullptr).bytes; } };
+struct SumsBytes {
+  static int64_t run(const Job& j) { return typename Backward<V, C>::Sums(Layout<V, C>(j), nullptr).bytes; }
+};
 template <class V, class C>
 struct RunForward {
   static void run(const Job& j) {
@@ -59,7 +72,9 @@ struct RunBackward {
   }
 };
 template <class V, class C>
-struct Finish { static void run(const Job& j, int64_t count) { Backward<V, C>::finish(&j, count); } };
+struct Finish {
+  static void run(const Job& j, int64_t count) { Backward<V, C>::finish(&j, count); }
+};
 template <class V, class C>
 struct PackedBytes {
   static int64_t run(const Job& j) {
@@ -77,7 +92,9 @@ struct Pack {
   }
 };
 template <class V, class C>
-struct StepRows { static void run(const Job& j, const statecast_rows& rows) { step_rows<V, C>(j, rows); } };
+struct StepRows {
+  static void run(const Job& j, const statecast_rows& rows) { step_rows<V, C>(j, rows); }
+};
 
 template <class V>
 const Arithmetic* arithmetic() {

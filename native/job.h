@@ -20,7 +20,7 @@ struct Job {
 struct Arithmetic {
   int64_t (*gates_elements)(const Job&);  // of one network, for all rows and steps
   int64_t (*aux_elements)(const Job&);
-  int64_t (*forward_bytes)(const Job&);   // scratch
+  int64_t (*forward_bytes)(const Job&);  // scratch
   int64_t (*backward_bytes)(const Job&);
   int64_t (*sums_bytes)(const Job&);
   void (*forward)(const Job&);

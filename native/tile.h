@@ -52,35 +52,39 @@ SC_INLINE void multiply(V (&acc)[M][C], const T* a, int64_t row, int64_t next, i
   if constexpr (S == 1) {
     for (int64_t k = 0; k < depth; ++k, a += next, b += stride) {
       V w[N];
-      SC_UNROLL for (int v = 0; v < N; ++v) w[v] = V::load(b + B::at(v) * W);
-      SC_UNROLL for (int r = 0; r < M; ++r) {
+      SC_EACH (v, N) w[v] = V::load(b + B::at(v) * W);
+      SC_EACH (r, M) {
         const V x = V::set(a[r * row]);
-        SC_UNROLL for (int v = 0; v < N; ++v) acc[r][A::at(v)] = fma(x, w[v], acc[r][A::at(v)]);
+        SC_EACH (v, N) acc[r][A::at(v)] = fma(x, w[v], acc[r][A::at(v)]);
       }
     }
   } else {
     V part[S][M][N];
-    SC_UNROLL for (int s = 0; s < S; ++s) SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
-      part[s][r][v] = V::set(0);
+    SC_EACH (s, S)
+      SC_EACH (r, M)
+        SC_EACH (v, N) part[s][r][v] = V::set(0);
     int64_t k = 0;
     for (; k + S <= depth; k += S, a += S * next, b += S * stride)
-      SC_UNROLL for (int s = 0; s < S; ++s) SC_UNROLL for (int r = 0; r < M; ++r) {
-        const V x = V::set(a[r * row + s * next]);
-        SC_UNROLL for (int v = 0; v < N; ++v)
-          part[s][r][v] = fma(x, V::load(b + s * stride + B::at(v) * W), part[s][r][v]);
-      }
+      SC_EACH (s, S)
+        SC_EACH (r, M) {
+          const V x = V::set(a[r * row + s * next]);
+          SC_EACH (v, N) part[s][r][v] = fma(x, V::load(b + s * stride + B::at(v) * W), part[s][r][v]);
+        }
     for (; k < depth; ++k, a += next, b += stride)
-      SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
-        part[0][r][v] = fma(V::set(a[r * row]), V::load(b + B::at(v) * W), part[0][r][v]);
-    SC_UNROLL for (int half = S / 2; half > 0; half /= 2) SC_UNROLL for (int s = 0; s < half; ++s)
-      SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
-        part[s][r][v] = part[s][r][v] + part[s + half][r][v];
-    SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
-      acc[r][A::at(v)] = acc[r][A::at(v)] + part[0][r][v];
+      SC_EACH (r, M)
+        SC_EACH (v, N) part[0][r][v] = fma(V::set(a[r * row]), V::load(b + B::at(v) * W), part[0][r][v]);
+    SC_UNROLL
+    for (int half = S / 2; half > 0; half /= 2)
+      SC_EACH (s, half)
+        SC_EACH (r, M)
+          SC_EACH (v, N) part[s][r][v] = part[s][r][v] + part[s + half][r][v];
+    SC_EACH (r, M)
+      SC_EACH (v, N) acc[r][A::at(v)] = acc[r][A::at(v)] + part[0][r][v];
   }
 }
 
-// A matrix [rows, panels * width] kept panel by panel: element (row, p * width + k) stands at (p * rows + row) * width + k.
+// A matrix [rows, panels * width] kept panel by panel: element (row, p * width + k) stands at
+// (p * rows + row) * width + k.
 template <class T>
 struct Panels {
   T* data;
@@ -88,9 +92,19 @@ struct Panels {
   SC_INLINE T* at(int64_t panel, int64_t row) const { return data + (panel * rows + row) * width; }
 };
 
-// Up to two runs of columns of every panel that take part in a product.
+// Runs of columns of every panel that take part in a product.
 struct Runs {
-  int64_t first[2], length[2];
+  int64_t count = 0, total = 0, first[4] = {}, length[4] = {};
+  // Adds a run; what follows the last one without a gap makes it longer.
+  SC_INLINE void add(int64_t begin, int64_t n) {
+    if (count > 0 && first[count - 1] + length[count - 1] == begin) {
+      length[count - 1] += n;
+    } else {
+      first[count] = begin;
+      length[count++] = n;
+    }
+    total += n;
+  }
 };
 
 // How n columns of a result are split into panels of at most four vectors: evenly.
@@ -105,7 +119,7 @@ template <class V, class T>
 void product(const Panels<T>& z, int64_t first, int64_t rows, const Runs& runs, const T* packed, int64_t n, T* out,
              int64_t stride, bool add) {
   const Split split(n, V::W);
-  const int64_t depth = z.count * (runs.length[0] + runs.length[1]);
+  const int64_t depth = z.count * runs.total;
   for (int64_t p = 0, vector = 0; p < split.panels; ++p) {
     const int64_t width = split.width(p);
     const T* weights = packed + vector * V::W * depth;
@@ -121,8 +135,7 @@ void product(const Panels<T>& z, int64_t first, int64_t rows, const Runs& runs, 
             acc[r][v] = add ? V::load_n(to + r * stride + v * V::W, left - v * V::W) : V::set(0);
         const T* b = weights;
         for (int64_t q = 0; q < z.count; ++q)
-          for (int run = 0; run < 2; ++run) {
-            if (runs.length[run] == 0) continue;
+          for (int64_t run = 0; run < runs.count; ++run) {
             multiply<Dense<N>, Dense<N>>(acc, z.at(q, first + row) + runs.first[run], z.width, 1, runs.length[run], b,
                                          N * V::W);
             b += runs.length[run] * N * V::W;
@@ -135,7 +148,8 @@ void product(const Panels<T>& z, int64_t first, int64_t rows, const Runs& runs, 
   }
 }
 
-// sums [panels][m][N * W] += left^T times z[0 .. depth]; left holds strips of ROWS of its m columns, each [depth][ROWS].
+// sums [panels][m][N * W] += left^T times z[0 .. depth]; left holds strips of ROWS of its m columns, each one
+// [depth][ROWS].
 template <class V, class B, class T>
 void outer(const T* left, int64_t m, int64_t depth, const Panels<T>& z, T* sums) {
   constexpr int N = B::count;
@@ -146,11 +160,11 @@ void outer(const T* left, int64_t m, int64_t depth, const Panels<T>& z, T* sums)
         constexpr int M = decltype(m_)::value;
         V acc[M][N];
         T* to = sums + (p * m + first) * N * V::W;
-        SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
-          acc[r][v] = V::load(to + (r * N + v) * V::W);
+        SC_EACH (r, M)
+          SC_EACH (v, N) acc[r][v] = V::load(to + (r * N + v) * V::W);
         multiply<Dense<N>, B>(acc, left + first * depth, 1, M, depth, z.at(p, 0), z.width);
-        SC_UNROLL for (int r = 0; r < M; ++r) SC_UNROLL for (int v = 0; v < N; ++v)
-          acc[r][v].store(to + (r * N + v) * V::W);
+        SC_EACH (r, M)
+          SC_EACH (v, N) acc[r][v].store(to + (r * N + v) * V::W);
       });
     }
 }

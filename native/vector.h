@@ -1,9 +1,9 @@
 // One register of numbers for the instruction set that this translation unit is compiled for, and exp-like functions.
 //
 // Every instruction set offers the same few operations, so that tiles and cells are written once. ROWS is the height of
-// a register tile: ROWS x 4 accumulators, 4 weights and a broadcast value fill the registers; BUSY is how many sums must
-// be under way at once so that none waits for the one before. Nothing here may come
-// from the standard library's inline code: the linker could keep a copy compiled for a processor that is not there.
+// a register tile: ROWS x 4 accumulators, 4 weights and a broadcast value fill the registers; BUSY is how many sums
+// must be under way at once so that none waits for the one before. Nothing here may come from the standard library's
+// inline code: the linker could keep a copy compiled for a processor that is not there.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -22,6 +22,8 @@
 #define SC_INLINE inline __attribute__((always_inline))
 #define SC_UNROLL _Pragma("GCC unroll 16")
 #endif
+// A loop over a few numbers that must end up in registers.
+#define SC_EACH(k, n) SC_UNROLL for (int k = 0; k < n; ++k)
 
 namespace statecast {
 namespace SC_NAMESPACE {
@@ -159,12 +161,12 @@ struct Plain {
     for (int k = 0; k < W && k < n; ++k) p[k] = v[k];
   }
 };
-#define SC_PLAIN(name, arguments, expression)                   \
-  template <class T, int W>                                     \
-  SC_INLINE Plain<T, W> name arguments {                        \
-    Plain<T, W> r;                                              \
-    for (int k = 0; k < W; ++k) r.v[k] = expression;            \
-    return r;                                                   \
+#define SC_PLAIN(name, arguments, expression)        \
+  template <class T, int W>                          \
+  SC_INLINE Plain<T, W> name arguments {             \
+    Plain<T, W> r;                                   \
+    for (int k = 0; k < W; ++k) r.v[k] = expression; \
+    return r;                                        \
   }
 #define SC_A Plain<T, W> a
 #define SC_B Plain<T, W> b

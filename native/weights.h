@@ -34,8 +34,21 @@ struct Layout {
 
   // First unit of vector v of panel p, and the first column of its gate in W or U.
   static SC_INLINE int64_t unit(int64_t p, int v) { return IsRnn<Cell>::value ? (p * C + v) * W : p * W; }
-  SC_INLINE int64_t gate(int v) const { return IsRnn<Cell>::value ? 0 : (v < Cell::gates ? v : Cell::gates - 1) * hidden; }
+  SC_INLINE int64_t gate(int v) const {
+    return IsRnn<Cell>::value ? 0 : (v < Cell::gates ? v : Cell::gates - 1) * hidden;
+  }
   int64_t row() const { return Cell::gates * hidden; }  // a row of W or U
+  // How many of a vector's columns the transposed products read: a small network's one panel is mostly padding.
+  SC_INLINE int64_t depth(int64_t p, int v) const {
+    const int64_t left = hidden - unit(p, v);
+    return panels > 1 || left >= W ? W : left > 0 ? left : 0;
+  }
+  template <class Columns>
+  Runs runs() const {
+    Runs r;
+    for (int i = 0; i < Columns::count; ++i) r.add(Columns::at(i) * W, depth(0, Columns::at(i)));
+    return r;
+  }
 
   // to [panel][row of w][Columns::count * W].
   template <class Columns>
@@ -56,12 +69,13 @@ struct Layout {
     for (int64_t o = 0, vector = 0; o < split.panels; vector += split.width(o), ++o) {
       const int64_t width = split.width(o) * W, first = vector * W;
       for (int64_t p = 0; p < panels; ++p)
-        for (int i = 0; i < Columns::count; ++i, to += W * width) {
+        for (int i = 0; i < Columns::count; ++i) {
           const int v = Columns::at(i);
-          const int64_t left = hidden - unit(p, v);
+          const int64_t left = hidden - unit(p, v), count = depth(p, v);
           for (int64_t r = 0; r < width; ++r)
-            for (int64_t k = 0; k < W; ++k)
+            for (int64_t k = 0; k < count; ++k)
               to[k * width + r] = k < left && first + r < n ? w[(first + r) * row() + gate(v) + unit(p, v) + k] : T(0);
+          to += count * width;
         }
     }
   }

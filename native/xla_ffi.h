@@ -1,4 +1,4 @@
-// The few structs of XLA's foreign function interface that a handler touches: its plain C binary interface, version 0.1.
+// The few structs of XLA's foreign function interface that a handler touches: its plain C interface, version 0.1.
 //
 // XLA promises that every struct begins with its size and grows at its end alone, so a handler that reads these fields
 // needs no header of jaxlib's (hundreds of megabytes) to be built. After xla/ffi/api/c_api.h of OpenXLA (Apache 2.0);

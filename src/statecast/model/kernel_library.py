@@ -26,6 +26,7 @@ DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
 INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512")
 VERSION = 1
 _CHOICE = "STATECAST_KERNEL"
+_FILE = "STATECAST_KERNEL_FILE"  # another build of the library, such as one with sanitizers
 _THREADS = "STATECAST_THREADS"
 
 
@@ -60,7 +61,8 @@ def load() -> tuple[Any, str]:
 
     # An editable install keeps what was compiled in another folder than the sources; the package's path names both.
     files = (file for folder in statecast.model.__path__ for file in Path(folder).glob("statecast_kernel.*"))
-    found = [file for file in files if file.suffix in (".so", ".dll", ".dylib")]
+    given = os.environ.get(_FILE)
+    found = [Path(given)] if given else [file for file in files if file.suffix in (".so", ".dll", ".dylib")]
     if not found:
         return None, "the native kernel was not built; install a C++17 compiler and reinstall statecast"
     try:
