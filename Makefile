@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c '$(OLD_ENOUGH)' >/dev/null 2>&1 && command -v $$name && break; done)
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help demo test sanitize lint types format gallery benchmarks clean distclean
+.PHONY: help demo test sanitize lint types format gallery benchmarks accuracy clean distclean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -48,6 +48,9 @@ gallery: $(READY) ## run the tutorials' experiments; DATA=DIR for the tables tha
 
 benchmarks: $(READY) ## measure speed and memory; results in benchmarks/results/
 	$(BIN)/python benchmarks/start.py
+
+accuracy: $(READY) ## fit the accuracy tables with the defaults, beside other libraries; results in benchmarks/results/
+	$(BIN)/python benchmarks/accuracy.py
 
 clean: ## remove what the other targets wrote, but for the virtual environment
 	rm -rf demo gallery build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -22,12 +21,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from record import machine
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "start.json"
@@ -190,26 +188,6 @@ PREPARES: dict[str, Callable[[Path, bool], None]] = {"forecast": prepare_forecas
 
 
 # --- running them
-
-
-def machine() -> dict[str, Any]:
-    """What the numbers depend on."""
-    cpu = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), cpu)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    memory_gb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    packages = {name: version(name) for name in ("statecast", "numpy", "jax", "optax", "polars")}
-    return {
-        "cpu": cpu,
-        "cores": cores,
-        "memory_gb": round(memory_gb, 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "packages": packages,
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def child(name: str, role: str, folder: Path, quick: bool) -> Numbers:

@@ -221,7 +221,7 @@ def test_there_is_no_utils() -> None:
 
 
 def test_no_pickle() -> None:
-    paths = [*sources(), *sorted((ROOT / "benchmarks").glob("*.py"))]
+    paths = [*sources(), *sorted((ROOT / "benchmarks").rglob("*.py"))]
     none(found for path in paths for found in imports(path) if found.root in PICKLES)
     none(
         f"{place(path, call.lineno)} {name}(allow_pickle=…)"

@@ -1,0 +1,175 @@
+"""Other libraries' forecasts of a protocol's series; runs in their own environment, not in statecast's.
+
+    peers/bin/python benchmarks/peers.py LSTM problem.npz answer.npz
+
+`accuracy.py` writes the problem and scores the answer. Every model is what its library gives by default for a horizon
+and a season; only the levels of the intervals are asked for. Networks are trained once on all rows before the test rows
+(validation rows as well, since nothing of theirs stops early) and forecast every origin without refit. Statistical
+models are fitted at each origin anew, which bounds how many origins they can take: they get `sparse` ones, and the last
+`HISTORY` seasons before each. Missing values are interpolated for all of them, as these libraries take none.
+
+Seconds count fitting and forecasting, not the import of the libraries; `cpu_s` those of all cores and worker processes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+import warnings
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+LEVELS = (80, 95)
+HISTORY = 56  # seasons before an origin that a statistical model is fitted on
+MOST_STEP_S = 0.6  # a network whose training step takes longer would need more than ten minutes for its 1,000 steps
+Bounds = dict[str, np.ndarray]
+
+
+class Clock:
+    """Seconds of the wall clock, and of all cores, since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), sum(os.times()[:4])
+
+    def told(self) -> dict[str, float]:
+        return {"seconds": time.perf_counter() - self._wall, "cpu_s": sum(os.times()[:4]) - self._cpu}
+
+
+class Problem:
+    """Series, the rows to forecast, and frames of them."""
+
+    def __init__(self, path: str) -> None:
+        with np.load(path) as arrays:
+            held = dict(arrays)
+        offsets = held["offsets"]
+        self.freq = str(held["freq"])
+        self.horizon, self.season, self.test, self.step, self.windows = (
+            int(held[name]) for name in ("horizon", "season", "test", "step", "windows")
+        )
+        spans = [slice(*offsets[s : s + 2]) for s in range(len(offsets) - 1)]
+        self.y = [pd.Series(held["y"][span]).interpolate(limit_direction="both").to_numpy() for span in spans]
+        self.known = [held["known"][span] for span in spans]
+        self.times = [
+            pd.date_range(begin, periods=len(y), freq=self.freq) for begin, y in zip(held["begin"], self.y, strict=True)
+        ]
+        self.rows = held["sparse"]
+
+    @property
+    def covariates(self) -> list[str]:
+        return [f"known{k}" for k in range(self.known[0].shape[1])]
+
+    def frame(self, s: int, begin: int, stop: int, name: str) -> pd.DataFrame:
+        """Rows of a series, in the columns that both libraries want."""
+        columns = {"unique_id": name, "ds": self.times[s][begin:stop], "y": self.y[s][begin:stop]}
+        columns |= {item: self.known[s][begin:stop, k] for k, item in enumerate(self.covariates)}
+        return pd.DataFrame(columns)
+
+    def origin(self, s: int, window: int) -> int:
+        """The last row that a forecast may know."""
+        return len(self.y[s]) - 1 - self.horizon - self.step * (self.windows - 1 - window)
+
+
+def statistical(problem: Problem, name: str) -> tuple[np.ndarray, Bounds, dict[str, Any]]:
+    """AutoETS or AutoTheta, fitted at each sparse origin; a single origin takes the whole series."""
+    from statsforecast import StatsForecast
+    from statsforecast.models import AutoETS, AutoTheta
+
+    parts = []
+    for number, row in enumerate(problem.rows):
+        s, window = divmod(int(row), problem.windows)
+        stop = problem.origin(s, window) + 1
+        begin = 0 if problem.windows == 1 else max(stop - HISTORY * problem.season, 0)
+        parts.append(problem.frame(s, begin, stop, f"{number:06d}")[["unique_id", "ds", "y"]])
+    model = {"AutoETS": AutoETS, "AutoTheta": AutoTheta}[name](season_length=problem.season)
+    clock = Clock()
+    made = StatsForecast([model], freq=problem.freq, n_jobs=2).forecast(
+        h=problem.horizon, df=pd.concat(parts), level=list(LEVELS)
+    )
+    took = clock.told()
+    made = made.sort_values(["unique_id", "ds"])
+    column = next(c for c in made.columns if c not in ("unique_id", "ds") and "-lo-" not in c and "-hi-" not in c)
+    shape = (-1, problem.horizon)
+    bounds = {
+        f"{side}-{level}": made[f"{column}-{side}-{level}"].to_numpy().reshape(shape)
+        for side in ("lo", "hi")
+        for level in LEVELS
+    }
+    return made[column].to_numpy().reshape(shape), bounds, took | {"sparse": problem.windows > 1}
+
+
+def network(problem: Problem, name: str) -> tuple[np.ndarray, Bounds, dict[str, Any]] | dict[str, Any]:
+    """LSTM or DeepAR, trained once; every origin is forecast from the rows before it."""
+    from neuralforecast import NeuralForecast
+
+    frames = [problem.frame(s, 0, len(y), f"{s:06d}") for s, y in enumerate(problem.y)]
+    df = pd.concat(frames, ignore_index=True)
+    step = step_seconds(problem, name, df)
+    if step > MOST_STEP_S:
+        return {"left_out": f"not run: {step:.1f} s a training step, {step * 1000 / 60:.0f} minutes at its defaults"}
+    clock = Clock()
+    made = NeuralForecast([model(problem, name, None)], freq=problem.freq).cross_validation(
+        df, n_windows=None, test_size=problem.test, step_size=problem.step, refit=False
+    )
+    took = clock.told()
+    made = made.sort_values(["unique_id", "cutoff", "ds"])
+    shape = (len(problem.y) * problem.windows, problem.horizon)
+    point = made[f"{name}-median" if f"{name}-median" in made else name].to_numpy().reshape(shape)
+    bounds = {
+        f"{side}-{level}": made[f"{name}-{side}-{level}"].to_numpy().reshape(shape)
+        for side in ("lo", "hi")
+        for level in LEVELS
+        if f"{name}-{side}-{level}" in made
+    }
+    return point, bounds, took | {"sparse": False}
+
+
+def model(problem: Problem, name: str, steps: int | None) -> Any:
+    """A network at its defaults; `steps` only to see what one takes."""
+    from neuralforecast.losses.pytorch import DistributionLoss
+    from neuralforecast.models import LSTM, DeepAR
+
+    quiet: dict[str, Any] = {"enable_progress_bar": False, "logger": False, "enable_checkpointing": False}
+    quiet |= {"enable_model_summary": False}
+    more: dict[str, Any] = {} if steps is None else {"max_steps": steps}
+    more |= {"futr_exog_list": problem.covariates} if problem.covariates else {}
+    if name == "DeepAR":
+        # Its own default but for the levels, which are 80 and 90 there.
+        more["loss"] = DistributionLoss("StudentT", level=list(LEVELS), return_params=False)
+    return {"LSTM": LSTM, "DeepAR": DeepAR}[name](h=problem.horizon, **more, **quiet)
+
+
+def step_seconds(problem: Problem, name: str, df: pd.DataFrame) -> float:
+    """Seconds of CPU a training step, shared by the cores: what it takes on a machine that does nothing else."""
+    from neuralforecast import NeuralForecast
+
+    def took(steps: int) -> float:
+        start = time.process_time()
+        NeuralForecast([model(problem, name, steps)], freq=problem.freq).fit(df)
+        return time.process_time() - start
+
+    few, many = 1, 4
+    return (took(many) - took(few)) / (many - few) / len(os.sched_getaffinity(0))
+
+
+def main() -> None:
+    name, source, target = sys.argv[1:]
+    warnings.simplefilter("ignore")
+    logging.disable(logging.WARNING)
+    found = (statistical if name.startswith("Auto") else network)(Problem(source), name)
+    packages = {item: version(item) for item in ("neuralforecast", "statsforecast", "torch", "numpy")}
+    if isinstance(found, dict):
+        np.savez(target, told=json.dumps(found | {"packages": packages}))
+        return
+    point, bounds, told = found
+    told |= {"packages": packages}
+    np.savez(target, point=point, told=json.dumps(told), **bounds)
+
+
+if __name__ == "__main__":
+    main()
