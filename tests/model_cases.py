@@ -157,7 +157,7 @@ def prepared(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[
     rows, _ = network.front.scan(p["constants"], inputs["y"], inputs["m"], reset, statistics)
     blank = np.zeros((batch, network.front.ring, network.front.targets), like(p).dtype)
     ring, held = rings(inputs["y"], inputs["m"], reset, blank, blank)
-    return rows | {"ring": ring, "held": held}, network.stack.start(p["weights"]["stack"], (batch,), like(p))
+    return rows | {"ring": ring, "held": held}, network.cells(p, batch, like(p))
 
 
 def specification(network: Network) -> reference.Spec:

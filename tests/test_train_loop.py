@@ -65,7 +65,7 @@ def test_dropout_is_of_the_step_and_keeps_the_mean() -> None:
     """Each step and place drops other units, of which a share is zero and the rest larger by as much."""
     _, _, trainer = compiled(settings(dropout=0.25))
     ones = np.ones((40, 50), np.float32)
-    drops = {(n, place): np.asarray(trainer._drop(n)(place, ones)) for n in (1, 2) for place in (0, 1)}  # type: ignore
+    drops = {(n, place): np.asarray(trainer._drop(n, 0)(place, ones)) for n in (1, 2) for place in (0, 1)}  # type: ignore
     assert len({found.tobytes() for found in drops.values()}) == 4
     assert np.array_equal(drops[1, 0], np.asarray(trainer._drop(1)(0, ones)))  # type: ignore[misc]
     for found in drops.values():

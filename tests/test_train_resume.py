@@ -27,6 +27,7 @@ CARRIES: dict[str, dict[str, Any]] = {
     "zero": {"dropout": 0.2, "dense": (2,)},
     "learned": {"carry": "learned"},
     "stored": {"carry": "stored", "burn_in": 0, "shuffle": False},
+    "ensemble": {"ensemble": 2, "dropout": 0.2},
 }
 
 

@@ -119,6 +119,7 @@ class Settings:
         "orthogonal", "start of the recurrent weights", one_of(("orthogonal", "glorot", "uniform"))
     )
     forget_bias: float = setting(1.0, "start of the forget gate's bias", real(-100, 100))
+    ensemble: int = setting(1, "networks that are trained at once and whose forecasts are averaged", whole(1, 1000))
     # training
     optimizer: str = setting("adam", "optimizer", one_of(OPTIMIZERS))
     learning_rate: float | None = setting(None, "step size of the optimizer", real(0, 1e3, open_low=True))
@@ -267,8 +268,8 @@ class SequenceConfig(Settings):
     )
     differences: bool = setting(True, "the change since the step before as inputs, for sequences", BOOLEAN)
     patch: int | None = setting(None, "steps of a sequence that enter the recurrent layers at once", whole(1, 100_000))
-    ensemble: int = setting(
-        5, "networks whose answers are averaged; each keeps other rows for validation", whole(1, 1000)
+    ensemble: int = again(
+        "ensemble", 5, help="networks whose answers are averaged; each keeps other rows for validation"
     )
 
 

@@ -70,7 +70,7 @@ def _last(
     ring, held = _ring(network, rows, inside)
     here = {name: found[name][inside] for name in STATISTICS} | {"ring": ring, "held": held}
     inputs = rows.at(inside, network.head.horizon)
-    cells = network.stack.start(p["weights"]["stack"], (len(at),), rows.y)
+    cells = network.cells(p, len(at), rows.y)
     forecasts, _ = network.segment(p, here, cells, inputs, reset, None)
     return np.asarray(forecasts[-1])
 

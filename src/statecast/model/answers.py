@@ -18,6 +18,7 @@ from statecast.data.encoding import Encoding
 from statecast.data.sequences import Sequences, patched
 from statecast.errors import DataError, ModelFileError, StatecastError
 from statecast.model.archive import read_tensors, version, write_tensors
+from statecast.model.members import cast, member
 from statecast.model.reader import Reader
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ class Answers:
         """
         self._require(source)
         inputs, offsets = patched(self.encoding.apply(source), source.offsets, self.config.patch or 1)
-        members = [_member(self.weights, n) for n in range(self.config.ensemble)]
-        found = np.zeros((len(members), source.count, self.reader.answers))
+        exact = cast(self.weights, np.float64)
+        each = [member(exact, n) for n in range(self.config.ensemble)]
+        found = np.zeros((len(each), source.count, self.reader.answers))
         for rows, x, there in batches(inputs, offsets):
-            for n, w in enumerate(members):
+            for n, w in enumerate(each):
                 found[n, rows] = self.reader.read(w, x, there)
         return found
 
@@ -113,15 +115,6 @@ def batches(
         there = place < lengths[rows]
         x = inputs[np.where(there, offsets[rows] + place, offsets[rows])]
         yield rows, x, there
-
-
-def _member(tree: Any, n: int) -> Any:
-    """The weights of one member of the ensemble, in float64."""
-    return (
-        {name: _member(value, n) for name, value in tree.items()}
-        if isinstance(tree, dict)
-        else tree[n].astype(np.float64)
-    )
 
 
 def save(model: Answers, path: str | Path, settings: dict[str, Any]) -> Path:

@@ -7,16 +7,21 @@ The forecast of the value k steps ahead, made at time t, in working units:
 `step` and `scan` differ only in how they come by the ring and the statistics; everything from there on is `_emit`, one
 set of lines for any leading axes. Weights are what training changes; constants come from the training rows and stay.
 Both are plain trees of arrays and travel together as `p = {"weights": …, "constants": …}`.
+
+The members of an ensemble share the front; each has a stack, a head and a skip of its own, and the forecast is the mean
+of theirs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from statecast.config import Config
+from statecast.model import members
 from statecast.model.cells import Array, State
 from statecast.model.front import STATISTICS, Front
 from statecast.model.head import Head
@@ -28,11 +33,17 @@ Inputs = dict[str, Array]  # "y", "m" and, where the network has them, "past", "
 
 @dataclass(frozen=True)
 class Network:
-    """The whole network; a value without arrays, equal for equal settings and sizes."""
+    """The whole network; a value without arrays, equal for equal settings and sizes.
+
+    Attributes:
+        front, stack, head: its parts.
+        members: networks whose forecasts are averaged; where there are several, they are the first axis of the weights.
+    """
 
     front: Front
     stack: Stack
     head: Head
+    members: int = 1
 
     @classmethod
     def of(
@@ -62,10 +73,18 @@ class Network:
         )
         stack = Stack(config.cell, front.inputs, config.hidden, config.dense, config.activation, config.residual)
         levels = config.levels if config.loss == "pinball" else ()
-        return cls(front, stack, Head(stack.outputs, config.horizon, targets, levels, front.future))
+        return cls(front, stack, Head(stack.outputs, config.horizon, targets, levels, front.future), config.ensemble)
+
+    @property
+    def single(self) -> Network:
+        """One member alone."""
+        return replace(self, members=1)
 
     def init(self, seed: int, recurrent_init: str = "orthogonal", forget_bias: float = 1.0) -> dict[str, Any]:
-        """Weights as a tree of float64 arrays; the same seed gives the same bits."""
+        """Weights as a tree of float64 arrays, of every member; the same seed gives the same bits."""
+        if self.members > 1:
+            each = members.seeds(seed, self.members)
+            return dict(members.stacked([self.single.init(one, recurrent_init, forget_bias) for one in each]))
         rng = np.random.default_rng(seed)
         skip = self.front.skip
         return {
@@ -95,23 +114,30 @@ class Network:
         d = self.front.targets
         statistics = dict.fromkeys(STATISTICS, (d,))
         ring = {"ring": (self.front.ring, d), "held": (self.front.ring, d)}
-        return statistics | ring | self.stack.parts() | self._kept()
+        own = self.stack.parts() | {"out": (self.stack.outputs,)}
+        several = {name: (self.members, *shape) if self.members > 1 else shape for name, shape in own.items()}
+        return statistics | ring | several | self._kept()
 
     def _kept(self) -> dict[str, tuple[int, ...]]:
-        """What a forecast from a state alone needs beside the recurrence: the stack's output, the static covariates."""
-        kept: dict[str, tuple[int, ...]] = {"out": (self.stack.outputs,)}
-        if self.front.static:
-            kept["static"] = (self.front.static * (2 if self.front.missing else 1),)
-        return kept
+        """What a forecast from a state alone needs of the table beside the values: the static covariates."""
+        width = self.front.static * (2 if self.front.missing else 1)
+        return {"static": (width,)} if width else {}
 
     def start(self, p: Any, batch: int, like: Array) -> State:
         """The initial state of `batch` series that have seen nothing."""
         xp = like.__array_namespace__()
         ring = xp.zeros((batch, self.front.ring, self.front.targets), dtype=like.dtype)
         statistics = self.front.start(p["constants"], like, (batch,))
-        cells = self.stack.start(p["weights"]["stack"], (batch,), like)
-        kept = {name: xp.zeros((batch, *shape), dtype=like.dtype) for name, shape in self._kept().items()}
-        return statistics | {"ring": ring, "held": ring} | cells | kept
+        cells = self.cells(p, batch, like)
+        kept = {name: shape for name, shape in self.parts().items() if name in ("out", "static")}
+        zeros = {name: xp.zeros((batch, *shape), dtype=like.dtype) for name, shape in kept.items()}
+        return statistics | {"ring": ring, "held": ring} | cells | zeros
+
+    def cells(self, p: Any, batch: int, like: Array) -> State:
+        """The initial state of the recurrence alone."""
+        if self.members == 1:
+            return self.stack.start(p["weights"]["stack"], (batch,), like)
+        return members.beside([self.stack.start(w["stack"], (batch,), like) for w in self._each(p["weights"])])
 
     def step(self, p: Any, state: State, inputs: Inputs) -> tuple[State, Array]:
         """One time step.
@@ -135,7 +161,7 @@ class Network:
         after["ring"] = xp.concat([state["ring"][:, 1:], (y * m)[:, None]], axis=1)
         after["held"] = xp.concat([state["held"][:, 1:], m[:, None]], axis=1)
         x = self._input(p, after, inputs)
-        out, cells = self.stack.step(p["weights"]["stack"], x, state)
+        out, cells = self._recur(p, state, lambda w, cells: self.stack.step(w, x, cells))
         static = {"static": inputs["static"]} if self.front.static else {}
         return after | cells | {"out": out} | static
 
@@ -166,7 +192,7 @@ class Network:
         ring, held = rings(y, m, reset, state["ring"], state["held"])
         here = rows | {"ring": ring, "held": held}
         x = self._input(p, here, inputs)
-        h, cells = self.stack.scan(p["weights"]["stack"], x, state, reset)
+        h, cells = self._recur(p, state, lambda w, cells: self.stack.scan(w, x, cells, reset))
         static = {"static": inputs["static"][-1]} if self.front.static else {}
         last = statistics | {"ring": ring[-1], "held": held[-1]} | cells | {"out": h[-1]} | static
         pick = slice(None) if outputs is None else outputs
@@ -199,7 +225,7 @@ class Network:
         level, scale = self.front.level_scale(p["constants"], rows, rows["ring"], rows["held"])
         relative = self.front.relative(rows["ring"], rows["held"], level, scale)
         x = self.front.features(p["constants"], relative, rows, level, scale, inputs)
-        h, cells = self.stack.scan(p["weights"]["stack"], x, cells, reset, drop)
+        h, cells = self._recur(p, cells, lambda w, cells: self.stack.scan(w, x, cells, reset, drop))
         return self._emit(p, h, relative, level, scale, inputs.get("future")), cells
 
     def _input(self, p: Any, here: State, inputs: Inputs) -> Array:
@@ -208,16 +234,37 @@ class Network:
         relative = self.front.relative(here["ring"][..., newest, :], here["held"][..., newest, :], level, scale)
         return self.front.features(p["constants"], relative, here, level, scale, inputs)
 
+    def _each(self, weights: Any) -> list[Any]:
+        """The weights of each member."""
+        return [weights] if self.members == 1 else [members.member(weights, n) for n in range(self.members)]
+
+    def _recur(self, p: Any, state: State, run: Callable[[Any, State], tuple[Array, State]]) -> tuple[Array, State]:
+        """What `run` makes of the stack's weights and the recurrent state, for every member: output and next state."""
+        if self.members == 1:
+            return run(p["weights"]["stack"], state)
+        cells = {name: state[name] for name in self.stack.parts()}
+        found = [run(w["stack"], members.apart(cells, n)) for n, w in enumerate(self._each(p["weights"]))]
+        out = members.beside([{"out": out} for out, _ in found])["out"]
+        return out, members.beside([after for _, after in found])
+
     def _emit(self, p: Any, h: Array, relative: Array, level: Array, scale: Array, future: Array | None) -> Array:
-        c, w = p["constants"], p["weights"]
+        """The forecast in working units from the stack's output: the mean of the members', quantile by quantile."""
+        c = p["constants"]
+        last = relative[..., self.front.ring - self.front.skip :, :] / c["ring_gain"]
+        outputs = [h] if self.members == 1 else [h[..., n, :] for n in range(self.members)]
+        each = [self._ahead(w, out, last, future) for w, out in zip(self._each(p["weights"]), outputs, strict=True)]
+        mean = each[0] if self.members == 1 else sum(each[1:], each[0]) / self.members
+        return level[..., None, :, None] + (scale[..., None, :] * c["output_gain"])[..., None] * mean
+
+    def _ahead(self, w: Any, h: Array, last: Array, future: Array | None) -> Array:
+        """One member's forecast [..., H, D, O] relative to level, scale and gain; `last` is the skip's input."""
         ordered = self.head.ordered(self.head.raw(w["head"], h, future))
-        if self.front.skip:
-            xp = h.__array_namespace__()
-            last = relative[..., self.front.ring - self.front.skip :, :] / c["ring_gain"]
-            # One product for each target: [..., D, 1, skip] · [D, skip, H].
-            linear = (xp.matrix_transpose(last)[..., None, :] @ w["skip"]["W"])[..., 0, :]
-            ordered = ordered + xp.matrix_transpose(linear)[..., None]
-        return level[..., None, :, None] + (scale[..., None, :] * c["output_gain"])[..., None] * ordered
+        if not self.front.skip:
+            return ordered
+        xp = h.__array_namespace__()
+        # One product for each target: [..., D, 1, skip] · [D, skip, H].
+        linear = (xp.matrix_transpose(last)[..., None, :] @ w["skip"]["W"])[..., 0, :]
+        return ordered + xp.matrix_transpose(linear)[..., None]
 
 
 def rings(y: Array, m: Array, reset: Array, before: Array, held: Array) -> tuple[Array, Array]:

@@ -135,6 +135,8 @@ def layers(model: Model) -> tuple[Layer, ...]:
                 "skip", f"linear, last {front.skip} values", f"{head.horizon} x {head.targets}", weights_of(w["skip"])
             )
         )
+    if network.members > 1:
+        found.append(Layer("mean", f"of {network.members} networks", f"{head.horizon} x {head.targets}", 0))
     return tuple(found)
 
 

@@ -8,6 +8,7 @@ stopped.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ class Progress:
         seconds: time spent so far.
         history: columns of the training history.
         done: whether training has ended.
+        least: as `best`, of each member of an ensemble.
     """
 
     step: int
@@ -43,6 +45,7 @@ class Progress:
     seconds: float
     history: dict[str, list[float]]
     done: bool
+    least: float | list[float] = math.inf
 
 
 def save(folder: Path, progress: Progress, arrays: Any, fingerprint: str) -> None:

@@ -211,15 +211,21 @@ def _call(
 
 
 def _look(trainer: Compiled, progress: Progress, arrays: Arrays, loss: float, began: float) -> tuple[Progress, Arrays]:
-    """Look at the validation rows: keep the best weights, lower the rate on a plateau, decide whether to stop."""
+    """Look at the validation rows: keep the best weights, lower the rate on a plateau, decide whether to stop.
+
+    Members of an ensemble that are told apart keep their best weights each; all else follows their mean.
+    """
     config, step = trainer.config, progress.step
-    total, weight, finite = map(float, trainer.validate(arrays["weights"]))
-    blind = weight == 0  # no validation rows: the last weights are the best known, and only the steps end the fit
-    found = math.nan if blind else total / weight
+    sums = trainer.validate(arrays["weights"])
+    total, weight, finite = (np.asarray(value, np.float64) for value in sums)
+    blind = not weight.any()  # no validation rows: the last weights are the best known, and only the steps end the fit
+    found = math.nan if blind else float(total.sum() / weight.sum())
     _require_sound(found, blind, bool(finite), step)
     measure = loss if blind else found
-    better = measure < progress.best
-    waited = 0 if better or not progress.history["step"] else progress.waited + 1
+    own = np.where(weight > 0, total / np.maximum(weight, 1e-300), measure)
+    arrays = arrays | {"best": _better(arrays["weights"], arrays["best"], (own < progress.least) | blind)}
+    improved = measure < progress.best
+    waited = 0 if improved or not progress.history["step"] else progress.waited + 1
     factor = progress.factor
     if config.schedule == "plateau" and waited and waited % max(config.patience // 2, 1) == 0:
         factor *= config.rate_factor
@@ -228,10 +234,16 @@ def _look(trainer: Compiled, progress: Progress, arrays: Arrays, loss: float, be
     row = (step, step / trainer.steps_of_epoch, loss, found, rate, seconds)
     history = {name: [*progress.history[name], value] for name, value in zip(HISTORY, row, strict=True)}
     stalled = bool(config.patience) and waited >= config.patience and not blind
-    if better or blind:
-        arrays = arrays | {"best": arrays["weights"]}
-    best = measure if better else progress.best
-    return Progress(step, best, waited, factor, seconds, history, step >= trainer.steps or stalled), arrays
+    done = step >= trainer.steps or stalled
+    best, least = (measure if improved else progress.best), np.fmin(own, progress.least).tolist()
+    return Progress(step, best, waited, factor, seconds, history, done, least), arrays
+
+
+def _better(now: Any, before: Any, where: np.ndarray) -> Any:
+    """The weights now where they are better, for all members alike or for each."""
+    if where.ndim == 0:
+        return now if where else before
+    return jax.tree.map(lambda a, b: jnp.where(where.reshape(-1, *[1] * (a.ndim - 1)), a, b), now, before)
 
 
 def _require_finite(losses: list[float], step: int) -> None:

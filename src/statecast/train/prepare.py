@@ -20,6 +20,7 @@ from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.model.front import STATISTICS, Front
 from statecast.model.inputs import Rows, rows_of
+from statecast.model.members import cast
 from statecast.model.network import Network
 from statecast.train import warmstart
 
@@ -251,8 +252,9 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, part
     if network.front.skip and config.skip_init == "ridge":
         _start_skip(network, c, weights, trained, seen(validation_rows(panel.offsets, parts), parts.val))
     units = ("origin", "unit", "floor")  # between the table and working units, in float64
-    cast = {name: value if name in units else value.astype(dtype) for name, value in c.items()}
-    return Prepared(rows, device_rows(network, rows, found, scales), cast, _cast(weights, dtype), panel.offsets, parts)
+    constants = {name: value if name in units else value.astype(dtype) for name, value in c.items()}
+    data = device_rows(network, rows, found, scales)
+    return Prepared(rows, data, constants, cast(weights, dtype), panel.offsets, parts)
 
 
 def validation_rows(offsets: Int64[np.ndarray, " S+1"], parts: Split) -> Int64[np.ndarray, " N"]:
@@ -271,10 +273,7 @@ def _start_skip(
     network: Network, c: dict[str, np.ndarray], weights: Any, train: dict[str, Any], val: dict[str, Any]
 ) -> None:
     w, b = warmstart.ridge(network, c, train, val)
-    weights["skip"]["W"] = w
-    bias = weights["head"]["out"]["b"].reshape(network.head.horizon, network.front.targets, network.head.width)
+    weights["skip"]["W"][...] = w  # of every member
+    bias = weights["head"]["out"]["b"]
+    bias = bias.reshape(*bias.shape[:-1], network.head.horizon, network.front.targets, network.head.width)
     bias[..., network.head.width // 2] = b
-
-
-def _cast(tree: Any, dtype: Any) -> Any:
-    return {name: _cast(value, dtype) for name, value in tree.items()} if isinstance(tree, dict) else tree.astype(dtype)

@@ -23,6 +23,7 @@ from jax import Array, lax
 
 from statecast.config import RegressorConfig, SequenceConfig
 from statecast.data.sequences import patched
+from statecast.model.members import cast, stacked
 from statecast.model.reader import Reader
 from statecast.train import optimizer
 from statecast.train.fit import precision
@@ -130,7 +131,7 @@ def initial(config: SequenceConfig, reader: Reader) -> Any:
     """First weights of all members, stacked on a first axis."""
     seeds = np.random.SeedSequence(config.random_state).generate_state(config.ensemble)
     trees = [reader.init(int(seed), config.recurrent_init, config.forget_bias) for seed in seeds]
-    return jax.tree.map(lambda *leaves: np.stack(leaves).astype(config.precision), *trees)
+    return cast(stacked(trees), config.precision)
 
 
 def held_out(config: SequenceConfig, task: Task) -> np.ndarray:

@@ -57,7 +57,10 @@ class Compiled(Protocol):
 
     @property
     def validate(self) -> Callable[[Any], tuple[Array, Array, Array]]:
-        """Weights → sum of the validation losses, sum of their weights, whether the network's weights are finite."""
+        """Weights → sum of the validation losses, sum of their weights, whether the network's weights are finite.
+
+        The sums are of each member of an ensemble where the members keep their best weights each.
+        """
         ...
 
     @property

@@ -3,10 +3,15 @@
 A whole training step (gather, forward, loss, backward, update) is compiled, and many steps run in one call, whose
 number is a run-time value: it follows the clock, so Python is rarely in the way and Ctrl-C never waits long. How many
 steps a call makes changes no bit of the result, and each function is compiled once a fit.
+
+The members of an ensemble are one more axis of all that training changes: each has first weights, an order of segments
+and dropout of its own, all of them from its seed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -16,6 +21,7 @@ from jax import Array, lax
 
 from statecast.config import Config
 from statecast.data.segments import NOWHERE, Sampler, Tape, training_tape, validation_tape
+from statecast.model import members
 from statecast.model.network import Network
 from statecast.model.stack import Drop
 from statecast.train import optimizer, steps
@@ -30,10 +36,14 @@ class Trainer:
     """Compiled functions of one fit, and the constants they read."""
 
     def __init__(self, config: Config, network: Network, prepared: Prepared) -> None:
-        self.config, self.network, self.data = config, network, prepared.data
+        self.config, self.network, self.data = config, network.single, prepared.data
+        self.members = network.members
+        seeds = members.seeds(config.random_state, self.members)
+        self.seeds = jnp.asarray(np.array(seeds, np.uint32) if self.members > 1 else np.uint32(seeds[0]))
         self.constants = jax.tree.map(jnp.asarray, prepared.constants)
         tape = training_tape(prepared.offsets, prepared.parts)
         self.segments, self.sampler = plan(config, len(tape.rows))
+        self.samplers = [replace(self.sampler, seed=seed) for seed in seeds]
         self.tape = _device(tape)
         length, burn_in = self.segments.length, self.segments.burn_in
         # Validation starts from no stored state, so half a segment at least goes to reach one.
@@ -63,18 +73,28 @@ class Trainer:
         padded[: len(starts)] = starts
         return _device(tape), jnp.asarray(padded.reshape(calls, -1))
 
+    def over(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """A function of one member's arrays as one of those of all."""
+        return jax.vmap(function) if self.members > 1 else function
+
     def begin(self, weights: Any) -> Arrays:
         """The arrays that training changes."""
-        stored = {}
-        if self.config.carry == "stored":
-            # Row n holds the state before segment n; the last row is for segments that fill up a batch.
-            stored = self.network.stack.start(weights["stack"], (self.sampler.segments + 2,), self.data["y"][:0])
-        return {"weights": weights, "moments": self.direction.init(weights), "stored": stored, "best": weights}
+
+        def first(weights: Any) -> Arrays:
+            stored = {}
+            if self.config.carry == "stored":
+                # Row n holds the state before segment n; the last row is for segments that fill up a batch.
+                stored = self.network.stack.start(weights["stack"], (self.sampler.segments + 2,), self.data["y"][:0])
+            return {"weights": weights, "moments": self.direction.init(weights), "stored": stored, "best": weights}
+
+        return dict(self.over(first)(weights))
 
     def batches(self, step: int, count: int) -> np.ndarray:
-        """The batches of `count` steps, on as many rows as the compiled function always takes."""
-        found = np.full((CALL, self.sampler.rows), NOWHERE, np.int64)
-        found[:count] = self.sampler.batches(step, count)
+        """The batches of `count` steps, on as many rows as the compiled function always takes; [CALL, members, B]."""
+        each = [sampler.batches(step, count) for sampler in self.samplers]
+        drawn = np.stack(each, axis=1) if self.members > 1 else each[0]
+        found = np.full((CALL, *drawn.shape[1:]), NOWHERE, np.int64)
+        found[:count] = drawn
         return found
 
     def _cells(self, weights: Any, stored: Any, starts: Array) -> Any:
@@ -91,28 +111,29 @@ class Trainer:
         after = jnp.where(starts >= 0, self._number(starts) + 1, self.sampler.segments + 1)
         return {name: values.at[after].set(last[name]) for name, values in stored.items()}
 
-    def loss(self, weights: Any, stored: Any, starts: Array, number: Array | int) -> tuple[Array, Any]:
+    def loss(self, weights: Any, stored: Any, starts: Array, drop: Drop | None) -> tuple[Array, Any]:
         """Mean loss of a batch of segments that begin at `starts` [B], and the state that they end in."""
         batch = gather(self.network, self.data, self.tape, starts, self.segments)
         p = {"weights": weights, "constants": self.constants}
         cells = self._cells(weights, stored, starts)
-        total, weight, last = segment_loss(self.network, self.error_of, p, batch, cells, self._drop(number))
+        total, weight, last = segment_loss(self.network, self.error_of, p, batch, cells, drop)
         return total / jnp.maximum(weight, 1), last
 
     def _step(self, arrays: Arrays, starts: Array, rate: Array, number: Array) -> tuple[Arrays, Array]:
-        weights, stored = arrays["weights"], arrays["stored"]
-        (value, last), gradient = jax.value_and_grad(self.loss, has_aux=True)(weights, stored, starts, number)
-        gradient = gradient if self.config.carry == "learned" else _still(gradient)
-        weights, moments = steps.moved(self.direction, gradient, arrays["moments"], weights, rate)
-        return arrays | {
-            "weights": weights,
-            "moments": moments,
-            "stored": self._handed_on(stored, starts, last) if stored else stored,
-        }, value
+        def member(weights: Any, moments: Any, stored: Any, starts: Array, seed: Array) -> tuple[Any, ...]:
+            drop = self._drop(number, seed)
+            loss = jax.value_and_grad(self.loss, has_aux=True)
+            (value, last), gradient = loss(weights, stored, starts, drop)
+            gradient = gradient if self.config.carry == "learned" else _still(gradient)
+            weights, moments = steps.moved(self.direction, gradient, moments, weights, rate)
+            return weights, moments, self._handed_on(stored, starts, last) if stored else stored, value
 
-    def _drop(self, number: Array | int) -> Drop | None:
-        key = jax.random.fold_in(jax.random.key(self.config.random_state), number)
-        return steps.dropper(self.config.dropout, key)
+        given = arrays["weights"], arrays["moments"], arrays["stored"], starts, self.seeds
+        weights, moments, stored, values = self.over(member)(*given)
+        return arrays | {"weights": weights, "moments": moments, "stored": stored}, jnp.mean(values)
+
+    def _drop(self, number: Array | int, seed: Array | int) -> Drop | None:
+        return steps.dropper(self.config.dropout, jax.random.fold_in(jax.random.key(seed), number))
 
     def _run(self, arrays: Arrays, starts: Array, count: Array, first: Array, factor: Array) -> tuple[Arrays, Array]:
         """`count` steps over starts [CALL, B] from step number `first`; the losses come in [CALL]."""
@@ -120,16 +141,23 @@ class Trainer:
         return steps.many(self._step, self.schedule, arrays, starts, count, first, factor, dtype)
 
     def _validate(self, weights: Any) -> tuple[Array, Array, Array]:
-        """Sum of the validation rows' losses, sum of their weights, and whether the network's weights are finite."""
-        p = {"weights": weights, "constants": self.constants}
+        """Sum of the validation rows' losses, sum of their weights, and whether the network's weights are finite.
+
+        Both sums are of each member where there are several; the rows are gathered once for all.
+        """
 
         def body(sums: tuple[Array, Array], starts: Array) -> tuple[tuple[Array, Array], None]:
             batch = gather(self.network, self.data, self.val_tape, starts, self.val_segments)
-            cells = self._cells(weights, {}, starts)
-            total, weight, _ = segment_loss(self.network, self.error_of, p, batch, cells, None)
+
+            def member(weights: Any) -> tuple[Array, Array]:
+                p = {"weights": weights, "constants": self.constants}
+                cells = self._cells(weights, {}, starts)
+                return segment_loss(self.network, self.error_of, p, batch, cells, None)[:2]
+
+            total, weight = self.over(member)(weights)
             return (sums[0] + total, sums[1] + weight), None
 
-        zero = jnp.zeros((), self.data["y"].dtype)
+        zero = jnp.zeros((self.members,) if self.members > 1 else (), self.data["y"].dtype)
         (total, weight), _ = lax.scan(body, (zero, zero), self.val_starts)
         return total, weight, steps.all_finite(weights)
 
