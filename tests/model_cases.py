@@ -13,6 +13,8 @@ import numpy as np
 import reference
 
 from statecast.config import Config
+from statecast.model.cells import CELLS
+from statecast.model.initial import Start, init_cell
 from statecast.model.network import Network, rings
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # relative to the scale of the values
@@ -92,6 +94,23 @@ def parameters(network: Network, seed: int = 0, dtype: Any = np.float64) -> dict
         constants[f"{name}_mean"] = rng.normal(size=getattr(front, name))
         constants[f"{name}_scale"] = rng.uniform(0.5, 2, getattr(front, name))
     return mapped(lambda a: a.astype(dtype), {"weights": weights, "constants": constants})
+
+
+def layer_parameters(cell: str, units: int = 3, inputs: int = 2, seed: int = 2) -> dict[str, np.ndarray]:
+    """Weights of one layer with nothing left at zero; of two heads where the cell has heads and the units allow it."""
+    rng = np.random.default_rng(seed)
+    drawn = init_cell(CELLS[cell], rng, inputs, units, Start(heads=2))
+    return {name: value + rng.normal(size=value.shape) for name, value in drawn.items()}
+
+
+def layer_state(cell: str, batch: int, units: int = 3, seed: int = 3) -> dict[str, np.ndarray]:
+    """Some state that the layer can be in: the weight of an sLSTM's memory is at least 1, or 0 where there is none."""
+    rng = np.random.default_rng(seed)
+    state = {part: rng.normal(size=(batch, units)) for part in CELLS[cell].states}
+    if "n" in state:
+        empty = rng.random((batch, units)) < 0.3
+        state |= {"n": np.where(empty, 0, 1 + abs(state["n"])), "c": np.where(empty, 0, state["c"])}
+    return state
 
 
 def series(

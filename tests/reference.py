@@ -10,6 +10,7 @@ Weights and constants come as nested dicts of nested lists (see `plain`), a seri
 
 from __future__ import annotations
 
+import cmath
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -113,11 +114,18 @@ def column(matrix: Sequence[Vector], j: int) -> Vector:
 
 def step(cell: str, w: Tree, x: Vector, state: dict[str, Vector]) -> dict[str, Vector]:
     """The state after one step of a layer."""
-    h, units = state["h"], range(len(state["h"]))
-    size = len(h)
+    h, size = state.get("h", []), len(next(iter(state.values())))
+    units = range(size)
 
     def inward(gate: int, j: int) -> float:
         return w["b"][gate * size + j] + dot(x, column(w["W"], gate * size + j))
+
+    def within(gate: int, j: int) -> float:
+        """What unit j's head says to it: the units of the head, times their block of weights."""
+        block = w["U"][j // len(w["U"][0])]
+        width = len(block)
+        mates = h[j // width * width :][:width]
+        return dot(mates, column(block, gate * width + j % width))
 
     def around(gate: int, j: int, from_state: Vector = h) -> float:
         return dot(from_state, column(w["U"], gate * size + j))
@@ -149,12 +157,54 @@ def step(cell: str, w: Tree, x: Vector, state: dict[str, Vector]) -> dict[str, V
     if cell == "minlstm":
         forget, take = [logistic(inward(0, j)) for j in units], [logistic(inward(1, j)) for j in units]
         return {"h": [(forget[j] * h[j] + take[j] * inward(2, j)) / (forget[j] + take[j]) for j in units]}
+    if cell in ("slstm", "slstm_exp"):
+        gates = [[inward(gate, j) + within(gate, j) for j in units] for gate in range(4)]
+        return exponential_memory(gates, state, open_ended=cell == "slstm_exp")
+    if cell == "lru":
+        return diagonal(w, [[inward(gate, j) for j in units] for gate in range(2)], state)
     raise KeyError(cell)
 
 
-def first_state(w: Tree) -> dict[str, Vector]:
-    """The state that a layer starts from."""
-    return {name.removeprefix("init_"): list(value) for name, value in w.items() if name.startswith("init_")}
+def exponential_memory(gates: list[Vector], state: dict[str, Vector], open_ended: bool) -> dict[str, Vector]:
+    """The memory as the paper first writes it, without a stabiliser; then in the units of the stabilised one."""
+    after: dict[str, Vector] = {"h": [], "c": [], "n": [], "m": []}
+    for i, f, g, o, c, n, m in zip(*gates, state["c"], state["n"], state["m"], strict=True):
+        keep = math.exp(f) if open_ended else logistic(f)
+        content = keep * c * math.exp(m) + math.exp(i) * math.tanh(g)
+        weight = keep * n * math.exp(m) + math.exp(i)
+        largest = max(math.log(keep) + m, i) if n > 0 else i
+        after["h"].append(logistic(o) * content / weight)
+        after["c"].append(content / math.exp(largest))
+        after["n"].append(weight / math.exp(largest))
+        after["m"].append(largest)
+    return after
+
+
+def diagonal(w: Tree, entering: list[Vector], state: dict[str, Vector]) -> dict[str, Vector]:
+    """The next complex state of a linear recurrent unit."""
+    after = []
+    for j, (re, im) in enumerate(zip(*entering, strict=True)):
+        turn = cmath.exp(complex(-math.exp(w["nu"][j]), math.exp(w["theta"][j])))
+        after.append(turn * complex(state["re"][j], state["im"][j]) + math.exp(w["gamma"][j]) * complex(re, im))
+    return {"re": [s.real for s in after], "im": [s.imag for s in after]}
+
+
+def output(cell: str, w: Tree, x: Vector, state: dict[str, Vector]) -> Vector:
+    """What a layer says in a state."""
+    if cell != "lru":
+        return state["h"]
+    size, both = len(state["re"]), [*state["re"], *state["im"]]
+    reads = [dot(both, column(w["C"], k)) for k in range(2 * size)]
+    past = [w["b"][2 * size + k] + dot(x, column(w["W"], 2 * size + k)) for k in range(2 * size)]
+    y = [a + b for a, b in zip(reads, past, strict=True)]
+    return [y[j] * logistic(y[size + j]) for j in range(size)]
+
+
+def first_state(cell: str, w: Tree) -> dict[str, Vector]:
+    """The state that a layer starts from; the memory of an sLSTM is always empty."""
+    learned = {name.removeprefix("init_"): list(value) for name, value in w.items() if name.startswith("init_")}
+    empty = ("c", "n", "m") if cell.startswith("slstm") else ()
+    return learned | {name: [0.0] * len(learned["h"]) for name in empty}
 
 
 def run_layer(
@@ -168,9 +218,9 @@ def run_layer(
     """One layer over one series: the output of each step, and the last state."""
     out = []
     for x, reset, mask in zip(xs, resets, masks, strict=True):
-        state = first_state(w) if reset else state
+        state = first_state(cell, w) if reset else state
         state = step(cell, w, x, state) if mask else state
-        out.append(state["h"])
+        out.append(output(cell, w, x, state))
     return out, state
 
 
@@ -265,7 +315,7 @@ def through(spec: Spec, w: Tree, x: Vector, cells: dict[str, Vector]) -> tuple[V
         before = {name.split(".")[1]: part for name, part in cells.items() if name.split(".")[0] == str(n)}
         state = step(spec.cell, w["cells"][str(n)], x, before)
         after |= {f"{n}.{name}": part for name, part in state.items()}
-        x = beside(spec, x, state["h"])
+        x = beside(spec, x, output(spec.cell, w["cells"][str(n)], x, state))
     for n in range(len(spec.dense)):
         weights = w["dense"][str(n)]
         out = [b + dot(x, column(weights["W"], j)) for j, b in enumerate(weights["b"])]
@@ -308,7 +358,7 @@ def run(spec: Spec, weights: Tree, constants: Tree, rows: Sequence[Row]) -> list
     begin = {
         f"{n}.{name}": part
         for n in range(len(spec.hidden))
-        for name, part in first_state(weights["stack"]["cells"][str(n)]).items()
+        for name, part in first_state(spec.cell, weights["stack"]["cells"][str(n)]).items()
     }
     history: list[Row] = []
     cells, told = begin, []

@@ -18,6 +18,7 @@ from statecast.model.cells import CELLS, blocks, sigmoid, softplus
 
 # One unit: input 0.5, state h = 0.3, c = −0.4; gate k has the weights W = w[k], U = u[k], b = b[k].
 X, H, C, BN = 0.5, 0.3, -0.4, 0.25
+N, M, RE, IM = 1.3, -0.2, 0.6, -0.9  # of the cells that have these parts
 W, U, B = (0.7, -1.1, 0.9, 1.6), (-0.6, 0.8, 1.3, -0.2), (0.1, 0.2, -0.3, 0.4)
 
 
@@ -57,6 +58,30 @@ def minlstm() -> dict[str, float]:
     return {"h": f / (f + i) * H + i / (f + i) * inward(2)}
 
 
+def slstm(keep: float) -> dict[str, float]:
+    """After a step from h = H, c = C, n = N, m = M, with the exponentials as they are."""
+    i, _, g, o = (inward(k) + H * U[k] for k in range(4))
+    content, weight = keep * C * math.exp(M) + math.exp(i) * math.tanh(g), keep * N * math.exp(M) + math.exp(i)
+    m = max(math.log(keep) + M, i)
+    return {"h": squash(o) * content / weight, "c": content / math.exp(m), "n": weight / math.exp(m), "m": m}
+
+
+def lru() -> dict[str, float]:
+    """λ = e^(−0.5 + 0.6i), written with its size and angle."""
+    size, cos, sin = math.exp(-0.5), math.cos(0.6), math.sin(0.6)
+    return {
+        "re": size * (cos * RE - sin * IM) + 0.7 * inward(0),
+        "im": size * (sin * RE + cos * IM) + 0.7 * inward(1),
+    }
+
+
+def lru_output() -> float:
+    s = lru()
+    value = 1.5 * s["re"] - 0.5 * s["im"] + inward(2)
+    gate = 0.2 * s["re"] + 0.8 * s["im"] + inward(3)
+    return value * squash(gate)
+
+
 BY_HAND = {
     "rnn_tanh": lambda: {"h": math.tanh(0.35 + 0.1 - 0.18)},
     "rnn_relu": lambda: {"h": 0.35 + 0.1 - 0.18},
@@ -65,7 +90,11 @@ BY_HAND = {
     "gru_reset_before": gru_reset_before,
     "mingru": mingru,
     "minlstm": minlstm,
+    "slstm": lambda: slstm(squash(inward(1) + H * U[1])),
+    "slstm_exp": lambda: slstm(math.exp(inward(1) + H * U[1])),
+    "lru": lru,
 }
+OUTPUT = {"lru": lru_output}
 
 
 def one_step(cell: str, x: Any, w: dict[str, Any], state: dict[str, Any]) -> Any:
@@ -76,14 +105,19 @@ def one_step(cell: str, x: Any, w: dict[str, Any], state: dict[str, Any]) -> Any
 @pytest.mark.parametrize("cell", CELLS)
 def test_one_unit_by_hand(cell: str, library: Any) -> None:
     equations = CELLS[cell]
-    w = {"W": [W[: equations.gates]], "b": B[: equations.gates], "U": [U[: equations.recurrent]], "bn": [BN]}
-    state = {"h": [[H]], "c": [[C]]}
+    u = [U[: equations.recurrent]]
+    w = {"W": [W[: equations.gates]], "b": B[: equations.gates], "U": [u] if equations.heads else u, "bn": [BN]}
+    w |= {"nu": [math.log(0.5)], "theta": [math.log(0.6)], "gamma": [math.log(0.7)], "C": [[1.5, 0.2], [-0.5, 0.8]]}
+    state = {"h": [[H]], "c": [[C]], "n": [[N]], "m": [[M]], "re": [[RE]], "im": [[IM]]}
     given = {name: library.asarray(value) for name, value in (w | {"x": [[X]]} | state).items()}
     found = one_step(cell, given["x"], given, {name: given[name] for name in equations.states})
     wanted = BY_HAND[cell]()
     assert found.keys() == wanted.keys() == set(equations.states)
     for name, value in wanted.items():
         close(found[name], [[value]], 1e-15 if library is np else 1e-6)
+    z = given["x"] @ given["W"] + given["b"]
+    told = OUTPUT[cell]() if cell in OUTPUT else wanted["h"]
+    close(equations.read(given, z, found), [[told]], 1e-15 if library is np else 1e-6)
 
 
 def test_rectified_below_zero_is_zero() -> None:
@@ -129,7 +163,8 @@ def test_extreme_gates_stay_finite(cell: str, dtype: str) -> None:
     """Shut or open gates give the limit, with no overflow on the way (a warning would fail the test)."""
     equations = CELLS[cell]
     z = np.array([[-1e4], [-100.0], [0.0], [100.0], [1e4]], dtype) * np.ones((1, equations.gates), dtype)
-    w = {"U": np.ones((1, max(equations.recurrent, 1)), dtype), "bn": np.ones(1, dtype)}
+    u = np.ones((1, max(equations.recurrent, 1)), dtype)
+    w = {"U": u[None] if equations.heads else u, **{name: np.ones(1, dtype) for name in ("bn", "nu", "theta", "gamma")}}
     found = equations.step(w, z, {part: np.ones((5, 1), dtype) for part in equations.states})
     assert all(np.isfinite(part).all() and part.dtype == dtype for part in found.values())
 

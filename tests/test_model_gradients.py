@@ -25,6 +25,9 @@ CASES = [
     ("gru_reset_before", "global", "point", "dense-residual"),
     ("mingru", "none", "pinball", "one-layer"),
     ("minlstm", "ewma", "point", "linear"),
+    ("slstm", "last", "point", "deep-residual"),
+    ("slstm_exp", "last", "point", "one-layer"),
+    ("lru", "last", "point", "deep-residual"),
 ]
 
 

@@ -17,6 +17,8 @@ from model_cases import (
     TOLERANCE,
     case,
     close,
+    layer_parameters,
+    layer_state,
     like,
     prepared,
     same_bits,
@@ -26,6 +28,7 @@ from model_cases import (
     wanted,
 )
 
+from statecast.model import scan
 from statecast.model.cells import CELLS
 from statecast.model.scan import layer
 
@@ -41,7 +44,10 @@ COMPILED = [
     ("minlstm", "ewma", "point", "linear"),
     ("mingru", "global", "point", "no-recurrence"),
     ("minlstm", "none", "pinball", "dense-alone"),
+    ("slstm", "last", "point", "deep-residual"),
+    ("lru", "last", "pinball", "deep-residual"),
 ]
+UNITS = 4  # of a layer alone; two heads where the cell has heads
 # Every normaliser; the cells that are left out stand below, and in test_model_gradients.py.
 DOUBLE = [COMPILED[1], *COMPILED[3:7]]
 
@@ -119,18 +125,21 @@ def test_segment(names: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_a_layer_with_resets_and_masks(cell: str) -> None:
+def test_a_layer_with_resets_and_masks(cell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Linear recurrences under JAX both as a loop over time and as an associative scan."""
     rng = np.random.default_rng(3)
     equations, (w, x, state) = CELLS[cell], layer_case(cell, 7, 4)
     reset, mask = rng.random((7, 4)) < 0.3, rng.random((7, 4)) < 0.6
-    out, last = layer(equations, w, x, state, reset, mask)
+    executions = [layer(equations, w, x, state, reset, mask)]
     with jax.enable_x64(True):
-        compiled = jax.jit(functools.partial(layer, equations))
-        jax_out, jax_last = compiled(*map(to_jax, (w, x, state, reset, mask)))
+        for parallel in (False, True) if equations.linear else (False,):
+            monkeypatch.setattr(scan, "in_parallel", lambda _, parallel=parallel: parallel)
+            compiled = jax.jit(functools.partial(layer, equations))
+            executions.append(compiled(*map(to_jax, (w, x, state, reset, mask))))
     for b in range(4):
         start = {name: part[b].tolist() for name, part in state.items()}
         told, end = reference.run_layer(cell, reference.plain(w), x[:, b].tolist(), start, reset[:, b], mask[:, b])
-        for found, ended in ((out, last), (jax_out, jax_last)):
+        for found, ended in executions:
             close(found[:, b], told, 1e-12)
             for name in end:
                 close(ended[name][b], end[name], 1e-12)
@@ -143,21 +152,15 @@ def test_a_layer_over_no_steps(cell: str, library: str) -> None:
     if library == "jax":
         w, x, state = map(functools.partial(jax.tree.map, jnp.float32), (w, x, state))
     out, last = layer(CELLS[cell], w, x, state, None, None)
-    assert out.shape == (0, 4, 3)
+    assert out.shape == (0, 4, UNITS)
     assert out.dtype == x.dtype
     for name, part in state.items():
         same_bits(last[name], part)
 
 
 def layer_case(cell: str, steps: int, batch: int) -> tuple[Any, np.ndarray, Any]:
-    rng = np.random.default_rng(2)
-    equations = CELLS[cell]
-    w = {"W": rng.normal(size=(2, equations.gates * 3)), "b": rng.normal(size=equations.gates * 3)}
-    if equations.recurrent:
-        w["U"] = rng.normal(size=(3, equations.recurrent * 3))
-    w |= {name: rng.normal(size=3) for name in (*equations.extra, *(f"init_{part}" for part in equations.states))}
-    state = {part: rng.normal(size=(batch, 3)) for part in equations.states}
-    return w, rng.normal(size=(steps, batch, 2)), state
+    x = np.random.default_rng(2).normal(size=(steps, batch, 2))
+    return layer_parameters(cell, UNITS), x, layer_state(cell, batch, UNITS)
 
 
 def to_jax(tree: Any) -> Any:

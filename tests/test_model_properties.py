@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,6 +27,7 @@ from model_cases import (
 from statecast import config
 from statecast.model.cells import CELLS
 from statecast.model.network import Network
+from statecast.model.scan import recurrence
 from statecast.model.state import Layout, State
 
 Drawn = tuple[Network, Any, dict[str, np.ndarray], np.ndarray]
@@ -240,3 +243,24 @@ def test_the_state_handed_in_is_left_as_it_was(size: dict[str, Any]) -> None:
     network.scan(p, state, inputs, reset)
     for name, part in state.items():
         same_bits(part, kept[name])
+
+
+# --- linear recurrences
+
+
+@settings(max_examples=15)
+@given(steps=st.integers(1, 17), batch=st.integers(1, 3), parts=st.integers(1, 2), seed=st.integers(0, 2**20))
+def test_a_linear_recurrence_as_a_loop_and_as_an_associative_scan(
+    steps: int, batch: int, parts: int, seed: int
+) -> None:
+    """s[t] = a[t]·s[t−1] + b[t], in complex numbers of Python where a unit is a pair."""
+    rng = np.random.default_rng(seed)
+    a, b = (tuple(rng.normal(size=(steps, batch, 2)) for _ in range(parts)) for _ in range(2))
+    start = tuple(rng.normal(size=(batch, 2)) for _ in range(parts))
+    factor, added, state = (sum(1j**n * part for n, part in enumerate(tree)) for tree in (a, b, start))
+    wanted = [state := factor[t] * state + added[t] for t in range(steps)]
+    with jax.enable_x64(True):
+        told = [tuple(jnp.asarray(part) for part in tree) for tree in (a, b, start)]
+        for found in (recurrence(a, b, start, False), recurrence(*told, False), recurrence(*told, True)):
+            assert len(found) == parts
+            close(sum(1j**n * np.asarray(part) for n, part in enumerate(found)), np.stack(wanted), 1e-12)

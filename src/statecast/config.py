@@ -17,7 +17,18 @@ from typing import Any, Self
 
 from statecast.errors import SettingError, nearest
 
-CELLS = ["rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "mingru", "minlstm"]
+CELLS = [
+    "rnn_tanh",
+    "rnn_relu",
+    "lstm",
+    "gru",
+    "gru_reset_before",
+    "slstm",
+    "slstm_exp",
+    "mingru",
+    "minlstm",
+    "lru",
+]
 """Names of the cells; a cell that a user enters into `statecast.model.cells.CELLS` is added."""
 NORMALIZERS = ("last", "ewma", "window", "global", "none")
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "gelu", "silu")
@@ -88,6 +99,10 @@ SHARE = Check(
     "a count of rows (0 or more) or a share above 0 and below 1",
     lambda v: whole(0).holds(v) or (isinstance(v, float) and 0 < v < 1),
 )
+RING = Check(
+    "two numbers of at least 0 and below 1 in ascending order, the second above 0",
+    lambda v: isinstance(v, tuple) and len(v) == 2 and all(map(_is_real, v)) and 0 <= v[0] <= v[1] < 1 and v[1] > 0,
+)
 WEIGHTS = Check(
     "a mapping from classes to weights of at least 0",
     lambda v: isinstance(v, Mapping) and all(_is_real(weight) and weight >= 0 for weight in v.values()),
@@ -119,6 +134,15 @@ class Settings:
         "orthogonal", "start of the recurrent weights", one_of(("orthogonal", "glorot", "uniform"))
     )
     forget_bias: float = setting(1.0, "start of the forget gate's bias", real(-100, 100))
+    cell_heads: int = setting(
+        4, "slstm: heads, each of which sees its own units alone; fewer where they do not divide the units", whole(1)
+    )
+    eigenvalue_radius: tuple[float, ...] = setting(
+        (0.0, 0.999), "lru: least and greatest modulus of the eigenvalues at the start", RING
+    )
+    eigenvalue_phase: float = setting(
+        6.28, "lru: greatest phase of the eigenvalues at the start, in radians", real(0, open_low=True)
+    )
     ensemble: int = setting(1, "networks that are trained at once and whose forecasts are averaged", whole(1, 1000))
     # training
     optimizer: str = setting("adam", "optimizer", one_of(OPTIMIZERS))

@@ -26,9 +26,9 @@ from statecast.gallery.trained import Trained
 from statecast.model import archive
 from statecast.model.archive import Model
 from statecast.model.cells import CELLS
+from statecast.model.initial import Start, init_cell
 from statecast.model.inputs import from_working, rows_of
 from statecast.model.scan import layer
-from statecast.model.stack import init_cell
 from statecast.report.summary import number
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ def cell(case: Case, recipe: str, trained: Trained) -> Shown:
         return Shown()
     x = np.array(BATCHES, np.float32)
     equations = CELLS["rnn_tanh"]
-    drawn = init_cell(equations, np.random.default_rng(0), 4, 6, "glorot", 0.0)
+    drawn = init_cell(equations, np.random.default_rng(0), 4, 6, Start("glorot"))
     weights: dict[str, Any] = {name: value.astype(np.float32) for name, value in drawn.items()}
     before = {"h": np.zeros((3, 6), np.float32)}
     out, state = layer(equations, weights, np.moveaxis(x, 1, 0), before)

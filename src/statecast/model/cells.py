@@ -1,24 +1,43 @@
 """One-step equations of the recurrent cells, about ten lines a cell; there is no loop over time here.
 
 A cell takes z = x·W + b, the input's share of every gate computed for all steps at once, and the state before the step;
-it returns the state after it. The first name in `states` is the output. Gates are blocks of H columns. The lines use
-the array API standard alone, so that the same ones run under NumPy and under JAX.
+it returns the state after it, and the gates that led there, for who wants to look at them. Gates are blocks of H
+columns. The lines use the array API standard alone, so that the same ones run under NumPy and under JAX.
 
-A new cell is a function with the `@cell(...)` line above it: scan, stream, training, archive and the command line
-take it from the table `CELLS`.
+Where the state after is a·(state before) + b with a and b from the input alone, the cell says just that, `linear`, and
+its step follows from it; so does the whole sequence at once, in `scan`.
+
+A new cell is a function with the `@cell(...)` or `@linear_cell(...)` line above it: scan, stream, training, archive
+and the command line take it from the table `CELLS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from statecast import config
+
+if TYPE_CHECKING:
+    from statecast.model.initial import Start
 
 Array = Any  # a NumPy or JAX array; shapes are given in the docstrings
 Weights = Mapping[str, Any]
 State = dict[str, Any]
+Gates = dict[str, Any]
+Parts = tuple[Any, ...]  # a real number for each unit, (re,), or a complex one, (re, im)
+
+Step = Callable[[Weights, Array, State], tuple[State, Gates]]
+Linear = Callable[[Weights, Array], tuple[Parts, Parts, Gates]]
+Read = Callable[[Weights, Array, State], Array]
+Draw = Callable[[np.random.Generator, int, "Start"], dict[str, np.ndarray]]
+
+
+def _output(w: Weights, z: Array, s: State) -> Array:
+    return s["h"]
 
 
 @dataclass(frozen=True)
@@ -29,43 +48,82 @@ class Cell:
         name: as in the setting `cell`.
         gates: blocks of H columns in W [I, gates·H] and b.
         recurrent: blocks of H columns in U [H, recurrent·H]; 0 where the gates do not see the state.
-        states: names of the state's parts, each [B, H]; the first is the output.
-        step: (weights, z [B, gates·H], state) → state.
+        states: names of the state's parts, each [B, H].
+        equations: (weights, z [B, gates·H], state) → the state after the step, and its gates by name, each [B, H].
         forget: index of the forget gate's block, or None.
-        extra: names of further bias vectors [H].
+        heads: whether U is block-diagonal, [heads, H/heads, recurrent·H/heads].
+        fixed: names of the parts that start at zero always; the start of the others can be learned.
+        read: (weights, z, state after the step) → the output [B, H].
+        draw: (generator, H, start) → further weights.
+        linear: (weights, z) → a, b, gates, where the state after is a·(state before) + b; None for other cells.
     """
 
     name: str
     gates: int
     recurrent: int
     states: tuple[str, ...]
-    step: Callable[[Weights, Array, State], State]
+    equations: Step
     forget: int | None = None
-    extra: tuple[str, ...] = ()
+    heads: bool = False
+    fixed: tuple[str, ...] = ()
+    read: Read = _output
+    draw: Draw = lambda rng, units, start: {}
+    linear: Linear | None = None
+
+    def step(self, w: Weights, z: Array, s: State) -> State:
+        """The state after one step, each part [B, H]."""
+        return self.equations(w, z, s)[0]
+
+    def start(self, w: Weights, part: str) -> Array:
+        """What a part of the state starts from, [H] or zero."""
+        return 0.0 if part in self.fixed else w[f"init_{part}"]
 
 
 CELLS: dict[str, Cell] = {}
 
-Step = Callable[[Weights, Array, State], State]
+
+def _enter(entry: Cell) -> None:
+    CELLS[entry.name] = entry
+    if entry.name not in config.CELLS:
+        config.CELLS.append(entry.name)
 
 
 def cell(
-    name: str,
-    gates: int,
-    recurrent: int,
-    states: tuple[str, ...] = ("h",),
-    forget: int | None = None,
-    extra: tuple[str, ...] = (),
+    name: str, gates: int, recurrent: int, states: tuple[str, ...] = ("h",), **more: Any
 ) -> Callable[[Step], Step]:
     """Enter a one-step function into the table of cells; see `Cell` for the arguments."""
 
-    def enter(step: Step) -> Step:
-        CELLS[name] = Cell(name, gates, recurrent, states, step, forget, extra)
-        if name not in config.CELLS:
-            config.CELLS.append(name)
-        return step
+    def enter(equations: Step) -> Step:
+        _enter(Cell(name, gates, recurrent, states, equations, **more))
+        return equations
 
     return enter
+
+
+def linear_cell(name: str, gates: int, states: tuple[str, ...] = ("h",), **more: Any) -> Callable[[Linear], Linear]:
+    """Enter the coefficients of a linear recurrence into the table of cells; see `Cell` for the arguments."""
+
+    def enter(linear: Linear) -> Linear:
+        def equations(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
+            a, b, seen = linear(w, z)
+            return dict(zip(states, affine(a, tuple(s[part] for part in states), b), strict=True)), seen
+
+        _enter(Cell(name, gates, 0, states, equations, linear=linear, **more))
+        return linear
+
+    return enter
+
+
+def product(a: Parts, s: Parts) -> Parts:
+    """a·s, unit by unit: real numbers, or complex ones as pairs."""
+    if len(a) == 1:
+        return (a[0] * s[0],)
+    return a[0] * s[0] - a[1] * s[1], a[0] * s[1] + a[1] * s[0]
+
+
+def affine(a: Parts, s: Parts, b: Parts) -> Parts:
+    """a·s + b, unit by unit."""
+    return tuple(x + y for x, y in zip(product(a, s), b, strict=True))
 
 
 def sigmoid(x: Array) -> Array:
@@ -86,47 +144,66 @@ def blocks(z: Array, count: int) -> tuple[Array, ...]:
     return tuple(z[..., k * width : (k + 1) * width] for k in range(count))
 
 
+def log_sigmoid(x: Array) -> Array:
+    """log σ(x) without overflow."""
+    return -softplus(-x)
+
+
+def by_heads(h: Array, u: Array) -> Array:
+    """h [..., B, H] times a block-diagonal matrix, given by its blocks u [..., heads, H/heads, gates·H/heads].
+
+    Returns:
+        [..., B, gates·H], in blocks of gates as those of z.
+    """
+    xp = h.__array_namespace__()
+    heads, width, columns = u.shape[-3:]
+    split = xp.moveaxis(xp.reshape(h, (*h.shape[:-1], heads, width)), -2, -3)
+    out = xp.reshape(xp.moveaxis(split @ u, -3, -2), (*h.shape[:-1], heads, columns // width, width))
+    return xp.reshape(xp.moveaxis(out, -2, -3), (*h.shape[:-1], heads * columns))
+
+
 @cell("rnn_tanh", gates=1, recurrent=1)
-def rnn_tanh(w: Weights, z: Array, s: State) -> State:
+def rnn_tanh(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
     """Simple recurrent network (Elman 1990): h' = tanh(x·W + h·U + b)."""
     xp = z.__array_namespace__()
-    return {"h": xp.tanh(z + s["h"] @ w["U"])}
+    return {"h": xp.tanh(z + s["h"] @ w["U"])}, {}
 
 
 @cell("rnn_relu", gates=1, recurrent=1)
-def rnn_relu(w: Weights, z: Array, s: State) -> State:
+def rnn_relu(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
     """Simple recurrent network with rectified units (Le et al. 2015): h' = max(0, x·W + h·U + b)."""
     a = z + s["h"] @ w["U"]
-    return {"h": a * (a > 0)}
+    return {"h": a * (a > 0)}, {}
 
 
 @cell("lstm", gates=4, recurrent=4, states=("h", "c"), forget=1)
-def lstm(w: Weights, z: Array, s: State) -> State:
+def lstm(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
     """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000). Gates i, f, g, o.
 
     c' = σ(f)·c + σ(i)·tanh(g);  h' = σ(o)·tanh(c').
     """
     xp = z.__array_namespace__()
     i, f, g, o = blocks(z + s["h"] @ w["U"], 4)
-    c = sigmoid(f) * s["c"] + sigmoid(i) * xp.tanh(g)
-    return {"h": sigmoid(o) * xp.tanh(c), "c": c}
+    i, f, g, o = sigmoid(i), sigmoid(f), xp.tanh(g), sigmoid(o)
+    c = f * s["c"] + i * g
+    return {"h": o * xp.tanh(c), "c": c}, {"input": i, "forget": f, "candidate": g, "output": o}
 
 
-@cell("gru", gates=3, recurrent=3, extra=("bn",))
-def gru(w: Weights, z: Array, s: State) -> State:
+@cell("gru", gates=3, recurrent=3, draw=lambda rng, units, start: {"bn": np.zeros(units)})
+def gru(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
     """Gated recurrent unit, reset after the recurrent product (the form of cuDNN). Gates r, u, n.
 
     n = tanh(x·Wₙ + bₙ + r·(h·Uₙ + b'ₙ));  h' = (1 − u)·n + u·h  (Cho et al. 2014, version 1).
     """
     xp = z.__array_namespace__()
     (r, u, n), (hr, hu, hn) = blocks(z, 3), blocks(s["h"] @ w["U"], 3)
-    u = sigmoid(u + hu)
-    n = xp.tanh(n + sigmoid(r + hr) * (hn + w["bn"]))
-    return {"h": n + u * (s["h"] - n)}
+    r, u = sigmoid(r + hr), sigmoid(u + hu)
+    n = xp.tanh(n + r * (hn + w["bn"]))
+    return {"h": n + u * (s["h"] - n)}, {"reset": r, "update": u, "candidate": n}
 
 
 @cell("gru_reset_before", gates=3, recurrent=3)
-def gru_reset_before(w: Weights, z: Array, s: State) -> State:
+def gru_reset_before(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
     """Gated recurrent unit as first published, reset before the recurrent product (Cho et al. 2014, version 3).
 
     n = tanh(x·Wₙ + bₙ + (r·h)·Uₙ);  h' = (1 − u)·n + u·h.
@@ -134,24 +211,88 @@ def gru_reset_before(w: Weights, z: Array, s: State) -> State:
     xp = z.__array_namespace__()
     h, width = s["h"], s["h"].shape[-1]
     r, u, n = blocks(z, 3)
-    hr, hu = blocks(h @ w["U"][:, : 2 * width], 2)
-    u = sigmoid(u + hu)
-    n = xp.tanh(n + (sigmoid(r + hr) * h) @ w["U"][:, 2 * width :])
-    return {"h": n + u * (h - n)}
+    hr, hu = blocks(h @ w["U"][..., : 2 * width], 2)
+    r, u = sigmoid(r + hr), sigmoid(u + hu)
+    n = xp.tanh(n + (r * h) @ w["U"][..., 2 * width :])
+    return {"h": n + u * (h - n)}, {"reset": r, "update": u, "candidate": n}
 
 
-@cell("mingru", gates=2, recurrent=0)
-def mingru(w: Weights, z: Array, s: State) -> State:
+def _exponential(i: Array, log_f: Array, g: Array, o: Array, s: State) -> tuple[State, Gates]:
+    """The memory of an sLSTM: c and n are kept divided by e^m, m such that no exponential overflows.
+
+    A memory without weight, n = 0, keeps nothing: there m starts at the input gate, so that n' ≥ 1 ever after.
+    """
+    xp = i.__array_namespace__()
+    kept = xp.where(s["n"] > 0, log_f + s["m"], -xp.inf)
+    m = xp.maximum(kept, i)
+    i, f, g, o = xp.exp(i - m), xp.exp(kept - m), xp.tanh(g), sigmoid(o)
+    c, n = f * s["c"] + i * g, f * s["n"] + i
+    return {"h": o * c / n, "c": c, "n": n, "m": m}, {"input": i, "forget": f, "candidate": g, "output": o}
+
+
+@cell("slstm", gates=4, recurrent=4, states=("h", "c", "n", "m"), forget=1, heads=True, fixed=("c", "n", "m"))
+def slstm(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
+    """Scalar LSTM of xLSTM (Beck et al. 2024, eqs. 8–17): exponential input gate, normaliser, heads. Gates i, f, g, o.
+
+    c' = σ(f)·c + e^i·tanh(g);  n' = σ(f)·n + e^i;  h' = σ(o)·c'/n', all stabilised by m' = max(log σ(f) + m, i).
+    """
+    i, f, g, o = blocks(z + by_heads(s["h"], w["U"]), 4)
+    return _exponential(i, log_sigmoid(f), g, o, s)
+
+
+@cell("slstm_exp", gates=4, recurrent=4, states=("h", "c", "n", "m"), heads=True, fixed=("c", "n", "m"))
+def slstm_exp(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
+    """The scalar LSTM with the paper's other forget gate, e^f for σ(f); its bias starts at 0, where all is kept."""
+    i, f, g, o = blocks(z + by_heads(s["h"], w["U"]), 4)
+    return _exponential(i, f, g, o, s)
+
+
+@linear_cell("mingru", gates=2)
+def mingru(w: Weights, z: Array) -> tuple[Parts, Parts, Gates]:
     """Minimal gated recurrent unit (Feng et al. 2024): h' = (1 − u)·h + u·n, gates from the input alone."""
     u, n = blocks(z, 2)
-    u = sigmoid(u)
-    return {"h": s["h"] + u * (n - s["h"])}
+    keep, u = sigmoid(-u), sigmoid(u)
+    return (keep,), (u * n,), {"update": u, "candidate": n}
 
 
-@cell("minlstm", gates=3, recurrent=0, forget=0)
-def minlstm(w: Weights, z: Array, s: State) -> State:
+@linear_cell("minlstm", gates=3, forget=0)
+def minlstm(w: Weights, z: Array) -> tuple[Parts, Parts, Gates]:
     """Minimal LSTM (Feng et al. 2024): h' = f/(f+i)·h + i/(f+i)·n with f, i = σ of the input alone. Gates f, i, n."""
     f, i, n = blocks(z, 3)
     # σ(f)/(σ(f)+σ(i)) = σ(log σ(f) − log σ(i)), which keeps its digits where both gates are shut.
-    share = sigmoid(softplus(-i) - softplus(-f))
-    return {"h": n + share * (s["h"] - n)}
+    share = log_sigmoid(f) - log_sigmoid(i)
+    f, i = sigmoid(share), sigmoid(-share)
+    return (f,), (i * n,), {"forget": f, "input": i, "candidate": n}
+
+
+def _ring(rng: np.random.Generator, units: int, start: Start) -> dict[str, np.ndarray]:
+    """Eigenvalues uniform on a ring of the complex plane, γ that keeps the size of what enters, and C."""
+    (low, high), spread = start.radius, 1 / np.sqrt(2 * units)
+    square = rng.uniform(low**2, high**2, units)
+    return {
+        "nu": np.log(-0.5 * np.log(square)),
+        "theta": np.log(rng.uniform(0, start.phase, units)),
+        "gamma": np.log(np.sqrt(1 - square)),
+        "C": rng.normal(0, spread, (2 * units, 2 * units)),
+    }
+
+
+def _glu(w: Weights, z: Array, s: State) -> Array:
+    """Re(C·s) + D·x, through the gated linear unit that follows the recurrence in the paper's block."""
+    xp = z.__array_namespace__()
+    y = xp.concat([s["re"], s["im"]], axis=-1) @ w["C"] + z[..., z.shape[-1] // 2 :]
+    value, gate = blocks(y, 2)
+    return value * sigmoid(gate)
+
+
+@linear_cell("lru", gates=4, states=("re", "im"), read=_glu, draw=_ring)
+def lru(w: Weights, z: Array) -> tuple[Parts, Parts, Gates]:
+    """Linear recurrent unit (Orvieto et al. 2023): s' = λ·s + γ·(B·x), diagonal and complex, as pairs of real numbers.
+
+    λ = exp(−exp(ν) + i·exp(θ)), so that |λ| < 1 whatever is learned; γ = exp(log γ). The output is
+    Re(C·s') + D·x through a gated linear unit, whose two maps are part of C and D. Columns: Re B, Im B, D for both.
+    """
+    xp = z.__array_namespace__()
+    size, angle = xp.exp(-xp.exp(w["nu"])), xp.exp(w["theta"])
+    gain, (re, im, *_) = xp.exp(w["gamma"]), blocks(z, 4)
+    return (size * xp.cos(angle), size * xp.sin(angle)), (gain * re, gain * im), {}

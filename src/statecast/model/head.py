@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from statecast.model.cells import Array, softplus
-from statecast.model.stack import init_dense
+from statecast.model.initial import init_dense
 
 FUTURE_UNITS = 32
 

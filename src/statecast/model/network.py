@@ -25,6 +25,7 @@ from statecast.model import members
 from statecast.model.cells import Array, State
 from statecast.model.front import STATISTICS, Front
 from statecast.model.head import Head
+from statecast.model.initial import Start
 from statecast.model.scan import is_jax
 from statecast.model.stack import Drop, Stack
 
@@ -80,15 +81,15 @@ class Network:
         """One member alone."""
         return replace(self, members=1)
 
-    def init(self, seed: int, recurrent_init: str = "orthogonal", forget_bias: float = 1.0) -> dict[str, Any]:
+    def init(self, seed: int, start: Start | None = None) -> dict[str, Any]:
         """Weights as a tree of float64 arrays, of every member; the same seed gives the same bits."""
         if self.members > 1:
             each = members.seeds(seed, self.members)
-            return dict(members.stacked([self.single.init(one, recurrent_init, forget_bias) for one in each]))
+            return dict(members.stacked([self.single.init(one, start) for one in each]))
         rng = np.random.default_rng(seed)
         skip = self.front.skip
         return {
-            "stack": self.stack.init(rng, recurrent_init, forget_bias),
+            "stack": self.stack.init(rng, start or Start()),
             "head": self.head.init(rng, 0.0 if skip else 1.0),
             "skip": {"W": np.zeros((self.front.targets, skip, self.head.horizon))} if skip else {},
         }

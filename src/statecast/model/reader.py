@@ -15,7 +15,8 @@ import numpy as np
 
 from statecast.config import SequenceConfig
 from statecast.model.cells import Array
-from statecast.model.stack import Drop, Stack, init_dense
+from statecast.model.initial import Start, init_dense
+from statecast.model.stack import Drop, Stack
 
 POOLS = {"last": ("last",), "mean": ("mean",), "max": ("max",), "all": ("last", "mean", "max")}
 BACKWARDS = 1000  # number of the first place of dropout in the layers that read backwards
@@ -64,13 +65,13 @@ class Reader:
         """Width of a step."""
         return self.recurrent.inputs
 
-    def init(self, seed: int, recurrent_init: str = "orthogonal", forget_bias: float = 1.0) -> dict[str, Any]:
+    def init(self, seed: int, start: Start | None = None) -> dict[str, Any]:
         """Weights as a tree of float64 arrays; the same seed gives the same bits."""
-        rng = np.random.default_rng(seed)
-        w: dict[str, Any] = {"forwards": self.recurrent.init(rng, recurrent_init, forget_bias)}
+        rng, start = np.random.default_rng(seed), start or Start()
+        w: dict[str, Any] = {"forwards": self.recurrent.init(rng, start)}
         if self.bidirectional:
-            w["backwards"] = self.recurrent.init(rng, recurrent_init, forget_bias)
-        w["dense"] = self.dense.init(rng, recurrent_init, forget_bias)
+            w["backwards"] = self.recurrent.init(rng, start)
+        w["dense"] = self.dense.init(rng, start)
         return w | {"out": init_dense(rng, self.dense.outputs, self.answers)}
 
     def read(self, w: Any, x: Array, there: Array, drop: Drop | None = None) -> Array:

@@ -2,7 +2,8 @@
 
 `scan` is the one loop of the package. `layer` runs a cell over a segment: the input product of all steps is one matrix
 product, the rest is the cell's own step. Reset replaces a row's state before the step (a new series begins there);
-mask = 0 lets it pass unchanged. This is where a faster execution of the same equations is chosen.
+mask = 0 lets it pass unchanged. This is where a faster execution of the same equations is chosen: the native kernel,
+or for linear recurrences their coefficients at all steps at once.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from statecast.model import kernel
-from statecast.model.cells import Array, Cell, State, Weights
+from statecast.model.cells import Array, Cell, Parts, State, Weights, affine, product
 
 
 def is_jax(x: Array) -> bool:
@@ -25,7 +26,7 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: tuple[Arra
     """Run `carry, y = step(carry, x)` over the first axis of every array in xs; the ys come stacked.
 
     Args:
-        step: the recurrence. `y` is an array or a dict of arrays.
+        step: the recurrence. `y` is an array, or a dict or tuple of arrays.
         carry: state before the first step.
         xs: arrays with `steps` rows each.
         steps: the number of steps; 0 is allowed where xs are JAX arrays, or `carry` is all that is asked for.
@@ -44,6 +45,8 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: tuple[Arra
 def _stacked(rows: list[Any]) -> Any:
     if rows and isinstance(rows[0], dict):
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    if rows and isinstance(rows[0], tuple):
+        return tuple(np.stack(values) for values in zip(*rows, strict=True))
     return np.stack(rows) if rows else None
 
 
@@ -59,7 +62,7 @@ def layer(
 
     Args:
         cell: its equations.
-        w: W [I, gates·H], b [gates·H], U [H, recurrent·H], init per state part [H].
+        w: its weights, as `init_cell` draws them.
         x: input [T, B, I].
         state: each part [B, H].
         reset: [T, B] bool; where true the state is the initial one before the step.
@@ -72,22 +75,87 @@ def layer(
         init = {part: w[f"init_{part}"] for part in cell.states}
         return kernel.layer(cell.name, w, x, state, mask, reset, init)
     if x.shape[0] == 0:
-        return x[..., :0] @ w["W"][:0, : state["h"].shape[-1]], state
-    xp = x.__array_namespace__()
+        return x[..., :0] @ w["W"][:0, : state[cell.states[0]].shape[-1]], state
     z = x @ w["W"] + w["b"]
+    if cell.linear is not None:
+        return _linear(cell, w, z, state, reset, mask)
+    xp = x.__array_namespace__()
     reset = xp.zeros(x.shape[:2], dtype=xp.bool) if reset is None else reset
     rows = (z, reset[..., None]) if mask is None else (z, reset[..., None], mask[..., None])
 
     def step(before: State, row: tuple[Array, ...]) -> tuple[State, Array]:
         z_t, reset_t = row[:2]
-        start = {part: xp.where(reset_t, w[f"init_{part}"], before[part]) for part in cell.states}
+        start = {part: xp.where(reset_t, cell.start(w, part), before[part]) for part in cell.states}
         after = cell.step(w, z_t, start)
         if mask is not None:
             after = {part: xp.where(row[2], after[part], start[part]) for part in cell.states}
-        return after, after["h"]
+        return after, cell.read(w, z_t, after)
 
     state, out = scan(_frugal(step) if is_jax(z) else step, state, rows, x.shape[0])
     return out, state
+
+
+def _linear(
+    cell: Cell, w: Weights, z: Array, state: State, reset: Array | None, mask: Array | None
+) -> tuple[Array, State]:
+    """A linear recurrence: reset and mask are but other coefficients, and the outputs are read from all states at once.
+
+    A step without a row is 1·s + 0; a step after a reset is 0·s + (a·start + b).
+    """
+    xp = z.__array_namespace__()
+    assert cell.linear is not None
+    a, b, _ = cell.linear(w, z)
+    a = tuple(xp.broadcast_to(part, b[0].shape) for part in a)
+    if mask is not None:
+        a = tuple(xp.where(mask[..., None], part, one) for part, one in zip(a, (1.0, 0.0), strict=False))
+        b = tuple(xp.where(mask[..., None], part, 0.0) for part in b)
+    if reset is not None:
+        fresh = affine(a, tuple(cell.start(w, part) for part in cell.states), b)
+        a = tuple(xp.where(reset[..., None], 0.0, part) for part in a)
+        b = tuple(xp.where(reset[..., None], new, part) for new, part in zip(fresh, b, strict=True))
+    states = recurrence(a, b, tuple(state[part] for part in cell.states), in_parallel(z))
+    after = dict(zip(cell.states, states, strict=True))
+    return cell.read(w, z, after), {part: values[-1] for part, values in after.items()}
+
+
+def in_parallel(x: Array) -> bool:
+    """Whether linear recurrences run as an associative scan: on accelerators; on processors the loop is faster."""
+    if not is_jax(x):
+        return False
+    import jax
+
+    return bool(jax.default_backend() != "cpu")
+
+
+def recurrence(a: Parts, b: Parts, start: Parts, parallel: bool) -> Parts:
+    """All states of s[t] = a[t]·s[t−1] + b[t].
+
+    Args:
+        a: factor at each step, its parts [T, B, H]: real numbers, or pairs of them.
+        b: what is added at each step, likewise.
+        start: the state before the first step, each [B, H].
+        parallel: as an associative scan of JAX, in about 2·log₂ T rounds over all steps, not as a loop over time.
+
+    Returns:
+        The state after each step, each [T, B, H].
+    """
+    if not parallel:
+
+        def step(s: Parts, row: tuple[Array, ...]) -> tuple[Parts, Parts]:
+            s = affine(row[: len(s)], s, row[len(s) :])
+            return s, s
+
+        return tuple(scan(step, start, (*a, *b), a[0].shape[0])[1])
+    from jax import lax
+
+    first = affine(tuple(part[0] for part in a), start, tuple(part[0] for part in b))
+    b = tuple(part.at[0].set(new) for part, new in zip(b, first, strict=True))
+
+    def joined(one: tuple[Parts, Parts], two: tuple[Parts, Parts]) -> tuple[Parts, Parts]:
+        return product(two[0], one[0]), affine(two[0], one[1], two[1])
+
+    states: Parts = lax.associative_scan(joined, (a, b))[1]
+    return states
 
 
 def _frugal(step: Callable[[Any, Any], tuple[Any, Any]]) -> Callable[[Any, Any], tuple[Any, Any]]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from statecast.model.cells import CELLS, Array, Cell, State, sigmoid
+from statecast.model.initial import Start, init_cell, init_dense
 from statecast.model.scan import layer
 
 Drop = Callable[[int, Array], Array]  # (number of the place, activations) → activations
@@ -68,13 +69,10 @@ class Stack:
         """Names and shapes, per series, of the recurrent state: `0.h`, `0.c`, `1.h`, …"""
         return {f"{n}.{part}": (units,) for n, units in enumerate(self.hidden) for part in self.equations.states}
 
-    def init(self, rng: np.random.Generator, recurrent_init: str, forget_bias: float) -> dict[str, Any]:
-        """Weights as float64 arrays: input weights Glorot-uniform, recurrent ones as `recurrent_init` says."""
+    def init(self, rng: np.random.Generator, start: Start) -> dict[str, Any]:
+        """Weights as float64 arrays."""
         widths = (self.inputs, *self.hidden)
-        cells = {
-            str(n): init_cell(self.equations, rng, widths[n], units, recurrent_init, forget_bias)
-            for n, units in enumerate(self.hidden)
-        }
+        cells = {str(n): init_cell(self.equations, rng, widths[n], units, start) for n, units in enumerate(self.hidden)}
         widths = (widths[-1], *self.dense)
         dense = {str(n): init_dense(rng, widths[n], units) for n, units in enumerate(self.dense)}
         return {"cells": cells, "dense": dense}
@@ -84,7 +82,7 @@ class Stack:
         xp = like.__array_namespace__()
         return {
             name: xp.zeros((*batch, *shape), dtype=like.dtype)
-            + w["cells"][name.split(".")[0]][f"init_{name.split('.')[1]}"]
+            + self.equations.start(w["cells"][name.split(".")[0]], name.split(".")[1])
             for name, shape in self.parts().items()
         }
 
@@ -115,9 +113,10 @@ class Stack:
         for n in range(len(self.hidden)):
             weights = w["cells"][str(n)]
             before = {part: state[f"{n}.{part}"] for part in self.equations.states}
-            last = self.equations.step(weights, x @ weights["W"] + weights["b"], before)
+            z = x @ weights["W"] + weights["b"]
+            last = self.equations.step(weights, z, before)
             after |= {f"{n}.{part}": value for part, value in last.items()}
-            x = self._between(n, x, last["h"], None)
+            x = self._between(n, x, self.equations.read(weights, z, last), None)
         return self._dense(w, x, None), after
 
     def _between(self, place: int, x: Array, out: Array, drop: Drop | None) -> Array:
@@ -129,31 +128,3 @@ class Stack:
             out = ACTIVATE[self.activation](x @ w["dense"][str(n)]["W"] + w["dense"][str(n)]["b"])
             x = self._between(len(self.hidden) + n, x, out, drop)
         return x
-
-
-def init_dense(rng: np.random.Generator, inputs: int, units: int, gain: float = 1.0) -> dict[str, np.ndarray]:
-    """W [inputs, units] Glorot-uniform (Glorot & Bengio 2010) times `gain`, b = 0."""
-    bound = gain * math.sqrt(6 / max(inputs + units, 1))
-    return {"W": rng.uniform(-bound, bound, (inputs, units)), "b": np.zeros(units)}
-
-
-def init_cell(
-    cell: Cell, rng: np.random.Generator, inputs: int, units: int, recurrent_init: str, forget_bias: float
-) -> dict[str, np.ndarray]:
-    """Weights of one recurrent layer, gate by gate; the initial state starts at zero."""
-    w = {"W": np.concatenate([init_dense(rng, inputs, units)["W"] for _ in range(cell.gates)], axis=1)}
-    w["b"] = np.zeros(cell.gates * units)
-    if cell.forget is not None:
-        w["b"][cell.forget * units : (cell.forget + 1) * units] = forget_bias
-    if cell.recurrent:
-        w["U"] = np.concatenate([_recurrent(rng, units, recurrent_init) for _ in range(cell.recurrent)], axis=1)
-    return w | {name: np.zeros(units) for name in (*cell.extra, *(f"init_{part}" for part in cell.states))}
-
-
-def _recurrent(rng: np.random.Generator, units: int, kind: str) -> np.ndarray:
-    if kind == "orthogonal":  # Saxe et al. 2014; the sign makes the QR decomposition unique
-        q, r = np.linalg.qr(rng.standard_normal((units, units)))
-        return np.asarray(q * np.sign(np.diag(r)))
-    if kind == "glorot":
-        return init_dense(rng, units, units)["W"]
-    return rng.uniform(-1, 1, (units, units)) / math.sqrt(units)

@@ -19,6 +19,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.model.front import STATISTICS, Front
+from statecast.model.initial import Start
 from statecast.model.inputs import Rows, rows_of
 from statecast.model.members import cast
 from statecast.model.network import Network
@@ -239,7 +240,7 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, part
     c |= level_constants(config, rows, train)
     found = statistics(network.front, c, rows)
     scales = loss_scales(rows, parts, config)
-    weights = network.init(config.random_state, config.recurrent_init, config.forget_bias)
+    weights = network.init(config.random_state, Start.of(config))
 
     def seen(at: np.ndarray, stop: np.ndarray) -> dict[str, Any]:
         at = sample(at, sample_size(network))

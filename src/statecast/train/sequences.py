@@ -23,6 +23,7 @@ from jax import Array, lax
 
 from statecast.config import RegressorConfig, SequenceConfig
 from statecast.data.sequences import patched
+from statecast.model.initial import Start
 from statecast.model.members import cast, stacked
 from statecast.model.reader import Reader
 from statecast.train import optimizer
@@ -130,7 +131,7 @@ RATE, STEPS_OF_ROW, LEAST_STEPS, MOST_STEPS = 1e-2, 30, 200, 2000
 def initial(config: SequenceConfig, reader: Reader) -> Any:
     """First weights of all members, stacked on a first axis."""
     seeds = np.random.SeedSequence(config.random_state).generate_state(config.ensemble)
-    trees = [reader.init(int(seed), config.recurrent_init, config.forget_bias) for seed in seeds]
+    trees = [reader.init(int(seed), Start.of(config)) for seed in seeds]
     return cast(stacked(trees), config.precision)
 
 
