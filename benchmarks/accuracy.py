@@ -204,7 +204,7 @@ def main() -> None:
     parser.add_argument("--peers-python", default="", help="the Python of the peers' environment")
     parser.add_argument("--models", default=",".join(MODELS), help="which peers run")
     parser.add_argument(
-        "--peers-minutes", type=float, default=10, help="a peer that takes longer on a table is left out"
+        "--peers-minutes", type=float, default=30, help="a peer that takes longer on a table is left out"
     )
     parser.add_argument("--markdown", action="store_true", help="print docs/accuracy.md from the recorded results")
     parser.add_argument("--job", nargs=1, metavar="SEED", help=argparse.SUPPRESS)
@@ -243,7 +243,8 @@ def run(name: str, options: argparse.Namespace) -> None:
             before = Record.read(PEERS)
             before.with_(name, before.tables.get(name, {}) | {model: entry}, machine()).write(PEERS)
     if options.peers != "none":
-        for model, entry in Record.read(PEERS).tables.get(name, {}).items():
+        recorded = Record.read(PEERS).tables.get(name, {})
+        for model, entry in ((model, recorded[model]) for model in MODELS if model in recorded):
             say(model, protocol, entry.get("scores") or entry.get("sparse") or {}, entry.get("seconds"), entry)
 
 

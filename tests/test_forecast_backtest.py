@@ -67,20 +67,21 @@ def test_origins_are_a_horizon_apart_and_short_series_have_fewer() -> None:
             backtest(of, table, **wrong)  # type: ignore[arg-type]
 
 
-def test_a_refit_sees_the_rows_before_its_origin_alone() -> None:
-    of, seen = model(precision="float64"), []
+@pytest.mark.parametrize("targets", [1, 2])
+def test_a_refit_sees_the_rows_before_its_origin_alone(targets: int) -> None:
+    of, seen = model(targets=targets, precision="float64"), []
     table = known(panel(of, (12, 10)))
 
     def refit(before: Panel) -> Model:
         seen.append(before)
-        return model(precision="float64", seed=len(seen))
+        return model(targets=targets, precision="float64", seed=len(seen))
 
     found = backtest(of, table, windows=2, step=1, refit=refit)
     assert [part.lengths.tolist() for part in seen] == [[8, 6], [9, 7]]
-    forecasts = found["statecast"].reshape(2, 2, 3)
+    forecasts = found["statecast"].reshape(2, targets, 2, 3)  # series, target, origin, step
     for w in range(2):
-        wanted = from_table(model(precision="float64", seed=w + 1), seen[w])
-        close(forecasts[:, w, :, None], wanted.values, "float64")
+        wanted = from_table(model(targets=targets, precision="float64", seed=w + 1), seen[w])
+        close(np.moveaxis(forecasts[:, :, w], 1, -1), wanted.values, "float64")
     with pytest.raises(DataError, match=r"series 's1' has 10 rows"):
         backtest(of, table, windows=8, step=1, refit=refit)
     assert len(seen) == 2

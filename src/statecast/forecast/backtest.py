@@ -6,7 +6,8 @@ a model for each origin from the rows before it. The baselines forecast from the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from statecast.model.archive import Model
 from statecast.model.inputs import rows_of
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64
+    from jaxtyping import Float64, Int64
 
 Refit = Callable[[Panel], Model]
 
@@ -59,11 +60,25 @@ def backtest(
     windows, step = _whole("windows", windows), _whole("step", horizon if step is None else step)
     origins = _origins(panel, windows, step, horizon, every=refit is not None)
     if refit is None:
-        parts = [_forecasts(model, panel, origins, scan)]
-    else:
-        each = [[at[w : w + 1] for at in origins] for w in range(windows)]
-        parts = [_forecasts(refit(panel.cut(_after(one))), panel, one, scan) for one in each]
-    return _columns(model, panel, parts)
+        return _columns(model, panel, list(_forecasts(model, panel, origins, scan)))
+    each = [[at[w : w + 1] for at in origins] for w in range(windows)]
+    runs = [_forecasts(refit(panel.cut(_after(one))), panel, one, scan) for one in each]
+    return _columns(model, panel, [_joined(blocks) for blocks in zip(*runs, strict=True)])
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """The forecasts of one series from some of its rows, by column: [D, n, H] each, in the order of the result."""
+
+    series: int
+    rows: Int64[np.ndarray, " n"]
+    columns: dict[str, Float64[np.ndarray, "D n H"]]
+
+
+def _joined(blocks: Sequence[_Block]) -> _Block:
+    """What several models said of one series, each from its own origin."""
+    columns = {name: np.concatenate([block.columns[name] for block in blocks], axis=1) for name in blocks[0].columns}
+    return _Block(blocks[0].series, np.concatenate([block.rows for block in blocks]), columns)
 
 
 def _whole(name: str, value: Any) -> int:
@@ -95,8 +110,8 @@ def _after(origins: list[Int64[np.ndarray, " n"]]) -> Int64[np.ndarray, " S"]:
 
 def _forecasts(
     model: Model, panel: Panel, origins: list[Int64[np.ndarray, " n"]], scan: Scan | None
-) -> dict[tuple[int, int], dict[str, np.ndarray]]:
-    """For each series and origin: point, bounds and baselines, each [H, D]."""
+) -> Iterator[_Block]:
+    """The forecasts of each series from its origins, in one run over the table."""
     folded, width = channels.fold(model, panel), channels.rows_each(model)
     rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
     wanted = np.zeros(folded.rows, bool)
@@ -104,42 +119,33 @@ def _forecasts(
         for k in range(s * width, (s + 1) * width):
             wanted[folded.offsets[k] + at] = True
     made = evaluate.tested(model.network, model.p, rows, wanted, scan=scan)
-    season = model.config.season or calendar.season(model.schema.frequency)
-    found: dict[tuple[int, int], dict[str, np.ndarray]] = {}
+    horizon, season = model.network.head.horizon, model.config.season or calendar.season(model.schema.frequency)
     for s, at, part in evaluate.by_series(model, panel, made):
         columns = {"statecast": part["point"]}
         for level in sorted(part["lower"]):
-            columns |= {
-                f"statecast-lo-{level:g}": part["lower"][level],
-                f"statecast-hi-{level:g}": part["upper"][level],
-            }
+            columns[f"statecast-lo-{level:g}"] = part["lower"][level]
+            columns[f"statecast-hi-{level:g}"] = part["upper"][level]
         y = panel.y[panel.span(s)]
-        columns |= {name: guess(y, at, model.network.head.horizon, season) for name, guess in BASELINES.items()}
-        found |= {(s, int(row)): {name: values[n] for name, values in columns.items()} for n, row in enumerate(at)}
-    return found
+        columns |= {name: guess(y, at, horizon, season) for name, guess in BASELINES.items()}
+        yield _Block(
+            s, at, {name: np.ascontiguousarray(np.moveaxis(values, -1, 0)) for name, values in columns.items()}
+        )
 
 
-def _columns(
-    model: Model, panel: Panel, parts: list[dict[tuple[int, int], dict[str, np.ndarray]]]
-) -> dict[str, np.ndarray]:
+def _columns(model: Model, panel: Panel, blocks: list[_Block]) -> dict[str, np.ndarray]:
     """The forecasts of all origins as columns, a row for each series, target, origin and step."""
     from statecast.data.checks import columns_for
 
-    schema, horizon = model.schema, model.network.head.horizon
-    places = {place: found for part in parts for place, found in part.items()}
-    made: dict[int, list[int]] = {}
-    for s, row in sorted(places):
-        made.setdefault(s, []).append(row)
-    keys = [(s, d, row) for s, rows in made.items() for d in range(panel.targets) for row in rows]
-    names = predict.output_ids(schema, panel.ids)
-    ids = [names[s * panel.targets + d] for s, d, _ in keys for _ in range(horizon)]
-    origin = np.array([panel.offsets[s] + row for s, _, row in keys], np.int64)
+    schema, horizon, size = model.schema, model.network.head.horizon, panel.targets
+    origin = np.concatenate([np.tile(panel.offsets[block.series] + block.rows, size) for block in blocks])
+    target = np.concatenate([np.repeat(np.arange(size), len(block.rows)) for block in blocks])
+    series = np.repeat([block.series for block in blocks], [size * len(block.rows) for block in blocks])
+    names = np.array([*predict.output_ids(schema, panel.ids), None], object)[:-1]
     ahead = origin[:, None] + np.arange(1, horizon + 1)
-    target = np.array([d for _, d, _ in keys], np.int64)
     cutoff = np.repeat(panel.time[origin], horizon)
     extra = {"cutoff": calendar.to_datetime64(cutoff, schema.time_kind, schema.frequency, schema.tz)}
     extra["y"] = panel.y[ahead, target[:, None]].reshape(-1)
-    extra |= {
-        name: np.concatenate([places[s, row][name][:, d] for s, d, row in keys]) for name in next(iter(places.values()))
-    }
-    return columns_for(schema, ids, panel.time[ahead].reshape(-1), extra)
+    for name in blocks[0].columns:
+        parts = [block.columns[name].reshape(-1) for block in blocks]
+        extra[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return columns_for(schema, np.repeat(names[series * size + target], horizon), panel.time[ahead].reshape(-1), extra)
