@@ -9,7 +9,7 @@
 namespace statecast {
 namespace SC_NAMESPACE {
 
-template <class V, class Cell>
+template <class V, class Cell, bool alike = false>
 struct Forward {
   using T = typename V::Number;
   static constexpr int C = Cell::columns, W = V::W;
@@ -133,7 +133,7 @@ struct Forward {
   template <int M>
   SC_INLINE void input(V (&z)[M][C], const T* x, int64_t row, int64_t p) const {
     constexpr int n = Cell::Input::count * W;
-    multiply<typename Cell::Input, Dense<Cell::Input::count>>(z, x, row, 1, l.inputs, w.input + p * l.inputs * n, n);
+    multiply<typename Cell::Input, Dense<Cell::Input::count>, alike>(z, x, row, 1, l.inputs, w.input + p * l.inputs * n, n);
   }
 
   void step(const T* x, T* gates, T* aux, T* y, const uint8_t* mask) {
@@ -149,7 +149,7 @@ struct Forward {
           input(z, x + row * l.inputs, l.inputs, p);
         }
         constexpr int n = Cell::Recurrent::count * W;
-        multiply<typename Cell::Recurrent, Dense<Cell::Recurrent::count>>(z, h + row * l.padded, l.padded, 1, l.hidden,
+        multiply<typename Cell::Recurrent, Dense<Cell::Recurrent::count>, alike>(z, h + row * l.padded, l.padded, 1, l.hidden,
                                                                           w.recurrent + p * l.hidden * n, n);
         for (int r = 0; r < M; ++r) {
           if constexpr (two_products)
@@ -179,7 +179,7 @@ struct Forward {
           V z[M][C];
           SC_EACH (r, M)
             SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
-          multiply<typename Cell::Candidate, Dense<1>>(z, reset_state + row * l.padded, l.padded, 1, l.hidden,
+          multiply<typename Cell::Candidate, Dense<1>, alike>(z, reset_state + row * l.padded, l.padded, 1, l.hidden,
                                                        w.candidate + p * l.hidden * W, W);
           for (int r = 0; r < M; ++r) close(z[r], p, row + r, gates, aux, y, mask);
         });
@@ -221,40 +221,42 @@ struct Forward {
   }
 };
 
-// One step for rows of a table of states, a few rows at a time, so that they stay in the nearest cache.
+// Some rows of a table of states, and where in a row a layer's h and c begin.
+template <class T>
+struct StateRows {
+  T* states;
+  const int64_t* index;  // null: the rows from `first` on
+  int64_t first, stride, h_at, c_at;
+  T* at(int64_t r) const { return states + (index ? index[r] : first + r) * stride; }
+};
+
+// One step for rows of a table of states: each row's h and c are gathered, stepped, and put back.
 template <class V, class Cell>
-void step_rows(const Job& job, const statecast_rows& rows) {
+struct StepRows {
+  using F = Forward<V, Cell, true>;
   using T = typename V::Number;
-  constexpr int64_t most = 8 * V::ROWS;
-  const Layout<V, Cell> l(job);
-  Arena held(static_cast<const char*>(rows.packed) + 64);  // after the header
-  const Packed<V, Cell> packed(l, held);
-  const statecast_outputs none{};
-  for (int64_t done = 0; done < job.rows; done += most) {
-    Job part = job;
-    part.first = 0;
-    part.rows = job.rows - done < most ? job.rows - done : most;
-    part.out = &none;
-    Arena arena(job.scratch);
-    Forward<V, Cell> f(part, arena, packed);
-    const int64_t begin = job.first + done;
-    auto state = [&](int64_t r) {
-      return static_cast<T*>(rows.states) + (rows.index ? rows.index[begin + r] : begin + r) * rows.stride;
-    };
-    for (int64_t r = 0; r < part.rows; ++r) {
-      f.pad(state(r) + rows.h_at, 1, f.h + r * l.padded);
-      if constexpr (Forward<V, Cell>::has_c) f.pad(state(r) + rows.c_at, 1, f.c + r * l.padded);
+
+  static int64_t bytes(const Job& j) {
+    Arena weights(nullptr), arena(nullptr);
+    F f(j, arena, Packed<V, Cell>(Layout<V, Cell>(j), weights));
+    return arena.used;
+  }
+  static void run(const Job& j, const StateRows<T>& rows, const void* weights, const T* x, T* y) {
+    const Layout<V, Cell> l(j);
+    Arena held(weights), arena(j.scratch);
+    F f(j, arena, Packed<V, Cell>(l, held));
+    for (int64_t r = 0; r < j.rows; ++r) {
+      f.pad(rows.at(r) + rows.h_at, 1, f.h + r * l.padded);
+      if constexpr (F::has_c) f.pad(rows.at(r) + rows.c_at, 1, f.c + r * l.padded);
     }
-    T* y = rows.y ? static_cast<T*>(rows.y) + begin * l.hidden : nullptr;
-    f.step(static_cast<const T*>(rows.x) + begin * l.inputs, f.slot_at(0), nullptr, y, nullptr);
-    for (int64_t r = 0; r < part.rows; ++r)
+    f.step(x, f.slot_at(0), nullptr, y, nullptr);
+    for (int64_t r = 0; r < j.rows; ++r)
       for (int64_t k = 0; k < l.hidden; k += V::W) {
-        V::load(f.h + r * l.padded + k).store_n(state(r) + rows.h_at + k, l.hidden - k);
-        if constexpr (Forward<V, Cell>::has_c)
-          V::load(f.c + r * l.padded + k).store_n(state(r) + rows.c_at + k, l.hidden - k);
+        V::load(f.h + r * l.padded + k).store_n(rows.at(r) + rows.h_at + k, l.hidden - k);
+        if constexpr (F::has_c) V::load(f.c + r * l.padded + k).store_n(rows.at(r) + rows.c_at + k, l.hidden - k);
       }
   }
-}
+};
 
 }  // namespace SC_NAMESPACE
 }  // namespace statecast

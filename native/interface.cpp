@@ -31,6 +31,8 @@ bool processor_has(int isa) {
 }
 #endif
 
+}  // namespace
+
 const Arithmetic* arithmetic(int isa, int dtype) {
   if (isa == STATECAST_PLAIN) return dtype == STATECAST_FLOAT64 ? plain_double() : plain_float();
   if (dtype == STATECAST_FLOAT64) return plain_double();
@@ -51,6 +53,8 @@ int best_isa() {
     if (arithmetic(isa, STATECAST_FLOAT32)) return isa;
   return STATECAST_PLAIN;
 }
+
+namespace {
 
 bool multiplies(std::initializer_list<int64_t> factors) {
   int64_t n = 64;  // room for padding and for the size of an element
@@ -176,25 +180,6 @@ void run_backward(const statecast_shape& s, const statecast_inputs* in, const st
   for (int64_t k = 0; count > 1 && k < int64_t(jobs.size()); k += count) a.finish(&jobs[size_t(k)], count);
 }
 
-// What stands before packed weights, so that a step refuses those of another layer or instruction set.
-struct Header {
-  char magic[8];
-  int32_t isa, cell, dtype, version;
-  int64_t inputs, hidden;
-};
-Header header(const statecast_shape& s) {
-  Header h{};
-  std::memcpy(h.magic, "statecst", 8);
-  h.isa = s.isa == -1 ? best_isa() : s.isa;
-  h.cell = s.cell;
-  h.dtype = s.dtype;
-  h.version = STATECAST_VERSION;
-  h.inputs = s.inputs;
-  h.hidden = s.hidden;
-  return h;
-}
-static_assert(sizeof(Header) <= 64, "the packed weights begin 64 bytes on");
-
 int check_weights(const statecast_shape& s, const statecast_inputs& in) {
   return s.hidden > 0 && ((s.inputs > 0 && !in.W) || !in.U) ? STATECAST_NULL : STATECAST_OK;
 }
@@ -210,29 +195,6 @@ int check_inputs(const statecast_shape& s, const statecast_inputs* in, bool bias
     if (rows && s.inputs > 0 && !in[n].x) return STATECAST_NULL;
   }
   return STATECAST_OK;
-}
-
-int check_rows(const statecast_shape& s, const statecast_rows& r) {
-  if (s.batch > 0 && (!r.packed || !r.states || (s.inputs > 0 && !r.x))) return STATECAST_NULL;
-  const bool c = s.cell == STATECAST_LSTM;
-  if (r.h_at < 0 || r.h_at + s.hidden > r.stride || (c && (r.c_at < 0 || r.c_at + s.hidden > r.stride)))
-    return STATECAST_BAD_SHAPE;
-  if (!r.index && s.batch > r.rows) return STATECAST_BAD_ROW;
-  for (int64_t k = 0; r.index && k < s.batch; ++k)
-    if (r.index[k] < 0 || r.index[k] >= r.rows) return STATECAST_BAD_ROW;
-  const Header wanted = header(s);
-  return s.batch == 0 || std::memcmp(r.packed, &wanted, sizeof wanted) == 0 ? STATECAST_OK : STATECAST_BAD_PACK;
-}
-
-// No exception may cross a C interface; the only one that the arithmetic's surroundings raise is want of memory.
-template <class F>
-int guarded(F&& f) {
-  try {
-    f();
-    return STATECAST_OK;
-  } catch (const std::bad_alloc&) {
-    return STATECAST_NO_MEMORY;
-  }
 }
 
 }  // namespace
@@ -252,7 +214,7 @@ const char* statecast_message(int32_t status) {
                                          "this machine or build lacks that instruction set",
                                          "a pointer that is needed is null",
                                          "out of memory",
-                                         "packed weights of another layer, dtype or instruction set",
+                                         "not a packed network, or one for another instruction set or version",
                                          "a row index outside the table of states"};
   return status >= 0 && status <= STATECAST_BAD_ROW ? messages[status] : "unknown status";
 }
@@ -299,44 +261,6 @@ int32_t statecast_backward(const statecast_shape* s, const statecast_inputs* in,
       return STATECAST_NULL;
   }
   return guarded([&] { run_backward(*s, in, saved, out); });
-}
-
-int64_t statecast_packed_bytes(const statecast_shape* s) {
-  return check(s) || s->hidden == 0 ? 64 : 64 + chosen(*s).packed_bytes(job_of(*s));
-}
-
-int32_t statecast_pack(const statecast_shape* s, const statecast_inputs* weights, void* packed) {
-  if (const int bad = check(s)) return bad;
-  if (!weights || !packed) return STATECAST_NULL;
-  if (const int bad = check_weights(*s, *weights)) return bad;
-  if (const int bad = check_biases(*s, *weights)) return bad;
-  const Header h = header(*s);
-  std::memcpy(packed, &h, sizeof h);
-  Job j = job_of(*s);
-  j.in = weights;
-  if (s->hidden > 0) chosen(*s).pack(j, static_cast<char*>(packed) + 64);
-  return STATECAST_OK;
-}
-
-int32_t statecast_step(const statecast_shape* s, const statecast_rows* rows) {
-  if (const int bad = check(s)) return bad;
-  if (!rows) return STATECAST_NULL;
-  if (s->steps != 1 || s->networks != 1) return STATECAST_BAD_SHAPE;
-  if (const int bad = check_rows(*s, *rows)) return bad;
-  if (s->batch == 0 || s->hidden == 0) return STATECAST_OK;
-  return guarded([&] {
-    const Arithmetic& a = chosen(*s);
-    const statecast_outputs none{};
-    std::vector<Job> jobs = split(*s, [&](Job& j, int64_t) { j.out = &none; });
-    Job widest = jobs[0];
-    widest.rows = std::min<int64_t>(widest.rows, 48);  // as many rows as a step takes at a time, at most
-    const int64_t each = (a.forward_bytes(widest) + 4095) / 4096 * 4096, threads = workers(*s, int64_t(jobs.size()));
-    const Memory scratch = memory(each * threads);
-    in_parallel(int64_t(jobs.size()), threads, [&](int64_t worker, int64_t k) {
-      jobs[size_t(k)].scratch = static_cast<char*>(scratch.get()) + worker * each;
-      a.step(jobs[size_t(k)], *rows);
-    });
-  });
 }
 
 }  // extern "C"

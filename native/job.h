@@ -16,6 +16,14 @@ struct Job {
   void* sums;     // its share of the weights' gradients, until `finish`
 };
 
+// A whole network, packed: its sizes, what follows from them, and its arrays.
+struct Net {
+  const statecast_network* sizes;
+  const int64_t *units, *columns;  // as in statecast_network_pack
+  int64_t ring, inputs, outputs, numbers, widest;
+  void* arrays;
+};
+
 // A table of the arithmetic for one instruction set and dtype.
 struct Arithmetic {
   int64_t (*gates_elements)(const Job&);  // of one network, for all rows and steps
@@ -26,9 +34,10 @@ struct Arithmetic {
   void (*forward)(const Job&);
   void (*backward)(const Job&);
   void (*finish)(const Job*, int64_t count);  // adds the jobs' sums, in order, into the gradients
-  int64_t (*packed_bytes)(const Job&);
-  void (*pack)(const Job&, void* packed);
-  void (*step)(const Job&, const statecast_rows&);
+  int64_t (*packed_bytes)(const Net&);
+  void (*pack)(const Net&, const void* const* arrays, void* to);
+  int64_t (*observe_bytes)(const Net&, const statecast_observations&, int64_t rows);  // scratch
+  void (*observe)(const Net&, const statecast_observations&, int64_t first, int64_t rows, void* scratch);
 };
 
 // Null where this build lacks it.
@@ -37,5 +46,9 @@ const Arithmetic* plain_double();
 const Arithmetic* neon_float();
 const Arithmetic* avx2_float();
 const Arithmetic* avx512_float();
+
+// The table for an instruction set and dtype, null where this machine or build lacks it; the best set that it runs.
+const Arithmetic* arithmetic(int isa, int dtype);
+int best_isa();
 
 }  // namespace statecast

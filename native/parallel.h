@@ -9,6 +9,8 @@
 #include <thread>
 #include <vector>
 
+#include "statecast.h"
+
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
@@ -84,6 +86,17 @@ void in_parallel(int64_t jobs, int64_t threads, F&& f) {
   }
   work(0);
   for (std::thread& t : helpers) t.join();
+}
+
+// No exception may cross a C interface; the only one that the arithmetic's surroundings raise is want of memory.
+template <class F>
+int guarded(F&& f) {
+  try {
+    f();
+    return STATECAST_OK;
+  } catch (const std::bad_alloc&) {
+    return STATECAST_NO_MEMORY;
+  }
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-/* The plain C interface of statecast's native kernel: a recurrent layer over a segment, forward and backward.
+/* The plain C interface of statecast's native kernel: a recurrent layer over a segment, forward and backward, and a
+ * whole network over one time step.
  *
  * Arrays are dense, row-major and time-major: x [T, B, I], y [T, B, H], states [B, H], W [I, G*H], U [H, G*H],
  * b [G*H], bn [H], mask and reset [T, B] bytes of 0 or 1. Gates are blocks of H columns:
@@ -27,7 +28,7 @@
 extern "C" {
 #endif
 
-#define STATECAST_VERSION 1
+#define STATECAST_VERSION 2
 
 enum statecast_cell {
   STATECAST_LSTM = 0,
@@ -92,20 +93,58 @@ STATECAST_API int32_t statecast_forward(const statecast_shape* shape, const stat
 STATECAST_API int32_t statecast_backward(const statecast_shape* shape, const statecast_inputs* in,
                                          const statecast_saved* saved, const statecast_gradients* out);
 
-/* One step for some rows of a table of states. `packed` holds the weights as statecast_pack left them
- * (statecast_packed_bytes bytes, aligned to 64). states [rows, stride]: a row's h begins at column h_at, its c at c_at;
- * both are replaced in place. index: which rows, all different; null: the first `batch` rows. x [batch, I];
- * y [batch, H], or null. shape->steps and shape->networks must be 1. */
+/* A whole network for one time step: front, layers of one cell, dense layers, head and skip, with the equations of
+ * statecast/model/network.py. Sizes: D = targets, H = horizon, O = 2 levels + 1 numbers for each (step, target). */
+enum statecast_normalize {
+  STATECAST_NONE = 0,
+  STATECAST_GLOBAL = 1,
+  STATECAST_LAST = 2,
+  STATECAST_EWMA = 3,
+  STATECAST_WINDOW = 4
+};
+enum statecast_activation {
+  STATECAST_LINEAR = 0,
+  STATECAST_TANH = 1,
+  STATECAST_RELU = 2,
+  STATECAST_SIGMOID = 3,
+  STATECAST_GELU = 4,
+  STATECAST_SILU = 5
+};
+/* missing, level_input, residual: 0 or 1. covariates: numbers a row, of which the last `statics` are kept in the state.
+ * future: numbers known of each step ahead; mixed: units of the hidden layer that takes them. */
 typedef struct {
-  const void *packed, *x;
-  void *states, *y;
-  const int64_t* index;
-  int64_t rows, stride, h_at, c_at;
-} statecast_rows;
+  int32_t cell, dtype, isa, normalize, activation, missing, level_input, residual;
+  double decay;
+  int64_t targets, lags, skip, covariates, statics, layers, dense, horizon, levels, future, mixed;
+} statecast_network;
 
-STATECAST_API int64_t statecast_packed_bytes(const statecast_shape* shape);
-STATECAST_API int32_t statecast_pack(const statecast_shape* shape, const statecast_inputs* weights, void* packed);
-STATECAST_API int32_t statecast_step(const statecast_shape* shape, const statecast_rows* rows);
+/* Packs a network into statecast_network_bytes bytes, aligned to 64; 0 bytes stand for a network that is refused.
+ * units [layers + dense]: of each layer. columns [8 + 2 layers]: where in a row of the states begin level, spread,
+ * seen, since, ring and held, each layer's h and c (c of the LSTM alone is read), the stack's output, and the static
+ * covariates. arrays, in this order: origin, unit (double [D]); level, spread, deviation, ring_gain [D],
+ * output_gain [H, D]; of each layer W, U, b, bn (null but for the GRU); of each dense layer W, b; of the head W, b;
+ * where future > 0, W and b from the state, W from what is known, e [H, mixed], W of the mix [mixed, D O]; where
+ * skip > 0, W [D, skip, H]. */
+STATECAST_API int64_t statecast_network_bytes(const statecast_network* network, const int64_t* units);
+STATECAST_API int32_t statecast_network_pack(const statecast_network* network, const int64_t* units,
+                                             const int64_t* columns, const void* const* arrays, void* packed);
+
+/* Some rows of a table of states [rows, stride], replaced in place; index [count]: which rows, all different; null: the
+ * first `count`. values [count, D] in the units of the table, NaN where missing; null: nothing moves, and the forecast
+ * is made from the states as they are. covariates [count, covariates]; future [count, H, future]. Results: forecast
+ * [count, H, D, O] and scale [count, D]; null: none is made. */
+typedef struct {
+  void* states;
+  const int64_t* index;
+  int64_t rows, stride, count;
+  const double* values;
+  const void *covariates, *future;
+  void *forecast, *scale;
+} statecast_observations;
+
+/* Equal arguments give equal bits, whatever `threads` and the number of rows beside a row. */
+STATECAST_API int32_t statecast_network_observe(const void* packed, int32_t threads,
+                                                const statecast_observations* observations);
 
 #ifdef __cplusplus
 }

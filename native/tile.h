@@ -42,13 +42,14 @@ struct Columns {
 template <int N>
 using Dense = Columns<N, N - 1>;
 
-// acc[r][A::at(v)] += sum over k of a[r * row + k * next] * b[k * stride + B::at(v) * W].
-template <class A, class B, class V, int M, int C, class T>
+// acc[r][A::at(v)] += sum over k of a[r * row + k * next] * b[k * stride + B::at(v) * W]. Where `alike`, a row's sums are
+// made in one order whatever the tile's height, so that its bits do not depend on the rows beside it.
+template <class A, class B, bool alike = false, class V, int M, int C, class T>
 SC_INLINE void multiply(V (&acc)[M][C], const T* a, int64_t row, int64_t next, int64_t depth, const T* b,
                         int64_t stride) {
   constexpr int N = A::count, W = V::W;
   // A tile of few accumulators would wait for each sum; several partial sums keep the units busy.
-  constexpr int S = M * N >= V::BUSY ? 1 : M * N >= 4 ? 2 : M * N >= 2 ? 4 : 8;
+  constexpr int S = alike || M * N >= V::BUSY ? 1 : M * N >= 4 ? 2 : M * N >= 2 ? 4 : 8;
   if constexpr (S == 1) {
     for (int64_t k = 0; k < depth; ++k, a += next, b += stride) {
       V w[N];
@@ -115,7 +116,7 @@ struct Split {
 };
 
 // out [rows, n] (stride) = (add ? out : 0) + z[first .. first + rows] times packed, for z kept in panels.
-template <class V, class T>
+template <class V, bool alike = false, class T>
 void product(const Panels<T>& z, int64_t first, int64_t rows, const Runs& runs, const T* packed, int64_t n, T* out,
              int64_t stride, bool add) {
   const Split split(n, V::W);
@@ -136,7 +137,7 @@ void product(const Panels<T>& z, int64_t first, int64_t rows, const Runs& runs, 
         const T* b = weights;
         for (int64_t q = 0; q < z.count; ++q)
           for (int64_t run = 0; run < runs.count; ++run) {
-            multiply<Dense<N>, Dense<N>>(acc, z.at(q, first + row) + runs.first[run], z.width, 1, runs.length[run], b,
+            multiply<Dense<N>, Dense<N>, alike>(acc, z.at(q, first + row) + runs.first[run], z.width, 1, runs.length[run], b,
                                          N * V::W);
             b += runs.length[run] * N * V::W;
           }

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, cast
 
-from statecast.data.calendar import ROWS, Frequency, TimeKind
+from statecast.data.calendar import ROWS, Frequency, TimeKind, feature_names
 from statecast.errors import ModelFileError, SettingError
 
 IdKind = Literal["text", "integer"]
@@ -88,6 +89,11 @@ class Schema:
     def static_features(self) -> tuple[str, ...]:
         """The names of the columns of `Panel.static`."""
         return _features(self.static)
+
+    @cached_property
+    def calendar_features(self) -> tuple[str, ...]:
+        """The names of the calendar's features that steps of this frequency can resolve."""
+        return feature_names(self.frequency, self.time_kind)
 
     @property
     def columns(self) -> tuple[str, ...]:

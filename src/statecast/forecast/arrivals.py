@@ -19,7 +19,7 @@ from statecast.model.archive import Model
 from statecast.model.state import UNSEEN
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float64
+    from jaxtyping import Float, Float64, Int64
 
 LONGEST_GAP = 1_000_000  # skipped steps; more is a wrong time stamp rather than a gap
 
@@ -68,18 +68,26 @@ def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, in
     return now, gap
 
 
-def when_many(schema: Schema, names: Names, last: Sequence[int], times: Any) -> tuple[list[int], list[int]]:
+def when_many(
+    schema: Schema, names: Names, last: Int64[np.ndarray, " S"], times: Any
+) -> tuple[Int64[np.ndarray, " S"], Int64[np.ndarray, " S"]]:
     """`when` for each series; `times` is one for all or one for each. Series that stand alike are worked out once."""
+    if times is None and not (last == UNSEEN).any():
+        return np.asarray(schema.frequency.advance(last, 1)), np.zeros(len(last), np.int64)
     several = isinstance(times, (list, tuple)) or (isinstance(times, np.ndarray) and times.ndim == 1)
-    each = list(times) if several else [times] * len(names)
-    require_each("times", each, names)
+    if several:
+        require_each("times", times, names)
+    if not several and len(last) and (last == last[0]).all():
+        now, gap = when(schema, names[0], int(last[0]), times)
+        return np.full(len(last), now), np.full(len(last), gap)
     told: dict[Any, tuple[int, int]] = {}
-    found = []
-    for name, before, time in zip(names, last, each, strict=True):
+    found = np.empty((len(names), 2), np.int64)
+    each = times if several else [times] * len(names)
+    for s, (before, time) in enumerate(zip(last.tolist(), each, strict=True)):
         if (before, time) not in told:
-            told[before, time] = when(schema, name, before, time)
-        found.append(told[before, time])
-    return [now for now, _ in found], [gap for _, gap in found]
+            told[before, time] = when(schema, names[s], before, time)
+        found[s] = told[before, time]
+    return found[:, 0], found[:, 1]
 
 
 def values(model: Model, names: Names, given: Any) -> Float64[np.ndarray, "N Dn"]:
@@ -107,7 +115,7 @@ def values(model: Model, names: Names, given: Any) -> Float64[np.ndarray, "N Dn"
 def given(
     model: Model,
     names: Names,
-    now: Sequence[int],
+    now: Sequence[int] | Int64[np.ndarray, " S"],
     past: Any,
     known: Any,
     static: Any,
@@ -156,7 +164,7 @@ def given(
     return found if width == 1 else {name: np.repeat(rows, width, axis=0) for name, rows in found.items()}
 
 
-def _known(model: Model, names: Names, now: Sequence[int], known: Any) -> dict[str, np.ndarray]:
+def _known(model: Model, names: Names, now: Sequence[int] | Int64[np.ndarray, " S"], known: Any) -> dict[str, np.ndarray]:
     """Known covariates of this step, and those of the next H as the head takes them."""
     horizon = model.network.head.horizon
     blocks = [[] for _ in names] if known is None else list(known)

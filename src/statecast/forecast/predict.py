@@ -21,7 +21,6 @@ from statecast.errors import DataError, SettingError, TimeOrderError
 from statecast.forecast import calibrate, channels, intake, steps
 from statecast.forecast.roll import Scan, roll
 from statecast.model.archive import Model
-from statecast.model.cells import State as Parts
 from statecast.model.inputs import from_working, rows_of
 from statecast.model.state import UNSEEN, Layout, State
 
@@ -178,7 +177,7 @@ def forecast(
     known = _known(model, ids, last, horizon, -(-horizon // block) * block, future)
     size = max(steps.batch(model) // width, 1)
     found = [
-        _ahead(model, state.layout.unpack(state.data[b * width : (b + size) * width]), last[b : b + size], horizon,
+        _ahead(model, state.data[b * width : (b + size) * width], last[b : b + size], horizon,
                None if known is None else known[b : b + size])
         for b in range(0, max(len(ids), 1), size)
     ]  # fmt: skip
@@ -275,7 +274,7 @@ def _known(
 
 def _ahead(
     model: Model,
-    parts: Parts,
+    rows: Float[np.ndarray, "N size"],
     last: Int64[np.ndarray, " S"],
     horizon: int,
     known: Float64[np.ndarray, "S size K"] | None,
@@ -290,29 +289,33 @@ def _ahead(
     for begin in range(0, horizon, block):
         time = steps.after(model, last, begin + 1, block)
         part = None if known is None else known[:, begin : begin + block]
-        raw, size = network.emit(model.p, parts, None if part is None else steps.ahead(model, part, time))
+        raw, size = steps.emitted(model, rows, None if part is None else steps.ahead(model, part, time))
         if first is None:
             first, scale = raw, size
         else:
             points.append(raw[..., raw.shape[-1] // 2])
         if begin + block < horizon:
-            parts = _fed(model, parts, raw[..., raw.shape[-1] // 2], time, part)
+            rows = _fed(model, rows, raw[..., raw.shape[-1] // 2], time, part)
     assert first is not None and scale is not None
     return first, np.concatenate(points, axis=1)[:, : max(horizon - block, 0)], scale
 
 
 def _fed(
     model: Model,
-    parts: Parts,
+    rows: Float[np.ndarray, "N size"],
     point: Float[np.ndarray, "N H Dn"],
     time: Int64[np.ndarray, "N H"],
     known: Float64[np.ndarray, "N H K"] | None,
-) -> Parts:
-    """The state after the forecasts [N, H, Dn] came true."""
-    y = np.moveaxis(point, 1, 0)
+) -> Float[np.ndarray, "N size"]:
+    """The states after the forecasts [N, H, Dn] came true."""
+    layout = Layout.of(model.network.parts())
+    parts, y = layout.unpack(rows), np.moveaxis(point, 1, 0)
     static = np.broadcast_to(parts["static"], (len(y), *parts["static"].shape)) if "static" in parts else None
     known = None if known is None else np.moveaxis(known, 1, 0)
-    return steps.passed(model, parts, steps.inputs(model, y, np.ones_like(y), time.T, None, known, static))
+    told = steps.covariates(model, time.T, None, known, static)
+    after = np.empty_like(rows)
+    layout.pack(steps.passed(model, parts, {"y": y, "m": np.ones_like(y), **told}), after)
+    return after
 
 
 def _rows_after(model: Model, panel: Panel, last: Int64[np.ndarray, " S"]) -> list[Float64[np.ndarray, "n K"]]:

@@ -1,8 +1,9 @@
-"""Steps that yield no forecast: what a network is given at each, and passing through many of them at once.
+"""Steps of a network over rows of a table of states: one with an observation, or many without a forecast.
 
-A gap in a stream, and the recursion beyond the horizon, are both stretches of steps with made-up rows: missing values
-in the one, the network's own forecasts in the other. Rows are the network's (see `channels`); `parts` is its state as
-a dict of arrays, as `Network.step` takes it.
+`observed` and `emitted` run in the native kernel where it takes the network (`Model.native`), else in NumPy. A gap in a
+stream, and the recursion beyond the horizon, are stretches of steps with made-up rows: missing values in the one, the
+network's own forecasts in the other. Rows are the network's (see `channels`); `parts` is its state as a dict of arrays,
+as `Network.step` takes it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from statecast.errors import DataError
 from statecast.model.archive import Model
 from statecast.model.cells import State as Parts
 from statecast.model.inputs import calendar_features, future_features, to_working
+from statecast.model.state import Layout
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64
@@ -35,28 +37,77 @@ def working(model: Model, y: Float64[np.ndarray, "N Dn"]) -> tuple[Any, Any]:
     return np.where(there, found, 0.0).astype(model.dtype), there.astype(model.dtype)
 
 
-def inputs(
+def observed(
     model: Model,
-    y: Float[np.ndarray, "... Dn"],
-    m: Float[np.ndarray, "... Dn"],
+    states: Float[np.ndarray, "rows size"],
+    y: Float64[np.ndarray, "N Dn"],
+    time: Int64[np.ndarray, " N"],
+    given: Mapping[str, Any],
+    index: Int64[np.ndarray, " N"] | None = None,
+) -> tuple[Float[np.ndarray, "N H Dn O"], Float[np.ndarray, "N Dn"]]:
+    """One step for rows of a table of states, which are replaced in place; after an error nothing has moved.
+
+    Args:
+        model: its network steps.
+        states: the table.
+        y: targets in the units of the table, NaN where missing.
+        time: of the step.
+        given: covariates, as `arrivals.given` makes them.
+        index: which rows, all different; all of them where None.
+
+    Returns:
+        Their forecasts in working units, and the scales.
+    """
+    told = covariates(model, time, given.get("past"), given.get("known"), given.get("static"))
+    if model.native is not None:
+        return model.native.step(states, y, _joined(told), given.get("ahead"), index)
+    block = states.copy() if index is None else states[index]
+    values, there = working(model, y)
+    found, layout, size = [], Layout.of(model.network.parts()), batch(model)
+    for begin in range(0, max(len(block), 1), size):
+        part = slice(begin, begin + size)
+        rows = {name: value[part] for name, value in (told | {"y": values, "m": there}).items()}
+        parts = model.network.advance(model.p, layout.unpack(block[part]), rows)
+        ahead = given.get("ahead")
+        found.append(model.network.emit(model.p, parts, None if ahead is None else ahead[part]))
+        layout.pack(parts, block[part])
+    states[slice(None) if index is None else index] = block
+    raw, scale = (np.concatenate(part) for part in zip(*found, strict=True))
+    return raw, scale
+
+
+def emitted(
+    model: Model, states: Float[np.ndarray, "N size"], ahead: Float[np.ndarray, "N H F"] | None
+) -> tuple[Float[np.ndarray, "N H Dn O"], Float[np.ndarray, "N Dn"]]:
+    """The forecasts that rows of states hold, in working units, and their scales; nothing moves."""
+    if model.native is not None:
+        return model.native.emit(np.ascontiguousarray(states), ahead)
+    return model.network.emit(model.p, Layout.of(model.network.parts()).unpack(states), ahead)
+
+
+def _joined(told: Mapping[str, Any]) -> Any:
+    """Covariates side by side, in the order of `Front.features`; None where there are none."""
+    return next(iter(told.values())) if len(told) == 1 else np.concatenate([*told.values()], axis=-1) if told else None
+
+
+def covariates(
+    model: Model,
     time: Int64[np.ndarray, "..."],
     past: Float64[np.ndarray, "... P"] | None,
     known: Float64[np.ndarray, "... K"] | None,
     static: Float[np.ndarray, "... Q"] | None,
 ) -> dict[str, Any]:
-    """A step's inputs without what is known ahead of it.
+    """A step's covariates as the network takes them, those that it has.
 
     Args:
         model: its network tells which of them are wanted.
-        y: values in working units.
-        m: their mask.
         time: of each step.
         past: covariates known up to now; missing where None.
         known: covariates known ahead; missing where None.
         static: as the state keeps it, standardised.
     """
     front = model.network.front
-    found: dict[str, Any] = {"y": y, "m": m}
+    found: dict[str, Any] = {}
     for name, count, values in (("past", front.past, past), ("known", front.known, known)):
         if count:
             values = np.full((*time.shape, count), np.nan) if values is None else values
@@ -71,7 +122,7 @@ def inputs(
 def calendar_at(schema: Schema, time: Int64[np.ndarray, "..."]) -> Float64[np.ndarray, "... C"]:
     """The calendar's features; those of a single time, and of many equal ones, by the quick way."""
     if time.size == 1 or (time.size and (time == time.flat[0]).all()):
-        names = calendar.feature_names(schema.frequency, schema.time_kind)
+        names = schema.calendar_features
         row = np.array(calendar.features_at(time.item(0), schema.frequency, schema.tz, names))
         return row.reshape(*time.shape, -1) if time.size == 1 else np.broadcast_to(row, (*time.shape, len(names)))
     return calendar_features(schema, time.reshape(-1)).reshape(*time.shape, -1)
@@ -103,18 +154,33 @@ def passed(model: Model, parts: Parts, given: Mapping[str, Any]) -> Parts:
     return state
 
 
-def through_gap(model: Model, parts: Parts, last: Int64[np.ndarray, " N"], steps: int) -> Parts:
-    """The state after `steps` missing rows: targets and covariates are missing, the calendar goes on."""
-    front = model.network.front
+def through_gap(
+    model: Model,
+    states: Float[np.ndarray, "N size"],
+    last: Int64[np.ndarray, " N"],
+    steps: int,
+    static: Float[np.ndarray, "N Q"] | None = None,
+) -> None:
+    """Move rows of states through `steps` missing rows: targets and covariates are missing, the calendar goes on.
+
+    Args:
+        model: its network steps.
+        states: replaced in place.
+        last: times of the last rows that were seen.
+        steps: how many rows are missing.
+        static: what replaces the static covariates that are remembered; those where None.
+    """
+    front, layout = model.network.front, Layout.of(model.network.parts())
+    parts = layout.unpack(states) | ({} if static is None else {"static": static})
     width = max(len(last) * front.ring * front.targets, 1)
     longest = int(np.clip(NUMBERS // width, 1, LONGEST))
     for begin in range(0, steps, longest):
         count = min(longest, steps - begin)
         blank = np.zeros((count, len(last), front.targets), model.dtype)
         time = after(model, last, begin + 1, count).T
-        static = np.broadcast_to(parts["static"], (count, *parts["static"].shape)) if front.static else None
-        parts = passed(model, parts, inputs(model, blank, blank, time, None, None, static))
-    return parts
+        held = np.broadcast_to(parts["static"], (count, *parts["static"].shape)) if front.static else None
+        parts = passed(model, parts, {"y": blank, "m": blank, **covariates(model, time, None, None, held)})
+    layout.pack(parts, states)
 
 
 def batch(model: Model) -> int:

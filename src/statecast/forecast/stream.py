@@ -2,7 +2,7 @@
 
 A `Stream` is a model and the rows of a `State`, one group for each series. Every observation is checked whole before
 anything moves, so after an error the stream is what it was. The equations are the network's own: a stream that has
-seen the rows of a table forecasts what the table would. It needs NumPy alone: no JAX, and no data frames.
+seen the rows of a table forecasts what the table would. It needs NumPy and the native kernel: no JAX, no data frames.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from statecast.forecast import arrivals, calibrate, channels, intake, predict, s
 from statecast.forecast.predict import Forecast
 from statecast.model import archive
 from statecast.model.archive import Model
-from statecast.model.cells import State as Parts
 from statecast.model.state import UNSEEN, Layout, State
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float64, Int64
+    from jaxtyping import Float, Int64
 
 Id = str | int
 
@@ -44,9 +43,10 @@ class Stream:
             raise DataError("the state comes from another network than this model's: give a state of the same model")
         ids = channels.series_ids(model, state.ids)
         self._width = channels.rows_each(model)
-        self._data = state.data.astype(model.dtype)  # rows are overwritten in place; there may be room for more
+        self._data = state.data.astype(model.dtype, order="C")  # rows are replaced in place; there may be room for more
+        self._last = state.time[:: self._width].copy()  # likewise
         self._index: dict[Id, int] = {name: s for s, name in enumerate(ids)}
-        self._last: list[int] = state.time[:: self._width].tolist()
+        self._lately: tuple[tuple[Id, ...], Int64[np.ndarray, " S"]] = (), np.zeros(0, np.int64)
         self._levels = calibrate.checked_levels(model, None)
         self._fresh = np.empty((self._width, self._layout.size), model.dtype)
         self._layout.pack(model.network.start(model.p, self._width, self._data[:0]), self._fresh)
@@ -84,9 +84,10 @@ class Stream:
     @property
     def state(self) -> State:
         """What is remembered, as a value: it does not change when the stream goes on."""
-        rows = len(self._last) * self._width
-        time = np.repeat(np.array(self._last, np.int64), self._width)
-        return State(self._layout, self._data[:rows].copy(), channels.row_ids(self.model, self.ids), time)
+        count = len(self._index)
+        time = np.repeat(self._last[:count], self._width)
+        data = self._data[: count * self._width].copy()
+        return State(self._layout, data, channels.row_ids(self.model, self.ids), time)
 
     def take(self, ids: Sequence[Id]) -> Stream:
         """A stream of some of the series; this one keeps them.
@@ -136,7 +137,7 @@ class Stream:
         model, width = self.model, self._width
         name = self._name(id)
         series = self._index.get(name)
-        last = UNSEEN if series is None else self._last[series]
+        last = UNSEEN if series is None else self._last.item(series)
         values = intake.numbers(value, model.schema, name)
         now, gap = arrivals.when(model.schema, name, last, time)
         y = np.array(values).reshape(width, -1)
@@ -145,16 +146,15 @@ class Stream:
         given: Mapping[str, Any] = {}
         if self._covariates or past is not None or known is not None or static is not None:
             one = [None if row is None else [row] for row in (past, known, static)]
-            given = arrivals.given(model, [name], [now], one[0], one[1], one[2], self._static([series], [last]))
-        begin = 0 if series is None else series * width
-        before = self._layout.unpack(self._fresh if last == UNSEEN else self._data[begin : begin + width])
+            remembered = self._static(np.array([-1 if series is None else series]), np.array([last]))
+            given = arrivals.given(model, [name], [now], one[0], one[1], one[2], remembered)
         stamps = np.array([now] * width)
-        parts, raw, scale = self._step(before, y, np.array([last] * width), stamps, gap, given)
-        if series is None:
-            series = self._added([name])[0]
-            begin = series * width
-        self._layout.pack(parts, self._data[begin : begin + width])
-        self._last[series] = now
+        if series is None or last == UNSEEN or gap:
+            place = np.array([-1 if series is None else series])
+            raw, scale = self._moved([name], place, np.array([last]), y, stamps, np.array([gap]), given)
+        else:
+            raw, scale = steps.observed(model, self._data[series * width : (series + 1) * width], y, stamps, given)
+            self._last[series] = now
         return Forecast(model, (name,), stamps[:1], raw, None, scale, raw.shape[1], self._levels, True)
 
     def observe_many(
@@ -182,23 +182,18 @@ class Stream:
         Raises:
             DataError: as in `observe`, or a series comes twice. Nothing has changed then.
         """
-        names = [self._name(name) for name in ids]
-        if len(set(names)) < len(names):
-            twice = next(name for n, name in enumerate(names) if name in names[:n])
-            raise DataError(f"series {twice!r} comes twice: give each series once, one step at a time")
+        names, series = self._found(ids)
         y = arrivals.values(self.model, names, values)
-        found = [self._index.get(name) for name in names]
-        last = [UNSEEN if s is None else self._last[s] for s in found]
+        last = np.where(series < 0, UNSEEN, self._last[series] if len(self._last) else UNSEEN)
         now, gaps = arrivals.when_many(self.model.schema, names, last, times)
-        given = arrivals.given(self.model, names, now, past, known, static, self._static(found, last))
-        stamps = np.array(now, np.int64)
-        data, raw, scale = self._stepped(found, np.array(last, np.int64), y, stamps, np.array(gaps, np.int64), given)
-        added = iter(self._added([name for name, s in zip(names, found, strict=True) if s is None]))
-        series = [next(added) if s is None else s for s in found]
-        self._data[_rows(series, self._width)] = data
-        for s, time in zip(series, now, strict=True):
-            self._last[s] = time
-        return Forecast(self.model, tuple(names), stamps, raw, None, scale, raw.shape[1], self._levels)
+        given = arrivals.given(self.model, names, now, past, known, static, self._static(series, last))
+        stamps = np.repeat(now, self._width)
+        if gaps.any() or (last == UNSEEN).any():
+            raw, scale = self._moved(names, series, last, y, stamps, gaps, given)
+        else:
+            raw, scale = steps.observed(self.model, self._data, y, stamps, given, _rows(series, self._width))
+            self._last[series] = now
+        return Forecast(self.model, names, now, raw, None, scale, raw.shape[1], self._levels)
 
     def forecast(
         self,
@@ -245,79 +240,77 @@ class Stream:
         except (TypeError, ValueError):
             raise DataError(f"the id {name!r} is not a whole number, as the ids of this model are") from None
 
-    def _static(self, series: Sequence[int | None], last: Sequence[int]) -> Float[np.ndarray, "S Q"] | None:
+    def _found(self, ids: Sequence[Id]) -> tuple[tuple[Id, ...], Int64[np.ndarray, " S"]]:
+        """The names of series, each once, and their numbers; −1 for those that are new."""
+        names = tuple(ids)
+        if names == self._lately[0]:  # who observes the same series at every step pays for the look-up once
+            return self._lately
+        if set(map(type, names)) - {str if self.model.schema.id_kind == "text" else int}:
+            names = tuple(self._name(name) for name in names)
+        if len(set(names)) < len(names):
+            twice = next(name for n, name in enumerate(names) if name in names[:n])
+            raise DataError(f"series {twice!r} comes twice: give each series once, one step at a time")
+        series = np.fromiter((self._index.get(name, -1) for name in names), np.int64, len(names))
+        if not (series < 0).any():
+            self._lately = names, series
+        return names, series
+
+    def _static(self, series: Int64[np.ndarray, " S"], last: Int64[np.ndarray, " S"]) -> Float[np.ndarray, "S Q"] | None:
         """The static covariates that are remembered, NaN for series that are new; None where the model has none."""
         if not self.model.network.front.static:
             return None
         where, _ = self._layout.slices["static"]
-        rows = np.array([0 if s is None else s * self._width for s in series], np.int64)
-        new = np.array(last, np.int64) == UNSEEN
-        found = np.full((len(rows), where.stop - where.start), np.nan, self.model.dtype)
-        found[~new] = self._data[rows[~new], where]
+        seen = last != UNSEEN
+        found = np.full((len(series), where.stop - where.start), np.nan, self.model.dtype)
+        found[seen] = self._data[series[seen] * self._width, where]
         return found
 
-    def _step(
+    def _moved(
         self,
-        parts: Parts,
-        y: Float64[np.ndarray, "N Dn"],
-        last: Int64[np.ndarray, " N"],
-        now: Int64[np.ndarray, " N"],
-        gap: int,
-        given: Mapping[str, Any],
-    ) -> tuple[Parts, Any, Any]:
-        """The next state of rows that skipped equally many steps, their forecasts and scales."""
-        model, static = self.model, given.get("static")
-        values, there = steps.working(model, y)
-        if gap:
-            parts = parts if static is None else {**parts, "static": static}
-            parts = steps.through_gap(model, parts, last, gap)
-        inputs = steps.inputs(model, values, there, now, given.get("past"), given.get("known"), static)
-        parts = model.network.advance(model.p, parts, inputs)
-        raw, scale = model.network.emit(model.p, parts, given.get("ahead"))
-        return parts, raw, scale
-
-    def _stepped(
-        self,
-        series: Sequence[int | None],
+        names: Sequence[Id],
+        series: Int64[np.ndarray, " S"],
         last: Int64[np.ndarray, " S"],
-        y: Float64[np.ndarray, "N Dn"],
-        now: Int64[np.ndarray, " S"],
+        y: Float[np.ndarray, "N Dn"],
+        stamps: Int64[np.ndarray, " N"],
         gaps: Int64[np.ndarray, " S"],
         given: Mapping[str, Any],
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The next rows of the state, forecasts and scales of many series; nothing is written yet."""
-        head, width, dtype = self.model.network.head, self._width, self.model.dtype
-        here = np.array([0 if s is None else s for s in series], np.int64)
-        data = np.empty((len(y), self._layout.size), dtype)
-        raw = np.empty((len(y), head.horizon, head.targets, head.width), dtype)
-        scale = np.empty((len(y), head.targets), dtype)
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A step of series of which some are new or skipped steps: on a copy of their rows, so that errors move nothing.
+
+        Returns:
+            The forecasts and scales.
+        """
+        width = self._width
+        rows, fresh = _rows(series, width), np.repeat(last == UNSEEN, width)
+        block = np.empty((len(rows), self._layout.size), self.model.dtype)
+        block[fresh], block[~fresh] = self._fresh[0], self._data[rows[~fresh]]
         size = max(steps.batch(self.model) // width, 1)
-        for gap in np.unique(gaps):
+        for gap in set(gaps.tolist()) - {0}:
             alike = np.flatnonzero(gaps == gap)
             for begin in range(0, len(alike), size):
-                members = alike[begin : begin + size]
-                at, place = _rows(members, width), _rows(here[members], width)
-                fresh = np.repeat(last[members] == UNSEEN, width)
-                block = np.empty((len(at), self._layout.size), dtype)
-                block[fresh], block[~fresh] = self._fresh[0], self._data[place[~fresh]]
-                part = {name: values[at] for name, values in given.items()}
-                times = np.repeat(last[members], width), np.repeat(now[members], width)
-                parts, raw[at], scale[at] = self._step(self._layout.unpack(block), y[at], *times, int(gap), part)
-                self._layout.pack(parts, block)
-                data[at] = block
-        return data, raw, scale
+                at = _rows(alike[begin : begin + size], width)
+                before, static = block[at], given.get("static")
+                times = np.repeat(last[alike[begin : begin + size]], width)
+                steps.through_gap(self.model, before, times, gap, None if static is None else static[at])
+                block[at] = before
+        raw, scale = steps.observed(self.model, block, y, stamps, given)
+        numbers = self._numbered(names, series)
+        self._data[_rows(numbers, width)] = block
+        self._last[numbers] = stamps[::width]
+        return raw, scale
 
-    def _added(self, names: list[Id]) -> list[int]:
-        """Room for new series: their numbers."""
-        begin = len(self._last)
-        need = (begin + len(names)) * self._width
-        if need > len(self._data):
-            room = np.empty((max(need, 2 * len(self._data)), self._layout.size), self.model.dtype)
-            room[: len(self._data)] = self._data
-            self._data = room
-        numbers = list(range(begin, begin + len(names)))
-        self._last += [UNSEEN] * len(names)
-        self._index |= dict(zip(names, numbers, strict=True))
+    def _numbered(self, names: Sequence[Id], series: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
+        """The numbers of series, with room for those that are new."""
+        count, new = len(self._index), np.flatnonzero(series < 0)
+        need = count + len(new)
+        if need > len(self._last):
+            room = max(need, 2 * len(self._last))
+            data, last = np.empty((room * self._width, self._layout.size), self.model.dtype), np.full(room, UNSEEN)
+            data[: len(self._data)], last[: len(self._last)] = self._data, self._last
+            self._data, self._last = data, last
+        numbers = series.copy()
+        numbers[new] = np.arange(count, need)
+        self._index |= {names[n]: int(numbers[n]) for n in new}
         return numbers
 
     def _gathered(self, names: list[Id]) -> State:
@@ -325,7 +318,7 @@ class Stream:
             if name not in self._index:
                 raise UnknownSeries(f"there is no series {name!r} in this stream; {nearest(name, self.ids)}")
         series = [self._index[name] for name in names]
-        time = np.array([self._last[s] for s in series], np.int64)
+        time = self._last[np.array(series, np.int64)]
         rows = self._data[_rows(series, self._width)]
         return State(self._layout, rows, channels.row_ids(self.model, names), np.repeat(time, self._width))
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from statecast.config import Config
 from statecast.data.schema import Schema
 from statecast.errors import ModelFileError, NewerFormat, StatecastError
 from statecast.files import write_bytes
+from statecast.model import kernel_network
 from statecast.model.network import Network
 from statecast.model.state import Layout, State
 
@@ -70,6 +72,13 @@ class Model:
     def dtype(self) -> Any:
         """The floating-point format that the network runs in."""
         return np.dtype(self.config.precision)
+
+    @cached_property
+    def native(self) -> kernel_network.NetworkStep | None:
+        """The network's step in the native kernel; None where NumPy runs it, see `kernel_network.unknown`."""
+        if kernel_network.unknown(self.network, self.p) is not None:
+            return None
+        return kernel_network.NetworkStep(self.network, self.p)
 
 
 def save(model: Model, path: str | Path, kind: str = "model") -> Path:

@@ -100,8 +100,7 @@ def from_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
 
 def calendar_features(schema: Schema, time: np.ndarray) -> np.ndarray:
     """Sines and cosines of the calendar [n, C] at the given times [n]."""
-    names = calendar.feature_names(schema.frequency, schema.time_kind)
-    return calendar.features(time, schema.frequency, schema.tz, names)
+    return calendar.features(time, schema.frequency, schema.tz, schema.calendar_features)
 
 
 def future_features(

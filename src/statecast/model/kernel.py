@@ -1,7 +1,7 @@
-"""The native kernel's face for NumPy arrays: a layer over a segment, its gradients, and a step over a table of states.
+"""The native kernel's face for NumPy arrays: a layer over a segment, and its gradients.
 
 Arrays are checked here, by name, before their addresses go to the library (`kernel_library`). `kernel_jax` is the same
-kernel for JAX, and `layer` goes there when it is given JAX arrays.
+kernel for JAX, and `layer` goes there when it is given JAX arrays; `kernel_network` is a whole network's step.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from ctypes import byref, c_int64
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -18,26 +18,19 @@ from statecast.model.kernel_library import (
     CELLS,
     DTYPES,
     GATES,
-    INSTRUCTION_SETS,
     STATES,
     Gradients,
     Inputs,
     Outputs,
-    Rows,
     Saved,
     Shape,
-    address,
     available,
     check,
     fill,
-    instruction_set,
     isa,
     library,
 )
 from statecast.model.kernel_library import threads as thread_count
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Int
 
 
 def takes(cell: str, x: Any) -> bool:
@@ -218,64 +211,3 @@ def gradients(
     kept = fill(Saved, saved)
     check(library().statecast_backward(byref(call.shape), byref(call.inputs()), byref(kept), byref(into)))
     return out["y"], {name: out[name] for name in STATES[cell]}, grads
-
-
-class Stepper:
-    """A layer's weights, packed once, for one step at a time over rows of a table of states.
-
-    The table is the streams' own: one row of numbers per series, in which this layer's h and c stand at fixed columns.
-    A step gathers the rows that got an observation, computes, and puts them back in place.
-    """
-
-    def __init__(self, cell: str, weights: Mapping[str, Any], *, threads: int | None = None) -> None:
-        """Pack the weights, as for `layer`; they are copied, later changes to them have no effect."""
-        dtype = np.asarray(weights["W"]).dtype
-        arrays, self._inputs, self.hidden = _weights(cell, weights, dtype)
-        self.cell, self.dtype = cell, dtype
-        number = INSTRUCTION_SETS.index(instruction_set())
-        sizes = (1, 1, 0, self._inputs, self.hidden)
-        self._shape = Shape(CELLS[cell], DTYPES[dtype], thread_count(threads), number, *sizes)
-        size = library().statecast_packed_bytes(byref(self._shape))
-        block = np.zeros(size + 64, np.uint8)
-        self._packed = block[-address(block) % 64 :][:size]
-        self._at = address(self._packed)
-        self._run = library().statecast_step
-        check(library().statecast_pack(byref(self._shape), byref(fill(Inputs, arrays)), self._at))
-
-    def step(
-        self,
-        x: Float[np.ndarray, "S I"],
-        states: Float[np.ndarray, "rows stride"],
-        at: Mapping[str, int],
-        index: Int[np.ndarray, " S"] | None = None,
-    ) -> Float[np.ndarray, "S H"]:
-        """One step for S rows.
-
-        Args:
-            x: their inputs.
-            states: the table; its rows are changed in place.
-            at: the first column of each part of this layer's state in the table.
-            index: which rows, all different; None for the first S.
-
-        Returns:
-            The outputs, which are also the new h.
-
-        Raises:
-            DataError: for a wrong shape, dtype or layout, or a row that the table does not hold.
-        """
-        x = _array("x", x, (x.shape[0] if x.ndim else -1, self._inputs), self.dtype)
-        flags = states.flags
-        if states.ndim != 2 or states.dtype != self.dtype or not (flags.c_contiguous and flags.writeable):
-            raise DataError(f"states must be a writeable C-ordered {self.dtype} table [rows, numbers]")
-        rows = len(x) if index is None else len(index)
-        if rows != len(x):
-            raise DataError(f"x has {len(x)} rows, index names {rows}; wanted one row of x for each")
-        index = None if index is None else np.ascontiguousarray(index, np.int64)
-        y = np.empty((rows, self.hidden), self.dtype)
-        places = None if index is None else address(index)
-        at_c = at["c"] if self.cell == "lstm" else 0
-        call = Rows(self._at, address(x), address(states), address(y), places, *states.shape, at["h"], at_c)
-        shape = Shape.from_buffer_copy(self._shape)
-        shape.batch = rows
-        check(self._run(byref(shape), byref(call)))
-        return y

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Mapping
-from ctypes import POINTER, Structure, c_char_p, c_int32, c_int64, c_void_p
+from ctypes import POINTER, Structure, addressof, c_char, c_char_p, c_double, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,11 @@ GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 
 STATES = {name: ("h", "c") if name == "lstm" else ("h",) for name in CELLS}
 DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
 INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512")
-VERSION = 1
+VERSION = 2
 _CHOICE = "STATECAST_KERNEL"
 _FILE = "STATECAST_KERNEL_FILE"  # another build of the library, such as one with sanitizers
 _THREADS = "STATECAST_THREADS"
+_first_of = c_char.from_buffer
 
 
 def _struct(name: str, fields: list[tuple[str, Any]]) -> type[Structure]:
@@ -47,10 +48,20 @@ Inputs = _pointers("Inputs", "x W U b bn h c h_reset c_reset mask reset")
 Outputs = _pointers("Outputs", "y h c gates aux")
 Saved = _pointers("Saved", "y gates aux dy dh dc")
 Gradients = _pointers("Gradients", "dx dW dU db dbn dh dc dh_reset dc_reset")
-Rows = _struct(
-    "Rows",
-    [(name, c_void_p) for name in ("packed", "x", "states", "y", "index")]
-    + [(name, c_int64) for name in ("rows", "stride", "h_at", "c_at")],
+Sizes = _struct(
+    "Sizes",
+    [(name, c_int32) for name in "cell dtype isa normalize activation missing level_input residual".split()]
+    + [("decay", c_double)]
+    + [
+        (name, c_int64)
+        for name in "targets lags skip covariates statics layers dense horizon levels future mixed".split()
+    ],
+)
+Observations = _struct(
+    "Observations",
+    [(name, c_void_p) for name in ("states", "index")]
+    + [(name, c_int64) for name in ("rows", "stride", "count")]
+    + [(name, c_void_p) for name in ("values", "covariates", "future", "forecast", "scale")],
 )
 
 
@@ -78,9 +89,9 @@ def load() -> tuple[Any, str]:
     _declare(library, "saved_sizes", c_int32, [shape, POINTER(c_int64)])
     _declare(library, "forward", c_int32, [shape, POINTER(Inputs), POINTER(Outputs)])
     _declare(library, "backward", c_int32, [shape, POINTER(Inputs), POINTER(Saved), POINTER(Gradients)])
-    _declare(library, "packed_bytes", c_int64, [shape])
-    _declare(library, "pack", c_int32, [shape, POINTER(Inputs), c_void_p])
-    _declare(library, "step", c_int32, [shape, POINTER(Rows)])
+    _declare(library, "network_bytes", c_int64, [POINTER(Sizes), c_void_p])
+    _declare(library, "network_pack", c_int32, [POINTER(Sizes)] + [c_void_p] * 4)
+    _declare(library, "network_observe", c_int32, [c_void_p, c_int32, POINTER(Observations)])
     return library, f"native kernel ({found[0].name})"
 
 
@@ -167,9 +178,12 @@ def fill(kind: type[Structure], arrays: Mapping[str, np.ndarray | None]) -> Any:
 
 def address(array: np.ndarray) -> int:
     """Where the array's first element lies."""
-    # Twice as quick as array.ctypes.data, which counts where a call takes microseconds.
-    address: int = array.__array_interface__["data"][0]
-    return address
+    # The quick way, which counts where a call takes microseconds, wants something to write to.
+    try:
+        return addressof(_first_of(array))
+    except (TypeError, ValueError):
+        address: int = array.__array_interface__["data"][0]
+        return address
 
 
 def check(status: int) -> None:

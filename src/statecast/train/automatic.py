@@ -63,7 +63,7 @@ def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
     default(
         "normalize", "last", "the level of a forecast is the last value: no look-ahead, and growing series stay easy"
     )
-    names = calendar.feature_names(schema.frequency, schema.time_kind)
+    names = schema.calendar_features
     default(
         "calendar",
         bool(names),

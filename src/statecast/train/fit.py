@@ -88,7 +88,7 @@ def fit(
 
 def network_of(config: Config, schema: Schema, panel: Panel) -> Network:
     """The network that the settings describe for the columns of this panel."""
-    names = calendar.feature_names(schema.frequency, schema.time_kind) if config.calendar else ()
+    names = schema.calendar_features if config.calendar else ()
     return Network.of(
         config, panel.targets, panel.past.shape[1], panel.known.shape[1], len(names), panel.static.shape[1]
     )

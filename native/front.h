@@ -1,0 +1,100 @@
+// The front for one row of a table of states: the normaliser, the ring, and the features that they give the stack.
+//
+// The equations are those of statecast/model/front.py, in its order; conformance tests hold the two together.
+#pragma once
+#include "vector.h"
+
+namespace statecast {
+namespace SC_NAMESPACE {
+
+// The C library's own functions: inline ones of the C++ library could be shared with other instruction sets.
+SC_INLINE float root(float x) { return ::sqrtf(x); }
+SC_INLINE double root(double x) { return ::sqrt(x); }
+SC_INLINE float logarithm(float x) { return ::logf(x); }
+SC_INLINE double logarithm(double x) { return ::log(x); }
+SC_INLINE float log_plus_1(float x) { return ::log1pf(x); }
+SC_INLINE double log_plus_1(double x) { return ::log1p(x); }
+SC_INLINE float exponential(float x) { return ::expf(x); }
+SC_INLINE double exponential(double x) { return ::exp(x); }
+template <class T>
+SC_INLINE T larger(T a, T b) {
+  return a > b ? a : b;
+}
+template <class T>
+SC_INLINE T magnitude(T x) {
+  return x < 0 ? -x : x;
+}
+
+// old + rate (now - old), and at rate 1 `now` to the last bit.
+template <class T>
+SC_INLINE T towards(T old, T now, T rate) {
+  return rate == 1 ? now : old + rate * (now - old);
+}
+
+// One target of one row: its statistics, and its ring, whose values lie `step` numbers apart.
+template <class T>
+struct Target {
+  T *level, *spread, *seen, *since, *ring, *held;
+  int64_t step;
+
+  // Takes a value in working units; `there` is 0 where it is missing.
+  void update(T value, T there, int32_t normalize, T decay, int64_t length) const {
+    const T before = *seen, gap = *since + 1;
+    *seen += there;
+    *since = gap * (1 - there);
+    const bool last = normalize == STATECAST_LAST;
+    if ((last || normalize == STATECAST_EWMA) && there > 0) {
+      const T deviation = last ? magnitude(value - *level) / root(gap) : magnitude(value - *level);
+      const T rate = larger(1 / larger(*seen - 1, T(1)), decay);
+      if (before > 0) *spread = towards(*spread, deviation, rate);
+      *level = towards(*level, value, last ? T(1) : larger(1 / larger(*seen, T(1)), decay));
+    }
+    ring[(length - 1) * step] = value;
+    held[(length - 1) * step] = there;
+  }
+
+  // What forecasts are relative to.
+  void look(int32_t normalize, int64_t length, T& at, T& unit) const {
+    constexpr T smallest = T(1e-8);
+    at = *level;
+    unit = *spread;
+    if (normalize == STATECAST_NONE) {
+      at = 0;
+      unit = 1;
+      return;
+    }
+    if (normalize == STATECAST_WINDOW) {
+      T count = 0, sum = 0, squares = 0;
+      for (int64_t k = 0; k < length; ++k) {
+        count += held[k * step];
+        sum += ring[k * step] * held[k * step];
+      }
+      if (count > 0) at = sum / count;
+      for (int64_t k = 0; k < length; ++k) {
+        const T d = (ring[k * step] - sum / larger(count, T(1))) * held[k * step];
+        squares += d * d;
+      }
+      if (count > 1) unit = root(squares / count);
+    }
+    unit = larger(unit, smallest);
+  }
+
+  // to[k] = the ring's k-th value from `first` on, relative to level and scale and in typical deviations.
+  template <class V>
+  void relative(int64_t first, int64_t length, T at, T unit, T deviation, T* to) const {
+    const T scale = 1 / (unit * deviation);
+    if (step != 1) {
+      for (int64_t k = first; k < length; ++k) to[k - first] = (ring[k * step] - at) * scale * held[k * step];
+      return;
+    }
+    const V middle = V::set(at), factor = V::set(scale);
+    for (int64_t k = first; k < length; k += V::W) {
+      const int64_t left = length - k;
+      const V value = (V::load_n(ring + k, left) - middle) * factor * V::load_n(held + k, left);
+      value.store_n(to + k - first, left);
+    }
+  }
+};
+
+}  // namespace SC_NAMESPACE
+}  // namespace statecast
