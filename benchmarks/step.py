@@ -1,8 +1,9 @@
-"""One step of an LSTM-64 with a linear head, for one series and for many, beside PyTorch and ONNX Runtime.
+"""One step of an LSTM-64 with a head for 24 steps, for one series and for many, beside PyTorch and ONNX Runtime.
 
-statecast: `kernel.Stepper`, which finds and replaces the rows' states in a table of all series, and a NumPy head.
-torch: `LSTMCell` and `Linear` without gradients, on states already gathered. ONNX Runtime: an LSTM node of one step
-and a MatMul, likewise; threads as given.
+statecast, stream: `Stream.observe` and `observe_many` of a fitted model, whole: names, times, checks, front, LSTM,
+head, skip, and the states' rows replaced in a table of twice as many series. statecast, network: the call of the native
+kernel within them. torch: `LSTMCell` and `Linear` without gradients, on states already gathered, and nothing of the
+rest. ONNX Runtime: an LSTM node of one step and a MatMul, likewise.
 
     peers/bin/python benchmarks/step.py
 """
@@ -14,6 +15,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,14 +29,35 @@ def arrays() -> dict[str, np.ndarray]:
     return {name: r.uniform(-0.1, 0.1, size).astype(np.float32) for name, size in sizes.items()}
 
 
-def statecast_step(rows: int, threads: int) -> Callable[[], Any]:
-    from statecast.model import kernel
+@cache
+def fitted() -> Any:
+    """A model of a long hourly series, with as many inputs and outputs as its peers."""
+    import statecast as sc
 
-    w, r = arrays(), np.random.default_rng(1)
-    stepper = kernel.Stepper("lstm", w, threads=threads)
-    table, index = np.zeros((2 * rows + 10, 160), np.float32), r.permutation(2 * rows + 10)[:rows]
-    x = r.normal(size=(rows, INPUTS)).astype(np.float32)
-    return lambda: stepper.step(x, table, {"h": 3, "c": 80}, index) @ w["V"]
+    settings = {"lags": INPUTS, "skip": 48, "calendar": False, "missing": False, "level_input": False}
+    model = sc.Forecaster(horizon=OUTPUTS, hidden=(HIDDEN,), max_steps=1, random_state=0, **settings)
+    return model.fit(np.sin(np.arange(1000) / 24) + np.random.default_rng(0).normal(size=1000)).stream(empty=True)
+
+
+def stream_step(rows: int, threads: int) -> Callable[[], Any]:
+    stream = fitted().take([])
+    names = [f"series {n}" for n in range(2 * rows)]
+    values = np.random.default_rng(1).normal(size=2 * rows)
+    stream.observe_many(names, values)
+    chosen, values = names[::2], values[::2]
+    if rows == 1:
+        return lambda: stream.observe(chosen[0], 0.5)
+    return lambda: stream.observe_many(chosen, values)
+
+
+def network_step(rows: int, threads: int) -> Callable[[], Any]:
+    model = fitted().model
+    states = np.zeros((2 * rows, model.native._size), np.float32)
+    index, values = (
+        np.random.default_rng(1).permutation(2 * rows)[:rows],
+        np.random.default_rng(2).normal(size=(rows, 1)),
+    )
+    return lambda: model.native.step(states, values, index=index)
 
 
 def torch_step(rows: int, threads: int) -> Callable[[], Any]:
@@ -94,8 +117,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=300)
     given = parser.parse_args()
-    kinds = {"statecast": statecast_step, "torch": torch_step, "onnxruntime": onnx_step}
-    print(f"| series | {' | '.join(f'{name}, µs' for name in kinds)} | statecast, steps/s |")
+    os.environ["STATECAST_THREADS"] = str(given.threads)
+    kinds = {"stream": stream_step, "network": network_step, "torch": torch_step, "onnxruntime": onnx_step}
+    print(f"| series | {' | '.join(f'{name}, µs' for name in kinds)} | stream, observations/s |")
     print("|--:|" + "--:|" * (len(kinds) + 1))
     for rows in (1, 10, 1000, 10_000):
         steps = {name: make(rows, given.threads) for name, make in kinds.items()}
@@ -106,7 +130,7 @@ def main() -> None:
                 step()
                 samples[name].append(1e6 * (time.perf_counter() - start))
         us = {name: statistics.median(times) for name, times in samples.items()}
-        print(f"| {rows} | {' | '.join(f'{us[name]:.1f}' for name in kinds)} | {rows / us['statecast'] * 1e6:.3g} |")
+        print(f"| {rows} | {' | '.join(f'{us[name]:.1f}' for name in kinds)} | {rows / us['stream'] * 1e6:.3g} |")
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ struct Matrix {
 
 template <class V>
 SC_INLINE V activate(V x, int32_t kind) {
+  using T = typename V::Number;
   switch (kind) {
     case STATECAST_TANH:
       return tanh(x);
@@ -69,7 +70,7 @@ SC_INLINE V activate(V x, int32_t kind) {
     case STATECAST_SIGMOID:
       return sigmoid(x);
     case STATECAST_GELU: {
-      const V inner = V::set(0.7978845608028654f) * (x + V::set(0.044715f) * x * x * x);
+      const V inner = V::set(static_cast<T>(0.7978845608028654)) * (x + V::set(static_cast<T>(0.044715)) * x * x * x);
       return V::set(0.5f) * x * (V::set(1) + tanh(inner));
     }
     case STATECAST_SILU:

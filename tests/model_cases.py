@@ -15,7 +15,9 @@ import reference
 from statecast.config import Config
 from statecast.model.cells import CELLS
 from statecast.model.initial import Start, init_cell
+from statecast.model.kernel_network import NetworkStep
 from statecast.model.network import Network, rings
+from statecast.model.state import Layout
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # relative to the scale of the values
 STEPS, BATCH = 9, 3
@@ -160,6 +162,23 @@ def stepped(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[n
         state, forecast = network.step(p, state, {name: value[t] for name, value in inputs.items()})
         out.append(forecast)
     return np.stack(out), state
+
+
+def natively(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[np.ndarray, Any]:
+    """As `stepped`, by the native kernel: rows of a table that is twice as long, in another order."""
+    step, layout, batch = NetworkStep(network, p), Layout.of(network.parts()), reset.shape[1]
+    index, out = np.arange(2 * batch)[::-2].copy(), []
+    states = np.full((2 * batch, layout.size), np.nan, like(p).dtype)
+    fresh = np.empty((batch, layout.size), like(p).dtype)
+    layout.pack(network.start(p, batch, like(p)), fresh)
+    states[index] = fresh
+    for t in range(len(reset)):
+        states[index[reset[t]]] = fresh[reset[t]]
+        values = np.where(inputs["m"][t] > 0, inputs["y"][t], np.nan).astype(np.float64)
+        told = [inputs[name][t] for name in COVARIATES if name in inputs]
+        covariates = np.concatenate(told, axis=-1) if told else None
+        out.append(step.step(states, values, covariates, inputs["future"][t] if "future" in inputs else None, index)[0])
+    return np.stack(out), layout.unpack(states[index])
 
 
 def segmented(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[Any, Any]:

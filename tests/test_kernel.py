@@ -312,50 +312,7 @@ def test_null_structs_are_errors() -> None:
     assert lib.statecast_forward(None, None, None) == 5
     assert lib.statecast_forward(ctypes.byref(shape), None, None) == 5
     assert lib.statecast_backward(ctypes.byref(shape), None, None, None) == 5
-    assert lib.statecast_pack(ctypes.byref(shape), None, None) == 5
     assert lib.statecast_saved_sizes(ctypes.byref(shape), None) == 5
-    assert lib.statecast_step(ctypes.byref(shape_of(steps=1)), None) == 5
-
-
-# The streaming step
-
-
-@pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("rows", [1, 5, 300])
-def test_step_is_a_layer_of_one_step_in_place(cell: str, rows: int, instruction_set: str) -> None:
-    p = problem(cell, (1, rows, 3, 21))
-    r = np.random.default_rng(4)
-    table = r.normal(size=(400, 60)).astype(np.float32)
-    index, at = r.permutation(400)[:rows], {"h": 2, "c": 30}
-    before = table.copy()
-    state = {n: table[index, at[n] : at[n] + 21] for n in p["state"]}
-    y, after = kernel.layer(cell, p["weights"], p["x"], state)
-    out = kernel.Stepper(cell, p["weights"]).step(p["x"][0], table, at, index)
-    np.testing.assert_allclose(out, y[0], atol=1e-6)
-    for name, value in after.items():
-        np.testing.assert_allclose(table[index, at[name] : at[name] + 21], value, atol=1e-6)
-        before[index, at[name] : at[name] + 21] = table[index, at[name] : at[name] + 21]
-    np.testing.assert_array_equal(table, before)  # nothing else was touched
-
-
-def test_step_refuses_what_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    p = problem("lstm", (1, 2, 3, 5))
-    stepper, x, table = kernel.Stepper("lstm", p["weights"]), p["x"][0], np.zeros((4, 10), np.float32)
-    at = {"h": 0, "c": 5}
-    with pytest.raises(DataError, match="row index"):
-        stepper.step(x, table, at, np.array([0, 4]))
-    with pytest.raises(DataError, match="row index"):
-        stepper.step(x, table, at, np.array([-1, 0]))
-    with pytest.raises(DataError, match="column"):
-        stepper.step(x, table, {"h": 6, "c": 0})
-    with pytest.raises(DataError, match="one row of x"):
-        stepper.step(x, table, at, np.array([1]))
-    with pytest.raises(DataError, match="writeable"):
-        stepper.step(x, table.T, at)
-    stepper._shape.hidden = 4
-    stepper.hidden = 4
-    with pytest.raises(DataError, match="packed weights of another"):
-        stepper.step(x, table, at)
 
 
 # JAX

@@ -21,6 +21,7 @@ from model_cases import (
     case,
     close,
     like,
+    natively,
     parameters,
     reference_rows,
     referred,
@@ -35,7 +36,9 @@ from model_cases import (
 )
 
 from statecast import config
+from statecast.model import kernel_library
 from statecast.model.cells import CELLS
+from statecast.model.kernel_network import unknown
 
 HEADS = ("point", "pinball")
 
@@ -71,6 +74,19 @@ def test_numpy_step_scan_and_segment(names: tuple[str, ...], dtype: str) -> None
         close(cells[name], last[name], TOLERANCE[dtype])
 
 
+@pytest.mark.skipif(not kernel_library.available(), reason=kernel_library.reason())
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("names", [row for row in TABLE if row[0] in kernel_library.CELLS], ids="-".join)
+def test_native_step(names: tuple[str, ...], dtype: str) -> None:
+    network, p, inputs, reset = case(*names, dtype=dtype)
+    assert unknown(network, p) is None
+    found, state = natively(network, p, inputs, reset)
+    assert found.dtype == dtype
+    close(found, wanted(*names, dtype=dtype)[0], TOLERANCE[dtype])
+    same_state(state, wanted(*names, dtype=dtype)[1], TOLERANCE[dtype])
+    same_bits(state["static"], inputs["static"][-1])
+
+
 # --- what else changes the front
 
 
@@ -92,7 +108,7 @@ def test_sizes_of_the_front(normalize: str, sizes: dict[str, Any]) -> None:
     inputs, reset = series(network, p, STEPS, BATCH)
     assert network.front.inputs == network.stack.inputs
     forecasts, last = referred(network, p, inputs, reset)
-    for execution in (stepped, scanned):
+    for execution in (stepped, scanned, *([natively] if kernel_library.available() else [])):
         found, state = execution(network, p, inputs, reset)
         close(found, forecasts, 1e-12)
         same_state(state, last, 1e-12)

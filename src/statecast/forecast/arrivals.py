@@ -164,7 +164,9 @@ def given(
     return found if width == 1 else {name: np.repeat(rows, width, axis=0) for name, rows in found.items()}
 
 
-def _known(model: Model, names: Names, now: Sequence[int] | Int64[np.ndarray, " S"], known: Any) -> dict[str, np.ndarray]:
+def _known(
+    model: Model, names: Names, now: Sequence[int] | Int64[np.ndarray, " S"], known: Any
+) -> dict[str, np.ndarray]:
     """Known covariates of this step, and those of the next H as the head takes them."""
     horizon = model.network.head.horizon
     blocks = [[] for _ in names] if known is None else list(known)

@@ -255,7 +255,9 @@ class Stream:
             self._lately = names, series
         return names, series
 
-    def _static(self, series: Int64[np.ndarray, " S"], last: Int64[np.ndarray, " S"]) -> Float[np.ndarray, "S Q"] | None:
+    def _static(
+        self, series: Int64[np.ndarray, " S"], last: Int64[np.ndarray, " S"]
+    ) -> Float[np.ndarray, "S Q"] | None:
         """The static covariates that are remembered, NaN for series that are new; None where the model has none."""
         if not self.model.network.front.static:
             return None
@@ -275,7 +277,7 @@ class Stream:
         gaps: Int64[np.ndarray, " S"],
         given: Mapping[str, Any],
     ) -> tuple[np.ndarray, np.ndarray]:
-        """A step of series of which some are new or skipped steps: on a copy of their rows, so that errors move nothing.
+        """A step of series that are new or skipped steps, on a copy of their rows, so that an error moves nothing.
 
         Returns:
             The forecasts and scales.
@@ -310,7 +312,7 @@ class Stream:
             self._data, self._last = data, last
         numbers = series.copy()
         numbers[new] = np.arange(count, need)
-        self._index |= {names[n]: int(numbers[n]) for n in new}
+        self._index |= {names[n]: int(numbers[n]) for n in new.tolist()}
         return numbers
 
     def _gathered(self, names: list[Id]) -> State:

@@ -28,7 +28,7 @@ VERSION = 2
 _CHOICE = "STATECAST_KERNEL"
 _FILE = "STATECAST_KERNEL_FILE"  # another build of the library, such as one with sanitizers
 _THREADS = "STATECAST_THREADS"
-_first_of = c_char.from_buffer
+_first_of: Any = c_char.from_buffer
 
 
 def _struct(name: str, fields: list[tuple[str, Any]]) -> type[Structure]:
@@ -48,14 +48,22 @@ Inputs = _pointers("Inputs", "x W U b bn h c h_reset c_reset mask reset")
 Outputs = _pointers("Outputs", "y h c gates aux")
 Saved = _pointers("Saved", "y gates aux dy dh dc")
 Gradients = _pointers("Gradients", "dx dW dU db dbn dh dc dh_reset dc_reset")
+_FLAGS = ("cell", "dtype", "isa", "normalize", "activation", "missing", "level_input", "residual")
+_COUNTS = (
+    "targets",
+    "lags",
+    "skip",
+    "covariates",
+    "statics",
+    "layers",
+    "dense",
+    "horizon",
+    "levels",
+    "future",
+    "mixed",
+)
 Sizes = _struct(
-    "Sizes",
-    [(name, c_int32) for name in "cell dtype isa normalize activation missing level_input residual".split()]
-    + [("decay", c_double)]
-    + [
-        (name, c_int64)
-        for name in "targets lags skip covariates statics layers dense horizon levels future mixed".split()
-    ],
+    "Sizes", [*((name, c_int32) for name in _FLAGS), ("decay", c_double), *((name, c_int64) for name in _COUNTS)]
 )
 Observations = _struct(
     "Observations",

@@ -43,7 +43,7 @@ _FLOAT64 = np.dtype(np.float64)
 
 # A network with another attribute is another network, even where this file would find all that it looks for.
 _KNOWN = {
-    Network: "front stack head",
+    Network: "front stack head members",
     Front: "targets lags skip normalize decay past known calendar static missing level_input",
     Stack: "cell inputs hidden dense activation residual",
     Head: "inputs horizon targets levels future",
@@ -60,6 +60,8 @@ def unknown(network: Network, p: Any) -> str | None:
         if tuple(f.name for f in fields(part)) != tuple(_KNOWN.get(type(part), "").split()):
             return f"{type(part).__name__} has attributes that the native kernel does not know"
     front, stack = network.front, network.stack
+    if network.members > 1:
+        return "the native kernel steps one network, not the members of an ensemble"
     if stack.hidden and stack.cell not in CELLS:
         return f"the native kernel has no cell {stack.cell!r}"
     if front.normalize not in NORMALIZERS or stack.activation not in ACTIVATIONS:
@@ -90,7 +92,8 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, np.ndarray]:
 
 def _shapes(network: Network) -> dict[str, tuple[int, ...]]:
     """The weights that the kernel knows, by their paths."""
-    front, stack, head, found = network.front, network.stack, network.head, {}
+    front, stack, head = network.front, network.stack, network.head
+    found: dict[str, tuple[int, ...]] = {}
     widths = (stack.inputs, *stack.hidden, *stack.dense)
     for n, units in enumerate(stack.hidden):
         gates = GATES[stack.cell] * units
@@ -249,7 +252,9 @@ def _arrays(network: Network, p: Any) -> list[np.ndarray | None]:
     """Every array in the order of the C interface; None where there is none."""
     c, w, head = p["constants"], p["weights"], p["weights"]["head"]
     constants = [np.asarray(c[name], np.float64) for name in ("origin", "unit")]
-    constants += [c[name].astype(c["level"].dtype) for name in ("level", "spread", "deviation", "ring_gain", "output_gain")]
+    constants += [
+        c[name].astype(c["level"].dtype) for name in ("level", "spread", "deviation", "ring_gain", "output_gain")
+    ]
     cells = [w["stack"]["cells"][str(n)] for n in range(len(network.stack.hidden))]
     dense = [w["stack"]["dense"][str(n)] for n in range(len(network.stack.dense))]
     found = [*constants, *(cell.get(name) for cell in cells for name in ("W", "U", "b", "bn"))]

@@ -13,7 +13,6 @@ from pathlib import Path
 import jax
 
 from statecast.config import Config, Settings
-from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split, split

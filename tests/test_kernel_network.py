@@ -1,0 +1,230 @@
+"""The native kernel's step of a whole network: its promises beyond the conformance table, and what it refuses."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass, replace
+from typing import Any
+
+import forecast_cases
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_cases import BATCH, STEPS, build, case, close, like, mapped, natively, parameters, same_bits, series, stepped
+
+from statecast.errors import DataError
+from statecast.forecast.stream import Stream
+from statecast.model import kernel_library, kernel_network
+from statecast.model.head import Head
+from statecast.model.kernel_network import NetworkStep, unknown
+from statecast.model.network import Network
+from statecast.model.state import Layout
+
+pytestmark = pytest.mark.skipif(kernel_library.load()[0] is None, reason=kernel_library.load()[1])
+
+SETS = kernel_library.runs() if kernel_library.load()[0] is not None else ()
+
+
+def table(network: Network, p: Any, rows: int) -> np.ndarray:
+    """States of series that have seen nothing."""
+    layout = Layout.of(network.parts())
+    states = np.empty((rows, layout.size), like(p).dtype)
+    layout.pack(network.start(p, rows, like(p)), states)
+    return states
+
+
+def observed(step: NetworkStep, states: np.ndarray, inputs: Any, **more: Any) -> Any:
+    """A step with the first row of inputs."""
+    told = np.concatenate([inputs[name][0] for name in ("past", "known", "calendar", "static")], axis=-1)
+    values = inputs["y"][0].astype(np.float64)
+    return step.step(states, values, told, inputs["future"][0], **more)
+
+
+@pytest.mark.parametrize("instruction_set", SETS)
+@pytest.mark.parametrize("cell", kernel_library.CELLS)
+def test_every_instruction_set(cell: str, instruction_set: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Layers wider than a register, and sizes that fill no register."""
+    monkeypatch.setenv("STATECAST_KERNEL", instruction_set)
+    network = build(cell, "last", "pinball", "dense", hidden=(19, 33), horizon=21, skip=37, lags=18)
+    p = parameters(network, dtype=np.float32)
+    inputs, reset = series(network, p, STEPS, BATCH)
+    found, state = natively(network, p, inputs, reset)
+    wanted, last = stepped(network, p, inputs, reset)
+    close(found, wanted, 2e-5)
+    for name, part in last.items():
+        close(state[name], part, 2e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from(kernel_network.NORMALIZERS), st.integers(1, 3), st.data())
+def test_any_size(seed: int, normalize: str, targets: int, data: st.DataObject) -> None:
+    draw = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731
+    cell = data.draw(st.sampled_from(list(kernel_library.CELLS)))
+    hidden = tuple(draw(1, 40) for _ in range(draw(0, 2)))
+    sizes = {"lags": draw(1, 40), "skip": draw(0, 40), "horizon": draw(1, 20), "hidden": hidden}
+    head = data.draw(st.sampled_from(["point", "pinball"]))
+    columns = {name: draw(0, 2) for name in ("past", "known", "calendar", "static")}
+    network = build(cell, normalize, head, targets=targets, columns=columns, **sizes)
+    p = mapped(lambda a: a.astype(np.float64), parameters(network, seed))
+    inputs, reset = series(network, p, 4, 2, seed)
+    found, _ = natively(network, p, inputs, reset)
+    close(found, stepped(network, p, inputs, reset)[0], 1e-11)
+
+
+@pytest.mark.parametrize("cell", kernel_library.CELLS)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_row_does_not_know_its_company(cell: str, threads: int) -> None:
+    """Alone, among others, on one thread or several: the same bits."""
+    network = build(cell, "ewma", "point", "dense", hidden=(21, 5), horizon=24)
+    p = parameters(network, dtype=np.float32)
+    inputs, _ = series(network, p, 1, 700, gaps=0.1)
+    together = table(network, p, 700)
+    forecast, scale = observed(NetworkStep(network, p, threads=threads), together, inputs)
+    alone, step = table(network, p, 700), NetworkStep(network, p, threads=1)
+    for row in (0, 1, 47, 349, 350, 698, 699):
+        own = {name: value[:, row : row + 1] for name, value in inputs.items()}
+        found, size = observed(step, alone, own, index=np.array([row]))
+        same_bits(found[0], forecast[row])
+        same_bits(size[0], scale[row])
+        same_bits(alone[row], together[row])
+
+
+def test_only_the_rows_named_move_and_emit_moves_none() -> None:
+    network, p, inputs, _ = case("lstm", "last", "pinball", "deep-residual", dtype="float32")
+    step, states = NetworkStep(network, p), table(network, p, 9)
+    before, index = states.copy(), np.array([7, 0, 3])
+    forecast, scale = observed(step, states, inputs, index=index)
+    same_bits(np.delete(states, index, axis=0), np.delete(before, index, axis=0))
+    after = states.copy()
+    again, same_scale = step.emit(states, inputs["future"][0], index)
+    same_bits(states, after)
+    same_bits(again, forecast)
+    same_bits(same_scale, scale)
+
+
+def test_values_are_in_units_of_the_table() -> None:
+    network, p, inputs, reset = case("gru", "last", "point", "one-layer")
+    wanted, _ = natively(network, p, inputs, reset)
+    moved = {"y": inputs["y"] * 4 + 1000}
+    other = {**p, "constants": p["constants"] | {"origin": np.full(2, 1000.0), "unit": np.full(2, 4.0)}}
+    found, _ = natively(network, other, inputs | moved, reset)
+    close(found, wanted, 1e-12)
+
+
+def test_a_stream_goes_through_it_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    of = forecast_cases.model()
+    assert of.native is not None
+    native = Stream(of).observe("a", 5.0, forecast_cases.START)
+    monkeypatch.setenv("STATECAST_KERNEL", "off")
+    plain_model = forecast_cases.model()
+    assert plain_model.native is None
+    assert unknown(plain_model.network, plain_model.p) == "NumPy or JAX: STATECAST_KERNEL=off"
+    forecast_cases.close(Stream(plain_model).observe("a", 5.0, forecast_cases.START).values, native.values, "float32")
+
+
+@dataclass(frozen=True)
+class OtherHead(Head):
+    temperature: float = 1.0
+
+
+def test_what_it_does_not_know_it_refuses() -> None:
+    network, p, *_ = case("lstm", "last", "point", "one-layer", dtype="float32")
+    assert unknown(network, p) is None
+    head = OtherHead(
+        **{name: getattr(network.head, name) for name in ("inputs", "horizon", "targets", "levels", "future")}
+    )
+    assert "OtherHead has attributes" in str(unknown(replace(network, head=head), p))
+    assert "'mingru'" in str(unknown(*case("mingru", "last", "point", "one-layer", dtype="float32")[:2]))
+    assert "ensemble" in str(unknown(replace(network, members=2), p))
+    more = {**p, "constants": p["constants"] | {"drift": np.zeros(2, np.float32)}}
+    assert "'drift'" in str(unknown(network, more))
+    wider = {**p, "weights": p["weights"] | {"skip": {"W": np.zeros((2, 4, 2), np.float32)}}}
+    assert "skip/W" in str(unknown(network, wider))
+    mixed = {**p, "weights": p["weights"] | {"skip": {"W": np.zeros((2, 3, 2))}}}
+    assert "skip/W" in str(unknown(network, mixed))
+    half = mapped(lambda a: a.astype(np.float16), p)
+    assert "float16" in str(unknown(network, half))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"values": np.zeros((3, 1))}, "values is float64"),
+        ({"values": np.zeros((3, 2), np.float32)}, "values is float32"),
+        ({"covariates": None}, "covariates is nothing"),
+        ({"covariates": np.zeros((2, 9), np.float32)}, "covariates is"),
+        ({"future": None}, "future is nothing"),
+        ({"index": np.array([0, 1])}, "index must name"),
+        ({"index": np.array([0, 1, 99])}, "row index"),
+        ({"index": np.array([0, 1, -1])}, "row index"),
+        ({"index": np.array([0, 1, 2], np.int32)}, "index must name"),
+        ({"states": np.zeros((9, 3), np.float32)}, "numbers a row"),
+        ({"states": np.zeros((9, 40))}, "C-ordered float32"),
+    ],
+    ids=str,
+)
+def test_wrong_arrays_are_named_and_nothing_moves(change: dict[str, Any], message: str) -> None:
+    network, p, inputs, _ = case("lstm", "last", "point", "one-layer", dtype="float32")
+    states = table(network, p, 9)
+    before = states.copy()
+    told = np.concatenate([inputs[name][0] for name in ("past", "known", "calendar", "static")], axis=-1)
+    right = {"states": states, "values": np.ones((3, 2)), "covariates": told, "future": inputs["future"][0]}
+    with pytest.raises(DataError, match=message):
+        NetworkStep(network, p).step(**right | change)
+    same_bits(states, before)
+    states.flags.writeable = False
+    with pytest.raises(DataError, match="cannot be written to"):
+        NetworkStep(network, p).step(**right)
+
+
+# The C interface
+
+
+def sizes(**change: Any) -> Any:
+    right = {"isa": -1, "decay": 0.1, "targets": 1, "lags": 1, "horizon": 1, "layers": 1}
+    given = right | change
+    isa = kernel_library.INSTRUCTION_SETS.index(kernel_library.instruction_set()) if given["isa"] < 0 else given["isa"]
+    return kernel_library.Sizes(**given | {"isa": isa})
+
+
+@pytest.mark.parametrize(
+    ("change", "status"),
+    [
+        ({"targets": 0}, 1),
+        ({"lags": -1}, 1),
+        ({"skip": 2**40}, 1),
+        ({"statics": 1}, 1),
+        ({"normalize": 7}, 1),
+        ({"activation": -1}, 1),
+        ({"cell": 5}, 2),
+        ({"dtype": 2}, 3),
+        ({"isa": 9}, 4),
+        ({}, 5),
+    ],
+)
+def test_the_c_interface_refuses(change: dict[str, Any], status: int) -> None:
+    lib, units = kernel_library.library(), np.array([4], np.int64)
+    at, shape = kernel_library.address(units), ctypes.byref(sizes(**change))
+    assert (lib.statecast_network_bytes(shape, at) == 0) == (status != 5)
+    assert lib.statecast_network_pack(shape, at, None, None, None) == status
+    assert lib.statecast_network_pack(ctypes.byref(sizes()), None, None, None, None) == 5
+    assert lib.statecast_network_pack(None, at, None, None, None) == 5
+
+
+def test_a_block_that_is_no_network_is_refused() -> None:
+    network, p, inputs, _ = case("lstm", "last", "point", "one-layer", dtype="float32")
+    step = NetworkStep(network, p)
+    step._block[:] = 0
+    with pytest.raises(DataError, match="not a packed network"):
+        observed(step, table(network, p, 3), inputs)
+    lib, nothing = kernel_library.library(), kernel_library.Observations()
+    assert lib.statecast_network_observe(None, 1, ctypes.byref(nothing)) == 5
+    good = NetworkStep(network, p)
+    assert lib.statecast_network_observe(good._packed, 1, None) == 5
+    stride = Layout.of(network.parts()).size
+    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(nothing)) == 1  # rows of no numbers
+    few = kernel_library.Observations(stride=stride, count=1, rows=1)
+    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(few)) == 5
+    few = kernel_library.Observations(states=kernel_library.address(step._block), stride=stride, count=2, rows=1)
+    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(few)) == 8
