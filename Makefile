@@ -49,8 +49,9 @@ gallery: $(READY) ## run the tutorials' experiments; DATA=DIR for the tables tha
 benchmarks: $(READY) ## measure speed and memory; results in benchmarks/results/
 	$(BIN)/python benchmarks/start.py
 
-accuracy: $(READY) ## fit the accuracy tables with the defaults, beside other libraries; results in benchmarks/results/
+accuracy: $(READY) ## fit the accuracy tables with the defaults, beside other libraries; page in docs/accuracy.md
 	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/accuracy.py --markdown > docs/accuracy.md
 
 clean: ## remove what the other targets wrote, but for the virtual environment
 	rm -rf demo gallery build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -241,7 +241,8 @@ def run(name: str, options: argparse.Namespace) -> None:
         for model in options.models.split(","):
             entry = peer(protocol, model, options.peers_python, options.peers_minutes)
             before = Record.read(PEERS)
-            before.with_(name, before.tables.get(name, {}) | {model: entry}, machine()).write(PEERS)
+            there = machine(()) | {"packages": entry.pop("packages", {})}
+            before.with_(name, before.tables.get(name, {}) | {model: entry}, there).write(PEERS)
     if options.peers != "none":
         recorded = Record.read(PEERS).tables.get(name, {})
         for model, entry in ((model, recorded[model]) for model in MODELS if model in recorded):
