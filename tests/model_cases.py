@@ -23,6 +23,15 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # relative to the scale of the 
 STEPS, BATCH = 9, 3
 COVARIATES = ("past", "known", "calendar", "static")
 
+# A head by its name: the loss that makes it.
+HEADS = {
+    "point": "mse",
+    "pinball": "pinball",
+    "normal": "normal",
+    "student_t": "student_t",
+    "negative_binomial": "negative_binomial",
+}
+
 # hidden, dense, activation, residual
 STRUCTURES: dict[str, tuple[tuple[int, ...], tuple[int, ...], str, bool]] = {
     "one-layer": ((3,), (), "relu", False),
@@ -68,7 +77,7 @@ def build(
         horizon=horizon,
         missing=missing,
         level_input=level_input,
-        loss="pinball" if head == "pinball" else "mse",
+        loss=HEADS[head],
         levels=(95, 50),
     )
     counts = {"past": 1, "known": 1, "calendar": 2, "static": 1} if columns is None else columns
@@ -216,6 +225,7 @@ def specification(network: Network) -> reference.Spec:
         level_input=front.level_input,
         horizon=network.head.horizon,
         outputs=network.head.width,
+        family=network.head.family,
     )
 
 

@@ -27,7 +27,7 @@ HIDDEN_AHEAD = 32  # units of the layer through which what is known ahead acts
 
 @dataclass(frozen=True)
 class Spec:
-    """What the network is made of, as the settings call it; `outputs` is 1 for a point head, else the quantiles."""
+    """What the network is made of, as the settings call it; `outputs` counts the numbers for each (step, target)."""
 
     cell: str
     hidden: tuple[int, ...]
@@ -43,6 +43,7 @@ class Spec:
     level_input: bool
     horizon: int
     outputs: int
+    family: str = ""  # the distribution whose parameters are forecast
 
 
 @dataclass(frozen=True)
@@ -350,7 +351,20 @@ def head(spec: Spec, w: Tree, h: Vector, row: Row, k: int, d: int) -> Vector:
                 unit += dot(row.future[k], column(w["known"]["W"], u))
                 value += math.tanh(unit) * w["mix"]["W"][u][number]
         raw.append(value)
-    return quantiles(raw) if spec.outputs > 1 else raw
+    return quantiles(raw) if spec.outputs > 1 and not spec.family else raw
+
+
+def parameters(family: str, location: float, size: float, further: Vector) -> Vector:
+    """The parameters of a distribution, from where it lies and how large an error is."""
+    if family == "normal":
+        return [location, size * (log_one_plus_exp(further[0]) + 1e-4)]
+    if family == "student_t":
+        return [location, size * (log_one_plus_exp(further[0]) + 1e-4), 2 + log_one_plus_exp(further[1])]
+    if family == "negative_binomial":
+        bend = size + 0.01
+        mean = bend * (log_one_plus_exp(location / bend) + 1e-4)
+        return [mean, size * log_one_plus_exp(further[0]) + 1e-3 * mean]
+    raise KeyError(family)
 
 
 def run(spec: Spec, weights: Tree, constants: Tree, rows: Sequence[Row]) -> list[Seen]:
@@ -387,7 +401,10 @@ def after_row(spec: Spec, weights: Tree, c: Tree, history: list[Row], cells: dic
         line = [relative[n][d] / c["ring_gain"][d] for n in range(-spec.skip, 0)]
         linear = dot(line, [weights["skip"]["W"][d][n][k] for n in range(spec.skip)])
         level, scale = at[d][0], at[d][1] * c["output_gain"][k][d]
-        return [level + scale * (out + linear) for out in head(spec, weights["head"], h, history[-1], k, d)]
+        numbers = head(spec, weights["head"], h, history[-1], k, d)
+        if spec.family:
+            return parameters(spec.family, level + scale * (numbers[0] + linear), scale, numbers[1:])
+        return [level + scale * (out + linear) for out in numbers]
 
     return Seen(
         level=[level for level, _ in at],
@@ -415,7 +432,7 @@ def beyond(
         block = run(spec, weights, constants, rows)[-1].forecast
         for numbers in block:
             given = ahead[len(told)] if len(told) < len(ahead) else Row([], [])
-            central = [of_target[len(of_target) // 2] for of_target in numbers]
+            central = [of_target[0 if spec.family else len(of_target) // 2] for of_target in numbers]
             rows.append(Row(central, [True] * spec.targets, False, given.covariates, given.future))
             told.append(numbers)
     return told[:steps]

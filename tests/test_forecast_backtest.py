@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from forecast_cases import close, model, panel
+from forecast_cases import HEADS, close, model, panel
 
 from statecast.data.panel import Panel
 from statecast.errors import DataError, SettingError
@@ -23,7 +23,7 @@ def known(table: Panel) -> Panel:
 
 
 @pytest.mark.parametrize("independent", [False, True], ids=["joint", "independent"])
-@pytest.mark.parametrize("head", ["point", "pinball"])
+@pytest.mark.parametrize("head", HEADS)
 def test_a_backtest_is_what_the_forecasts_would_have_been(head: str, independent: bool) -> None:
     of = model(targets=2, independent=independent, head=head, covariates=True, precision="float64")
     table = known(panel(of, (14, 11)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forecast_cases import HOUR, START, close, mapped, model, panel, remembering, same_bits
+from forecast_cases import HEADS, HOUR, START, close, mapped, model, panel, remembering, same_bits
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,7 +46,7 @@ def fed_back(of: Model, table: Panel, found: Forecast, steps: int) -> Panel:
     )
 
 
-@pytest.mark.parametrize("head", ["point", "pinball"])
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("independent", [False, True], ids=["joint", "independent"])
 def test_beyond_the_horizon_forecasts_feed_on_themselves(independent: bool, head: str) -> None:
     of = model(targets=2, independent=independent, head=head, covariates=True, precision="float64")
@@ -63,7 +63,7 @@ def test_beyond_the_horizon_forecasts_feed_on_themselves(independent: bool, head
     same_bits(from_table(of, table, 2).values, first.values[:, :2])
 
 
-@pytest.mark.parametrize("head", ["point", "pinball"])
+@pytest.mark.parametrize("head", HEADS)
 def test_intervals_hold_the_point_and_widen_beyond_the_horizon(head: str) -> None:
     of = model(targets=2, head=head)
     found = from_table(of, panel(of), 12)
@@ -125,8 +125,6 @@ def test_levels_and_horizons_that_cannot_be() -> None:
     for level in (0, 100, -5, float("nan"), "80", None):
         with pytest.raises(SettingError, match=r"levels: .* is not a level: wanted percent"):
             forecast(of, levels=[level])  # type: ignore[list-item]
-    with pytest.raises(SettingError, match=r"levels: 90 was not trained; this model's quantile head has 80, 95"):
-        forecast(of, levels=[80, 90])
     assert list(forecast(of, levels=[95]).lower) == [95]
     assert list(forecast(of, levels=[]).lower) == []
     point = remembering(model(), panel(model()))
@@ -236,9 +234,12 @@ def test_columns_are_rows_by_series_target_and_step() -> None:
 # --- intervals
 
 
+PRIOR = calibrate.untried(model(horizon=4, targets=2).network.head)
+
+
 def test_quantiles_are_order_statistics_rounded_outwards() -> None:
     errors = np.random.default_rng(0).permutation(np.arange(1.0, 100.0))[:, None, None]
-    found = quantiles(errors)[:, 0, 0]
+    found = quantiles(errors, PRIOR[:, :1, :1])[:, 0, 0]
     assert found[np.searchsorted(GRID, 0.9)] == 90  # ⌈100 · 0.9⌉-th of 99
     assert found[np.searchsorted(GRID, 0.1)] == 10
     assert found[np.searchsorted(GRID, 0.905)] == 91
@@ -252,7 +253,7 @@ def test_quantiles_are_numbers_and_ascend(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     errors = rng.standard_normal((count, 4, 2))
     errors[rng.random(errors.shape) < rng.random()] = np.nan
-    found = quantiles(errors)
+    found = quantiles(errors, PRIOR)
     assert found.shape == (401, 4, 2)
     assert np.isfinite(found).all()
     assert (np.diff(found, axis=0) >= 0).all()
@@ -263,11 +264,12 @@ def test_steps_with_few_errors_borrow() -> None:
     errors = rng.standard_normal((50, 4, 2))
     errors[3:, 3, 0] = np.nan
     errors[:, :, 1] = np.nan
-    found = quantiles(errors)
+    found = quantiles(errors, PRIOR)
     np.testing.assert_allclose(found[:, 3, 0], found[:, 2, 0] * np.sqrt(4 / 3))
-    np.testing.assert_allclose(found[:, :, 1], calibrate.random_walk(4, 1)[..., 0])
+    np.testing.assert_allclose(found[:, :, 1], PRIOR[..., 1])
     errors[3:, 0, 0] = np.nan
-    np.testing.assert_allclose(quantiles(errors)[:, 0, 0], quantiles(errors)[:, 1, 0])
+    found = quantiles(errors, PRIOR)
+    np.testing.assert_allclose(found[:, 0, 0], found[:, 1, 0])
 
 
 @pytest.mark.parametrize("level", [50, 80, 95])
@@ -279,7 +281,9 @@ def test_intervals_hold_as_many_values_as_they_say(level: float, count: int) -> 
     raw, scale = np.zeros((1, 1, 1)), np.ones(1)
     for _ in range(draws):
         errors = rng.exponential(size=(count + 1, 1, 1)) - 1
-        below, above = calibrate.spread(replace(of, residuals=quantiles(errors[:-1])), raw, scale, level)
+        below, above = calibrate.spread(
+            replace(of, residuals=quantiles(errors[:-1], PRIOR[:, :1, :1])), raw, scale, level
+        )
         held += bool(-below[0, 0] <= errors[-1, 0, 0] <= above[0, 0])
     share, noise = held / draws, 3 * np.sqrt(0.25 / draws)
     enough = min(level / 100, (count - 1) / (count + 1))  # what the extreme errors can hold
@@ -314,12 +318,12 @@ def test_errors_are_compared_with_rows_before_the_limit_alone() -> None:
     found = next(roll(of.network, of.p, rows, np.arange(14) == 3))
     values = from_working(of.constants, found.values)[..., 0]
     wanted = (table.y[4:7, 0] - values[0, :, 0]) / of.constants["unit"] / found.scale[0]
-    np.testing.assert_allclose(calibrate.relative_errors(rows, found)[0, :, 0], wanted)
-    limited = calibrate.relative_errors(rows, found, np.array([6, 6]))
+    np.testing.assert_allclose(calibrate.scores(of.network.head, rows, found)[0, :, 0], wanted)
+    limited = calibrate.scores(of.network.head, rows, found, np.array([6, 6]))
     np.testing.assert_allclose(limited[0, :2, 0], wanted[:2])
     assert np.isnan(limited[0, 2, 0])
     last = next(roll(of.network, of.p, rows, np.arange(14) == 6))
-    assert np.isnan(calibrate.relative_errors(rows, last)[0, 1:]).all()
+    assert np.isnan(calibrate.scores(of.network.head, rows, last)[0, 1:]).all()
 
 
 @given(st.integers(0, 3000), st.integers(1, 50), st.integers(1, 4000))
@@ -343,7 +347,7 @@ def test_forecasts_are_never_nan() -> None:
     rng = np.random.default_rng(0)
     values: list[Any] = [None, 0.0, 1e15, -1e15, 5.0, None, None, 1e-300, 1e14, 1e14, 1e14]
     for normalize in ("last", "ewma", "window", "global"):
-        for head in ("point", "pinball"):
+        for head in HEADS:
             stream = Stream(model(normalize=normalize, head=head))
             for k in range(60):
                 found = stream.observe("a", values[int(rng.integers(len(values)))], None if k else START)

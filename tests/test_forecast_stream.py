@@ -10,7 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forecast_cases import HOUR, START, arguments, close, known_rows, model, panel, remembering, same_bits, value
+from forecast_cases import (
+    HEADS,
+    HOUR,
+    START,
+    arguments,
+    close,
+    known_rows,
+    model,
+    panel,
+    remembering,
+    same_bits,
+    value,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,7 +72,7 @@ def agree(found: Forecast, wanted: Forecast, precision: str) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("independent", [False, True], ids=["joint", "independent"])
-@pytest.mark.parametrize("head", ["point", "pinball"])
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_a_stream_says_what_the_table_says(cell: str, head: str, independent: bool, precision: str) -> None:
     of = model(cell, head=head, targets=2, independent=independent, precision=precision, covariates=True)
@@ -70,7 +82,7 @@ def test_a_stream_says_what_the_table_says(cell: str, head: str, independent: bo
         agree(forecasts(stream, table, horizon=horizon), from_table(of, table, horizon), precision)
 
 
-@pytest.mark.parametrize("head", ["point", "pinball"])
+@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize("independent", [False, True], ids=["joint", "independent"])
 def test_every_answer_is_what_the_table_up_to_its_row_says(independent: bool, head: str) -> None:
     of = model(targets=2, independent=independent, head=head, precision="float64", covariates=True)

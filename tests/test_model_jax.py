@@ -46,6 +46,9 @@ COMPILED = [
     ("minlstm", "none", "pinball", "dense-alone"),
     ("slstm", "last", "point", "deep-residual"),
     ("lru", "last", "pinball", "deep-residual"),
+    ("gru", "last", "normal", "one-layer"),
+    ("gru", "ewma", "student_t", "one-layer"),
+    ("gru", "last", "negative_binomial", "one-layer"),
 ]
 UNITS = 4  # of a layer alone; two heads where the cell has heads
 # Every normaliser; the cells that are left out stand below, and in test_model_gradients.py.

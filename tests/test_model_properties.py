@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from model_cases import (
     COVARIATES,
+    HEADS,
     STRUCTURES,
     build,
     close,
@@ -51,7 +52,7 @@ def sizes(draw: st.DrawFn) -> dict[str, Any]:
             "level_input": draw(st.booleans(), label="level_input"),
             "hidden": tuple(draw(st.lists(st.integers(1, 4), max_size=2), label="hidden")),
             "structure": draw(st.sampled_from(list(STRUCTURES)), label="structure"),
-            "head": draw(st.sampled_from(["point", "pinball"]), label="head"),
+            "head": draw(st.sampled_from(list(HEADS)), label="head"),
             "columns": columns,
         },
         "steps": draw(st.integers(1, 20), label="steps"),

@@ -32,7 +32,8 @@ CELLS = [
 """Names of the cells; a cell that a user enters into `statecast.model.cells.CELLS` is added."""
 NORMALIZERS = ("last", "ewma", "window", "global", "none")
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "gelu", "silu")
-LOSSES = ("mse", "mae", "huber", "pinball")
+DISTRIBUTIONS = ("normal", "student_t", "negative_binomial")
+LOSSES = ("mse", "mae", "huber", "pinball", *DISTRIBUTIONS)
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adagrad", "adam", "adamw")
 SCHEDULES = ("constant", "piecewise", "cosine", "plateau")
 CARRIES = ("zero", "learned", "stored")
@@ -235,7 +236,11 @@ class Config(Settings):
     missing: bool | None = setting(None, "inputs that tell which values are missing and for how long", BOOLEAN)
     level_input: bool | None = setting(None, "the level and scale themselves as inputs", BOOLEAN)
     # the loss
-    loss: str = setting("mae", "loss; pinball trains the quantiles of the levels", one_of(LOSSES))
+    loss: str = setting(
+        "mae",
+        "loss; pinball trains the quantiles of the levels, and the name of a distribution its parameters by likelihood",
+        one_of(LOSSES),
+    )
     huber_delta: float = setting(
         1.0, "error at which the Huber loss turns linear, in training deviations", real(0, open_low=True)
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -41,21 +41,19 @@ def assemble(model: Model, panel: Panel, parts: Split, rows: Rows | None = None)
     val, test = _validation_origins(panel, parts, horizon), evaluate.test_origins(panel, parts.val, horizon)
     train = _training_origins(panel, parts, horizon) & ~val if val.sum() < ENOUGH else np.zeros_like(val)
     origins, state = run(model, panel, train | val | test, rows)
-    if not model.network.head.levels:
-        unseen = _errors(rows, origins, _folded(val, panel, width), np.repeat(parts.val, width))
-        learned = _errors(rows, origins, _folded(train, panel, width), np.repeat(parts.train, width))
-        model = replace(model, residuals=calibrate.quantiles(_joined(unseen, learned)))
+    head = model.network.head
+    unseen, learned = (
+        calibrate.scores(head, rows, _where(origins, _folded(of, panel, width)), np.repeat(limit, width))
+        for of, limit in ((val, parts.val), (train, parts.train))
+    )
+    model = replace(model, residuals=calibrate.quantiles(_joined(unseen, learned), calibrate.untried(head)))
     found = _where(origins, _folded(test, panel, width))
     scores = evaluate.evaluate(model, panel, found, parts.train)
     return replace(model, state=state, scores=scores), found
 
 
-def _errors(rows: Rows, origins: Origins, wanted: Bool[np.ndarray, " R"], limit: Any) -> Float[np.ndarray, "N H D"]:
-    return calibrate.relative_errors(rows, _where(origins, wanted), limit)
-
-
 def _joined(unseen: Float[np.ndarray, "N H D"], learned: Float[np.ndarray, "M H D"]) -> Float[np.ndarray, "L H D"]:
-    """Validation errors, and those of training rows where they are few, made as large as the validation errors are.
+    """Validation scores, and those of training rows where they are few, made as large as the validation scores are.
 
     Errors on rows that were trained on are too small; what they have to give is their shape and their growth with the
     step, not their size.

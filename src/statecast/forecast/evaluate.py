@@ -111,7 +111,7 @@ def by_series(
         points, lower, upper = [], {}, {}  # type: list[Any], dict[float, list[Any]], dict[float, list[Any]]
         for piece in pieces:
             raw, scale = origins.values[piece], origins.scale[piece]
-            points.append(from_working(model.constants, raw)[..., raw.shape[-1] // 2])
+            points.append(from_working(model.constants, raw)[..., model.network.head.middle])
             for level in model.config.levels:
                 low, high = calibrate.interval(model, raw, scale, level)
                 lower.setdefault(level, []).append(low)

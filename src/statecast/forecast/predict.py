@@ -109,7 +109,7 @@ class Forecast:
 
     @property
     def _point(self) -> Float[np.ndarray, "N H Dn"]:
-        near = self.first[..., self.first.shape[-1] // 2][:, : self.horizon]
+        near = self.first[..., self.model.network.head.middle][:, : self.horizon]
         return near if self.later is None else np.concatenate([near, self.later], axis=1)
 
     @cached_property
@@ -293,9 +293,9 @@ def _ahead(
         if first is None:
             first, scale = raw, size
         else:
-            points.append(raw[..., raw.shape[-1] // 2])
+            points.append(raw[..., network.head.middle])
         if begin + block < horizon:
-            rows = _fed(model, rows, raw[..., raw.shape[-1] // 2], time, part)
+            rows = _fed(model, rows, raw[..., network.head.middle], time, part)
     assert first is not None and scale is not None
     return first, np.concatenate(points, axis=1)[:, : max(horizon - block, 0)], scale
 

@@ -47,8 +47,8 @@ class Model:
         network: the network.
         weights, constants: its arrays, in the precision of `config`.
         state: what it remembers of each series after the last row of the training table.
-        residuals: [Q, H, D] quantiles of the validation errors, divided by the front's scale, at the probabilities
-            `calibrate.GRID`; None for a quantile head.
+        residuals: [Q, H, D] quantiles of the normal scores of what happened on validation rows, at the probabilities
+            `calibrate.GRID`, see `marginal`; None where none have been worked out.
         scores: what `metrics.json` holds.
         history: columns of the training history.
     """

@@ -1,8 +1,9 @@
 """The head: from the stack's output to a forecast of the next H values, in relative units.
 
-A point head gives one number for each (step, target), a quantile head one for each quantile. What is known ahead of a
-step enters through one hidden layer shared by all steps: tanh(A·h + B·known[t+k] + e_k), so that, say, tomorrow's
-temperature acts on tomorrow's load in the state that today's load left.
+A point head gives one number for each (step, target), a quantile head one for each quantile, and one of a distribution
+its parameters (see `distributions`). What is known ahead of a step enters through one hidden layer shared by all steps:
+tanh(A·h + B·known[t+k] + e_k), so that, say, tomorrow's temperature acts on tomorrow's load in the state that today's
+load left.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from statecast.config import Config
 from statecast.model.cells import Array, softplus
+from statecast.model.distributions import DISTRIBUTIONS, Distribution, normal_score
 from statecast.model.initial import init_dense
 
 FUTURE_UNITS = 32
@@ -26,8 +29,9 @@ class Head:
         inputs: width of the stack's output.
         horizon: H.
         targets: D.
-        levels: levels of the intervals in percent, for a quantile head; empty for a point head.
+        levels: levels of the intervals in percent, for a quantile head; else empty.
         future: width of what is known of each step ahead; 0 for nothing.
+        family: name of the distribution whose parameters it gives; empty for none.
     """
 
     inputs: int
@@ -35,10 +39,23 @@ class Head:
     targets: int
     levels: tuple[float, ...]
     future: int
+    family: str = ""
+
+    @classmethod
+    def of(cls, config: Config, inputs: int, targets: int, future: int) -> Head:
+        """The head that the settings describe: the loss tells what it forecasts."""
+        levels = config.levels if config.loss == "pinball" else ()
+        family = config.loss if config.loss in DISTRIBUTIONS else ""
+        return cls(inputs, config.horizon, targets, levels, future, family)
+
+    @property
+    def distribution(self) -> Distribution | None:
+        """The distribution that it forecasts; None for a point and a quantile head."""
+        return DISTRIBUTIONS[self.family] if self.family else None
 
     @property
     def quantiles(self) -> tuple[float, ...]:
-        """The probabilities forecast, ascending, the median in the middle; empty for a point head."""
+        """The probabilities forecast, ascending, the median in the middle; empty for another head than that."""
         if not self.levels:
             return ()
         tails = sorted((100 - level) / 200 for level in self.levels)
@@ -47,7 +64,12 @@ class Head:
     @property
     def width(self) -> int:
         """Numbers for each (step, target), O."""
-        return max(len(self.quantiles), 1)
+        return len(self.distribution.parameters) if self.distribution else max(len(self.quantiles), 1)
+
+    @property
+    def middle(self) -> int:
+        """Which of the O numbers is the point forecast."""
+        return len(self.quantiles) // 2
 
     def init(self, rng: np.random.Generator, gain: float) -> dict[str, Any]:
         """Weights; `gain` = 0 starts the network as its skip alone."""
@@ -59,6 +81,17 @@ class Head:
             w["step"] = {"e": np.zeros((self.horizon, FUTURE_UNITS))}
             w["mix"] = {"W": init_dense(rng, FUTURE_UNITS, numbers)["W"] * gain}
         return w
+
+    def started(self, center: np.ndarray, spread: np.ndarray) -> np.ndarray:
+        """Biases [H, D, O] that forecast a point [H, D] and normal errors of a deviation [H, D] in typical errors."""
+        bias = np.zeros((self.horizon, self.targets, self.width))
+        scores = np.array([normal_score(q) for q in self.quantiles])
+        for number, gap in enumerate(np.diff(scores)):
+            bias[..., number + (number >= self.middle)] = _before_softplus(gap * spread)
+        if self.family:
+            bias[..., 1] = _before_softplus(spread)
+        bias[..., self.middle] = center
+        return bias
 
     def raw(self, w: Any, h: Array, future: Array | None) -> Array:
         """h [..., inputs], future [..., H, F] → numbers [..., H, D, O], before the order of quantiles."""
@@ -72,14 +105,38 @@ class Head:
             out = out + xp.tanh(state[..., None, :] + future @ w["known"]["W"] + w["step"]["e"]) @ w["mix"]["W"]
         return xp.reshape(out, (*h.shape[:-1], self.horizon, self.targets, self.width))
 
-    def ordered(self, raw: Array) -> Array:
+    def forecast(self, raw: Array, linear: Array | None, level: Array, size: Array) -> Array:
+        """The head's numbers in working units.
+
+        Args:
+            raw: its numbers [..., H, D, O].
+            linear: what the skip adds to the forecast [..., H, D, 1]; None for nothing.
+            level: of the targets, [..., 1, D, 1].
+            size: of a typical error, [..., H, D, 1].
+
+        Returns:
+            [..., H, D, O]: the point, the quantiles in ascending order, or the parameters of the distribution.
+        """
+        if self.distribution:
+            place = raw[..., :1] if linear is None else raw[..., :1] + linear
+            return self.distribution.shaped(level + size * place, size, raw[..., 1:])
+        numbers = self._ordered(raw)
+        return level + size * (numbers if linear is None else numbers + linear)
+
+    def _ordered(self, raw: Array) -> Array:
         """Numbers [..., O] → quantiles in ascending order that cannot cross: the median and positive gaps outwards."""
         if not self.levels:
             return raw
         xp = raw.__array_namespace__()
-        half = len(self.levels)
+        half = self.middle
         middle = raw[..., half : half + 1]
         gaps = softplus(raw)
         up = middle + xp.cumulative_sum(gaps[..., half + 1 :], axis=-1)
         down = middle - xp.flip(xp.cumulative_sum(xp.flip(gaps[..., :half], axis=-1), axis=-1), axis=-1)
         return xp.concat([down, middle, up], axis=-1)
+
+
+def _before_softplus(x: np.ndarray) -> np.ndarray:
+    """The number whose softplus is x."""
+    x = np.maximum(x, 1e-6)
+    return np.asarray(x + np.log(-np.expm1(-x)))

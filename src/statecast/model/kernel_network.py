@@ -46,7 +46,7 @@ _KNOWN = {
     Network: "front stack head members",
     Front: "targets lags skip normalize decay past known calendar static missing level_input",
     Stack: "cell inputs hidden dense activation residual",
-    Head: "inputs horizon targets levels future",
+    Head: "inputs horizon targets levels future family",
 }
 _CONSTANTS = {"origin", "floor", "level", "unit", "spread", "deviation", "ring_gain", "output_gain"}
 _CONSTANTS |= {f"{name}_{what}" for name in ("past", "known", "static") for what in ("mean", "scale")}
@@ -62,6 +62,8 @@ def unknown(network: Network, p: Any) -> str | None:
     front, stack = network.front, network.stack
     if network.members > 1:
         return "the native kernel steps one network, not the members of an ensemble"
+    if network.head.family:
+        return f"the native kernel has no head that forecasts {network.head.family!r}"
     if stack.hidden and stack.cell not in CELLS:
         return f"the native kernel has no cell {stack.cell!r}"
     if front.normalize not in NORMALIZERS or stack.activation not in ACTIVATIONS:

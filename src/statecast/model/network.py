@@ -4,6 +4,8 @@ The forecast of the value k steps ahead, made at time t, in working units:
 
     ŷ[t+k] = level[t] + scale[t] · gain[k] · (head(stack(x[t], h[t−1]))[k] + skip(ring[t])[k])
 
+which is the point, a quantile, or the location of a distribution whose other parameters the head gives beside it.
+
 `step` and `scan` differ only in how they come by the ring and the statistics; everything from there on is `_emit`, one
 set of lines for any leading axes. Weights are what training changes; constants come from the training rows and stay.
 Both are plain trees of arrays and travel together as `p = {"weights": …, "constants": …}`.
@@ -73,8 +75,7 @@ class Network:
             config.level_input,
         )
         stack = Stack(config.cell, front.inputs, config.hidden, config.dense, config.activation, config.residual)
-        levels = config.levels if config.loss == "pinball" else ()
-        return cls(front, stack, Head(stack.outputs, config.horizon, targets, levels, front.future), config.ensemble)
+        return cls(front, stack, Head.of(config, stack.outputs, targets, front.future), config.ensemble)
 
     @property
     def single(self) -> Network:
@@ -249,23 +250,25 @@ class Network:
         return out, members.beside([after for _, after in found])
 
     def _emit(self, p: Any, h: Array, relative: Array, level: Array, scale: Array, future: Array | None) -> Array:
-        """The forecast in working units from the stack's output: the mean of the members', quantile by quantile."""
+        """The forecast in working units from the stack's output: the mean of the members', number by number."""
         c = p["constants"]
         last = relative[..., self.front.ring - self.front.skip :, :] / c["ring_gain"]
+        units = level[..., None, :, None], (scale[..., None, :] * c["output_gain"])[..., None]
         outputs = [h] if self.members == 1 else [h[..., n, :] for n in range(self.members)]
-        each = [self._ahead(w, out, last, future) for w, out in zip(self._each(p["weights"]), outputs, strict=True)]
-        mean = each[0] if self.members == 1 else sum(each[1:], each[0]) / self.members
-        return level[..., None, :, None] + (scale[..., None, :] * c["output_gain"])[..., None] * mean
+        each = [
+            self.head.forecast(self.head.raw(w["head"], out, future), self._linear(w, last), *units)
+            for w, out in zip(self._each(p["weights"]), outputs, strict=True)
+        ]
+        return each[0] if self.members == 1 else sum(each[1:], each[0]) / self.members
 
-    def _ahead(self, w: Any, h: Array, last: Array, future: Array | None) -> Array:
-        """One member's forecast [..., H, D, O] relative to level, scale and gain; `last` is the skip's input."""
-        ordered = self.head.ordered(self.head.raw(w["head"], h, future))
+    def _linear(self, w: Any, last: Array) -> Array | None:
+        """The skip of one member [..., H, D, 1] from its input `last`; None where there is none."""
         if not self.front.skip:
-            return ordered
-        xp = h.__array_namespace__()
+            return None
+        xp = last.__array_namespace__()
         # One product for each target: [..., D, 1, skip] · [D, skip, H].
         linear = (xp.matrix_transpose(last)[..., None, :] @ w["skip"]["W"])[..., 0, :]
-        return ordered + xp.matrix_transpose(linear)[..., None]
+        return xp.matrix_transpose(linear)[..., None]
 
 
 def rings(y: Array, m: Array, reset: Array, before: Array, held: Array) -> tuple[Array, Array]:

@@ -171,7 +171,7 @@ class _Pair:
         inside = np.flatnonzero((origins.rows >= self.first) & (origins.rows < self.span.stop))
         self.at = origins.rows[inside]
         self.values = from_working(model.constants, origins.values[inside])[:, :, d]
-        self.point = self.values[..., self.values.shape[-1] // 2]
+        self.point = self.values[..., model.network.head.middle]
         self.raw, self.scale = origins.values[inside], origins.scale[inside]
 
     def _actual(self, rows: np.ndarray) -> np.ndarray:

@@ -42,7 +42,7 @@ def _points(model: Model, panel: Panel, parts: Split, origins: Origins) -> np.nd
     ahead = origins.rows[on_grid][:, None] + np.arange(1, horizon + 1)
     inside = ahead < folded.offsets[series[on_grid] + 1][:, None]
     found = np.full((folded.rows, model.network.front.targets), np.nan)
-    found[ahead[inside]] = values[..., values.shape[-1] // 2][inside]
+    found[ahead[inside]] = values[..., model.network.head.middle][inside]
     if width == 1:
         return found
     parts_of = [found[folded.span(s), 0] for s in range(folded.series)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from statecast.config import Config, Settings
 from statecast.data.panel import Panel
@@ -80,9 +81,26 @@ def fit(
             panel = panel.fold(schema.output_ids(panel.ids))
             parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
         network = network_of(config, schema, panel)
+        _require_counts(network, panel)
         prepared = prepare(config, network, schema, panel, parts)
         fitted = train(config, network, prepared, watch, folder, resume)
     return Outcome(config, reasons, network, panel, base, parts, prepared.rows, prepared, fitted)
+
+
+def _require_counts(network: Network, panel: Panel) -> None:
+    distribution = network.head.distribution
+    if distribution is None or not distribution.counts:
+        return
+    seen = ~np.isnan(panel.y)
+    wrong = seen & ((panel.y < 0) | (panel.y != np.floor(np.where(seen, panel.y, 0))))
+    if wrong.any():
+        row, target = np.argwhere(wrong)[0]
+        s = int(panel.series_of_row()[row])
+        raise DataError(
+            f"row {row - panel.offsets[s] + 1} of series {panel.ids[s]!r} holds {panel.y[row, target]:g}, and "
+            f"loss = {network.head.family!r} forecasts counts: wanted whole numbers of at least 0; "
+            'choose another loss, such as "student_t"'
+        )
 
 
 def network_of(config: Config, schema: Schema, panel: Panel) -> Network:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from statecast.config import Config, RegressorConfig
+from statecast.model.head import Head
 from statecast.model.network import Network
 from statecast.model.stack import Drop
 
@@ -48,6 +49,21 @@ def pointwise(config: Config | RegressorConfig, quantiles: tuple[float, ...]) ->
         q = jnp.asarray(quantiles)
         return lambda e: jnp.mean(2 * jnp.maximum(-q * e, (1 - q) * e), axis=-1)
     return lambda e: jnp.mean(table[config.loss](e), axis=-1)
+
+
+def of_forecasts(config: Config, head: Head) -> Callable[[Array, Array, Array], Array]:
+    """The loss of forecasts [..., H, D, O] of values [..., H, D], given a scale of the values that broadcasts to them.
+
+    For a distribution, the negative log-likelihood of the values in units of the scale (of counts as they are);
+    otherwise `pointwise` of the errors in those units.
+    """
+    distribution = head.distribution
+    if distribution is None:
+        error_of = pointwise(config, head.quantiles)
+        return lambda forecast, y, scale: error_of((forecast - y[..., None]) / scale[..., None])
+    if distribution.counts:
+        return lambda forecast, y, scale: -distribution.log_density(forecast, y)
+    return lambda forecast, y, scale: -distribution.log_density(forecast, y) - jnp.log(scale)
 
 
 def cross_entropy(scores: Array, codes: Array) -> Array:
@@ -105,9 +121,14 @@ def gather(
 
 
 def segment_loss(
-    network: Network, error_of: Callable[[Array], Array], p: Any, batch: dict[str, Any], cells: Any, drop: Drop | None
+    network: Network,
+    loss_of: Callable[[Array, Array, Array], Array],
+    p: Any,
+    batch: dict[str, Any],
+    cells: Any,
+    drop: Drop | None,
 ) -> tuple[Array, Array, Any]:
     """Sum of the weighted losses of a batch of segments, the sum of the weights, and the cells' last state."""
     forecast, cells = network.segment(p, batch["statistics"], cells, batch["inputs"], batch["reset"], drop)
-    error = (forecast - batch["target"][..., None]) / batch["scale"][:, :, None, :, None]
-    return jnp.sum(error_of(error) * batch["weight"]), jnp.sum(batch["weight"]), cells
+    losses = loss_of(forecast, batch["target"], batch["scale"][:, :, None, :])
+    return jnp.sum(losses * batch["weight"]), jnp.sum(batch["weight"]), cells

@@ -39,7 +39,7 @@ def unit_constants(network: Network, config: Config, panel: Panel, parts: Split)
     c = network.constants()
     if config.nonnegative:
         c["floor"] = np.zeros_like(c["floor"])
-    if config.normalize != "none":
+    if config.normalize != "none" and not _counts(network):
         y = panel.y[rows]
         c["origin"] = np.array([np.median(col[~np.isnan(col)]) if (~np.isnan(col)).any() else 0.0 for col in y.T])
         spread = np.array([_deviation(col) for col in y.T])
@@ -50,6 +50,11 @@ def unit_constants(network: Network, config: Config, panel: Panel, parts: Split)
         c[f"{name}_mean"], c[f"{name}_scale"] = _moments(values)
     c["static_mean"], c["static_scale"] = _moments(panel.static)
     return c
+
+
+def _counts(network: Network) -> bool:
+    """Whether the network forecasts counts, which have a unit of their own."""
+    return network.head.distribution is not None and network.head.distribution.counts
 
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -251,7 +256,7 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, part
     trained = seen(train, parts.train)
     c |= gains(trained)
     if network.front.skip and config.skip_init == "ridge":
-        _start_skip(network, c, weights, trained, seen(validation_rows(panel.offsets, parts), parts.val))
+        _start(network, c, weights, trained, seen(validation_rows(panel.offsets, parts), parts.val))
     units = ("origin", "unit", "floor")  # between the table and working units, in float64
     constants = {name: value if name in units else value.astype(dtype) for name, value in c.items()}
     data = device_rows(network, rows, found, scales)
@@ -270,11 +275,14 @@ def sample_size(network: Network) -> int:
     return max(min(SAMPLE, 16 * SAMPLE // network.front.targets), 4 * (network.front.ring + 1))
 
 
-def _start_skip(
+def _start(
     network: Network, c: dict[str, np.ndarray], weights: Any, train: dict[str, Any], val: dict[str, Any]
 ) -> None:
+    """Weights from which the network forecasts what ridge regression does, and a spread like that of its errors."""
     w, b = warmstart.ridge(network, c, train, val)
     weights["skip"]["W"][...] = w  # of every member
-    bias = weights["head"]["out"]["b"]
-    bias = bias.reshape(*bias.shape[:-1], network.head.horizon, network.front.targets, network.head.width)
-    bias[..., network.head.width // 2] = b
+    ring = train["ring"][:, network.front.ring - network.front.skip :] / c["ring_gain"]
+    error = train["target"] / c["output_gain"] - b - np.einsum("nrd,drh->nhd", ring, w)
+    count = np.maximum((~np.isnan(error)).sum(axis=0), 1)
+    spread = 1.25 * np.nansum(np.abs(error), axis=0) / count
+    weights["head"]["out"]["b"][...] = network.head.started(b, np.where(spread > 0, spread, 1.0)).reshape(-1)

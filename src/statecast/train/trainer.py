@@ -25,7 +25,7 @@ from statecast.model import members
 from statecast.model.network import Network
 from statecast.model.stack import Drop
 from statecast.train import optimizer, steps
-from statecast.train.loss import Segments, gather, pointwise, segment_loss
+from statecast.train.loss import Segments, gather, of_forecasts, segment_loss
 from statecast.train.prepare import Prepared
 from statecast.train.steps import CALL, Arrays, count_steps
 
@@ -53,7 +53,7 @@ class Trainer:
         self.steps = count_steps(config, self.steps_of_epoch)
         self.direction = optimizer.direction(config)
         self.schedule = optimizer.schedule(config, self.steps)
-        self.error_of = pointwise(config, network.head.quantiles)
+        self.loss_of = of_forecasts(config, network.head)
         self.rate = jax.jit(self.schedule)
         self.run = jax.jit(self._run)
         self.validate = jax.jit(self._validate)
@@ -116,7 +116,7 @@ class Trainer:
         batch = gather(self.network, self.data, self.tape, starts, self.segments)
         p = {"weights": weights, "constants": self.constants}
         cells = self._cells(weights, stored, starts)
-        total, weight, last = segment_loss(self.network, self.error_of, p, batch, cells, drop)
+        total, weight, last = segment_loss(self.network, self.loss_of, p, batch, cells, drop)
         return total / jnp.maximum(weight, 1), last
 
     def _step(self, arrays: Arrays, starts: Array, rate: Array, number: Array) -> tuple[Arrays, Array]:
@@ -152,7 +152,7 @@ class Trainer:
             def member(weights: Any) -> tuple[Array, Array]:
                 p = {"weights": weights, "constants": self.constants}
                 cells = self._cells(weights, {}, starts)
-                return segment_loss(self.network, self.error_of, p, batch, cells, None)[:2]
+                return segment_loss(self.network, self.loss_of, p, batch, cells, None)[:2]
 
             total, weight = self.over(member)(weights)
             return (sums[0] + total, sums[1] + weight), None

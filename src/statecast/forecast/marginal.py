@@ -1,0 +1,73 @@
+"""The distribution that a head gives to one value ahead, as a map from normal scores to values and back.
+
+Every head has one, monotone: a point head puts its errors in units of the front's scale around the point; a quantile
+head runs straight from quantile to quantile, and on beyond the outermost; a distribution has its own quantiles. What is
+calibrated, adapted or sampled is the score, so all of that is written once for all heads. For a point head the score is
+the relative error; for the others it is the normalised quantile residual (Dunn & Smyth 1996), a standard normal number
+as far as the forecast is right.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from statecast.model.distributions import normal_score
+from statecast.model.head import Head
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64
+
+FLATTEST = 1e-9  # smallest gap between two quantiles, in units of the scale, when a value is placed between them
+
+
+def value(
+    head: Head, raw: Float[np.ndarray, "... D O"], scale: Float[np.ndarray, "... D"], score: Float[np.ndarray, "... D"]
+) -> Float64[np.ndarray, "... D"]:
+    """The values at which the forecasts `raw` have these normal scores, all in working units.
+
+    Args:
+        head: the head.
+        raw: its numbers.
+        scale: the front's scale at the origins; it is broadcast to the values, as `score` is.
+        score: normal scores.
+    """
+    raw, scale, score = raw.astype(np.float64), scale.astype(np.float64), np.asarray(score, np.float64)
+    if head.distribution:
+        return np.asarray(head.distribution.quantile(raw, score))
+    if head.levels:
+        return _bent(list(_knots(head)), _quantiles(raw, scale), score)
+    return np.asarray(raw[..., 0] + scale * score)
+
+
+def score(
+    head: Head, raw: Float[np.ndarray, "... D O"], scale: Float[np.ndarray, "... D"], value: Float[np.ndarray, "... D"]
+) -> Float64[np.ndarray, "... D"]:
+    """The normal scores of values in working units; NaN where the value is. See `value`."""
+    raw, scale, value = raw.astype(np.float64), scale.astype(np.float64), np.asarray(value, np.float64)
+    if head.distribution:
+        return np.asarray(head.distribution.score(raw, value))
+    if head.levels:
+        return _bent(_quantiles(raw, scale), list(_knots(head)), value)
+    return np.asarray((value - raw[..., 0]) / scale)
+
+
+def _knots(head: Head) -> Float64[np.ndarray, " O"]:
+    return np.array([normal_score(q) for q in head.quantiles])
+
+
+def _quantiles(raw: Float64[np.ndarray, "... O"], scale: Float64[np.ndarray, ...]) -> list[np.ndarray]:
+    """The quantiles one by one, each a little above the one before it."""
+    apart = raw + FLATTEST * scale[..., None] * np.arange(raw.shape[-1])
+    return [apart[..., n] for n in range(raw.shape[-1])]
+
+
+def _bent(x: list[np.ndarray], y: list[np.ndarray], at: Float64[np.ndarray, ...]) -> Float64[np.ndarray, ...]:
+    """The line through the knots (x, y), straight on beyond both ends, at `at`."""
+    found = y[0] + 0 * at
+    for n in range(len(x) - 1):
+        width = x[n + 1] - x[n]
+        part = np.clip(at - x[n], -np.inf if n == 0 else 0, np.inf if n == len(x) - 2 else width)
+        found = found + part * ((y[n + 1] - y[n]) / width)
+    return np.asarray(found)
