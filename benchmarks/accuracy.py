@@ -212,6 +212,10 @@ def main() -> None:
     names = options.protocols or list(PROTOCOLS)
     if unknown := set(names) - set(PROTOCOLS):
         parser.error(f"no protocol {', '.join(sorted(unknown))}; there are {', '.join(PROTOCOLS)}")
+    if not options.markdown and not options.data.is_dir():
+        parser.error(f"there is no folder {options.data}: say with --data where the tables lie")
+    if options.peers == "run" and not options.peers_python:
+        parser.error("--peers run needs --peers-python, the Python of their environment: see benchmarks/README.md")
     if options.markdown:
         from accuracy_page import page
 
