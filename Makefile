@@ -30,7 +30,7 @@ sanitize: $(READY) ## run the kernel's tests with the address and undefined-beha
 	cmake -S native -B build/sanitize -DSTATECAST_SANITIZE=ON
 	cmake --build build/sanitize -j2
 	STATECAST_KERNEL_FILE=$(CURDIR)/build/sanitize/statecast_kernel.so ASAN_OPTIONS=detect_leaks=0 \
-		LD_PRELOAD="$(SANITIZERS)" $(BIN)/python -m pytest -q tests/test_kernel.py -k "not jax"
+		LD_PRELOAD="$(SANITIZERS)" $(BIN)/python -m pytest -q tests/test_kernel.py tests/test_kernel_network.py -k "not jax"
 
 lint: $(READY) ## check style and format
 	$(BIN)/ruff check .

@@ -3,7 +3,8 @@
 The step: forward over the whole sequence from a zero state, squared loss of a linear head on every step's output,
 backward, momentum update. (A loss on the last step alone lets gradients fall into denormals, which slows the others
 unfairly.) Every library runs in a process of its own, so that no thread pool disturbs another; they take turns, and
-medians are compared. The matrix peak is a large float32 product in the same run, by the peer whose product is fastest.
+medians are compared, and the fastest rounds beside them. The matrix peak is a large float32 product in the same run, by
+the peer whose product is fastest.
 
     python -m venv peers && peers/bin/pip install -r benchmarks/requirements-peers.txt '.[train]'
     peers/bin/python benchmarks/cells.py --cells lstm,gru,rnn_tanh
@@ -241,37 +242,48 @@ class Worker:
         return float(json.loads(self.process.stdout.readline()))
 
 
+Times = dict[str, list[float]]
+
+
 def measure(
-    workers: dict[str, Worker], cell: str, shape: tuple[int, ...], rounds: int
-) -> tuple[dict[str, float], float]:
+    workers: dict[str, Worker], cell: str, shape: tuple[int, int, int, int], rounds: int
+) -> tuple[Times, float]:
+    """Each library's ms a step, round by round, and the matrix peak."""
     # As in training, several steps a call; the memory of a large step is then fetched from the system once.
-    calls = 4 if operations(cell, shape) > 2e8 else 20  # type: ignore[arg-type]
+    long = operations(cell, shape) > 2e8
     for worker in workers.values():
-        worker.ask(do="set up", cell=cell, shape=shape, calls=calls)
-    samples: dict[str, list[float]] = {name: [] for name in workers}
+        worker.ask(do="set up", cell=cell, shape=shape, calls=4 if long else 20)
+    samples: Times = {name: [] for name in workers}
     peaks = []
     for k in range(rounds):
         for name, worker in workers.items():
             samples[name].append(worker.ask(do="time"))
         if k % 4 == 0 and "torch" in workers:
             peaks.append(workers["torch"].ask(do="peak"))
-    return {name: statistics.median(times) for name, times in samples.items()}, statistics.median(peaks or [math.nan])
+    return samples, max(peaks, default=math.nan)
+
+
+def ratio(samples: Times, of: Callable[[list[float]], float]) -> float:
+    """How many times statecast's time the best peer takes."""
+    return min((of(times) for name, times in samples.items() if name != "statecast"), default=math.nan) / of(
+        samples["statecast"]
+    )
 
 
 def table(workers: dict[str, Worker], cell: str, shapes: list[tuple[int, int, int, int]], rounds: int) -> None:
-    peers = [name for name in workers if name != "statecast"]
+    names = " | ".join(workers)
     print(f"\n{cell}, ms a training step (median of {rounds}), by (batch, steps, inputs, hidden)\n")
-    print(f"| shape | statecast | {' | '.join(peers)} | best peer / statecast | of the matrix peak |")
-    print("|---|" + "--:|" * (len(peers) + 3))
+    print(f"| shape | {names} | best peer / statecast | by the fastest rounds | of the matrix peak |")
+    print("|---|" + "--:|" * (len(workers) + 3), flush=True)
     ratios = []
     for shape in shapes:
-        ms, top = measure(workers, cell, shape, rounds)
-        ratio = min(ms[name] for name in peers) / ms["statecast"] if peers else math.nan
-        share = operations(cell, shape) / (ms["statecast"] * 1e6) / top
-        ratios.append(ratio)
-        cells = " | ".join(f"{ms[name]:.3g}" for name in ("statecast", *peers))
-        print(f"| {shape} | {cells} | {ratio:.2f} | {share:.2f} of {top:.0f} |", flush=True)
-    print(f"\ngeometric mean of the ratios: {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}")
+        samples, top = measure(workers, cell, shape, rounds)
+        ratios.append((ratio(samples, statistics.median), ratio(samples, min)))
+        share = operations(cell, shape) / (min(samples["statecast"]) * 1e6) / top
+        ms = " | ".join(f"{statistics.median(times):.3g}" for times in samples.values())
+        print(f"| {shape} | {ms} | {ratios[-1][0]:.2f} | {ratios[-1][1]:.2f} | {share:.2f} of {top:.0f} |", flush=True)
+    means = [math.exp(statistics.fmean(map(math.log, column))) for column in zip(*ratios, strict=True)]
+    print(f"\ngeometric mean of the ratios: {means[0]:.2f}, by the fastest rounds {means[1]:.2f}", flush=True)
 
 
 def main() -> None:

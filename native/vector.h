@@ -15,7 +15,10 @@
 #include <arm_neon.h>
 #endif
 
-#if defined(_MSC_VER)
+#if defined(STATECAST_SANITIZE)  // quickness of compiling counts
+#define SC_INLINE inline
+#define SC_UNROLL
+#elif defined(_MSC_VER)
 #define SC_INLINE __forceinline
 #define SC_UNROLL
 #else

@@ -11,11 +11,25 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from model_cases import BATCH, STEPS, build, case, close, like, mapped, natively, parameters, same_bits, series, stepped
+from model_cases import (
+    BATCH,
+    STEPS,
+    build,
+    case,
+    close,
+    like,
+    mapped,
+    natively,
+    parameters,
+    same_bits,
+    scanned,
+    series,
+    stepped,
+)
 
 from statecast.errors import DataError
 from statecast.forecast.stream import Stream
-from statecast.model import kernel_library, kernel_network
+from statecast.model import kernel, kernel_library, kernel_network
 from statecast.model.head import Head
 from statecast.model.kernel_network import NetworkStep, unknown
 from statecast.model.network import Network
@@ -80,8 +94,10 @@ def test_a_row_does_not_know_its_company(cell: str, threads: int) -> None:
     p = parameters(network, dtype=np.float32)
     inputs, _ = series(network, p, 1, 700, gaps=0.1)
     together = table(network, p, 700)
-    forecast, scale = observed(NetworkStep(network, p, threads=threads), together, inputs)
-    alone, step = table(network, p, 700), NetworkStep(network, p, threads=1)
+    several = replace(network, stack=replace(network.stack, threads=threads))
+    assert several == network
+    forecast, scale = observed(NetworkStep(several, p), together, inputs)
+    alone, step = table(network, p, 700), NetworkStep(network, p)
     for row in (0, 1, 47, 349, 350, 698, 699):
         own = {name: value[:, row : row + 1] for name, value in inputs.items()}
         found, size = observed(step, alone, own, index=np.array([row]))
@@ -121,6 +137,19 @@ def test_a_stream_goes_through_it_and_says_so(monkeypatch: pytest.MonkeyPatch) -
     assert plain_model.native is None
     assert unknown(plain_model.network, plain_model.p) == "NumPy or JAX: STATECAST_KERNEL=off"
     forecast_cases.close(Stream(plain_model).observe("a", 5.0, forecast_cases.START).values, native.values, "float32")
+
+
+def test_the_setting_of_threads_reaches_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, p, inputs, reset = case("gru", "last", "point", "deep-residual", dtype="float32")
+    one, seen = replace(network, stack=replace(network.stack, threads=1)), []
+    layer = kernel.layer
+    monkeypatch.setattr(kernel, "layer", lambda *a, threads: seen.append(threads) or layer(*a, threads=threads))
+    scanned(one, p, inputs, reset)
+    assert seen == [1, 1, 1]
+    assert NetworkStep(one, p)._threads == 1
+    monkeypatch.setenv("STATECAST_THREADS", "3")
+    assert NetworkStep(network, p)._threads == 3
+    assert Network.of(forecast_cases.model().config.with_(threads=2), 1).stack.threads == 2
 
 
 @dataclass(frozen=True)

@@ -167,6 +167,12 @@ class Settings:
     )
     # the machine
     precision: str = setting("float32", "floating-point format", one_of(("float32", "float64")))
+    threads: int = setting(
+        0,
+        "threads that the native kernel may use at once; 0 for every processor of the process. JAX's own pool follows "
+        "the environment variable NPROC at its start",
+        whole(0, 4096),
+    )
     random_state: int = setting(0, "seed of everything random", whole(0))
 
     def __post_init__(self) -> None:

@@ -45,7 +45,7 @@ _FLOAT64 = np.dtype(np.float64)
 _KNOWN = {
     Network: "front stack head members",
     Front: "targets lags skip normalize decay past known calendar static missing level_input",
-    Stack: "cell inputs hidden dense activation residual",
+    Stack: "cell inputs hidden dense activation residual threads",
     Head: "inputs horizon targets levels future family",
 }
 _CONSTANTS = {"origin", "floor", "level", "unit", "spread", "deviation", "ring_gain", "output_gain"}
@@ -123,14 +123,14 @@ class NetworkStep:
     themselves: not on the rows beside them, nor on the number of threads.
     """
 
-    def __init__(self, network: Network, p: Any, *, threads: int | None = None) -> None:
+    def __init__(self, network: Network, p: Any) -> None:
         """Pack a network that is not `unknown`; the arrays are copied, later changes to them have no effect."""
         front, head, layout = network.front, network.head, Layout.of(network.parts())
         self._size, self._targets = layout.size, front.targets
         self._forecast = (head.horizon, head.targets, head.width)
         self._future = (head.horizon, head.future)
         self._dtype = p["constants"]["level"].dtype
-        self._threads = kernel.threads(threads)
+        self._threads = kernel.threads(network.stack.threads or None)
         self._covariates = front.inputs - _own_inputs(front)
         self._call = library().statecast_network_observe
         sizes, units = _sizes(network, self._dtype, self._covariates), np.array(_units(network), np.int64)

@@ -74,7 +74,8 @@ class Network:
             config.missing,
             config.level_input,
         )
-        stack = Stack(config.cell, front.inputs, config.hidden, config.dense, config.activation, config.residual)
+        layers = config.cell, front.inputs, config.hidden, config.dense
+        stack = Stack(*layers, config.activation, config.residual, config.threads)
         return cls(front, stack, Head.of(config, stack.outputs, targets, front.future), config.ensemble)
 
     @property

@@ -57,6 +57,7 @@ def layer(
     state: State,
     reset: Array | None = None,
     mask: Array | None = None,
+    threads: int = 0,
 ) -> tuple[Array, State]:
     """One recurrent layer over a segment.
 
@@ -67,13 +68,14 @@ def layer(
         state: each part [B, H].
         reset: [T, B] bool; where true the state is the initial one before the step.
         mask: [T, B] bool; where false the state passes unchanged.
+        threads: of the native kernel, at most; 0 for all.
 
     Returns:
         The outputs [T, B, H] and the state after the last step.
     """
     if kernel.takes(cell.name, x):
         init = {part: w[f"init_{part}"] for part in cell.states}
-        return kernel.layer(cell.name, w, x, state, mask, reset, init)
+        return kernel.layer(cell.name, w, x, state, mask, reset, init, threads=threads or None)
     if x.shape[0] == 0:
         return x[..., :0] @ w["W"][:0, : state[cell.states[0]].shape[-1]], state
     z = x @ w["W"] + w["b"]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -46,6 +46,7 @@ class Stack:
         dense: units of each dense layer.
         activation: of the dense layers.
         residual: add a layer's input to its output where their widths agree.
+        threads: at most so many run a layer in the native kernel, 0 for all; no number depends on it.
     """
 
     cell: str
@@ -54,6 +55,7 @@ class Stack:
     dense: tuple[int, ...]
     activation: str
     residual: bool
+    threads: int = field(default=0, compare=False)
 
     @property
     def equations(self) -> Cell:
@@ -102,7 +104,7 @@ class Stack:
         after: State = {}
         for n in range(len(self.hidden)):
             before = {part: state[f"{n}.{part}"] for part in self.equations.states}
-            out, last = layer(self.equations, w["cells"][str(n)], x, before, reset, mask)
+            out, last = layer(self.equations, w["cells"][str(n)], x, before, reset, mask, self.threads)
             after |= {f"{n}.{part}": value for part, value in last.items()}
             x = self._between(n, x, out, drop)
         return self._dense(w, x, drop), after
