@@ -192,6 +192,23 @@ def backtest(
     return results.backtest_from(asked, model_or_table, windows, step, refit, out, json)
 
 
+@command("statecast explain loads loads.csv")
+def explain(model: str, table: File, /, *, out: MaybeFile = None, json: bool = False) -> int:
+    """Show what a network uses: how much its error on a table grows when one input is shuffled.
+
+    The report of fit shows the same for the validation rows, and the gates over time beside it.
+
+    Args:
+        model: folder that fit wrote, or a model file.
+        table: CSV or Parquet file with the columns of the training table; - is standard input.
+        out: file for the numbers, CSV or Parquet by its suffix.
+        json: print one JSON document.
+    """
+    from statecast.cli import results
+
+    return results.explain(model, table, out, json)
+
+
 @command("tail -n +1 -f new.jsonl | statecast stream loads --snapshot loads.state")
 def stream(
     model: str,

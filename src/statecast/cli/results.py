@@ -45,6 +45,25 @@ def forecast(
     return 0
 
 
+def explain(path: str, table: str, out: str | None, as_json: bool) -> int:
+    """Print or write what a saved model uses; see the command."""
+    from statecast.report.summary import signed_percent
+
+    found = Forecaster.load(path).explanation(table)
+    columns = found.columns()
+    if out is not None:
+        files.write(columns, out, None)
+    if as_json:
+        inputs = list(output.records(columns, False))
+        output.document({"model": path, "origins": found.origins, "inputs": inputs} | ({"file": out} if out else {}))
+    elif out != "-":
+        rows = [[item.name, item.kind, signed_percent(item.importance)] for item in found.inputs]
+        output.table([["input", "kind", "error when shuffled"], *rows])
+        output.say()
+        output.prose(f"Mean absolute error over {found.origins:,} forecasts; around 0 % the network does without it.")
+    return 0
+
+
 def backtest(path: str, table: str, windows: int, step: int | None, refit: bool, out: str | None, as_json: bool) -> int:
     """Score a saved model on a table; see the command."""
     return _backtest(Forecaster.load(path), table, windows, step, refit, out, as_json)

@@ -18,7 +18,7 @@ from statecast.data import checks, table
 from statecast.data.panel import Panel
 from statecast.data.results import Native, to_native
 from statecast.data.schema import Schema
-from statecast.errors import NotFitted
+from statecast.errors import DataError, NotFitted
 from statecast.forecast import assemble, channels
 from statecast.forecast import evaluate as scoring
 from statecast.forecast.predict import Forecast, forecast, from_table
@@ -30,6 +30,7 @@ from statecast.model.state import Layout, State
 
 if TYPE_CHECKING:
     from statecast.data.segments import Split
+    from statecast.forecast.explain import Explanation
     from statecast.report.summary import Report
 
 Names = str | Sequence[str] | None
@@ -247,10 +248,52 @@ class Forecaster:
         """
         model = self.model_
         panel = checks.panel_like(table.read(source), model.schema, future_allowed=False)
-        begin = np.minimum(np.maximum(model.network.front.ring, 2), np.maximum(panel.lengths // 2, 1))
+        begin = self._judged(panel)
         origins, _ = assemble.run(model, panel, scoring.test_origins(panel, begin, model.config.horizon))
         result = scoring.evaluate(model, panel, origins, begin)
         return {**result["statecast"], "skill": result["skill"]}
+
+    def explain(self, source: Any = None, *, seed: int = 0) -> Any:
+        """How much the error grows when one input is shuffled: permutation importance, see `forecast.explain`.
+
+        Args:
+            source: a table like that of `fit`, judged on all rows that `score` would judge; the validation rows of the
+                training table where None.
+            seed: of the shuffles.
+
+        Returns:
+            A frame: input, kind ("past", "known", "static", "calendar" or "lags"), importance (growth of the mean
+            absolute error as a share of it) and its spread over the shuffles; the most important input first.
+
+        Raises:
+            NotFitted: a loaded model without a table.
+            DataError: there are no rows to judge.
+        """
+        native = self._native if source is None else table.read(source).native
+        return to_native(self.explanation(source, seed=seed).columns(), native, None)
+
+    def explanation(self, source: Any = None, *, seed: int = 0) -> Explanation:
+        """What `explain` puts into a frame, and the gates of the recurrent layers over time."""
+        from statecast.forecast.explain import explain
+
+        model = self.model_
+        if source is not None:
+            panel = checks.panel_like(table.read(source), model.schema, future_allowed=False)
+            begin = self._judged(panel)
+        elif self._fit is not None:
+            panel, begin = self._fit.panel.cut(self._fit.parts.val), self._fit.parts.train
+        else:
+            raise NotFitted("a loaded model has no table at hand: call explain(table)")
+        found = explain(model, panel, begin, seed)
+        if found is None:
+            what = "no validation rows (val_size)" if source is None else "too few rows"
+            raise DataError(f"there is nothing to judge: the table has {what}; give explain a table with more rows")
+        return found
+
+    def _judged(self, panel: Panel) -> np.ndarray:
+        """Rows of each series before the first that is judged: as many as the network looks back, half at most."""
+        least = max(self.model_.network.front.ring, 2)
+        return np.asarray(np.minimum(least, np.maximum(panel.lengths // 2, 1)))
 
     def stream(self, *, empty: bool = False) -> Stream:
         """A live stream: each series goes on where the table ended, or with `empty` none is known yet."""

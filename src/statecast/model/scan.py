@@ -97,6 +97,19 @@ def layer(
     return out, state
 
 
+def gates(cell: Cell, w: Weights, x: Array, state: State, reset: Array) -> dict[str, Array]:
+    """The gates of a layer at every step by name, and its output as "h", each [T, B, H]; arguments as for `layer`."""
+    z = x @ w["W"] + w["b"]
+
+    def step(before: State, row: tuple[Array, ...]) -> tuple[State, dict[str, Array]]:
+        start = {part: np.where(row[1], cell.start(w, part), before[part]) for part in cell.states}
+        after, seen = cell.equations(w, row[0], start)
+        return after, seen | {"h": cell.read(w, row[0], after)}
+
+    found: dict[str, Array] = scan(step, state, (z, reset[..., None]), x.shape[0])[1]
+    return found
+
+
 def _linear(
     cell: Cell, w: Weights, z: Array, state: State, reset: Array | None, mask: Array | None
 ) -> tuple[Array, State]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from statecast.model.cells import CELLS, Array, Cell, State, sigmoid
 from statecast.model.initial import Start, init_cell, init_dense
-from statecast.model.scan import layer
+from statecast.model.scan import gates, layer
 
 Drop = Callable[[int, Array], Array]  # (number of the place, activations) → activations
 
@@ -120,6 +120,19 @@ class Stack:
             after |= {f"{n}.{part}": value for part, value in last.items()}
             x = self._between(n, x, self.equations.read(weights, z, last), None)
         return self._dense(w, x, None), after
+
+    def gates(self, w: Any, x: Array, state: State, reset: Array) -> dict[str, Array]:
+        """The gates of every layer over a segment under NumPy, such as "0.forget", each [T, B, H]; "0.h" is the output.
+
+        The arguments are those of `scan`.
+        """
+        found: dict[str, Array] = {}
+        for n in range(len(self.hidden)):
+            before = {part: state[f"{n}.{part}"] for part in self.equations.states}
+            seen = gates(self.equations, w["cells"][str(n)], x, before, reset)
+            found |= {f"{n}.{name}": value for name, value in seen.items()}
+            x = self._between(n, x, seen["h"], None)
+        return found
 
     def _between(self, place: int, x: Array, out: Array, drop: Drop | None) -> Array:
         out = out + x if self.residual and x.shape[-1] == out.shape[-1] else out

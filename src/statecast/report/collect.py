@@ -17,6 +17,7 @@ from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.errors import DataError
 from statecast.forecast import calibrate, channels, intake
+from statecast.forecast.explain import explain
 from statecast.forecast.predict import Forecast, forecast
 from statecast.forecast.roll import Origins
 from statecast.model.archive import Model
@@ -63,6 +64,8 @@ def report(
     shown = [_Pair(model, folded, parts, origins, s, d) for s, d in _pairs(model, folded)]
     shown = [pair for pair in shown if len(pair.at)]
     season = model.config.season or 1
+    used = explain(model, panel.cut(parts.val), parts.train)
+    stretch = _stamps(model.schema, used.activity.time) if used and used.activity else np.zeros(0)
     return Report(
         title=title,
         facts=facts(model.schema, panel, parts),
@@ -76,6 +79,8 @@ def report(
         residuals=tuple(pair.residuals() for pair in shown),
         future=_future(model, panel, season),
         values={target: panel.y[panel.span(0), d] for d, target in enumerate(model.schema.target[:PAIRS])},
+        used=used,
+        stretch=stretch,
         horizon=model.config.horizon,
         season=season,
     )

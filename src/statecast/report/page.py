@@ -59,6 +59,17 @@ CAPTIONS = {
         "Autocorrelation: how much a value tells of the one some steps later, left in the series, right in what the "
         "network left over. Bars far outside the band on the right are structure that it has not learned.",
     ),
+    "importance": (
+        "What the network used",
+        "Permutation importance: the values of one input were shuffled among the validation rows, and this is by how "
+        "much the error grew. Around zero the network does without it. Lags are counted from the last value, relative "
+        "to it; that value itself, from which every forecast starts, is not among them.",
+    ),
+    "gates": (
+        "How it moved",
+        "The gates of the first recurrent layer through the last validation rows, a line for each unit: where a forget "
+        "gate is dark the unit keeps its state, where an update or input gate is dark it takes in something new.",
+    ),
 }
 """Heading and explanation of each picture."""
 
@@ -124,7 +135,7 @@ def render(report: Report, made: Mapping[str, bytes] | None = None) -> str:
         MissingDependency: matplotlib is not installed.
     """
     pictures = _pictures(report, made)
-    order = ("error_by_step", "loss", "residuals", "autocorrelation")
+    order = ("error_by_step", "importance", "gates", "loss", "residuals", "autocorrelation")
     body = [
         f"<header><h1>{escape(report.title)}</h1><p class=lead>{escape(headline(report))}</p></header>",
         _tiles(report),

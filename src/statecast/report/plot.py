@@ -8,6 +8,7 @@ dash pattern of its own. Missing values are gaps; where not everything is shown,
 
 from __future__ import annotations
 
+import functools
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 
 from statecast.errors import MissingDependency
 from statecast.files import write_bytes
-from statecast.report import style
+from statecast.report import style, used
 from statecast.report.summary import (
     Example,
     Report,
@@ -196,6 +197,13 @@ def figures(report: Report) -> Iterator[tuple[str, Figure]]:
         yield "residuals", residuals(report.residuals, report.horizon, step)
     if report.values or report.residuals:
         yield "autocorrelation", correlations(report.values, report.residuals, report.season, step=step)
+    if report.used:
+        yield "importance", used.importance(_figure, report.used)
+    if report.used and report.used.activity:
+        yield (
+            "gates",
+            used.gates(_figure, report.used.activity, report.stretch, functools.partial(_time_axis, step=step)),
+        )
 
 
 def images(report: Report) -> dict[str, bytes]:

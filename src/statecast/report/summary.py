@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import DataError, SettingError
+from statecast.forecast.explain import Explanation
 from statecast.forecast.verdict import NAMES, number, percent, spoken, verdict
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ class Report:
         residuals: of these.
         future: forecasts beyond the table's end.
         values: for each target (by name), the values of one series, for the autocorrelation.
+        used: what the network used, from validation rows; None where there are none.
+        stretch: times of the picture of its gates.
         horizon: steps ahead, H.
         season: rows in a season; 1 for none.
         notes: anything else that the reader must know, as sentences.
@@ -147,6 +150,8 @@ class Report:
     residuals: tuple[Residuals, ...] = ()
     future: tuple[Example, ...] = ()
     values: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
+    used: Explanation | None = None
+    stretch: Shaped[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0))
     horizon: int = 1
     season: int = 1
     notes: tuple[str, ...] = ()

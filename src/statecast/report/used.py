@@ -1,0 +1,73 @@
+"""The pictures of what a network used: bars of importance, and its gates over time as maps of colour.
+
+Figures come from `plot`, which alone knows the drawing library; see there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.forecast.explain import Activity, Explanation
+from statecast.report import style
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
+
+MOST_BARS, MOST_MAPS = 16, 6
+KINDS = {"lags": "#0072b2", "past": "#009e73", "known": "#b87a00", "calendar": "#b8568f", "static": "#5b6b79"}
+
+
+def importance(figure_of: Callable[..., Any], used: Explanation) -> Any:
+    """Bars: by how much the error grows when an input is shuffled, in percent; the most important first."""
+    shown = used.inputs[:MOST_BARS]
+    note = f"{MOST_BARS} of {len(used.inputs)} inputs" if len(used.inputs) > MOST_BARS else ""
+    figure = figure_of(1.1 + 0.26 * len(shown), "Growth of the error when an input is shuffled", note)
+    axes = figure.subplots()
+    for row, item in enumerate(shown):
+        error = {"elinewidth": 1, "ecolor": style.SOFT}
+        axes.barh(row, 100 * item.importance, xerr=100 * item.spread, error_kw=error, color=KINDS[item.kind],
+                  height=0.66, label=item.kind)  # fmt: skip
+    axes.set_yticks(range(len(shown)), [item.name for item in shown])
+    axes.invert_yaxis()
+    style.dress(axes)
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color=style.GRID, lw=0.8)
+    axes.axvline(0, color=style.SOFT, lw=0.8)
+    axes.set_xlabel("growth of the mean absolute error on validation rows, %")
+    style.legend(figure, [axes])
+    return figure
+
+
+def gates(
+    figure_of: Callable[..., Any],
+    activity: Activity,
+    time: Shaped[np.ndarray, " T"],
+    time_axis: Callable[[Any, Any], None],
+) -> Any:
+    """A map for each gate of the first recurrent layer, and for its output: units by time, the units by their mean."""
+    maps = {name.partition(".")[2]: values for name, values in activity.gates.items() if name.startswith("0.")}
+    maps = dict(list(maps.items())[-MOST_MAPS:])
+    figure = figure_of(0.9 + 1.15 * len(maps), "Gates over time", f"first layer, {activity.series}")
+    grid = figure.subplots(len(maps), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (name, values) in zip(grid, maps.items(), strict=True):
+        signed = bool(values.min() < 0)
+        top = max(float(np.abs(values).max()), 1e-12) if signed or name == "h" else 1.0
+        order = np.argsort(values.mean(axis=0))
+        drawn = axes.pcolormesh(
+            time, np.arange(values.shape[1]), values[:, order].T, shading="nearest", rasterized=True,
+            cmap="RdBu_r" if signed else "Blues", vmin=-top if signed else 0, vmax=top,
+        )  # fmt: skip
+        bar = figure.colorbar(drawn, ax=axes, pad=0.01, aspect=8)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=7, colors=style.SOFT, length=0)
+        style.dress(axes)
+        axes.grid(visible=False)
+        axes.set_yticks([])
+        axes.set_ylabel("units")
+        axes.set_title("output" if name == "h" else f"{name} gate" if name != "candidate" else name,
+                       loc="left", fontsize=9, color=style.INK)  # fmt: skip
+    time_axis(grid[-1], time)
+    return figure
