@@ -1,8 +1,8 @@
 """Every cell on the same two tables with the same settings: validation error and seconds.
 
 ETTh1 (its first 12 months for training, the next 4 for validation, 96 steps ahead, seven channels through one network)
-and the bundled PM2.5 table (its first 30,000 hours, 24 steps ahead, seven covariates). Test rows are cut off before anything
-is read. The error is the loss on validation rows at the best step: absolute, in training deviations.
+and the bundled PM2.5 table (its first 30,000 hours, 24 steps ahead, seven covariates). Test rows are cut off before
+anything is read. The error is the loss on validation rows at the best step: absolute, in training deviations.
 
     python benchmarks/every_cell.py ../shared/data/ett/ETTh1.csv
 """

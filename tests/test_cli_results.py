@@ -82,6 +82,20 @@ def test_what_is_known_ahead_comes_from_a_table(statecast: Command, rich: Path, 
     assert "known" in done.error
 
 
+# --- explain
+
+
+def test_explain(statecast: Command, plain: Path, tmp_path: Path) -> None:
+    found = statecast.well("explain", plain, passengers(), "--json", "--out", tmp_path / "e.csv").json
+    assert {row["kind"] for row in found["inputs"]} == {"lags", "calendar"}
+    assert set(found["inputs"][0]) == {"input", "kind", "importance", "spread"}
+    assert found["origins"] > 50
+    assert len((tmp_path / "e.csv").read_text().splitlines()) == 1 + len(found["inputs"])
+    done = statecast.well("explain", plain, passengers())
+    assert "lags 1–4" in done.out
+    assert "error when shuffled" in done.out
+
+
 # --- backtest
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from statecast.errors import DataError, MissingDependency, OutputError, SettingError
+from statecast.forecast.explain import Activity, Explanation, Input
 from statecast.forecast.metrics import Scores, evaluation
 from statecast.report import page, plot
 from statecast.report.summary import (
@@ -32,7 +33,8 @@ from statecast.report.summary import (
     scores_table,
 )
 
-PICTURES = ["forecast", "future", "rolling", "error_by_step", "loss", "residuals", "autocorrelation"]
+PICTURES = ["forecast", "future", "rolling", "error_by_step", "loss", "residuals", "autocorrelation",
+            "importance", "gates"]  # fmt: skip
 
 
 def scored(error: float, targets: int = 1) -> Scores:
@@ -68,9 +70,20 @@ def made(targets: int = 1, horizon: int = 4, dated: bool = True, error: float = 
         residuals=tuple(Residuals(d, time, noise[0], 2 * noise[1]) for d in names),
         future=tuple(Example(d, back, past, ahead, came, **bounds) for d in names),
         values=dict.fromkeys(names, y),
+        used=used(time),
+        stretch=time,
         horizon=horizon,
         season=24,
     )  # fmt: skip
+
+
+def used(time: np.ndarray) -> Explanation:
+    """What a network of 20 inputs and five units used."""
+    rng = np.random.default_rng(2)
+    inputs = tuple(Input(f"column {n}", "past", 0.2 / (n + 1) - 0.03, 0.01) for n in range(20))
+    maps = {"0.update": rng.random((len(time), 5)), "0.candidate": rng.normal(size=(len(time), 5)),
+            "0.h": rng.random((len(time), 5)), "1.update": rng.random((len(time), 9))}  # fmt: skip
+    return Explanation(500, inputs, Activity("north", np.arange(len(time)), maps))
 
 
 def texts(figure: plot.Figure) -> str:
@@ -341,3 +354,29 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(MissingDependency, match=r"statecast\[plot\]"):
         page.render(made())
+
+
+# --- what the network used
+
+
+def test_bars_of_importance_in_percent_with_what_is_left_out() -> None:
+    figure = dict(plot.figures(made()))["importance"]
+    written = texts(figure)
+    assert "16 of 20 inputs" in written
+    assert "column 0" in written
+    assert "column 16" not in written
+    widths = [bar.get_width() for bar in figure.axes[0].patches]
+    np.testing.assert_allclose(widths, [100 * (0.2 / (n + 1) - 0.03) for n in range(16)])
+
+
+def test_maps_of_the_gates_of_the_first_layer() -> None:
+    figure = dict(plot.figures(made()))["gates"]
+    maps = [axes for axes in figure.axes if axes.get_ylabel() == "units"]
+    assert [axes.get_title(loc="left") for axes in maps] == ["update gate", "candidate", "output"]
+    assert "north" in texts(figure)
+    drawn = np.asarray(maps[0].collections[0].get_array())
+    assert drawn.shape == (5, 60)
+    assert (np.diff(drawn.mean(axis=1)) >= 0).all()
+    assert maps[0].collections[0].get_clim() == (0, 1)
+    low, high = maps[1].collections[0].get_clim()
+    assert low == -high
