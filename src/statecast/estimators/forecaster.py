@@ -310,9 +310,11 @@ class Forecaster:
         if self._fit is None:
             raise NotFitted("a report needs the table that the model was fitted on: call fit(table, target=…) first")
         title = title or f"Forecast of {', '.join(self.model_.schema.target[:4])}"
-        return collect.report(
-            title, self.model_, self._fit.panel, self._fit.parts, self._fit.origins, self.reasons_, self._given
-        )
+        if title not in self._fit.told:  # the pages and the terminal ask for the same
+            self._fit.told[title] = collect.report(
+                title, self.model_, self._fit.panel, self._fit.parts, self._fit.origins, self.reasons_, self._given
+            )
+        return self._fit.told[title]
 
     def write(self, folder: str | Path, title: str = "") -> list[Path]:
         """Write model, settings, scores, tested rows, pictures and the report page into a folder.
@@ -350,6 +352,7 @@ class _Fit:
 
     def __init__(self, panel: Panel, parts: Split, origins: Origins) -> None:
         self.panel, self.parts, self.origins = panel, parts, origins
+        self.told: dict[str, Report] = {}
 
 
 def _training() -> Any:
