@@ -15,7 +15,7 @@ from model_cases import case, close, parameters, referred, scanned, segmented, s
 from train_cases import leaves, panel_of, ready, run, settings, wave
 
 import statecast as sc
-from statecast.model.members import member, seeds, stacked
+from statecast.model.members import Members, member, seeds, stacked
 from statecast.model.network import Network
 from statecast.model.state import Layout, State
 from statecast.report import collect
@@ -97,7 +97,7 @@ def ensemble(head: str, dtype: str = "float64") -> tuple[Network, Any, Any, np.n
     network, p, inputs, reset = case("lstm", "last", head, "deep-residual", dtype=dtype)
     each = [parameters(network, n, np.dtype(dtype)) | {"constants": p["constants"]} for n in range(MEMBERS)]
     together = {"weights": stacked([one["weights"] for one in each]), "constants": p["constants"]}
-    return replace(network, members=MEMBERS), together, inputs, reset, each
+    return replace(network, members=Members(MEMBERS)), together, inputs, reset, each
 
 
 @pytest.mark.parametrize("head", ["point", "pinball"])
@@ -183,4 +183,4 @@ def test_the_report_counts_the_weights_of_all_members(fitted: sc.Forecaster) -> 
     found = {layer.name: layer for layer in collect.layers(fitted.model_)}
     width = fitted.model_.network.front.inputs
     assert found["recurrent 1"].parameters == MEMBERS * 4 * 3 * (width + 3 + 1)
-    assert found["mean"].kind == f"of {MEMBERS} networks"
+    assert found[f"{MEMBERS} networks"].kind == "the mean of their forecasts"

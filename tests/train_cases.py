@@ -63,7 +63,7 @@ def panel_of(*series: Any) -> Panel:
 
 
 def schema_of(panel: Panel) -> Schema:
-    return Schema(target=tuple(f"y{d}" for d in range(panel.targets)), id="id")
+    return Schema(target=tuple(f"y{d}" for d in range(panel.targets)), id="id", series=panel.ids)
 
 
 def wave(rows: int, seed: int = 0, period: float = 12.0) -> np.ndarray:

@@ -257,6 +257,16 @@ class Config(Settings):
     burn_in: int | None = setting(None, "first steps of a segment that carry no loss", whole(0))
     carry: str = setting("zero", "state that a segment starts from", one_of(CARRIES))
     shuffle: bool | None = setting(None, "draw segments in random order", BOOLEAN)
+    sampling: str = setting(
+        "rows",
+        "what counts alike in training and is drawn as often: every row, or every series whatever its length",
+        one_of(("rows", "series")),
+    )
+    # many series
+    embedding: int = setting(
+        0, "numbers learned of each training series, as inputs; a new series has their mean", whole(0, 4096)
+    )
+    local: bool = setting(False, "a network of its own for each series, all of them trained at once", BOOLEAN)
     # training
     test_size: int | float = setting(0.1, "last rows of each series kept for the test scores", SHARE)
 
@@ -272,6 +282,18 @@ class Config(Settings):
                 f'burn_in = {self.burn_in} with carry = "stored": a stored state needs no steps to be reached; '
                 'leave burn_in out, or choose carry = "zero"'
             )
+        self._require_order()
+
+    def _require_order(self) -> None:
+        ordered = 'carry = "stored"' if self.carry == "stored" else "shuffle = false" if self.shuffle is False else None
+        given = "local = true" if self.local else 'sampling = "series"' if self.sampling == "series" else None
+        if ordered and given:
+            told = 'draws segments in random order; choose carry = "zero" and shuffle = true'
+            raise SettingError(f"{given} with {ordered}: it {told}")
+        other = "ensemble" if self.ensemble > 1 else "embedding" if self.embedding else None
+        if self.local and other:
+            told = f"a network that sees one series alone has no use for it; leave {other} out, or choose local = false"
+            raise SettingError(f"{other} = {getattr(self, other)} with local = true: {told}")
 
 
 def again(name: str, default: Any, check: Check | None = None, help: str | None = None) -> Any:

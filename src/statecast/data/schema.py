@@ -52,6 +52,7 @@ class Schema:
         past: covariates known up to now.
         known: covariates known ahead.
         static: covariates of a series.
+        series: the series of the training table, where the network tells them apart; as its rows are named.
     """
 
     target: tuple[str, ...]
@@ -64,6 +65,7 @@ class Schema:
     past: tuple[Covariate, ...] = ()
     known: tuple[Covariate, ...] = ()
     static: tuple[Covariate, ...] = ()
+    series: tuple[str | int, ...] = ()
 
     @property
     def id_column(self) -> str:
@@ -101,6 +103,11 @@ class Schema:
         keys = [name for name in (self.id, self.time) if name is not None]
         return (*keys, *self.target, *(item.name for item in (*self.past, *self.known, *self.static)))
 
+    @cached_property
+    def numbers(self) -> dict[str | int, int]:
+        """The number of each training series that the network tells apart, from 1 on; 0 is any other."""
+        return {name: n for n, name in enumerate(self.series, 1)}
+
     def output_ids(self, ids: Sequence[str | int]) -> tuple[str | int, ...]:
         """What each (series, target) is called in results: S · D names, the targets of one series side by side.
 
@@ -127,6 +134,7 @@ class Schema:
             "tz": self.tz,
             "frequency": self.frequency.text,
             **groups,
+            "series": list(self.series),
         }
 
     @classmethod
@@ -148,6 +156,7 @@ class Schema:
                 past=_covariates(values["past"]),
                 known=_covariates(values["known"]),
                 static=_covariates(values["static"]),
+                series=_names(values.get("series", ())),
             )
         except (KeyError, TypeError, ValueError, SettingError) as error:
             raise ModelFileError(f"the schema of the columns is damaged ({error!r}): save the model anew") from error
@@ -167,6 +176,12 @@ def _covariates(items: Any) -> tuple[Covariate, ...]:
 def _texts(values: Any) -> tuple[str, ...]:
     if isinstance(values, str) or not all(isinstance(value, str) for value in values):
         raise TypeError(f"{values!r} is not a list of texts")
+    return tuple(values)
+
+
+def _names(values: Any) -> tuple[str | int, ...]:
+    if isinstance(values, str) or not all(isinstance(value, str | int) for value in values):
+        raise TypeError(f"{values!r} is not a list of names")
     return tuple(values)
 
 

@@ -11,13 +11,14 @@ The classic ways of training are three settings of this one mechanism:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Int64
+    from jaxtyping import Bool, Float64, Int64
 
 NOWHERE = -(2**30)  # start of a segment that fills up the last batch: every place of it lies before the tape
 
@@ -94,6 +95,11 @@ def _tape(
     return Tape(rows, inside == 0, end, (age >= np.repeat(first_scored, lengths)) & (rows + 1 < end))
 
 
+def evened(stop: Int64[np.ndarray, " S"]) -> Float64[np.ndarray, " N"]:
+    """A weight for each place of the training tape that lets every series count alike: 1 / its training rows."""
+    return np.repeat(1 / np.maximum(stop, 1), stop)
+
+
 @dataclass(frozen=True)
 class Sampler:
     """Which segments make each training step.
@@ -106,6 +112,8 @@ class Sampler:
         shuffle: draw the segments of an epoch in random order, from a random phase.
         stored: the state is handed on, so segments lie on one grid and keep their numbers.
         seed: of the order.
+        weight: [N] how much each place counts; where given, segments are drawn in proportion to the weight of the
+            places that carry their loss.
     """
 
     length: int
@@ -115,6 +123,7 @@ class Sampler:
     shuffle: bool
     stored: bool
     seed: int
+    weight: Float64[np.ndarray, " N"] | None = field(default=None, compare=False)
 
     @property
     def stride(self) -> int:
@@ -151,12 +160,24 @@ class Sampler:
             rng = np.random.default_rng((self.seed, number))
             order = rng.permutation(order)
             phase = int(rng.integers(self.stride)) if self.moves else 0
+            order = order if self.weight is None else self._drawn(rng, phase)
         starts = np.full(self.steps * self.rows, NOWHERE, np.int64)
         starts[: self.segments] = order * self.stride - self.burn_in - phase
         if self.shuffle:
             return starts.reshape(self.steps, self.rows)
         # In order, row b of the batch runs through its own stretch of the tape, one segment a step.
         return starts.reshape(self.rows, self.steps).T
+
+    def _drawn(self, rng: np.random.Generator, phase: int) -> Int64[np.ndarray, " segments"]:
+        """As many segments as an epoch has, each as often as its weight asks for to the nearest whole number."""
+        ends = np.clip(np.arange(self.segments + 1) * self.stride - phase, 0, self.length)
+        upto = self._weight_upto[ends]
+        at = upto[0] + (np.arange(self.segments) + rng.random()) / self.segments * (upto[-1] - upto[0])
+        return rng.permutation(np.clip(np.searchsorted(upto, at, side="right") - 1, 0, self.segments - 1))
+
+    @cached_property
+    def _weight_upto(self) -> Float64[np.ndarray, " N+1"]:
+        return np.concatenate([[0.0], np.cumsum(np.ones(self.length) if self.weight is None else self.weight)])
 
     def batches(self, step: int, count: int) -> Int64[np.ndarray, "count rows"]:
         """The batches of `count` training steps from a step on, over as many epochs as they take."""

@@ -134,7 +134,7 @@ class Forecaster:
         read = table.read(source)
         panel, schema = checks.panel(read, checks.Roles.of(target, id, time, past, known, static, freq))
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
-        self._model, origins = _assembled(outcome, schema, panel)
+        self._model, origins = _assembled(outcome, panel)
         self._native, self.reasons_ = read.native, outcome.reasons
         self._fit = _Fit(panel, outcome.base_parts, origins)
         return self
@@ -238,7 +238,7 @@ class Forecaster:
         train = _training()
         config = self.config.with_(test_size=0)
         schema = self.model_.schema
-        return _assembled(train.fit(config, schema, panel), schema, panel)[0]
+        return _assembled(train.fit(config, schema, panel), panel)[0]
 
     def score(self, source: Any) -> dict[str, Any]:
         """Scores on a table, from all origins that have seen as many rows as the network looks back.
@@ -368,9 +368,10 @@ def _training() -> Any:
     return fit
 
 
-def _assembled(outcome: Any, schema: Schema, panel: Panel) -> tuple[Model, Origins]:
+def _assembled(outcome: Any, panel: Panel) -> tuple[Model, Origins]:
     """The model that a training `Outcome` makes, and its forecasts at the test origins."""
-    config, weights, constants = outcome.config, outcome.fitted.weights, outcome.prepared.constants
+    config, schema = outcome.config, outcome.schema
+    weights, constants = outcome.fitted.weights, outcome.prepared.constants
     empty = State.empty(Layout.of(outcome.network.parts()), np.dtype(config.precision))
     model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.fitted.history)
     return assemble.assemble(model, panel, outcome.base_parts, outcome.rows)

@@ -72,8 +72,8 @@ def run(
     chosen, _ = calibrate.thin(wanted, head.horizon * len(model.schema.target) * head.width, evaluate.MOST)
     layout = Layout.of(model.network.parts())
     data = np.zeros((folded.series, layout.size), model.dtype)
-    layout.pack(model.network.start(model.p, folded.series, data), data)
     rows = prepared(model, panel) if rows is None else rows
+    layout.pack(model.network.start(model.p, folded.series, data, rows.numbers), data)
     origins = evaluate.tested(model.network, model.p, rows, _folded(chosen, panel, width), ends=data)
     last = np.full(folded.series, UNSEEN)
     some = folded.lengths > 0

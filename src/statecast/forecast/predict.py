@@ -216,8 +216,8 @@ def state_after(model: Model, panel: Panel, scan: Scan | None = None) -> State:
     steps.require_near(model, folded.y, "the table")
     layout = Layout.of(model.network.parts())
     data = np.empty((folded.series, layout.size), model.dtype)
-    layout.pack(model.network.start(model.p, folded.series, data), data)
     rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
+    layout.pack(model.network.start(model.p, folded.series, data, rows.numbers), data)
     for _ in roll(model.network, model.p, rows, np.zeros(folded.rows, bool), ends=data, scan=scan):
         pass
     time = np.full(folded.series, UNSEEN)

@@ -65,7 +65,7 @@ def roll(
     layout = Layout.of(network.parts())
     lengths = np.diff(rows.offsets)
     for members in _batches(lengths):
-        state = network.start(p, len(members), rows.y)
+        state = network.start(p, len(members), rows.y, rows.numbers[members])
         if begins is not None:
             state = layout.unpack(begins[members])
         for index, reset in _chunks(network, rows, members, lengths, fresh=begins is None):

@@ -19,6 +19,7 @@ from statecast.forecast import arrivals, calibrate, channels, intake, predict, s
 from statecast.forecast.predict import Forecast
 from statecast.model import archive
 from statecast.model.archive import Model
+from statecast.model.inputs import numbers_of
 from statecast.model.state import UNSEEN, Layout, State
 
 if TYPE_CHECKING:
@@ -48,8 +49,6 @@ class Stream:
         self._index: dict[Id, int] = {name: s for s, name in enumerate(ids)}
         self._lately: tuple[tuple[Id, ...], Int64[np.ndarray, " S"]] = (), np.zeros(0, np.int64)
         self._levels = calibrate.checked_levels(model, None)
-        self._fresh = np.empty((self._width, self._layout.size), model.dtype)
-        self._layout.pack(model.network.start(model.p, self._width, self._data[:0]), self._fresh)
         self._covariates = bool(model.schema.past or model.schema.known or model.schema.static)
         origin, unit = model.constants["origin"], model.constants["unit"]
         self._near = float((steps.FARTHEST * np.abs(unit) - np.abs(origin)).min())
@@ -267,6 +266,14 @@ class Stream:
         found[seen] = self._data[series[seen] * self._width, where]
         return found
 
+    def _begun(self, names: Sequence[Id]) -> Float[np.ndarray, "N size"]:
+        """The initial rows of series that have seen nothing."""
+        model = self.model
+        numbers = numbers_of(model.network, model.schema, channels.row_ids(model, names))
+        found = np.empty((len(numbers), self._layout.size), model.dtype)
+        self._layout.pack(model.network.start(model.p, len(found), found, numbers), found)
+        return found
+
     def _moved(
         self,
         names: Sequence[Id],
@@ -285,7 +292,9 @@ class Stream:
         width = self._width
         rows, fresh = _rows(series, width), np.repeat(last == UNSEEN, width)
         block = np.empty((len(rows), self._layout.size), self.model.dtype)
-        block[fresh], block[~fresh] = self._fresh[0], self._data[rows[~fresh]]
+        block[~fresh] = self._data[rows[~fresh]]
+        if fresh.any():
+            block[fresh] = self._begun([name for name, time in zip(names, last, strict=True) if time == UNSEEN])
         size = max(steps.batch(self.model) // width, 1)
         for gap in set(gaps.tolist()) - {0}:
             alike = np.flatnonzero(gaps == gap)

@@ -69,8 +69,8 @@ def _last(
     reset = (index <= first) | (np.arange(size) == 0)[:, None]
     ring, held = _ring(network, rows, inside)
     here = {name: found[name][inside] for name in STATISTICS} | {"ring": ring, "held": held}
-    inputs = rows.at(inside, network.head.horizon)
-    cells = network.cells(p, len(at), rows.y)
+    inputs = rows.at(inside, network.head.horizon) | {"series": rows.numbers[rows.series[inside]]}
+    cells = network.cells(p, len(at), rows.y, rows.numbers[rows.series[at]])
     forecasts, _ = network.segment(p, here, cells, inputs, reset, None)
     return np.asarray(forecasts[-1])
 

@@ -16,7 +16,6 @@ import numpy as np
 from statecast.config import Config
 from statecast.data import checks, table
 from statecast.data.panel import Panel
-from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.forecast import channels, windowed
 from statecast.forecast import evaluate as scoring
@@ -54,7 +53,7 @@ def train(case: Case, settings: Mapping[str, Any], folder: Path | None) -> Train
     read = table.read(series.make(case.example, folder), case.example)
     panel, schema = checks.panel(read, roles(case.roles))
     outcome = fit.fit(Config.of({"levels": (), **settings}), schema, panel)
-    model, fresh = (_model(outcome, schema, weights) for weights in (outcome.fitted.weights, outcome.prepared.weights))
+    model, fresh = (_model(outcome, weights) for weights in (outcome.fitted.weights, outcome.prepared.weights))
     return Trained(model, fresh, panel, outcome.base_parts, window_of(outcome.config))
 
 
@@ -71,11 +70,11 @@ def window_of(config: Config) -> int:
     return int(config.segment or 0) if windows else 0
 
 
-def _model(outcome: Any, schema: Schema, weights: dict[str, Any]) -> Model:
+def _model(outcome: Any, weights: dict[str, Any]) -> Model:
     layout = Layout.of(outcome.network.parts())
     state = State.empty(layout, np.dtype(outcome.config.precision))
-    history = outcome.fitted.history
-    return Model(outcome.config, schema, outcome.network, weights, outcome.prepared.constants, state, None, {}, history)
+    constants, history = outcome.prepared.constants, outcome.fitted.history
+    return Model(outcome.config, outcome.schema, outcome.network, weights, constants, state, None, {}, history)
 
 
 def origins(model: Model, panel: Panel, wanted: np.ndarray, window: int) -> Origins:

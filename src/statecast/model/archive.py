@@ -94,6 +94,7 @@ def save(model: Model, path: str | Path, kind: str = "model") -> Path:
     """
     front = model.network.front
     sizes = {name: getattr(front, name) for name in ("targets", "past", "known", "calendar", "static")}
+    sizes["series"] = model.network.series
     tree: Tree = {"weights": model.weights, "constants": model.constants}
     tree["state"] = {"data": model.state.data, "time": model.state.time}
     if model.residuals is not None:

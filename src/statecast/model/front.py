@@ -35,6 +35,7 @@ class Front:
         past, known, calendar, static: counts of covariate columns.
         missing: whether masks and time gaps are inputs.
         level_input: whether the level and the scale themselves are inputs.
+        embedding: numbers learned of each training series.
     """
 
     targets: int
@@ -48,6 +49,7 @@ class Front:
     static: int
     missing: bool
     level_input: bool
+    embedding: int = 0
 
     @property
     def ring(self) -> int:
@@ -59,7 +61,8 @@ class Front:
         """Width of the stack's input."""
         marked = self.targets * 2 + self.past + self.known + self.static if self.missing else 0
         covariates = self.past + self.known + self.calendar + self.static
-        return self.lags * self.targets + covariates + marked + (2 * self.targets if self.level_input else 0)
+        level = 2 * self.targets if self.level_input else 0
+        return self.lags * self.targets + covariates + marked + level + self.embedding
 
     @property
     def future(self) -> int:
@@ -130,7 +133,10 @@ class Front:
     def features(
         self, c: Any, relative: Array, s: State, level: Array, scale: Array, covariates: dict[str, Array]
     ) -> Array:
-        """The stack's input [..., inputs]; see `covariate_features` for what `covariates` holds."""
+        """The stack's input [..., inputs] without the embedding, which is the network's to add.
+
+        See `covariate_features` for what `covariates` holds.
+        """
         xp = relative.__array_namespace__()
         newest = relative[..., relative.shape[-2] - self.lags :, :] / c["ring_gain"]
         newest = xp.clip(newest, -CEILING, CEILING)

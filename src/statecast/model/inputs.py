@@ -6,6 +6,7 @@ runs over them in chunks; no array of windows is made here.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
+from statecast.errors import UnknownSeries, nearest
 from statecast.model.network import Network
 
 if TYPE_CHECKING:
@@ -34,6 +36,7 @@ class Rows:
         series: [R] number of the series of each row.
         age: [R] rows since its series began.
         offsets: [S + 1].
+        numbers: [S, 1] the number of each series among those that the network tells apart; see `numbers_of`.
     """
 
     y: Float[np.ndarray, "R D"]
@@ -44,6 +47,7 @@ class Rows:
     series: Int64[np.ndarray, " R"]
     age: Int64[np.ndarray, " R"]
     offsets: Int64[np.ndarray, " S+1"]
+    numbers: Float[np.ndarray, "S 1"]
 
     def at(self, rows: Int64[np.ndarray, "..."], horizon: int) -> dict[str, np.ndarray]:
         """The network's inputs at the given rows [...]: y, m, covariates, future [..., H, F]."""
@@ -84,7 +88,26 @@ def rows_of(network: Network, constants: dict[str, np.ndarray], schema: Schema, 
         series=series,
         age=np.arange(panel.rows) - panel.offsets[series],
         offsets=panel.offsets,
+        numbers=numbers_of(network, schema, panel.ids).astype(dtype),
     )
+
+
+def numbers_of(network: Network, schema: Schema, ids: Sequence[str | int]) -> Float[np.ndarray, "S 1"]:
+    """The number of each series among the training series, from 1 on; 0 for others, and where none are told apart.
+
+    Raises:
+        UnknownSeries: the network is one for each training series, and this is none of them.
+    """
+    if not network.series:
+        return np.zeros((len(ids), 1))
+    found = np.array([schema.numbers.get(name, 0) for name in ids], np.float64)
+    if network.members.local and not found.all():
+        name = ids[int(np.argmin(found))]
+        raise UnknownSeries(
+            f"series {name!r} is new, and with local = true a series has a network of its own, trained on its rows; "
+            f"{nearest(name, schema.series)}; fit again with its rows, or with local = false"
+        )
+    return found[:, None]
 
 
 def to_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:

@@ -43,8 +43,8 @@ _FLOAT64 = np.dtype(np.float64)
 
 # A network with another attribute is another network, even where this file would find all that it looks for.
 _KNOWN = {
-    Network: "front stack head members",
-    Front: "targets lags skip normalize decay past known calendar static missing level_input",
+    Network: "front stack head members series",
+    Front: "targets lags skip normalize decay past known calendar static missing level_input embedding",
     Stack: "cell inputs hidden dense activation residual threads",
     Head: "inputs horizon targets levels future family",
 }
@@ -60,8 +60,8 @@ def unknown(network: Network, p: Any) -> str | None:
         if tuple(f.name for f in fields(part)) != tuple(_KNOWN.get(type(part), "").split()):
             return f"{type(part).__name__} has attributes that the native kernel does not know"
     front, stack = network.front, network.stack
-    if network.members > 1:
-        return "the native kernel steps one network, not the members of an ensemble"
+    if network.members.axis or network.series:
+        return "the native kernel steps one network that tells no series apart"
     if network.head.family:
         return f"the native kernel has no head that forecasts {network.head.family!r}"
     if stack.hidden and stack.cell not in CELLS:

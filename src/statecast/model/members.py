@@ -1,18 +1,22 @@
 """Several networks of one shape as one tree of weights: the networks, or members, are the first axis of every array.
 
-An ensemble trains its members at once along that axis, and whoever runs them takes them out one by one: the equations
-of the network know of a single one. What each of them remembers lies side by side before the last axis of its part of
-the state.
+They are trained at once along that axis, and whoever runs them takes them out one by one: the equations of the network
+know of a single one. What the members of an ensemble remember lies side by side before the last axis of its part of the
+state; local networks share the rows of a batch among them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from statecast.model.cells import State
+from statecast.model.cells import Array, State
+
+Run = Callable[[Any, State, Any], tuple[Array, State]]  # (weights, recurrent state, rows) → outputs, next state
+ALL = slice(None)
 
 
 def seeds(random_state: int, count: int) -> list[int]:
@@ -33,16 +37,88 @@ def member(tree: Any, number: Any) -> Any:
     return {name: member(value, number) for name, value in tree.items()} if isinstance(tree, dict) else tree[number]
 
 
+def count(tree: Any) -> int:
+    """Numbers in a tree of arrays."""
+    return sum(count(value) for value in tree.values()) if isinstance(tree, dict) else int(np.size(tree))
+
+
 def cast(tree: Any, dtype: Any) -> Any:
     """A tree of arrays in another floating-point format."""
     return {name: cast(value, dtype) for name, value in tree.items()} if isinstance(tree, dict) else tree.astype(dtype)
 
 
-def apart(state: State, number: int) -> State:
-    """One member's part of a state whose parts are [B, members, …]."""
-    return {name: value[:, number] for name, value in state.items()}
+@dataclass(frozen=True)
+class Members:
+    """How many networks there are, and which rows of a batch each of them runs over.
+
+    Attributes:
+        count: networks.
+        local: each runs over the rows of one series, told by its number; otherwise all run over all rows.
+    """
+
+    count: int = 1
+    local: bool = False
+
+    @property
+    def axis(self) -> int:
+        """Networks along the first axis of the weights; 0 where a single one has no such axis."""
+        return self.count if self.local or self.count > 1 else 0
+
+    def shapes(self, parts: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        """Shapes, per row, of parts of the state that every network which runs over the row has for itself."""
+        several = (self.count,) if self.count > 1 and not self.local else ()
+        return {name: (*several, *shape) for name, shape in parts.items()}
+
+    def each(self, weights: Any, series: Array | None) -> list[tuple[Any, Any]]:
+        """The weights of each network, and the rows of the batch that it runs over.
+
+        Args:
+            weights: of all.
+            series: [..., B, 1] the number of each row's series, from 1 on; local networks alone look at it. They are
+                told apart by their values, so not where JAX traces them: training maps over the networks instead.
+        """
+        if not self.local:
+            return [(member(weights, n), ALL) for n in range(self.count)] if self.axis else [(weights, ALL)]
+        number = np.asarray(series)[..., 0].astype(np.int64)
+        number = number if number.ndim == 1 else number[-1]  # a sequence is of one series all along
+        return [(member(weights, n - 1), np.flatnonzero(number == n)) for n in np.unique(number)]
+
+    def recur(self, each: list[tuple[Any, Any]], state: State, names: Iterable[str], run: Run) -> tuple[Array, State]:
+        """What every network makes of its share of the recurrent state: the outputs and the next state of all rows.
+
+        Args:
+            each: see `each`.
+            state: parts [B, units], or [B, members, units] of an ensemble; none where there is no state yet.
+            names: of its parts.
+            run: one network over some of the rows.
+        """
+        found = []
+        for n, (weights, rows) in enumerate(each):
+            found.append(run(weights, {name: self.share(value, n, rows) for name, value in state.items()}, rows))
+        after = {name: self._joined([last[name] for _, last in found], each) for name in names}
+        return self._joined([out for out, _ in found], each), after
+
+    def share(self, value: Array, n: int, rows: Any) -> Array:
+        """The n-th network's share of what the stacks put out or remember; see `recur`."""
+        return value[..., rows, :] if self.local or self.count == 1 else value[..., n, :]
+
+    def _joined(self, parts: list[Array], each: list[tuple[Any, Any]]) -> Array:
+        """The inverse of `share`."""
+        if self.local:
+            return _scattered(parts, each, -2)
+        return parts[0].__array_namespace__().stack(parts, axis=-2) if self.count > 1 else parts[0]
+
+    def averaged(self, parts: list[Array], each: list[tuple[Any, Any]]) -> Array:
+        """The forecasts [..., B, H, D, O] of all rows: of an ensemble the mean, number by number."""
+        if self.local:
+            return _scattered(parts, each, -4)
+        return sum(parts[1:], parts[0]) / self.count if self.count > 1 else parts[0]
 
 
-def beside(states: Sequence[State]) -> State:
-    """The states [B, n] of all members as [B, members, n], and outputs [..., B, n] likewise."""
-    return {name: states[0][name].__array_namespace__().stack([s[name] for s in states], axis=-2) for name in states[0]}
+ALONE = Members()
+
+
+def _scattered(parts: list[Array], each: list[tuple[Any, Any]], axis: int) -> Array:
+    """What several networks made of their rows, put back in the order of the batch along this axis."""
+    xp = parts[0].__array_namespace__()
+    return xp.take(xp.concat(parts, axis=axis), np.argsort(np.concatenate([rows for _, rows in each])), axis=axis)

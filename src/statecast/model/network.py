@@ -10,24 +10,24 @@ which is the point, a quantile, or the location of a distribution whose other pa
 set of lines for any leading axes. Weights are what training changes; constants come from the training rows and stay.
 Both are plain trees of arrays and travel together as `p = {"weights": …, "constants": …}`.
 
-The members of an ensemble share the front; each has a stack, a head and a skip of its own, and the forecast is the mean
-of theirs.
+Several networks may be one: they share the front, and each has a stack, a head and a skip of its own, along the first
+axis of the weights. The members of an ensemble all run over every series, and the forecast is the mean of theirs; local
+networks run over one series each. Which of the training series a row belongs to is a number of its state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from statecast.config import Config
-from statecast.model import members
 from statecast.model.cells import Array, State
 from statecast.model.front import STATISTICS, Front
 from statecast.model.head import Head
 from statecast.model.initial import Start
+from statecast.model.members import ALONE, Members, Run, seeds, stacked
 from statecast.model.scan import is_jax
 from statecast.model.stack import Drop, Stack
 
@@ -40,19 +40,31 @@ class Network:
 
     Attributes:
         front, stack, head: its parts.
-        members: networks whose forecasts are averaged; where there are several, they are the first axis of the weights.
+        members: how many networks it is, an ensemble or local ones.
+        series: training series that are told apart, for their embeddings or for local networks; 0 where none are.
     """
 
     front: Front
     stack: Stack
     head: Head
-    members: int = 1
+    members: Members = ALONE
+    series: int = 0
 
     @classmethod
     def of(
-        cls, config: Config, targets: int, past: int = 0, known: int = 0, calendar: int = 0, static: int = 0
+        cls,
+        config: Config,
+        targets: int,
+        past: int = 0,
+        known: int = 0,
+        calendar: int = 0,
+        static: int = 0,
+        series: int = 0,
     ) -> Network:
-        """The network that settings describe for a table with these counts of columns; all of them must be chosen."""
+        """The network that settings describe for a table with these counts of columns; all of them must be chosen.
+
+        `series` counts the training series; where it is 0, none are told apart, whatever the settings.
+        """
         if (
             config.lags is None
             or config.skip is None
@@ -73,28 +85,32 @@ class Network:
             static,
             config.missing,
             config.level_input,
+            config.embedding if series else 0,
         )
         layers = config.cell, front.inputs, config.hidden, config.dense
         stack = Stack(*layers, config.activation, config.residual, config.threads)
-        return cls(front, stack, Head.of(config, stack.outputs, targets, front.future), config.ensemble)
+        head = Head.of(config, stack.outputs, targets, front.future)
+        members = Members(series, True) if config.local and series else Members(config.ensemble)
+        return cls(front, stack, head, members, series if config.embedding or config.local else 0)
 
     @property
     def single(self) -> Network:
-        """One member alone."""
-        return replace(self, members=1)
+        """One of several networks alone."""
+        return replace(self, members=ALONE)
 
     def init(self, seed: int, start: Start | None = None) -> dict[str, Any]:
-        """Weights as a tree of float64 arrays, of every member; the same seed gives the same bits."""
-        if self.members > 1:
-            each = members.seeds(seed, self.members)
-            return dict(members.stacked([self.single.init(one, start) for one in each]))
+        """Weights as a tree of float64 arrays, of every network; the same seed gives the same bits."""
+        if self.members.axis:
+            return dict(stacked([self.single.init(one, start) for one in seeds(seed, self.members.axis)]))
         rng = np.random.default_rng(seed)
-        skip = self.front.skip
-        return {
+        skip, embedding = self.front.skip, self.front.embedding
+        w = {
             "stack": self.stack.init(rng, start or Start()),
             "head": self.head.init(rng, 0.0 if skip else 1.0),
             "skip": {"W": np.zeros((self.front.targets, skip, self.head.horizon))} if skip else {},
         }
+        # Small beside the other inputs, so that at the start all series are much alike.
+        return w | ({"series": {"E": 0.1 * rng.standard_normal((self.series, embedding))}} if embedding else {})
 
     def constants(self) -> dict[str, np.ndarray]:
         """Neutral constants, for a network that has seen no table: every mean 0, every scale 1."""
@@ -118,29 +134,42 @@ class Network:
         statistics = dict.fromkeys(STATISTICS, (d,))
         ring = {"ring": (self.front.ring, d), "held": (self.front.ring, d)}
         own = self.stack.parts() | {"out": (self.stack.outputs,)}
-        several = {name: (self.members, *shape) if self.members > 1 else shape for name, shape in own.items()}
-        return statistics | ring | several | self._kept()
+        return statistics | ring | self.members.shapes(own) | self._kept()
 
     def _kept(self) -> dict[str, tuple[int, ...]]:
-        """What a forecast from a state alone needs of the table beside the values: the static covariates."""
+        """What the state keeps of a series beside its values: the static covariates, and which series it is."""
         width = self.front.static * (2 if self.front.missing else 1)
-        return {"static": (width,)} if width else {}
+        sizes = {"static": width, "series": 1 if self.series else 0}
+        return {name: (size,) for name, size in sizes.items() if size}
 
-    def start(self, p: Any, batch: int, like: Array) -> State:
-        """The initial state of `batch` series that have seen nothing."""
+    def start(self, p: Any, batch: int, like: Array, series: Array | None = None) -> State:
+        """The initial state of `batch` series that have seen nothing.
+
+        Args:
+            p: weights and constants.
+            batch: how many.
+            like: tells the array library and the precision.
+            series: [batch, 1] the number of each training series, from 1 on, and 0 for others; those where None. A
+                network that tells none apart asks for none.
+        """
         xp = like.__array_namespace__()
         ring = xp.zeros((batch, self.front.ring, self.front.targets), dtype=like.dtype)
         statistics = self.front.start(p["constants"], like, (batch,))
-        cells = self.cells(p, batch, like)
-        kept = {name: shape for name, shape in self.parts().items() if name in ("out", "static")}
-        zeros = {name: xp.zeros((batch, *shape), dtype=like.dtype) for name, shape in kept.items()}
-        return statistics | {"ring": ring, "held": ring} | cells | zeros
+        kept = self.members.shapes({"out": (self.stack.outputs,)}) | self._kept()
+        rest = {name: xp.zeros((batch, *shape), dtype=like.dtype) for name, shape in kept.items()}
+        if self.series and series is not None:
+            rest["series"] = xp.astype(series, like.dtype)
+        cells = self.cells(p, batch, like, rest.get("series"))
+        return statistics | {"ring": ring, "held": ring} | cells | rest
 
-    def cells(self, p: Any, batch: int, like: Array) -> State:
-        """The initial state of the recurrence alone."""
-        if self.members == 1:
-            return self.stack.start(p["weights"]["stack"], (batch,), like)
-        return members.beside([self.stack.start(w["stack"], (batch,), like) for w in self._each(p["weights"])])
+    def cells(self, p: Any, batch: int, like: Array, series: Array | None = None) -> State:
+        """The initial state of the recurrence alone; see `start`."""
+
+        def run(w: Any, _: State, rows: Any) -> tuple[Array, State]:
+            size = batch if isinstance(rows, slice) else len(rows)
+            return like.__array_namespace__().zeros((size, 0)), self.stack.start(w["stack"], (size,), like)
+
+        return self._recur(p, {}, series, run)[1]
 
     def step(self, p: Any, state: State, inputs: Inputs) -> tuple[State, Array]:
         """One time step.
@@ -164,15 +193,23 @@ class Network:
         after["ring"] = xp.concat([state["ring"][:, 1:], (y * m)[:, None]], axis=1)
         after["held"] = xp.concat([state["held"][:, 1:], m[:, None]], axis=1)
         x = self._input(p, after, inputs)
-        out, cells = self._recur(p, state, lambda w, cells: self.stack.step(w, x, cells))
-        static = {"static": inputs["static"]} if self.front.static else {}
-        return after | cells | {"out": out} | static
+        series = state.get("series")
+
+        def run(w: Any, before: State, rows: Any) -> tuple[Array, State]:
+            return self.stack.step(w["stack"], self._with_embedding(w, x, series)[rows], before)
+
+        out, cells = self._recur(p, state, series, run)
+        return after | cells | {"out": out} | self._still(inputs, state)
 
     def emit(self, p: Any, state: State, future: Array | None) -> tuple[Array, Array]:
         """The forecast [B, H, D, O] in working units that a state holds, and its scale [B, D]: nothing moves."""
         level, scale = self.front.level_scale(p["constants"], state, state["ring"], state["held"])
         relative = self.front.relative(state["ring"], state["held"], level, scale)
-        return self._emit(p, state["out"], relative, level, scale, future), scale
+        return self._emit(p, state.get("series"), state["out"], relative, level, scale, future), scale
+
+    def _still(self, inputs: Inputs, state: State) -> State:
+        """What stays in the state from step to step: the static covariates that came last, and which series it is."""
+        return {name: inputs[name] if name in inputs else state[name] for name in self._kept()}
 
     def scan(
         self, p: Any, state: State, inputs: Inputs, reset: Array, outputs: Array | None = None
@@ -195,9 +232,9 @@ class Network:
         ring, held = rings(y, m, reset, state["ring"], state["held"])
         here = rows | {"ring": ring, "held": held}
         x = self._input(p, here, inputs)
-        h, cells = self._recur(p, state, lambda w, cells: self.stack.scan(w, x, cells, reset))
+        h, cells = self._over(p, state, x, state.get("series"), reset, None)
         static = {"static": inputs["static"][-1]} if self.front.static else {}
-        last = statistics | {"ring": ring[-1], "held": held[-1]} | cells | {"out": h[-1]} | static
+        last = statistics | {"ring": ring[-1], "held": held[-1]} | cells | {"out": h[-1]} | self._still(static, state)
         pick = slice(None) if outputs is None else outputs
         chosen = {name: value[pick] for name, value in here.items()}
         level, scale = self.front.level_scale(p["constants"], chosen, chosen["ring"], chosen["held"])
@@ -205,7 +242,7 @@ class Network:
         future = inputs["future"][pick] if "future" in inputs else None
         return (
             {k: xp.asarray(v) for k, v in last.items()},
-            self._emit(p, h[pick], relative, level, scale, future),
+            self._emit(p, state.get("series"), h[pick], relative, level, scale, future),
             scale,
         )
 
@@ -218,7 +255,8 @@ class Network:
             p: weights and constants.
             rows: statistics [T, B, D], ring and held [T, B, R, D].
             cells: recurrent state before the segment.
-            inputs: covariates [T, B, n] and future [T, B, H, F].
+            inputs: covariates [T, B, n], future [T, B, H, F], and, where training series are told apart, "series"
+                [T, B, 1], their numbers; see `start`.
             reset: [T, B] bool.
             drop: dropout.
 
@@ -228,8 +266,9 @@ class Network:
         level, scale = self.front.level_scale(p["constants"], rows, rows["ring"], rows["held"])
         relative = self.front.relative(rows["ring"], rows["held"], level, scale)
         x = self.front.features(p["constants"], relative, rows, level, scale, inputs)
-        h, cells = self._recur(p, cells, lambda w, cells: self.stack.scan(w, x, cells, reset, drop))
-        return self._emit(p, h, relative, level, scale, inputs.get("future")), cells
+        series = inputs.get("series")
+        h, cells = self._over(p, cells, x, series, reset, drop)
+        return self._emit(p, series, h, relative, level, scale, inputs.get("future")), cells
 
     def _input(self, p: Any, here: State, inputs: Inputs) -> Array:
         level, scale = self.front.level_scale(p["constants"], here, here["ring"], here["held"])
@@ -237,30 +276,46 @@ class Network:
         relative = self.front.relative(here["ring"][..., newest, :], here["held"][..., newest, :], level, scale)
         return self.front.features(p["constants"], relative, here, level, scale, inputs)
 
-    def _each(self, weights: Any) -> list[Any]:
-        """The weights of each member."""
-        return [weights] if self.members == 1 else [members.member(weights, n) for n in range(self.members)]
+    def _with_embedding(self, w: Any, x: Array, series: Array | None) -> Array:
+        """The stack's input with the vector of each row's series; that of a new series is the mean of all."""
+        if not self.front.embedding or series is None:
+            return x
+        xp, learned = x.__array_namespace__(), w["series"]["E"]
+        table = xp.concat([xp.mean(learned, axis=0, keepdims=True), learned])
+        vectors = table[xp.astype(series[..., 0], xp.int32)]
+        return xp.concat([x, xp.broadcast_to(vectors, (*x.shape[:-1], self.front.embedding))], axis=-1)
 
-    def _recur(self, p: Any, state: State, run: Callable[[Any, State], tuple[Array, State]]) -> tuple[Array, State]:
-        """What `run` makes of the stack's weights and the recurrent state, for every member: output and next state."""
-        if self.members == 1:
-            return run(p["weights"]["stack"], state)
-        cells = {name: state[name] for name in self.stack.parts()}
-        found = [run(w["stack"], members.apart(cells, n)) for n, w in enumerate(self._each(p["weights"]))]
-        out = members.beside([{"out": out} for out, _ in found])["out"]
-        return out, members.beside([after for _, after in found])
+    def _recur(self, p: Any, state: State, series: Array | None, run: Run) -> tuple[Array, State]:
+        """Run the stack of every network over its rows: the outputs and the next recurrent state."""
+        parts = self.stack.parts()
+        cells = {name: value for name, value in state.items() if name in parts}
+        return self.members.recur(self.members.each(p["weights"], series), cells, parts, run)
 
-    def _emit(self, p: Any, h: Array, relative: Array, level: Array, scale: Array, future: Array | None) -> Array:
-        """The forecast in working units from the stack's output: the mean of the members', number by number."""
-        c = p["constants"]
+    def _over(
+        self, p: Any, state: State, x: Array, series: Array | None, reset: Array, drop: Drop | None
+    ) -> tuple[Array, State]:
+        """The stack over a sequence of inputs [T, B, …]."""
+
+        def run(w: Any, before: State, rows: Any) -> tuple[Array, State]:
+            own = self._with_embedding(w, x, series)[:, rows]
+            return self.stack.scan(w["stack"], own, before, reset[:, rows], drop)
+
+        return self._recur(p, state, series, run)
+
+    def _emit(
+        self, p: Any, series: Array | None, h: Array, relative: Array, level: Array, scale: Array, future: Array | None
+    ) -> Array:
+        """The forecast in working units from the stack's output."""
+        c, each = p["constants"], self.members.each(p["weights"], series)
         last = relative[..., self.front.ring - self.front.skip :, :] / c["ring_gain"]
         units = level[..., None, :, None], (scale[..., None, :] * c["output_gain"])[..., None]
-        outputs = [h] if self.members == 1 else [h[..., n, :] for n in range(self.members)]
-        each = [
-            self.head.forecast(self.head.raw(w["head"], out, future), self._linear(w, last), *units)
-            for w, out in zip(self._each(p["weights"]), outputs, strict=True)
-        ]
-        return each[0] if self.members == 1 else sum(each[1:], each[0]) / self.members
+        found = []
+        for n, (w, rows) in enumerate(each):
+            known = None if future is None else future[..., rows, :, :]
+            raw = self.head.raw(w["head"], self.members.share(h, n, rows), known)
+            own = (unit[..., rows, :, :, :] for unit in units)
+            found.append(self.head.forecast(raw, self._linear(w, last[..., rows, :, :]), *own))
+        return self.members.averaged(found, each)
 
     def _linear(self, w: Any, last: Array) -> Array | None:
         """The skip of one member [..., H, D, 1] from its input `last`; None where there is none."""

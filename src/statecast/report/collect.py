@@ -140,8 +140,12 @@ def layers(model: Model) -> tuple[Layer, ...]:
                 "skip", f"linear, last {front.skip} values", f"{head.horizon} x {head.targets}", weights_of(w["skip"])
             )
         )
-    if network.members > 1:
-        found.append(Layer("mean", f"of {network.members} networks", f"{head.horizon} x {head.targets}", 0))
+    if front.embedding:
+        kind = f"a vector of each of {network.series:,} series"
+        found.insert(1, Layer("embedding", kind, str(front.embedding), weights_of(w["series"])))
+    if network.members.axis:
+        kind = f"one for each of {network.series:,} series" if network.members.local else "the mean of their forecasts"
+        found.append(Layer(f"{network.members.axis:,} networks", kind, f"{head.horizon} x {head.targets}", 0))
     return tuple(found)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -32,6 +32,7 @@ class Outcome:
     Attributes:
         config: all settings.
         reasons: why, for each setting that was chosen here.
+        schema: what the panel's columns are, and which series the network tells apart.
         network: the network.
         panel: the table as the network takes it, with channels folded where they are independent.
         base_parts: the split of the table as it came.
@@ -43,6 +44,7 @@ class Outcome:
 
     config: Config
     reasons: dict[str, str]
+    schema: Schema
     network: Network
     panel: Panel
     base_parts: Split
@@ -82,9 +84,10 @@ def fit(
             parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
         network = network_of(config, schema, panel)
         _require_counts(network, panel)
+        schema = replace(schema, series=panel.ids if network.series else ())
         prepared = prepare(config, network, schema, panel, parts)
         fitted = train(config, network, prepared, watch, folder, resume)
-    return Outcome(config, reasons, network, panel, base, parts, prepared.rows, prepared, fitted)
+    return Outcome(config, reasons, schema, network, panel, base, parts, prepared.rows, prepared, fitted)
 
 
 def _require_counts(network: Network, panel: Panel) -> None:
@@ -106,9 +109,8 @@ def _require_counts(network: Network, panel: Panel) -> None:
 def network_of(config: Config, schema: Schema, panel: Panel) -> Network:
     """The network that the settings describe for the columns of this panel."""
     names = schema.calendar_features if config.calendar else ()
-    return Network.of(
-        config, panel.targets, panel.past.shape[1], panel.known.shape[1], len(names), panel.static.shape[1]
-    )
+    columns = panel.past.shape[1], panel.known.shape[1], len(names), panel.static.shape[1]
+    return Network.of(config, panel.targets, *columns, panel.series)
 
 
 def awake() -> None:

@@ -89,13 +89,14 @@ def gather(
     Args:
         network: tells the sizes.
         data: rows of the panel, from `prepare.device_rows`.
-        tape: rows, reset, limit and scored.
+        tape: rows, reset, limit and scored; "weight", where places do not count alike; "begin" and "end", where the
+            segments are of a part of the tape alone.
         starts: places on the tape; a segment may begin before it or end after it.
         segments: length and burn-in.
     """
     size, horizon = network.front.ring, network.head.horizon
     place = starts[None, :] + jnp.arange(segments.length)[:, None]
-    there = (place >= 0) & (place < tape["rows"].shape[0])
+    there = (place >= tape.get("begin", 0)) & (place < tape.get("end", tape["rows"].shape[0]))
     at = jnp.clip(place, 0, tape["rows"].shape[0] - 1)
     rows = tape["rows"][at]
     # The flat arrays carry `size` blank rows before and `horizon` after the panel's, so no slice leaves them.
@@ -107,6 +108,8 @@ def gather(
     inputs: dict[str, Array] = {name: data[name][rows] for name in ("past", "known", "calendar") if name in data}
     if "static" in data:
         inputs["static"] = data["static"][data["series"][rows]]
+    if network.series:
+        inputs["series"] = (data["series"][rows] + 1).astype(data["y"].dtype)[..., None]
     if "future" in data:
         inputs["future"] = slices(data["future"], data["place"][rows] + 1, horizon)
     return {
@@ -115,9 +118,18 @@ def gather(
         "inputs": inputs,
         "reset": tape["reset"][at] & there | (place == 0),
         "target": slices(data["y"], rows + 1 + size, horizon),
-        "weight": slices(data["m"], rows + 1 + size, horizon) * (inside & counted[..., None])[..., None],
+        "weight": slices(data["m"], rows + 1 + size, horizon)
+        * (inside[..., None] * _counts(tape, at, counted)[..., None, None]).astype(data["m"].dtype),
         "scale": data["loss_scale"][data["series"][rows]],
     }
+
+
+def _counts(tape: dict[str, Array], at: Array, counted: Array) -> Array:
+    """How much each step [T, B] counts: all segments as much, since they are drawn for the sum of their steps."""
+    if "weight" not in tape:
+        return counted
+    weight = jnp.where(counted, tape["weight"][at], 0)
+    return weight * len(at) / jnp.maximum(jnp.sum(weight, axis=0), 1e-30)
 
 
 def segment_loss(

@@ -24,6 +24,7 @@ from statecast.model.inputs import Rows, rows_of
 from statecast.model.members import cast
 from statecast.model.network import Network
 from statecast.train import warmstart
+from statecast.train.local import require_room
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -245,6 +246,7 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, part
     c |= level_constants(config, rows, train)
     found = statistics(network.front, c, rows)
     scales = loss_scales(rows, parts, config)
+    require_room(network, dtype)
     weights = network.init(config.random_state, Start.of(config))
 
     def seen(at: np.ndarray, stop: np.ndarray) -> dict[str, Any]:

@@ -4,8 +4,8 @@ A whole training step (gather, forward, loss, backward, update) is compiled, and
 number is a run-time value: it follows the clock, so Python is rarely in the way and Ctrl-C never waits long. How many
 steps a call makes changes no bit of the result, and each function is compiled once a fit.
 
-The members of an ensemble are one more axis of all that training changes: each has first weights, an order of segments
-and dropout of its own, all of them from its seed.
+Several networks are one more axis of all that training changes: each has first weights, an order of segments and
+dropout of its own, all of them from its seed. Local networks see the segments of one series each.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ import numpy as np
 from jax import Array, lax
 
 from statecast.config import Config
-from statecast.data.segments import NOWHERE, Sampler, Tape, training_tape, validation_tape
+from statecast.data.segments import NOWHERE, Sampler, Tape, evened, training_tape, validation_tape
 from statecast.model import members
 from statecast.model.network import Network
 from statecast.model.stack import Drop
-from statecast.train import optimizer, steps
+from statecast.train import local, optimizer, steps
 from statecast.train.loss import Segments, gather, of_forecasts, segment_loss
 from statecast.train.prepare import Prepared
 from statecast.train.steps import CALL, Arrays, count_steps
 
 VALIDATION_PLACES = 65_536  # most places of the tape that a look at the validation rows takes
+DRAW = 2**30  # what tells the randomness of drawing segments from that of dropout, which counts its places from 0
 
 
 class Trainer:
@@ -37,18 +38,22 @@ class Trainer:
 
     def __init__(self, config: Config, network: Network, prepared: Prepared) -> None:
         self.config, self.network, self.data = config, network.single, prepared.data
-        self.members = network.members
-        seeds = members.seeds(config.random_state, self.members)
-        self.seeds = jnp.asarray(np.array(seeds, np.uint32) if self.members > 1 else np.uint32(seeds[0]))
+        self.networks, self.local = network.members.axis, network.members.local
         self.constants = jax.tree.map(jnp.asarray, prepared.constants)
         tape = training_tape(prepared.offsets, prepared.parts)
-        self.segments, self.sampler = plan(config, len(tape.rows))
-        self.samplers = [replace(self.sampler, seed=seed) for seed in seeds]
-        self.tape = _device(tape)
+        weight = evened(prepared.parts.train) if config.sampling == "series" else None
+        self.tape = _device(tape) | ({} if weight is None else {"weight": jnp.asarray(weight, self.data["y"].dtype)})
+        self.span = local.bounds(tape, prepared.offsets) if self.local else {}
+        lengths = prepared.parts.train if self.local else np.array([len(tape.rows)])
+        self.segments, sampler = plan(config, int(lengths.max()), weight)
+        self.sampler = replace(sampler, length=int(np.median(lengths)))
+        seeds = members.seeds(config.random_state, self.networks or 1)
+        self.samplers = [] if self.local else [replace(self.sampler, seed=seed) for seed in seeds]
+        self.seeds = jnp.asarray(np.array(seeds, np.uint32) if self.networks else np.uint32(seeds[0]))
         length, burn_in = self.segments.length, self.segments.burn_in
         # Validation starts from no stored state, so half a segment at least goes to reach one.
         self.val_segments = Segments(length, max(burn_in, length // 2) if length > 1 else 0)
-        self.val_tape, self.val_starts = self._validation(prepared)
+        self.val_tape, self.val_span, self.val_starts = self._validation(prepared)
         self.steps_of_epoch = self.sampler.steps
         self.steps = count_steps(config, self.steps_of_epoch)
         self.direction = optimizer.direction(config)
@@ -58,24 +63,22 @@ class Trainer:
         self.run = jax.jit(self._run)
         self.validate = jax.jit(self._validate)
 
-    def _validation(self, prepared: Prepared) -> tuple[dict[str, Array], Array]:
-        """The validation tape and the starts of its segments [calls, B]: all of them, or evenly spaced ones."""
-        length, burn_in = self.val_segments.length, self.val_segments.burn_in
-        tape = validation_tape(prepared.offsets, prepared.parts, burn_in)
-        if not len(tape.rows):
-            return _device(tape), jnp.zeros((0, 1), jnp.int32)
-        starts = Sampler(len(tape.rows), length, burn_in, 1, False, False, 0).epoch(0).ravel()
-        most = max(1, VALIDATION_PLACES // length)
-        if len(starts) > most:
-            starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
-        calls = -(-len(starts) // min(max(most, 1), 4 * self.config.batch_size))
-        padded = np.full(-(-len(starts) // calls) * calls, NOWHERE, np.int64)
-        padded[: len(starts)] = starts
-        return _device(tape), jnp.asarray(padded.reshape(calls, -1))
+    def _validation(self, prepared: Prepared) -> tuple[dict[str, Array], dict[str, Array], Array]:
+        """The validation tape, where each local network's part lies, and the starts of its segments.
 
-    def over(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """A function of one member's arrays as one of those of all."""
-        return jax.vmap(function) if self.members > 1 else function
+        These are all of them, or evenly spaced ones: [calls, B], and [calls, networks, B] of local networks.
+        """
+        segments = self.val_segments
+        tape = validation_tape(prepared.offsets, prepared.parts, segments.burn_in)
+        at_once = min(max(1, VALIDATION_PLACES // segments.length), 4 * self.config.batch_size)
+        if self.local:
+            span = local.bounds(tape, prepared.offsets)
+            return _device(tape), span, jnp.asarray(local.looked_at(span, segments, VALIDATION_PLACES, at_once))
+        return _device(tape), {}, jnp.asarray(_looked_at(len(tape.rows), segments, at_once))
+
+    def over(self, function: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
+        """A function of one network's arrays as one of those of all, which lie along these axes of its arguments."""
+        return jax.vmap(function, axes) if self.networks else function
 
     def begin(self, weights: Any) -> Arrays:
         """The arrays that training changes."""
@@ -87,12 +90,17 @@ class Trainer:
                 stored = self.network.stack.start(weights["stack"], (self.sampler.segments + 2,), self.data["y"][:0])
             return {"weights": weights, "moments": self.direction.init(weights), "stored": stored, "best": weights}
 
-        return dict(self.over(first)(weights))
+        return dict(self.over(first, 0)(weights))
 
     def batches(self, step: int, count: int) -> np.ndarray:
-        """The batches of `count` steps, on as many rows as the compiled function always takes; [CALL, members, B]."""
+        """The batches of `count` steps, on as many rows as the compiled function always takes: [CALL, B].
+
+        [CALL, networks, B] of an ensemble; those of local networks are drawn where they are needed.
+        """
+        if self.local:
+            return np.zeros((CALL, self.networks, 0), np.int64)
         each = [sampler.batches(step, count) for sampler in self.samplers]
-        drawn = np.stack(each, axis=1) if self.members > 1 else each[0]
+        drawn = np.stack(each, axis=1) if self.networks else each[0]
         found = np.full((CALL, *drawn.shape[1:]), NOWHERE, np.int64)
         found[:count] = drawn
         return found
@@ -111,29 +119,39 @@ class Trainer:
         after = jnp.where(starts >= 0, self._number(starts) + 1, self.sampler.segments + 1)
         return {name: values.at[after].set(last[name]) for name, values in stored.items()}
 
-    def loss(self, weights: Any, stored: Any, starts: Array, drop: Drop | None) -> tuple[Array, Any]:
-        """Mean loss of a batch of segments that begin at `starts` [B], and the state that they end in."""
-        batch = gather(self.network, self.data, self.tape, starts, self.segments)
+    def loss(
+        self, weights: Any, stored: Any, starts: Array, drop: Drop | None, span: dict[str, Array] | None = None
+    ) -> tuple[Array, Any]:
+        """Mean loss of a batch of segments that begin at `starts` [B], and the state that they end in.
+
+        `span` tells "begin" and "end" of the part of the tape that counts; all of it where None.
+        """
+        batch = gather(self.network, self.data, self.tape | (span or {}), starts, self.segments)
         p = {"weights": weights, "constants": self.constants}
         cells = self._cells(weights, stored, starts)
         total, weight, last = segment_loss(self.network, self.loss_of, p, batch, cells, drop)
         return total / jnp.maximum(weight, 1), last
 
     def _step(self, arrays: Arrays, starts: Array, rate: Array, number: Array) -> tuple[Arrays, Array]:
-        def member(weights: Any, moments: Any, stored: Any, starts: Array, seed: Array) -> tuple[Any, ...]:
-            drop = self._drop(number, seed)
+        def move(weights: Any, moments: Any, stored: Any, starts: Array, seed: Array, span: Any) -> tuple[Any, ...]:
+            if self.local:
+                starts = local.drawn(self._key(number, seed, DRAW), span, self.segments, self.sampler.rows)
             loss = jax.value_and_grad(self.loss, has_aux=True)
-            (value, last), gradient = loss(weights, stored, starts, drop)
+            (value, last), gradient = loss(weights, stored, starts, self._drop(number, seed), span)
             gradient = gradient if self.config.carry == "learned" else _still(gradient)
             weights, moments = steps.moved(self.direction, gradient, moments, weights, rate)
             return weights, moments, self._handed_on(stored, starts, last) if stored else stored, value
 
-        given = arrays["weights"], arrays["moments"], arrays["stored"], starts, self.seeds
-        weights, moments, stored, values = self.over(member)(*given)
+        given = arrays["weights"], arrays["moments"], arrays["stored"], starts, self.seeds, self.span
+        weights, moments, stored, values = self.over(move, 0, 0, 0, 0, 0, 0)(*given)
         return arrays | {"weights": weights, "moments": moments, "stored": stored}, jnp.mean(values)
 
+    def _key(self, number: Array | int, seed: Array | int, *more: int) -> Array:
+        key = jax.random.fold_in(jax.random.key(seed), number)
+        return jax.random.fold_in(key, *more) if more else key
+
     def _drop(self, number: Array | int, seed: Array | int) -> Drop | None:
-        return steps.dropper(self.config.dropout, jax.random.fold_in(jax.random.key(seed), number))
+        return steps.dropper(self.config.dropout, self._key(number, seed))
 
     def _run(self, arrays: Arrays, starts: Array, count: Array, first: Array, factor: Array) -> tuple[Arrays, Array]:
         """`count` steps over starts [CALL, B] from step number `first`; the losses come in [CALL]."""
@@ -143,32 +161,45 @@ class Trainer:
     def _validate(self, weights: Any) -> tuple[Array, Array, Array]:
         """Sum of the validation rows' losses, sum of their weights, and whether the network's weights are finite.
 
-        Both sums are of each member where there are several; the rows are gathered once for all.
+        Both sums are of each network where there are several; rows that all of them look at are gathered once.
         """
 
+        def look(weights: Any, starts: Array, span: Any) -> tuple[Array, Array]:
+            batch = gather(self.network, self.data, self.val_tape | span, starts, self.val_segments)
+            p = {"weights": weights, "constants": self.constants}
+            cells = self._cells(weights, {}, starts)
+            return segment_loss(self.network, self.loss_of, p, batch, cells, None)[:2]
+
         def body(sums: tuple[Array, Array], starts: Array) -> tuple[tuple[Array, Array], None]:
-            batch = gather(self.network, self.data, self.val_tape, starts, self.val_segments)
-
-            def member(weights: Any) -> tuple[Array, Array]:
-                p = {"weights": weights, "constants": self.constants}
-                cells = self._cells(weights, {}, starts)
-                return segment_loss(self.network, self.loss_of, p, batch, cells, None)[:2]
-
-            total, weight = self.over(member)(weights)
+            own = 0 if self.local else None
+            total, weight = self.over(look, 0, own, own)(weights, starts, self.val_span)
             return (sums[0] + total, sums[1] + weight), None
 
-        zero = jnp.zeros((self.members,) if self.members > 1 else (), self.data["y"].dtype)
+        zero = jnp.zeros((self.networks,) if self.networks else (), self.data["y"].dtype)
         (total, weight), _ = lax.scan(body, (zero, zero), self.val_starts)
         return total, weight, steps.all_finite(weights)
 
 
-def plan(config: Config, places: int) -> tuple[Segments, Sampler]:
-    """The segments of a tape of that many places, and their order."""
+def plan(config: Config, places: int, weight: np.ndarray | None = None) -> tuple[Segments, Sampler]:
+    """The segments of a tape of that many places, and their order; `weight` tells how much each place counts."""
     length = places if config.segment == "full" else min(int(config.segment or 1), places)
     burn_in = min(config.burn_in or 0, length - 1)
-    stored = config.carry == "stored"
-    sampler = Sampler(places, length, burn_in, config.batch_size, bool(config.shuffle), stored, config.random_state)
-    return Segments(length, burn_in), sampler
+    chosen = bool(config.shuffle), config.carry == "stored", config.random_state
+    return Segments(length, burn_in), Sampler(places, length, burn_in, config.batch_size, *chosen, weight)
+
+
+def _looked_at(places: int, segments: Segments, at_once: int) -> np.ndarray:
+    """Starts of the segments of a look at a validation tape, [calls, B]; all of them, or evenly spaced ones."""
+    if not places:
+        return np.zeros((0, 1), np.int64)
+    starts = Sampler(places, segments.length, segments.burn_in, 1, False, False, 0).epoch(0).ravel()
+    most = max(1, VALIDATION_PLACES // segments.length)
+    if len(starts) > most:
+        starts = starts[np.linspace(0, len(starts) - 1, most).astype(np.int64)]
+    calls = -(-len(starts) // at_once)
+    padded = np.full(-(-len(starts) // calls) * calls, NOWHERE, np.int64)
+    padded[: len(starts)] = starts
+    return padded.reshape(calls, -1)
 
 
 def _device(tape: Tape) -> dict[str, Array]:
