@@ -32,6 +32,7 @@ from statecast.forecast.stream import Stream
 from statecast.model import kernel, kernel_library, kernel_network
 from statecast.model.head import Head
 from statecast.model.kernel_network import NetworkStep, unknown
+from statecast.model.members import Members
 from statecast.model.network import Network
 from statecast.model.state import Layout
 
@@ -165,7 +166,8 @@ def test_what_it_does_not_know_it_refuses() -> None:
     )
     assert "OtherHead has attributes" in str(unknown(replace(network, head=head), p))
     assert "'mingru'" in str(unknown(*case("mingru", "last", "point", "one-layer", dtype="float32")[:2]))
-    assert "ensemble" in str(unknown(replace(network, members=2), p))
+    assert "ensemble" in str(unknown(replace(network, members=Members(2)), p))
+    assert "series" in str(unknown(replace(network, series=3), p))
     more = {**p, "constants": p["constants"] | {"drift": np.zeros(2, np.float32)}}
     assert "'drift'" in str(unknown(network, more))
     wider = {**p, "weights": p["weights"] | {"skip": {"W": np.zeros((2, 4, 2), np.float32)}}}

@@ -67,7 +67,7 @@ def test_dropout_is_of_the_step_and_keeps_the_mean() -> None:
     ones = np.ones((40, 50), np.float32)
     drops = {(n, place): np.asarray(trainer._drop(n, 0)(place, ones)) for n in (1, 2) for place in (0, 1)}  # type: ignore
     assert len({found.tobytes() for found in drops.values()}) == 4
-    assert np.array_equal(drops[1, 0], np.asarray(trainer._drop(1)(0, ones)))  # type: ignore[misc]
+    assert np.array_equal(drops[1, 0], np.asarray(trainer._drop(1, 0)(0, ones)))  # type: ignore[misc]
     for found in drops.values():
         assert set(np.unique(found)) == {np.float32(0), np.float32(1 / 0.75)}
         assert found.mean() == pytest.approx(1, abs=0.06)

@@ -61,7 +61,7 @@ def unknown(network: Network, p: Any) -> str | None:
             return f"{type(part).__name__} has attributes that the native kernel does not know"
     front, stack = network.front, network.stack
     if network.members.axis or network.series:
-        return "the native kernel steps one network that tells no series apart"
+        return "the native kernel steps one network that tells no series apart, and no ensemble"
     if network.head.family:
         return f"the native kernel has no head that forecasts {network.head.family!r}"
     if stack.hidden and stack.cell not in CELLS:
