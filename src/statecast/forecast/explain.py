@@ -280,6 +280,6 @@ def _activity(model: Model, panel: Panel) -> Activity | None:
     one = _taken(panel, np.array([longest]), np.maximum(stop - 2 * STEPS, 0), stop)
     steps = min(STEPS, one.rows)
     assemble.run(replace(model, network=replace(model.network, stack=stack)), one, np.zeros(one.rows, bool))
-    runs = stack.seen[:: model.network.members]
+    runs = stack.seen[:: model.network.members.of_row]
     gates = {name: np.concatenate([run[name][:, 0] for run in runs])[-steps:] for name in runs[0]}
     return Activity(str(one.ids[0]), one.time[-steps:], gates)

@@ -64,9 +64,14 @@ class Members:
         """Networks along the first axis of the weights; 0 where a single one has no such axis."""
         return self.count if self.local or self.count > 1 else 0
 
+    @property
+    def of_row(self) -> int:
+        """Networks that run over the same row."""
+        return 1 if self.local else self.count
+
     def shapes(self, parts: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
         """Shapes, per row, of parts of the state that every network which runs over the row has for itself."""
-        several = (self.count,) if self.count > 1 and not self.local else ()
+        several = (self.of_row,) if self.of_row > 1 else ()
         return {name: (*several, *shape) for name, shape in parts.items()}
 
     def each(self, weights: Any, series: Array | None) -> list[tuple[Any, Any]]:
