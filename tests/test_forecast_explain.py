@@ -20,6 +20,7 @@ from statecast.forecast import assemble
 from statecast.forecast.explain import Explanation, _Shuffled, explain, lag_groups
 from statecast.model.archive import Model
 from statecast.model.cells import CELLS
+from statecast.model.network import rings
 from statecast.model.scan import gates, layer
 
 LENGTHS = (60, 45, 50)
@@ -66,6 +67,15 @@ def test_an_input_without_weight_has_no_importance(kind: str) -> None:
     assert 0 not in after.values()
 
 
+@pytest.mark.parametrize("kind", ["known", "calendar"])
+def test_what_is_known_ahead_counts_where_it_enters_the_head_alone(kind: str) -> None:
+    whole = model(covariates=True)
+    of = deaf(whole, kind)
+    head = of.weights["head"] | {"known": whole.weights["head"]["known"]}
+    found = importance(replace(of, weights=of.weights | {"head": head}))
+    assert all(found[name] != 0 for name in NAMES_OF[kind])
+
+
 def test_every_input_is_named_once_with_its_kind() -> None:
     found = told(model(covariates=True))
     assert {item.kind: item.name for item in found.inputs if item.kind == "lags"} == {"lags": "lags 1–3"}
@@ -89,6 +99,14 @@ def test_lags_without_weight_have_no_importance() -> None:
     assert list(found) == ["lags 5–8", "lags 1–4", "lags 9–16", "lags 17–20"]
     assert found["lags 5–8"] > 0.01
     assert [found[name] for name in list(found)[1:]] == [0, 0, 0]
+
+
+def test_lags_are_dealt_out_even_where_one_forecast_counts() -> None:
+    of = model(skip=10, normalize="none", horizon=8)
+    found = explain(of, panel(of, (40,)), np.array([35]))
+    assert found is not None
+    assert found.origins == 1
+    assert all(item.importance != 0 for item in found.inputs if item.kind == "lags")
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
@@ -128,16 +146,15 @@ def test_shuffled_lags_are_the_same_values_elsewhere() -> None:
     front = model(skip=10).network.front
     rng = np.random.default_rng(0)
     other = _Shuffled(**vars(front), group=(2, 3), rng=rng)
-    ring = np.moveaxis(rng.normal(size=(10, 30, 2, 1)), 0, 2)  # in memory as a view of windows is
-    held = np.ones_like(ring)
-    held[:7, :, :5] = 0
+    y, blank = rng.normal(size=(30, 2, 1)), np.zeros((2, 10, 1))
+    ring, held = rings(y, np.ones_like(y), np.zeros((30, 2), bool), blank, blank)
     level, scale = np.zeros((30, 2, 1)), np.ones((30, 2, 1))
     plain, found = front.relative(ring, held, level, scale), other.relative(ring, held, level, scale)
     kept = [n for n in range(10) if n not in (7, 8)]
     same_bits(np.ascontiguousarray(found[:, :, kept]), np.ascontiguousarray(plain[:, :, kept]))
     pairs = [sorted(map(tuple, values[:, :, 7:9, 0].reshape(-1, 2))) for values in (plain, found)]
     assert pairs[0] == pairs[1]
-    assert (plain[:, :, 7] != found[:, :, 7]).mean() > 0.9
+    assert (plain[:, :, 7] != found[:, :, 7]).mean() > 0.8
 
 
 # --- gates

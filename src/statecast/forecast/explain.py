@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 ROWS = 4096  # rows that are run over, context included
 ORIGINS = 512  # forecasts that are looked at
-REPEATS = 2  # shuffles of each input
+REPEATS = 2  # shuffles of each input; twice as many where there are few forecasts
+FEW = 128
 PIECE = 128  # rows that are forecast without a break
 STEPS = 168  # steps of the picture of the gates at most
 
@@ -106,11 +107,14 @@ def explain(model: Model, panel: Panel, begin: Int64[np.ndarray, " S"], seed: in
         return None
     wanted[np.flatnonzero(wanted)[np.arange(wanted.sum()) % -(-int(wanted.sum()) // ORIGINS) > 0]] = False
     rows = assemble.prepared(model, part)
-    base = _error(model, rows, part, wanted)
+    # Lags are dealt out among the rows that are forecast, so there must be many even where few of them count.
+    few = wanted.sum() < FEW
+    asked, repeats = (np.ones_like(wanted), 2 * REPEATS) if few else (wanted, REPEATS)
+    base = _error(model, rows, part, asked, wanted)
     found = []
     for name, kind, shuffled in _shuffles(model, rows, rng):
-        pairs = [shuffled() for _ in range(REPEATS)]
-        growth = np.array([_error(other, dealt, part, wanted) for other, dealt in pairs]) / max(base, 1e-30) - 1
+        pairs = [shuffled() for _ in range(repeats)]
+        growth = np.array([_error(other, dealt, part, asked, wanted) for other, dealt in pairs]) / max(base, 1e-30) - 1
         found.append(Input(name, kind, float(growth.mean()), float(growth.std())))
     found.sort(key=lambda item: -item.importance)
     return Explanation(int(wanted.sum()), tuple(found), _activity(model, panel))
@@ -166,18 +170,22 @@ def _taken(
     )
 
 
-def _error(model: Model, rows: Rows, panel: Panel, wanted: np.ndarray) -> float:
-    """The mean absolute error, each target's in units of its mean absolute deviation in each series."""
-    origins, _ = assemble.run(model, panel, wanted, rows)
+def _error(model: Model, rows: Rows, panel: Panel, asked: np.ndarray, wanted: np.ndarray) -> float:
+    """The mean absolute error, each target's in units of its mean absolute deviation in each series.
+
+    Forecasts are made at the rows `asked`, and count at those that are `wanted`.
+    """
+    origins, _ = assemble.run(model, panel, asked, rows)
     errors = []
     for s, at, found in evaluate.by_series(model, panel, origins):
-        y = panel.y[panel.span(s)]
+        y, counts = panel.y[panel.span(s)], wanted[panel.offsets[s] + at]
+        at, point = at[counts], found["point"][counts]
         ahead = at[:, None] + np.arange(1, model.config.horizon + 1)
         actual = np.where((ahead < len(y))[..., None], y[np.minimum(ahead, len(y) - 1)], np.nan)
         seen = ~np.isnan(y)
         mean = np.where(seen, y, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
         size = np.where(seen, np.abs(y - mean), 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-        errors.append((np.abs(actual - found["point"]) / np.where(size > 0, size, np.nan)).ravel())
+        errors.append((np.abs(actual - point) / np.where(size > 0, size, np.nan)).ravel())
     error = np.concatenate(errors)
     return float(error[~np.isnan(error)].mean()) if not np.isnan(error).all() else float("nan")
 

@@ -23,8 +23,9 @@ KINDS = {"lags": "#0072b2", "past": "#009e73", "known": "#b87a00", "calendar": "
 def importance(figure_of: Callable[..., Any], used: Explanation) -> Any:
     """Bars: by how much the error grows when an input is shuffled, in percent; the most important first."""
     shown = used.inputs[:MOST_BARS]
-    note = f"{MOST_BARS} of {len(used.inputs)} inputs" if len(used.inputs) > MOST_BARS else ""
-    figure = figure_of(1.1 + 0.26 * len(shown), "Growth of the error when an input is shuffled", note)
+    many = f"{MOST_BARS} of {len(used.inputs)} inputs" if len(used.inputs) > MOST_BARS else ""
+    notes = f"over {used.origins:,} forecasts" if used.origins > 1 else "over one forecast", many
+    figure = figure_of(1.1 + 0.26 * len(shown), "Growth of the error when an input is shuffled", *notes)
     axes = figure.subplots()
     for row, item in enumerate(shown):
         error = {"elinewidth": 1, "ecolor": style.SOFT}
