@@ -23,6 +23,7 @@ from statecast.model.network import Network
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int64
 
+BLOCK = 65_536  # numbers that are scored at once where series are short
 MOST = 20_000_000  # numbers that are kept of all origins; above it, they are thinned out evenly
 
 
@@ -74,17 +75,11 @@ def evaluate(model: Model, panel: Panel, origins: Origins, train: Int64[np.ndarr
     horizon, season, d = model.config.horizon, model.config.season or 1, len(model.schema.target)
     scores = {name: Scores.empty(d) for name in ("statecast", *BASELINES)}
     by_step = {name: np.zeros((2, horizon)) for name in scores}
-    for s, at, found in by_series(model, panel, origins):
-        y = panel.y[panel.span(s)]
-        ahead = at[:, None] + np.arange(1, horizon + 1)
-        actual = np.where((ahead < len(y))[..., None], y[np.minimum(ahead, len(y) - 1)], np.nan)
-        scale = metrics.seasonal_scale(y[: int(train[s])], season)
-        guesses = {"statecast": found["point"]}
-        guesses |= {name: baseline(y, at, horizon, season) for name, baseline in BASELINES.items()}
-        for name, guess in guesses.items():
-            bounds = (found["lower"], found["upper"]) if name == "statecast" else ({}, {})
-            scores[name] = scores[name].add(actual, guess, scale, *bounds)
-            error = np.abs(actual - guess)
+    for block in _blocks(_judged(model, panel, origins, train, season)):
+        for name, guess in block["guesses"].items():
+            bounds = (block["lower"], block["upper"]) if name == "statecast" else ({}, {})
+            scores[name] = scores[name].add(block["actual"], guess, block["scale"], *bounds)
+            error = np.abs(block["actual"] - guess)
             by_step[name] += np.array([np.nansum(error, axis=(0, 2)), np.sum(~np.isnan(error), axis=(0, 2))])
     targets = model.schema.target if d > 1 else None
     own = scores.pop("statecast")
@@ -95,6 +90,46 @@ def evaluate(model: Model, panel: Panel, origins: Origins, train: Int64[np.ndarr
         name: [float(total / count) if count else None for total, count in sums.T] for name, sums in by_step.items()
     }
     return result | {"origins": len(origins.rows) // channels.rows_each(model)}
+
+
+def _judged(
+    model: Model, panel: Panel, origins: Origins, train: Int64[np.ndarray, " S"], season: int
+) -> Iterator[dict[str, Any]]:
+    """For each series with origins: what happened, the guesses of the network and of every baseline, and its scale."""
+    horizon = model.config.horizon
+    for s, at, found in by_series(model, panel, origins):
+        y = panel.y[panel.span(s)]
+        ahead = at[:, None] + np.arange(1, horizon + 1)
+        scale = metrics.seasonal_scale(y[: int(train[s])], season)
+        guesses = {"statecast": found["point"]}
+        guesses |= {name: baseline(y, at, horizon, season) for name, baseline in BASELINES.items()}
+        yield {
+            "actual": np.where((ahead < len(y))[..., None], y[np.minimum(ahead, len(y) - 1)], np.nan),
+            "scale": np.broadcast_to(scale, (len(at), 1, len(scale))),
+            "guesses": guesses,
+            "lower": found["lower"],
+            "upper": found["upper"],
+        }
+
+
+def _blocks(parts: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The same with short series joined: a call for each of thousands of them would take longer than its numbers."""
+    held: list[dict[str, Any]] = []
+    size = 0
+    for part in parts:
+        held.append(part)
+        size += part["actual"].size
+        if size >= BLOCK:
+            yield _joined(held)
+            held, size = [], 0
+    if held:
+        yield _joined(held)
+
+
+def _joined(parts: list[Any]) -> Any:
+    if isinstance(parts[0], dict):
+        return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def by_series(
