@@ -198,13 +198,17 @@ def segmented(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple
 
 
 def prepared(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[Any, Any]:
-    """Statistics and rings of every step, and the state that the cells start from."""
+    """Levels, scales and rings of every step, and the state that the cells start from."""
     batch = reset.shape[1]
     statistics = network.front.start(p["constants"], like(p), (batch,))
     rows, _ = network.front.scan(p["constants"], inputs["y"], inputs["m"], reset, statistics)
     blank = np.zeros((batch, network.front.ring, network.front.targets), like(p).dtype)
     ring, held = rings(inputs["y"], inputs["m"], reset, blank, blank)
-    return rows | {"ring": ring, "held": held}, network.cells(p, batch, like(p))
+    level, scale = network.front.level_scale(p["constants"], rows, ring, held)
+    lags = slice(network.front.ring - network.front.lags, None)
+    found = {"level": level, "scale": scale, "since": rows["since"], "ring": ring, "held": held}
+    found |= {"newest": ring[..., lags, :], "newest_held": held[..., lags, :]}
+    return found, network.cells(p, batch, like(p))
 
 
 def specification(network: Network) -> reference.Spec:

@@ -76,10 +76,12 @@ def test_two_passes_do_for_a_long_series(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=5))
-def test_validation_rows_are_those_between_the_two_ends(lengths: list[tuple[int, int]]) -> None:
+def test_validation_rows_are_the_origins_that_forecast_validation_values(lengths: list[tuple[int, int]]) -> None:
     train, val = np.array([t for t, _ in lengths]), np.array([t + v for t, v in lengths])
     offsets = np.concatenate([[0], np.cumsum(val + 2)])
-    wanted = [np.arange(o + t, o + v) for o, t, v in zip(offsets, train, val, strict=False)]
+    wanted = [
+        np.arange(o + max(t - 1, 0), o + v) if v > t else [] for o, t, v in zip(offsets, train, val, strict=False)
+    ]
     parts = prepare_file.Split(train, val)
     assert np.array_equal(validation_rows(offsets, parts), np.concatenate(wanted))
 

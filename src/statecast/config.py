@@ -122,7 +122,7 @@ class Settings:
 
     # the network
     cell: str = setting("lstm", "recurrent cell", one_of(CELLS))
-    hidden: tuple[int, ...] = setting((64,), "units of each recurrent layer", many(whole(1, 65_536)))
+    hidden: tuple[int, ...] | None = setting(None, "units of each recurrent layer", many(whole(1, 65_536)))
     dense: tuple[int, ...] = setting(
         (), "units of each dense layer between the recurrent layers and the head", many(whole(1, 65_536))
     )
@@ -255,6 +255,9 @@ class Config(Settings):
         None, 'steps of a training segment, or "full" for whole series', either(whole(1), one_of(("full",)))
     )
     burn_in: int | None = setting(None, "first steps of a segment that carry no loss", whole(0))
+    loss_every: int | None = setting(
+        None, "steps between two steps of a segment whose forecasts carry a loss", whole(1, 10_000)
+    )
     carry: str = setting("zero", "state that a segment starts from", one_of(CARRIES))
     shuffle: bool | None = setting(None, "draw segments in random order", BOOLEAN)
     sampling: str = setting(

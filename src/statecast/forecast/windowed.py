@@ -39,7 +39,7 @@ def tested(network: Network, p: Any, rows: Rows, wanted: Bool[np.ndarray, " R"],
     for begin in range(0, len(at), batch):
         part = slice(begin, begin + batch)
         values[part] = _last(network, p, rows, found, at[part], size)
-    ring, held = _ring(network, rows, at)
+    ring, held = rows.ring(at, network.front.ring)
     _, scale = network.front.level_scale(p["constants"], {name: found[name][at] for name in STATISTICS}, ring, held)
     return Origins(at, values, scale)
 
@@ -67,20 +67,23 @@ def _last(
     inside = np.maximum(index, first)
     # Rows before the series are the first row over and over; its last appearance resets what they left.
     reset = (index <= first) | (np.arange(size) == 0)[:, None]
-    ring, held = _ring(network, rows, inside)
-    here = {name: found[name][inside] for name in STATISTICS} | {"ring": ring, "held": held}
+    ring, held = rows.ring(inside, network.front.ring)
+    front = network.front
+    level, scale = front.level_scale(p["constants"], {name: found[name][inside] for name in STATISTICS}, ring, held)
+    newest = {"newest": ring[..., front.ring - front.lags :, :], "newest_held": held[..., front.ring - front.lags :, :]}
+    here = {
+        "level": level,
+        "scale": scale,
+        "since": found["since"][inside],
+        "ring": ring[-1:],
+        "held": held[-1:],
+    } | newest
     inputs = rows.at(inside, network.head.horizon) | {"series": rows.numbers[rows.series[inside]]}
+    if "future" in inputs:
+        inputs["future"] = inputs["future"][-1:]
     cells = network.cells(p, len(at), rows.y, rows.numbers[rows.series[at]])
-    forecasts, _ = network.segment(p, here, cells, inputs, reset, None)
+    forecasts, _ = network.segment(p, here, cells, inputs, reset, None, np.array([size - 1]))
     return np.asarray(forecasts[-1])
-
-
-def _ring(network: Network, rows: Rows, at: Int64[np.ndarray, "..."]) -> tuple[np.ndarray, np.ndarray]:
-    """The last values at the given rows [..., R, D], newest last, and which of them are of the series and observed."""
-    back = np.arange(network.front.ring - 1, -1, -1)
-    place = np.maximum(at[..., None] - back, 0)
-    held = rows.m[place] * (back <= rows.age[at][..., None])[..., None]
-    return rows.y[place] * held, held.astype(rows.y.dtype)
 
 
 def _width(network: Network) -> int:

@@ -58,6 +58,16 @@ class Rows:
             found["future"] = self.future[self.place[rows][..., None] + np.arange(1, horizon + 1)]
         return found
 
+    def ring(self, rows: Int64[np.ndarray, "..."], size: int) -> tuple[np.ndarray, np.ndarray]:
+        """The last `size` values at the given rows [..., size, D], newest last, 0 where none is held; and their mask.
+
+        Held is what is observed and of the same series.
+        """
+        back = np.arange(size - 1, -1, -1)
+        place = np.maximum(rows[..., None] - back, 0)
+        held = self.m[place] * (back <= self.age[rows][..., None])[..., None]
+        return self.y[place] * held, held
+
 
 def rows_of(network: Network, constants: dict[str, np.ndarray], schema: Schema, panel: Panel, dtype: Any) -> Rows:
     """Prepare a panel for a network.

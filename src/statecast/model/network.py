@@ -71,8 +71,11 @@ class Network:
             or config.normalize is None
             or config.missing is None
             or config.level_input is None
+            or config.hidden is None
         ):
-            raise ValueError("lags, skip, normalize, missing and level_input must be chosen before a network is built")
+            raise ValueError(
+                "hidden, lags, skip, normalize, missing and level_input must be chosen before a network is built"
+            )
         front = Front(
             targets,
             config.lags,
@@ -247,27 +250,40 @@ class Network:
         )
 
     def segment(
-        self, p: Any, rows: State, cells: State, inputs: Inputs, reset: Array, drop: Drop | None
+        self,
+        p: Any,
+        rows: State,
+        cells: State,
+        inputs: Inputs,
+        reset: Array,
+        drop: Drop | None,
+        outputs: Array | None = None,
     ) -> tuple[Array, State]:
-        """A training segment whose statistics and rings were worked out before.
+        """A training segment whose levels, scales and rings were worked out before.
 
         Args:
             p: weights and constants.
-            rows: statistics [T, B, D], ring and held [T, B, R, D].
+            rows: level, scale and since [T, B, D]; the ring's newest values and their mask, newest and newest_held
+                [T, B, lags, D]; the ring and its mask at the output steps, ring and held [N, B, R, D].
             cells: recurrent state before the segment.
-            inputs: covariates [T, B, n], future [T, B, H, F], and, where training series are told apart, "series"
-                [T, B, 1], their numbers; see `start`.
+            inputs: covariates [T, B, n], future [N, B, H, F] of the output steps, and, where training series are told
+                apart, "series" [T, B, 1], their numbers; see `start`.
             reset: [T, B] bool.
             drop: dropout.
+            outputs: [N] steps whose forecasts are wanted; all where None.
 
         Returns:
-            Forecasts [T, B, H, D, O] and the state of the cells.
+            Forecasts [N, B, H, D, O] and the state of the cells.
         """
-        level, scale = self.front.level_scale(p["constants"], rows, rows["ring"], rows["held"])
-        relative = self.front.relative(rows["ring"], rows["held"], level, scale)
-        x = self.front.features(p["constants"], relative, rows, level, scale, inputs)
+        level, scale = rows["level"], rows["scale"]
+        newest = self.front.relative(rows["newest"], rows["newest_held"], level, scale)
+        x = self.front.features(p["constants"], newest, rows, level, scale, inputs)
         series = inputs.get("series")
         h, cells = self._over(p, cells, x, series, reset, drop)
+        pick = slice(None) if outputs is None else outputs
+        h, level, scale = h[pick], level[pick], scale[pick]
+        series = None if series is None else series[pick]
+        relative = self.front.relative(rows["ring"], rows["held"], level, scale)
         return self._emit(p, series, h, relative, level, scale, inputs.get("future")), cells
 
     def _input(self, p: Any, here: State, inputs: Inputs) -> Array:

@@ -14,12 +14,14 @@ from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
-from statecast.train import level
+from statecast.train import level, reach, season
 from statecast.train.optimizer import LEARNING_RATES
 from statecast.train.prepare import training_rows
 from statecast.train.trainer import VALIDATION_PLACES, plan
 
-MOST_LAGS, MOST_SKIP = 48, 336
+FEW_LAGS, MOST_LAGS = 48, 168
+MANY = 50  # series from which on one linear map fits few of them, so that the recurrence has more to learn
+ORIGINS = 12  # forecasts that carry a loss within a horizon: closer ones tell nearly the same
 GRADIENT = 3.5  # time of a training step in units of its forward pass
 
 
@@ -41,24 +43,13 @@ def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
         chosen[name] = (value, reason)
         return value
 
-    season = default(
-        "season", calendar.season(schema.frequency), f"rows of a season at frequency {schema.frequency.text}"
-    )
+    rhythm = _season(schema, panel, parts) if config.season is None else (config.season, "")
+    cycle = default("season", *rhythm)
     joint = panel.targets == 1
     default(
         "channels",
         "joint" if joint else "independent",
         "one target" if joint else "targets share one network, each with its own state",
-    )
-    lags = default(
-        "lags",
-        max(1, min(max(season, 8), MOST_LAGS, rows // 4)),
-        f"a season or 8, at most {MOST_LAGS}, at most a quarter of {rows} rows",
-    )
-    default(
-        "skip",
-        max(0, min(max(14 * season, 2 * config.horizon, 16), MOST_SKIP, rows // 3)),
-        f"14 seasons or twice the horizon, at most {MOST_SKIP}, at most a third of {rows} rows",
     )
     default(
         "normalize", "last", "the level of a forecast is the last value: no look-ahead, and growing series stay easy"
@@ -73,12 +64,14 @@ def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
     default("missing", gaps, "values are missing before the test rows" if gaps else "no value is missing")
     above = _never_negative(panel, parts)
     default("nonnegative", above, "no training value is negative" if above else "training values are negative too")
-    _segments(config, default, lags, season, rows)
-    _training(config, default, panel, parts)
+    _segments(config, default, cycle, rows)
+    every = 1 if config.carry == "stored" else min(max(config.horizon // ORIGINS, 1), 8)
+    default("loss_every", every, f"neighbouring forecasts of {config.horizon} steps overlap: one in {every} is scored")
+    _training(config, default, panel)
     values = {name: value for name, (value, _) in chosen.items()}
     config, reasons = config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
-    if config.level_input is None:
-        config, reasons["level_input"] = _level(config, schema, panel, parts)
+    if config.skip is None or config.lags is None or config.level_input is None:
+        config = _by_least_squares(config, reasons, schema, panel, parts)
     if config.eval_every is None:
         config = config.with_(eval_every=_eval_every(config, panel, parts))
         reasons["eval_every"] = "steps between two looks at the validation rows: these take a tenth of the time at most"
@@ -96,7 +89,7 @@ def _never_negative(panel: Panel, parts: Split) -> bool:
     return not bool((panel.y[training_rows(panel.offsets, parts.train)] < 0).any())
 
 
-def _segments(config: Config, default: Any, lags: int, season: int, rows: int) -> None:
+def _segments(config: Config, default: Any, season: int, rows: int) -> None:
     if config.carry == "stored":
         default("burn_in", 0, "a stored state needs none")
         default("segment", max(2, min(64, rows // 2)), "carry is stored")
@@ -108,21 +101,56 @@ def _segments(config: Config, default: Any, lags: int, season: int, rows: int) -
     default("shuffle", True, "segments are drawn in random order")
 
 
-def _training(config: Config, default: Any, panel: Panel, parts: Split) -> None:
-    default("learning_rate", LEARNING_RATES[config.optimizer], f"suits {config.optimizer}")
+def _training(config: Config, default: Any, panel: Panel) -> None:
+    many = panel.series >= MANY
+    told = f"{panel.series:,} series" if many else f"fewer than {MANY} series"
+    default("hidden", (128,) if many else (64,), f"{told}: what one linear map cannot serve is left to the recurrence")
+    rate = LEARNING_RATES[config.optimizer]
+    default("learning_rate", 2 * rate if many else rate, f"suits {config.optimizer} and {told}")
     if config.max_steps is None and config.max_epochs is None:
         default("max_steps", 600, "enough with early stopping")
 
 
-def _level(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[Config, str]:
+def _by_least_squares(config: Config, reasons: dict[str, str], schema: Schema, panel: Panel, parts: Split) -> Config:
+    """What a linear forecast tells in a moment: how far back to look, and whether the level matters."""
     if config.channels == "independent" and panel.targets > 1:
         times, panel = panel.targets, panel.fold(schema.output_ids(panel.ids))
         parts = Split(np.repeat(parts.train, times), np.repeat(parts.val, times))
-    if level.helps(config, schema, panel, parts):
-        return config.with_(
-            level_input=True
-        ), "the level lowers the validation error of least squares on the last values"
-    return config.with_(level_input=False), "the last values tell all that the level does, and a level may grow"
+    if config.skip is None:
+        size, reasons["skip"] = reach.best(config, schema, panel, parts)
+        config = config.with_(skip=size)
+    if config.lags is None:
+        size, reasons["lags"] = _lags(config, int(np.median(parts.train)) if len(parts.train) else 0)
+        config = config.with_(lags=size)
+    if config.level_input is None:
+        helps = level.helps(config, schema, panel, parts)
+        config = config.with_(level_input=helps)
+        reasons["level_input"] = (
+            "the level lowers the validation error of least squares on the last values"
+            if helps
+            else "the last values tell all that the level does, and a level may grow"
+        )
+    return config
+
+
+def _lags(config: Config, rows: int) -> tuple[int, str]:
+    """A season, or a week of seasons where the skip looks back as far as that."""
+    cycle, skip = config.season or 1, config.skip or 0
+    if 7 * cycle <= min(skip, MOST_LAGS, rows // 4):
+        return max(7 * cycle, 8), f"seven seasons, as the skip looks back as far; at most {MOST_LAGS}"
+    size = max(1, min(max(cycle, 8), FEW_LAGS, rows // 4))
+    return size, f"a season or 8, at most {FEW_LAGS}, at most a quarter of {rows} rows"
+
+
+def _season(schema: Schema, panel: Panel, parts: Split) -> tuple[int, str]:
+    """The calendar's season, or the one at which the training rows repeat where the calendar has none."""
+    size = calendar.season(schema.frequency)
+    if size > 1:
+        return size, f"rows of a season at frequency {schema.frequency.text}"
+    size, correlation = season.found(panel.y, panel.offsets, parts.train)
+    if size == 1:
+        return 1, "neither the calendar nor the training rows show a season"
+    return size, f"changes of the training rows repeat after {size} rows: correlation {correlation:.2f}"
 
 
 def _eval_every(config: Config, panel: Panel, parts: Split) -> int:

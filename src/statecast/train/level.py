@@ -17,20 +17,8 @@ from statecast.config import Config
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
-from statecast.model.inputs import rows_of
 from statecast.model.network import Network
-from statecast.train.prepare import (
-    gains,
-    level_constants,
-    loss_scales,
-    relative_rows,
-    sample,
-    sample_size,
-    statistics,
-    training_rows,
-    unit_constants,
-    validation_rows,
-)
+from statecast.train.prepare import Seen, gains, sample_size
 from statecast.train.warmstart import best, design
 
 GAIN = 0.02  # share of the error that the level must take away; less is chance on most tables
@@ -50,24 +38,11 @@ def helps(config: Config, schema: Schema, panel: Panel, parts: Split) -> bool:
     if config.normalize in ("none", "global"):
         return False  # the level is a constant
     network = Network.of(config.with_(level_input=False, hidden=()), panel.targets)
-    c = unit_constants(network, config, panel, parts)
-    rows = rows_of(network, c, schema, panel, np.float64)
-    train = training_rows(panel.offsets, parts.train)
-    c |= level_constants(config, rows, train)
-    found, scales = statistics(network.front, c, rows), loss_scales(rows, parts, config)
-
+    seen = Seen.of(config, network, schema, panel, parts, np.float64)
     size = min(sample_size(network), max(SAMPLE, 4 * (network.front.ring + 1)))
 
-    def seen(at: np.ndarray, stop: np.ndarray) -> dict[str, Any]:
-        at = sample(at, size)
-        of = rows.series[at]
-        limit = (panel.offsets[:-1] + stop)[of]
-        level = (found["level"][at] - c["level"]) / scales[of]
-        return relative_rows(network, c, rows, found, at, limit) | {"loss_scale": scales[of], "level": level}
-
     def lowers(split: Split, gain: float) -> bool:
-        learned = seen(training_rows(panel.offsets, split.train), split.train)
-        return _lowers(network, learned, seen(validation_rows(panel.offsets, split), split.val), gain)
+        return _lowers(network, seen.train(split, size), seen.validation(split, size), gain)
 
     return lowers(Split(parts.train // 2, parts.train), 0.0) and lowers(parts, GAIN)
 

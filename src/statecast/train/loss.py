@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from statecast.config import Config, RegressorConfig
@@ -27,10 +28,17 @@ class Segments:
     Attributes:
         length: L.
         burn_in: steps without loss.
+        every: steps between two whose forecasts carry a loss.
     """
 
     length: int
     burn_in: int
+    every: int = 1
+
+    @property
+    def outputs(self) -> np.ndarray:
+        """The steps [N] whose forecasts carry a loss; the last step is one of them."""
+        return np.arange(self.length - 1, self.burn_in - 1, -self.every)[::-1]
 
 
 def pointwise(config: Config | RegressorConfig, quantiles: tuple[float, ...]) -> Callable[[Array], Array]:
@@ -94,33 +102,35 @@ def gather(
         starts: places on the tape; a segment may begin before it or end after it.
         segments: length and burn-in.
     """
-    size, horizon = network.front.ring, network.head.horizon
+    size, lags, horizon = network.front.ring, network.front.lags, network.head.horizon
     place = starts[None, :] + jnp.arange(segments.length)[:, None]
     there = (place >= tape.get("begin", 0)) & (place < tape.get("end", tape["rows"].shape[0]))
     at = jnp.clip(place, 0, tape["rows"].shape[0] - 1)
     rows = tape["rows"][at]
-    # The flat arrays carry `size` blank rows before and `horizon` after the panel's, so no slice leaves them.
-    lag = jnp.arange(size - 1, -1, -1)
-    held = slices(data["m"], rows + 1, size) * (lag <= data["age"][rows][..., None])[..., None]
-    step = jnp.arange(1, horizon + 1)
-    inside = rows[..., None] + step < tape["limit"][at][..., None]
-    counted = (jnp.arange(segments.length) >= segments.burn_in)[:, None] & there & tape["scored"][at]
     inputs: dict[str, Array] = {name: data[name][rows] for name in ("past", "known", "calendar") if name in data}
     if "static" in data:
         inputs["static"] = data["static"][data["series"][rows]]
     if network.series:
         inputs["series"] = (data["series"][rows] + 1).astype(data["y"].dtype)[..., None]
+    newest, newest_held = _ring(data, rows, lags, size)
+    reset = tape["reset"][at] & there | (place == 0)
+    statistics = {name: data[name][rows] for name in ("level", "scale", "since")}
+    # From here on the output steps alone.
+    there_out, at, rows_out = there[segments.outputs], at[segments.outputs], rows[segments.outputs]
+    ring, held = _ring(data, rows_out, size, size)
     if "future" in data:
-        inputs["future"] = slices(data["future"], data["place"][rows] + 1, horizon)
+        inputs["future"] = slices(data["future"], data["place"][rows_out] + 1, horizon)
+    inside = rows_out[..., None] + jnp.arange(1, horizon + 1) < tape["limit"][at][..., None]
+    counted = there_out & tape["scored"][at]
     return {
-        "statistics": {name: data[name][rows] for name in ("level", "spread", "seen", "since")}
-        | {"ring": slices(data["y"], rows + 1, size), "held": held},
+        "rows": statistics | {"newest": newest, "newest_held": newest_held, "ring": ring, "held": held},
         "inputs": inputs,
-        "reset": tape["reset"][at] & there | (place == 0),
-        "target": slices(data["y"], rows + 1 + size, horizon),
-        "weight": slices(data["m"], rows + 1 + size, horizon)
+        "reset": reset,
+        "outputs": segments.outputs,
+        "target": slices(data["y"], rows_out + 1 + size, horizon),
+        "weight": slices(data["m"], rows_out + 1 + size, horizon)
         * (inside[..., None] * _counts(tape, at, counted)[..., None, None]).astype(data["m"].dtype),
-        "scale": data["loss_scale"][data["series"][rows]],
+        "loss_scale": data["loss_scale"][data["series"][rows_out]],
     }
 
 
@@ -132,6 +142,18 @@ def _counts(tape: dict[str, Array], at: Array, counted: Array) -> Array:
     return weight * len(at) / jnp.maximum(jnp.sum(weight, axis=0), 1e-30)
 
 
+def _ring(data: dict[str, Array], rows: Array, count: int, size: int) -> tuple[Array, Array]:
+    """The last `count` values at rows [N, B] → [N, B, count, D], and which of them are observed and of the series.
+
+    The flat arrays carry `size` blank rows before the panel's and the horizon's after, so no slice leaves them.
+    """
+    begin = rows + 1 + size - count
+    held = slices(data["m"], begin, count)
+    return slices(data["y"], begin, count), held * (jnp.arange(count - 1, -1, -1) <= data["age"][rows][..., None])[
+        ..., None
+    ]
+
+
 def segment_loss(
     network: Network,
     loss_of: Callable[[Array, Array, Array], Array],
@@ -141,6 +163,7 @@ def segment_loss(
     drop: Drop | None,
 ) -> tuple[Array, Array, Any]:
     """Sum of the weighted losses of a batch of segments, the sum of the weights, and the cells' last state."""
-    forecast, cells = network.segment(p, batch["statistics"], cells, batch["inputs"], batch["reset"], drop)
-    losses = loss_of(forecast, batch["target"], batch["scale"][:, :, None, :])
+    rows, inputs, outputs = batch["rows"], batch["inputs"], batch["outputs"]
+    forecast, cells = network.segment(p, rows, cells, inputs, batch["reset"], drop, outputs)
+    losses = loss_of(forecast, batch["target"], batch["loss_scale"][:, :, None, :])
     return jnp.sum(losses * batch["weight"]), jnp.sum(batch["weight"]), cells

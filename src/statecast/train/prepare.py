@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 4096  # rows of a column of the front's pass
 FORGOTTEN = 40.0  # steps, in units of 1 / decay, after which a running statistic has forgotten its start: e^-40 < 2^-53
+RING_NUMBERS = 4_000_000  # numbers of the rings that are looked at together
 SAMPLE = 16_384  # rows from which typical sizes and the skip's start are taken
 
 
@@ -156,12 +157,8 @@ def relative_rows(
 
     Returns ring [n, R, D], target [n, H, D] with NaN where missing or not before `limit` [n], and scale [n, D].
     """
-    front, size, horizon = network.front, network.front.ring, network.head.horizon
-    back = at[:, None] - np.arange(size - 1, -1, -1)
-    held = (rows.m[np.maximum(back, 0)] * (back >= rows.offsets[rows.series[at]][:, None])[..., None]).astype(
-        np.float64
-    )
-    ring = rows.y[np.maximum(back, 0)].astype(np.float64) * held
+    front, horizon = network.front, network.head.horizon
+    ring, held = (part.astype(np.float64) for part in rows.ring(at, front.ring))
     state = {name: found[name][at].astype(np.float64) for name in STATISTICS}
     level, scale = front.level_scale(c, state, ring, held)
     ahead = at[:, None] + np.arange(1, horizon + 1)
@@ -205,15 +202,80 @@ def loss_scales(rows: Rows, parts: Split, config: Config) -> Float[np.ndarray, "
     return result
 
 
-def device_rows(network: Network, rows: Rows, found: dict[str, np.ndarray], scales: np.ndarray) -> dict[str, Any]:
+def level_scale(network: Network, c: dict[str, np.ndarray], rows: Rows, found: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Level and scale that a forecast from every row is relative to, each [R, D]; a bounded number of rings at once."""
+    front, count = network.front, len(rows.y)
+    result = {name: np.empty_like(rows.y) for name in ("level", "scale")}
+    height = max(1, RING_NUMBERS // (front.ring * front.targets))
+    for begin in range(0, count, height):
+        at = np.arange(begin, min(begin + height, count))
+        ring, held = rows.ring(at, front.ring) if front.normalize == "window" else (rows.y[at], rows.m[at])
+        here = {name: values[at] for name, values in found.items()}
+        result["level"][at], result["scale"][at] = front.level_scale(c, here, ring, held)
+    return result
+
+
+def device_rows(
+    network: Network, c: dict[str, np.ndarray], rows: Rows, found: dict[str, np.ndarray], scales: np.ndarray
+) -> dict[str, Any]:
     """The flat arrays that `loss.gather` reads; values carry blank rows before and after for slices to run into."""
     size, horizon = network.front.ring, network.head.horizon
     blank = ((size, horizon), (0, 0))
     data = {"y": np.pad(rows.y, blank), "m": np.pad(rows.m, blank), "age": rows.age, "series": rows.series}
-    data |= found | {"loss_scale": scales.astype(rows.y.dtype)} | rows.covariates
+    data |= level_scale(network, c, rows, found) | {"since": found["since"]}
+    data |= {"loss_scale": scales.astype(rows.y.dtype)} | rows.covariates
     if rows.future is not None:
         data |= {"future": rows.future, "place": rows.place}
     return {name: jnp.asarray(value) for name, value in data.items()}
+
+
+def validation_rows(offsets: Int64[np.ndarray, " S+1"], parts: Split) -> Int64[np.ndarray, " N"]:
+    """Row numbers of the origins that forecast the validation part of every series: the row before it is the first."""
+    upto = training_rows(offsets, parts.val)
+    first = np.where(parts.val > parts.train, np.maximum(parts.train - 1, 0), parts.val)
+    return upto[upto >= np.repeat(offsets[:-1] + first, parts.val)]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A panel with all that a forecast from one of its rows is relative to.
+
+    Attributes:
+        network: tells ring and horizon.
+        constants: of the training rows.
+        rows: the panel in working units.
+        statistics: the front's, after every row.
+        scales: what errors are divided by, for each series and target.
+    """
+
+    network: Network
+    constants: dict[str, np.ndarray]
+    rows: Rows
+    statistics: dict[str, np.ndarray]
+    scales: Float[np.ndarray, "S D"]
+
+    @classmethod
+    def of(cls, config: Config, network: Network, schema: Schema, panel: Panel, parts: Split, dtype: Any) -> Seen:
+        """Work the constants and the statistics out, in the given precision."""
+        c = unit_constants(network, config, panel, parts)
+        rows = rows_of(network, c, schema, panel, dtype)
+        c |= level_constants(config, rows, training_rows(panel.offsets, parts.train))
+        return cls(network, c, rows, statistics(network.front, c, rows), loss_scales(rows, parts, config))
+
+    def train(self, parts: Split, most: int) -> dict[str, Any]:
+        """Evenly spaced training rows, `most` of them at most; see `prepare.relative_rows`."""
+        return self._at(sample(training_rows(self.rows.offsets, parts.train), most), parts.train)
+
+    def validation(self, parts: Split, most: int) -> dict[str, Any]:
+        """Evenly spaced origins that forecast validation rows."""
+        return self._at(sample(validation_rows(self.rows.offsets, parts), most), parts.val)
+
+    def _at(self, at: Int64[np.ndarray, " n"], stop: Int64[np.ndarray, " S"]) -> dict[str, Any]:
+        of = self.rows.series[at]
+        limit = (self.rows.offsets[:-1] + stop)[of]
+        level = (self.statistics["level"][at] - self.constants["level"]) / self.scales[of]
+        found = relative_rows(self.network, self.constants, self.rows, self.statistics, at, limit)
+        return found | {"loss_scale": self.scales[of], "level": level}
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,36 +302,17 @@ class Prepared:
 def prepare(config: Config, network: Network, schema: Schema, panel: Panel, parts: Split) -> Prepared:
     """Everything before the first step; `panel` is folded already where channels are independent."""
     dtype = np.dtype(config.precision)
-    c = unit_constants(network, config, panel, parts)
-    rows = rows_of(network, c, schema, panel, dtype)
-    train = training_rows(panel.offsets, parts.train)
-    c |= level_constants(config, rows, train)
-    found = statistics(network.front, c, rows)
-    scales = loss_scales(rows, parts, config)
+    seen, most = Seen.of(config, network, schema, panel, parts, dtype), sample_size(network)
     require_room(network, dtype)
     weights = network.init(config.random_state, Start.of(config))
-
-    def seen(at: np.ndarray, stop: np.ndarray) -> dict[str, Any]:
-        at = sample(at, sample_size(network))
-        of = rows.series[at]
-        limit = (panel.offsets[:-1] + stop)[of]
-        return relative_rows(network, c, rows, found, at, limit) | {"loss_scale": scales[of]}
-
-    trained = seen(train, parts.train)
-    c |= gains(trained)
+    trained = seen.train(parts, most)
+    c = seen.constants | gains(trained)
     if network.front.skip and config.skip_init == "ridge":
-        _start(network, c, weights, trained, seen(validation_rows(panel.offsets, parts), parts.val))
+        _start(network, c, weights, trained, seen.validation(parts, most))
     units = ("origin", "unit", "floor")  # between the table and working units, in float64
     constants = {name: value if name in units else value.astype(dtype) for name, value in c.items()}
-    data = device_rows(network, rows, found, scales)
-    return Prepared(rows, data, constants, cast(weights, dtype), panel.offsets, parts)
-
-
-def validation_rows(offsets: Int64[np.ndarray, " S+1"], parts: Split) -> Int64[np.ndarray, " N"]:
-    """Row numbers of the validation part of every series."""
-    upto = training_rows(offsets, parts.val)
-    first = np.repeat(offsets[:-1] + parts.train, parts.val)
-    return upto[upto >= first]
+    data = device_rows(network, c, seen.rows, seen.statistics, seen.scales)
+    return Prepared(seen.rows, data, constants, cast(weights, dtype), panel.offsets, parts)
 
 
 def sample_size(network: Network) -> int:

@@ -29,6 +29,7 @@ from statecast.train.loss import Segments, gather, of_forecasts, segment_loss
 from statecast.train.prepare import Prepared
 from statecast.train.steps import CALL, Arrays, count_steps
 
+SKIP_PACE = 0.03  # how far a skip that starts from least squares moves, as a share of the other weights' step
 VALIDATION_PLACES = 65_536  # most places of the tape that a look at the validation rows takes
 DRAW = 2**30  # what tells the randomness of drawing segments from that of dropout, which counts its places from 0
 
@@ -52,7 +53,7 @@ class Trainer:
         self.seeds = jnp.asarray(np.array(seeds, np.uint32) if self.networks else np.uint32(seeds[0]))
         length, burn_in = self.segments.length, self.segments.burn_in
         # Validation starts from no stored state, so half a segment at least goes to reach one.
-        self.val_segments = Segments(length, max(burn_in, length // 2) if length > 1 else 0)
+        self.val_segments = Segments(length, max(burn_in, length // 2) if length > 1 else 0, self.segments.every)
         self.val_tape, self.val_span, self.val_starts = self._validation(prepared)
         self.steps_of_epoch = self.sampler.steps
         self.steps = count_steps(config, self.steps_of_epoch)
@@ -139,7 +140,8 @@ class Trainer:
             loss = jax.value_and_grad(self.loss, has_aux=True)
             (value, last), gradient = loss(weights, stored, starts, self._drop(number, seed), span)
             gradient = gradient if self.config.carry == "learned" else _still(gradient)
-            weights, moments = steps.moved(self.direction, gradient, moments, weights, rate)
+            moved, moments = steps.moved(self.direction, gradient, moments, weights, rate)
+            weights = self._steady(weights, moved)
             return weights, moments, self._handed_on(stored, starts, last) if stored else stored, value
 
         given = arrays["weights"], arrays["moments"], arrays["stored"], starts, self.seeds, self.span
@@ -149,6 +151,15 @@ class Trainer:
     def _key(self, number: Array | int, seed: Array | int, *more: int) -> Array:
         key = jax.random.fold_in(jax.random.key(seed), number)
         return jax.random.fold_in(key, *more) if more else key
+
+    def _steady(self, before: Any, after: Any) -> Any:
+        """The weights after a step, of which the skip that least squares started moves a small part of the way.
+
+        A step of an adaptive optimizer is as long for every weight, and would undo what is already the best linear map.
+        """
+        if self.config.skip_init != "ridge":
+            return after
+        return after | {"skip": jax.tree.map(lambda a, b: a + SKIP_PACE * (b - a), before["skip"], after["skip"])}
 
     def _drop(self, number: Array | int, seed: Array | int) -> Drop | None:
         return steps.dropper(self.config.dropout, self._key(number, seed))
@@ -185,7 +196,9 @@ def plan(config: Config, places: int, weight: np.ndarray | None = None) -> tuple
     length = places if config.segment == "full" else min(int(config.segment or 1), places)
     burn_in = min(config.burn_in or 0, length - 1)
     chosen = bool(config.shuffle), config.carry == "stored", config.random_state
-    return Segments(length, burn_in), Sampler(places, length, burn_in, config.batch_size, *chosen, weight)
+    return Segments(length, burn_in, config.loss_every or 1), Sampler(
+        places, length, burn_in, config.batch_size, *chosen, weight
+    )
 
 
 def _looked_at(places: int, segments: Segments, at_once: int) -> np.ndarray:

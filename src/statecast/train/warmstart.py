@@ -45,6 +45,26 @@ def ridge(network: Network, gains: Parts, train: Parts, val: Parts) -> tuple[np.
     return weights, intercepts
 
 
+def errors(network: Network, gains: Parts, train: Parts, val: Parts, sizes: tuple[int, ...]) -> dict[int, float]:
+    """Mean absolute validation error of least squares on the last n values, for each n of `sizes`.
+
+    Over all targets, in units of their loss; the arguments are those of `ridge`, with a skip of the largest size.
+    A size for which there are too few rows is left out.
+    """
+    found: dict[int, list[float]] = {}
+    for target in range(network.front.targets):
+        x, y, _ = design(network, gains, train, target)
+        x_val, y_val, _ = design(network, gains, val, target)
+        unit = gains["output_gain"][:, target]
+        for size in sizes:
+            # The newest values come last, before the intercept.
+            last = slice(x.shape[1] - 1 - size, None)
+            if len(x) >= 2 * (size + 1) and len(x_val):
+                solution, _ = best(x[:, last], y, x_val[:, last], y_val)
+                found.setdefault(size, []).append(float(np.mean(np.abs(y_val - x_val[:, last] @ solution) * unit)))
+    return {size: float(np.mean(each)) for size, each in found.items() if len(each) == network.front.targets}
+
+
 def design(network: Network, gains: Parts, parts: Parts, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Weighted rows [n, skip + 1], targets [n, H] and levels [n, 1] of one target, where all H are there.
 

@@ -1,0 +1,91 @@
+"""What is chosen by looking at the values: season, reach of the skip, lags and units."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from statecast.config import Config
+from statecast.data import checks, table
+from statecast.data.segments import Split, split
+from statecast.train import automatic, reach, season
+from statecast.train.loss import Segments
+
+
+def repeating(period: int, rows: int, seed: int, noise: float = 0.1) -> np.ndarray:
+    r = np.random.default_rng(seed)
+    return np.tile(r.normal(size=period), rows // period + 1)[:rows] + noise * r.normal(size=rows)
+
+
+def panel_of(values: np.ndarray) -> tuple:
+    return checks.panel(table.read(values), checks.Roles.of(None, None, None, None, None, None, None))
+
+
+@given(st.integers(2, 40), st.integers(0, 9))
+def test_the_season_is_the_period_that_repeats(period: int, seed: int) -> None:
+    y = repeating(period, 12 * period + 90, seed)[:, None]
+    size, correlation = season.found(y, np.array([0, len(y)]), np.array([len(y)]))
+    assert size in {n for n in range(2, period + 1) if period % n == 0} and correlation > season.CLEAR
+
+
+def test_a_day_is_taken_before_the_week_that_repeats_it() -> None:
+    day, week = repeating(24, 24 * 60, 1, 0.0), repeating(168, 24 * 60, 2, 0.0)
+    y = (day + 0.3 * week)[:, None]
+    assert season.found(y, np.array([0, len(y)]), np.array([len(y)]))[0] == 24
+
+
+@pytest.mark.parametrize("rows", [0, 1, 5, 40, 3000])
+def test_a_random_walk_has_no_season(rows: int) -> None:
+    y = np.cumsum(np.random.default_rng(3).normal(size=rows))[:, None]
+    assert season.found(y, np.array([0, rows]), np.array([rows])) == (1, 0.0)
+
+
+def test_rows_after_the_training_part_do_not_matter() -> None:
+    y = repeating(12, 400, 4)[:, None]
+    other = y.copy()
+    other[300:] = 7.0
+    ends = np.array([0, 400]), np.array([300])
+    assert season.found(y, *ends) == season.found(other, *ends) and season.found(y, *ends)[0] == 12
+
+
+def test_gaps_and_constants_are_no_season() -> None:
+    y = repeating(7, 700, 5)[:, None]
+    y[::10] = np.nan
+    both = np.concatenate([y, np.full((50, 1), 3.0)])
+    assert season.found(both, np.array([0, 700, 750]), np.array([700, 50]))[0] == 7
+
+
+def test_autocorrelation_by_hand() -> None:
+    values = np.array([1.0, -1.0, 2.0, -2.0])
+    found = season.autocorrelation(values, 3)
+    np.testing.assert_allclose(found, [1, (-1 - 2 - 4) / 10, (2 + 2) / 10], atol=1e-12)
+
+
+def test_the_skip_reaches_back_to_what_tells_the_next_value() -> None:
+    """Each value repeats that of 14 seasons of 4 before, with noise: fewer seasons tell nothing."""
+    r, lag, rows = np.random.default_rng(6), 56, 4000
+    y = r.normal(size=rows)
+    for t in range(lag, rows):
+        y[t] = 0.9 * y[t - lag] + 0.4 * y[t]
+    panel, schema = panel_of(y)
+    config = Config(normalize="none", season=4, missing=False, calendar=False, nonnegative=False)
+    size, why = reach.best(config, schema, panel, split(panel.lengths, 1, 0.2, 0.1))
+    assert size == lag and "56" in why
+    assert automatic._lags(config.with_(skip=size), 3000)[0] == 28
+
+
+def test_the_skip_without_validation_rows_follows_the_shape() -> None:
+    panel, schema = panel_of(repeating(4, 400, 7))
+    parts = Split(panel.lengths, panel.lengths)
+    config = Config(normalize="last", season=4, missing=False, calendar=False, nonnegative=False, horizon=3)
+    assert reach.best(config, schema, panel, parts)[0] == 56
+
+
+@given(st.integers(1, 60), st.integers(0, 59), st.integers(1, 12))
+def test_steps_with_a_loss_end_at_the_last_and_never_lie_in_the_burn_in(length: int, burn_in: int, every: int) -> None:
+    burn_in = min(burn_in, length - 1)
+    outputs = Segments(length, burn_in, every).outputs
+    assert outputs[-1] == length - 1 and outputs[0] >= burn_in and outputs[0] - every < burn_in
+    assert (np.diff(outputs) == every).all()
