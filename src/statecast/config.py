@@ -255,9 +255,7 @@ class Config(Settings):
         None, 'steps of a training segment, or "full" for whole series', either(whole(1), one_of(("full",)))
     )
     burn_in: int | None = setting(None, "first steps of a segment that carry no loss", whole(0))
-    loss_every: int | None = setting(
-        None, "steps between two steps of a segment whose forecasts carry a loss", whole(1, 10_000)
-    )
+    loss_every: int | None = setting(None, "steps between two scored forecasts of a segment", whole(1, 10_000))
     carry: str = setting("zero", "state that a segment starts from", one_of(CARRIES))
     shuffle: bool | None = setting(None, "draw segments in random order", BOOLEAN)
     sampling: str = setting(
