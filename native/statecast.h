@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-#define STATECAST_VERSION 2
+#define STATECAST_VERSION 3
 
 enum statecast_cell {
   STATECAST_LSTM = 0,
@@ -145,6 +145,25 @@ typedef struct {
 /* Equal arguments give equal bits, whatever `threads` and the number of rows beside a row. */
 STATECAST_API int32_t statecast_network_observe(const void* packed, int32_t threads,
                                                 const statecast_observations* observations);
+
+/* Intervals that follow each series (statecast/model/adaptive.py), for a point head, over rows of the same table. From
+ * number `begin` of a row on lie turn [1], waiting [1 + 2 + 4 + ... + 2^(leads-1), D, 2] and moved [leads, levels, D].
+ * steps [leads]: 1, 2, 4, ...; ahead [leads]: where on the axis H of the forecast each of them lies. values [count, D]
+ * in the units of the table, NaN where missing; forecast [count, H, D] and scale [count, D]: what was made at the same
+ * step, in working units (value - origin) / unit. low, high [leads, levels, D], size [leads, D], rate [leads] and
+ * share [levels] as `Bounds` has them. */
+typedef struct {
+  int32_t dtype;
+  int64_t leads, levels, targets, horizon;
+  const int64_t *steps, *ahead;
+  const double *origin, *unit, *low, *high, *size, *rate, *share;
+  void* states;
+  const int64_t* index;
+  int64_t rows, stride, begin, count;
+  const double* values;
+  const void *forecast, *scale;
+} statecast_following;
+STATECAST_API int32_t statecast_follow(const statecast_following* following);
 
 #ifdef __cplusplus
 }

@@ -94,8 +94,9 @@ def model(
     constants["origin"] = np.linspace(5.0, 6.0, network.front.targets)
     constants["unit"] = np.full(network.front.targets, 2.0)
     residuals = (GRID - 0.45)[:, None, None] * (1 + rng.random((horizon, network.front.targets)))
-    state = State.empty(Layout.of(network.parts()), dtype)
-    return Model(config, schema, network, weights, constants, state, residuals, {"mae": 1.5}, {"loss": [2.0, 1.0]})
+    none = State.empty(Layout(()), dtype)
+    made = Model(config, schema, network, weights, constants, none, residuals, {"mae": 1.5}, {"loss": [2.0, 1.0]})
+    return replace(made, state=State.empty(made.layout, dtype))
 
 
 def panel(of: Model, lengths: tuple[int, ...] = (9, 5), seed: int = 0, gaps: bool = True) -> Panel:

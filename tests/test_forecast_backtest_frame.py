@@ -16,6 +16,7 @@ from statecast.data import table
 from statecast.forecast import metrics
 from statecast.forecast.backtest import backtest
 from statecast.model import archive
+from statecast.model.network import Network
 
 LENGTHS, WINDOWS, HORIZON = (40, 33, 21), 6, 3
 FORECASTERS = ["statecast", "persistence", "seasonal_naive", "linear_extrapolation"]
@@ -84,8 +85,8 @@ def test_all_origins_come_from_one_run_over_the_series() -> None:
     of, scanned = model(), []  # type: Any, list[int]
 
     def scan(*arguments: Any) -> Any:
-        scanned.append(arguments[3].size)
-        return of.network.scan(*arguments)
+        scanned.append(arguments[4].size)
+        return Network.scan(*arguments)
 
     def places(windows: int) -> int:
         scanned.clear()

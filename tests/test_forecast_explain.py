@@ -16,8 +16,8 @@ import statecast as sc
 from statecast.config import CELLS as NAMES
 from statecast.data import examples
 from statecast.errors import DataError, NotFitted
-from statecast.forecast import assemble
 from statecast.forecast.explain import Explanation, _Shuffled, explain, lag_groups
+from statecast.forecast.predict import state_after
 from statecast.model.archive import Model
 from statecast.model.cells import CELLS
 from statecast.model.network import rings
@@ -190,7 +190,7 @@ def test_the_activity_is_that_of_the_last_steps() -> None:
     assert activity is not None
     assert activity.series == "s0"
     assert activity.time.tolist() == table.time[:60].tolist()
-    _, state = assemble.run(of, table, np.zeros(table.rows, bool))
+    state = state_after(of, table)
     np.testing.assert_allclose(activity.gates["0.h"][-1], state.layout.unpack(state.data)["0.h"][0], atol=1e-6)
 
 

@@ -16,10 +16,11 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.errors import DataError, SettingError, TimeOrderError, UnknownSeries
 from statecast.forecast import calibrate, channels
-from statecast.forecast.calibrate import GRID, quantiles
+from statecast.forecast.calibrate import quantiles
 from statecast.forecast.predict import Forecast, forecast, from_table, state_after
 from statecast.forecast.roll import roll
 from statecast.forecast.stream import Stream
+from statecast.model.adaptive import GRID, untried
 from statecast.model.archive import Model
 from statecast.model.inputs import from_working, rows_of
 from statecast.model.network import Network
@@ -234,7 +235,7 @@ def test_columns_are_rows_by_series_target_and_step() -> None:
 # --- intervals
 
 
-PRIOR = calibrate.untried(model(horizon=4, targets=2).network.head)
+PRIOR = untried(model(horizon=4, targets=2).network.head)
 
 
 def test_quantiles_are_order_statistics_rounded_outwards() -> None:

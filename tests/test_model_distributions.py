@@ -14,8 +14,7 @@ from scipy import special as scipy_special
 from scipy import stats
 
 from statecast import config
-from statecast.forecast import marginal
-from statecast.model import special
+from statecast.model import marginal, special
 from statecast.model.distributions import DISTRIBUTIONS
 from statecast.model.head import Head
 

@@ -221,6 +221,7 @@ class Config(Settings):
         "levels of the forecast intervals, in percent",
         many(real(0, 100, open_low=True, open_high=True), 0, 20),
     )
+    adaptive: bool = setting(True, "intervals follow each series, wider or narrower, until they hold", BOOLEAN)
     channels: str | None = setting(
         None,
         "several targets: one network that sees them jointly, or the same network for each on its own",
@@ -243,9 +244,7 @@ class Config(Settings):
     level_input: bool | None = setting(None, "the level and scale themselves as inputs", BOOLEAN)
     # the loss
     loss: str = setting(
-        "mae",
-        "loss; pinball trains the quantiles of the levels, and the name of a distribution its parameters by likelihood",
-        one_of(LOSSES),
+        "mae", "loss; pinball trains the quantiles of the levels, a distribution its parameters", one_of(LOSSES)
     )
     huber_delta: float = setting(
         1.0, "error at which the Huber loss turns linear, in training deviations", real(0, open_low=True)

@@ -249,7 +249,7 @@ class Forecaster:
         model = self.model_
         panel = checks.panel_like(table.read(source), model.schema, future_allowed=False)
         begin = self._judged(panel)
-        origins, _ = assemble.run(model, panel, scoring.test_origins(panel, begin, model.config.horizon))
+        origins = assemble.run(model, panel, scoring.test_origins(panel, begin, model.config.horizon))
         result = scoring.evaluate(model, panel, origins, begin)
         return {**result["statecast"], "skill": result["skill"]}
 
@@ -297,7 +297,7 @@ class Forecaster:
 
     def stream(self, *, empty: bool = False) -> Stream:
         """A live stream: each series goes on where the table ended, or with `empty` none is known yet."""
-        return Stream(self.model_, State.empty(self.model_.state.layout, self.model_.dtype) if empty else None)
+        return Stream(self.model_, State.empty(self.model_.layout, self.model_.dtype) if empty else None)
 
     def report(self, title: str = "") -> Report:
         """What the fit has to tell, for pictures and pages.
@@ -372,7 +372,7 @@ def _assembled(outcome: Any, panel: Panel) -> tuple[Model, Origins]:
     """The model that a training `Outcome` makes, and its forecasts at the test origins."""
     config, schema = outcome.config, outcome.schema
     weights, constants = outcome.fitted.weights, outcome.prepared.constants
-    empty = State.empty(Layout.of(outcome.network.parts()), np.dtype(config.precision))
+    empty = State.empty(Layout(()), np.dtype(config.precision))
     model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.fitted.history)
     return assemble.assemble(model, panel, outcome.base_parts, outcome.rows)
 

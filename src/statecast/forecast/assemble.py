@@ -14,11 +14,11 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.forecast import calibrate, channels, evaluate
+from statecast.forecast import calibrate, channels, evaluate, predict
 from statecast.forecast.roll import Origins
+from statecast.model.adaptive import untried
 from statecast.model.archive import Model
 from statecast.model.inputs import Rows, rows_of
-from statecast.model.state import UNSEEN, Layout, State
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
@@ -40,14 +40,15 @@ def assemble(model: Model, panel: Panel, parts: Split, rows: Rows | None = None)
     horizon, width = model.config.horizon, channels.rows_each(model)
     val, test = _validation_origins(panel, parts, horizon), evaluate.test_origins(panel, parts.val, horizon)
     train = _training_origins(panel, parts, horizon) & ~val if val.sum() < ENOUGH else np.zeros_like(val)
-    origins, state = run(model, panel, train | val | test, rows)
+    origins = forecasts(model, panel, train | val | test, rows)
     head = model.network.head
     unseen, learned = (
         calibrate.scores(head, rows, _where(origins, _folded(of, panel, width)), np.repeat(limit, width))
         for of, limit in ((val, parts.val), (train, parts.train))
     )
-    model = replace(model, residuals=calibrate.quantiles(_joined(unseen, learned), calibrate.untried(head)))
+    model = replace(model, residuals=calibrate.quantiles(_joined(unseen, learned), untried(head)))
     found = _where(origins, _folded(test, panel, width))
+    found, state = predict.through(model, panel, rows, found)
     scores = evaluate.evaluate(model, panel, found, parts.train)
     return replace(model, state=state, scores=scores), found
 
@@ -64,21 +65,17 @@ def _joined(unseen: Float[np.ndarray, "N H D"], learned: Float[np.ndarray, "M H 
     return np.concatenate([unseen, learned * max(here / max(there, 1e-30), 1.0)])
 
 
-def run(
-    model: Model, panel: Panel, wanted: Bool[np.ndarray, " rows"], rows: Rows | None = None
-) -> tuple[Origins, State]:
-    """Forecasts at the wanted rows, thinned out where they are very many, and the state after each series' last row."""
-    folded, head, width = channels.fold(model, panel), model.network.head, channels.rows_each(model)
+def run(model: Model, panel: Panel, wanted: Bool[np.ndarray, " rows"]) -> Origins:
+    """Forecasts at the wanted rows with intervals as they were there, thinned out where they are very many."""
+    rows = prepared(model, panel)
+    return predict.through(model, panel, rows, forecasts(model, panel, wanted, rows))[0]
+
+
+def forecasts(model: Model, panel: Panel, wanted: Bool[np.ndarray, " rows"], rows: Rows) -> Origins:
+    """Forecasts at the wanted rows, thinned out where they are very many."""
+    head, width = model.network.head, channels.rows_each(model)
     chosen, _ = calibrate.thin(wanted, head.horizon * len(model.schema.target) * head.width, evaluate.MOST)
-    layout = Layout.of(model.network.parts())
-    data = np.zeros((folded.series, layout.size), model.dtype)
-    rows = prepared(model, panel) if rows is None else rows
-    layout.pack(model.network.start(model.p, folded.series, data, rows.numbers), data)
-    origins = evaluate.tested(model.network, model.p, rows, _folded(chosen, panel, width), ends=data)
-    last = np.full(folded.series, UNSEEN)
-    some = folded.lengths > 0
-    last[some] = folded.time[folded.offsets[1:][some] - 1]
-    return origins, State(layout, data, folded.ids, last)
+    return evaluate.tested(model.network, model.p, rows, _folded(chosen, panel, width))
 
 
 def prepared(model: Model, panel: Panel) -> Rows:
@@ -112,5 +109,4 @@ def _folded(wanted: Bool[np.ndarray, " rows"], panel: Panel, width: int) -> Bool
 
 
 def _where(origins: Origins, wanted: Bool[np.ndarray, " R"]) -> Origins:
-    chosen = wanted[origins.rows]
-    return Origins(origins.rows[chosen], origins.values[chosen], origins.scale[chosen])
+    return origins.at(wanted[origins.rows])

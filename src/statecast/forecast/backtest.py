@@ -46,7 +46,7 @@ def backtest(
         windows: number of origins.
         step: rows between two of them; the horizon where None.
         refit: trains a model on the rows up to an origin. The model as it is forecasts from all origins where None.
-        scan: another execution of `network.scan`.
+        scan: another execution of `Network.scan`.
 
     Returns:
         Columns: id, time, cutoff (the origin), y, statecast, statecast-lo-80, statecast-hi-80, …, and one for each
@@ -119,6 +119,8 @@ def _forecasts(
         for k in range(s * width, (s + 1) * width):
             wanted[folded.offsets[k] + at] = True
     made = evaluate.tested(model.network, model.p, rows, wanted, scan=scan)
+    if model.adaptive is not None:
+        made, _ = predict.through(model, panel, rows, made, scan)
     horizon, season = model.network.head.horizon, model.config.season or calendar.season(model.schema.frequency)
     for s, at, part in evaluate.by_series(model, panel, made):
         columns = {"statecast": part["point"]}

@@ -3,9 +3,9 @@
 Calibrated are the normal scores of what happened (see `marginal`): for a point head the errors in units of the front's
 scale at their origin, so that a quiet stretch of a series gets a narrow interval and a loud one a wide one; for a
 quantile head or a distribution how far out it was by the forecast itself. For each step and target the model keeps
-their quantiles at the probabilities `GRID`; a level is then a look-up, and the interval what the forecast has at these
-scores. With the finite-sample correction (the ⌈(n+1)q⌉-th smallest of n) an interval of level 90 % holds the next value
-with a probability of at least 90 % as long as scores are exchangeable.
+their quantiles at the probabilities `adaptive.GRID`; a level is then a look-up, and the interval what the forecast has
+at these scores. With the finite-sample correction (the ⌈(n+1)q⌉-th smallest of n) an interval of level 90 % holds the
+next value with a probability of at least 90 % as long as scores are exchangeable.
 
 Sources: Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World" (2005); Lei, G'Sell, Rinaldo, Tibshirani,
 Wasserman, "Distribution-free predictive inference for regression", JASA 113 (2018); for quantile heads Romano,
@@ -15,24 +15,20 @@ Patterson, Candès, "Conformalized quantile regression", NeurIPS 2019, and for d
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.errors import SettingError
-from statecast.forecast import marginal
 from statecast.forecast.roll import Origins
+from statecast.model import marginal
+from statecast.model.adaptive import GRID, bounds_of, half_width
 from statecast.model.archive import Model
-from statecast.model.distributions import normal_score
 from statecast.model.head import Head
 from statecast.model.inputs import Rows, from_working
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64
-
-GRID: Float64[np.ndarray, " Q"] = np.linspace(0, 1, 401)
-"""Probabilities of the quantiles that a model keeps; 0 and 1 are the smallest and the largest error."""
 
 FEW = 10  # a step with fewer errors than this borrows the quantiles of a step with more
 
@@ -46,7 +42,7 @@ def quantiles(scores: Float[np.ndarray, "N H D"], prior: Float64[np.ndarray, "Q 
 
     Args:
         scores: of what happened, NaN where there is no value.
-        prior: the quantiles where nothing has been seen yet, from `untried`.
+        prior: the quantiles where nothing has been seen yet, from `adaptive.untried`.
 
     Returns:
         Quantiles that never are NaN, ascending along Q.
@@ -59,18 +55,6 @@ def quantiles(scores: Float[np.ndarray, "N H D"], prior: Float64[np.ndarray, "Q 
     rank = np.where(GRID[:, None, None] > 0.5, np.ceil(rank), np.floor(rank))
     index = np.clip(rank, 1, np.maximum(count, 1)).astype(np.int64) - 1
     return _borrowed(np.take_along_axis(ordered, index, axis=0).astype(np.float64), count, prior)
-
-
-def untried(head: Head) -> Float64[np.ndarray, "Q H D"]:
-    """Quantiles of the scores of a head of which nothing is known: those of a normal number.
-
-    The errors of a point head are those of a random walk whose steps are 1 in absolute value on average.
-    """
-    inner = np.clip(GRID, GRID[1] / 2, 1 - GRID[1] / 2)
-    normal = np.array([normal_score(q) for q in inner])[:, None, None] * np.ones((1, head.horizon, head.targets))
-    if head.width > 1:
-        return normal
-    return np.asarray(normal * np.sqrt(math.pi / 2 * np.arange(1, head.horizon + 1))[:, None])
 
 
 def _borrowed(
@@ -116,27 +100,48 @@ def thin(wanted: Bool[np.ndarray, " R"], numbers: int, most: int) -> tuple[Bool[
 
 
 def spread(
-    model: Model, raw: Float[np.ndarray, "... H D O"], scale: Float[np.ndarray, "... D"], level: float
-) -> tuple[Float64[np.ndarray, "... H D"], Float64[np.ndarray, "... H D"]]:
+    model: Model,
+    raw: Float[np.ndarray, "N H D O"],
+    scale: Float[np.ndarray, "N D"],
+    level: float,
+    moved: Float[np.ndarray, "N K L D"] | None = None,
+) -> tuple[Float64[np.ndarray, "N H D"], Float64[np.ndarray, "N H D"]]:
     """How far an interval reaches below and above the point, in working units; never negative, never NaN.
 
     Where the grid or the scores are too few for the level, the extreme ones bound it: such an interval may hold less
     than its level.
+
+    Args:
+        model: the model.
+        raw: forecasts in working units.
+        scale: the front's scale.
+        level: in percent.
+        moved: what adaptation has moved the intervals by, see `Adaptive`; None for not at all.
     """
-    head, tail, size = model.network.head, (100 - level) / 200, len(GRID) - 1
-    grid = model.residuals if model.residuals is not None else untried(head)
-    point, unit = raw[..., head.middle].astype(np.float64), scale[..., None, :]
-    low = marginal.value(head, raw, unit, grid[math.floor(tail * size + 1e-9)])
-    high = marginal.value(head, raw, unit, grid[math.ceil((1 - tail) * size - 1e-9)])
-    return np.maximum(point - low, 0), np.maximum(high - point, 0)
+    head, unit = model.network.head, scale[..., None, :]
+    low, high = bounds_of(model.quantiles, level)
+    if moved is not None and model.adaptive is not None:
+        reaches = [(bounds_of(model.quantiles, at), model.adaptive.reach(moved, at)) for at in _within(model, level)]
+        size = half_width(model.quantiles)
+        # An interval holds those of lower levels, however far these have moved.
+        low = np.min([lower - size * reach for (lower, _), reach in reaches], axis=0)
+        high = np.max([upper + size * reach for (_, upper), reach in reaches], axis=0)
+    point = raw[..., head.middle].astype(np.float64)
+    lower, upper = (marginal.value(head, raw, unit, score) for score in (low, high))
+    return np.maximum(point - lower, 0), np.maximum(upper - point, 0)
+
+
+def _within(model: Model, level: float) -> list[float]:
+    """The levels that are watched below this one, and it."""
+    return [at for at in model.config.levels if at < level] + [level]
 
 
 def interval(
-    model: Model, raw: Float[np.ndarray, "... H D O"], scale: Float[np.ndarray, "... D"], level: float
-) -> tuple[Float64[np.ndarray, "... H D"], Float64[np.ndarray, "... H D"]]:
-    """Lower and upper bound in the table's units of forecasts `raw` in working units; see `spread`."""
-    below, above = spread(model, raw, scale, level)
-    point = raw[..., model.network.head.middle].astype(np.float64)
+    model: Model, origins: Origins, level: float
+) -> tuple[Float64[np.ndarray, "N H D"], Float64[np.ndarray, "N H D"]]:
+    """Lower and upper bound in the table's units; see `spread`."""
+    below, above = spread(model, origins.values, origins.scale, level, origins.moved)
+    point = origins.values[..., model.network.head.middle].astype(np.float64)
     lower, upper = (from_working(model.constants, bound[..., None])[..., 0] for bound in (point - below, point + above))
     return lower, upper
 

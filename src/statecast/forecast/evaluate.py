@@ -47,13 +47,12 @@ def tested(
     wanted: Bool[np.ndarray, " R"],
     ends: Float64[np.ndarray, "S size"] | None = None,
     scan: Scan | None = None,
+    ahead: Int64[np.ndarray, " H"] | None = None,
 ) -> Origins:
     """All forecasts at the wanted rows, in order of the rows, in one run; see `roll` for the arguments."""
-    head = network.head
-    parts = list(roll(network, p, rows, wanted, ends=ends, scan=scan))
+    parts = list(roll(network, p, rows, wanted, ends=ends, scan=scan, ahead=ahead))
     if not parts:
-        d = network.front.targets
-        return Origins(np.zeros(0, np.int64), np.zeros((0, head.horizon, d, head.width)), np.zeros((0, d)))
+        return Origins.none(network.head)
     at = np.concatenate([part.rows for part in parts])
     order = np.argsort(at, kind="stable")
     values, scale = (np.concatenate([getattr(part, name) for part in parts])[order] for name in ("values", "scale"))
@@ -145,10 +144,11 @@ def by_series(
             continue
         points, lower, upper = [], {}, {}  # type: list[Any], dict[float, list[Any]], dict[float, list[Any]]
         for piece in pieces:
-            raw, scale = origins.values[piece], origins.scale[piece]
-            points.append(from_working(model.constants, raw)[..., model.network.head.middle])
+            here = origins.at(piece)
+            point = here.values[..., model.network.head.middle, None]
+            points.append(from_working(model.constants, point)[..., 0])
             for level in model.config.levels:
-                low, high = calibrate.interval(model, raw, scale, level)
+                low, high = calibrate.interval(model, here, level)
                 lower.setdefault(level, []).append(low)
                 upper.setdefault(level, []).append(high)
         joined = [{k: np.concatenate(v, axis=-1) for k, v in part.items()} for part in (lower, upper)]

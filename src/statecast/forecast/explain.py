@@ -175,7 +175,7 @@ def _error(model: Model, rows: Rows, panel: Panel, asked: np.ndarray, wanted: np
 
     Forecasts are made at the rows `asked`, and count at those that are `wanted`.
     """
-    origins, _ = assemble.run(model, panel, asked, rows)
+    origins = assemble.forecasts(model, panel, asked, rows)
     errors = []
     for s, at, found in evaluate.by_series(model, panel, origins):
         y, counts = panel.y[panel.span(s)], wanted[panel.offsets[s] + at]
@@ -287,7 +287,8 @@ def _activity(model: Model, panel: Panel) -> Activity | None:
     stop = panel.lengths[[longest]]
     one = _taken(panel, np.array([longest]), np.maximum(stop - 2 * STEPS, 0), stop)
     steps = min(STEPS, one.rows)
-    assemble.run(replace(model, network=replace(model.network, stack=stack)), one, np.zeros(one.rows, bool))
+    watched = replace(model, network=replace(model.network, stack=stack))
+    assemble.forecasts(watched, one, np.zeros(one.rows, bool), assemble.prepared(watched, one))
     runs = stack.seen[:: model.network.members.of_row]
     gates = {name: np.concatenate([run[name][:, 0] for run in runs])[-steps:] for name in runs[0]}
     return Activity(str(one.ids[0]), one.time[-steps:], gates)

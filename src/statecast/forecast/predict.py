@@ -18,10 +18,10 @@ from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.errors import DataError, SettingError, TimeOrderError
-from statecast.forecast import calibrate, channels, intake, steps
-from statecast.forecast.roll import Scan, roll
+from statecast.forecast import calibrate, channels, follow, intake, steps
+from statecast.forecast.roll import Origins, Scan
 from statecast.model.archive import Model
-from statecast.model.inputs import from_working, rows_of
+from statecast.model.inputs import Rows, from_working, rows_of
 from statecast.model.state import UNSEEN, Layout, State
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Forecast:
         horizon: steps.
         levels: levels of the intervals, in percent.
         single: a forecast of one series, without the axis S.
+        moved: [N, K, L, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
     """
 
     model: Model
@@ -57,6 +58,7 @@ class Forecast:
     horizon: int
     levels: tuple[float, ...]
     single: bool = False
+    moved: Float[np.ndarray, "N K L Dn"] | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -118,7 +120,7 @@ class Forecast:
 
     def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """The interval of a level; k steps ahead, beyond the network's H, its widest one times √(k/H)."""
-        found = calibrate.spread(self.model, self.first, self.scale, level)
+        found = calibrate.spread(self.model, self.first, self.scale, level, self.moved)
         below, above = (_widened(part, self.horizon) for part in found)
         return self._in_units(self._point - below), self._in_units(self._point + above)
 
@@ -183,7 +185,8 @@ def forecast(
     ]  # fmt: skip
     first, later, scale = (np.concatenate(part) for part in zip(*found, strict=True))
     beyond = later if horizon > block else None
-    return Forecast(model, ids, last, first, beyond, scale, horizon, asked)
+    moved = state.layout.unpack(state.data)["moved"] if model.adaptive else None
+    return Forecast(model, ids, last, first, beyond, scale, horizon, asked, moved=moved)
 
 
 def from_table(
@@ -211,19 +214,24 @@ def from_table(
 
 
 def state_after(model: Model, panel: Panel, scan: Scan | None = None) -> State:
-    """What the network remembers of each series after its last row, starting from the initial state."""
+    """What is remembered of each series after its last row, starting from the initial state."""
     folded = channels.fold(model, panel)
     steps.require_near(model, folded.y, "the table")
-    layout = Layout.of(model.network.parts())
-    data = np.empty((folded.series, layout.size), model.dtype)
     rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
-    layout.pack(model.network.start(model.p, folded.series, data, rows.numbers), data)
-    for _ in roll(model.network, model.p, rows, np.zeros(folded.rows, bool), ends=data, scan=scan):
-        pass
+    return through(model, panel, rows, Origins.none(model.network.head), scan)[1]
+
+
+def through(
+    model: Model, panel: Panel, rows: Rows, origins: Origins, scan: Scan | None = None
+) -> tuple[Origins, State]:
+    """Run through a table, whose rows are prepared: `origins` with the moves of their intervals, and the last state."""
+    folded = channels.fold(model, panel)
+    data = follow.start(model, rows.numbers)
+    origins = follow.followed(model, folded, rows, data, origins, scan)
     time = np.full(folded.series, UNSEEN)
     some = folded.lengths > 0
     time[some] = folded.time[folded.offsets[1:][some] - 1]
-    return State(layout, data, folded.ids, time)
+    return origins, State(model.layout, data, folded.ids, time)
 
 
 def checked_horizon(model: Model, horizon: int | None) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.model.cells import State
+from statecast.model.head import Head
 from statecast.model.inputs import Rows
 from statecast.model.network import Network
 from statecast.model.state import Layout
@@ -24,7 +25,9 @@ CHUNK_NUMBERS = 4_000_000  # numbers of the widest array of a chunk
 LONGEST_CHUNK = 512
 BATCH = 256
 
-Scan = Callable[[Any, State, dict[str, np.ndarray], np.ndarray, np.ndarray], tuple[State, np.ndarray, np.ndarray]]
+Scan = Callable[
+    [Network, Any, State, dict[str, np.ndarray], np.ndarray, np.ndarray], tuple[State, np.ndarray, np.ndarray]
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +38,24 @@ class Origins:
         rows: [N] the rows at which they were made.
         values: [N, H, D, O] in working units.
         scale: [N, D] the front's scale there.
+        moved: [N, K, L, D] how far intervals were moved there, see `Adaptive`; None where they do not move.
     """
 
     rows: Int64[np.ndarray, " N"]
     values: Float[np.ndarray, "N H D O"]
     scale: Float[np.ndarray, "N D"]
+    moved: Float[np.ndarray, "N K L D"] | None = None
+
+    @staticmethod
+    def none(head: Head) -> Origins:
+        """Those of no row."""
+        blank = np.zeros((0, head.horizon, head.targets, head.width))
+        return Origins(np.zeros(0, np.int64), blank, np.zeros((0, head.targets)))
+
+    def at(self, which: Any) -> Origins:
+        """Those that `which` picks: a slice, a mask or numbers."""
+        moved = None if self.moved is None else self.moved[which]
+        return Origins(self.rows[which], self.values[which], self.scale[which], moved)
 
 
 def roll(
@@ -50,6 +66,7 @@ def roll(
     ends: Float[np.ndarray, "S size"] | None = None,
     begins: Float[np.ndarray, "S size"] | None = None,
     scan: Scan | None = None,
+    ahead: Int64[np.ndarray, " H"] | None = None,
 ) -> Iterator[Origins]:
     """Run over the panel and yield the forecasts made at the wanted rows, chunk by chunk.
 
@@ -60,7 +77,8 @@ def roll(
         wanted: which rows are origins.
         ends: filled with the state after each series' last row.
         begins: the state that each series starts from; the initial one where None.
-        scan: another execution of `network.scan` over NumPy arrays.
+        scan: another execution of `Network.scan` over NumPy arrays.
+        ahead: steps ahead that the network's head forecasts; 1, 2, … where None.
     """
     layout = Layout.of(network.parts())
     lengths = np.diff(rows.offsets)
@@ -72,9 +90,9 @@ def roll(
             inside = np.maximum(index, 0)
             chosen = wanted[inside] & (index >= 0)
             steps = np.flatnonzero(chosen.any(axis=1))
-            inputs = rows.at(inside, network.head.horizon)
+            inputs = rows.at(inside, np.arange(1, network.head.horizon + 1) if ahead is None else ahead)
             inputs["m"] = inputs["m"] * (index >= 0)[..., None]
-            state, values, scale = (scan or network.scan)(p, state, inputs, reset, steps)
+            state, values, scale = (scan or Network.scan)(network, p, state, inputs, reset, steps)
             pick = chosen[steps]
             if pick.any():
                 yield Origins(index[steps][pick], np.asarray(values)[pick], np.asarray(scale)[pick])

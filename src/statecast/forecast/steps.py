@@ -44,7 +44,7 @@ def observed(
     time: Int64[np.ndarray, " N"],
     given: Mapping[str, Any],
     index: Int64[np.ndarray, " N"] | None = None,
-) -> tuple[Float[np.ndarray, "N H Dn O"], Float[np.ndarray, "N Dn"]]:
+) -> tuple[Float[np.ndarray, "N H Dn O"], Float[np.ndarray, "N Dn"], Float[np.ndarray, "N K L Dn"] | None]:
     """One step for rows of a table of states, which are replaced in place; after an error nothing has moved.
 
     Args:
@@ -56,8 +56,25 @@ def observed(
         index: which rows, all different; all of them where None.
 
     Returns:
-        Their forecasts in working units, and the scales.
+        Their forecasts in working units, the scales, and how far intervals are moved (None where they do not move).
     """
+    raw, scale = _stepped(model, states, y, time, given, index)
+    if model.adaptive is None:
+        return raw, scale, None
+    # Forecasts from before the ring is full are worse than those to come, and no measure of them.
+    count = states[slice(None) if index is None else index, model.layout.slices["seen"][0]]
+    return raw, scale, adapted(model, states, y, raw, scale * (count >= model.network.front.ring), index)
+
+
+def _stepped(
+    model: Model,
+    states: Float[np.ndarray, "rows size"],
+    y: Float64[np.ndarray, "N Dn"],
+    time: Int64[np.ndarray, " N"],
+    given: Mapping[str, Any],
+    index: Int64[np.ndarray, " N"] | None,
+) -> tuple[Float[np.ndarray, "N H Dn O"], Float[np.ndarray, "N Dn"]]:
+    """The network's step."""
     told = covariates(model, time, given.get("past"), given.get("known"), given.get("static"))
     if model.native is not None:
         return model.native.step(states, y, _joined(told), given.get("ahead"), index)
@@ -74,6 +91,43 @@ def observed(
     states[slice(None) if index is None else index] = block
     raw, scale = (np.concatenate(part) for part in zip(*found, strict=True))
     return raw, scale
+
+
+def adapted(
+    model: Model,
+    states: Float[np.ndarray, "rows size"],
+    y: Float64[np.ndarray, "N Dn"],
+    raw: Float[np.ndarray, "N H Dn O"],
+    scale: Float[np.ndarray, "N Dn"],
+    index: Int64[np.ndarray, " N"] | None,
+) -> Float[np.ndarray, "N K L Dn"]:
+    """Move the intervals of rows by the values that came, and keep the forecasts until theirs come.
+
+    Args:
+        model: its intervals move.
+        states: the table of states, replaced in place.
+        y: values in the units of the table, NaN where missing.
+        raw: forecasts from this step, of all steps ahead or of the watched ones alone, in working units.
+        scale: the front's scale.
+        index: which rows, all different; all of them where None.
+
+    Returns:
+        How far the intervals are moved now.
+    """
+    adaptive, pick = model.adaptive, slice(None) if index is None else index
+    assert adaptive is not None
+    if model.follower is not None:
+        model.follower.step(states, y, raw, scale, index)
+        where, shape = model.layout.slices["moved"]
+        return np.array(states[pick, where]).reshape(-1, *shape)
+    block = np.array(states[pick, model.own])
+    parts = model.own_layout.unpack(block)
+    values, there = working(model, y)
+    watched = raw if raw.shape[1] == len(adaptive.leads) else raw[:, adaptive.leads - 1]
+    adaptive.seen(parts, model.bounds, values, there)
+    adaptive.made(parts, watched, scale, there)
+    states[pick, model.own] = block
+    return parts["moved"]
 
 
 def emitted(
@@ -181,6 +235,8 @@ def through_gap(
         held = np.broadcast_to(parts["static"], (count, *parts["static"].shape)) if front.static else None
         parts = passed(model, parts, {"y": blank, "m": blank, **covariates(model, time, None, None, held)})
     layout.pack(parts, states)
+    if model.adaptive is not None:
+        model.adaptive.missed(model.layout.unpack(states), steps)
 
 
 def batch(model: Model) -> int:

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import DataError, SettingError, UnknownSeries, nearest
-from statecast.forecast import arrivals, calibrate, channels, intake, predict, steps
+from statecast.forecast import arrivals, calibrate, channels, follow, intake, predict, steps
 from statecast.forecast.predict import Forecast
 from statecast.model import archive
 from statecast.model.archive import Model
 from statecast.model.inputs import numbers_of
-from statecast.model.state import UNSEEN, Layout, State
+from statecast.model.state import UNSEEN, State
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -39,7 +39,7 @@ class Stream:
     def __init__(self, model: Model, state: State | None = None) -> None:
         state = model.state if state is None else state
         self.model = model
-        self._layout = Layout.of(model.network.parts())
+        self._layout = model.layout
         if state.layout != self._layout:
             raise DataError("the state comes from another network than this model's: give a state of the same model")
         ids = channels.series_ids(model, state.ids)
@@ -150,11 +150,13 @@ class Stream:
         stamps = np.array([now] * width)
         if series is None or last == UNSEEN or gap:
             place = np.array([-1 if series is None else series])
-            raw, scale = self._moved([name], place, np.array([last]), y, stamps, np.array([gap]), given)
+            raw, scale, moved = self._moved([name], place, np.array([last]), y, stamps, np.array([gap]), given)
         else:
-            raw, scale = steps.observed(model, self._data[series * width : (series + 1) * width], y, stamps, given)
+            raw, scale, moved = steps.observed(
+                model, self._data[series * width : (series + 1) * width], y, stamps, given
+            )
             self._last[series] = now
-        return Forecast(model, (name,), stamps[:1], raw, None, scale, raw.shape[1], self._levels, True)
+        return Forecast(model, (name,), stamps[:1], raw, None, scale, raw.shape[1], self._levels, True, moved)
 
     def observe_many(
         self,
@@ -188,11 +190,11 @@ class Stream:
         given = arrivals.given(self.model, names, now, past, known, static, self._static(series, last))
         stamps = np.repeat(now, self._width)
         if gaps.any() or (last == UNSEEN).any():
-            raw, scale = self._moved(names, series, last, y, stamps, gaps, given)
+            raw, scale, moved = self._moved(names, series, last, y, stamps, gaps, given)
         else:
-            raw, scale = steps.observed(self.model, self._data, y, stamps, given, _rows(series, self._width))
+            raw, scale, moved = steps.observed(self.model, self._data, y, stamps, given, _rows(series, self._width))
             self._last[series] = now
-        return Forecast(self.model, names, now, raw, None, scale, raw.shape[1], self._levels)
+        return Forecast(self.model, names, now, raw, None, scale, raw.shape[1], self._levels, moved=moved)
 
     def forecast(
         self,
@@ -270,9 +272,7 @@ class Stream:
         """The initial rows of series that have seen nothing."""
         model = self.model
         numbers = numbers_of(model.network, model.schema, channels.row_ids(model, names))
-        found = np.empty((len(numbers), self._layout.size), model.dtype)
-        self._layout.pack(model.network.start(model.p, len(found), found, numbers), found)
-        return found
+        return follow.start(model, numbers)
 
     def _moved(
         self,
@@ -283,11 +283,11 @@ class Stream:
         stamps: Int64[np.ndarray, " N"],
         gaps: Int64[np.ndarray, " S"],
         given: Mapping[str, Any],
-    ) -> tuple[np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """A step of series that are new or skipped steps, on a copy of their rows, so that an error moves nothing.
 
         Returns:
-            The forecasts and scales.
+            What `steps.observed` does.
         """
         width = self._width
         rows, fresh = _rows(series, width), np.repeat(last == UNSEEN, width)
@@ -304,11 +304,11 @@ class Stream:
                 times = np.repeat(last[alike[begin : begin + size]], width)
                 steps.through_gap(self.model, before, times, gap, None if static is None else static[at])
                 block[at] = before
-        raw, scale = steps.observed(self.model, block, y, stamps, given)
+        raw, scale, moved = steps.observed(self.model, block, y, stamps, given)
         numbers = self._numbered(names, series)
         self._data[_rows(numbers, width)] = block
         self._last[numbers] = stamps[::width]
-        return raw, scale
+        return raw, scale, moved
 
     def _numbered(self, names: Sequence[Id], series: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
         """The numbers of series, with room for those that are new."""

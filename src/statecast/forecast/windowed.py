@@ -78,7 +78,7 @@ def _last(
         "ring": ring[-1:],
         "held": held[-1:],
     } | newest
-    inputs = rows.at(inside, network.head.horizon) | {"series": rows.numbers[rows.series[inside]]}
+    inputs = rows.at(inside, np.arange(1, network.head.horizon + 1)) | {"series": rows.numbers[rows.series[inside]]}
     if "future" in inputs:
         inputs["future"] = inputs["future"][-1:]
     cells = network.cells(p, len(at), rows.y, rows.numbers[rows.series[at]])

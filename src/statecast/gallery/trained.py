@@ -71,8 +71,7 @@ def window_of(config: Config) -> int:
 
 
 def _model(outcome: Any, weights: dict[str, Any]) -> Model:
-    layout = Layout.of(outcome.network.parts())
-    state = State.empty(layout, np.dtype(outcome.config.precision))
+    state = State.empty(Layout(()), np.dtype(outcome.config.precision))
     constants, history = outcome.prepared.constants, outcome.fitted.history
     return Model(outcome.config, outcome.schema, outcome.network, weights, constants, state, None, {}, history)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,8 @@ from statecast.config import Config
 from statecast.data.schema import Schema
 from statecast.errors import ModelFileError, NewerFormat, StatecastError
 from statecast.files import write_bytes
-from statecast.model import kernel_network
+from statecast.model import kernel_adaptive, kernel_network
+from statecast.model.adaptive import Adaptive, Bounds, untried
 from statecast.model.network import Network
 from statecast.model.state import Layout, State
 
@@ -48,7 +49,7 @@ class Model:
         weights, constants: its arrays, in the precision of `config`.
         state: what it remembers of each series after the last row of the training table.
         residuals: [Q, H, D] quantiles of the normal scores of what happened on validation rows, at the probabilities
-            `calibrate.GRID`, see `marginal`; None where none have been worked out.
+            `adaptive.GRID`, see `marginal`; None where none have been worked out.
         scores: what `metrics.json` holds.
         history: columns of the training history.
     """
@@ -72,6 +73,45 @@ class Model:
     def dtype(self) -> Any:
         """The floating-point format that the network runs in."""
         return np.dtype(self.config.precision)
+
+    @cached_property
+    def adaptive(self) -> Adaptive | None:
+        """What its intervals remember of each series; None where they stay as they were calibrated."""
+        levels = tuple(sorted(self.config.levels))
+        return Adaptive(self.network.head, levels) if self.config.adaptive and levels else None
+
+    @cached_property
+    def quantiles(self) -> Float[np.ndarray, "Q H D"]:
+        """`residuals`, or what stands for them where none have been worked out."""
+        return untried(self.network.head) if self.residuals is None else self.residuals
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """What the intervals are adapted from; only where they are."""
+        assert self.adaptive is not None
+        return Bounds.of(self.adaptive, self.quantiles)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What the numbers of a state are: those of the network, then those of the intervals."""
+        return Layout.of(self.network.parts() | (self.adaptive.parts() if self.adaptive else {}))
+
+    @cached_property
+    def own_layout(self) -> Layout:
+        """Of the part of a state that intervals take."""
+        return Layout.of(self.adaptive.parts() if self.adaptive else {})
+
+    @cached_property
+    def own(self) -> slice:
+        """Where in a row of a state the intervals' part lies."""
+        return slice(self.layout.size - self.own_layout.size, self.layout.size)
+
+    @cached_property
+    def follower(self) -> kernel_adaptive.Follower | None:
+        """Adaptation in the native kernel; None where intervals do not move, or NumPy moves them."""
+        if self.adaptive is None or not kernel_adaptive.knows(self.adaptive):
+            return None
+        return kernel_adaptive.Follower(self.adaptive, self.bounds, self.constants, self.own.start, self.dtype)
 
     @cached_property
     def native(self) -> kernel_network.NetworkStep | None:
@@ -118,21 +158,23 @@ def load(path: str | Path) -> Model:
         values = {name: json.loads(texts[name]) for name in ("schema", "network", "ids", "scores", "history")}
         config = Config.of(tomllib.loads(texts["config"]))
         network = Network.of(config, **values["network"])
-        layout = Layout.of(network.parts())
-        state = State(layout, tree["state"]["data"], tuple(values["ids"]), tree["state"]["time"])
-        if state.data.shape != (len(state.ids), layout.size):
-            raise ModelFileError(f"its state has the shape {state.data.shape}, not {(len(state.ids), layout.size)}")
-        return Model(
+        model = Model(
             config=config,
             schema=Schema.from_json(values["schema"]),
             network=network,
             weights=tree["weights"],
             constants=tree["constants"],
-            state=state,
+            state=State.empty(Layout(()), config.precision),
             residuals=tree.get("residuals"),
             scores=values["scores"],
             history=values["history"],
         )
+        state = State(model.layout, tree["state"]["data"], tuple(values["ids"]), tree["state"]["time"])
+        if state.data.shape != (len(state.ids), model.layout.size):
+            raise ModelFileError(
+                f"its state has the shape {state.data.shape}, not {(len(state.ids), model.layout.size)}"
+            )
+        return replace(model, state=state)
     except (StatecastError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(
             f"{path}: written by statecast {texts['statecast']}, but not as this statecast {version()} reads it "

@@ -8,7 +8,7 @@ load left.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,6 +92,16 @@ class Head:
             bias[..., 1] = _before_softplus(spread)
         bias[..., self.middle] = center
         return bias
+
+    def narrowed(self, w: Any, ahead: np.ndarray) -> tuple[Head, Any]:
+        """The head that forecasts some of the steps ahead alone, and its weights; leading axes of `w` stay."""
+        numbers, pick = self.targets * self.width, ahead - 1
+        each = {name: part.reshape(*part.shape[:-1], self.horizon, numbers) for name, part in w["out"].items()}
+        out = {
+            name: np.ascontiguousarray(part[..., pick, :]).reshape(*part.shape[:-2], -1) for name, part in each.items()
+        }
+        step = {"step": {"e": w["step"]["e"][..., pick, :]}} if self.future else {}
+        return replace(self, horizon=len(ahead)), {**w, "out": out, **step}
 
     def raw(self, w: Any, h: Array, future: Array | None) -> Array:
         """h [..., inputs], future [..., H, F] → numbers [..., H, D, O], before the order of quantiles."""

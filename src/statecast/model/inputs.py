@@ -49,13 +49,13 @@ class Rows:
     offsets: Int64[np.ndarray, " S+1"]
     numbers: Float[np.ndarray, "S 1"]
 
-    def at(self, rows: Int64[np.ndarray, "..."], horizon: int) -> dict[str, np.ndarray]:
-        """The network's inputs at the given rows [...]: y, m, covariates, future [..., H, F]."""
+    def at(self, rows: Int64[np.ndarray, "..."], ahead: Int64[np.ndarray, " H"]) -> dict[str, np.ndarray]:
+        """The network's inputs at the given rows [...]: y, m, covariates, future [..., H, F] of the steps `ahead`."""
         found = {"y": self.y[rows], "m": self.m[rows]}
         for name, values in self.covariates.items():
             found[name] = values[self.series[rows] if name == "static" else rows]
         if self.future is not None:
-            found["future"] = self.future[self.place[rows][..., None] + np.arange(1, horizon + 1)]
+            found["future"] = self.future[self.place[rows][..., None] + ahead]
         return found
 
     def ring(self, rows: Int64[np.ndarray, "..."], size: int) -> tuple[np.ndarray, np.ndarray]:

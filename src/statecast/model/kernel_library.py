@@ -24,7 +24,7 @@ GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 
 STATES = {name: ("h", "c") if name == "lstm" else ("h",) for name in CELLS}
 DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
 INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512")
-VERSION = 2
+VERSION = 3
 _CHOICE = "STATECAST_KERNEL"
 _FILE = "STATECAST_KERNEL_FILE"  # another build of the library, such as one with sanitizers
 _THREADS = "STATECAST_THREADS"
@@ -71,6 +71,14 @@ Observations = _struct(
     + [(name, c_int64) for name in ("rows", "stride", "count")]
     + [(name, c_void_p) for name in ("values", "covariates", "future", "forecast", "scale")],
 )
+Following = _struct(
+    "Following",
+    [("dtype", c_int32), *((name, c_int64) for name in ("leads", "levels", "targets", "horizon"))]
+    + [(name, c_void_p) for name in ("steps", "ahead", "origin", "unit", "low", "high", "size", "rate", "share")]
+    + [(name, c_void_p) for name in ("states", "index")]
+    + [(name, c_int64) for name in ("rows", "stride", "begin", "count")]
+    + [(name, c_void_p) for name in ("values", "forecast", "scale")],
+)
 
 
 @cache
@@ -100,6 +108,7 @@ def load() -> tuple[Any, str]:
     _declare(library, "network_bytes", c_int64, [POINTER(Sizes), c_void_p])
     _declare(library, "network_pack", c_int32, [POINTER(Sizes)] + [c_void_p] * 4)
     _declare(library, "network_observe", c_int32, [c_void_p, c_int32, POINTER(Observations)])
+    _declare(library, "follow", c_int32, [POINTER(Following)])
     return library, f"native kernel ({found[0].name})"
 
 

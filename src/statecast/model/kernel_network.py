@@ -187,8 +187,8 @@ class NetworkStep:
             raise DataError(f"states must be a C-ordered {self._dtype} table [rows, numbers]")
         if values is not None and not flags.writeable:
             raise DataError("states cannot be written to, and a step replaces them in place")
-        if states.shape[1] != self._size:
-            raise DataError(f"states have {states.shape[1]} numbers a row, wanted {self._size}")
+        if states.shape[1] < self._size:  # further numbers are not the network's, and stay
+            raise DataError(f"states have {states.shape[1]} numbers a row, wanted at least {self._size}")
         if index is not None and (index.dtype != np.int64 or index.shape != (count,) or not index.flags.c_contiguous):
             raise DataError(f"index must name a row for each of the {count} rows of values, as int64")
         if self._future[1]:

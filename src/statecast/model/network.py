@@ -131,6 +131,14 @@ class Network:
             c |= {f"{name}_mean": np.zeros(getattr(front, name)), f"{name}_scale": np.ones(getattr(front, name))}
         return c
 
+    def narrowed(self, p: Any, ahead: np.ndarray) -> tuple[Network, Any]:
+        """The network that forecasts some of the steps ahead alone, and its arrays; its states are the same."""
+        c, w = p["constants"], p["weights"]
+        head, weights = self.head.narrowed(w["head"], ahead)
+        skip = {name: part[..., ahead - 1] for name, part in w["skip"].items()}
+        constants = {**c, "output_gain": c["output_gain"][ahead - 1]}
+        return replace(self, head=head), {"weights": {**w, "head": weights, "skip": skip}, "constants": constants}
+
     def parts(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes, per series, of everything that the state holds."""
         d = self.front.targets

@@ -179,9 +179,9 @@ class _Pair:
         self.first = self.span.start + int(parts.val[s // width]) - 1
         inside = np.flatnonzero((origins.rows >= self.first) & (origins.rows < self.span.stop))
         self.at = origins.rows[inside]
-        self.values = from_working(model.constants, origins.values[inside])[:, :, d]
-        self.point = self.values[..., model.network.head.middle]
-        self.raw, self.scale = origins.values[inside], origins.scale[inside]
+        point = origins.values[inside][..., model.network.head.middle, None]
+        self.point = from_working(model.constants, point)[:, :, d, 0]
+        self.origins = origins.at(inside)
 
     def _actual(self, rows: np.ndarray) -> np.ndarray:
         inside = np.clip(rows, 0, self.panel.rows - 1)
@@ -201,7 +201,7 @@ class _Pair:
         bounds = {
             level: [
                 part[0, :, self.d][keep]
-                for part in calibrate.interval(self.model, self.raw[n : n + 1], self.scale[n : n + 1], level)
+                for part in calibrate.interval(self.model, self.origins.at(slice(n, n + 1)), level)
             ]
             for level in self.model.config.levels
         }

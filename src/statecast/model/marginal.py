@@ -69,5 +69,6 @@ def _bent(x: list[np.ndarray], y: list[np.ndarray], at: Float64[np.ndarray, ...]
     for n in range(len(x) - 1):
         width = x[n + 1] - x[n]
         part = np.clip(at - x[n], -np.inf if n == 0 else 0, np.inf if n == len(x) - 2 else width)
-        found = found + part * ((y[n + 1] - y[n]) / width)
+        # Far from zero two quantiles may be the same number after all: nothing lies between them.
+        found = found + np.where(width > 0, part * ((y[n + 1] - y[n]) / np.where(width > 0, width, 1)), 0)
     return np.asarray(found)

@@ -1,0 +1,70 @@
+// Intervals that follow a series: one step of src/statecast/model/adaptive.py, for the errors of a point forecast.
+#include <cmath>
+
+#include "statecast.h"
+
+namespace {
+
+template <class T>
+void follow(const statecast_following& f, int64_t k) {
+  T* turn = static_cast<T*>(f.states) + (f.index ? f.index[k] : k) * f.stride + f.begin;
+  const int64_t last = f.steps[f.leads - 1], now = static_cast<int64_t>(*turn);
+  T* waiting = turn + 1;
+  T* moved = waiting + (2 * last - 1) * f.targets * 2;  // 1 + 2 + 4 + … + last places
+  const double* values = f.values + k * f.targets;
+  const T* forecast = static_cast<const T*>(f.forecast) + k * f.horizon * f.targets;
+  const T* scale = static_cast<const T*>(f.scale) + k * f.targets;
+  for (int64_t l = 0; l < f.leads; ++l) {
+    T* due = waiting + (f.steps[l] - 1 + now % f.steps[l]) * f.targets * 2;
+    for (int64_t d = 0; d < f.targets; ++d, due += 2) {
+      const bool there = !std::isnan(values[d]);
+      if (there && due[1] > 0) {
+        const T y = static_cast<T>((values[d] - f.origin[d]) / f.unit[d]);
+        const double score = (static_cast<double>(y) - static_cast<double>(due[0])) / static_cast<double>(due[1]);
+        for (int64_t v = 0; v < f.levels; ++v) {
+          const int64_t at = (l * f.levels + v) * f.targets + d;
+          const double reach = f.size[l * f.targets + d] * static_cast<double>(moved[at]);
+          const double outside = score < f.low[at] - reach || score > f.high[at] + reach;
+          moved[at] = static_cast<T>(static_cast<double>(moved[at]) + f.rate[l] * (outside - f.share[v]));
+        }
+      }
+      due[0] = forecast[f.ahead[l] * f.targets + d];
+      due[1] = there ? scale[d] : T(0);
+    }
+  }
+  *turn = static_cast<T>((now + 1) % last);
+}
+
+int check(const statecast_following* f) {
+  if (!f) return STATECAST_NULL;
+  if (f->dtype != STATECAST_FLOAT32 && f->dtype != STATECAST_FLOAT64) return STATECAST_BAD_DTYPE;
+  if (f->leads < 1 || f->leads > 40 || f->levels < 0 || f->targets < 0 || f->horizon < 1 || f->begin < 0 ||
+      f->count < 0 || f->rows < 0)
+    return STATECAST_BAD_SHAPE;
+  if (!f->steps || !f->ahead) return STATECAST_NULL;
+  for (int64_t l = 0; l < f->leads; ++l)
+    if (f->steps[l] != int64_t{1} << l || f->ahead[l] < 0 || f->ahead[l] >= f->horizon) return STATECAST_BAD_SHAPE;
+  const int64_t own = 1 + f->targets * (2 * (2 * f->steps[f->leads - 1] - 1) + f->leads * f->levels);
+  if (f->begin + own > f->stride) return STATECAST_BAD_SHAPE;
+  if (f->count == 0) return STATECAST_OK;
+  if (!f->states || !f->values || !f->forecast || !f->scale || !f->origin || !f->unit || !f->low || !f->high ||
+      !f->size || !f->rate || !f->share)
+    return STATECAST_NULL;
+  if (!f->index) return f->count <= f->rows ? STATECAST_OK : STATECAST_BAD_ROW;
+  for (int64_t k = 0; k < f->count; ++k)
+    if (f->index[k] < 0 || f->index[k] >= f->rows) return STATECAST_BAD_ROW;
+  return STATECAST_OK;
+}
+
+}  // namespace
+
+extern "C" int32_t statecast_follow(const statecast_following* following) {
+  if (const int bad = check(following)) return bad;
+  for (int64_t k = 0; k < following->count; ++k) {
+    if (following->dtype == STATECAST_FLOAT64)
+      follow<double>(*following, k);
+    else
+      follow<float>(*following, k);
+  }
+  return STATECAST_OK;
+}

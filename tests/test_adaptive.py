@@ -1,0 +1,174 @@
+"""Intervals that follow a series: worked by hand, native beside NumPy, stream beside table, and what they hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from forecast_cases import HEADS, START, arguments, model, panel, remembering, same_bits, value
+
+from statecast.forecast import assemble, calibrate, steps
+from statecast.forecast.predict import from_table
+from statecast.forecast.stream import Stream
+from statecast.model import kernel_library
+from statecast.model.adaptive import GRID, RATE, Adaptive, Bounds
+from statecast.model.archive import Model
+from statecast.model.head import Head
+from statecast.model.state import Layout, State
+
+
+def empty(of: Model) -> Model:
+    return replace(of, state=State.empty(of.layout, of.dtype))
+
+
+def by_hand(horizon: int = 2, levels: tuple[float, ...] = (80,)) -> tuple[Adaptive, Bounds, dict[str, Any]]:
+    """A point head whose scores are uniform between −1 and 1: an 80 % interval is ±0.8."""
+    adaptive = Adaptive(Head(1, horizon, 1, (), 0), levels)
+    residuals = np.broadcast_to((2 * GRID - 1)[:, None, None], (401, horizon, 1)).copy()
+    layout = Layout.of(adaptive.parts())
+    return adaptive, Bounds.of(adaptive, residuals), layout.unpack(np.zeros((1, layout.size)))
+
+
+def test_a_case_worked_by_hand() -> None:
+    """Two steps ahead are watched. Forecasts are 0 with scale 1; the values are 0.5, 0.9, 0.85 and 2."""
+    adaptive, bounds, parts = by_hand()
+    there, still = np.ones((1, 1)), np.zeros((1, 2, 1, 1))
+    one, two = RATE, RATE / np.sqrt(2)
+    moves = []
+    for y in (0.5, 0.9, 0.85, 2.0):
+        adaptive.seen(parts, bounds, np.array([[y]]), there)
+        adaptive.made(parts, still, there, there)
+        moves.append(parts["moved"][0, :, 0, 0].copy())
+    # Nothing was forecast of the first value, and two steps ahead nothing of the second. A value outside widens the
+    # interval by rate · (1 − 0.2), one inside narrows it by rate · 0.2; both in units of the half width, 0.8.
+    np.testing.assert_allclose(moves[0], [0, 0])
+    np.testing.assert_allclose(moves[1], [0.8 * one, 0])  # 0.9 is outside ±0.8
+    assert 0.85 > 0.8 + 0.8 * 0.8 * one  # and 0.85 still is
+    np.testing.assert_allclose(moves[2], [1.6 * one, 0.8 * two])
+    np.testing.assert_allclose(moves[3], [2.4 * one, 1.6 * two])
+
+
+def test_a_gap_forgets_the_forecasts_that_fell_due_in_it() -> None:
+    for gap in range(6):
+        adaptive, bounds, parts = by_hand(horizon=5)
+        there, still = np.ones((1, 1)), np.zeros((1, 3, 1, 1))
+        for _ in range(7):
+            adaptive.seen(parts, bounds, np.zeros((1, 1)), there)
+            adaptive.made(parts, still, there, there)
+        told = {name: part.copy() for name, part in parts.items()}
+        adaptive.missed(parts, gap)
+        for _ in range(gap):  # the same, step by step
+            adaptive.seen(told, bounds, np.zeros((1, 1)), np.zeros((1, 1)))
+            adaptive.made(told, still, there, np.zeros((1, 1)))
+        assert parts["turn"] == told["turn"]
+        same_bits(parts["waiting"][..., 1], told["waiting"][..., 1])
+        before = parts["moved"].copy()
+        adaptive.seen(parts, bounds, np.full((1, 1), 9.0), there)
+        # Those made `lead` steps ago are due; inside the gap none was made.
+        assert (parts["moved"] != before)[0, :, 0, 0].tolist() == [gap < lead for lead in (1, 2, 4)]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_a_stream_says_what_the_table_would_at_every_row(head: str) -> None:
+    """No look-ahead: the interval of an origin in the middle of a table is the stream's, which has seen no more."""
+    of = empty(model(head=head, precision="float64", use_calendar=False, hidden=(3,), lags=2, skip=2))
+    table = panel(of, (30, 24), gaps=False)
+    if head == "negative_binomial":
+        of = replace(of, constants=of.constants | {"origin": np.zeros(1), "unit": np.ones(1)})
+        table = replace(table, y=np.round(np.abs(table.y)))
+    origins = assemble.run(of, table, np.ones(table.rows, bool))
+    stream = Stream(of)
+    bounds = {level: calibrate.interval(of, origins, level) for level in (50, 80, 95)}
+    for row in range(table.rows):
+        s = int(row >= 30)
+        stream.observe(table.ids[s], value(table, row), int(table.time[row]), **arguments(of, table, row))
+        if np.isfinite(table.y[row]).all():
+            found = stream.forecast([table.ids[s]], levels=(50, 80, 95))
+            for level, (lower, upper) in bounds.items():
+                np.testing.assert_allclose(found.lower[level][0], lower[row], rtol=1e-9)
+                np.testing.assert_allclose(found.upper[level][0], upper[row], rtol=1e-9)
+    assert np.abs(origins.moved).max() > RATE  # something moved at all
+
+
+def test_restored_streams_go_on_with_the_same_bits(tmp_path: Path) -> None:
+    of = empty(model(hidden=(3,), lags=2, skip=2))
+    rng, stream = np.random.default_rng(0), Stream(of)
+    for k in range(40):
+        stream.observe("a", float(rng.normal()), START if k == 0 else None)
+    back = Stream.load(stream.save(tmp_path / "stream"))
+    for _ in range(20):
+        y = float(rng.normal())
+        wanted, found = stream.observe("a", y), back.observe("a", y)
+        for level in (80, 95):
+            same_bits(found.lower[level], wanted.lower[level])
+    same_bits(back.state.data, stream.state.data)
+
+
+@pytest.mark.skipif(not kernel_library.available(), reason=kernel_library.reason())
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("horizon", [1, 2, 3, 9])
+def test_the_native_kernel_moves_what_numpy_moves(
+    horizon: int, precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = model(horizon=horizon, precision=precision, targets=2)
+    assert of.follower is not None
+    rng = np.random.default_rng(0)
+    native, plain = (np.zeros((5, of.layout.size), of.dtype) for _ in range(2))
+    numpy = replace(of)
+    monkeypatch.setitem(numpy.__dict__, "follower", None)
+    for t in range(40):
+        index = rng.permutation(5)[:3] if t % 2 else None
+        count = 3 if t % 2 else 5
+        y = rng.normal(size=(count, 2)) * 3
+        y[rng.random(y.shape) < 0.2] = np.nan
+        raw = rng.normal(size=(count, horizon, 2, 1)).astype(of.dtype)
+        scale = rng.uniform(0.5, 2, (count, 2)).astype(of.dtype) * (rng.random((count, 2)) > 0.1)
+        told = [steps.adapted(which, states, y, raw, scale.astype(of.dtype), index)
+                for which, states in ((of, native), (numpy, plain))]  # fmt: skip
+        np.testing.assert_allclose(told[0], told[1], rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
+    np.testing.assert_allclose(native, plain, rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
+    assert np.abs(plain[:, of.layout.slices["moved"][0]]).max() > RATE
+
+
+def test_higher_levels_hold_lower_ones_however_they_moved() -> None:
+    of = model(horizon=9)
+    rng = np.random.default_rng(0)
+    raw, scale = rng.normal(size=(50, 9, 1, 1)), np.ones((50, 1))
+    moved = rng.normal(size=(50, 4, 2, 1)) * 3
+    below, above = zip(*(calibrate.spread(of, raw, scale, level, moved) for level in (80, 95)), strict=True)
+    assert (below[1] >= below[0]).all()
+    assert (above[1] >= above[0]).all()
+    assert (calibrate.spread(of, raw, scale, 99, moved)[1] >= above[1]).all()
+
+
+def test_without_it_the_state_is_the_network_s_alone() -> None:
+    of = model()
+    still = replace(of, config=of.config.with_(adaptive=False))
+    assert still.layout == Layout.of(of.network.parts())
+    assert still.layout.size < of.layout.size
+    for other in (still, replace(of, config=of.config.with_(levels=()))):
+        assert other.adaptive is None
+        assert from_table(remembering(other, panel(other)), panel(other)).values.shape == (2, 3, 1)
+
+
+@pytest.mark.parametrize("louder", [0.4, 1.0, 2.5])
+def test_the_share_outside_comes_to_what_the_level_says(louder: float) -> None:
+    """Values that are louder or quieter than those that the intervals were calibrated on."""
+    adaptive = Adaptive(Head(1, 1, 1, (), 0), (80, 95))
+    scores = np.random.default_rng(1).normal(size=(2000, 1, 1))
+    bounds = Bounds.of(adaptive, calibrate.quantiles(scores, np.ones((401, 1, 1))))
+    layout = Layout.of(adaptive.parts())
+    parts, rng = layout.unpack(np.zeros((20, layout.size))), np.random.default_rng(0)
+    there, inside = np.ones((20, 1)), np.zeros(2)
+    for t in range(2500):
+        y = louder * rng.normal(size=(20, 1))
+        if t >= 1500:
+            reach = bounds.unit[0, 0] * parts["moved"][:, 0, :, 0]
+            held = (y >= bounds.low[0, :, 0] - reach) & (y <= bounds.high[0, :, 0] + reach)
+            inside += held.mean(axis=0) / 1000
+        adaptive.seen(parts, bounds, y, there)
+        adaptive.made(parts, np.zeros((20, 1, 1, 1)), there, there)
+    np.testing.assert_allclose(inside, [0.8, 0.95], atol=0.01)
