@@ -185,7 +185,7 @@ def test_describe_system(statecast: Command) -> None:
 
 def test_settings(statecast: Command) -> None:
     shown = statecast.well("settings", "hidden", "season").out
-    assert {line for line in shown.splitlines() if line[0] != " "} == {"season = chosen", "hidden = [64]"}
+    assert {line for line in shown.splitlines() if line[0] != " "} == {"season = chosen", "hidden = chosen"}
     assert set(statecast.well("settings", "--json").json) == {name for name, *_ in describe_settings()}
     wrong = statecast("settings", "hiden")
     assert (wrong.code, "did you mean 'hidden'" in wrong.error) == (2, True)

@@ -286,7 +286,7 @@ def test_interrupted_and_resumed(tmp_path: Path) -> None:
 def test_the_settings_of_a_face_keep_their_defaults() -> None:
     for face in (ClassifierConfig, RegressorConfig):
         assert face().hidden == (32,)
-    assert sc.Config().hidden == (64,)
+    assert sc.Config().hidden is None
     assert "horizon" not in sc.Classifier().get_params() and "pooling" not in sc.Forecaster().get_params()
 
 
