@@ -121,6 +121,8 @@ def forecast(
     horizon: int | None = None,
     levels: Numbers = None,
     future: MaybeFile = None,
+    samples: int | None = None,
+    seed: int = 0,
     out: MaybeFile = None,
     json: bool = False,
 ) -> int:
@@ -132,12 +134,17 @@ def forecast(
         horizon: steps ahead; beyond the network's own its forecasts feed on themselves.
         levels: of the intervals, in percent.
         future: table of the covariates known ahead, for the steps to forecast.
+        samples: sample paths of each series in place of points and intervals: columns id, time, sample and statecast.
+        seed: of the sample paths.
         out: file for the forecasts, CSV or Parquet by its suffix; without it they are printed as CSV.
         json: print one JSON document.
     """
     from statecast.cli import results
 
-    return results.forecast(model, table, horizon, levels, future, out, json)
+    if samples is not None and levels is not None:
+        raise SettingError("--samples and --levels exclude each other: sample paths have no intervals")
+    asked = results.Asked(table, horizon, levels, future, samples, seed)
+    return results.forecast(model, asked, out, json)
 
 
 @command("statecast backtest loads loads.csv --windows 8 --step 24")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,26 +16,39 @@ from statecast.data import results as files
 from statecast.errors import SettingError
 from statecast.estimators import Forecaster
 from statecast.forecast import channels, metrics
+from statecast.forecast.predict import Forecast
+from statecast.forecast.sample import Samples
 from statecast.model.archive import Model
 
 
-def forecast(
-    path: str,
-    table: str | None,
-    horizon: int | None,
-    levels: Sequence[float] | None,
-    future: str | None,
-    out: str | None,
-    as_json: bool,
-) -> int:
+@dataclass(frozen=True)
+class Asked:
+    """What `statecast forecast` is asked for; see the command."""
+
+    table: str | None
+    horizon: int | None
+    levels: Sequence[float] | None
+    future: str | None
+    samples: int | None
+    seed: int
+
+    def of(self, model: Forecaster) -> Forecast | Samples:
+        """The forecast, or sample paths."""
+        if self.samples is None:
+            return model.forecast(self.table, horizon=self.horizon, levels=self.levels, future=self.future)
+        return model.samples(self.samples, self.table, horizon=self.horizon, future=self.future, seed=self.seed)
+
+
+def forecast(path: str, asked: Asked, out: str | None, as_json: bool) -> int:
     """Print or write the next values of every series; see the command."""
     model = Forecaster.load(path)
-    found = model.forecast(table, horizon=horizon, levels=levels, future=future)
+    found = asked.of(model)
     columns, tz = found.columns(), model.model_.schema.tz
     if out is not None and out != "-":
         files.write(columns, out, tz)
     if as_json:
-        document = {"model": path, "horizon": found.horizon, "forecast": list(output.records(columns, bool(tz)))}
+        horizon = asked.horizon or model.model_.config.horizon
+        document = {"model": path, "horizon": horizon, "forecast": list(output.records(columns, bool(tz)))}
         output.document(document | ({"file": out} if out else {}))
     elif out is not None and out != "-":
         output.say(f"{len(next(iter(columns.values()))):,} forecasts in {out}")

@@ -7,7 +7,6 @@ Nothing is worked out here: tables are read by `data`, networks trained by `trai
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,13 @@ from statecast.config import Config
 from statecast.data import checks, table
 from statecast.data.panel import Panel
 from statecast.data.results import Native, to_native
-from statecast.data.schema import Schema
 from statecast.errors import DataError, NotFitted
-from statecast.forecast import assemble, channels
+from statecast.estimators.asked import begun
+from statecast.forecast import assemble
 from statecast.forecast import evaluate as scoring
-from statecast.forecast.predict import Forecast, forecast, from_table
+from statecast.forecast.predict import Forecast, Future, forecast
 from statecast.forecast.roll import Origins
+from statecast.forecast.sample import Samples, sample
 from statecast.forecast.stream import Stream
 from statecast.model import archive
 from statecast.model.archive import Model
@@ -182,26 +182,39 @@ class Forecaster:
             DataError: the table cannot be used, or known covariates are missing.
             SettingError: horizon or levels are out of range.
         """
-        model = self.model_
-        if source is not None:
-            read = table.read(source)
-            if future is None and _untold(read, model.schema):
-                return self.forecast(horizon=horizon, levels=levels, future=read)
-            panel = checks.panel_like(read, model.schema)
-            return from_table(model, _with_future(model, panel, future), horizon, levels)
-        if future is None:
-            return forecast(model, horizon=horizon, levels=levels, future=self._known_after())
-        ids = channels.series_ids(model, model.state.ids)
-        ahead, offsets = checks.ahead_like(
-            table.read(future), model.schema, ids, model.state.time[:: channels.rows_each(model)]
-        )
-        return forecast(model, horizon=horizon, levels=levels, future=_parts(ahead, offsets))
+        state, ahead = self._begun(source, future)
+        return forecast(self.model_, state, horizon, levels, ahead)
 
-    def _known_after(self) -> list[np.ndarray] | None:
-        """The known covariates after the training table's rows, while it is at hand."""
-        if self._fit is None or not self.model_.schema.known:
-            return None
-        return _parts(self._fit.panel.ahead, self._fit.panel.ahead_offsets)
+    def sample(
+        self, n: int, source: Any = None, *, horizon: int | None = None, future: Any = None, seed: int = 0
+    ) -> Any:
+        """Sample paths of every series: futures whose steps hang together; see `forecast` for the arguments.
+
+        Args:
+            n: paths of each series.
+            source: as in `forecast`.
+            horizon: as in `forecast`.
+            future: as in `forecast`.
+            seed: the same seed gives the same paths.
+
+        Returns:
+            A frame of the kind that came in: id, time, sample (a number from 0 on) and statecast; a row for each
+            series, path and step.
+        """
+        native = self._native if source is None else table.read(source).native
+        found = self.samples(n, source, horizon=horizon, future=future, seed=seed)
+        return to_native(found.columns(), native, self.model_.schema.tz)
+
+    def samples(
+        self, n: int, source: Any = None, *, horizon: int | None = None, future: Any = None, seed: int = 0
+    ) -> Samples:
+        """`sample` with its values as an array [S, N, H, D]."""
+        state, ahead = self._begun(source, future)
+        return sample(self.model_, n, state, horizon, ahead, seed)
+
+    def _begun(self, source: Any, future: Any) -> tuple[State, Future | None]:
+        """The state to forecast from, and the covariates known ahead of it; see `asked.begun`."""
+        return begun(self.model_, source, future, self._fit.panel if self._fit else None)
 
     def backtest(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> Any:
         """Forecasts from the last origins of a table beside what happened and the baselines.
@@ -375,25 +388,3 @@ def _assembled(outcome: Any, panel: Panel) -> tuple[Model, Origins]:
     empty = State.empty(Layout(()), np.dtype(config.precision))
     model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.fitted.history)
     return assemble.assemble(model, panel, outcome.base_parts, outcome.rows)
-
-
-def _parts(values: np.ndarray, offsets: np.ndarray) -> list[np.ndarray]:
-    return [values[begin:end] for begin, end in pairwise(offsets)]
-
-
-def _with_future(model: Model, panel: Panel, future: Any) -> Panel:
-    if future is None:
-        return panel
-    from dataclasses import replace
-
-    last = panel.time[np.maximum(panel.offsets[1:] - 1, 0)]
-    ahead, offsets = checks.ahead_like(table.read(future), model.schema, panel.ids, last)
-    return replace(panel, ahead=ahead, ahead_offsets=offsets)
-
-
-def _untold(read: table.Table, schema: Schema) -> bool:
-    """Whether a table tells no value of any target: it then holds the known covariates of the steps to forecast."""
-    held = [read.column(name) for name in schema.target if name in read.names]
-    return bool(schema.known) and all(
-        bool((column.values < 0).all() if column.kind == "text" else np.isnan(column.values).all()) for column in held
-    )

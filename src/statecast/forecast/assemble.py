@@ -14,7 +14,7 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.forecast import calibrate, channels, evaluate, predict
+from statecast.forecast import calibrate, channels, evaluate, predict, sample
 from statecast.forecast.roll import Origins
 from statecast.model.adaptive import untried
 from statecast.model.archive import Model
@@ -46,11 +46,11 @@ def assemble(model: Model, panel: Panel, parts: Split, rows: Rows | None = None)
         calibrate.scores(head, rows, _where(origins, _folded(of, panel, width)), np.repeat(limit, width))
         for of, limit in ((val, parts.val), (train, parts.train))
     )
-    model = replace(model, residuals=calibrate.quantiles(_joined(unseen, learned), untried(head)))
+    scores = _joined(unseen, learned)
+    model = replace(model, residuals=calibrate.quantiles(scores, untried(head)), paths=sample.paths(scores))
     found = _where(origins, _folded(test, panel, width))
     found, state = predict.through(model, panel, rows, found)
-    scores = evaluate.evaluate(model, panel, found, parts.train)
-    return replace(model, state=state, scores=scores), found
+    return replace(model, state=state, scores=evaluate.evaluate(model, panel, found, parts.train)), found
 
 
 def _joined(unseen: Float[np.ndarray, "N H D"], learned: Float[np.ndarray, "M H D"]) -> Float[np.ndarray, "L H D"]:

@@ -131,6 +131,27 @@ def spread(
     return np.maximum(point - lower, 0), np.maximum(upper - point, 0)
 
 
+def moved_scores(
+    model: Model, score: Float64[np.ndarray, "N H D"], moved: Float[np.ndarray, "N K L D"]
+) -> Float64[np.ndarray, "N H D"]:
+    """Normal scores of samples, stretched as adaptation has moved the intervals.
+
+    Scores at the bounds of an interval come to lie at its moved bounds, the median stays, the others lie between.
+    """
+    assert model.adaptive is not None
+    size = half_width(model.quantiles)
+    below, above, low, high = [], [], None, None  # type: list[Any], list[Any], Any, Any
+    for level in model.adaptive.levels:
+        bounds, reach = bounds_of(model.quantiles, level), size * model.adaptive.reach(moved, level)
+        low = bounds[0] - reach if low is None else np.minimum(low, bounds[0] - reach)
+        high = bounds[1] + reach if high is None else np.maximum(high, bounds[1] + reach)
+        below.insert(0, (bounds[0], low))
+        above.append((bounds[1], high))
+    middle = bounds_of(model.quantiles, 0)[0]
+    knots = [*below, (middle, np.clip(middle, below[-1][1], above[0][1])), *above]
+    return marginal.bent([x for x, _ in knots], [y for _, y in knots], score)
+
+
 def _within(model: Model, level: float) -> list[float]:
     """The levels that are watched below this one, and it."""
     return [at for at in model.config.levels if at < level] + [level]

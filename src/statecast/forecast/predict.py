@@ -47,6 +47,7 @@ class Forecast:
         levels: levels of the intervals, in percent.
         single: a forecast of one series, without the axis S.
         moved: [N, K, L, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
+        known: [S, m, K] the covariates known ahead that it rests on, m ≥ horizon; None where the model has none.
     """
 
     model: Model
@@ -59,6 +60,7 @@ class Forecast:
     levels: tuple[float, ...]
     single: bool = False
     moved: Float[np.ndarray, "N K L Dn"] | None = None
+    known: Float64[np.ndarray, "S m K"] | None = None
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -186,7 +188,7 @@ def forecast(
     first, later, scale = (np.concatenate(part) for part in zip(*found, strict=True))
     beyond = later if horizon > block else None
     moved = state.layout.unpack(state.data)["moved"] if model.adaptive else None
-    return Forecast(model, ids, last, first, beyond, scale, horizon, asked, moved=moved)
+    return Forecast(model, ids, last, first, beyond, scale, horizon, asked, moved=moved, known=known)
 
 
 def from_table(
@@ -205,12 +207,17 @@ def from_table(
         DataError: as in `forecast`, and for values that are too large for the model.
         UnknownSeries: a table without targets has a series that the model does not remember.
     """
+    state, future = after_table(model, panel, scan)
+    return forecast(model, state, horizon, levels, future)
+
+
+def after_table(model: Model, panel: Panel, scan: Scan | None = None) -> tuple[State, Future]:
+    """What to forecast from where a table is given: the state of its series, and what is known ahead of them."""
     if np.isnan(panel.y).all():
         state = model.state.gather(channels.row_ids(model, panel.ids))
-        future = _rows_after(model, panel, state.time[:: channels.rows_each(model)])
-        return forecast(model, state, horizon, levels, future)
+        return state, _rows_after(model, panel, state.time[:: channels.rows_each(model)])
     future = [panel.ahead[slice(*panel.ahead_offsets[s : s + 2])] for s in range(panel.series)]
-    return forecast(model, state_after(model, panel, scan), horizon, levels, future)
+    return state_after(model, panel, scan), future
 
 
 def state_after(model: Model, panel: Panel, scan: Scan | None = None) -> State:
@@ -303,12 +310,12 @@ def _ahead(
         else:
             points.append(raw[..., network.head.middle])
         if begin + block < horizon:
-            rows = _fed(model, rows, raw[..., network.head.middle], time, part)
+            rows = fed(model, rows, raw[..., network.head.middle], time, part)
     assert first is not None and scale is not None
     return first, np.concatenate(points, axis=1)[:, : max(horizon - block, 0)], scale
 
 
-def _fed(
+def fed(
     model: Model,
     rows: Float[np.ndarray, "N size"],
     point: Float[np.ndarray, "N H Dn"],

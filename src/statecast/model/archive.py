@@ -52,6 +52,8 @@ class Model:
             `adaptive.GRID`, see `marginal`; None where none have been worked out.
         scores: what `metrics.json` holds.
         history: columns of the training history.
+        paths: [P, H, D] normal scores of whole stretches of validation rows, from which `sample` draws; None where
+            there were too few.
     """
 
     config: Config
@@ -63,6 +65,7 @@ class Model:
     residuals: Float[np.ndarray, "Q H D"] | None
     scores: dict[str, Any]
     history: dict[str, list[float]]
+    paths: Float[np.ndarray, "P H D"] | None = None
 
     @property
     def p(self) -> dict[str, Any]:
@@ -139,6 +142,8 @@ def save(model: Model, path: str | Path, kind: str = "model") -> Path:
     tree["state"] = {"data": model.state.data, "time": model.state.time}
     if model.residuals is not None:
         tree["residuals"] = model.residuals
+    if model.paths is not None:
+        tree["paths"] = model.paths
     values = {"schema": model.schema.to_json(), "network": sizes, "ids": list(model.state.ids)}
     values |= {"scores": model.scores, "history": model.history}
     texts = {name: json.dumps(value, ensure_ascii=False, default=_plain) for name, value in values.items()}
@@ -168,6 +173,7 @@ def load(path: str | Path) -> Model:
             residuals=tree.get("residuals"),
             scores=values["scores"],
             history=values["history"],
+            paths=tree.get("paths"),
         )
         state = State(model.layout, tree["state"]["data"], tuple(values["ids"]), tree["state"]["time"])
         if state.data.shape != (len(state.ids), model.layout.size):

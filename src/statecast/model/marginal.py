@@ -9,7 +9,8 @@ as far as the forecast is right.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def value(
     if head.distribution:
         return np.asarray(head.distribution.quantile(raw, score))
     if head.levels:
-        return _bent(list(_knots(head)), _quantiles(raw, scale), score)
+        return bent(list(_knots(head)), _quantiles(raw, scale), score)
     return np.asarray(raw[..., 0] + scale * score)
 
 
@@ -49,7 +50,7 @@ def score(
     if head.distribution:
         return np.asarray(head.distribution.score(raw, value))
     if head.levels:
-        return _bent(_quantiles(raw, scale), list(_knots(head)), value)
+        return bent(_quantiles(raw, scale), list(_knots(head)), value)
     return np.asarray((value - raw[..., 0]) / scale)
 
 
@@ -63,7 +64,7 @@ def _quantiles(raw: Float64[np.ndarray, "... O"], scale: Float64[np.ndarray, ...
     return [apart[..., n] for n in range(raw.shape[-1])]
 
 
-def _bent(x: list[np.ndarray], y: list[np.ndarray], at: Float64[np.ndarray, ...]) -> Float64[np.ndarray, ...]:
+def bent(x: Sequence[Any], y: Sequence[Any], at: Float64[np.ndarray, ...]) -> Float64[np.ndarray, ...]:
     """The line through the knots (x, y), straight on beyond both ends, at `at`."""
     found = y[0] + 0 * at
     for n in range(len(x) - 1):

@@ -1,0 +1,166 @@
+"""Sample paths: whole futures of a series, whose steps hang together as they do in what happened.
+
+Intervals tell how wrong each step may be by itself; a sum, a maximum or a first crossing needs to know which errors
+come together. So a path takes the normal scores of a whole stretch that was forecast on the validation rows, all steps
+(and the targets that one network sees together) from one origin, and puts them into today's distributions. This is the
+error bootstrap with the rank order of real trajectories, as in the Schaake shuffle (Clark et al., Journal of
+Hydrometeorology 5, 2004) and ensemble copula coupling (Schefzik, Thorarinsdottir & Gneiting, Statistical Science 28,
+2013): each step keeps its calibrated distribution, and dependence needs no model of its own. Beyond the network's
+horizon each path is fed back as if it had been observed, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data.schema import Schema
+from statecast.errors import SettingError
+from statecast.forecast import calibrate, channels, predict, steps
+from statecast.model import marginal
+from statecast.model.archive import Model
+from statecast.model.head import Head
+from statecast.model.inputs import from_working
+from statecast.model.state import State
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float32, Float64, Int64
+
+NUMBERS, MOST, FEWEST = 200_000, 512, 20  # numbers and paths that a model keeps, and paths from which it draws at all
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Sample paths of some series.
+
+    Attributes:
+        schema: what the columns are.
+        ids: the series.
+        times: [S, H] as in `Panel.time`.
+        values: [S, N, H, D] in the units of the table.
+    """
+
+    schema: Schema
+    ids: channels.Ids
+    times: Int64[np.ndarray, "S H"]
+    values: Float64[np.ndarray, "S N H D"]
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """As columns: id, time, sample (from 0 on) and statecast; a row for each (series, target, path, step)."""
+        from statecast.data.checks import columns_for
+
+        series, count, horizon, size = self.values.shape
+        names = predict.output_ids(self.schema, self.ids)
+        time = np.repeat(self.times, size * count, axis=0).reshape(-1)
+        extra = {"sample": np.tile(np.repeat(np.arange(count), horizon), series * size)}
+        extra["statecast"] = np.moveaxis(self.values, -1, 1).reshape(-1)
+        return columns_for(self.schema, [name for name in names for _ in range(count * horizon)], time, extra)
+
+
+def paths(scores: Float[np.ndarray, "N H D"]) -> Float32[np.ndarray, "P H D"] | None:
+    """The stretches of scores that a model keeps to draw from, evenly spaced among those that are mostly there.
+
+    A step without a value takes the score of the nearest earlier step with one, or of the first. None where there are
+    too few stretches.
+    """
+    there = ~np.isnan(scores)
+    whole = np.flatnonzero((there.mean(axis=1) >= 0.5).all(axis=-1))
+    if len(whole) < FEWEST:
+        return None
+    most = int(np.clip(NUMBERS // max(scores[0].size, 1), FEWEST, MOST))
+    chosen = whole[np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(np.int64)]
+    found, there = scores[chosen], there[chosen]
+    step = np.where(there, np.arange(scores.shape[1])[:, None], -1)
+    step = np.maximum.accumulate(step, axis=1)
+    step = np.where(step < 0, there.argmax(axis=1)[:, None], step)
+    return np.take_along_axis(found, step, axis=1).astype(np.float32)
+
+
+def sample(
+    model: Model,
+    n: int,
+    state: State | None = None,
+    horizon: int | None = None,
+    future: predict.Future | None = None,
+    seed: int = 0,
+) -> Samples:
+    """Sample paths of every series of a state; the state does not move.
+
+    Args:
+        model: the model.
+        n: paths of each series.
+        state: what it has seen; `model.state` where None.
+        horizon: steps; the network's where None.
+        future: as in `predict.forecast`.
+        seed: the same seed gives the same paths.
+
+    Raises:
+        SettingError: n or the horizon is below 1.
+        DataError: as in `predict.forecast`.
+    """
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise SettingError(f"samples = {n!r}: wanted a whole number of paths, at least 1")
+    state = model.state if state is None else state
+    rng, width = np.random.default_rng(seed), channels.rows_each(model)
+    told = predict.forecast(model, state, horizon, (), future)
+    found = []
+    size = max(steps.batch(model) // (width * n), 1)
+    for begin in range(0, max(len(told.ids), 1), size):
+        part = slice(begin * width, (begin + size) * width)
+        known = None if told.known is None else told.known[begin : begin + size]
+        drawn = _drawn(model, rng, state.data[part], told.last[begin : begin + size], n, told.horizon, known)
+        found.append(from_working(model.constants, drawn[..., None])[..., 0])
+    rows = np.concatenate(found)  # [N, n, H, Dn]
+    values = channels.join(model, rows.reshape(len(rows), n * told.horizon, -1))
+    return Samples(model.schema, told.ids, told.times, values.reshape(-1, n, told.horizon, values.shape[-1]))
+
+
+def _drawn(
+    model: Model,
+    rng: np.random.Generator,
+    rows: Float[np.ndarray, "N size"],
+    last: Int64[np.ndarray, " S"],
+    n: int,
+    horizon: int,
+    known: Float64[np.ndarray, "S m K"] | None,
+) -> Float64[np.ndarray, "N n H Dn"]:
+    """Paths in working units: a block of the network's horizon, fed back, and the next."""
+    head, width = model.network.head, channels.rows_each(model)
+    last, each = np.repeat(last, width), 1
+    known = None if known is None else np.repeat(known, width, axis=0)
+    moved = model.layout.unpack(rows)["moved"] if model.adaptive else None
+    blocks: list[Any] = []
+    for begin in range(0, horizon, head.horizon):
+        time = steps.after(model, np.repeat(last, each), begin + 1, head.horizon)
+        part = None if known is None else np.repeat(known[:, begin : begin + head.horizon], each, axis=0)
+        raw, scale = steps.emitted(model, rows, None if part is None else steps.ahead(model, part, time))
+        draws = n // each  # n paths of each series at first, then one from each path
+        score = _scores(model, rng, len(rows) * draws)
+        raw, scale = (np.repeat(values, draws, axis=0) for values in (raw, scale))
+        if moved is not None:
+            score = calibrate.moved_scores(model, score, np.repeat(moved, n, axis=0))
+        value = marginal.value(head, raw, scale[:, None], score)
+        blocks.append(value.reshape(len(last), n, head.horizon, -1))
+        if begin + head.horizon < horizon:
+            time, rows = (np.repeat(values, draws, axis=0) for values in (time, rows))
+            part = None if part is None else np.repeat(part, draws, axis=0)
+            rows, each = predict.fed(model, rows, value.astype(model.dtype), time, part), n
+    return np.concatenate(blocks, axis=2)[:, :, :horizon]
+
+
+def _scores(model: Model, rng: np.random.Generator, count: int) -> Float64[np.ndarray, "count H D"]:
+    """Normal scores of that many stretches: drawn from the model's, or a random walk's where it has none."""
+    if model.paths is not None:
+        return model.paths[rng.integers(len(model.paths), size=count)].astype(np.float64)
+    return _random_walks(model.network.head, rng, count)
+
+
+def _random_walks(head: Head, rng: np.random.Generator, count: int) -> Float64[np.ndarray, "count H D"]:
+    """As `adaptive.untried` has them step by step: a point head's errors grow like a random walk's."""
+    walk = rng.standard_normal((count, head.horizon, head.targets)).cumsum(axis=1)
+    if head.width == 1:
+        return walk * math.sqrt(math.pi / 2)
+    return np.asarray(walk / np.sqrt(np.arange(1, head.horizon + 1))[:, None])
