@@ -17,8 +17,9 @@ from statecast.model.archive import Model
 from statecast.model.network import Network
 from statecast.model.state import Layout, State
 
-# A head by its name: the loss that makes it.
-HEADS = {"point": "mae"} | {name: name for name in ("pinball", *DISTRIBUTIONS)}
+# A head by its name: the settings that make it.
+HEADS: dict[str, dict[str, Any]] = {"point": {"loss": "mae"}}
+HEADS |= {name: {"loss": name} for name in ("pinball", *DISTRIBUTIONS)} | {"decoder": {"decoder": "gru"}}
 
 HOUR = 3_600_000_000
 START = 473_385 * HOUR  # 2024-01-02 09:00
@@ -69,7 +70,7 @@ def model(
         calendar=use_calendar,
         season=4,
         channels="independent" if independent else "joint",
-        loss=HEADS[head],
+        **HEADS[head],
         precision=precision,
         levels=levels,
     )

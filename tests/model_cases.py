@@ -23,13 +23,15 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # relative to the scale of the 
 STEPS, BATCH = 9, 3
 COVARIATES = ("past", "known", "calendar", "static")
 
-# A head by its name: the loss that makes it.
-HEADS = {
-    "point": "mse",
-    "pinball": "pinball",
-    "normal": "normal",
-    "student_t": "student_t",
-    "negative_binomial": "negative_binomial",
+# A head by its name: the settings that make it.
+HEADS: dict[str, dict[str, Any]] = {
+    "point": {"loss": "mse"},
+    "pinball": {"loss": "pinball"},
+    "normal": {"loss": "normal"},
+    "student_t": {"loss": "student_t"},
+    "negative_binomial": {"loss": "negative_binomial"},
+    "decoder": {"loss": "mse", "decoder": "lstm"},
+    "decoder-pinball": {"loss": "pinball", "decoder": "gru"},
 }
 
 # hidden, dense, activation, residual
@@ -77,7 +79,7 @@ def build(
         horizon=horizon,
         missing=missing,
         level_input=level_input,
-        loss=HEADS[head],
+        **HEADS[head],
         levels=(95, 50),
     )
     counts = {"past": 1, "known": 1, "calendar": 2, "static": 1} if columns is None else columns
@@ -230,6 +232,7 @@ def specification(network: Network) -> reference.Spec:
         horizon=network.head.horizon,
         outputs=network.head.width,
         family=network.head.family,
+        decoder=network.head.decoder,
     )
 
 

@@ -44,6 +44,7 @@ class Spec:
     horizon: int
     outputs: int
     family: str = ""  # the distribution whose parameters are forecast
+    decoder: str = ""  # the cell that runs over the steps ahead
 
 
 @dataclass(frozen=True)
@@ -340,6 +341,9 @@ def quantiles(raw: Vector) -> Vector:
 
 def head(spec: Spec, w: Tree, h: Vector, row: Row, k: int, d: int) -> Vector:
     """What the head says of target d, k + 1 steps ahead, relative to level and scale."""
+    if spec.decoder:
+        raw = decoded(spec, w, h, row, k)[d * spec.outputs : (d + 1) * spec.outputs]
+        return quantiles(raw) if spec.outputs > 1 and not spec.family else raw
     raw = []
     for o in range(spec.outputs):
         number = d * spec.outputs + o
@@ -352,6 +356,19 @@ def head(spec: Spec, w: Tree, h: Vector, row: Row, k: int, d: int) -> Vector:
                 value += math.tanh(unit) * w["mix"]["W"][u][number]
         raw.append(value)
     return quantiles(raw) if spec.outputs > 1 and not spec.family else raw
+
+
+def decoded(spec: Spec, w: Tree, h: Vector, row: Row, k: int) -> Vector:
+    """The numbers of step k + 1 by a decoder that starts from the stack's output and reads what is known ahead."""
+    state = first_state(spec.decoder, w["decoder"])
+    for part, begin in w["begin"].items():
+        state[part] = [b + dot(h, column(begin["W"], u)) for u, b in enumerate(begin["b"])]
+    known = row.future if row.future is not None else [[] for _ in range(spec.horizon)]
+    xs = [[*ahead, *step] for ahead, step in zip(known, w["step"]["e"], strict=True)]
+    no, yes = [False] * spec.horizon, [True] * spec.horizon
+    out = run_layer(spec.decoder, w["decoder"], xs, state, no, yes)[0][k]
+    count = spec.targets * spec.outputs
+    return [w["out"]["b"][k * count + n] + dot(out, column(w["out"]["W"], n)) for n in range(count)]
 
 
 def parameters(family: str, location: float, size: float, further: Vector) -> Vector:

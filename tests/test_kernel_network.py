@@ -165,6 +165,8 @@ def test_what_it_does_not_know_it_refuses() -> None:
         **{name: getattr(network.head, name) for name in ("inputs", "horizon", "targets", "levels", "future")}
     )
     assert "OtherHead has attributes" in str(unknown(replace(network, head=head), p))
+    for head in ("normal", "decoder"):
+        assert head in str(unknown(*case("gru", "last", head, "one-layer", dtype="float32")[:2]))
     assert "'mingru'" in str(unknown(*case("mingru", "last", "point", "one-layer", dtype="float32")[:2]))
     assert "ensemble" in str(unknown(replace(network, members=Members(2)), p))
     assert "series" in str(unknown(replace(network, series=3), p))

@@ -49,6 +49,7 @@ COMPILED = [
     ("gru", "last", "normal", "one-layer"),
     ("gru", "ewma", "student_t", "one-layer"),
     ("gru", "last", "negative_binomial", "one-layer"),
+    ("gru", "last", "decoder", "one-layer"),
 ]
 UNITS = 4  # of a layer alone; two heads where the cell has heads
 # Every normaliser; the cells that are left out stand below, and in test_model_gradients.py.

@@ -17,18 +17,7 @@ from typing import Any, Self
 
 from statecast.errors import SettingError, nearest
 
-CELLS = [
-    "rnn_tanh",
-    "rnn_relu",
-    "lstm",
-    "gru",
-    "gru_reset_before",
-    "slstm",
-    "slstm_exp",
-    "mingru",
-    "minlstm",
-    "lru",
-]
+CELLS = ["rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "slstm", "slstm_exp", "mingru", "minlstm", "lru"]
 """Names of the cells; a cell that a user enters into `statecast.model.cells.CELLS` is added."""
 NORMALIZERS = ("last", "ewma", "window", "global", "none")
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "gelu", "silu")
@@ -242,6 +231,11 @@ class Config(Settings):
     calendar: bool | None = setting(None, "sine and cosine of the hour, weekday and season as inputs", BOOLEAN)
     missing: bool | None = setting(None, "inputs that tell which values are missing and for how long", BOOLEAN)
     level_input: bool | None = setting(None, "the level and scale themselves as inputs", BOOLEAN)
+    decoder: str = setting(
+        "none",
+        "cell of a recurrent decoder that runs over the steps ahead; none for a linear map to all of them at once",
+        either(one_of(("none",)), one_of(CELLS)),
+    )
     # the loss
     loss: str = setting(
         "mae", "loss; pinball trains the quantiles of the levels, a distribution its parameters", one_of(LOSSES)

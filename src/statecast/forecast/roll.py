@@ -78,9 +78,12 @@ def roll(
         ends: filled with the state after each series' last row.
         begins: the state that each series starts from; the initial one where None.
         scan: another execution of `Network.scan` over NumPy arrays.
-        ahead: steps ahead that the network's head forecasts; 1, 2, … where None.
+        ahead: steps ahead that are kept, all where None; the network may be one that forecasts these alone.
     """
     layout = Layout.of(network.parts())
+    known = np.arange(1, network.head.horizon + 1)  # steps ahead that the network forecasts
+    if ahead is not None and len(ahead) == len(known):
+        known, ahead = ahead, None
     lengths = np.diff(rows.offsets)
     for members in _batches(lengths):
         state = network.start(p, len(members), rows.y, rows.numbers[members])
@@ -90,12 +93,13 @@ def roll(
             inside = np.maximum(index, 0)
             chosen = wanted[inside] & (index >= 0)
             steps = np.flatnonzero(chosen.any(axis=1))
-            inputs = rows.at(inside, np.arange(1, network.head.horizon + 1) if ahead is None else ahead)
+            inputs = rows.at(inside, known)
             inputs["m"] = inputs["m"] * (index >= 0)[..., None]
             state, values, scale = (scan or Network.scan)(network, p, state, inputs, reset, steps)
+            values = np.asarray(values) if ahead is None else np.asarray(values)[:, :, ahead - 1]
             pick = chosen[steps]
             if pick.any():
-                yield Origins(index[steps][pick], np.asarray(values)[pick], np.asarray(scale)[pick])
+                yield Origins(index[steps][pick], values[pick], np.asarray(scale)[pick])
         if ends is not None:
             packed = np.zeros((len(members), layout.size), ends.dtype)
             layout.pack(state, packed)

@@ -3,7 +3,7 @@
 A point head gives one number for each (step, target), a quantile head one for each quantile, and one of a distribution
 its parameters (see `distributions`). What is known ahead of a step enters through one hidden layer shared by all steps:
 tanh(A·h + B·known[t+k] + e_k), so that, say, tomorrow's temperature acts on tomorrow's load in the state that today's
-load left.
+load left; or all steps are given by a recurrent decoder (see `decoder`).
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ import numpy as np
 
 from statecast.config import Config
 from statecast.model.cells import Array, softplus
+from statecast.model.decoder import Decoder
 from statecast.model.distributions import DISTRIBUTIONS, Distribution, normal_score
-from statecast.model.initial import init_dense
+from statecast.model.initial import Start, init_dense
 
 FUTURE_UNITS = 32
 
@@ -32,6 +33,7 @@ class Head:
         levels: levels of the intervals in percent, for a quantile head; else empty.
         future: width of what is known of each step ahead; 0 for nothing.
         family: name of the distribution whose parameters it gives; empty for none.
+        decoder: name of the decoder's cell; empty for none.
     """
 
     inputs: int
@@ -40,13 +42,15 @@ class Head:
     levels: tuple[float, ...]
     future: int
     family: str = ""
+    decoder: str = ""
 
     @classmethod
     def of(cls, config: Config, inputs: int, targets: int, future: int) -> Head:
         """The head that the settings describe: the loss tells what it forecasts."""
         levels = config.levels if config.loss == "pinball" else ()
         family = config.loss if config.loss in DISTRIBUTIONS else ""
-        return cls(inputs, config.horizon, targets, levels, future, family)
+        decoder = "" if config.decoder == "none" else config.decoder
+        return cls(inputs, config.horizon, targets, levels, future, family, decoder)
 
     @property
     def distribution(self) -> Distribution | None:
@@ -71,8 +75,16 @@ class Head:
         """Which of the O numbers is the point forecast."""
         return len(self.quantiles) // 2
 
-    def init(self, rng: np.random.Generator, gain: float) -> dict[str, Any]:
+    @property
+    def decoding(self) -> Decoder | None:
+        """The recurrent decoder; None where there is none."""
+        numbers = self.targets * self.width
+        return Decoder(self.decoder, self.inputs, self.horizon, self.future, numbers) if self.decoder else None
+
+    def init(self, rng: np.random.Generator, gain: float, start: Start) -> dict[str, Any]:
         """Weights; `gain` = 0 starts the network as its skip alone."""
+        if self.decoding:
+            return self.decoding.init(rng, gain, start)
         numbers = self.targets * self.width
         w: dict[str, Any] = {"out": init_dense(rng, self.inputs, self.horizon * numbers, gain)}
         if self.future:
@@ -107,10 +119,13 @@ class Head:
         """h [..., inputs], future [..., H, F] → numbers [..., H, D, O], before the order of quantiles."""
         xp = h.__array_namespace__()
         numbers = self.targets * self.width
+        if self.future and future is None:
+            raise ValueError("this head needs what is known ahead")
+        if self.decoding:
+            out = self.decoding.run(w, h, future)
+            return xp.reshape(out, (*h.shape[:-1], self.horizon, self.targets, self.width))
         out = xp.reshape(h @ w["out"]["W"] + w["out"]["b"], (*h.shape[:-1], self.horizon, numbers))
         if self.future:
-            if future is None:
-                raise ValueError("this head needs what is known ahead")
             state = h @ w["state"]["W"] + w["state"]["b"]
             out = out + xp.tanh(state[..., None, :] + future @ w["known"]["W"] + w["step"]["e"]) @ w["mix"]["W"]
         return xp.reshape(out, (*h.shape[:-1], self.horizon, self.targets, self.width))

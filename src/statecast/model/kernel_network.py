@@ -46,7 +46,7 @@ _KNOWN = {
     Network: "front stack head members series",
     Front: "targets lags skip normalize decay past known calendar static missing level_input embedding",
     Stack: "cell inputs hidden dense activation residual threads",
-    Head: "inputs horizon targets levels future family",
+    Head: "inputs horizon targets levels future family decoder",
 }
 _CONSTANTS = {"origin", "floor", "level", "unit", "spread", "deviation", "ring_gain", "output_gain"}
 _CONSTANTS |= {f"{name}_{what}" for name in ("past", "known", "static") for what in ("mean", "scale")}
@@ -62,6 +62,8 @@ def unknown(network: Network, p: Any) -> str | None:
     front, stack = network.front, network.stack
     if network.members.axis or network.series:
         return "the native kernel steps one network that tells no series apart, and no ensemble"
+    if network.head.decoder:
+        return "the native kernel steps a network with a direct head, not a decoder"
     if network.head.family:
         return f"the native kernel has no head that forecasts {network.head.family!r}"
     if stack.hidden and stack.cell not in CELLS:

@@ -109,7 +109,7 @@ class Network:
         skip, embedding = self.front.skip, self.front.embedding
         w = {
             "stack": self.stack.init(rng, start or Start()),
-            "head": self.head.init(rng, 0.0 if skip else 1.0),
+            "head": self.head.init(rng, 0.0 if skip else 1.0, start or Start()),
             "skip": {"W": np.zeros((self.front.targets, skip, self.head.horizon))} if skip else {},
         }
         # Small beside the other inputs, so that at the start all series are much alike.
@@ -132,7 +132,12 @@ class Network:
         return c
 
     def narrowed(self, p: Any, ahead: np.ndarray) -> tuple[Network, Any]:
-        """The network that forecasts some of the steps ahead alone, and its arrays; its states are the same."""
+        """The network that forecasts some of the steps ahead alone, and its arrays; its states are the same.
+
+        A decoder runs through all steps, so a network with one stays as it is.
+        """
+        if self.head.decoder:
+            return self, p
         c, w = p["constants"], p["weights"]
         head, weights = self.head.narrowed(w["head"], ahead)
         skip = {name: part[..., ahead - 1] for name, part in w["skip"].items()}

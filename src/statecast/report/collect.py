@@ -132,7 +132,8 @@ def layers(model: Model) -> tuple[Layer, ...]:
         found.append(
             Layer(f"dense {n + 1}", network.stack.activation, str(units), weights_of(w["stack"]["dense"][str(n)]))
         )
-    kind = f"{len(head.quantiles)} quantiles" if head.quantiles else "point"
+    kind = f"{len(head.quantiles)} quantiles" if head.quantiles else head.family or "point"
+    kind += f", {head.decoder} decoder" if head.decoder else ""
     found.append(Layer("head", kind, f"{head.horizon} x {head.targets}", weights_of(w["head"])))
     if front.skip:
         found.append(
