@@ -172,7 +172,7 @@ def test_the_future_of_known_covariates_is_that_of_each_series() -> None:
     config = settings(horizon=3, missing=True)
     network = network_of(config, schema_of(panel), panel)
     rows = rows_of(network, network.constants(), schema_of(panel), panel, np.float64)
-    found = rows.at(np.arange(10), 3)["future"]
+    found = rows.at(np.arange(10), np.arange(1, 4))["future"]
     for s, span in enumerate(panel.spans()):
         line = np.concatenate([known[span, 0], panel.ahead[slice(*panel.ahead_offsets[s : s + 2]), 0], [np.nan] * 3])
         for k, row in enumerate(range(span.start, span.stop)):

@@ -7,7 +7,7 @@ state is asked in the same way: every row from a fresh state over the window bef
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,8 @@ def window_of(config: Config) -> int:
 def _model(outcome: Any, weights: dict[str, Any]) -> Model:
     state = State.empty(Layout(()), np.dtype(outcome.config.precision))
     constants, history = outcome.prepared.constants, outcome.fitted.history
-    return Model(outcome.config, outcome.schema, outcome.network, weights, constants, state, None, {}, history)
+    model = Model(outcome.config, outcome.schema, outcome.network, weights, constants, state, None, {}, history)
+    return replace(model, state=State.empty(model.layout, model.dtype))
 
 
 def origins(model: Model, panel: Panel, wanted: np.ndarray, window: int) -> Origins:
