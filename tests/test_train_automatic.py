@@ -89,3 +89,14 @@ def test_steps_with_a_loss_end_at_the_last_and_never_lie_in_the_burn_in(length: 
     outputs = Segments(length, burn_in, every).outputs
     assert outputs[-1] == length - 1 and outputs[0] >= burn_in and outputs[0] - every < burn_in
     assert (np.diff(outputs) == every).all()
+
+
+@pytest.mark.parametrize(("days", "years"), [(729, False), (731, True)])
+def test_the_course_of_a_year_is_an_input_from_two_years_on(days: int, years: bool) -> None:
+    time = np.arange("2001-01-01", np.datetime64("2001-01-01") + days, dtype="M8[D]")
+    frame = {"ds": time, "y": np.arange(len(time), dtype=float)}
+    _, schema = checks.panel(table.read(frame), checks.Roles.of("y", None, "ds", None, None, None, None))
+    assert schema.years == years
+    assert any(name.startswith("yearday") for name in schema.calendar_features) == years
+    assert any(name.startswith("weekday") for name in schema.calendar_features)
+    assert type(schema).from_json(schema.to_json()) == schema

@@ -281,6 +281,15 @@ def season(frequency: Frequency) -> int:
     return max(round(52 * WEEK / frequency.count), 1)
 
 
+YEARLY = ("month", "yearday")  # cycles of a year
+TWO_YEARS = 730 * DAY
+
+
+def spans_years(time: Int64[np.ndarray, " rows"], time_kind: TimeKind) -> bool:
+    """Whether times reach over two years; numbers that are no dates tell nothing against it."""
+    return time_kind in ("integer", "row") or (len(time) > 0 and bool(np.ptp(time) >= TWO_YEARS))
+
+
 def feature_names(frequency: Frequency, time_kind: TimeKind) -> tuple[str, ...]:
     """The cycles that steps of this frequency can resolve, as sine and cosine."""
     if time_kind in ("integer", "row") or frequency.unit == "step":

@@ -96,6 +96,7 @@ def panel(table: Table, roles: Roles) -> tuple[Panel, Schema]:
     for index, name in enumerate(target):
         if np.isnan(built.y[:, index]).all():
             raise DataError(f"{table.where(name)}: every value is missing: leave this target out, or give values")
+    schema = replace(schema, years=calendar.spans_years(built.time, schema.time_kind))
     return _with_ahead(built) if schema.known else built, schema
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
 
-from statecast.data.calendar import ROWS, Frequency, TimeKind, feature_names
+from statecast.data.calendar import ROWS, YEARLY, Frequency, TimeKind, feature_names
 from statecast.errors import ModelFileError, SettingError
 
 IdKind = Literal["text", "integer"]
@@ -53,6 +53,7 @@ class Schema:
         known: covariates known ahead.
         static: covariates of a series.
         series: the series of the training table, where the network tells them apart; as its rows are named.
+        years: whether the table reaches over two years, so that the course of a year can be told from a trend.
     """
 
     target: tuple[str, ...]
@@ -66,6 +67,7 @@ class Schema:
     known: tuple[Covariate, ...] = ()
     static: tuple[Covariate, ...] = ()
     series: tuple[str | int, ...] = ()
+    years: bool = True
 
     @property
     def id_column(self) -> str:
@@ -94,8 +96,9 @@ class Schema:
 
     @cached_property
     def calendar_features(self) -> tuple[str, ...]:
-        """The names of the calendar's features that steps of this frequency can resolve."""
-        return feature_names(self.frequency, self.time_kind)
+        """The names of the calendar's features that steps of this frequency can resolve and the table repeats."""
+        names = feature_names(self.frequency, self.time_kind)
+        return names if self.years else tuple(name for name in names if not name.startswith(YEARLY))
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -135,6 +138,7 @@ class Schema:
             "frequency": self.frequency.text,
             **groups,
             "series": list(self.series),
+            "years": self.years,
         }
 
     @classmethod
@@ -157,6 +161,7 @@ class Schema:
                 known=_covariates(values["known"]),
                 static=_covariates(values["static"]),
                 series=_names(values.get("series", ())),
+                years=bool(values.get("years", True)),
             )
         except (KeyError, TypeError, ValueError, SettingError) as error:
             raise ModelFileError(f"the schema of the columns is damaged ({error!r}): save the model anew") from error

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.forecast import assemble, evaluate
 from statecast.model.archive import Model
@@ -238,7 +237,7 @@ def _features(model: Model) -> Iterator[tuple[str, str, list[int], list[int]]]:
             own += [column + count for column in own] if front.missing else []
             at += len(item.features)
             yield item.name, kind, own, own if kind == "known" else []
-    names = calendar.feature_names(schema.frequency, schema.time_kind) if front.calendar else ()
+    names = schema.calendar_features if front.calendar else ()
     for cycle in dict.fromkeys(name.rpartition("_")[0] for name in names):
         own = [column for column, name in enumerate(names) if name.rpartition("_")[0] == cycle]
         ahead = [column + front.future - front.calendar for column in own] if front.future else []

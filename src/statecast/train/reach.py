@@ -1,7 +1,8 @@
 """How far back the linear skip looks: as far as least squares on the last values goes on getting better.
 
 A few sizes, from one season to many, are fitted on training rows and compared on validation rows, which takes a moment:
-the best is a day for one table and a month for another, and too long a skip learns chance where rows are few.
+the best is a day for one table and a month for another, and too long a skip learns chance where rows are few. Of sizes
+that differ by less than validation rows can tell, the longest: it held better on the rows after them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from statecast.train.warmstart import errors
 SEASONS = (1, 2, 3, 7, 14, 28)
 LEAST, MOST = 8, 1344
 SAMPLE = 8192  # rows to look at, unless the longest size needs more
-CLOSE = 1.001  # a size whose error is within this factor of the least is as good
+CLOSE = 1.005  # a size whose error is within this factor of the least is as good
 
 
 def best(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[int, str]:
@@ -46,9 +47,9 @@ def best(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[in
     found = errors(network, gains(train), train, seen.validation(parts, SAMPLE), sizes)
     if not found:
         return usual, f"14 seasons or twice the horizon, at most 336, at most a third of {rows} rows"
-    size = min(n for n, error in found.items() if error <= CLOSE * min(found.values()))
+    size = max(n for n, error in found.items() if error <= CLOSE * min(found.values()))
     tried = ", ".join(str(n) for n in found)
     return (
         size,
-        f"least squares on the last {tried} values compared on validation rows: no more is gained beyond {size}",
+        f"least squares on the last {tried} values compared on validation rows: {size} are as good as any",
     )

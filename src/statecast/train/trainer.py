@@ -29,7 +29,7 @@ from statecast.train.loss import Segments, gather, of_forecasts, segment_loss
 from statecast.train.prepare import Prepared
 from statecast.train.steps import CALL, Arrays, count_steps
 
-SKIP_PACE = 0.03  # how far a skip that starts from least squares moves, as a share of the other weights' step
+SKIP_PACE = 0.1  # how far a skip that starts from least squares moves, as a share of the other weights' step
 VALIDATION_PLACES = 65_536  # most places of the tape that a look at the validation rows takes
 DRAW = 2**30  # what tells the randomness of drawing segments from that of dropout, which counts its places from 0
 
