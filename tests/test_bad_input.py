@@ -252,7 +252,8 @@ def test_a_kill_leaves_nothing_half_written_and_is_no_obstacle(statecast: Comman
     words = ["fit", str(passengers()), *PLAIN, "--out", str(out)]
     command = [sys.executable, "-m", "statecast", *words]
     killed(command, out.exists)
-    assert whole(out) <= {"checkpoint"}
+    assert whole(out) <= {"checkpoint", "statecast.trial"}
+    (out / "statecast.trial").write_bytes(b"statecast")  # what a kill at the very start leaves
     killed(command, (out / "history.csv").exists)
     assert {"checkpoint.safetensors", "model.safetensors", "history.csv"} <= whole(out)
     assert "holds an unfinished fit" in statecast(*words).error

@@ -18,7 +18,8 @@ from statecast.files import write_bytes
 MODEL, CHECKPOINT, PLOTS = "model.safetensors", "checkpoint", "plots"
 WRITTEN = ("config.toml", "schema.json", "metrics.json", "history.csv", "predicted.csv", "test_data.csv", "report.html")
 # Names under which a file is written before it is renamed (see `files`), of the files that a fit writes.
-LEFTOVER = re.compile(r"\.\w+\.(safetensors|toml|json|csv|html|png|trial)\.[0-9a-f]{8}\.tmp")
+TRIAL = "statecast.trial"  # written before the work and taken away at once
+LEFTOVER = re.compile(r"\.\w+\.(safetensors|toml|json|csv|html|png|trial)\.[0-9a-f]{8}\.tmp|" + re.escape(TRIAL))
 
 
 @dataclass
@@ -94,7 +95,7 @@ class Destination:
     def _try(self) -> None:
         """Write a small file, so that a folder that cannot be written is known before the work."""
         missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
-        trial = self.folder / "statecast.trial"
+        trial = self.folder / TRIAL
         try:
             write_bytes(trial, b"statecast")
         except OutputError as error:
