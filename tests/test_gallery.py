@@ -117,11 +117,28 @@ def test_a_wrong_file_is_refused_with_the_nearest_name(text: str, message: str, 
         cases.read(tmp_path / "made.toml")
 
 
-def test_slow_settings_replace_the_cut_ones() -> None:
-    saw = cases.load("saw")
-    assert saw.recipe("tutorial")["max_steps"] < saw.recipe("tutorial", slow=True)["max_steps"]
-    assert saw.recipe("tutorial", slow=True)["max_epochs"] == 10
-    assert saw.recipe("statecast", slow=True) == saw.recipe("statecast")
+FIRST = {"hidden": [5, 5], "dropout": [0.5, 0, 0], "dense": [2], "segment": 5, "burn_in": 4, "batch_size": 100}
+FIRST |= {"optimizer": "adagrad", "learning_rate": 0.03}
+SECOND = {"segment": 100, "burn_in": 99, "batch_size": 450, "max_epochs": 10, "optimizer": "rmsprop", "val_size": 0.05}
+FIFTH = {"hidden": [100, 50], "dropout": 0.5, "segment": 10, "carry": "stored", "batch_size": 50, "max_epochs": 2000}
+RECIPES = {
+    **dict.fromkeys(("sin", "sin-cos", "x-sin", "separate", "weather"), FIRST),
+    "saw": SECOND | {"hidden": [300]},
+    "saw-deep": SECOND | {"hidden": [300, 500, 200], "dropout": [0, 0.2, 0.2]},
+    "bell": {"hidden": [10], "lags": 10, "horizon": 60, "segment": "full", "clip": 5, "test_size": 0.5},
+    "walk": {"cell": "rnn_relu", "hidden": [120], "segment": 20, "max_steps": 1500, "eval_every": 150, "test_size": 21},
+    **dict.fromkeys(("ibex", "ibex-volume"), FIFTH | {"loss": "mae", "optimizer": "adam", "test_size": 1000}),
+    "iris": {"hidden": [], "optimizer": "sgd", "learning_rate": 0.01, "batch_size": 5, "max_epochs": 100},
+    "breast-cancer": {"hidden": [8, 5], "optimizer": "adam", "batch_size": 50, "max_epochs": 50, "val_size": 0.2},
+}
+"""What the five texts say of their networks and of their training."""
+
+
+@pytest.mark.parametrize("name", [name for name in cases.NAMES if "tutorial" in cases.load(name).recipes])
+def test_a_tutorials_recipe_is_the_texts(name: str) -> None:
+    recipe = cases.load(name).recipe("tutorial")
+    assert {key: recipe[key] for key in RECIPES[name]} == RECIPES[name]
+    assert not (name in ("saw", "saw-deep", "ibex") and "max_steps" in recipe)  # nothing is cut short
 
 
 # --- the tables
@@ -180,12 +197,17 @@ def test_a_broken_table_is_refused(tmp_path: Path) -> None:
 
 def test_ts_files_of_unequal_lengths(tmp_path: Path) -> None:
     for part in ("TRAIN", "TEST"):
-        (tmp_path / f"JapaneseVowels_{part}.ts").write_text("@x\n@data\n1,2,3:4,5,6:one\n1,2:3,4:two\n")
+        (tmp_path / f"JapaneseVowels_{part}.ts").write_text(
+            "@classLabel true one two\n@data\n1,2,3:4,5,6:one\n1,2:3,4:two\n"
+        )
     found = samples.MAKERS["japanese-vowels"](tmp_path)
     assert [x.shape for x in found.X] == [(3, 2), (2, 2)] * 2
     assert found.X[0].tolist() == [[1, 4], [2, 5], [3, 6]]
     assert found.y.tolist() == ["one", "two"] * 2
     assert found.first == 2
+    (tmp_path / "JapaneseVowels_TEST.ts").write_text("@data\n1,2\n")
+    with pytest.raises(DataError, match="tells no classes"):
+        samples.MAKERS["japanese-vowels"](tmp_path)
 
 
 @shared
@@ -294,14 +316,31 @@ def test_the_walk_goes_on_from_its_own_predictions() -> None:
     assert [row.metric for row in shown.rows] == ["mae, 2 steps ahead, fed back", "mae, 3 steps ahead, fed back"]
 
 
-def test_windows_are_counted() -> None:
-    panel = SimpleNamespace(targets=2, past=np.zeros((10_000, 0)))
-    model = SimpleNamespace(config=Config(segment=100, burn_in=99))
+def test_windows_are_counted_and_their_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same network on windows and on segments: what is held, the work, the time and the error of each."""
+    history = {"epoch": [0, 1, 5], "seconds": [1.0, 9.0, 17.0], "val_loss": [9.0, 4.0, 0.25]}
+    panel = SimpleNamespace(targets=2, past=np.zeros((10_000, 1)))
+    asked: list[Any] = []
+
+    def again(case: cases.Case, settings: dict[str, Any], folder: Path | None) -> Any:
+        asked.append(Config.of(settings))
+        return SimpleNamespace(model=SimpleNamespace(history=history | {"seconds": [0.5, 1.0, 3.0]}))
+
+    monkeypatch.setattr(demonstrations, "train", again)
+    model = SimpleNamespace(config=Config(segment=100, burn_in=99, batch_size=450), history=history)
     found: Any = SimpleNamespace(panel=panel, parts=Split(np.array([8000]), np.array([9000])), model=model)
-    said = demonstrations.redundancy(cases.load("saw"), "tutorial", found).sentences
-    assert "8,900 x 100 x 2 numbers, 14.2 MB" in said[0]
+    shown = demonstrations.redundancy(cases.load("saw"), "tutorial", found)
+    rows = {name: tuple(cells) for name, *cells in shown.tables["Windows and segments"]}
+    assert rows["rows in training"] == ("8,900 x 100 x 3", "9,000 x 3")
+    assert rows["the same in float64"] == ("21.36 MB", "0.22 MB")
+    assert rows["times a row is worked on in a pass"] == ("100", "1.3")
+    assert rows["seconds a pass"] == ("2.000", "0.5000")
+    assert rows["validation RMSE after 5 passes"] == ("0.5000", "0.5000")
+    (other,) = asked  # as many losses in a step: 6 segments of 75 are 450 windows of 1
+    assert (other.segment, other.burn_in, other.batch_size, other.hidden) == (100, 25, 6, (300,))
     model.config = Config(segment=64, burn_in=16)
-    assert "1.3 times an epoch" in demonstrations.redundancy(cases.load("saw"), "statecast", found).sentences[0]
+    (said,) = demonstrations.redundancy(cases.load("saw"), "statecast", found).sentences
+    assert "after the first 16: each row goes through the network 1.3 times a pass" in said
 
 
 def test_splits_are_drawn_or_the_archives() -> None:
@@ -383,11 +422,11 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_rows_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def timed(case: str, recipe: str, *rest: object) -> Outcome:
-        return running.measured(case, recipe, None, False)
+        return running.measured(case, recipe, None)
 
     monkeypatch.setattr(running, "_run", timed)
     known = {recipe: ran("sin", recipe) for recipe in cases.RECIPES}
-    monkeypatch.setattr(forecasting, "run", lambda case, recipe, folder, slow: known[recipe])
+    monkeypatch.setattr(forecasting, "run", lambda case, recipe, folder: known[recipe])
     assert main(["gallery", "sin", "--json"]) == 0
     out, err = capsys.readouterr()
     rows = json.loads(out)

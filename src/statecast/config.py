@@ -97,6 +97,7 @@ WEIGHTS = Check(
     "a mapping from classes to weights of at least 0",
     lambda v: isinstance(v, Mapping) and all(_is_real(weight) and weight >= 0 for weight in v.values()),
 )
+DROPPED = real(0, 1, open_high=True)
 PATH = Check("a folder's path, as text", lambda v: isinstance(v, str) and v != "")
 
 
@@ -116,8 +117,10 @@ class Settings:
         (), "units of each dense layer between the recurrent layers and the head", many(whole(1, 65_536))
     )
     activation: str = setting("relu", "activation of the dense layers", one_of(ACTIVATIONS))
-    dropout: float = setting(
-        0.0, "share of a layer's outputs dropped between layers while training", real(0, 1, open_high=True)
+    dropout: float | tuple[float, ...] = setting(
+        0.0,
+        "share of a layer's outputs dropped while training; a list gives each layer its own, recurrent layers first",
+        either(DROPPED, many(DROPPED)),
     )
     residual: bool = setting(False, "add a layer's input to its output where their sizes agree", BOOLEAN)
     recurrent_init: str = setting(
@@ -271,6 +274,12 @@ class Config(Settings):
                 f"burn_in = {self.burn_in} leaves no step with a loss in a segment of {self.segment}: wanted a smaller "
                 "burn_in"
             )
+        layers = len(self.hidden) + len(self.dense)
+        if isinstance(self.dropout, tuple) and len(self.dropout) != layers:
+            raise SettingError(
+                f"dropout = {list(self.dropout)} has {len(self.dropout)} shares, and hidden and dense together have "
+                f"{layers} layers: wanted one number for all layers, or a share for each"
+            )
         if self.carry == "stored" and self.burn_in:
             raise SettingError(
                 f'burn_in = {self.burn_in} with carry = "stored": a stored state needs no steps to be reached; '
@@ -304,7 +313,7 @@ class SequenceConfig(Settings):
         "hidden", (32,), help="units of each recurrent layer for sequences, of each dense layer for a table"
     )
     cell: str = again("cell", "gru")
-    dropout: float = again("dropout", 0.2)
+    dropout: float = again("dropout", 0.2, DROPPED, "share of a layer's outputs dropped while training")
     optimizer: str = again("optimizer", "adamw")
     weight_decay: float = again("weight_decay", 0.01)
     patience: int = again("patience", 8)

@@ -296,7 +296,7 @@ def gallery(
     list_: Annotated[bool, Parameter(name="--list")] = False,
     out: str | None = None,
     data: str | None = None,
-    slow: bool = False,
+    recipe: str | None = None,
     json: bool = False,
 ) -> int:
     """Run the experiments of five tutorials, by their recipes and by statecast's own, and compare what comes out.
@@ -306,9 +306,9 @@ def gallery(
         list_: list the cases instead.
         out: folder for pictures, CSV files and one report page.
         data: folder with the tables that may not be shipped.
-        slow: run the tutorials' recipes with nothing cut.
+        recipe: tutorial or statecast, to run one of the two alone.
         json: print one JSON document.
     """
     from statecast.cli import gallery as room
 
-    return room.listed(json) if list_ else room.run(names, out, data, slow, json)
+    return room.listed(json) if list_ else room.run(names, out, data, recipe, json)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from statecast.cli import output
-from statecast.errors import DataError
+from statecast.errors import DataError, SettingError, nearest
 from statecast.gallery import cases, page
 from statecast.gallery import run as running
 from statecast.gallery.outcome import Outcome
@@ -23,20 +23,25 @@ def listed(as_json: bool) -> int:
     return 0
 
 
-def run(names: Sequence[str], out: str | None, data: str | None, slow: bool, as_json: bool) -> int:
+def run(names: Sequence[str], out: str | None, data: str | None, recipe: str | None, as_json: bool) -> int:
     """Run the named cases, or all that there is data for, and print the table.
 
     Raises:
-        SettingError: there is no such case.
+        SettingError: there is no such case or recipe.
         DataError: the file that a named case needs is missing.
     """
     folder = Path(data) if data is not None else None
-    for name in names:
-        missing = running.without_data(cases.load(name), folder)
+    if recipe is not None and recipe not in cases.RECIPES:
+        raise SettingError(f"--recipe {recipe}: {nearest(recipe, cases.RECIPES)}")
+    recipes = cases.RECIPES if recipe is None else (recipe,)
+    for case in (cases.load(name) for name in names):
+        if not set(recipes) & set(case.recipes):
+            raise SettingError(f"--recipe {recipe}: {case.name} is no tutorial's experiment, so it has no such recipe")
+        missing = running.without_data(case, folder)
         if missing:
             raise DataError(missing)
     found: list[Found] = []
-    for item in running.run(names or cases.NAMES, folder, slow, tell=lambda c, r: output.note(f"{c}, {r}'s recipe …")):
+    for item in running.run(names or cases.NAMES, folder, recipes, tell=_tell):
         if isinstance(item, Skipped):
             output.note(f"{item.case}: {'failed' if item.failed else 'left out'}: {item.reason}")
         found.append(item)
@@ -48,3 +53,7 @@ def run(names: Sequence[str], out: str | None, data: str | None, slow: bool, as_
     else:
         output.table(page.table(rows))
     return int(any(isinstance(item, Skipped) and item.failed for item in found))
+
+
+def _tell(case: str, recipe: str) -> None:
+    output.note(f"{case}, {recipe}'s recipe …")

@@ -2,8 +2,7 @@
 
 The settings at the top are statecast's own recipe, and `[data]` says what they are fitted on, so that `statecast fit
 --config` runs the file as it is. `[case]` tells where the experiment comes from and how it is measured; `[tutorial]`
-holds the settings that repeat the tutorial, and `[slow]` those that `--slow` puts in their place, where the full recipe
-takes minutes.
+holds the settings that repeat the tutorial.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ NAMES = (
 )
 """All cases, in the order of the tutorials; the last four are of the UCR archive."""
 RECIPES = ("tutorial", "statecast")
-SECTIONS = ("case", "data", "tutorial", "slow")
+SECTIONS = ("case", "data", "tutorial")
 KINDS = ("forecast", "classify")
 MEASURES = ("mse", "rmse", "mae", "ratio", "skill", "accuracy", "loss")
 SIDES = {"less": ("mse", "rmse", "mae", "ratio", "loss"), "more": ("skill", "accuracy")}
@@ -79,7 +78,6 @@ class Case:
         step: the step ahead that is measured; 0 for all of them together.
         settings: statecast's recipe.
         tutorial: the tutorial's.
-        slow: the tutorial's with nothing cut, where it was.
         show: what it shows besides, of `SHOWS`.
         units: of the targets, for pictures.
         notes: what the tutorial's recipe leaves out or does otherwise, as sentences.
@@ -95,7 +93,6 @@ class Case:
     metrics: tuple[Metric, ...]
     settings: Mapping[str, Any]
     tutorial: Mapping[str, Any]
-    slow: Mapping[str, Any] = field(default_factory=dict)
     step: int = 0
     show: tuple[str, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
@@ -111,11 +108,9 @@ class Case:
         """The recipes that it has."""
         return RECIPES if self.tutorial else RECIPES[1:]
 
-    def recipe(self, name: str, slow: bool = False) -> dict[str, Any]:
-        """The settings of a recipe; the tutorial's in full where `slow` is asked for."""
-        if name == "statecast":
-            return dict(self.settings)
-        return {**self.tutorial, **(self.slow if slow else {})}
+    def recipe(self, name: str) -> dict[str, Any]:
+        """The settings of a recipe."""
+        return dict(self.settings if name == "statecast" else self.tutorial)
 
 
 def path(name: str) -> Path:
@@ -166,7 +161,6 @@ def read(file: Path) -> Case:
         metrics=metrics,
         settings=values,
         tutorial=sections["tutorial"],
-        slow=sections["slow"],
         step=case.pop("step", 0),
         show=tuple(case.pop("show", ())),
         units=case.pop("units", {}),
@@ -177,7 +171,7 @@ def read(file: Path) -> Case:
         raise SettingError(f"{file}: [case] show = {strange!r}: {nearest(strange, SHOWS)}")
     if case:
         raise SettingError(f"{file}: [case] has no {next(iter(case))!r}")
-    for settings in (values, sections["tutorial"], sections["slow"]):
+    for settings in (values, sections["tutorial"]):
         _check(file, kind, settings)
     return found
 

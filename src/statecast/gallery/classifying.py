@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from statecast.estimators.sequences import Classifier
 from statecast.gallery import samples
 from statecast.gallery.cases import Case
 from statecast.gallery.outcome import Confusion, Outcome, Row
@@ -22,16 +23,14 @@ from statecast.report.summary import Layer
 
 SPLITS, SHARE = 20, 0.7
 FLOOR = 1e-7  # of a probability whose logarithm is taken, as in the tutorial's library
-EPOCHS = (1, 3, 10, 30)  # after which the accuracy is looked at as well
+EPOCHS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80)  # after which the accuracy is looked at as well
 
 
-def run(case: Case, recipe: str, folder: Path | None = None, slow: bool = False) -> Outcome:
+def run(case: Case, recipe: str, folder: Path | None = None) -> Outcome:
     """Fit and count; see `forecasting.run` for the arguments."""
-    from statecast.estimators.sequences import Classifier
-
     found = samples.MAKERS[case.example](folder)
     X, y = _coded(found, recipe)
-    settings = case.recipe(recipe, slow)
+    settings = case.recipe(recipe)
     classes = np.unique(y)
     counts, losses, first = np.zeros((len(classes), len(classes)), int), [], None
     accuracies = []
@@ -55,8 +54,8 @@ def run(case: Case, recipe: str, folder: Path | None = None, slow: bool = False)
         layers=layers(answers.reader, answers.weights, found.names, answers.config.ensemble),
         history={name: np.array(column, float) for name, column in answers.history.items()},
         sentences=_spread(accuracies),
-        tables=_by_epoch(settings, X, y, *first) if "accuracy" in case.show and recipe == "tutorial" else {},
         confusion=Confusion(tuple(str(label) for label in classes), counts),
+        accuracy=_by_epoch(settings, X, y, *first) if "accuracy" in case.show and recipe == "tutorial" else {},
     )
 
 
@@ -91,14 +90,15 @@ def _spread(accuracies: list[float]) -> tuple[str, ...]:
 
 def _by_epoch(
     settings: Mapping[str, Any], X: Any, y: np.ndarray, model: Any, train: np.ndarray, test: np.ndarray
-) -> dict[str, list[list[str]]]:
+) -> dict[str, np.ndarray]:
     """The accuracy on the first split after some epochs, each a fit of its own that stops there."""
-    rows = [["epochs", "accuracy, training rows", "accuracy, test rows"]]
-    last = int(settings.get("max_epochs", 100))
-    for epochs in (*(n for n in EPOCHS if n < last), last):
+    last = int(settings["max_epochs"])
+    found: dict[str, list[float]] = {"epoch": [*(n for n in EPOCHS if n < last), last], "training": [], "test": []}
+    for epochs in found["epoch"]:
         one = model if epochs == last else type(model)(**{**settings, "max_epochs": epochs}).fit(X[train], y[train])
-        rows.append([str(epochs), *(f"{(one.predict(X[part]) == y[part]).mean():.3f}" for part in (train, test))])
-    return {"Accuracy while training, first split": rows}
+        for name, part in (("training", train), ("test", test)):
+            found[name].append(float((one.predict(X[part]) == y[part]).mean()))
+    return {name: np.array(values, float) for name, values in found.items()}
 
 
 def layers(reader: Reader, weights: Mapping[str, Any], names: tuple[str, ...], members: int) -> tuple[Layer, ...]:

@@ -1,6 +1,6 @@
 """What a case shows beside its figures, each in the tutorial's own terms: sentences, small tables, further rows.
 
-redundancy  the numbers that the tutorial's array of windows holds, beside the rows it is made of
+redundancy  the tutorial's windows beside segments: memory, work, time and error of the same network
 restore     a model saved and loaded again, and the state of a shorter sequence
 printed     the training loss as the tutorial prints it
 ahead       forecasts of 2 and 3 steps from the network's own predictions
@@ -10,7 +10,7 @@ cell        a bare cell on a small array: shapes, and that the last output is th
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from statecast.forecast import evaluate as scoring
 from statecast.forecast import windowed
 from statecast.gallery.cases import Case
 from statecast.gallery.outcome import Row
-from statecast.gallery.trained import Trained
+from statecast.gallery.trained import Trained, train
 from statecast.model import archive
 from statecast.model.archive import Model
 from statecast.model.cells import CELLS
@@ -55,27 +55,47 @@ def of(case: Case, recipe: str, trained: Trained) -> Shown:
 
 
 def redundancy(case: Case, recipe: str, trained: Trained) -> Shown:
-    """What the tutorial holds in memory, and what is held here."""
-    panel, train = trained.panel, int(trained.parts.val[0])
-    config = trained.model.config
-    if recipe == "tutorial":
-        size = int(config.segment or 1)
-        width = panel.targets + panel.past.shape[1]
-        windows, rows = 8e-6 * (train - size) * size * width, 8e-6 * train * width
+    """The tutorial's windows beside segments: what is held, how often a row is worked on, seconds, and the error.
+
+    The tutorial's own network is trained once more, on segments with a loss at every step after a quarter of them: as
+    many losses in a step, and as many steps, so that time and error can be compared.
+    """
+    config, train_rows = trained.model.config, int(trained.parts.val[0])
+    size, burn_in = int(config.segment or 1), int(config.burn_in or 0)
+    if recipe != "tutorial":
         return Shown(
             sentences=(
-                f"The tutorial's array of all windows would hold {train - size:,} x {size} x {width} numbers, "
-                f"{windows:,.1f} MB; it is never made: a window is a row number here, and the rows hold {rows:.2f} MB.",
-                f"Each row still goes through the network {size} times an epoch, once for each window that it is in.",
+                f"Segments of {size} rows with a loss at every step after the first {burn_in}: each row goes through "
+                f"the network {size / (size - burn_in):.2g} times a pass, and once in a forecast.",
             )
         )
-    share = 1 / (1 - (config.burn_in or 0) / int(config.segment or 1))
-    return Shown(
-        sentences=(
-            f"Segments of {config.segment} rows with a loss at every step after the first {config.burn_in}: each row "
-            f"goes through the network {share:.2g} times an epoch, and once in a forecast.",
-        )
+    quarter = size // 4
+    again = {"burn_in": quarter, "batch_size": max(1, config.batch_size // (size - quarter))}
+    other = train(case, {**case.tutorial, **again}, None).model
+    width = trained.panel.targets + trained.panel.past.shape[1]
+    count = train_rows - size
+    rows = [
+        ["the tutorial's network", "on windows", "on segments"],
+        ["rows in training", f"{count:,} x {size} x {width}", f"{train_rows:,} x {width}"],
+        ["the same in float64", *(f"{8e-6 * n * width:,.2f} MB" for n in (count * size, train_rows))],
+        ["times a row is worked on in a pass", str(size), f"{size / (size - quarter):.2g}"],
+        ["seconds a pass", *(number(pass_seconds(model.history)) for model in (trained.model, other))],
+        [
+            f"validation RMSE after {trained.model.history['epoch'][-1]:.0f} passes",
+            *(number(float(np.sqrt(model.history["val_loss"][-1]))) for model in (trained.model, other)),
+        ],
+    ]
+    said = (
+        f"An array of all windows, as the tutorial makes it, repeats every row {size} times. It is never made here: a "
+        "window is the number of a row. Segments do away with the repeated work as well."
     )
+    return Shown(sentences=(said,), tables={"Windows and segments": rows})
+
+
+def pass_seconds(history: Mapping[str, Sequence[float]]) -> float:
+    """Seconds of a pass over the training rows, without the steps up to the first look, which wait for the compiler."""
+    epochs, seconds = history["epoch"], history["seconds"]
+    return float((seconds[-1] - seconds[1]) / (epochs[-1] - epochs[1]))
 
 
 def restore(case: Case, recipe: str, trained: Trained) -> Shown:

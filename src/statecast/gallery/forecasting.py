@@ -36,20 +36,19 @@ class Tested:
     guesses: Mapping[str, Float64[np.ndarray, "n H D"]]
 
 
-def run(case: Case, recipe: str, folder: Path | None = None, slow: bool = False) -> Outcome:
+def run(case: Case, recipe: str, folder: Path | None = None) -> Outcome:
     """Train and measure.
 
     Args:
         case: what.
         recipe: "tutorial" or "statecast".
         folder: where files lie that are not shipped.
-        slow: the tutorial's recipe with nothing cut.
 
     Raises:
         DataError: a file is missing.
         TrainingError: the loss is not finite.
     """
-    trained = train(case, case.recipe(recipe, slow), folder)
+    trained = train(case, case.recipe(recipe), folder)
     found = test(trained)
     rows = [row for metric in case.metrics for row in rows_for(case, recipe, metric, trained.model.schema, found)]
     shown = demonstrations.of(case, recipe, trained)

@@ -71,6 +71,7 @@ class Outcome:
         tables: further tables by their headings.
         series: whole series by name, for pictures of the data.
         confusion: of a classifier.
+        accuracy: of a classifier as it trains: columns epoch, training and test.
     """
 
     case: str
@@ -85,3 +86,4 @@ class Outcome:
     tables: Mapping[str, list[list[str]]] = field(default_factory=dict)
     series: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
     confusion: Confusion | None = None
+    accuracy: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FIRST = 100  # predictions in the picture of the first ones
 CIRCLES = 9  # of a layer that are drawn; more are said by an ellipsis
+HAPPENED = "#b9c3cc"  # what happened, below the forecast
 LAGS = 3000  # of the autocorrelation, at most
 
 
@@ -34,7 +35,10 @@ def of(case: Case, outcome: Outcome) -> Iterator[tuple[str, str, Figure]]:
         yield "scatter", "On the line a forecast is exact.", scatter(outcome.tracks, case.units)
     if len(outcome.history.get("loss", ())) and np.isfinite(outcome.history["loss"]).any():
         said = "The loss on training rows, and on validation rows where some were kept."
-        yield "loss", said, plot.loss(outcome.history)
+        yield "loss", said, plot.loss(outcome.history, loss_of(outcome))
+    if outcome.accuracy:
+        said = "Share of the rows that are told right. Test rows are looked at here and decide nothing."
+        yield "accuracy", said, accuracy(outcome.accuracy)
     if "correlation" in case.show:
         said = "Autocorrelation of the series over its whole length, and of what the network left over."
         yield "correlation", said, correlation(outcome)
@@ -48,6 +52,26 @@ def titled(target: str, units: Mapping[str, str]) -> str:
     return f"{target}, {units[target]}" if target in units else target
 
 
+def loss_of(outcome: Outcome) -> str:
+    """What the loss is, with its unit: that of the table, or the deviation of the training rows."""
+    name = {"mse": "mean squared error", "mae": "mean absolute error"}.get(str(outcome.settings.get("loss")))
+    if name is None:
+        return "cross-entropy"
+    return name if outcome.settings["normalize"] == "none" else f"{name},\nin training deviations"
+
+
+def accuracy(found: Mapping[str, np.ndarray]) -> Figure:
+    """Accuracy on training and test rows by epoch, on an axis from 0 to 1."""
+    figure = plot._figure(3.0, "Accuracy while training, first split")
+    axes = figure.subplots()
+    for name, colour in (("training", style.INK), ("test", style.STATECAST)):
+        style.line(axes, found["epoch"], found[name], colour, name, 1.4, "o")
+    style.dress(axes)
+    axes.set(ylim=(0, 1.02), xlabel="epoch", ylabel="accuracy")
+    style.legend(figure, [axes])
+    return figure
+
+
 def tracks(parts: Sequence[Track], most: int | None, step: int, units: Mapping[str, str]) -> tuple[str, Figure]:
     """Forecasts for the test rows over what happened; the first ones, or all of them."""
     shown = len(parts[0].time) if most is None else min(most, len(parts[0].time))
@@ -55,15 +79,16 @@ def tracks(parts: Sequence[Track], most: int | None, step: int, units: Mapping[s
     what = f"all {shown:,} test rows" if most is None else f"the first {shown:,} test rows"
     figure, panels = plot._panels(len(parts), f"Forecasts {far}, {what}")
     for axes, part in zip(panels, parts, strict=False):
-        time, thin = part.time[:shown], 1.4 if shown <= FIRST else 0.9
+        # Where a forecast is exact its line would hide what happened, so that is a broader, lighter one.
+        time, thin = part.time[:shown], 1.2 if shown <= FIRST else 0.8
         if part.before is not None:
             style.line(axes, time, part.before[:shown], style.FAR, "before training", 1.0)
-        style.line(axes, time, part.actual[:shown], style.INK, "actual", thin)
-        axes.plot(time, part.predicted[:shown], color=style.STATECAST, lw=thin, ls=(0, (4, 2)), label="forecast")
+        style.line(axes, time, part.actual[:shown], HAPPENED, "actual", 3 * thin)
+        style.line(axes, time, part.predicted[:shown], style.STATECAST, "forecast", thin)
         style.name(axes, titled(part.target, units), "")
         plot._time_axis(axes, time, "row")
     style.legend(figure, panels)
-    return "Dashed blue is the forecast, dark is what happened.", figure
+    return "The thin blue line is the forecast, the broad grey one what happened.", figure
 
 
 def scatter(parts: Sequence[Track], units: Mapping[str, str]) -> Figure:
@@ -108,7 +133,7 @@ def graph(layers: Sequence[Layer]) -> Figure:
         name = "inputs" if n == 0 else "outputs" if n == len(columns) - 1 else layer.name
         axes.text(n, -5.4, f"{name}\n{units}", ha="center", va="top", fontsize=8.5, color=style.INK)
         if layer.name.startswith("recurrent"):
-            _loop(axes, n)
+            _loop(axes, n, max(heights))
     skip = next((layer for layer in layers if layer.name == "skip"), None)
     if skip is not None:
         _skip(axes, max(columns[0][1]) + 0.6, max(columns[-1][1]) + 0.6, len(columns) - 1, skip.kind)
@@ -133,7 +158,7 @@ def _circles(layer: Layer) -> tuple[list[float], int]:
     return list(np.linspace(-0.5, 0.5, units) * (units - 1) if units > 1 else [0.0]), units
 
 
-def _loop(axes: Axes, at: float) -> None:
-    """The state that a layer hands on, as a loop above it."""
-    angle = np.linspace(-0.2 * np.pi, 1.2 * np.pi, 40)
-    axes.plot(at + 0.13 * np.cos(angle), 5.1 + 0.6 * np.sin(angle), color=style.INK, lw=1.0)
+def _loop(axes: Axes, at: float, top: float) -> None:
+    """The state that a layer hands on, as a loop above its highest circle."""
+    angle = np.linspace(-0.35 * np.pi, 1.35 * np.pi, 40)
+    axes.plot(at + 0.09 * np.cos(angle), top + 1.15 + 0.65 * np.sin(angle), color=style.INK, lw=1.0)

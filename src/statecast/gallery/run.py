@@ -37,7 +37,6 @@ Found = Outcome | Skipped
 def run(
     names: Iterable[str],
     folder: Path | None = None,
-    slow: bool = False,
     recipes: Iterable[str] = cases.RECIPES,
     apart: bool = True,
     tell: Callable[[str, str], None] = lambda case, recipe: None,
@@ -47,7 +46,6 @@ def run(
     Args:
         names: of the cases.
         folder: where files lie that are not shipped.
-        slow: the tutorials' recipes with nothing cut.
         recipes: which.
         apart: each in a process of its own; else in this one, where the peak of memory is that of all so far.
         tell: told the case and the recipe before each begins.
@@ -63,7 +61,7 @@ def run(
         for recipe in case.recipes:
             if recipe in recipes:
                 tell(case.name, recipe)
-                yield _run(case.name, recipe, folder, slow, apart)
+                yield _run(case.name, recipe, folder, apart)
 
 
 def without_data(case: Case, folder: Path | None) -> str:
@@ -76,17 +74,17 @@ def without_data(case: Case, folder: Path | None) -> str:
     return ""
 
 
-def _run(case: str, recipe: str, folder: Path | None, slow: bool, apart: bool) -> Found:
+def _run(case: str, recipe: str, folder: Path | None, apart: bool) -> Found:
     try:
         if not apart:
-            return measured(case, recipe, folder, slow)
+            return measured(case, recipe, folder)
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as process:
-            return process.submit(measured, case, recipe, folder, slow).result()
+            return process.submit(measured, case, recipe, folder).result()
     except StatecastError as error:
         return Skipped(case, recipe, str(error), True)
 
 
-def measured(name: str, recipe: str, folder: Path | None, slow: bool) -> Outcome:
+def measured(name: str, recipe: str, folder: Path | None) -> Outcome:
     """Run one recipe of a case here, and write its seconds and its peak of memory into its rows."""
     from statecast.gallery import classifying, forecasting
     from statecast.train.fit import awake
@@ -95,7 +93,7 @@ def measured(name: str, recipe: str, folder: Path | None, slow: bool) -> Outcome
     case = cases.load(name)
     room = classifying if case.kind == "classify" else forecasting
     began = time.perf_counter()
-    found: Outcome = room.run(case, recipe, folder, slow)
+    found: Outcome = room.run(case, recipe, folder)
     spent, peak = round(time.perf_counter() - began, 2), peak_mb()
     rows = tuple(replace(r, seconds=spent, peak_mb=peak) if r.recipe == recipe else r for r in found.rows)
     return replace(found, rows=rows)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from statecast.data.tsfile import read_ts
 from statecast.errors import DataError
 from statecast.gallery import series
 
@@ -75,28 +76,12 @@ def breast_cancer(folder: Path | None) -> Samples:
 
 def archive(problem: str, folder: Path | None) -> Samples:
     """A problem of the UCR archive, its training part first."""
-    parts = [_ts(series.find(KEYS[problem], f"{problem}_{part}.ts", folder)) for part in ("TRAIN", "TEST")]
-    X = [values for part in parts for values, _ in part]
+    train, test = (read_ts(series.find(KEYS[problem], f"{problem}_{part}.ts", folder)) for part in ("TRAIN", "TEST"))
+    if train.labels is None or test.labels is None:
+        raise DataError(f"{problem} tells no classes (@classLabel true); wanted {TS}")
+    X = [*train.sequences, *test.sequences]
     names = tuple(f"channel {n + 1}" for n in range(X[0].shape[1]))
-    return Samples(X, np.array([label for part in parts for _, label in part]), names, len(parts[0]))
-
-
-def _ts(file: Path) -> list[tuple[np.ndarray, str]]:
-    """The sequences [T, channels] of a .ts file and their classes."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    begin = next((n + 1 for n, line in enumerate(lines) if line.strip().lower() == "@data"), None)
-    if begin is None:
-        raise DataError(f"{file} has no line @data; wanted {TS}")
-    found = []
-    for number, line in enumerate(lines[begin:], begin + 1):
-        if not line.strip():
-            continue
-        *channels, label = line.strip().split(":")
-        try:
-            found.append((np.array([[float(v) for v in part.split(",")] for part in channels]).T, label))
-        except ValueError as error:
-            raise DataError(f"{file}, line {number}: {error}; wanted {TS}") from error
-    return found
+    return Samples(X, np.concatenate([train.labels, test.labels]), names, len(train.sequences))
 
 
 TS = (

@@ -82,8 +82,13 @@ def rolling(parts: Sequence[Rolling], horizon: int, step: str = "step") -> Figur
     return figure
 
 
-def loss(history: Mapping[str, Float[np.ndarray, " rows"]]) -> Figure:
-    """Training and validation loss by step, the best validation loss, and the learning rate where it changed."""
+def loss(history: Mapping[str, Float[np.ndarray, " rows"]], what: str = "loss") -> Figure:
+    """Training and validation loss by step, the best validation loss, and the learning rate where it changed.
+
+    Args:
+        history: columns of the training history.
+        what: the loss, with its unit.
+    """
     rate = np.asarray(history.get("learning_rate", ()), np.float64)
     changing = len(np.unique(rate[np.isfinite(rate)])) > 1
     heights = [3, 1] if changing else [1]
@@ -94,7 +99,7 @@ def loss(history: Mapping[str, Float[np.ndarray, " rows"]]) -> Figure:
         _curve(grid[0], step, np.asarray(history.get(key, ()), np.float64), colour, label)
     _best(grid[0], step, np.asarray(history.get("val_loss", ()), np.float64))
     _loss_scale(grid[0])
-    grid[0].set_ylabel("loss")
+    grid[0].set_ylabel(what)
     if changing:
         grid[1].plot(step, rate, color=style.SOFT, lw=1.2, drawstyle="steps-post")
         grid[1].set_ylabel("learning rate")

@@ -38,7 +38,7 @@ def dress(axes: Any) -> None:
     axes.tick_params(which="both", colors=SOFT, labelsize=8, length=0)
     axes.grid(axis="y", color=GRID, lw=0.8)
     axes.set_axisbelow(True)
-    for text in (axes.xaxis.label, axes.yaxis.label):
+    for text in (axes.xaxis.label, axes.yaxis.label, axes.xaxis.get_offset_text(), axes.yaxis.get_offset_text()):
         text.set(color=SOFT, fontsize=8.5)
 
 

@@ -166,7 +166,7 @@ class Plan:
         config: the settings, without those that change numbers alone.
         reader: the network.
         length: steps that every sequence has room for.
-        steps: training steps at most.
+        steps: training steps at most; 0 where the learning rate does not depend on them.
     """
 
     config: SequenceConfig
@@ -196,7 +196,8 @@ class SequenceTrainer:
         bare = config.with_(random_state=0, val_size=0, patience=0, **dict.fromkeys(APART))
         bare = bare.with_(class_weight=None) if hasattr(bare, "class_weight") else bare
         longest = int(lengths.max())
-        self.plan = Plan(bare, reader, roomy(longest) if longest > 1 else 1, self.steps)
+        steps = self.steps if config.schedule in ("cosine", "piecewise") else 0  # the others do not look at the end
+        self.plan = Plan(bare, reader, roomy(longest) if longest > 1 else 1, steps)
         self.data = self._on_device(task, held_out(config, task))
         self.direction = optimizer.direction(config)
 

@@ -109,21 +109,24 @@ def moved(
     return jax.tree.map(lambda w, u: (w - rate * u).astype(w.dtype), weights, updates), moments
 
 
-def dropper(share: float, key: Array, whole: bool = False) -> Drop | None:
-    """Dropout of this share of the numbers; None where it is 0. A place and a key always give the same numbers.
+def dropper(share: float | tuple[float, ...], key: Array, whole: bool = False) -> Drop | None:
+    """Dropout of this share of the numbers; None where nothing is dropped. A place and a key always give the same ones.
 
     Args:
-        share: of the numbers to drop.
+        share: of the numbers to drop; one for all places, or one for each.
         key: of the step.
         whole: drop the same units at all steps of a sequence (Gal & Ghahramani 2016).
     """
-    if not share:
+    if not any(share if isinstance(share, tuple) else (share,)):
         return None
 
     def drop(place: int, x: Array) -> Array:
+        part = share[place] if isinstance(share, tuple) else share
+        if not part:
+            return x
         shape = (1, *x.shape[1:]) if whole and x.ndim == 3 else x.shape
-        keep = jax.random.bernoulli(jax.random.fold_in(key, place), 1 - share, shape)
-        return jnp.where(keep, x / (1 - share), 0).astype(x.dtype)
+        keep = jax.random.bernoulli(jax.random.fold_in(key, place), 1 - part, shape)
+        return jnp.where(keep, x / (1 - part), 0).astype(x.dtype)
 
     return drop
 
