@@ -76,7 +76,7 @@ def test_dropout_is_of_the_step_and_keeps_the_mean() -> None:
 def test_each_layer_has_a_dropout_of_its_own() -> None:
     _, _, trainer = compiled(settings(hidden=(3,), dense=(2,), dropout=(0, 0.5)))
     ones = np.ones((40, 50), np.float32)
-    recurrent, dense = (np.asarray(trainer._drop(1)(place, ones)) for place in (0, 1))  # type: ignore[misc]
+    recurrent, dense = (np.asarray(trainer._drop(1, 0)(place, ones)) for place in (0, 1))  # type: ignore[misc]
     assert np.array_equal(recurrent, ones)
     assert set(np.unique(dense)) == {np.float32(0), np.float32(2)}
     assert compiled(settings(hidden=(3,), dense=(2,), dropout=(0, 0)))[2]._drop(1) is None
