@@ -79,7 +79,7 @@ def test_each_layer_has_a_dropout_of_its_own() -> None:
     recurrent, dense = (np.asarray(trainer._drop(1, 0)(place, ones)) for place in (0, 1))  # type: ignore[misc]
     assert np.array_equal(recurrent, ones)
     assert set(np.unique(dense)) == {np.float32(0), np.float32(2)}
-    assert compiled(settings(hidden=(3,), dense=(2,), dropout=(0, 0)))[2]._drop(1) is None
+    assert compiled(settings(hidden=(3,), dense=(2,), dropout=(0, 0)))[2]._drop(1, 0) is None
     with pytest.raises(SettingError, match=r"dropout = \[0.1\] has 1 shares, and .* have 2 layers: wanted"):
         settings(hidden=(3,), dense=(2,), dropout=(0.1,))
 
