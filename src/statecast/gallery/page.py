@@ -23,7 +23,7 @@ from statecast.report.summary import layers_table, number
 
 HEADINGS = ("case", "recipe", "metric", "value", "published", "persistence", "seconds", "peak memory")
 MORE = """
-main{max-width:76rem}.figures{font-size:.87rem}.figures td,.figures th{padding:.3rem .5rem}
+main{max-width:76rem}.figures{font-size:.78rem}.figures td,.figures th{padding:.3rem .35rem}
 h3{font-size:1.05rem;margin:1.4rem 0 .5rem}section>ul{color:var(--soft);font-size:.93rem}
 .source{font-size:.85rem;color:var(--soft)}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));
 gap:1rem}.two>div{min-width:0}.figures td:nth-child(-n+2),.figures th:nth-child(-n+2),.long td:nth-child(3),
