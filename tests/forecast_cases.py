@@ -19,7 +19,8 @@ from statecast.model.state import Layout, State
 
 # A head by its name: the settings that make it.
 HEADS: dict[str, dict[str, Any]] = {"point": {"loss": "mae"}}
-HEADS |= {name: {"loss": name} for name in ("pinball", *DISTRIBUTIONS)} | {"decoder": {"decoder": "gru"}}
+HEADS |= {name: {"loss": name} for name in ("pinball", *DISTRIBUTIONS)}
+HEADS |= {"decoder": {"decoder": "gru"}, "log": {"transform": "log"}}
 
 HOUR = 3_600_000_000
 START = 473_385 * HOUR  # 2024-01-02 09:00
@@ -92,6 +93,7 @@ def model(
     dtype = np.dtype(precision)
     weights = mapped(lambda w: (w + 0.2 * rng.standard_normal(w.shape)).astype(dtype), network.init(seed))
     constants = {k: (v + 0.1 * rng.random(v.shape)).astype(dtype) for k, v in network.constants().items()}
+    constants["least"] = np.full(network.front.targets, 0.5 if config.transform == "log" else 0.0)
     constants["origin"] = np.linspace(5.0, 6.0, network.front.targets)
     constants["unit"] = np.full(network.front.targets, 2.0)
     residuals = (GRID - 0.45)[:, None, None] * (1 + rng.random((horizon, network.front.targets)))

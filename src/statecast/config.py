@@ -33,6 +33,7 @@ from statecast.errors import SettingError, nearest
 
 CELLS = ["rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "slstm", "slstm_exp", "mingru", "minlstm", "lru"]
 """Names of the cells; a cell that a user enters into `statecast.model.cells.CELLS` is added."""
+TRANSFORMS = ("none", "log")
 NORMALIZERS = ("last", "ewma", "window", "global", "none")
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "gelu", "silu")
 DISTRIBUTIONS = ("normal", "student_t", "negative_binomial")
@@ -95,6 +96,12 @@ class Settings:
     max_epochs: int | None = setting(None, "passes over the training rows at most", whole(1))
     eval_every: int | None = setting(None, "steps between two looks at the validation rows", whole(1))
     patience: int = setting(10, "looks without improvement before stopping; 0 for never", whole(0))
+    significance: float = setting(
+        0.05,
+        "largest chance at which a gain on the validation rows may be luck: beyond it what least squares gave the skip "
+        "is kept, as it was before training; 1 keeps what training found in any case",
+        real(0, 1, open_low=True),
+    )
     val_size: int | float = setting(0.1, "last training rows of each series kept for validation", SHARE)
     tensorboard: str | None = setting(
         None, "folder for TensorBoard's logs of the fit; left out, none are written", PATH
@@ -171,6 +178,11 @@ class Config(Settings):
         "ridge", "start of that linear map: least squares on the training rows, or zero", one_of(("ridge", "zero"))
     )
     normalize: str | None = setting(None, "level and scale of the front", one_of(NORMALIZERS))
+    transform: str | None = setting(
+        None,
+        "what is forecast of a target: its values, or their logarithms, for which changes are shares of what is there",
+        one_of(TRANSFORMS),
+    )
     nonnegative: bool | None = setting(None, "no forecast and no bound below zero", BOOLEAN)
     decay: float = setting(0.01, "rate at which the running level and scale forget", real(0, 1, open_low=True))
     calendar: bool | None = setting(None, "sine and cosine of the hour, weekday and season as inputs", BOOLEAN)

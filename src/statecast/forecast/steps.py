@@ -18,7 +18,7 @@ from statecast.data.schema import Schema
 from statecast.errors import DataError
 from statecast.model.archive import Model
 from statecast.model.cells import State as Parts
-from statecast.model.inputs import calendar_features, future_features, to_working
+from statecast.model.inputs import calendar_features, future_features, to_working, transformed
 from statecast.model.state import Layout
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _stepped(
     """The network's step."""
     told = covariates(model, time, given.get("past"), given.get("known"), given.get("static"))
     if model.native is not None:
-        return model.native.step(states, y, _joined(told), given.get("ahead"), index)
+        return model.native.step(states, transformed(model.constants, y), _joined(told), given.get("ahead"), index)
     block = states.copy() if index is None else states[index]
     values, there = working(model, y)
     found, layout, size = [], Layout.of(model.network.parts()), batch(model)
@@ -117,7 +117,7 @@ def adapted(
     adaptive, pick = model.adaptive, slice(None) if index is None else index
     assert adaptive is not None
     if model.follower is not None:
-        model.follower.step(states, y, raw, scale, index)
+        model.follower.step(states, transformed(model.constants, y), raw, scale, index)
         where, shape = model.layout.slices["moved"]
         return np.array(states[pick, where]).reshape(-1, *shape)
     block = np.array(states[pick, model.own])

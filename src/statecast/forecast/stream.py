@@ -7,6 +7,7 @@ seen the rows of a table forecasts what the table would. It needs NumPy and the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -51,7 +52,8 @@ class Stream:
         self._levels = calibrate.checked_levels(model, None)
         self._covariates = bool(model.schema.past or model.schema.known or model.schema.static)
         origin, unit = model.constants["origin"], model.constants["unit"]
-        self._near = float((steps.FARTHEST * np.abs(unit) - np.abs(origin)).min())
+        near = float((steps.FARTHEST * np.abs(unit) - np.abs(origin)).min())
+        self._near = math.inf if model.constants["least"].any() else near  # no logarithm is far
 
     @classmethod
     def load(cls, path: str | Path, empty: bool = False) -> Stream:

@@ -21,6 +21,7 @@ from statecast.model.network import Network
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
+LARGEST = 700.0  # logarithm of the largest forecast: that of the largest float64 is 709
 KINDS = ("past", "known", "calendar", "static")
 
 
@@ -120,14 +121,25 @@ def numbers_of(network: Network, schema: Schema, ids: Sequence[str | int]) -> Fl
     return found[:, None]
 
 
+def transformed(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
+    """Targets [..., D] of the table as the network counts them: their logarithms where the settings say so.
+
+    The constant "least" is then positive, and a value below it counts as it: logarithms end nowhere.
+    """
+    least = constants["least"]
+    return np.log(np.maximum(y, least)) if least.any() else y
+
+
 def to_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
     """Targets [..., D] of the table in working units; in float64, before any digits are dropped."""
-    return np.asarray((y - constants["origin"]) / constants["unit"])
+    return np.asarray((transformed(constants, y) - constants["origin"]) / constants["unit"])
 
 
 def from_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
     """Forecasts [..., D, O] in the units of the table, as float64, and never below the targets' floor."""
     values = constants["origin"][:, None] + constants["unit"][:, None] * y.astype(np.float64)
+    if constants["least"].any():
+        values = np.exp(np.minimum(values, LARGEST))
     return np.asarray(np.maximum(values, constants["floor"][:, None]))
 
 

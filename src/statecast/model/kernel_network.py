@@ -48,7 +48,7 @@ _KNOWN = {
     Stack: "cell inputs hidden dense activation residual threads",
     Head: "inputs horizon targets levels future family decoder",
 }
-_CONSTANTS = {"origin", "floor", "level", "unit", "spread", "deviation", "ring_gain", "output_gain"}
+_CONSTANTS = {"least", "origin", "floor", "level", "unit", "spread", "deviation", "ring_gain", "output_gain"}
 _CONSTANTS |= {f"{name}_{what}" for name in ("past", "known", "static") for what in ("mean", "scale")}
 
 

@@ -119,6 +119,7 @@ class Network:
         """Neutral constants, for a network that has seen no table: every mean 0, every scale 1."""
         front, d = self.front, self.front.targets
         c = {
+            "least": np.zeros(d),
             "origin": np.zeros(d),
             "floor": np.full(d, -np.inf),
             "level": np.zeros(d),

@@ -14,7 +14,7 @@ from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
-from statecast.train import level, reach, season
+from statecast.train import level, logarithm, reach, season
 from statecast.train.optimizer import LEARNING_RATES
 from statecast.train.prepare import training_rows
 from statecast.train.trainer import VALIDATION_PLACES, plan
@@ -70,7 +70,7 @@ def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
     _training(config, default, panel)
     values = {name: value for name, (value, _) in chosen.items()}
     config, reasons = config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
-    if config.skip is None or config.lags is None or config.level_input is None:
+    if None in (config.transform, config.skip, config.lags, config.level_input):
         config = _by_least_squares(config, reasons, schema, panel, parts)
     if config.eval_every is None:
         config = config.with_(eval_every=_eval_every(config, panel, parts))
@@ -116,6 +116,9 @@ def _by_least_squares(config: Config, reasons: dict[str, str], schema: Schema, p
     if config.channels == "independent" and panel.targets > 1:
         times, panel = panel.targets, panel.fold(schema.output_ids(panel.ids))
         parts = Split(np.repeat(parts.train, times), np.repeat(parts.val, times))
+    if config.transform is None:
+        logs, reasons["transform"] = logarithm.helps(config, schema, panel, parts, reach.usual(config, parts))
+        config = config.with_(transform="log" if logs else "none")
     if config.skip is None:
         size, reasons["skip"] = reach.best(config, schema, panel, parts)
         config = config.with_(skip=size)

@@ -87,6 +87,7 @@ def fit(
         schema = replace(schema, series=panel.ids if network.series else ())
         prepared = prepare(config, network, schema, panel, parts)
         fitted = train(config, network, prepared, watch, folder, resume)
+        reasons |= {"significance": fitted.worth} if fitted.worth else {}
     return Outcome(config, reasons, schema, network, panel, base, parts, prepared.rows, prepared, fitted)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from statecast.config import Config
 from statecast.errors import Interrupted, TrainingError
 from statecast.model.network import Network
-from statecast.train import checkpoint, logs
+from statecast.train import checkpoint, logs, worth
 from statecast.train.checkpoint import Progress
 from statecast.train.prepare import Prepared
 from statecast.train.steps import CALL, Arrays, Compiled
@@ -71,6 +71,7 @@ class Fitted:
         steps: steps done.
         best_step: steps after which the weights were the best.
         seconds: time spent, over all runs of the fit.
+        worth: what training gained beside chance, and what was kept for it; see `worth`.
     """
 
     weights: Any
@@ -78,6 +79,7 @@ class Fitted:
     steps: int
     best_step: int
     seconds: float
+    worth: str = ""
 
 
 def train(
@@ -104,7 +106,8 @@ def train(
         ModelFileError: the checkpoint is of other settings or another table.
     """
     mark = _fingerprint(config, prepared) if folder is not None else ""
-    return follow(Trainer(config, network, prepared), prepared.weights, mark, watch, folder, resume)
+    trainer = Trainer(config, network, prepared)
+    return worth.kept(trainer, prepared, follow(trainer, prepared.weights, mark, watch, folder, resume))
 
 
 def follow(

@@ -127,6 +127,7 @@ def gather(
         "inputs": inputs,
         "reset": reset,
         "outputs": segments.outputs,
+        "origins": rows_out,
         "target": slices(data["y"], rows_out + 1 + size, horizon),
         "weight": slices(data["m"], rows_out + 1 + size, horizon)
         * (inside[..., None] * _counts(tape, at, counted)[..., None, None]).astype(data["m"].dtype),
@@ -162,8 +163,11 @@ def segment_loss(
     cells: Any,
     drop: Drop | None,
 ) -> tuple[Array, Array, Any]:
-    """Sum of the weighted losses of a batch of segments, the sum of the weights, and the cells' last state."""
+    """Weighted losses of the forecasts from each output step of a batch of segments, summed over their steps [N, B].
+
+    With the sums of the weights [N, B], and the cells' last state.
+    """
     rows, inputs, outputs = batch["rows"], batch["inputs"], batch["outputs"]
     forecast, cells = network.segment(p, rows, cells, inputs, batch["reset"], drop, outputs)
     losses = loss_of(forecast, batch["target"], batch["loss_scale"][:, :, None, :])
-    return jnp.sum(losses * batch["weight"]), jnp.sum(batch["weight"]), cells
+    return jnp.sum(losses * batch["weight"], axis=(-2, -1)), jnp.sum(batch["weight"], axis=(-2, -1)), cells

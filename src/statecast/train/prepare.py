@@ -18,9 +18,10 @@ from statecast.config import Config
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
+from statecast.errors import DataError
 from statecast.model.front import STATISTICS, Front
 from statecast.model.initial import Start
-from statecast.model.inputs import Rows, rows_of
+from statecast.model.inputs import Rows, rows_of, transformed
 from statecast.model.members import cast
 from statecast.model.network import Network
 from statecast.train import warmstart
@@ -41,8 +42,10 @@ def unit_constants(network: Network, config: Config, panel: Panel, parts: Split)
     c = network.constants()
     if config.nonnegative:
         c["floor"] = np.zeros_like(c["floor"])
+    if config.transform == "log":
+        c["least"] = _least(panel.y[rows])
     if config.normalize != "none" and not _counts(network):
-        y = panel.y[rows]
+        y = transformed(c, panel.y[rows])
         c["origin"] = np.array([np.median(col[~np.isnan(col)]) if (~np.isnan(col)).any() else 0.0 for col in y.T])
         spread = np.array([_deviation(col) for col in y.T])
         # A power of two changes no digit of the values.
@@ -52,6 +55,17 @@ def unit_constants(network: Network, config: Config, panel: Panel, parts: Split)
         c[f"{name}_mean"], c[f"{name}_scale"] = _moments(values)
     c["static_mean"], c["static_scale"] = _moments(panel.static)
     return c
+
+
+def _least(y: np.ndarray) -> np.ndarray:
+    """Half the smallest positive value of each target: what zeros count as where logarithms are taken."""
+    if (y < 0).any():
+        raise DataError(
+            f'the training rows hold the target {np.nanmin(y):g}, and transform = "log" wants none below zero: '
+            'choose transform = "none"'
+        )
+    smallest = np.min(np.where(y > 0, y, np.inf), axis=0, initial=np.inf)
+    return np.where(np.isfinite(smallest), smallest / 2, 1.0)
 
 
 def _counts(network: Network) -> bool:
@@ -169,6 +183,7 @@ def relative_rows(
         "ring": front.relative(ring, held, level, scale),
         "held": held,
         "target": np.where(there, target, np.nan),
+        "base": level,
         "scale": scale,
     }
 
@@ -275,7 +290,7 @@ class Seen:
         limit = (self.rows.offsets[:-1] + stop)[of]
         level = (self.statistics["level"][at] - self.constants["level"]) / self.scales[of]
         found = relative_rows(self.network, self.constants, self.rows, self.statistics, at, limit)
-        return found | {"loss_scale": self.scales[of], "level": level}
+        return found | {"loss_scale": self.scales[of], "level": level, "series": of}
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,7 +324,7 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, part
     c = seen.constants | gains(trained)
     if network.front.skip and config.skip_init == "ridge":
         _start(network, c, weights, trained, seen.validation(parts, most))
-    units = ("origin", "unit", "floor")  # between the table and working units, in float64
+    units = ("least", "origin", "unit", "floor")  # between the table and working units, in float64
     constants = {name: value if name in units else value.astype(dtype) for name, value in c.items()}
     data = device_rows(network, c, seen.rows, seen.statistics, seen.scales)
     return Prepared(seen.rows, data, constants, cast(weights, dtype), panel.offsets, parts)

@@ -32,24 +32,34 @@ def best(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[in
         panel: the table, with channels folded where they are independent.
         parts: its split.
     """
-    rows = int(np.median(parts.train)) if len(parts.train) else 0
-    season, top = (
-        config.season or 1,
-        min(max(28 * (config.season or 1), 2 * config.horizon, 2 * LEAST), MOST, rows // 3),
-    )
-    usual = max(0, min(max(14 * season, 2 * config.horizon, 2 * LEAST), 336, top))
+    season, top, size = config.season or 1, _most(config, parts), usual(config, parts)
+    told = f"14 seasons or twice the horizon, at most 336, at most a third of {_rows(parts)} rows"
     sizes = tuple(sorted({min(max(n, LEAST), top) for n in (*(k * season for k in SEASONS), 2 * config.horizon)}))
     if config.skip_init != "ridge" or top < LEAST or not (parts.val > parts.train).any():
-        return usual, f"14 seasons or twice the horizon, at most 336, at most a third of {rows} rows"
+        return size, told
     network = Network.of(config.with_(skip=top, lags=1, level_input=False, hidden=(), ensemble=1), panel.targets)
     seen, most = Seen.of(config, network, schema, panel, parts, np.float64), max(SAMPLE, 4 * (top + 1))
     train = seen.train(parts, most)
     found = errors(network, gains(train), train, seen.validation(parts, SAMPLE), sizes)
     if not found:
-        return usual, f"14 seasons or twice the horizon, at most 336, at most a third of {rows} rows"
+        return size, told
     size = max(n for n, error in found.items() if error <= CLOSE * min(found.values()))
     tried = ", ".join(str(n) for n in found)
     return (
         size,
         f"least squares on the last {tried} values compared on validation rows: {size} are as good as any",
     )
+
+
+def usual(config: Config, parts: Split) -> int:
+    """A size that suits most tables: 14 seasons or twice the horizon, at most 336 and a third of the rows."""
+    return max(0, min(max(14 * (config.season or 1), 2 * config.horizon, 2 * LEAST), 336, _most(config, parts)))
+
+
+def _rows(parts: Split) -> int:
+    return int(np.median(parts.train)) if len(parts.train) else 0
+
+
+def _most(config: Config, parts: Split) -> int:
+    """The largest size that is tried."""
+    return min(max(28 * (config.season or 1), 2 * config.horizon, 2 * LEAST), MOST, _rows(parts) // 3)

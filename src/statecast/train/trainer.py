@@ -63,6 +63,7 @@ class Trainer:
         self.rate = jax.jit(self.schedule)
         self.run = jax.jit(self._run)
         self.validate = jax.jit(self._validate)
+        self.origins = jax.jit(self._origins)
 
     def _validation(self, prepared: Prepared) -> tuple[dict[str, Array], dict[str, Array], Array]:
         """The validation tape, where each local network's part lies, and the starts of its segments.
@@ -131,7 +132,7 @@ class Trainer:
         p = {"weights": weights, "constants": self.constants}
         cells = self._cells(weights, stored, starts)
         total, weight, last = segment_loss(self.network, self.loss_of, p, batch, cells, drop)
-        return total / jnp.maximum(weight, 1), last
+        return jnp.sum(total) / jnp.maximum(jnp.sum(weight), 1), last
 
     def _step(self, arrays: Arrays, starts: Array, rate: Array, number: Array) -> tuple[Arrays, Array]:
         def move(weights: Any, moments: Any, stored: Any, starts: Array, seed: Array, span: Any) -> tuple[Any, ...]:
@@ -175,20 +176,31 @@ class Trainer:
         Both sums are of each network where there are several; rows that all of them look at are gathered once.
         """
 
-        def look(weights: Any, starts: Array, span: Any) -> tuple[Array, Array]:
-            batch = gather(self.network, self.data, self.val_tape | span, starts, self.val_segments)
-            p = {"weights": weights, "constants": self.constants}
-            cells = self._cells(weights, {}, starts)
-            return segment_loss(self.network, self.loss_of, p, batch, cells, None)[:2]
-
         def body(sums: tuple[Array, Array], starts: Array) -> tuple[tuple[Array, Array], None]:
-            own = 0 if self.local else None
-            total, weight = self.over(look, 0, own, own)(weights, starts, self.val_span)
-            return (sums[0] + total, sums[1] + weight), None
+            total, weight, _ = self._look(weights, starts)
+            return (sums[0] + jnp.sum(total, axis=(-2, -1)), sums[1] + jnp.sum(weight, axis=(-2, -1))), None
 
         zero = jnp.zeros((self.networks,) if self.networks else (), self.data["y"].dtype)
         (total, weight), _ = lax.scan(body, (zero, zero), self.val_starts)
         return total, weight, steps.all_finite(weights)
+
+    def _origins(self, weights: Any) -> tuple[Array, Array, Array]:
+        """The same, origin by origin: sums of losses and of weights, and the rows that forecasts are made at."""
+        found: tuple[Array, Array, Array] = lax.map(lambda starts: self._look(weights, starts), self.val_starts)
+        return found
+
+    def _look(self, weights: Any, starts: Array) -> tuple[Array, Array, Array]:
+        """What `_origins` tells, of the segments of one call: [N, B] each, [networks, N, B] where there are several."""
+
+        def look(weights: Any, starts: Array, span: Any) -> tuple[Array, Array, Array]:
+            batch = gather(self.network, self.data, self.val_tape | span, starts, self.val_segments)
+            p = {"weights": weights, "constants": self.constants}
+            cells = self._cells(weights, {}, starts)
+            return *segment_loss(self.network, self.loss_of, p, batch, cells, None)[:2], batch["origins"]
+
+        own = 0 if self.local else None
+        found: tuple[Array, Array, Array] = self.over(look, 0, own, own)(weights, starts, self.val_span)
+        return found
 
 
 def plan(config: Config, places: int, weight: np.ndarray | None = None) -> tuple[Segments, Sampler]:

@@ -1,0 +1,90 @@
+"""What training gained beside chance: the standard error by hand, what is kept on noise and on waves, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from train_cases import panel_of, ready, settings, wave
+
+import statecast as sc
+from statecast.train import worth
+from statecast.train.trainer import Trainer
+
+
+def test_the_standard_error_by_hand() -> None:
+    """Two series, two blocks: the differences 3, 1 | 2, 6 have mean 3; by series −2, 2 are left, by block −1, 1."""
+    before = np.array([10.0, 10, 10, 10])
+    after = before - [3, 1, 2, 6]
+    series, block = np.array([4, 4, 9, 9]), np.array([0, 1, 0, 1])
+    one = np.ones(4)
+    mean, error = worth.compared(before, after, one, series, block)
+    assert mean == 3
+    # Excesses over 4: series (0 − 2)/4 and (−1 + 3)/4, so Σ² = 1/2; blocks (0 − 1)/4 and (−2 + 3)/4; times 2/(2 − 1).
+    assert error == pytest.approx((2 * 0.5) ** 0.5)
+    _, error = worth.compared(before, after, one, 0 * series, block)
+    assert error == pytest.approx((2 * 2 / 16) ** 0.5)
+    assert worth.compared(before, after, one, 0 * series, 0 * block) == (3, 0)
+
+
+def test_forecasts_count_by_their_weights() -> None:
+    """A forecast of twice the weight is two of half the sum, and which of them comes first is all the same."""
+    r = np.random.default_rng(0)
+    before, after = r.random(30), r.random(30)
+    series, block = r.integers(0, 3, 30), r.integers(0, 5, 30)
+    split = worth.compared(*(np.repeat(x / 2, 2) for x in (before, after, np.ones(30))), *_twice(series, block))
+    whole = worth.compared(before, after, np.ones(30), series, block)
+    np.testing.assert_allclose(split, whole)
+    order = r.permutation(30)
+    again = worth.compared(*(x[order] for x in (before, after, np.ones(30), series, block)))
+    np.testing.assert_allclose(again, whole)
+
+
+def _twice(*arrays: np.ndarray) -> list[np.ndarray]:
+    return [np.repeat(x, 2) for x in arrays]
+
+
+@pytest.mark.parametrize("more", [{}, {"ensemble": 3}, {"local": True}, {"carry": "stored", "burn_in": 0}])
+def test_losses_of_origins_add_up_to_the_look(more: dict[str, Any]) -> None:
+    panel = panel_of(wave(60), wave(45, 1), wave(52, 2))
+    config = settings(skip=3, val_size=10, **more)
+    network, prepared, parts = ready(config, panel)
+    trainer = Trainer(config, network, prepared)
+    weights = jax.tree.map(np.asarray, trainer.begin(prepared.weights)["weights"])
+    total, weight, _ = trainer.validate(weights)
+    each, counted, rows = (np.asarray(x) for x in trainer.origins(weights))
+    assert each.sum() == pytest.approx(float(np.sum(total)), rel=1e-5)
+    assert counted.sum() == pytest.approx(float(np.sum(weight)))
+    series = prepared.rows.series[rows]
+    age = prepared.rows.age[rows]
+    inside = (age >= parts.train[series] - 1) & (age < parts.val[series] - 1)
+    assert inside[counted > 0].all()
+    assert len(np.unique(rows[counted > 0])) == 3 * 10
+
+
+def test_what_is_learned_of_noise_is_not_kept() -> None:
+    """A random walk has nothing to learn, so the weights are those of the start unless one insists."""
+    walk = np.cumsum(np.random.default_rng(5).standard_normal(400))
+    given: dict[str, Any] = {"horizon": 4, "max_steps": 60, "hidden": (8,), "eval_every": 5, "val_size": 40}
+    found = sc.Forecaster(**given).fit(walk)
+    assert found.model_.history["val_loss"][0] > min(found.model_.history["val_loss"])
+    assert found.reasons_["significance"].endswith("no more than chance, so least squares on the last values is kept")
+    start = sc.Forecaster(**{**given, "max_steps": 1, "learning_rate": 1e-12, "significance": 1}).fit(walk)
+    np.testing.assert_allclose(found.predict()["statecast"], start.predict()["statecast"], rtol=1e-5)
+    trained = sc.Forecaster(**given, significance=1.0).fit(walk)
+    assert "significance" not in trained.reasons_
+    assert not np.allclose(trained.predict()["statecast"], start.predict()["statecast"], rtol=1e-5)
+
+
+def test_what_is_learned_of_a_rule_is_kept() -> None:
+    """A logistic map: no linear forecast knows where it goes."""
+    y = np.empty(600)
+    y[0] = 0.3
+    for n in range(599):
+        y[n + 1] = 3.9 * y[n] * (1 - y[n])
+    found = sc.Forecaster(horizon=1, max_steps=200, hidden=(16,), test_size=60, learning_rate=0.01).fit(y)
+    told = found.reasons_["significance"]
+    assert told.startswith("training moved the validation loss from") and "chance" not in told
+    assert found.evaluation_["statecast"]["mae"] < 0.5 * found.evaluation_["persistence"]["mae"]
