@@ -40,6 +40,17 @@ bool asked_for_metadata(const CallFrame& frame) {
   return false;
 }
 
+// The runtime's own threads as a pool: they are awake, where new ones would have to be started beside them.
+int32_t schedule(void* context, void (*task)(void*), void* data) {
+  const CallFrame& frame = *static_cast<const CallFrame*>(context);
+  xla::Schedule s{sizeof(xla::Schedule), nullptr, frame.context, task, data};
+  xla::Error* error = frame.api->schedule(&s);
+  if (!error) return 0;
+  xla::ErrorDestroy d{sizeof(xla::ErrorDestroy), nullptr, error};
+  frame.api->destroy_error(&d);
+  return 1;
+}
+
 int64_t attribute(const CallFrame& frame, const char* name) {
   const xla::Attributes& a = frame.attributes;
   for (int64_t k = 0; k < a.size; ++k) {
@@ -55,7 +66,10 @@ struct Call {
   statecast_shape shape{};
   Sizes leading;  // of the result
   int dtype = 0;
+  statecast_pool pool{};
 
+  // `shape` points into this.
+  Call(const Call&) = delete;
   Call(const CallFrame& frame, const Buffer& x, const Buffer& u, const Buffer& result, int64_t result_rank) {
     if (x.rank < 3 || u.rank < 2 || result.rank < result_rank) refuse("an array has too few axes");
     shape.cell = static_cast<int32_t>(attribute(frame, "cell"));
@@ -71,6 +85,8 @@ struct Call {
     leading.assign(result.dims, result.dims + result.rank - result_rank);
     shape.networks = 1;
     for (int64_t n : leading) shape.networks *= n;
+    pool = {schedule, const_cast<CallFrame*>(&frame)};
+    shape.pool = frame.api->struct_size >= sizeof(xla::Api) ? &pool : nullptr;
   }
 
   // One pointer for each network; null where the array is absent, that is, empty.

@@ -151,7 +151,7 @@ void run_forward(const statecast_shape& s, const statecast_inputs* in, const sta
   }
   const int64_t each = most(jobs, a.forward_bytes), threads = workers(s, int64_t(jobs.size()));
   const Memory scratch = memory(each * threads);
-  in_parallel(int64_t(jobs.size()), threads, [&](int64_t worker, int64_t k) {
+  in_parallel(s.pool, int64_t(jobs.size()), threads, [&](int64_t worker, int64_t k) {
     jobs[size_t(k)].scratch = static_cast<char*>(scratch.get()) + worker * each;
     a.forward(jobs[size_t(k)]);
   });
@@ -169,7 +169,7 @@ void run_backward(const statecast_shape& s, const statecast_inputs* in, const st
   const int64_t each = most(jobs, a.backward_bytes), sums = most(jobs, a.sums_bytes);
   const Memory scratch = memory(each * threads);
   const Memory totals = memory(sums * (count > 1 ? int64_t(jobs.size()) : threads));
-  in_parallel(int64_t(jobs.size()), threads, [&](int64_t worker, int64_t k) {
+  in_parallel(s.pool, int64_t(jobs.size()), threads, [&](int64_t worker, int64_t k) {
     Job& j = jobs[size_t(k)];
     j.scratch = static_cast<char*>(scratch.get()) + worker * each;
     j.sums = static_cast<char*>(totals.get()) + (count > 1 ? k : worker) * sums;

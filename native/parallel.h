@@ -43,6 +43,15 @@ class FlushTiny {
 #endif
 };
 
+// A moment's wait for another thread.
+void relax() {
+#if defined(SC_X86)
+  _mm_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 // A large buffer that this call is the first to touch costs a page fault for every 4 KB, which can take as long as the
 // arithmetic. Huge pages for it are advice to the system, for these addresses alone.
 void touch_in_large_pages(void* p, int64_t bytes) {
@@ -67,9 +76,54 @@ Memory memory(int64_t bytes) {
   return Memory(::operator new(static_cast<size_t>(std::max<int64_t>(bytes, 64)), std::align_val_t{64}));
 }
 
+// What the threads of a call share. Tasks of a pool may begin when the call is long over, and then find no job left, so
+// they own this; the function itself lives in the call, which ends when every job that was begun is done.
+struct Shared {
+  const int64_t jobs;
+  void (*const run)(const void* f, int64_t worker, int64_t job);
+  const void* const f;
+  std::atomic<int64_t> next{0}, workers{0}, done{0};
+
+  void work() {
+    const FlushTiny tiny;
+    int64_t k = next.fetch_add(1, std::memory_order_relaxed);
+    if (k >= jobs) return;
+    const int64_t worker = workers.fetch_add(1, std::memory_order_relaxed);
+    for (; k < jobs; k = next.fetch_add(1, std::memory_order_relaxed)) {
+      run(f, worker, k);
+      done.fetch_add(1, std::memory_order_release);
+    }
+  }
+};
+
+// Runs f(worker, job) for every job on this thread and on those of the pool that come in time.
+template <class F>
+void in_pool(const statecast_pool& pool, int64_t jobs, int64_t threads, const F& f) {
+  const auto run = [](const void* g, int64_t worker, int64_t job) { (*static_cast<const F*>(g))(worker, job); };
+  const std::shared_ptr<Shared> shared(new Shared{jobs, run, &f});
+  for (int64_t k = 1; k < std::min(threads, jobs); ++k) {
+    auto* own = new std::shared_ptr<Shared>(shared);
+    const auto task = [](void* data) {
+      const std::unique_ptr<std::shared_ptr<Shared>> held(static_cast<std::shared_ptr<Shared>*>(data));
+      (*held)->work();
+    };
+    if (pool.schedule(pool.context, task, own) != 0) {
+      delete own;
+      break;  // this thread does the rest
+    }
+  }
+  shared->work();
+  for (int64_t k = 0; shared->done.load(std::memory_order_acquire) < jobs; ++k)
+    if (k < 1000)
+      relax();
+    else
+      std::this_thread::yield();
+}
+
 // Runs f(worker, job) for every job, on at most `threads` threads, this one among them.
 template <class F>
-void in_parallel(int64_t jobs, int64_t threads, F&& f) {
+void in_parallel(const statecast_pool* pool, int64_t jobs, int64_t threads, F&& f) {
+  if (pool && std::min(threads, jobs) > 1) return in_pool(*pool, jobs, threads, f);
   std::atomic<int64_t> next{0};
   const auto work = [&](int64_t worker) {
     const FlushTiny tiny;

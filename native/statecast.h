@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-#define STATECAST_VERSION 3
+#define STATECAST_VERSION 4
 
 enum statecast_cell {
   STATECAST_LSTM = 0,
@@ -51,11 +51,20 @@ enum statecast_status {
   STATECAST_BAD_ROW = 8
 };
 
+/* Threads that the caller keeps: `schedule` has task(data) run on one of them, at some time or other, and returns 0, or
+ * returns something else and never runs it. */
+typedef struct {
+  int32_t (*schedule)(void* context, void (*task)(void* data), void* data);
+  void* context;
+} statecast_pool;
+
 /* Sizes of a call. networks > 1: that many layers of one shape in one call, with an array of argument structs each.
- * threads: at most so many, at least 1. isa: one of statecast_isa, or -1 for the best this machine runs. */
+ * threads: at most so many, at least 1. isa: one of statecast_isa, or -1 for the best this machine runs. pool: whose
+ * threads help; null: the call starts its own. */
 typedef struct {
   int32_t cell, dtype, threads, isa;
   int64_t networks, steps, batch, inputs, hidden;
+  const statecast_pool* pool;
 } statecast_shape;
 
 /* bn: gru alone. c0, c_reset: lstm alone. mask, reset, states and their resets may be null: all 1, all 0, zeros. */

@@ -143,7 +143,7 @@ int32_t statecast_network_observe(const void* packed, int32_t threads, const sta
     const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(threads, o.count / worth_a_thread(net)));
     const int64_t most = (o.count + parts - 1) / parts, each = (a->observe_bytes(net, o, most) + 4095) / 4096 * 4096;
     const Memory scratch = memory(each * parts);
-    in_parallel(parts, parts, [&](int64_t worker, int64_t k) {
+    in_parallel(nullptr, parts, parts, [&](int64_t worker, int64_t k) {
       const int64_t first = o.count * k / parts, end = o.count * (k + 1) / parts;
       a->observe(net, o, first, end - first, static_cast<char*>(scratch.get()) + worker * each);
     });

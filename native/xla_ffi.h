@@ -36,12 +36,28 @@ struct ErrorCreate {
   const char* message;
   int code;
 };
+struct ErrorDestroy {
+  size_t struct_size;
+  Extension* extension;
+  Error* error;
+};
+struct Schedule {
+  size_t struct_size;
+  Extension* extension;
+  void* context;
+  void (*task)(void*);
+  void* data;
+};
 struct Api {
   size_t struct_size;
   Extension* extension;
   Version version;
   const void* internal;
   Error* (*create_error)(ErrorCreate*);
+  void* between1;
+  void (*destroy_error)(ErrorDestroy*);
+  void* between2[8];
+  Error* (*schedule)(Schedule*);
 };
 enum Type { kBool = 1, kInt64 = 5, kByte = 6, kFloat = 11, kDouble = 12 };
 struct Buffer {

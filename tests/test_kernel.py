@@ -315,6 +315,52 @@ def test_null_structs_are_errors() -> None:
     assert lib.statecast_saved_sizes(ctypes.byref(shape), None) == 5
 
 
+TASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+SCHEDULE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
+
+
+class Pool(ctypes.Structure):
+    _fields_ = (("schedule", SCHEDULE), ("context", ctypes.c_void_p))
+
+
+@pytest.mark.parametrize("kind", ["refuses", "at once", "another thread", "too late", "one only"])
+def test_threads_of_the_caller_may_come_whenever_they_like(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the pool does, the bits are those of threads that the call starts, and no task outlives its memory."""
+    p = problem("lstm", (40, 64, 5, 65))
+    tasks: list[tuple[int, int]] = []
+    threads: list[threading.Thread] = []
+
+    def schedule(context: int, task: int, data: int) -> int:
+        if kind == "refuses" or (kind == "one only" and tasks):
+            return 1
+        tasks.append((task, data))
+        if kind == "at once":
+            TASK(task)(data)
+        if kind in ("another thread", "one only"):
+            threads.append(threading.Thread(target=TASK(task), args=(data,)))
+            threads[-1].start()
+        return 0
+
+    dy = np.random.default_rng(1).normal(size=(40, 64, 65)).astype(np.float32)
+
+    def results() -> list[np.ndarray]:
+        y, after = kernel.layer("lstm", **p, threads=4)
+        _, _, back = kernel.gradients("lstm", **p, dy=dy, threads=4)
+        return [y, *after.values(), *back.values()]
+
+    wanted = results()
+    pool, plain = Pool(SCHEDULE(schedule), None), kernel.Shape
+    monkeypatch.setattr(kernel, "Shape", lambda *sizes: plain(*sizes, ctypes.addressof(pool)))
+    found = results()
+    for thread in threads:
+        thread.join()
+    for task, data in tasks if kind == "too late" else ():
+        TASK(task)(data)
+    assert len(tasks) == {"refuses": 0, "one only": 1}.get(kind, 3 * 3)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 # JAX
 
 
@@ -396,7 +442,12 @@ def test_our_structs_are_those_of_jaxlib(tmp_path: Path) -> None:
         "Args=Arrays": ("size types args", "size types buffers"),
         "Rets=Arrays": ("size types rets", "size types buffers"),
         "Error_Create_Args=ErrorCreate": ("message errc", "message code"),
-        "Api": ("api_version XLA_FFI_Error_Create", "version create_error"),
+        "Error_Destroy_Args=ErrorDestroy": ("error", "error"),
+        "ThreadPool_Schedule_Args=Schedule": ("ctx task data", "context task data"),
+        "Api": (
+            "api_version XLA_FFI_Error_Create XLA_FFI_Error_Destroy XLA_FFI_ThreadPool_Schedule",
+            "version create_error destroy_error schedule",
+        ),
         "Metadata": ("api_version traits", "version traits"),
         "Scalar": ("dtype value", "dtype value"),
         "ByteSpan=Span": ("ptr len", "text length"),

@@ -24,7 +24,7 @@ GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 
 STATES = {name: ("h", "c") if name == "lstm" else ("h",) for name in CELLS}
 DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
 INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512")
-VERSION = 3
+VERSION = 4
 _CHOICE = "STATECAST_KERNEL"
 _FILE = "STATECAST_KERNEL_FILE"  # another build of the library, such as one with sanitizers
 _THREADS = "STATECAST_THREADS"
@@ -42,7 +42,8 @@ def _pointers(name: str, fields: str) -> type[Structure]:
 Shape = _struct(
     "Shape",
     [(name, c_int32) for name in ("cell", "dtype", "threads", "isa")]
-    + [(name, c_int64) for name in ("networks", "steps", "batch", "inputs", "hidden")],
+    + [(name, c_int64) for name in ("networks", "steps", "batch", "inputs", "hidden")]
+    + [("pool", c_void_p)],  # none: a call from here starts threads of its own
 )
 Inputs = _pointers("Inputs", "x W U b bn h c h_reset c_reset mask reset")
 Outputs = _pointers("Outputs", "y h c gates aux")
