@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -10,7 +11,8 @@ import pytest
 from train_cases import panel_of, ready, settings, wave
 
 import statecast as sc
-from statecast.train import worth
+from statecast.train import loop, straight, worth
+from statecast.train.prepare import gains
 from statecast.train.trainer import Trainer
 
 
@@ -88,3 +90,74 @@ def test_what_is_learned_of_a_rule_is_kept() -> None:
     told = found.reasons_["significance"]
     assert told.startswith("training moved the validation loss from") and "chance" not in told
     assert found.evaluation_["statecast"]["mae"] < 0.5 * found.evaluation_["persistence"]["mae"]
+
+
+@pytest.mark.parametrize("ensemble", [1, 2])
+@pytest.mark.parametrize("more", [{}, {"loss": "pinball"}, {"loss": "normal"}, {"level_input": True, "embedding": 2}])
+def test_the_skip_alone_forecasts_what_the_whole_network_does(ensemble: int, more: dict[str, Any]) -> None:
+    """At the start, and after the skip was trained and put back; nothing but skip and biases has moved."""
+    config = settings(skip=5, val_size=10, ensemble=ensemble, dense=(3,), learning_rate=0.05, **more)
+    network, prepared, _ = ready(config, panel_of(wave(120), wave(90, 1)))
+    assert straight.applies(config, network)
+    whole = Trainer(config, network, prepared)
+    trainer, start = straight.alone(config, network, prepared)
+
+    def losses(of: Trainer, weights: Any) -> float:
+        total, weight, _ = of.validate(of.begin(jax.tree.map(jax.numpy.asarray, weights))["weights"])
+        return float(np.sum(total) / np.sum(weight))
+
+    assert losses(trainer, start.weights) == pytest.approx(losses(whole, prepared.weights), rel=1e-5)
+    arrays = trainer.begin(jax.tree.map(jax.numpy.asarray, start.weights))
+    arrays, _ = trainer.run(arrays, trainer.batches(0, 20), np.asarray(20), np.asarray(0), np.float32(1))
+    found = jax.tree.map(np.asarray, arrays["weights"])
+    placed = straight.into(prepared.weights, found)
+    assert losses(trainer, found) != pytest.approx(losses(trainer, start.weights), rel=1e-3)
+    assert losses(whole, placed) == pytest.approx(losses(trainer, found), rel=1e-5)
+    before, after = (dict(jax.tree_util.tree_leaves_with_path(w)) for w in (prepared.weights, placed))
+    names = {jax.tree_util.keystr(path) for path in before if not np.array_equal(before[path], after[path])}
+    assert names == {"['skip']['W']", "['head']['out']['b']"}
+
+
+@pytest.mark.parametrize("change", [{"skip": 0}, {"hidden": ()}, {"decoder": "gru"}, {"significance": 1}])
+def test_the_skip_is_not_trained_alone_where_there_is_no_use_for_it(change: dict[str, Any]) -> None:
+    config = settings(**{"skip": 5} | change)
+    network, _, _ = ready(config, panel_of(wave(60)))
+    assert not straight.applies(config, network)
+
+
+def test_the_skip_alone_is_tried_where_the_whole_network_found_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Noise with heavy tails around a linear rule draws least squares away; the whole network is said to fail."""
+    r = np.random.default_rng(1)
+    y = np.zeros(3000)
+    for n in range(2, 3000):
+        y[n] = 1.6 * y[n - 1] - 0.9 * y[n - 2] + r.standard_t(1.3)
+    follow, steps = loop.follow, []
+
+    def failing(trainer: Trainer, weights: Any, *more: Any) -> Any:
+        found = follow(trainer, weights, *more)
+        steps.append(found.best_step)
+        return found if trainer.skip_alone else dataclasses.replace(found, weights=weights, best_step=0)
+
+    monkeypatch.setattr(loop, "follow", failing)
+    given: dict[str, Any] = {"horizon": 2, "skip": 40, "lags": 8, "hidden": (8,), "learning_rate": 0.02}
+    found = sc.Forecaster(**given, max_steps=200, val_size=600).fit(y)
+    assert len(steps) == 2 and steps[1] > 0
+    told = found.reasons_["significance"]
+    assert told.startswith("of the skip alone, training moved the validation loss from ")
+
+
+def test_a_few_huge_numbers_do_not_set_typical_sizes() -> None:
+    r = np.random.default_rng(0)
+    parts = {
+        "ring": r.standard_normal((500, 4, 2)),
+        "held": np.ones((500, 4, 2)),
+        "target": r.standard_normal((500, 3, 2)),
+    }
+    before = gains(parts)
+    assert all(np.allclose(size, 1, atol=0.2) for size in before.values())
+    parts["ring"][7], parts["target"][7] = 1e8, -1e8
+    for name, size in gains(parts).items():
+        np.testing.assert_allclose(size, before[name], rtol=0.1)
+    parts["target"][:, 0] = np.nan
+    parts["target"][:, 1] = 0
+    assert gains(parts)["output_gain"][:2].tolist() == [[1, 1], [1, 1]]

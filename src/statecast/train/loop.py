@@ -22,7 +22,7 @@ import numpy as np
 from statecast.config import Config
 from statecast.errors import Interrupted, TrainingError
 from statecast.model.network import Network
-from statecast.train import checkpoint, logs, worth
+from statecast.train import checkpoint, logs, straight, worth
 from statecast.train.checkpoint import Progress
 from statecast.train.prepare import Prepared
 from statecast.train.steps import CALL, Arrays, Compiled
@@ -107,7 +107,16 @@ def train(
     """
     mark = _fingerprint(config, prepared) if folder is not None else ""
     trainer = Trainer(config, network, prepared)
-    return worth.kept(trainer, prepared, follow(trainer, prepared.weights, mark, watch, folder, resume))
+    whole = worth.kept(trainer, prepared, follow(trainer, prepared.weights, mark, watch, folder, resume))
+    if whole.best_step > 0 or not straight.applies(config, network):
+        return whole
+    trainer, start = straight.alone(config, network, prepared)
+    found = worth.kept(trainer, start, follow(trainer, start.weights, ""))
+    if found.best_step == 0:
+        return whole
+    return replace(
+        whole, weights=straight.into(prepared.weights, found.weights), worth=f"of the skip alone, {found.worth}"
+    )
 
 
 def follow(

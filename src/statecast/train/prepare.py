@@ -19,7 +19,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.errors import DataError
-from statecast.model.front import STATISTICS, Front
+from statecast.model.front import CEILING, STATISTICS, Front
 from statecast.model.initial import Start
 from statecast.model.inputs import Rows, rows_of, transformed
 from statecast.model.members import cast
@@ -189,13 +189,23 @@ def relative_rows(
 
 
 def gains(parts: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Typical sizes of the relative ring [D] and of the relative targets [H, D], robust against a few large ones."""
-    held, target = parts["held"], parts["target"]
-    count = np.maximum(held.sum(axis=(0, 1)), 1)
-    ring = 1.25 * np.abs(parts["ring"]).sum(axis=(0, 1)) / count
-    there = ~np.isnan(target)
-    output = 1.25 * np.where(there, np.abs(target), 0).sum(axis=0) / np.maximum(there.sum(axis=0), 1)
-    return {"ring_gain": np.where(ring > 0, ring, 1.0), "output_gain": np.where(output > 0, output, 1.0)}
+    """Typical sizes of the relative ring [D] and of the relative targets [H, D], robust against a few large ones.
+
+    Values that stood still before a row make its scale as small as scales get, and what follows as large in its units:
+    a number counts as `CEILING` medians at most.
+    """
+    held, target = parts["held"] > 0, np.abs(parts["target"])
+    ring = [_typical(np.abs(values[there])) for values, there in zip(parts["ring"].T, held.T, strict=True)]
+    output = [[_typical(of[~np.isnan(of)]) for of in step.T] for step in np.moveaxis(target, 1, 0)]
+    shape = target.shape[1:]
+    return {"ring_gain": np.array(ring), "output_gain": np.array(output, np.float64).reshape(shape)}
+
+
+def _typical(sizes: np.ndarray) -> float:
+    """The deviation of normal numbers of these sizes; 1 where there are none, or all are 0."""
+    middle = float(np.median(sizes)) if len(sizes) else 0.0
+    size = 1.25 * float(np.minimum(sizes, CEILING * middle if middle > 0 else np.inf).mean()) if len(sizes) else 0.0
+    return size if size > 0 else 1.0
 
 
 def loss_scales(rows: Rows, parts: Split, config: Config) -> Float[np.ndarray, "S D"]:

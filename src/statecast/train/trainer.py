@@ -37,7 +37,9 @@ DRAW = 2**30  # what tells the randomness of drawing segments from that of dropo
 class Trainer:
     """Compiled functions of one fit, and the constants they read."""
 
-    def __init__(self, config: Config, network: Network, prepared: Prepared) -> None:
+    def __init__(self, config: Config, network: Network, prepared: Prepared, skip_alone: bool = False) -> None:
+        """Compile for a network; `skip_alone`: nothing moves but the skip and the head's biases."""
+        self.skip_alone = skip_alone
         self.config, self.network, self.data = config, network.single, prepared.data
         self.networks, self.local = network.members.axis, network.members.local
         self.constants = jax.tree.map(jnp.asarray, prepared.constants)
@@ -140,7 +142,7 @@ class Trainer:
                 starts = local.drawn(self._key(number, seed, DRAW), span, self.segments, self.sampler.rows)
             loss = jax.value_and_grad(self.loss, has_aux=True)
             (value, last), gradient = loss(weights, stored, starts, self._drop(number, seed), span)
-            gradient = gradient if self.config.carry == "learned" else _still(gradient)
+            gradient = _still(gradient, self._moves)
             moved, moments = steps.moved(self.direction, gradient, moments, weights, rate)
             weights = self._steady(weights, moved)
             return weights, moments, self._handed_on(stored, starts, last) if stored else stored, value
@@ -152,6 +154,12 @@ class Trainer:
     def _key(self, number: Array | int, seed: Array | int, *more: int) -> Array:
         key = jax.random.fold_in(jax.random.key(seed), number)
         return jax.random.fold_in(key, *more) if more else key
+
+    def _moves(self, path: tuple[str, ...]) -> bool:
+        """Whether a weight moves: an initial state does not unless it is learned."""
+        if self.skip_alone:
+            return path[0] == "skip" or path == ("head", "out", "b")
+        return self.config.carry == "learned" or not path[-1].startswith("init_")
 
     def _steady(self, before: Any, after: Any) -> Any:
         """The weights after a step, of which the skip that least squares started moves a small part of the way.
@@ -233,10 +241,10 @@ def _device(tape: Tape) -> dict[str, Array]:
     return {name: jnp.asarray(np.pad(value, (0, blank))) for name, value in vars(tape).items()}
 
 
-def _still(gradient: Any) -> Any:
-    """The initial state does not move unless it is learned."""
+def _still(gradient: Any, moves: Callable[[tuple[str, ...]], bool]) -> Any:
+    """The gradient of the weights that move, and zero of the others."""
 
     def rest(path: tuple[Any, ...], value: Array) -> Array:
-        return jnp.zeros_like(value) if str(getattr(path[-1], "key", "")).startswith("init_") else value
+        return value if moves(tuple(str(getattr(part, "key", "")) for part in path)) else jnp.zeros_like(value)
 
     return jax.tree_util.tree_map_with_path(rest, gradient)
