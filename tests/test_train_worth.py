@@ -126,24 +126,24 @@ def test_the_skip_is_not_trained_alone_where_there_is_no_use_for_it(change: dict
 
 
 def test_the_skip_alone_is_tried_where_the_whole_network_found_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Noise with heavy tails around a linear rule draws least squares away; the whole network is said to fail."""
-    r = np.random.default_rng(1)
-    y = np.zeros(3000)
-    for n in range(2, 3000):
-        y[n] = 1.6 * y[n - 1] - 0.9 * y[n - 2] + r.standard_t(1.3)
-    follow, steps = loop.follow, []
+    """What either training is worth is written here: the whole network nothing, the skip something."""
 
-    def failing(trainer: Trainer, weights: Any, *more: Any) -> Any:
-        found = follow(trainer, weights, *more)
-        steps.append(found.best_step)
-        return found if trainer.skip_alone else dataclasses.replace(found, weights=weights, best_step=0)
+    def kept(trainer: Trainer, prepared: Any, fitted: Any) -> Any:
+        if trainer.skip_alone:
+            return dataclasses.replace(fitted, best_step=3, worth="it helped", weights=moved(prepared.weights))
+        return dataclasses.replace(fitted, best_step=0, worth="luck", weights=prepared.weights)
 
-    monkeypatch.setattr(loop, "follow", failing)
-    given: dict[str, Any] = {"horizon": 2, "skip": 40, "lags": 8, "hidden": (8,), "learning_rate": 0.02}
-    found = sc.Forecaster(**given, max_steps=200, val_size=600).fit(y)
-    assert len(steps) == 2 and steps[1] > 0
-    told = found.reasons_["significance"]
-    assert told.startswith("of the skip alone, training moved the validation loss from ")
+    def moved(weights: Any) -> Any:
+        return weights | {"skip": {"W": weights["skip"]["W"] + 0.5}}
+
+    monkeypatch.setattr(worth, "kept", kept)
+    config = settings(skip=5, val_size=10, ensemble=2)
+    network, prepared, _ = ready(config, panel_of(wave(120)))
+    found = loop.train(config, network, prepared)
+    assert (found.worth, found.best_step) == ("of the skip alone, it helped", 0)
+    np.testing.assert_array_equal(found.weights["skip"]["W"], prepared.weights["skip"]["W"] + np.float32(0.5))
+    monkeypatch.setattr(straight, "applies", lambda *_: False)
+    assert loop.train(config, network, prepared).worth == "luck"
 
 
 def test_a_few_huge_numbers_do_not_set_typical_sizes() -> None:
