@@ -26,6 +26,8 @@ from statecast.forecast import windowed
 from statecast.gallery import cases, classifying, demonstrations, forecasting, page, pictures, samples, series, trained
 from statecast.gallery import run as running
 from statecast.gallery.outcome import Confusion, Outcome, Row
+from statecast.model.cells import CELLS
+from statecast.model.initial import Start, init_cell
 from statecast.model.inputs import Rows, rows_of
 from statecast.model.network import Network
 from statecast.report.collect import weights_of
@@ -157,7 +159,7 @@ def test_the_tables_are_the_tutorials() -> None:
     assert bell[700] == pytest.approx(100 * np.sin(8 * x) * np.exp(-((np.sin(x - np.pi / 2) - 2 * np.pi) ** 2) / 9))
     walk = series.make("walk")
     assert len(walk["value"]) == 222
-    assert np.abs(np.diff(walk["value"])).max() <= 18
+    assert 17 < np.abs(np.diff(walk["value"])).max() <= 18
     deep = series.make("saw-deep")
     assert len({len(column) for column in deep.values()}) == 1
     np.testing.assert_array_equal(deep["b"][3:], deep["a"][:-3])
@@ -190,20 +192,22 @@ def test_a_broken_table_is_refused(tmp_path: Path) -> None:
     file.write_text("Date,Close,Volume\n2010-08-20,1\n")
     with pytest.raises(DataError, match="row 2: 2 cells"):
         series.make("ibex", tmp_path)
+    (tmp_path / "iris.csv").write_text("1,2,3,4,Iris-a\n1,2,3,5,b\n")
+    assert samples.iris(tmp_path).y.tolist() == ["a", "b"]
     (tmp_path / "iris.csv").write_text("1,2,3,4,a\n1,2,x,4,a\n")
     with pytest.raises(DataError, match="could not convert"):
         samples.iris(tmp_path)
 
 
 def test_ts_files_of_unequal_lengths(tmp_path: Path) -> None:
-    for part in ("TRAIN", "TEST"):
+    for part, more in (("TRAIN", ""), ("TEST", "7:8:one\n")):
         (tmp_path / f"JapaneseVowels_{part}.ts").write_text(
-            "@classLabel true one two\n@data\n1,2,3:4,5,6:one\n1,2:3,4:two\n"
+            f"@classLabel true one two\n@data\n1,2,3:4,5,6:one\n1,2:3,4:two\n{more}"
         )
     found = samples.MAKERS["japanese-vowels"](tmp_path)
-    assert [x.shape for x in found.X] == [(3, 2), (2, 2)] * 2
+    assert [x.shape for x in found.X] == [*[(3, 2), (2, 2)] * 2, (1, 2)]
     assert found.X[0].tolist() == [[1, 4], [2, 5], [3, 6]]
-    assert found.y.tolist() == ["one", "two"] * 2
+    assert found.y.tolist() == [*["one", "two"] * 2, "one"]
     assert found.first == 2
     (tmp_path / "JapaneseVowels_TEST.ts").write_text("@data\n1,2\n")
     with pytest.raises(DataError, match="tells no classes"):
@@ -266,12 +270,45 @@ def test_only_windows_are_asked_from_a_fresh_state() -> None:
 
 
 def test_measures() -> None:
-    error, still = np.array([3.0, -4.0, np.nan]), np.array([7.0, 7.0, 7.0])
+    error, still = np.array([3.0, -4.0, np.nan]), np.array([14.0, 14.0, 14.0])
     assert forecasting.measured("mse", error, still) == 12.5
     assert forecasting.measured("rmse", error, still) == pytest.approx(12.5**0.5)
     assert forecasting.measured("mae", error, still) == 3.5
-    assert forecasting.measured("ratio", error, still) == 0.5
-    assert forecasting.measured("skill", error, still) == 0.5
+    assert forecasting.measured("ratio", error, still) == 0.25
+    assert forecasting.measured("skill", error, still) == 0.75
+
+
+def test_a_metric_is_of_its_targets_and_its_step() -> None:
+    """Errors are 1, 2, 3 for the three steps of the first target and ten times that for the second."""
+    actual = np.zeros((4, 3, 2))
+    off = np.array([1.0, 2.0, 3.0])[:, None] * np.array([1.0, 10.0])
+    found = forecasting.Tested(
+        np.arange(4), actual, {"network": actual + off, "persistence": actual - 4 * off, "linear": actual + 2 * off}
+    )
+    metric, schema = cases.Metric("mae", "mae", ("b",), 5.0), Schema(target=("a", "b"))
+    case = replace(cases.load("bell"), step=2)
+    own, linear = forecasting.rows_for(case, "statecast", metric, schema, found)
+    assert (own.value, own.published, own.persistence) == (20, 5, 80)
+    assert (linear.recipe, linear.value, linear.published, linear.persistence) == ("linear extrapolation", 40, None, 80)
+    (own,) = forecasting.rows_for(replace(case, step=0), "tutorial", replace(metric, targets=()), schema, found)
+    assert own.value == pytest.approx((1 + 2 + 3) / 3 * 11 / 2)
+
+
+def test_a_track_has_the_times_of_what_it_shows() -> None:
+    found = ran("walk", "statecast")
+    table, (track,) = series.make("walk"), found.tracks
+    month = np.asarray(table["month"]).astype("M8[us]")
+    rows = np.searchsorted(month, track.time.astype("M8[us]"))
+    np.testing.assert_array_equal(month[rows], track.time.astype("M8[us]"))
+    np.testing.assert_allclose(track.actual, np.asarray(table["value"])[rows])
+
+
+def test_the_network_shown_before_training_is_another() -> None:
+    case = short("walk", hidden=[4])
+    found = trained.train(case, case.tutorial, None)
+    fresh = Network.of(found.model.config, 1).init(found.model.config.random_state)
+    np.testing.assert_allclose(found.fresh.weights["head"]["out"]["W"], fresh["head"]["out"]["W"], rtol=1e-6)
+    assert not np.array_equal(found.model.weights["head"]["out"]["W"], fresh["head"]["out"]["W"])
 
 
 def test_persistence_is_what_is_known_of_it() -> None:
@@ -311,9 +348,35 @@ def test_the_walk_goes_on_from_its_own_predictions() -> None:
     one = forecasting.test(found)
     at = np.searchsorted(one.at, starts)
     np.testing.assert_allclose(said[:, 0], one.guesses["network"][at, 0, 0], rtol=1e-4)
+    assert not np.allclose(said[:, 1], one.guesses["network"][at + 1, 0, 0], rtol=1e-4)
+    panel = replace(found.panel, y=np.where(np.arange(222)[:, None] > 205, 1e6, found.panel.y))
+    np.testing.assert_array_equal(demonstrations.recursion(replace(found, panel=panel), starts, 2)[1], said[1])
     shown = demonstrations.of(case, "statecast", found)
     assert "(3, 2, 6) out of (3, 2, 4); the last step equals the state" in shown.sentences[0]
     assert [row.metric for row in shown.rows] == ["mae, 2 steps ahead, fed back", "mae, 3 steps ahead, fed back"]
+
+
+def test_the_bare_cell_reads_its_steps_in_order() -> None:
+    """The equations by hand, with the weights that the demonstration draws."""
+    weights = init_cell(CELLS["rnn_tanh"], np.random.default_rng(0), 4, 6, Start("glorot"))
+    h, wanted = np.zeros((3, 6)), []
+    for t in range(2):
+        x = np.array(demonstrations.BATCHES, float)[:, t]
+        h = np.tanh(x @ weights["W"] + h @ weights["U"] + weights["b"])
+        wanted.append(h)
+    ((_, *rows),) = demonstrations.cell(LOAD("walk"), "statecast", None).tables.values()
+    assert [row[:2] for row in rows] == [[str(b), str(t)] for b in (1, 2, 3) for t in (1, 2)]
+    said = np.array([[float(cell) for cell in row[2:]] for row in rows]).reshape(3, 2, 6)
+    np.testing.assert_allclose(said, np.stack(wanted, axis=1), atol=6e-4)
+
+
+def test_losses_are_sums_beside_the_tutorials() -> None:
+    history = {"step": [0, 150, 1350], "loss": [float("nan"), 10.0, 2.0]}
+    found: Any = SimpleNamespace(model=SimpleNamespace(history=history), parts=SimpleNamespace(train=np.array([202])))
+    shown = demonstrations.printed(LOAD("walk"), "tutorial", found)
+    assert shown.tables["Sum of squares while training"][1:] == [["150", "2,010", "13,839"], ["1,350", "402", "1,385"]]
+    assert shown.rows[0].value == 402
+    assert shown.rows[0].published == pytest.approx(1384.6113)
 
 
 def test_windows_are_counted_and_their_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,6 +413,32 @@ def test_splits_are_drawn_or_the_archives() -> None:
     assert 0.6 < np.mean([len(train) for train, _ in drawn]) / 100 < 0.8
     ((train, test),) = classifying.splits(30, 100)
     assert (len(train), len(test)) == (30, 70)
+
+
+def test_what_a_classifier_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two clouds far apart, a tenth of the second named as the first: counts by truth, losses and layers by hand."""
+    r = np.random.default_rng(0)
+    y = np.array(["a"] * 60 + ["b"] * 60)
+    X = r.normal(size=(120, 2)) + 9.0 * (y == "b")[:, None]
+    X[y == "b"] = np.where(np.arange(60)[:, None] < 12, X[:60], X[60:])
+    monkeypatch.setitem(samples.MAKERS, "iris", lambda folder: samples.Samples(X, y, ("u", "v"), first=0))
+    monkeypatch.setattr(classifying, "SPLITS", 2)
+    brief = {"max_steps": None, "max_epochs": 7, "ensemble": 2, "hidden": [3]}
+    case = replace(LOAD("iris"), metrics=tuple(cases.Metric(m, m) for m in ("accuracy", "loss")))
+    case = replace(case, tutorial={**case.tutorial, **brief})
+    found = classifying.run(case, "tutorial", None)
+    assert found.confusion is not None
+    (aa, ab), (ba, bb) = found.confusion.counts.tolist()
+    assert ba > ab and aa + ab + ba + bb == sum(len(test) for _, test in classifying.splits(0, 120))
+    losses = []
+    for train, test in classifying.splits(0, 120):
+        model = classifying.Classifier(**case.recipe("tutorial")).fit(X[train], y[train])
+        chance = model.predict_proba(X[test])[np.arange(len(test)), (y[test] == "b").astype(int)]
+        losses.append(-np.log(chance).mean())
+    assert {row.metric: row.value for row in found.rows}["loss"] == pytest.approx(np.mean(losses))
+    assert [layer.parameters for layer in found.layers] == [0, 2 * 3 + 3, 3 * 2 + 2]
+    assert found.accuracy["epoch"].tolist() == [1, 2, 3, 5, 7]
+    assert found.accuracy["training"][0] != found.accuracy["training"][-1]
 
 
 @shared
