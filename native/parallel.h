@@ -102,7 +102,9 @@ void in_pool(const statecast_pool& pool, int64_t jobs, int64_t threads, const F&
   const auto run = [](const void* g, int64_t worker, int64_t job) { (*static_cast<const F*>(g))(worker, job); };
   const std::shared_ptr<Shared> shared(new Shared{jobs, run, &f});
   for (int64_t k = 1; k < std::min(threads, jobs); ++k) {
-    auto* own = new std::shared_ptr<Shared>(shared);
+    // Without memory for one more there is no exception: threads that were asked before may be at work on this call.
+    auto* own = new (std::nothrow) std::shared_ptr<Shared>(shared);
+    if (!own) break;
     const auto task = [](void* data) {
       const std::unique_ptr<std::shared_ptr<Shared>> held(static_cast<std::shared_ptr<Shared>*>(data));
       (*held)->work();

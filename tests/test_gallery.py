@@ -441,6 +441,21 @@ def test_what_a_classifier_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.accuracy["training"][0] != found.accuracy["training"][-1]
 
 
+def test_layers_are_those_of_one_network() -> None:
+    """However many there are, and each way counts: a GRU of 3 units from 2 channels and their changes, twice over."""
+    X, y = np.random.default_rng(0).normal(size=(24, 5, 2)), np.arange(24) % 2
+    found = []
+    for members in (1, 3):
+        model = classifying.Classifier(hidden=[3], dense=[4], ensemble=members, max_steps=1).fit(X, y).model_
+        found.append(classifying.layers(model.reader, model.weights, ("u", "v"), members))
+    assert [layer.parameters for layer in found[0]] == [layer.parameters for layer in found[1]]
+    cell = model.weights["forwards"]["cells"]["0"]
+    assert {name: value.shape[1:] for name, value in cell.items()} == {
+        "W": (4, 9), "U": (3, 9), "b": (9,), "bn": (3,), "init_h": (3,),
+    }  # fmt: skip
+    assert found[0][1].parameters == 2 * (4 * 9 + 3 * 9 + 9 + 3 + 3)
+
+
 @shared
 def test_a_classifier_of_fifteen_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classifying, "SPLITS", 1)

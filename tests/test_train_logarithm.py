@@ -58,7 +58,10 @@ def test_the_least_is_half_the_smallest_positive_training_value() -> None:
     assert parts.train.tolist() == [8]
     assert prepared.constants["least"].tolist() == [1.5] and prepared.constants["least"].dtype == np.float64
     assert unit_constants(network, settings(), panel_of(values), parts)["least"].tolist() == [0]
-    with pytest.raises(DataError, match='hold the target -1, and transform = "log" wants none below zero'):
+    with pytest.raises(
+        DataError,
+        match='smallest training value is -1, and there is no logarithm below zero: choose transform = "none"',
+    ):
         ready(config, panel_of(values - 1))
 
 

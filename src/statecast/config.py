@@ -180,7 +180,8 @@ class Config(Settings):
     normalize: str | None = setting(None, "level and scale of the front", one_of(NORMALIZERS))
     transform: str | None = setting(
         None,
-        "what is forecast of a target: its values, or their logarithms, for which changes are shares of what is there",
+        "what is forecast of a target: its values, or their logarithms, for which changes are shares of what is there; "
+        "zero then counts as half the smallest positive training value",
         one_of(TRANSFORMS),
     )
     nonnegative: bool | None = setting(None, "no forecast and no bound below zero", BOOLEAN)

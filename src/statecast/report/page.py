@@ -47,7 +47,8 @@ CAPTIONS = {
     "loss": (
         "Training",
         "The loss on the rows that the network learned from, and on later ones that it did not. The weights with the "
-        "best validation loss were kept.",
+        "best validation loss were kept, unless the gain since the start may be luck: then those of the start were, as "
+        "the setting significance says below.",
     ),
     "residuals": (
         "What it missed",

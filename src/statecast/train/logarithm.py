@@ -48,14 +48,14 @@ def helps(config: Config, schema: Schema, panel: Panel, parts: Split, size: int)
     if (trained < 0).any() or (trained == 0).sum() > ZEROS * (trained > 0).sum():
         return False, "training values are negative, or often zero"
     network = Network.of(config.with_(skip=size, lags=1, level_input=False, hidden=(), ensemble=1), panel.targets)
-    plain, log = (
-        Seen.of(config.with_(transform=kind), network, schema, panel, parts, np.float64) for kind in ("none", "log")
-    )
-    deviations = plain.scales * plain.constants["unit"]
-    errors = [_errors(seen, parts, deviations) for seen in (plain, log)]
-    if None in errors:
+    seen = Seen.of(config.with_(transform="none"), network, schema, panel, parts, np.float64)
+    deviations = seen.scales * seen.constants["unit"]
+    plain = _errors(seen, parts, deviations)
+    del seen  # as large as the table, like the next
+    log = _errors(Seen.of(config.with_(transform="log"), network, schema, panel, parts, np.float64), parts, deviations)
+    if plain is None or log is None:
         return False, "too few rows to tell whether logarithms are easier to forecast"
-    absolute, relative = (float(b / a) for a, b in zip(*errors, strict=True))
+    absolute, relative = log[0] / plain[0], log[1] / plain[1]
     return math.sqrt(absolute * relative) < GAIN, (
         f"for logarithms the validation error of least squares changes by {absolute - 1:+.1%}, "
         f"as a share of the values by {relative - 1:+.1%}"

@@ -111,7 +111,7 @@ def train(
     if whole.best_step > 0 or not straight.applies(config, network):
         return whole
     trainer, start = straight.alone(config, network, prepared)
-    found = worth.kept(trainer, start, follow(trainer, start.weights, ""))
+    found = worth.kept(trainer, start, follow(trainer, start.weights, "", watch))
     if found.best_step == 0:
         return whole
     return replace(

@@ -61,7 +61,7 @@ def _least(y: np.ndarray) -> np.ndarray:
     """Half the smallest positive value of each target: what zeros count as where logarithms are taken."""
     if (y < 0).any():
         raise DataError(
-            f'the training rows hold the target {np.nanmin(y):g}, and transform = "log" wants none below zero: '
+            f"the smallest training value is {np.nanmin(y):g}, and there is no logarithm below zero: "
             'choose transform = "none"'
         )
     smallest = np.min(np.where(y > 0, y, np.inf), axis=0, initial=np.inf)
