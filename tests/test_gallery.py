@@ -261,6 +261,7 @@ def test_only_windows_are_asked_from_a_fresh_state() -> None:
     of = {"lags": 1, "skip": 0, "normalize": "none"}
     assert trained.window_of(Config(segment=5, burn_in=4, **of)) == 5
     assert trained.window_of(Config(segment=20, burn_in=0, **of)) == 20
+    assert trained.window_of(Config(segment=20, burn_in=7, **of)) == 0
     assert trained.window_of(Config(segment="full", burn_in=0, **of)) == 0
     assert trained.window_of(Config(segment=10, carry="stored", **of)) == 0
     assert trained.window_of(Config(segment=32, burn_in=8)) == 0
