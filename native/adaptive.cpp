@@ -1,13 +1,23 @@
 // Intervals that follow a series: one step of src/statecast/model/adaptive.py, for the errors of a point forecast.
 #include <cmath>
 
+#include "prefetch.h"
 #include "statecast.h"
 
 namespace {
 
+// A row's own numbers: its turn, what waits for its values, and how far its intervals are moved.
+int64_t own(const statecast_following& f) {
+  return 1 + f.targets * (2 * (2 * f.steps[f.leads - 1] - 1) + f.leads * f.levels);
+}
+template <class T>
+T* turn_of(const statecast_following& f, int64_t k) {
+  return static_cast<T*>(f.states) + (f.index ? f.index[k] : k) * f.stride + f.begin;
+}
+
 template <class T>
 void follow(const statecast_following& f, int64_t k) {
-  T* turn = static_cast<T*>(f.states) + (f.index ? f.index[k] : k) * f.stride + f.begin;
+  T* turn = turn_of<T>(f, k);
   const int64_t last = f.steps[f.leads - 1], now = static_cast<int64_t>(*turn);
   T* waiting = turn + 1;
   T* moved = waiting + (2 * last - 1) * f.targets * 2;  // 1 + 2 + 4 + … + last places
@@ -35,6 +45,15 @@ void follow(const statecast_following& f, int64_t k) {
   *turn = static_cast<T>((now + 1) % last);
 }
 
+template <class T>
+void follow_all(const statecast_following& f) {
+  constexpr int64_t early = 8;  // rows of a large table lie anywhere in memory
+  for (int64_t k = 0; k < f.count; ++k) {
+    if (k + early < f.count) statecast::soon(turn_of<T>(f, k + early), own(f));
+    follow<T>(f, k);
+  }
+}
+
 int check(const statecast_following* f) {
   if (!f) return STATECAST_NULL;
   if (f->dtype != STATECAST_FLOAT32 && f->dtype != STATECAST_FLOAT64) return STATECAST_BAD_DTYPE;
@@ -44,8 +63,7 @@ int check(const statecast_following* f) {
   if (!f->steps || !f->ahead) return STATECAST_NULL;
   for (int64_t l = 0; l < f->leads; ++l)
     if (f->steps[l] != int64_t{1} << l || f->ahead[l] < 0 || f->ahead[l] >= f->horizon) return STATECAST_BAD_SHAPE;
-  const int64_t own = 1 + f->targets * (2 * (2 * f->steps[f->leads - 1] - 1) + f->leads * f->levels);
-  if (f->begin + own > f->stride) return STATECAST_BAD_SHAPE;
+  if (f->begin + own(*f) > f->stride) return STATECAST_BAD_SHAPE;
   if (f->count == 0) return STATECAST_OK;
   if (!f->states || !f->values || !f->forecast || !f->scale || !f->origin || !f->unit || !f->low || !f->high ||
       !f->size || !f->rate || !f->share)
@@ -60,11 +78,9 @@ int check(const statecast_following* f) {
 
 extern "C" int32_t statecast_follow(const statecast_following* following) {
   if (const int bad = check(following)) return bad;
-  for (int64_t k = 0; k < following->count; ++k) {
-    if (following->dtype == STATECAST_FLOAT64)
-      follow<double>(*following, k);
-    else
-      follow<float>(*following, k);
-  }
+  if (following->dtype == STATECAST_FLOAT64)
+    follow_all<double>(*following);
+  else
+    follow_all<float>(*following);
   return STATECAST_OK;
 }

@@ -137,8 +137,10 @@ struct Forward {
   }
 
   void step(const T* x, T* gates, T* aux, T* y, const uint8_t* mask) {
+    // A tile is a function of its own: constants of the gates, kept in registers from one tile to the next, would push
+    // the product's sums out to memory.
     for (int64_t p = 0; p < l.panels; ++p)
-      row_tiles<V>(j.rows, [&](int64_t row, auto m) {
+      row_tiles<V>(j.rows, [&](int64_t row, auto m) SC_APART {
         constexpr int M = decltype(m)::value;
         V z[M][C];
         if (ahead)

@@ -156,6 +156,8 @@ struct Observe {
   void run(int64_t first, int64_t count) {
     for (int64_t done = 0; done < count; done += rows) {
       const int64_t some = count - done < rows ? count - done : rows;
+      // Rows of a large table lie anywhere in memory: the next block's are fetched while this one is worked on.
+      for (int64_t r = done + some; r < done + some + rows && r < count; ++r) soon(row(first + r), o.stride);
       Arrays<V> a = arrays;
       if (o.values)
         for (int64_t r = 0; r < some; ++r) front(first + done + r, x + r * net.inputs);

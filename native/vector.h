@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "prefetch.h"
+
 #if defined(SC_AVX512) || defined(SC_AVX2)
 #include <immintrin.h>
 #elif defined(SC_NEON)
@@ -18,12 +20,15 @@
 #if defined(STATECAST_SANITIZE)  // quickness of compiling counts
 #define SC_INLINE inline
 #define SC_UNROLL
+#define SC_APART
 #elif defined(_MSC_VER)
 #define SC_INLINE __forceinline
 #define SC_UNROLL
+#define SC_APART
 #else
 #define SC_INLINE inline __attribute__((always_inline))
 #define SC_UNROLL _Pragma("GCC unroll 16")
+#define SC_APART __attribute__((noinline))
 #endif
 // A loop over a few numbers that must end up in registers.
 #define SC_EACH(k, n) SC_UNROLL for (int k = 0; k < n; ++k)
