@@ -6,7 +6,7 @@ kernel within them. torch: `LSTMCell` and `Linear` without gradients, on states 
 rest. ONNX Runtime: an LSTM node of one step and a MatMul, likewise.
 
 They take turns. Threads of PyTorch and ONNX Runtime go on spinning when a call is over, which would take a processor from
-whoever comes next: so there is a pause before each turn, and its first call is not counted.
+whoever comes next: so there is a pause before each turn, and the calls of its first 10 ms are not counted.
 
     peers/bin/python benchmarks/step.py
 """
@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 HIDDEN, INPUTS, OUTPUTS = 64, 8, 24
-PAUSE_S = 0.05
+PAUSE_S, WARM_S = 0.05, 0.01  # before a turn, and of calls that wake the processor up again
 
 
 def arrays() -> dict[str, np.ndarray]:
@@ -134,7 +134,9 @@ def main() -> None:
         for _ in range(max(given.rounds // (1 + rows // 1000), 30)):
             for name, step in steps.items():
                 time.sleep(PAUSE_S)
-                step()
+                awake = time.perf_counter() + WARM_S
+                while time.perf_counter() < awake:
+                    step()
                 start = clock()
                 for _ in range(calls):
                     step()
