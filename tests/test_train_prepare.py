@@ -15,7 +15,9 @@ from train_cases import leaves, panel_of, ready, schema_of, settings, wave
 from statecast.config import NORMALIZERS
 from statecast.model.front import STATISTICS
 from statecast.model.inputs import rows_of
+from statecast.model.network import Network
 from statecast.train import prepare as prepare_file
+from statecast.train import warmstart
 from statecast.train.fit import network_of
 from statecast.train.prepare import statistics, validation_rows
 
@@ -148,6 +150,35 @@ def test_the_skip_of_noise_around_the_last_value_starts_at_nothing() -> None:
 def test_a_table_too_short_for_least_squares_starts_at_zero() -> None:
     _, prepared, _ = ready(settings(skip=30), panel_of(wave(40, 1)))
     assert not leaves(prepared.weights)["/skip/W"].any()
+
+
+def test_a_few_wild_rows_do_not_decide_where_absolute_errors_count() -> None:
+    """One row in ten is 100 above what the map says: the mean of the errors is, the medians are not moved by it."""
+    rng = np.random.default_rng(5)
+    ring, true = rng.standard_normal((4000, 3, 1)), np.array([[1.0, -0.5], [0.2, 0.0], [-1.0, 2.0]])
+    target = ring[:, :, 0] @ true + 0.1 * rng.standard_normal((4000, 2)) + 100 * (rng.random((4000, 1)) < 0.1)
+    ones = np.ones((4000, 1))
+    rows = {"ring": ring, "target": target[:, :, None], "scale": ones, "loss_scale": ones}
+    network, gains = (
+        Network.of(settings(skip=3, horizon=2), 1),
+        {"ring_gain": np.ones(1), "output_gain": np.ones((2, 1))},
+    )
+    wild, robust = (warmstart.ridge(network, gains, rows, rows, absolute)[1] for absolute in (False, True))
+    assert (np.abs(wild) > 0.9).all()  # the penalty keeps it from the mean, which is 10
+    assert (np.abs(robust) < 0.5).all()
+    w = warmstart.ridge(network, gains, rows, rows, True)[0]
+    np.testing.assert_allclose(w[0], true, atol=0.05)
+
+
+@pytest.mark.parametrize(("loss", "absolute"), [("mae", True), ("pinball", True), ("mse", False), ("normal", False)])
+def test_the_loss_says_which_errors_the_start_makes_small(
+    loss: str, absolute: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+    ridge = warmstart.ridge
+    monkeypatch.setattr(warmstart, "ridge", lambda *given: (told.append(given[-1]), ridge(*given))[1])
+    ready(settings(skip=3, loss=loss), panel_of(wave(200, 1)))
+    assert told == [absolute]
 
 
 def test_the_start_can_be_zero() -> None:

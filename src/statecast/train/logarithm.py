@@ -19,13 +19,13 @@ from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.model.inputs import from_working
 from statecast.model.network import Network
+from statecast.train.loss import MEDIANS
 from statecast.train.prepare import Seen, gains, training_rows
 from statecast.train.warmstart import ridge
 
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-MEDIANS = ("mae", "huber", "pinball")
 SAMPLE = 4096  # rows to look at, unless the skip needs more
 LEAST = 50  # validation forecasts that such a judgement needs
 ZEROS = 0.01  # zeros for each positive value, at most: each counts as half the smallest

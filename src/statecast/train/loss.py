@@ -20,6 +20,8 @@ from statecast.model.head import Head
 from statecast.model.network import Network
 from statecast.model.stack import Drop
 
+MEDIANS = ("mae", "huber", "pinball")  # losses whose best forecast is a median: they count the sizes of errors
+
 
 @dataclass(frozen=True)
 class Segments:

@@ -26,6 +26,7 @@ from statecast.model.members import cast
 from statecast.model.network import Network
 from statecast.train import warmstart
 from statecast.train.local import require_room
+from statecast.train.loss import MEDIANS
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -333,7 +334,7 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, part
     trained = seen.train(parts, most)
     c = seen.constants | gains(trained)
     if network.front.skip and config.skip_init == "ridge":
-        _start(network, c, weights, trained, seen.validation(parts, most))
+        _start(network, c, weights, trained, seen.validation(parts, most), config.loss in MEDIANS)
     units = ("least", "origin", "unit", "floor")  # between the table and working units, in float64
     constants = {name: value if name in units else value.astype(dtype) for name, value in c.items()}
     data = device_rows(network, c, seen.rows, seen.statistics, seen.scales)
@@ -346,10 +347,15 @@ def sample_size(network: Network) -> int:
 
 
 def _start(
-    network: Network, c: dict[str, np.ndarray], weights: Any, train: dict[str, Any], val: dict[str, Any]
+    network: Network,
+    c: dict[str, np.ndarray],
+    weights: Any,
+    train: dict[str, Any],
+    val: dict[str, Any],
+    absolute: bool,
 ) -> None:
     """Weights from which the network forecasts what ridge regression does, and a spread like that of its errors."""
-    w, b = warmstart.ridge(network, c, train, val)
+    w, b = warmstart.ridge(network, c, train, val, absolute)
     weights["skip"]["W"][...] = w  # of every member
     ring = train["ring"][:, network.front.ring - network.front.skip :] / c["ring_gain"]
     error = train["target"] / c["output_gain"] - b - np.einsum("nrd,drh->nhd", ring, w)

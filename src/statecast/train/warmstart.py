@@ -4,6 +4,11 @@ The skip is linear, so its best start needs no gradient steps: normal equations 
 eigendecomposition for every strength of the penalty, and validation rows to choose the strength (or the training rows'
 end where there are none). Zero is among the candidates, so the start is never worse than the level alone on those rows.
 Rows are weighted by scale², which makes the relative errors those of the table's units.
+
+Where the loss is of absolute errors, squares are solved a few times more, each time with a row's weight divided by the
+size of its error so far: a few wild stretches no longer decide (iteratively reweighted least squares: Weiszfeld 1937;
+Schlossmacher, "An iterative technique for absolute deviations curve fitting", JASA 68, 1973). Validation rows say which of
+the solutions is kept.
 """
 
 from __future__ import annotations
@@ -16,12 +21,15 @@ import numpy as np
 from statecast.model.network import Network
 
 PENALTIES = np.concatenate([[0.0], 10.0 ** np.arange(-10.0, 2.0)])  # relative to the mean eigenvalue
-
+ROUNDS = 3  # of reweighting: the first brings most of the gain
+SMALLEST = 0.1  # errors below this share of their median count as large as it
 
 Parts = Mapping[str, Any]
 
 
-def ridge(network: Network, gains: Parts, train: Parts, val: Parts) -> tuple[np.ndarray, np.ndarray]:
+def ridge(
+    network: Network, gains: Parts, train: Parts, val: Parts, absolute: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Skip weights [D, skip, H] and intercepts [H, D].
 
     Args:
@@ -29,6 +37,7 @@ def ridge(network: Network, gains: Parts, train: Parts, val: Parts) -> tuple[np.
         gains: typical sizes of ring and output.
         train: relative rings and targets of training rows, from `prepare.relative_rows`, with "loss_scale" [n, D].
         val: the same of validation rows; their number may be 0.
+        absolute: whether the sizes of the errors are to be small, not their squares.
     """
     horizon, d = network.head.horizon, network.front.targets
     weights, intercepts = np.zeros((d, network.front.skip, horizon)), np.zeros((horizon, d))
@@ -40,9 +49,28 @@ def ridge(network: Network, gains: Parts, train: Parts, val: Parts) -> tuple[np.
         if not len(x_val):
             cut = len(x) * 4 // 5
             x, y, x_val, y_val = x[:cut], y[:cut], x[cut:], y[cut:]
-        solution, _ = best(x, y, x_val, y_val)
+        solution, _ = _absolute(x, y, x_val, y_val) if absolute else best(x, y, x_val, y_val)
         weights[target], intercepts[:, target] = solution[:-1], solution[-1]
     return weights, intercepts
+
+
+def _absolute(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> tuple[np.ndarray, float]:
+    """`best`, or one of the solutions of reweighted rows where its validation error is less still."""
+    solution, error = best(x, y, x_val, y_val)
+    found, least = solution, error
+    for _ in range(ROUNDS):
+        weight = _closeness(y - x @ solution)
+        solution, error = best(x * weight, y * weight, x_val, y_val)
+        if error < least:
+            found, least = solution, error
+    return found, least
+
+
+def _closeness(error: np.ndarray) -> np.ndarray:
+    """What rows are multiplied by, [n, 1], so that the squares of their errors [n, H] count as the errors do."""
+    size = np.sqrt(np.mean(error**2, axis=1, keepdims=True))
+    typical = float(np.median(size))
+    return 1 / np.sqrt(np.maximum(size / typical, SMALLEST)) if typical > 0 else np.ones_like(size)
 
 
 def errors(network: Network, gains: Parts, train: Parts, val: Parts, sizes: tuple[int, ...]) -> dict[int, float]:
