@@ -7,8 +7,8 @@ Rows are weighted by scale², which makes the relative errors those of the table
 
 Where the loss is of absolute errors, squares are solved a few times more, each time with a row's weight divided by the
 size of its error so far: a few wild stretches no longer decide (iteratively reweighted least squares: Weiszfeld 1937;
-Schlossmacher, "An iterative technique for absolute deviations curve fitting", JASA 68, 1973). Validation rows say which of
-the solutions is kept.
+Schlossmacher, "An iterative technique for absolute deviations curve fitting", JASA 68, 1973). Validation rows say
+which of the solutions is kept.
 """
 
 from __future__ import annotations
