@@ -179,6 +179,7 @@ def test_describe_system(statecast: Command) -> None:
     told = statecast.well("describe", "--system", "--json").json
     assert told["numpy"] == np.__version__
     assert told["training"].startswith("JAX on ")
+    assert told["forecasting"].endswith("whole steps of streams in the native kernel")
     assert "forecasting" in statecast.well("describe", "--system").out
     assert statecast("describe").code == 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -10,11 +11,13 @@ import numpy as np
 import pytest
 from train_cases import leaves, panel_of, ready, run, same_bits, schema_of, settings, wave
 
+import statecast as sc
 from statecast.config import Config
 from statecast.data.panel import Panel
 from statecast.data.segments import split
 from statecast.errors import DataError
 from statecast.forecast.roll import roll
+from statecast.model import kernel_library
 from statecast.model.inputs import from_working
 from statecast.train import automatic
 from statecast.train.fit import Outcome, fit
@@ -227,3 +230,30 @@ def test_looks_at_the_validation_rows_take_little_of_the_time() -> None:
 def test_a_stored_state_makes_segments_in_the_order_of_time() -> None:
     config, _ = chosen(panel_of(wave(300)), carry="stored")
     assert (config.burn_in, config.shuffle) == (0, False)
+
+
+# --- where the native kernel was not built
+
+
+@pytest.mark.parametrize(
+    ("more", "choice", "told"),
+    [
+        ({}, "auto", True),
+        ({"cell": "gru"}, "auto", True),
+        ({}, "off", False),
+        ({"cell": "slstm"}, "auto", False),
+        ({"hidden": (), "skip": 3}, "auto", False),
+    ],
+)
+def test_one_line_tells_that_training_could_be_faster(
+    more: dict[str, Any], choice: str, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "the native kernel was not built; install a C++17 compiler and reinstall statecast"
+    monkeypatch.setattr(kernel_library, "load", lambda: (None, why))
+    monkeypatch.setenv("STATECAST_KERNEL", choice)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        found = sc.Forecaster(horizon=2, max_steps=2, lags=2, **{"skip": 0, "hidden": (3,)} | more).fit(wave(60, 1))
+    lines = [str(item.message) for item in caught if item.category is UserWarning]
+    assert lines == ([f"recurrent layers run in NumPy or JAX, more slowly: {why}"] if told else [])
+    assert np.isfinite(found.predict()["statecast"]).all()

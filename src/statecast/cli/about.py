@@ -187,7 +187,7 @@ def system(as_json: bool) -> int:
         "platform": platform.platform(),
         "processors": str(_processors()),
         "training": _training(),
-        "forecasting": "NumPy",
+        "forecasting": _forecasting(),
         "recurrent layers": kernel_library.reason(),
         **{name: _version(name) for name in PACKAGES},
     }
@@ -209,6 +209,14 @@ def _version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
+
+
+def _forecasting() -> str:
+    """What forecasts, backtests and streams run in."""
+    from statecast.model import kernel_library
+
+    native = "NumPy, with recurrent layers and whole steps of streams in the native kernel"
+    return native if kernel_library.available() else "NumPy"
 
 
 def _training() -> str:

@@ -20,7 +20,6 @@ from statecast.errors import (
     TrainingError,
 )
 from statecast.estimators import Forecaster
-from statecast.model import kernel_library
 from statecast.report.progress import Progress, duration
 
 if TYPE_CHECKING:
@@ -48,8 +47,6 @@ def run(table: Any, out: str, task: Task, resume: bool, force: bool, as_json: bo
     model = Forecaster(**task.settings)
     place = Destination(Path(out))
     place.prepare(resume, force)
-    if model.config.cell in kernel_library.CELLS and not kernel_library.available():
-        output.note(f"recurrent layers run in {kernel_library.reason()}")
     try:
         with Progress() as progress:
             model.fit(table, **task.roles, watch=progress, checkpoint=place.checkpoint, resume=resume)

@@ -18,6 +18,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split, split
 from statecast.errors import DataError
+from statecast.model import kernel_library
 from statecast.model.inputs import Rows
 from statecast.model.network import Network
 from statecast.train import automatic
@@ -75,6 +76,7 @@ def fit(
     Raises:
         DataError: there are too few rows.
     """
+    kernel_library.warn_where_slow(config)
     with precision(config):
         parts = base = split(panel.lengths, config.horizon, config.val_size, config.test_size)
         _require_rows(config, panel, parts)

@@ -23,6 +23,7 @@ from jax import Array, lax
 
 from statecast.config import RegressorConfig, SequenceConfig
 from statecast.data.sequences import patched
+from statecast.model import kernel_library
 from statecast.model.initial import Start
 from statecast.model.members import cast, stacked
 from statecast.model.reader import Reader
@@ -93,6 +94,7 @@ def fit(
         TrainingError: the loss is not finite.
         Interrupted: Ctrl-C while there is a folder; the checkpoint is written first.
     """
+    kernel_library.warn_where_slow(config)
     with precision(config):
         config, reasons = choose(config, task)
         inputs, offsets = patched(task.inputs, task.offsets, config.patch or 1)
