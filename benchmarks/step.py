@@ -5,8 +5,8 @@ head, skip, and the states' rows replaced in a table of twice as many series. st
 kernel within them. torch: `LSTMCell` and `Linear` without gradients, on states already gathered, and nothing of the
 rest. ONNX Runtime: an LSTM node of one step and a MatMul, likewise.
 
-They take turns. Threads of PyTorch and ONNX Runtime go on spinning when a call is over, which would take a processor from
-whoever comes next: so there is a pause before each turn, and the calls of its first 10 ms are not counted.
+They take turns. Threads of PyTorch and ONNX Runtime go on spinning when a call is over, which would take a processor
+from whoever comes next: so there is a pause before each turn, and the calls of its first 10 ms are not counted.
 
     peers/bin/python benchmarks/step.py
 """

@@ -74,8 +74,9 @@ COVERAGE_AIM = 0.02
 
 # What to try next on a table whose aims are not met.
 NEXT: Mapping[str, str] = {
-    "etth1-96": "a smaller learning rate of the recurrent layers, which gain nothing here over the linear skip",
-    "ettm1-96": "an ensemble, for which the time leaves room",
+    "etth1-96": "fewer free numbers in the skip: training it from nothing, stopped early, did better on its own rows",
+    "ettm1-96": "an ensemble, for which the time leaves room; the seeds differ by as much as is missing",
     "etth1-720": "fewer free numbers in the skip for so many steps ahead; its least squares are nearly all there is",
-    "m4-hourly": "more steps, for which the time leaves room: the validation loss still falls at the last",
+    "m4-hourly": "an ensemble: with its last training rows held out, `ensemble = 3` cut sMAPE by 2 %, MASE by 3 % "
+    "in three times the time; its streams do not run in the native kernel yet, so it is not chosen by itself",
 }
