@@ -35,6 +35,7 @@ else. `make accuracy` runs it, and wrote this page.
   test rows from all that came before it, without training anew. In competitions there is one window, the test file.
 - **statecast** is the mean over {seeds}, with the smallest and the largest in brackets. Seconds are everything after
   the table is read, with importing JAX, compiling, fitting and forecasting; CPU seconds are of all cores.
+- Where a row says `ensemble`, that one setting was given as well; aims are held against the defaults.
 - **Peers** are what their libraries give by default for a horizon and a season, scored by the same lines. Networks are
   trained once, on training and validation rows, and forecast every window. AutoETS and AutoTheta are fitted anew at
   each window, so where there are many they take a few of each series, and statecast is shown at the same ones beside
@@ -78,6 +79,9 @@ def table(entry: Mapping[str, Any], peers: Mapping[str, Any], part: str, publish
     ]
     rows = [header, ["---"] * len(header)]
     rows.append([NAMES["statecast"], *over_seeds([run[part] for run in runs], shown), *times(runs)])
+    if several := entry.get("ensemble"):
+        told = f"{NAMES['statecast']}, `ensemble = {several['networks']}`"
+        rows.append([told, *over_seeds([run[part] for run in several["runs"]], shown), *times(several["runs"])])
     beside = [(model, peers[model]) for model in PEERS if part in peers.get(model, {})]
     rows += [line(model + stopped(told), told[part], shown, told) for model, told in beside]
     rows += [line(model, told[part], shown) for model, told in entry["naive"].items()]

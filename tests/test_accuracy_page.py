@@ -45,6 +45,14 @@ def test_a_table_gives_the_mean_over_the_seeds_with_its_spread() -> None:
     assert "few windows" not in told
 
 
+def test_an_ensemble_stands_beside_the_defaults() -> None:
+    more = {"ensemble": {"networks": 3, "runs": [run(0.1, 40), run(0.3, 60)]}}
+    told = section("exchange-96", entry(run(0.2, 10)) | more, {})
+    assert "| **statecast** | 0.200 | 0.400 |" in told
+    assert "| **statecast**, `ensemble = 3` | 0.200 (0.100–0.300) | 0.400 (0.200–0.600) |" in told
+    assert list(missed("exchange-96", entry(run(0.2, 10)) | more)) == list(missed("exchange-96", entry(run(0.2, 10))))
+
+
 def test_peers_stand_where_they_forecast_the_same_windows() -> None:
     scores = {"mae": 0.7, "mse": 0.8}
     peers = {
