@@ -16,6 +16,7 @@ from statecast.config import Config
 from statecast.data.panel import Panel
 from statecast.data.segments import split
 from statecast.errors import DataError
+from statecast.forecast import evaluate
 from statecast.forecast.roll import roll
 from statecast.model import kernel_library
 from statecast.model.inputs import from_working
@@ -257,3 +258,18 @@ def test_one_line_tells_that_training_could_be_faster(
     lines = [str(item.message) for item in caught if item.category is UserWarning]
     assert lines == ([f"recurrent layers run in NumPy or JAX, more slowly: {why}"] if told else [])
     assert np.isfinite(found.predict()["statecast"]).all()
+
+
+def test_scores_are_those_of_all_origins_however_few_are_looked_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two series of two targets, each a channel of its own; the last block of a series is smaller than the others."""
+    table = {"id": ["a"] * 70 + ["b"] * 50, "x": [*wave(70, 1), *wave(50, 2)], "y": [*wave(70, 3), *wave(50, 4)]}
+    scores = []
+    for block in (65_536, 30):
+        monkeypatch.setattr(evaluate, "BLOCK", block)
+        model = sc.Forecaster(horizon=3, max_steps=3, hidden=(4,), test_size=20, channels="independent")
+        scores.append(model.fit(table, target=["x", "y"], id="id").evaluation_)
+    flat = [dict(jax.tree_util.tree_flatten_with_path(score)[0]) for score in scores]
+    assert flat[0].keys() == flat[1].keys() and flat[0]
+    for name, value in flat[0].items():
+        same = value if isinstance(value, str) else pytest.approx(value, rel=1e-9, nan_ok=True)
+        assert flat[1][name] == same, name

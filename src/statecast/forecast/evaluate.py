@@ -6,7 +6,7 @@ by series, with what happened and with persistence, seasonal naive and linear ex
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,7 +96,8 @@ def _judged(
 ) -> Iterator[dict[str, Any]]:
     """For each series with origins: what happened, the guesses of the network and of every baseline, and its scale."""
     horizon = model.config.horizon
-    for s, at, found in by_series(model, panel, origins):
+    most = max(BLOCK // (horizon * len(model.schema.target)), 1)
+    for s, at, found in by_series(model, panel, origins, most):
         y = panel.y[panel.span(s)]
         ahead = at[:, None] + np.arange(1, horizon + 1)
         scale = metrics.seasonal_scale(y[: int(train[s])], season)
@@ -132,25 +133,32 @@ def _joined(parts: list[Any]) -> Any:
 
 
 def by_series(
-    model: Model, panel: Panel, origins: Origins
+    model: Model, panel: Panel, origins: Origins, most: int | None = None
 ) -> Iterator[tuple[int, Int64[np.ndarray, " n"], dict[str, Any]]]:
-    """For each series with origins: its number, the origins' rows within it, point forecasts and bounds [n, H, D]."""
+    """For each series with origins: its number, the origins' rows within it, point forecasts and bounds [n, H, D].
+
+    A series of more than `most` origins comes in several parts, which bounds memory.
+    """
     width = channels.rows_each(model)
     begins = channels.fold(model, panel).offsets
     cuts = np.searchsorted(origins.rows, begins)
     for s in range(panel.series):
-        pieces = [slice(int(cuts[k]), int(cuts[k + 1])) for k in range(s * width, (s + 1) * width)]
-        if pieces[0].stop == pieces[0].start:
-            continue
-        points, lower, upper = [], {}, {}  # type: list[Any], dict[float, list[Any]], dict[float, list[Any]]
-        for piece in pieces:
-            here = origins.at(piece)
-            point = here.values[..., model.network.head.middle, None]
-            points.append(from_working(model.constants, point)[..., 0])
-            for level in model.config.levels:
-                low, high = calibrate.interval(model, here, level)
-                lower.setdefault(level, []).append(low)
-                upper.setdefault(level, []).append(high)
-        joined = [{k: np.concatenate(v, axis=-1) for k, v in part.items()} for part in (lower, upper)]
-        found = {"point": np.concatenate(points, axis=-1), "lower": joined[0], "upper": joined[1]}
-        yield s, origins.rows[pieces[0]] - begins[s * width], found
+        first, count = cuts[s * width : (s + 1) * width], int(cuts[s * width + 1] - cuts[s * width])
+        size = most or max(count, 1)
+        for begin in range(0, count, size):
+            pieces = [slice(int(at) + begin, int(at) + min(begin + size, count)) for at in first]
+            yield s, origins.rows[pieces[0]] - begins[s * width], _forecast(model, [origins.at(p) for p in pieces])
+
+
+def _forecast(model: Model, parts: Sequence[Origins]) -> dict[str, Any]:
+    """Point forecasts and bounds of a series in the table's units, the targets side by side."""
+    points, lower, upper = [], {}, {}  # type: list[Any], dict[float, list[Any]], dict[float, list[Any]]
+    for here in parts:
+        point = here.values[..., model.network.head.middle, None]
+        points.append(from_working(model.constants, point)[..., 0])
+        for level in model.config.levels:
+            low, high = calibrate.interval(model, here, level)
+            lower.setdefault(level, []).append(low)
+            upper.setdefault(level, []).append(high)
+    joined = [{k: np.concatenate(v, axis=-1) for k, v in part.items()} for part in (lower, upper)]
+    return {"point": np.concatenate(points, axis=-1), "lower": joined[0], "upper": joined[1]}
