@@ -260,14 +260,28 @@ def test_one_line_tells_that_training_could_be_faster(
     assert np.isfinite(found.predict()["statecast"]).all()
 
 
+@pytest.mark.parametrize(("shape", "told"), [((12, 5, 2), True), ((12, 4), False)])
+def test_rows_of_a_table_need_no_kernel(shape: tuple[int, ...], told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their layers are dense; those of sequences are recurrent."""
+    monkeypatch.setattr(kernel_library, "load", lambda: (None, "not built"))
+    X, y = np.random.default_rng(0).normal(size=shape), np.arange(12) % 2
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        sc.Classifier(hidden=[3], ensemble=1, max_steps=1).fit(X, y)
+    assert any("more slowly" in str(item.message) for item in caught) == told
+
+
 def test_scores_are_those_of_all_origins_however_few_are_looked_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two series of two targets, each a channel of its own; the last block of a series is smaller than the others."""
     table = {"id": ["a"] * 70 + ["b"] * 50, "x": [*wave(70, 1), *wave(50, 2)], "y": [*wave(70, 3), *wave(50, 4)]}
-    scores = []
+    scores, sizes, made = [], [], evaluate._forecast  # type: list[Any], list[int], Any
+    monkeypatch.setattr(evaluate, "_forecast", lambda m, parts: (sizes.append(len(parts[0].rows)), made(m, parts))[1])
     for block in (65_536, 30):
         monkeypatch.setattr(evaluate, "BLOCK", block)
+        sizes.clear()
         model = sc.Forecaster(horizon=3, max_steps=3, hidden=(4,), test_size=20, channels="independent")
         scores.append(model.fit(table, target=["x", "y"], id="id").evaluation_)
+    assert sizes[:4] == [5, 5, 5, 3]  # the 18 origins of a series
     flat = [dict(jax.tree_util.tree_flatten_with_path(score)[0]) for score in scores]
     assert flat[0].keys() == flat[1].keys() and flat[0]
     for name, value in flat[0].items():

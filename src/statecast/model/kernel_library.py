@@ -14,14 +14,11 @@ from collections.abc import Mapping
 from ctypes import POINTER, Structure, addressof, c_char, c_char_p, c_double, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from statecast.errors import DataError, SettingError, nearest
-
-if TYPE_CHECKING:
-    from statecast.config import Settings
 
 CELLS = {"lstm": 0, "gru": 1, "gru_reset_before": 2, "rnn_tanh": 3, "rnn_relu": 4}
 GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 1}
@@ -141,9 +138,9 @@ def reason() -> str:
     return f"{why}, instruction set {instruction_set()}, up to {threads()} threads"
 
 
-def warn_where_slow(config: Settings) -> None:
-    """Tell who trains such a network that it could be faster: the kernel was not built, and nobody turned it off."""
-    if config.hidden != () and config.cell in CELLS and _choice() != "off" and load()[0] is None:
+def warn_where_slow(cell: str, hidden: tuple[int, ...]) -> None:
+    """Tell who trains such layers that it could be faster: the kernel was not built, and nobody turned it off."""
+    if hidden and cell in CELLS and _choice() != "off" and load()[0] is None:
         warnings.warn(f"recurrent layers run in {reason()}", UserWarning, stacklevel=2)
 
 

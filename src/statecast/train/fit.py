@@ -76,7 +76,6 @@ def fit(
     Raises:
         DataError: there are too few rows.
     """
-    kernel_library.warn_where_slow(config)
     with precision(config):
         parts = base = split(panel.lengths, config.horizon, config.val_size, config.test_size)
         _require_rows(config, panel, parts)
@@ -85,6 +84,7 @@ def fit(
             panel = panel.fold(schema.output_ids(panel.ids))
             parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
         network = network_of(config, schema, panel)
+        kernel_library.warn_where_slow(network.stack.cell, network.stack.hidden)
         _require_counts(network, panel)
         schema = replace(schema, series=panel.ids if network.series else ())
         prepared = prepare(config, network, schema, panel, parts)

@@ -94,12 +94,12 @@ def fit(
         TrainingError: the loss is not finite.
         Interrupted: Ctrl-C while there is a folder; the checkpoint is written first.
     """
-    kernel_library.warn_where_slow(config)
     with precision(config):
         config, reasons = choose(config, task)
         inputs, offsets = patched(task.inputs, task.offsets, config.patch or 1)
         task = replace(task, inputs=inputs, offsets=offsets)
         reader = Reader.of(config, task.inputs.shape[1], task.answers, task.recurrent)
+        kernel_library.warn_where_slow(reader.recurrent.cell, reader.recurrent.hidden)
         trainer = SequenceTrainer(config, reader, task)
         fitted = follow(trainer, initial(config, reader), _fingerprint(config, task), watch, folder, resume)
     return Outcome(config, reasons, reader, fitted)
