@@ -39,8 +39,10 @@ else. `make accuracy` runs it, and wrote this page.
 - **Peers** are what their libraries give by default for a horizon and a season, scored by the same lines. Networks are
   trained once, on training and validation rows, and forecast every window. AutoETS and AutoTheta are fitted anew at
   each window, so where there are many they take a few of each series, and statecast is shown at the same ones beside
-  them. A peer that is not in a table was not run there, for its time. Peers were recorded once, with other work on the
-  machine: their CPU seconds tell more than their seconds.
+  them. A peer that is not in a table was not run there, for its time or its memory. Peers were recorded once, with
+  other work on the machine: their CPU seconds tell more than their seconds. Networks for which two cores were too slow
+  were trained on a GPU, all at the same time, so that their seconds would tell nothing. DeepAR does not scale series
+  by default, and learns those of large values hardly or not at all in its thousand steps.
 - **Published** figures are what others reported for the same protocol.
 - `in 80 %` and `in 95 %` tell how many of the test values lie in the intervals of these levels.
 """
@@ -83,7 +85,7 @@ def table(entry: Mapping[str, Any], peers: Mapping[str, Any], part: str, publish
         told = f"{NAMES['statecast']}, `ensemble = {several['networks']}`"
         rows.append([told, *over_seeds([run[part] for run in several["runs"]], shown), *times(several["runs"])])
     beside = [(model, peers[model]) for model in PEERS if part in peers.get(model, {})]
-    rows += [line(model + stopped(told), told[part], shown, told) for model, told in beside]
+    rows += [line(model + remarks(told), told[part], shown, told) for model, told in beside]
     rows += [line(model, told[part], shown) for model, told in entry["naive"].items()]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows + published)
 
@@ -97,9 +99,10 @@ def line(who: str, scores: Mapping[str, float], shown: Sequence[str], told: Mapp
     return [NAMES.get(name, name) + ("," + note if note else ""), *metrics, *inside, *clock]
 
 
-def stopped(told: Mapping[str, Any]) -> str:
-    """That a network was stopped before its default number of steps."""
-    return f", stopped after {told['steps']} steps" if told.get("steps", 1000) < 1000 else ""
+def remarks(told: Mapping[str, Any]) -> str:
+    """That a network was stopped before its default number of steps, or trained on a GPU."""
+    stopped = f", stopped after {told['steps']} steps" if told.get("steps", 1000) < 1000 else ""
+    return stopped + (", on a GPU" if "device" in told else "")
 
 
 def over_seeds(scores: Sequence[Mapping[str, float]], shown: Sequence[str]) -> list[str]:
@@ -180,11 +183,22 @@ def machines(results: Record, peers: Record) -> str:
     """Where and when the numbers were made."""
     lines = dict.fromkeys(
         f"- {who}: {m['cpu']}, {m['cores']} cores, {m['memory_gb']:.0f} GB, Python {m['python']}, "
-        f"{', '.join(f'{name} {version}' for name, version in m['packages'].items())}, {m['when'][:10]}"
+        f"{listed(m['packages'])}, {m['when'][:10]}"
         for who, record in (("statecast", results), ("peers", peers))
-        for m in (entry["machine"] for entry in record.tables.values())
+        for m in (entry["machine"] for entry in record.tables.values() if "machine" in entry)
+    )
+    lines |= dict.fromkeys(
+        f"- peers on a GPU: {told['device']}, {listed(told['packages'])}"
+        for entry in peers.tables.values()
+        for told in entry.values()
+        if "device" in told and "packages" in told
     )
     return "## Where it was measured\n\n" + "\n".join(lines) + "\n"
+
+
+def listed(packages: Mapping[str, str]) -> str:
+    """Packages with their versions."""
+    return ", ".join(f"{name} {version}" for name, version in packages.items())
 
 
 def capital(text: str) -> str:

@@ -125,7 +125,14 @@ def network(problem: Problem, name: str) -> tuple[np.ndarray, Bounds, dict[str, 
         for level in LEVELS
         if f"{name}-{side}-{level}" in made
     }
-    return point, bounds, took | {"sparse": False, "steps": steps}
+    return point, bounds, took | {"sparse": False, "steps": steps} | device()
+
+
+def device() -> dict[str, str]:
+    """The GPU that PyTorch finds, which the networks then use; nothing where there is none."""
+    import torch
+
+    return {"device": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
 
 
 def model(problem: Problem, name: str, steps: int) -> Any:
