@@ -31,24 +31,29 @@ SC_INLINE T towards(T old, T now, T rate) {
   return rate == 1 ? now : old + rate * (now - old);
 }
 
+// Takes a value of one target in working units into its statistics; `there` is 0 where it is missing.
+template <class T>
+SC_INLINE void advance(T& level, T& spread, T& seen, T& since, T value, T there, int32_t normalize, T decay) {
+  const T before = seen, gap = since + 1;
+  seen += there;
+  since = gap * (1 - there);
+  const bool last = normalize == STATECAST_LAST;
+  if (!(last || normalize == STATECAST_EWMA) || !(there > 0)) return;
+  const T deviation = last ? magnitude(value - level) / root(gap) : magnitude(value - level);
+  const T rate = larger(1 / larger(seen - 1, T(1)), decay);
+  if (before > 0) spread = towards(spread, deviation, rate);
+  level = towards(level, value, last ? T(1) : larger(1 / larger(seen, T(1)), decay));
+}
+
 // One target of one row: its statistics, and its ring, whose values lie `step` numbers apart.
 template <class T>
 struct Target {
   T *level, *spread, *seen, *since, *ring, *held;
   int64_t step;
 
-  // Takes a value in working units; `there` is 0 where it is missing.
+  // Takes a value, as `advance` does, which becomes the newest of the ring.
   void update(T value, T there, int32_t normalize, T decay, int64_t length) const {
-    const T before = *seen, gap = *since + 1;
-    *seen += there;
-    *since = gap * (1 - there);
-    const bool last = normalize == STATECAST_LAST;
-    if ((last || normalize == STATECAST_EWMA) && there > 0) {
-      const T deviation = last ? magnitude(value - *level) / root(gap) : magnitude(value - *level);
-      const T rate = larger(1 / larger(*seen - 1, T(1)), decay);
-      if (before > 0) *spread = towards(*spread, deviation, rate);
-      *level = towards(*level, value, last ? T(1) : larger(1 / larger(*seen, T(1)), decay));
-    }
+    advance(*level, *spread, *seen, *since, value, there, normalize, decay);
     ring[(length - 1) * step] = value;
     held[(length - 1) * step] = there;
   }

@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-#define STATECAST_VERSION 4
+#define STATECAST_VERSION 5
 
 enum statecast_cell {
   STATECAST_LSTM = 0,
@@ -173,6 +173,27 @@ typedef struct {
   const void *forecast, *scale;
 } statecast_following;
 STATECAST_API int32_t statecast_follow(const statecast_following* following);
+
+/* One row of the table, the first of `index` or of all, through `steps` of its values [steps, D], one after another.
+ * said [steps]: which of the `count` forecasts and scales was made at each step. kept [steps]: which of the `places`
+ * of moved [places, leads, levels, D] takes how far the intervals are moved after it; -1: none. */
+STATECAST_API int32_t statecast_follow_through(const statecast_following* following, int64_t steps,
+                                               const int64_t* said, const int64_t* kept, int64_t places, void* moved);
+
+/* The front's statistics over time (Front.scan of statecast/model/front.py): y and m [steps, rows, D] in working units,
+ * 0 where missing; reset [steps, rows]: before which steps a row begins anew, from level_first and spread_first [D].
+ * What was before the first step [rows, D]; results [steps, rows, D]. */
+typedef struct {
+  int32_t dtype, normalize;
+  double decay;
+  int64_t steps, rows, targets;
+  const void *y, *m;
+  const uint8_t* reset;
+  const void *level_first, *spread_first;
+  const void *level_before, *spread_before, *seen_before, *since_before;
+  void *level, *spread, *seen, *since;
+} statecast_statistics_call;
+STATECAST_API int32_t statecast_statistics(const statecast_statistics_call* call);
 
 #ifdef __cplusplus
 }

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 from forecast_cases import HEADS, START, arguments, model, panel, remembering, same_bits, value
+from train_cases import panel_of
 
-from statecast.forecast import assemble, calibrate, steps
+from statecast.forecast import assemble, calibrate, follow, steps
 from statecast.forecast.predict import from_table
+from statecast.forecast.roll import Origins
 from statecast.forecast.stream import Stream
 from statecast.model import kernel_library
 from statecast.model.adaptive import GRID, RATE, Adaptive, Bounds
@@ -131,6 +133,33 @@ def test_the_native_kernel_moves_what_numpy_moves(
         np.testing.assert_allclose(told[0], told[1], rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
     np.testing.assert_allclose(native, plain, rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
     assert np.abs(plain[:, of.layout.slices["moved"][0]]).max() > RATE
+
+
+@pytest.mark.skipif(not kernel_library.available(), reason=kernel_library.reason())
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_table_in_the_native_kernel_moves_what_its_steps_move(
+    precision: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Series of unequal length, one of them empty; forecasts and asked moves at some rows alone."""
+    of = model(horizon=9, precision=precision, targets=2)
+    numpy = replace(of)
+    monkeypatch.setitem(numpy.__dict__, "follower", None)
+    rng = np.random.default_rng(0)
+    lengths = [30, 0, 41, 7]
+    panel = panel_of(*(np.where(rng.random((n, 2)) < 0.2, np.nan, 3 * rng.normal(size=(n, 2))) for n in lengths))
+    at = np.flatnonzero(rng.random(78) < 0.8)
+    raw = rng.normal(size=(len(at), len(of.adaptive.leads), 2, 1)).astype(of.dtype)
+    said = Origins(at, raw, rng.uniform(0.5, 2, (len(at), 2)).astype(of.dtype))
+    wanted = rng.random(78) < 0.5
+    states = [np.zeros((4, of.layout.size), of.dtype) for _ in range(2)]
+    found, plain = (
+        follow._steps(which, panel, said, data, wanted) for which, data in zip((of, numpy), states, strict=True)
+    )
+    assert found.shape == (wanted.sum(), *of.layout.slices["moved"][1])
+    rtol = 1e-5 if precision == "float32" else 1e-12
+    np.testing.assert_allclose(found, plain, rtol=rtol, atol=1e-7)
+    np.testing.assert_allclose(*states, rtol=rtol, atol=1e-7)
+    assert np.abs(plain).max() > RATE
 
 
 def test_higher_levels_hold_lower_ones_however_they_moved() -> None:

@@ -16,7 +16,7 @@ from statecast.data.panel import Panel
 from statecast.forecast import evaluate, steps
 from statecast.forecast.roll import Origins, Scan
 from statecast.model.archive import Model
-from statecast.model.inputs import Rows
+from statecast.model.inputs import Rows, transformed
 from statecast.model.state import Layout
 
 if TYPE_CHECKING:
@@ -80,8 +80,15 @@ def _steps(
     """All series step by step: the moves at the wanted rows, in their order. `data` changes in place."""
     place = np.zeros(panel.rows, np.int64)  # of rows without a value any will do: it is not kept
     place[said.rows] = np.arange(len(said.rows))
-    number = np.cumsum(wanted) - 1
+    number = np.where(wanted, np.cumsum(wanted) - 1, -1)
     found = np.zeros((int(wanted.sum()), *model.layout.slices["moved"][1]), model.dtype)
+    if model.follower is not None and len(said.rows):
+        y = transformed(model.constants, panel.y)
+        values, scale = np.ascontiguousarray(said.values), np.ascontiguousarray(said.scale)
+        for s, (begin, end) in enumerate(zip(panel.offsets[:-1], panel.offsets[1:], strict=True)):
+            part = slice(begin, end)
+            model.follower.through(data, s, y[part], place[part], values, scale, number[part], found)
+        return found
     order = np.argsort(-panel.lengths, kind="stable")  # the series that still have a row stand first
     begins, lengths = panel.offsets[:-1][order], panel.lengths[order]
     for t in range(int(lengths.max(initial=0)) if len(said.rows) else 0):

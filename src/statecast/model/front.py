@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from statecast.model import kernel_statistics
 from statecast.model.cells import Array, State
 from statecast.model.scan import scan
 
@@ -99,6 +100,8 @@ class Front:
     def scan(self, c: Any, y: Array, m: Array, reset: Array, state: State) -> tuple[State, State]:
         """`update` over time: y, m [T, B, D], reset [T, B] bool → statistics [T, B, D] each, and the last ones."""
         xp = y.__array_namespace__()
+        if kernel_statistics.takes(self.normalize, y) and y.ndim == 3:
+            return kernel_statistics.scan(self.normalize, self.decay, self.start(c, y, ()), y, m, reset, state)
         begin = self.start(c, y, tuple(y.shape[1:-1]))
 
         def step(s: State, row: tuple[Array, Array, Array]) -> tuple[State, State]:

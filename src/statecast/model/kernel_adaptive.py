@@ -65,10 +65,44 @@ class Follower:
             scale: the front's.
             index: which rows, all different; the first N where None.
         """
-        told, horizon = Following.from_buffer_copy(self._told), forecast.shape[1]
         held = [np.ascontiguousarray(array) for array in (values, forecast, scale)]
-        told.states, told.rows, told.stride, told.count = address(states), *states.shape, len(values)
+        told = self._filled(states, *held)
         told.index = None if index is None else address(index)
-        told.horizon, told.ahead = horizon, address(self._ahead[horizon])
-        told.values, told.forecast, told.scale = (address(array) for array in held)
         check(self._call(byref(told)))
+
+    def through(
+        self,
+        states: Float[np.ndarray, "rows size"],
+        row: int,
+        values: Float64[np.ndarray, "T D"],
+        said: Int64[np.ndarray, " T"],
+        forecast: Float[np.ndarray, "N H D 1"],
+        scale: Float[np.ndarray, "N D"],
+        kept: Int64[np.ndarray, " T"],
+        moved: Float[np.ndarray, "n K L D"],
+    ) -> None:
+        """Take many values of one row, one after another; its states change in place.
+
+        Args:
+            states: the table, C-ordered.
+            row: which one.
+            values: in the units of the table, NaN where missing.
+            said: which of the forecasts was made at each step.
+            forecast: see `step`; C-ordered.
+            scale: the front's; C-ordered.
+            kept: at which place of `moved` stands how far the intervals are moved after each step; −1 for nowhere.
+            moved: filled there; C-ordered, of the states' precision.
+        """
+        told = self._filled(states, values, forecast, scale)
+        index = np.array([row], np.int64)
+        told.index, told.count = address(index), len(forecast)
+        places = len(values), address(said), address(kept), len(moved), address(moved)
+        check(library().statecast_follow_through(byref(told), *places))
+
+    def _filled(self, states: np.ndarray, values: np.ndarray, forecast: np.ndarray, scale: np.ndarray) -> Any:
+        """The arguments of a call; the arrays are C-ordered, and must outlive it."""
+        told, horizon = Following.from_buffer_copy(self._told), forecast.shape[1]
+        told.states, told.rows, told.stride, told.count = address(states), *states.shape, len(values)
+        told.horizon, told.ahead = horizon, address(self._ahead[horizon])
+        told.values, told.forecast, told.scale = (address(array) for array in (values, forecast, scale))
+        return told

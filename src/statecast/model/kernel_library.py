@@ -25,7 +25,8 @@ GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 
 STATES = {name: ("h", "c") if name == "lstm" else ("h",) for name in CELLS}
 DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
 INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512")
-VERSION = 4
+NORMALIZERS = ("none", "global", "last", "ewma", "window")  # in the order of the C interface, as is what is above
+VERSION = 5
 _CHOICE = "STATECAST_KERNEL"
 _FILE = "STATECAST_KERNEL_FILE"  # another build of the library, such as one with sanitizers
 _THREADS = "STATECAST_THREADS"
@@ -81,6 +82,14 @@ Following = _struct(
     + [(name, c_int64) for name in ("rows", "stride", "begin", "count")]
     + [(name, c_void_p) for name in ("values", "forecast", "scale")],
 )
+Statistics = _struct(
+    "Statistics",
+    [("dtype", c_int32), ("normalize", c_int32), ("decay", c_double)]
+    + [(name, c_int64) for name in ("steps", "rows", "targets")]
+    + [(name, c_void_p) for name in ("y", "m", "reset", "level_first", "spread_first")]
+    + [(f"{name}_before", c_void_p) for name in ("level", "spread", "seen", "since")]
+    + [(name, c_void_p) for name in ("level", "spread", "seen", "since")],
+)
 
 
 @cache
@@ -111,6 +120,9 @@ def load() -> tuple[Any, str]:
     _declare(library, "network_pack", c_int32, [POINTER(Sizes)] + [c_void_p] * 4)
     _declare(library, "network_observe", c_int32, [c_void_p, c_int32, POINTER(Observations)])
     _declare(library, "follow", c_int32, [POINTER(Following)])
+    through = [POINTER(Following), c_int64, c_void_p, c_void_p, c_int64, c_void_p]
+    _declare(library, "follow_through", c_int32, through)
+    _declare(library, "statistics", c_int32, [POINTER(Statistics)])
     return library, f"native kernel ({found[0].name})"
 
 

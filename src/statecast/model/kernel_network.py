@@ -22,6 +22,7 @@ from statecast.model.kernel_library import (
     DTYPES,
     GATES,
     INSTRUCTION_SETS,
+    NORMALIZERS,
     STATES,
     Observations,
     Sizes,
@@ -36,8 +37,7 @@ from statecast.model.state import Layout
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64
 
-NORMALIZERS = ("none", "global", "last", "ewma", "window")  # in the order of the C interface, as are these:
-ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "gelu", "silu")
+ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "gelu", "silu")  # in the order of the C interface
 
 _FLOAT64 = np.dtype(np.float64)
 
