@@ -16,7 +16,8 @@ from statecast.config import Config
 from statecast.model.cells import CELLS
 from statecast.model.initial import Start, init_cell
 from statecast.model.kernel_network import NetworkStep
-from statecast.model.network import Network, rings
+from statecast.model.network import Network
+from statecast.model.rings import Rings
 from statecast.model.state import Layout
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # relative to the scale of the values
@@ -205,7 +206,7 @@ def prepared(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[
     statistics = network.front.start(p["constants"], like(p), (batch,))
     rows, _ = network.front.scan(p["constants"], inputs["y"], inputs["m"], reset, statistics)
     blank = np.zeros((batch, network.front.ring, network.front.targets), like(p).dtype)
-    ring, held = rings(inputs["y"], inputs["m"], reset, blank, blank)
+    ring, held = Rings.of(inputs["y"], inputs["m"], reset, blank, blank).at().values()
     level, scale = network.front.level_scale(p["constants"], rows, ring, held)
     lags = slice(network.front.ring - network.front.lags, None)
     found = {"level": level, "scale": scale, "since": rows["since"], "ring": ring, "held": held}

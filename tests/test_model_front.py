@@ -11,7 +11,7 @@ import reference
 from model_cases import build, close, parameters, same_bits, scanned, stepped
 
 from statecast.model.front import FLOOR, Front
-from statecast.model.network import rings
+from statecast.model.rings import Rings
 
 GONE = math.nan
 NONE = {"past": 0, "known": 0, "calendar": 0, "static": 0}
@@ -26,7 +26,7 @@ def told(normalize: str, ys: list[float], *, lags: int = 3, decay: float = 0.1) 
     reset = np.zeros((len(ys), 1), bool)
     rows, _ = front.scan(c, y, m, reset, front.start(c, y, (1,)))
     blank = np.zeros((1, lags, 1))
-    ring, held = rings(y, m, reset, blank, blank)
+    ring, held = Rings.of(y, m, reset, blank, blank).at().values()
     level, scale = front.level_scale(c, rows, ring, held)
     return level.ravel().tolist(), scale.ravel().tolist()
 
@@ -119,7 +119,7 @@ def test_ring_and_mask_by_hand() -> None:
     m = np.array([1.0, 0.0, 1.0, 1.0, 1.0]).reshape(-1, 1, 1)
     reset = np.array([0, 0, 0, 1, 0], bool).reshape(-1, 1)
     before, held = np.array([7.0, 8.0, 9.0]).reshape(1, 3, 1), np.array([0.0, 1.0, 1.0]).reshape(1, 3, 1)
-    ring, mask = rings(y, m, reset, before, held)
+    ring, mask = Rings.of(y, m, reset, before, held).at().values()
     wanted = [[8, 9, 1], [9, 1, GONE], [1, GONE, 3], [GONE, GONE, 4], [GONE, 4, 5]]
     found = np.where(mask > 0, ring, GONE)[:, 0, :, 0]
     np.testing.assert_array_equal(found, wanted)

@@ -28,7 +28,7 @@ from statecast.model.front import STATISTICS, Front
 from statecast.model.head import Head
 from statecast.model.initial import Start
 from statecast.model.members import ALONE, Members, Run, seeds, stacked
-from statecast.model.scan import is_jax
+from statecast.model.rings import Rings
 from statecast.model.stack import Drop, Stack
 
 Inputs = dict[str, Array]  # "y", "m" and, where the network has them, "past", "known", "calendar", "static", "future"
@@ -246,14 +246,16 @@ class Network:
         xp = inputs["y"].__array_namespace__()
         y, m = inputs["y"] * inputs["m"], inputs["m"]
         rows, statistics = self.front.scan(p["constants"], y, m, reset, {name: state[name] for name in STATISTICS})
-        ring, held = rings(y, m, reset, state["ring"], state["held"])
-        here = rows | {"ring": ring, "held": held}
-        x = self._input(p, here, inputs)
+        rings = Rings.of(y, m, reset, state["ring"], state["held"])
+        # Whole rings are needed where there are forecasts; elsewhere what enters the stack will do.
+        newest = self.front.ring if self.front.normalize == "window" else max(self.front.lags, 1)
+        x = self._input(p, rows | rings.at(newest), inputs)
         h, cells = self._over(p, state, x, state.get("series"), reset, None)
         static = {"static": inputs["static"][-1]} if self.front.static else {}
-        last = statistics | {"ring": ring[-1], "held": held[-1]} | cells | {"out": h[-1]} | self._still(static, state)
+        end = {name: value[0] for name, value in rings.at(pick=slice(-1, None)).items()}
+        last = statistics | end | cells | {"out": h[-1]} | self._still(static, state)
         pick = slice(None) if outputs is None else outputs
-        chosen = {name: value[pick] for name, value in here.items()}
+        chosen = {name: value[pick] for name, value in rows.items()} | rings.at(pick=pick)
         level, scale = self.front.level_scale(p["constants"], chosen, chosen["ring"], chosen["held"])
         relative = self.front.relative(chosen["ring"], chosen["held"], level, scale)
         future = inputs["future"][pick] if "future" in inputs else None
@@ -302,7 +304,7 @@ class Network:
 
     def _input(self, p: Any, here: State, inputs: Inputs) -> Array:
         level, scale = self.front.level_scale(p["constants"], here, here["ring"], here["held"])
-        newest = slice(self.front.ring - self.front.lags, None)
+        newest = slice(here["ring"].shape[-2] - self.front.lags, None)
         relative = self.front.relative(here["ring"][..., newest, :], here["held"][..., newest, :], level, scale)
         return self.front.features(p["constants"], relative, here, level, scale, inputs)
 
@@ -355,39 +357,3 @@ class Network:
         # One product for each target: [..., D, 1, skip] · [D, skip, H].
         linear = (xp.matrix_transpose(last)[..., None, :] @ w["skip"]["W"])[..., 0, :]
         return xp.matrix_transpose(linear)[..., None]
-
-
-def rings(y: Array, m: Array, reset: Array, before: Array, held: Array) -> tuple[Array, Array]:
-    """The last R values at every step, newest last.
-
-    Args:
-        y: values [T, B, D], 0 where missing.
-        m: their mask [T, B, D].
-        reset: [T, B] bool; nothing from before such a step is held.
-        before: the ring before the first step [B, R, D].
-        held: its mask.
-
-    Returns:
-        Values and mask [T, B, R, D]; under NumPy the values are a view without a copy.
-    """
-    xp = y.__array_namespace__()
-    size, steps = before.shape[1], y.shape[0]
-    values = xp.concat([xp.moveaxis(before, 1, 0), y], axis=0)[1:]
-    masks = xp.concat([xp.moveaxis(held, 1, 0), m], axis=0)[1:]
-    fresh = xp.cumulative_sum(xp.astype(reset, xp.int32), axis=0)
-    fresh = xp.concat([xp.zeros((size - 1, *fresh.shape[1:]), dtype=fresh.dtype), fresh], axis=0)
-    same = _windows(fresh[..., None], size)[..., 0] == fresh[size - 1 :][:, :, None]
-    ring, mask = _windows(values, size), _windows(masks, size) * same[..., None]
-    assert ring.shape[0] == steps
-    return (ring, mask) if is_jax(y) else (ring, mask.astype(y.dtype))
-
-
-def _windows(x: Array, size: int) -> Array:
-    """[T + size − 1, B, D] → [T, B, size, D]."""
-    if not is_jax(x):
-        return np.moveaxis(np.lib.stride_tricks.sliding_window_view(x, size, axis=0), -1, -2)
-    import jax
-
-    xp = x.__array_namespace__()
-    take: Any = jax.vmap(lambda start: jax.lax.dynamic_slice_in_dim(x, start, size, axis=0))
-    return xp.moveaxis(take(xp.arange(x.shape[0] - size + 1)), 1, 2)
