@@ -5,6 +5,7 @@
 // depend on that row alone, not on how many others are observed with it, nor on the number of threads.
 #pragma once
 #include "choose.h"
+#include "dense.h"
 #include "front.h"
 
 namespace statecast {
@@ -30,54 +31,6 @@ template <class V, class C>
 struct StepBytes {
   static int64_t run(const Job& j) { return StepRows<V, C>::bytes(j); }
 };
-
-// out [rows, n] = (add ? out : bias) + x [rows, depth] times weights.
-template <class V>
-struct Matrix {
-  using T = typename V::Number;
-  int64_t depth, n;
-  T *weights, *bias;
-  Matrix(int64_t depth_, int64_t n_, Arena& arena) : depth(depth_), n(n_) {
-    weights = arena.take<T>((n + V::W - 1) / V::W * V::W * depth);
-    bias = arena.take<T>(n);
-  }
-  void fill(const void* w, const void* b) const {
-    const Split split(n, V::W);
-    T* to = weights;
-    for (int64_t p = 0, first = 0; p < split.panels && n > 0; first += split.width(p) * V::W, ++p)
-      for (int64_t k = 0; k < depth; ++k)
-        for (int64_t c = first; c < first + split.width(p) * V::W; ++c)
-          *to++ = c < n ? static_cast<const T*>(w)[k * n + c] : T(0);
-    for (int64_t c = 0; c < n; ++c) bias[c] = b ? static_cast<const T*>(b)[c] : T(0);
-  }
-  void apply(const T* x, int64_t rows, T* out, bool add = false) const {
-    if (n == 0) return;
-    for (int64_t r = 0; r < rows && !add; ++r) std::memcpy(out + r * n, bias, static_cast<size_t>(n) * sizeof(T));
-    Runs whole;
-    whole.add(0, depth);
-    product<V, true>(Panels<T>{const_cast<T*>(x), rows, depth, 1}, 0, rows, whole, weights, n, out, n, true);
-  }
-};
-
-template <class V>
-SC_INLINE V activate(V x, int32_t kind) {
-  using T = typename V::Number;
-  switch (kind) {
-    case STATECAST_TANH:
-      return tanh(x);
-    case STATECAST_RELU:
-      return positive(x);
-    case STATECAST_SIGMOID:
-      return sigmoid(x);
-    case STATECAST_GELU: {
-      const V inner = V::set(static_cast<T>(0.7978845608028654)) * (x + V::set(static_cast<T>(0.044715)) * x * x * x);
-      return V::set(0.5f) * x * (V::set(1) + tanh(inner));
-    }
-    case STATECAST_SILU:
-      return x * sigmoid(x);
-  }
-  return x;
-}
 
 template <class V>
 struct Arrays {
@@ -118,6 +71,28 @@ struct Arrays {
   T* step_ahead() { return rest.take<T>(n.horizon * n.mixed); }
   Matrix<V> mix() { return Matrix<V>(n.mixed, net.numbers, rest); }
   Matrix<V> skip() { return Matrix<V>(n.skip, n.horizon, rest); }
+
+  // The same, before the arrays of a member; `each` is what `bytes_of_member` tells.
+  Arrays of_member(int64_t member, int64_t each) const {
+    Arrays a = *this;
+    a.rest.used += member * each;
+    return a;
+  }
+  static int64_t bytes_of_member(const Net& net) {
+    Arrays a(net, nullptr);
+    const int64_t constants = a.rest.used;
+    for (int64_t k = 0; k < a.n.layers; ++k) a.weights(a.layer(k, 1));
+    for (int64_t k = 0; k < a.n.dense; ++k) a.dense(k);
+    a.head();
+    if (a.n.future) {
+      a.state_ahead();
+      a.known();
+      a.step_ahead();
+      a.mix();
+    }
+    for (int64_t d = 0; d < a.n.targets && a.n.skip; ++d) a.skip();
+    return a.rest.used - constants;
+  }
 };
 
 template <class V>
@@ -128,14 +103,18 @@ struct Observe {
   const statecast_observations& o;
   Arrays<V> arrays;
   Arena arena;
-  int64_t rows;  // of a block
-  T *x, *other, *lasts, *levels, *scales, *linear, *mixed;
+  int64_t rows, each, member_bytes;  // rows of a block, numbers of a forecast
+  T *x, *other, *third, *lasts, *levels, *scales, *linear, *mixed, *own;
   char* scratch;
 
   Observe(const Net& net_, const statecast_observations& o_, int64_t rows_, void* memory)
       : net(net_), n(*net_.sizes), o(o_), arrays(net_, net_.arrays), arena(memory), rows(rows_) {
+    each = n.horizon * net.numbers;
+    member_bytes = n.members > 1 ? Arrays<V>::bytes_of_member(net) : 0;
     x = arena.take<T>(rows * net.widest);
     other = arena.take<T>(rows * net.widest);
+    third = n.members > 1 ? arena.take<T>(rows * net.widest) : x;  // where x is read again by the next member
+    own = arena.take<T>(n.members > 1 ? rows * each : 0);
     lasts = arena.take<T>(rows * net.ring);  // of one target at a time
     levels = arena.take<T>(rows * n.targets);
     scales = arena.take<T>(rows * n.targets);
@@ -158,12 +137,22 @@ struct Observe {
       const int64_t some = count - done < rows ? count - done : rows;
       // Rows of a large table lie anywhere in memory: the next block's are fetched while this one is worked on.
       for (int64_t r = done + some; r < done + some + rows && r < count; ++r) soon(row(first + r), o.stride);
-      Arrays<V> a = arrays;
       if (o.values)
         for (int64_t r = 0; r < some; ++r) front(first + done + r, x + r * net.inputs);
-      T* out = stack(a, first + done, some);
-      if (o.forecast) emit(a, first + done, some, out);
+      for (int64_t m = 0; m < n.members; ++m) member(m, first + done, some);
     }
+  }
+
+  // A member's step; forecasts are the mean of all members'.
+  void member(int64_t m, int64_t first, int64_t some) {
+    Arrays<V> a = arrays.of_member(m, member_bytes);
+    T* out = stack(a, m, first, some);
+    if (!o.forecast) return;
+    T* all = static_cast<T*>(o.forecast) + first * each;
+    emit(a, first, some, out, m ? own : all);
+    if (m == 0) return;
+    const T share = m == n.members - 1 ? T(1) / static_cast<T>(n.members) : T(1);
+    for (int64_t i = 0; i < some * each; ++i) all[i] = (all[i] + own[i]) * share;
   }
 
   // Moves a row's front, and writes the stack's input.
@@ -211,8 +200,9 @@ struct Observe {
     for (int64_t k = 0; k < n.lags && n.targets > 1; ++k) to[k * n.targets + d] = line[k];
   }
 
-  // Runs the layers where there are values, and returns the stack's output of every row.
-  T* stack(Arrays<V>& a, int64_t first, int64_t some) {
+  // Runs a member's layers where there are values, and returns the stack's output of every row. What members remember
+  // lies side by side, part by part.
+  T* stack(Arrays<V>& a, int64_t m, int64_t first, int64_t some) {
     T *in = x, *out = other;
     for (int64_t k = 0; k < n.layers + n.dense; ++k) {
       const int64_t width = net.units[k], before = k ? net.units[k - 1] : net.inputs;
@@ -221,12 +211,12 @@ struct Observe {
         j.scratch = scratch;
         const void* weights = a.weights(j);
         const StateRows<T> s{static_cast<T*>(o.states), o.index ? o.index + first : nullptr, first, o.stride,
-                             net.columns[6 + 2 * k], net.columns[7 + 2 * k]};
+                             net.columns[6 + 2 * k] + m * width, net.columns[7 + 2 * k] + m * width};
         if (o.values) choose<V, StepRows>(j, s, weights, const_cast<const T*>(in), out);
       } else {
-        const Matrix<V> m = a.dense(k - n.layers);
+        const Matrix<V> dense = a.dense(k - n.layers);
         if (!o.values) continue;
-        m.apply(in, some, out);
+        dense.apply(in, some, out);
         for (int64_t i = 0; i < some * width; i += V::W)
           activate(V::load_n(out + i, some * width - i), n.activation).store_n(out + i, some * width - i);
       }
@@ -235,22 +225,21 @@ struct Observe {
         for (int64_t i = 0; i < some * width; i += V::W)
           (V::load_n(out + i, some * width - i) + V::load_n(in + i, some * width - i))
               .store_n(out + i, some * width - i);
-      T* swapped = in;
+      T* free = in == x ? third : in;
       in = out;
-      out = swapped;
+      out = free;
     }
     const size_t bytes = static_cast<size_t>(net.outputs) * sizeof(T);
     for (int64_t r = 0; r < some; ++r) {
-      T* kept = row(first + r) + net.columns[6 + 2 * n.layers];
+      T* kept = row(first + r) + net.columns[6 + 2 * n.layers] + m * net.outputs;
       std::memcpy(o.values ? kept : in + r * net.outputs, o.values ? in + r * net.outputs : kept, bytes);
     }
     return in;
   }
 
   // forecast [H, D, O] of each row = level + scale gain (head + skip).
-  void emit(Arrays<V>& a, int64_t first, int64_t some, const T* out) const {
-    const int64_t each = n.horizon * net.numbers, width = net.numbers / n.targets;
-    T* to = static_cast<T*>(o.forecast) + first * each;
+  void emit(Arrays<V>& a, int64_t first, int64_t some, const T* out, T* to) const {
+    const int64_t width = net.numbers / n.targets;
     a.head().apply(out, some, to);
     if (n.future) ahead(a, first, some, out, to);
     const bool plain = net.numbers == 1;  // the skip's product goes straight to the head's
@@ -354,10 +343,15 @@ struct Observing {
       copy(a.ring_gain, *from++, n.targets);
       copy(a.output_gain, *from++, n.horizon * n.targets);
     }
+    if (!to) return a.rest.used + n.members * Arrays<V>::bytes_of_member(net);
+    for (int64_t m = 0; m < n.members; ++m) pack_member(a, from);
+    return a.rest.used;
+  }
+  static void pack_member(Arrays<V>& a, const void* const*& from) {
+    const statecast_network& n = a.n;
     for (int64_t k = 0; k < n.layers; ++k) {
       Job j = a.layer(k, 1);
       void* weights = a.weights(j);
-      if (!to) continue;
       statecast_inputs in{};
       in.W = *from++;
       in.U = *from++;
@@ -367,7 +361,6 @@ struct Observing {
       choose<V, Pack>(j, weights);
     }
     const auto fill = [&](const Matrix<V>& m, bool biased) {
-      if (!to) return;
       const void* w = *from++;
       m.fill(w, biased ? *from++ : nullptr);
     };
@@ -377,14 +370,14 @@ struct Observing {
       fill(a.state_ahead(), true);
       fill(a.known(), false);
       T* step = a.step_ahead();
-      if (to) copy(step, *from++, n.horizon * n.mixed);
+      copy(step, *from++, n.horizon * n.mixed);
       fill(a.mix(), false);
     }
     for (int64_t d = 0; d < n.targets && n.skip; ++d) {
       const Matrix<V> m = a.skip();
-      if (to) m.fill(static_cast<const T*>(*from) + d * n.skip * n.horizon, nullptr);
+      m.fill(static_cast<const T*>(*from) + d * n.skip * n.horizon, nullptr);
     }
-    return a.rest.used;
+    if (n.skip) ++from;
   }
   template <class N>
   static void copy(N* to, const void* from, int64_t count) {

@@ -120,11 +120,14 @@ enum statecast_activation {
   STATECAST_SILU = 5
 };
 /* missing, level_input, residual: 0 or 1. covariates: numbers a row, of which the last `statics` are kept in the state.
- * future: numbers known of each step ahead; mixed: units of the hidden layer that takes them. */
+ * future: numbers known of each step ahead; mixed: units of the hidden layer that takes them. members: networks of
+ * these sizes over the same rows, whose forecasts are averaged; what they remember, each layer's h and c and the
+ * stack's output, lies side by side from its column on. */
 typedef struct {
   int32_t cell, dtype, isa, normalize, activation, missing, level_input, residual;
   double decay;
   int64_t targets, lags, skip, covariates, statics, layers, dense, horizon, levels, future, mixed;
+  int64_t members;
 } statecast_network;
 
 /* Packs a network into statecast_network_bytes bytes, aligned to 64; 0 bytes stand for a network that is refused.
@@ -133,7 +136,7 @@ typedef struct {
  * covariates. arrays, in this order: origin, unit (double [D]); level, spread, deviation, ring_gain [D],
  * output_gain [H, D]; of each layer W, U, b, bn (null but for the GRU); of each dense layer W, b; of the head W, b;
  * where future > 0, W and b from the state, W from what is known, e [H, mixed], W of the mix [mixed, D O]; where
- * skip > 0, W [D, skip, H]. */
+ * skip > 0, W [D, skip, H]; what begins with the first layer, member by member. */
 STATECAST_API int64_t statecast_network_bytes(const statecast_network* network, const int64_t* units);
 STATECAST_API int32_t statecast_network_pack(const statecast_network* network, const int64_t* units,
                                              const int64_t* columns, const void* const* arrays, void* packed);

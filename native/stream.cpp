@@ -28,9 +28,9 @@ int check(const statecast_network* n, const int64_t* units) {
   if (!arithmetic(n->isa, n->dtype)) return STATECAST_BAD_ISA;
   constexpr int64_t most = int64_t{1} << 17;  // no product of three sizes leaves 64 bits
   for (int64_t size : {n->targets, n->lags, n->skip, n->covariates, n->statics, n->layers, n->dense, n->horizon,
-                       n->levels, n->future, n->mixed})
+                       n->levels, n->future, n->mixed, n->members})
     if (size < 0 || size > most) return STATECAST_BAD_SHAPE;
-  if (n->targets < 1 || n->horizon < 1 || n->statics > n->covariates || n->layers + n->dense > 1024 ||
+  if (n->targets < 1 || n->horizon < 1 || n->members < 1 || n->members > 1024 || n->statics > n->covariates || n->layers + n->dense > 1024 ||
       n->levels > 1024 || n->normalize < STATECAST_NONE || n->normalize > STATECAST_WINDOW ||
       n->activation < STATECAST_LINEAR || n->activation > STATECAST_SILU)
     return STATECAST_BAD_SHAPE;
@@ -72,9 +72,11 @@ bool fits(const Net& net, int64_t stride) {
   bool good = true;
   for (int64_t k = 0; k < 4; ++k) good = good && inside(k, n.targets);
   for (int64_t k = 4; k < 6; ++k) good = good && inside(k, net.ring * n.targets);
-  for (int64_t k = 0; k < n.layers; ++k)
-    good = good && inside(6 + 2 * k, net.units[k]) && (n.cell != STATECAST_LSTM || inside(7 + 2 * k, net.units[k]));
-  return good && inside(6 + 2 * n.layers, net.outputs) && (!n.statics || inside(7 + 2 * n.layers, n.statics));
+  for (int64_t k = 0; k < n.layers; ++k) {
+    const int64_t width = n.members * net.units[k];
+    good = good && inside(6 + 2 * k, width) && (n.cell != STATECAST_LSTM || inside(7 + 2 * k, width));
+  }
+  return good && inside(6 + 2 * n.layers, n.members * net.outputs) && (!n.statics || inside(7 + 2 * n.layers, n.statics));
 }
 
 int check_rows(const Net& net, const statecast_observations& o) {
@@ -94,7 +96,7 @@ int64_t worth_a_thread(const Net& net) {
   double work = double(net.ring) * net.sizes->targets * 4 + double(net.outputs + net.sizes->skip) * net.numbers;
   for (int64_t k = 0; k < net.sizes->layers; ++k)
     work += 4.0 * double(net.units[k]) * double(net.units[k] + (k ? net.units[k - 1] : net.inputs));
-  return std::max<int64_t>(1, int64_t(2e6 / work));
+  return std::max<int64_t>(1, int64_t(2e6 / (work * double(net.sizes->members))));
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ from statecast.forecast.stream import Stream
 from statecast.model import kernel, kernel_library, kernel_network
 from statecast.model.head import Head
 from statecast.model.kernel_network import NetworkStep, unknown
-from statecast.model.members import Members
+from statecast.model.members import Members, stacked
 from statecast.model.network import Network
 from statecast.model.state import Layout
 
@@ -71,6 +71,31 @@ def test_every_instruction_set(cell: str, instruction_set: str, monkeypatch: pyt
         close(state[name], part, 2e-5)
 
 
+def several(network: Network, count: int, seed: int = 0, dtype: Any = np.float64) -> tuple[Network, Any]:
+    """An ensemble of networks of this shape, and its parameters."""
+    each = [mapped(lambda a: a.astype(dtype), parameters(network, seed + n)) for n in range(count)]
+    weights = stacked([one["weights"] for one in each]) if count > 1 else each[0]["weights"]
+    return replace(network, members=Members(count)), {"weights": weights, "constants": each[0]["constants"]}
+
+
+@pytest.mark.parametrize("instruction_set", SETS)
+@pytest.mark.parametrize("head", ["point", "pinball"])
+@pytest.mark.parametrize("stack", ["dense", "deep-residual"])
+def test_an_ensemble_shares_its_front(
+    stack: str, head: str, instruction_set: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forecasts are the mean of the members', and each goes on from what it remembers."""
+    monkeypatch.setenv("STATECAST_KERNEL", instruction_set)
+    network, p = several(build("lstm", "last", head, stack, horizon=7, skip=9, lags=5), 3, dtype=np.float32)
+    inputs, reset = series(network, p, STEPS, BATCH)
+    found, state = natively(network, p, inputs, reset)
+    wanted, last = stepped(network, p, inputs, reset)
+    close(found, wanted, 2e-5)
+    assert state.keys() == last.keys()
+    for name, part in last.items():
+        close(state[name], part, 2e-5)
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(kernel_network.NORMALIZERS), st.integers(1, 3), st.data())
 def test_any_size(seed: int, normalize: str, targets: int, data: st.DataObject) -> None:
@@ -80,8 +105,7 @@ def test_any_size(seed: int, normalize: str, targets: int, data: st.DataObject) 
     sizes = {"lags": draw(1, 40), "skip": draw(0, 40), "horizon": draw(1, 20), "hidden": hidden}
     head = data.draw(st.sampled_from(["point", "pinball"]))
     columns = {name: draw(0, 2) for name in ("past", "known", "calendar", "static")}
-    network = build(cell, normalize, head, targets=targets, columns=columns, **sizes)
-    p = mapped(lambda a: a.astype(np.float64), parameters(network, seed))
+    network, p = several(build(cell, normalize, head, targets=targets, columns=columns, **sizes), draw(1, 4), seed)
     inputs, reset = series(network, p, 4, 2, seed)
     found, _ = natively(network, p, inputs, reset)
     close(found, stepped(network, p, inputs, reset)[0], 1e-11)
@@ -95,9 +119,9 @@ def test_a_row_does_not_know_its_company(cell: str, threads: int) -> None:
     p = parameters(network, dtype=np.float32)
     inputs, _ = series(network, p, 1, 700, gaps=0.1)
     together = table(network, p, 700)
-    several = replace(network, stack=replace(network.stack, threads=threads))
-    assert several == network
-    forecast, scale = observed(NetworkStep(several, p), together, inputs)
+    threaded = replace(network, stack=replace(network.stack, threads=threads))
+    assert threaded == network
+    forecast, scale = observed(NetworkStep(threaded, p), together, inputs)
     alone, step = table(network, p, 700), NetworkStep(network, p)
     for row in (0, 1, 47, 349, 350, 698, 699):
         own = {name: value[:, row : row + 1] for name, value in inputs.items()}
@@ -168,7 +192,8 @@ def test_what_it_does_not_know_it_refuses() -> None:
     for head in ("normal", "decoder"):
         assert head in str(unknown(*case("gru", "last", head, "one-layer", dtype="float32")[:2]))
     assert "'mingru'" in str(unknown(*case("mingru", "last", "point", "one-layer", dtype="float32")[:2]))
-    assert "ensemble" in str(unknown(replace(network, members=Members(2)), p))
+    assert "series" in str(unknown(replace(network, members=Members(2, local=True)), p))
+    assert "weights head/known/W" in str(unknown(replace(network, members=Members(2)), p))  # they are of one network
     assert "series" in str(unknown(replace(network, series=3), p))
     more = {**p, "constants": p["constants"] | {"drift": np.zeros(2, np.float32)}}
     assert "'drift'" in str(unknown(network, more))
@@ -215,7 +240,7 @@ def test_wrong_arrays_are_named_and_nothing_moves(change: dict[str, Any], messag
 
 
 def sizes(**change: Any) -> Any:
-    right = {"isa": -1, "decay": 0.1, "targets": 1, "lags": 1, "horizon": 1, "layers": 1}
+    right = {"isa": -1, "decay": 0.1, "targets": 1, "lags": 1, "horizon": 1, "layers": 1, "members": 1}
     given = right | change
     isa = kernel_library.INSTRUCTION_SETS.index(kernel_library.instruction_set()) if given["isa"] < 0 else given["isa"]
     return kernel_library.Sizes(**given | {"isa": isa})
@@ -227,6 +252,8 @@ def sizes(**change: Any) -> Any:
         ({"targets": 0}, 1),
         ({"lags": -1}, 1),
         ({"skip": 2**40}, 1),
+        ({"members": 0}, 1),
+        ({"members": 2000}, 1),
         ({"statics": 1}, 1),
         ({"normalize": 7}, 1),
         ({"activation": -1}, 1),

@@ -64,6 +64,7 @@ _COUNTS = (
     "levels",
     "future",
     "mixed",
+    "members",
 )
 Sizes = _struct(
     "Sizes", [*((name, c_int32) for name in _FLAGS), ("decay", c_double), *((name, c_int64) for name in _COUNTS)]

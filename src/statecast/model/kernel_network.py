@@ -60,8 +60,8 @@ def unknown(network: Network, p: Any) -> str | None:
         if tuple(f.name for f in fields(part)) != tuple(_KNOWN.get(type(part), "").split()):
             return f"{type(part).__name__} has attributes that the native kernel does not know"
     front, stack = network.front, network.stack
-    if network.members.axis or network.series:
-        return "the native kernel steps one network that tells no series apart, and no ensemble"
+    if network.members.local or network.series:
+        return "the native kernel steps networks that tell no series apart"
     if network.head.decoder:
         return "the native kernel steps a network with a direct head, not a decoder"
     if network.head.family:
@@ -80,7 +80,9 @@ def _other_weights(network: Network, p: Any) -> str | None:
     dtype = p["constants"]["level"].dtype
     if dtype not in DTYPES:
         return f"the native kernel does not calculate in {dtype}"
-    wanted, found = _shapes(network), _flat(p["weights"])
+    several = (network.members.count,) if network.members.axis else ()
+    wanted = {name: (*several, *shape) for name, shape in _shapes(network).items()}
+    found = _flat(p["weights"])
     for name in sorted(wanted.keys() | found.keys()):
         came = (found[name].shape, found[name].dtype) if name in found else None
         if came != (wanted.get(name), dtype):
@@ -242,6 +244,7 @@ def _sizes(network: Network, dtype: Any, covariates: int) -> Any:
         levels=len(head.levels),
         future=head.future,
         mixed=FUTURE_UNITS if head.future else 0,
+        members=network.members.count,
     )
 
 
@@ -254,14 +257,20 @@ def _columns(network: Network, layout: Layout) -> list[int]:
 
 def _arrays(network: Network, p: Any) -> list[np.ndarray | None]:
     """Every array in the order of the C interface; None where there is none."""
-    c, w, head = p["constants"], p["weights"], p["weights"]["head"]
-    constants = [np.asarray(c[name], np.float64) for name in ("origin", "unit")]
-    constants += [
-        c[name].astype(c["level"].dtype) for name in ("level", "spread", "deviation", "ring_gain", "output_gain")
-    ]
+    c = p["constants"]
+    found: list[np.ndarray | None] = [np.asarray(c[name], np.float64) for name in ("origin", "unit")]
+    found += [c[name].astype(c["level"].dtype) for name in ("level", "spread", "deviation", "ring_gain", "output_gain")]
+    for weights, _ in network.members.each(p["weights"], None):
+        found += _member_arrays(network, weights)
+    return found
+
+
+def _member_arrays(network: Network, w: Any) -> list[np.ndarray | None]:
+    """Those of one network's weights."""
+    head = w["head"]
     cells = [w["stack"]["cells"][str(n)] for n in range(len(network.stack.hidden))]
     dense = [w["stack"]["dense"][str(n)] for n in range(len(network.stack.dense))]
-    found = [*constants, *(cell.get(name) for cell in cells for name in ("W", "U", "b", "bn"))]
+    found = [cell.get(name) for cell in cells for name in ("W", "U", "b", "bn")]
     found += [layer[name] for layer in [*dense, head["out"]] for name in ("W", "b")]
     if network.head.future:
         found += [head["state"]["W"], head["state"]["b"], head["known"]["W"], head["step"]["e"], head["mix"]["W"]]
