@@ -32,6 +32,12 @@
 #endif
 // A loop over a few numbers that must end up in registers.
 #define SC_EACH(k, n) SC_UNROLL for (int k = 0; k < n; ++k)
+// The rows of a register tile, whose height m is known to the compiler, or those of a matrix tile, which is memory.
+#if defined(SC_AMX)
+#define SC_ROWS(r, m) for (int r = 0; r < m.count(); ++r)
+#else
+#define SC_ROWS(r, m) SC_EACH(r, decltype(m)::value)
+#endif
 
 namespace statecast {
 namespace SC_NAMESPACE {
@@ -39,7 +45,11 @@ namespace SC_NAMESPACE {
 #if defined(SC_AVX512)
 struct Float {
   using Number = float;
+#if defined(SC_AMX)
+  static constexpr int W = 16, ROWS = 16, BUSY = 1;
+#else
   static constexpr int W = 16, ROWS = 6, BUSY = 8;
+#endif
   __m512 v;
   static SC_INLINE Float load(const float* p) { return {_mm512_loadu_ps(p)}; }
   static SC_INLINE Float set(float x) { return {_mm512_set1_ps(x)}; }

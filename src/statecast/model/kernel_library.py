@@ -24,8 +24,10 @@ CELLS = {"lstm": 0, "gru": 1, "gru_reset_before": 2, "rnn_tanh": 3, "rnn_relu": 
 GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 1}
 STATES = {name: ("h", "c") if name == "lstm" else ("h",) for name in CELLS}
 DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
-INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512")
-VERSION = 4
+BF16 = 2  # float32 arrays whose products take bfloat16
+INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512", "avx512_bf16", "amx")
+BF16_SETS = INSTRUCTION_SETS[4:]  # those whose products take bfloat16; float32 and float64 run in the others
+VERSION = 5
 _CHOICE = "STATECAST_KERNEL"
 _FILE = "STATECAST_KERNEL_FILE"  # another build of the library, such as one with sanitizers
 _THREADS = "STATECAST_THREADS"
