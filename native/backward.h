@@ -140,12 +140,21 @@ struct Backward {
                  false);
       close(t, first);
     }
-    product<V>(dz, first, j.rows, l.template runs<typename Cell::Recurrent>(), recurrent, l.hidden, dh, l.padded, true);
+    product<V>(dz, first, j.rows, l.template runs<typename Cell::Recurrent>(), recurrent, l.hidden, dh, l.padded, true, t > 0 ? ahead(t - 1) : Ahead());
     for (int64_t row = 0; row < j.rows; ++row) {
       if (!is_reset(t, row)) continue;
       move(dh + row * l.padded, sums.h_reset);
       if constexpr (F::has_c) move(dc + row * l.padded, sums.c_reset);
     }
+  }
+  // What a step reads of this job's rows.
+  Ahead ahead(int64_t t) const {
+    Ahead a;
+    const auto add = [&](const T* from, int64_t width) { a.add(from, j.rows * width * int64_t{sizeof(T)}); };
+    add(gates(t), l.panels * C * W);
+    if (F::has_aux) add(aux(t, 0), l.padded);
+    if (j.saved->dy) add(static_cast<const T*>(j.saved->dy) + at(t) * l.hidden, l.hidden);
+    return a;
   }
   void move(T* row, T* sum) const {
     for (int64_t k = 0; k < l.padded; k += W) {

@@ -183,7 +183,7 @@ struct Forward {
           start(z, m, p);
           input(z, first + k * factors_of_step() + row * l.input_depth, factors_of_step(), p);
           T* to = slot_at(t) + k * between + (p * j.rows + row) * C * W;
-          for (int r = 0; r < m.count(); ++r)
+          SC_ROW_BY_ROW (r, m)
             for (int v = 0; v < C; ++v) z[r][v].store(to + r * between + v * W);
         });
   }
@@ -210,6 +210,7 @@ struct Forward {
       row_tiles<V>(j.rows, [&](int64_t row, auto m) SC_APART {
         constexpr int M = decltype(m)::value;
         V z[M][C];
+        if (gates && !past_cache) soon(gates + (p * j.rows + row) * C * W, m.count() * C * W);
         if (ahead)
           SC_ROWS (r, m)
             SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
@@ -220,7 +221,7 @@ struct Forward {
         constexpr int n = Cell::Recurrent::count * W;
         multiply<typename Cell::Recurrent, Dense<Cell::Recurrent::count>, alike>(
             z, h.factor(row), h.depth, 1, l.hidden_depth, w.recurrent + p * l.hidden_depth * n, n);
-        for (int r = 0; r < m.count(); ++r) {
+        SC_ROW_BY_ROW (r, m) {
           if constexpr (two_products)
             open(z[r], p, row + r, gates);
           else
@@ -250,7 +251,7 @@ struct Forward {
             SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
           multiply<typename Cell::Candidate, Dense<1>, alike>(z, reset_state.factor(row), reset_state.depth, 1,
                                                               l.hidden_depth, w.candidate + p * l.hidden_depth * W, W);
-          for (int r = 0; r < m.count(); ++r) close(z[r], p, row + r, gates, aux, y, mask);
+          SC_ROW_BY_ROW (r, m) close(z[r], p, row + r, gates, aux, y, mask);
         });
     }
   }

@@ -22,5 +22,34 @@ inline void soon(const T* numbers, int64_t count) {
   static_cast<void>(p);
 }
 
+// Memory that a later step reads, to be fetched a little at a time: the processor can wait for a few lines only, and
+// what it asks for between pieces of arithmetic costs no time.
+class Ahead {
+ public:
+  void add(const void* from, int64_t bytes) {
+    if (count_ == 3 || !from) return;
+    at_[count_] = static_cast<const char*>(from);
+    end_[count_++] = static_cast<const char*>(from) + bytes;
+  }
+  int64_t lines() const {
+    int64_t n = 0;
+    for (int k = 0; k < count_; ++k) n += (end_[k] - at_[k] + 63) / 64;
+    return n;
+  }
+  void fetch(int64_t lines) {
+    for (; lines > 0 && part_ < count_; --lines) {
+#if defined(__GNUC__)
+      __builtin_prefetch(at_[part_], 0, 2);
+#endif
+      at_[part_] += 64;
+      if (at_[part_] >= end_[part_]) ++part_;
+    }
+  }
+
+ private:
+  const char *at_[3] = {}, *end_[3] = {};
+  int count_ = 0, part_ = 0;
+};
+
 }  // namespace
 }  // namespace statecast

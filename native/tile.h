@@ -181,8 +181,10 @@ struct Split {
 // out [rows, n] (stride) = (add ? out : 0) + z[first .. first + rows] times packed, for z kept in panels.
 template <class V, bool alike = false, class E, class T>
 void product(const Panels<E>& z, int64_t first, int64_t rows, const Runs& runs, const E* packed, int64_t n, T* out,
-             int64_t stride, bool add) {
+             int64_t stride, bool add, Ahead ahead = {}) {
   const Split split(n, V::W);
+  const int64_t pieces = split.panels * ((rows + V::ROWS - 1) / V::ROWS) * z.count * runs.count;
+  const int64_t lines = pieces > 0 ? (ahead.lines() + pieces - 1) / pieces : 0;
   const int64_t depth = z.count * runs.total;
   for (int64_t p = 0, vector = 0; p < split.panels; ++p) {
     const int64_t width = split.width(p);
@@ -194,7 +196,7 @@ void product(const Panels<E>& z, int64_t first, int64_t rows, const Runs& runs, 
         V acc[M][N];
         T* to = out + row * stride + vector * V::W;
         const int64_t left = n - vector * V::W;
-        for (int r = 0; r < m_.count(); ++r)
+        SC_ROW_BY_ROW (r, m_)
           for (int v = 0; v < N; ++v)
             acc[r][v] = add ? V::load_n(to + r * stride + v * V::W, left - v * V::W) : V::set(0);
         const E* b = weights;
@@ -203,8 +205,9 @@ void product(const Panels<E>& z, int64_t first, int64_t rows, const Runs& runs, 
             multiply<Dense<N>, Dense<N>, alike>(acc, z.at(q, first + row) + runs.first[run], z.width, 1, runs.length[run], b,
                                          N * V::W);
             b += runs.length[run] * N * V::W;
+            ahead.fetch(lines);
           }
-        for (int r = 0; r < m_.count(); ++r)
+        SC_ROW_BY_ROW (r, m_)
           for (int v = 0; v < N; ++v) acc[r][v].store_n(to + r * stride + v * V::W, left - v * V::W);
       });
     });
