@@ -52,7 +52,8 @@ struct Backward {
     }
   }
   Backward(const Job& job, Arena& arena) : j(job), l(job) {
-    block = j.rows > 0 ? (256 + j.rows - 1) / j.rows : 1;  // an empty batch has gradients too: zeros
+    constexpr int64_t together = 256 * K::numbers;
+    block = j.rows > 0 ? (together + j.rows - 1) / j.rows : 1;  // an empty batch has gradients too: zeros
     if (block > j.steps) block = j.steps;
     int64_t widest = 0;
     groups([&](auto g) { widest = g.rows(l) > widest ? g.rows(l) : widest; });

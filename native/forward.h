@@ -181,7 +181,9 @@ struct Forward {
           constexpr int M = decltype(m)::value;
           V z[M][C];
           start(z, m, p);
+          into_tiles(z);
           input(z, first + k * factors_of_step() + row * l.input_depth, factors_of_step(), p);
+          out_of_tiles(z);
           T* to = slot_at(t) + k * between + (p * j.rows + row) * C * W;
           SC_ROW_BY_ROW (r, m)
             for (int v = 0; v < C; ++v) z[r][v].store(to + r * between + v * W);
@@ -214,13 +216,14 @@ struct Forward {
         if (ahead)
           SC_ROWS (r, m)
             SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
-        else {
+        else
           start(z, m, p);
-          input(z, inputs + row * l.input_depth, l.input_depth, p);
-        }
+        into_tiles(z);
+        if (!ahead) input(z, inputs + row * l.input_depth, l.input_depth, p);
         constexpr int n = Cell::Recurrent::count * W;
         multiply<typename Cell::Recurrent, Dense<Cell::Recurrent::count>, alike>(
             z, h.factor(row), h.depth, 1, l.hidden_depth, w.recurrent + p * l.hidden_depth * n, n);
+        out_of_tiles(z);
         SC_ROW_BY_ROW (r, m) {
           if constexpr (two_products)
             open(z[r], p, row + r, gates);
@@ -249,8 +252,10 @@ struct Forward {
           V z[M][C];
           SC_ROWS (r, m)
             SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
+          into_tiles(z);
           multiply<typename Cell::Candidate, Dense<1>, alike>(z, reset_state.factor(row), reset_state.depth, 1,
                                                               l.hidden_depth, w.candidate + p * l.hidden_depth * W, W);
+          out_of_tiles(z);
           SC_ROW_BY_ROW (r, m) close(z[r], p, row + r, gates, aux, y, mask);
         });
     }

@@ -70,34 +70,47 @@ template <int N>
 using Dense = Columns<N, N - 1>;
 
 #if defined(SC_AMX)
-// acc[r][A::at(v)] += sum over k of a[r * row + k] * b[k * stride + B::at(v) * W], for 16 rows in memory, of which those
-// beyond the rows in use may hold anything. Tiles 0 to 3 are sums; the factors come into 4 and 5 and into 6 and 7 by
-// turns, so that a load need not wait for the product before it.
+// Sums go into tiles 0 to 3, one for each vector of a row, and come back when all products are added. Their 16 rows are
+// memory, of which what lies beyond the rows in use may hold anything.
+template <class V, int C>
+SC_INLINE void into_tiles(const V (&acc)[16][C]) {
+  each_constant<C>([&](auto v) { tile_load<decltype(v)::value>(&acc[0][decltype(v)::value], C * int64_t{sizeof(V)}); });
+}
+template <class V, int C>
+SC_INLINE void out_of_tiles(V (&acc)[16][C]) {
+  each_constant<C>([&](auto v) { tile_store<decltype(v)::value>(&acc[0][decltype(v)::value], C * int64_t{sizeof(V)}); });
+}
+
+// Tile A::at(v) [r] += sum over k of a[r * row + k] * b[k * stride + B::at(v) * W]. The factors come into tiles 4 and 5
+// and into 6 and 7 by turns, so that a load need not wait for the product before it.
 template <class A, class B, bool alike = false, class V, int C>
-void multiply(V (&acc)[16][C], const Pair* a, int64_t row, int64_t, int64_t depth, const Pair* b, int64_t stride) {
+SC_INLINE void multiply(V (&)[16][C], const Pair* a, int64_t row, int64_t, int64_t depth, const Pair* b, int64_t stride) {
   constexpr int N = A::count, size = sizeof(Pair);
-  constexpr int64_t between = C * int64_t{sizeof(V)};
   const auto block = [&](auto turn) {
     constexpr int left = 4 + decltype(turn)::value;
     tile_load<left>(a, row * size);
     each_constant<N>([&](auto v_) {
       constexpr int v = decltype(v_)::value, right = 6 + v % 2;
       tile_load<right>(b + B::at(v) * V::W, stride * size);
-      tile_multiply<v, left, right>();
+      tile_multiply<A::at(v), left, right>();
     });
     a += 16;
     b += 16 * stride;
   };
-  each_constant<N>([&](auto v) { tile_load<decltype(v)::value>(&acc[0][A::at(decltype(v)::value)], between); });
   int64_t k = 0;
   for (; k + 32 <= depth; k += 32) {
     block(Constant<0>{});
     block(Constant<1>{});
   }
   if (k < depth) block(Constant<0>{});
-  each_constant<N>([&](auto v) { tile_store<decltype(v)::value>(&acc[0][A::at(decltype(v)::value)], between); });
 }
 #else
+// Register tiles are sums from the first.
+template <class V, int M, int C>
+SC_INLINE void into_tiles(const V (&)[M][C]) {}
+template <class V, int M, int C>
+SC_INLINE void out_of_tiles(V (&)[M][C]) {}
+
 // acc[r][A::at(v)] += sum over k of a[r * row + k * next] * b[k * stride + B::at(v) * W]. Where `alike`, a row's sums are
 // made in one order whatever the tile's height, so that its bits do not depend on the rows beside it.
 template <class A, class B, bool alike = false, class V, int M, int C, class E>
@@ -191,7 +204,7 @@ void product(const Panels<E>& z, int64_t first, int64_t rows, const Runs& runs, 
     const E* weights = packed + vector * V::W * depth;
     with_constant<4>(width, [&](auto n_) {
       constexpr int N = decltype(n_)::value;
-      row_tiles<V>(rows, [&](int64_t row, auto m_) {
+      row_tiles<V>(rows, [&](int64_t row, auto m_) SC_APART {  // whose registers are the sums' alone
         constexpr int M = decltype(m_)::value;
         V acc[M][N];
         T* to = out + row * stride + vector * V::W;
@@ -200,6 +213,7 @@ void product(const Panels<E>& z, int64_t first, int64_t rows, const Runs& runs, 
           for (int v = 0; v < N; ++v)
             acc[r][v] = add ? V::load_n(to + r * stride + v * V::W, left - v * V::W) : V::set(0);
         const E* b = weights;
+        into_tiles(acc);
         for (int64_t q = 0; q < z.count; ++q)
           for (int64_t run = 0; run < runs.count; ++run) {
             multiply<Dense<N>, Dense<N>, alike>(acc, z.at(q, first + row) + runs.first[run], z.width, 1, runs.length[run], b,
@@ -207,6 +221,7 @@ void product(const Panels<E>& z, int64_t first, int64_t rows, const Runs& runs, 
             b += runs.length[run] * N * V::W;
             ahead.fetch(lines);
           }
+        out_of_tiles(acc);
         SC_ROW_BY_ROW (r, m_)
           for (int v = 0; v < N; ++v) acc[r][v].store_n(to + r * stride + v * V::W, left - v * V::W);
       });
@@ -252,7 +267,9 @@ void outer(const E* left, int64_t m, int64_t depth, int64_t panels, int64_t widt
         T* to = sums + (p * m + first) * N * V::W;
         SC_ROWS (r, m_)
           SC_EACH (v, N) acc[r][v] = V::load(to + (r * N + v) * V::W);
+        into_tiles(acc);
         multiply<Dense<N>, B>(acc, left + first * depth, strip_row(M, depth), M, depth, right, width);
+        out_of_tiles(acc);
         SC_ROWS (r, m_)
           SC_EACH (v, N) acc[r][v].store(to + (r * N + v) * V::W);
       });
