@@ -28,27 +28,27 @@ template <int from>
 void tile_store(void* to, int64_t stride) {
   for (int r = 0; r < 16; ++r) std::memcpy(static_cast<char*>(to) + r * stride, tile(from).row[r], 64);
 }
-inline float widened(const unsigned char* bf16) {
-  uint16_t half;
-  std::memcpy(&half, bf16, sizeof half);
-  const uint32_t bits = static_cast<uint32_t>(half) << 16;
-  float x;
-  std::memcpy(&x, &bits, sizeof x);
-  return x;
+// Row r of a tile of pairs, as numbers.
+inline void widen(int k, int r, float* to) {
+  for (int c = 0; c < 32; ++c) {
+    uint16_t half;
+    std::memcpy(&half, tile(k).row[r] + 2 * c, sizeof half);
+    const uint32_t bits = static_cast<uint32_t>(half) << 16;
+    std::memcpy(to + c, &bits, sizeof bits);
+  }
 }
 // sums [16][16] += left [16][16 pairs] times right [16 pairs][16].
 template <int sums, int left, int right>
 void tile_multiply() {
-  for (int r = 0; r < 16; ++r)
-    for (int c = 0; c < 16; ++c) {
-      float sum;
-      unsigned char* at = tile(sums).row[r] + 4 * c;
-      std::memcpy(&sum, at, sizeof sum);
-      for (int k = 0; k < 16; ++k)
-        for (int half = 0; half < 4; half += 2)
-          sum += widened(tile(left).row[r] + 4 * k + half) * widened(tile(right).row[k] + 4 * c + half);
-      std::memcpy(at, &sum, sizeof sum);
-    }
+  float a[32], b[16][32], sum[16];
+  for (int k = 0; k < 16; ++k) widen(right, k, b[k]);
+  for (int r = 0; r < 16; ++r) {
+    widen(left, r, a);
+    std::memcpy(sum, tile(sums).row[r], sizeof sum);
+    for (int k = 0; k < 16; ++k)
+      for (int c = 0; c < 16; ++c) sum[c] += a[2 * k] * b[k][2 * c] + a[2 * k + 1] * b[k][2 * c + 1];
+    std::memcpy(tile(sums).row[r], sum, sizeof sum);
+  }
 }
 
 #else
