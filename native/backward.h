@@ -34,6 +34,7 @@ struct Backward {
   const Job& j;
   Layout<V, Cell> l;
   int64_t block;  // steps
+  bool far;       // what forward left is too large to have stayed in a near cache
   E *recurrent, *candidate, *input, *turned, *strips, *line;
   T *dh, *dc, *d_reset_state, *row_of_left;
   Panels<E> dz;
@@ -57,6 +58,8 @@ struct Backward {
     if (block > j.steps) block = j.steps;
     int64_t widest = 0;
     groups([&](auto g) { widest = g.rows(l) > widest ? g.rows(l) : widest; });
+    constexpr int64_t near = 1 << 20;  // bytes
+    far = j.steps * j.rows * l.panels * C * W * int64_t{sizeof(T)} > near;
     const int64_t depth = K::elements(block * j.rows), gates = K::elements(C * W);
     recurrent = arena.take<E>(l.template transposed<typename Cell::Recurrent>(l.hidden));
     candidate = arena.take<E>(F::two_products ? l.template transposed<Columns<1, 2>>(l.hidden) : 0);
@@ -141,7 +144,10 @@ struct Backward {
                  false);
       close(t, first);
     }
-    product<V>(dz, first, j.rows, l.template runs<typename Cell::Recurrent>(), recurrent, l.hidden, dh, l.padded, true, t > 0 ? ahead(t - 1) : Ahead());
+    Ahead before;
+    if (far && t > 0) before = ahead(t - 1);
+    product<V>(dz, first, j.rows, l.template runs<typename Cell::Recurrent>(), recurrent, l.hidden, dh, l.padded, true,
+               far && t > 0 ? &before : nullptr);
     for (int64_t row = 0; row < j.rows; ++row) {
       if (!is_reset(t, row)) continue;
       move(dh + row * l.padded, sums.h_reset);

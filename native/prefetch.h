@@ -31,13 +31,15 @@ class Ahead {
     at_[count_] = static_cast<const char*>(from);
     end_[count_++] = static_cast<const char*>(from) + bytes;
   }
-  int64_t lines() const {
-    int64_t n = 0;
-    for (int k = 0; k < count_; ++k) n += (end_[k] - at_[k] + 63) / 64;
-    return n;
+  // Into how many pieces the arithmetic is split.
+  void divide(int64_t pieces) {
+    int64_t lines = 0;
+    for (int k = 0; k < count_; ++k) lines += (end_[k] - at_[k] + 63) / 64;
+    each_ = pieces > 0 ? (lines + pieces - 1) / pieces : 0;
   }
-  void fetch(int64_t lines) {
-    for (; lines > 0 && part_ < count_; --lines) {
+  // Between two pieces.
+  void fetch() {
+    for (int64_t k = 0; k < each_ && part_ < count_; ++k) {
 #if defined(__GNUC__)
       __builtin_prefetch(at_[part_], 0, 2);
 #endif
@@ -48,6 +50,7 @@ class Ahead {
 
  private:
   const char *at_[3] = {}, *end_[3] = {};
+  int64_t each_ = 0;
   int count_ = 0, part_ = 0;
 };
 

@@ -191,20 +191,25 @@ struct Split {
   SC_INLINE int64_t width(int64_t p) const { return vectors / panels + (p < vectors % panels); }
 };
 
+// A large tile is a function of its own, whose registers are for its sums alone.
+template <class F, class M>
+SC_APART void apart(F& tile, int64_t row, M m) {
+  tile(row, m);
+}
+
 // out [rows, n] (stride) = (add ? out : 0) + z[first .. first + rows] times packed, for z kept in panels.
 template <class V, bool alike = false, class E, class T>
 void product(const Panels<E>& z, int64_t first, int64_t rows, const Runs& runs, const E* packed, int64_t n, T* out,
-             int64_t stride, bool add, Ahead ahead = {}) {
+             int64_t stride, bool add, Ahead* ahead = nullptr) {
   const Split split(n, V::W);
-  const int64_t pieces = split.panels * ((rows + V::ROWS - 1) / V::ROWS) * z.count * runs.count;
-  const int64_t lines = pieces > 0 ? (ahead.lines() + pieces - 1) / pieces : 0;
+  if (ahead) ahead->divide(split.panels * ((rows + V::ROWS - 1) / V::ROWS) * z.count * runs.count);
   const int64_t depth = z.count * runs.total;
   for (int64_t p = 0, vector = 0; p < split.panels; ++p) {
     const int64_t width = split.width(p);
     const E* weights = packed + vector * V::W * depth;
     with_constant<4>(width, [&](auto n_) {
       constexpr int N = decltype(n_)::value;
-      row_tiles<V>(rows, [&](int64_t row, auto m_) SC_APART {  // whose registers are the sums' alone
+      const auto tile = [&](int64_t row, auto m_) {
         constexpr int M = decltype(m_)::value;
         V acc[M][N];
         T* to = out + row * stride + vector * V::W;
@@ -219,11 +224,17 @@ void product(const Panels<E>& z, int64_t first, int64_t rows, const Runs& runs, 
             multiply<Dense<N>, Dense<N>, alike>(acc, z.at(q, first + row) + runs.first[run], z.width, 1, runs.length[run], b,
                                          N * V::W);
             b += runs.length[run] * N * V::W;
-            ahead.fetch(lines);
+            if (ahead) ahead->fetch();
           }
         out_of_tiles(acc);
         SC_ROW_BY_ROW (r, m_)
           for (int v = 0; v < N; ++v) acc[r][v].store_n(to + r * stride + v * V::W, left - v * V::W);
+      };
+      row_tiles<V>(rows, [&](int64_t row, auto m) {
+        if constexpr (decltype(m)::value * N > 2 * V::BUSY)
+          apart(tile, row, m);
+        else
+          tile(row, m);
       });
     });
     vector += width;
