@@ -35,7 +35,7 @@
 // The rows of a register tile, whose height m is known to the compiler, or those of a matrix tile, which is memory; one
 // by one where each row takes long.
 #if defined(SC_AMX)
-#define SC_ROW_BY_ROW(r, m) _Pragma("GCC unroll 1") for (int r = 0; r < m.count(); ++r)
+#define SC_ROW_BY_ROW(r, m) _Pragma("GCC unroll 1") for (int r = 0, r##_end = m.count(); r < r##_end; ++r)
 #define SC_ROWS(r, m) SC_ROW_BY_ROW(r, m)
 #else
 #define SC_ROW_BY_ROW(r, m) for (int r = 0; r < decltype(m)::value; ++r)
