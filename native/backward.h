@@ -26,14 +26,18 @@ template <class V, class Cell>
 struct Backward {
   using F = Forward<V, Cell>;
   using T = typename V::Number;
+  using K = Factors<V>;
+  using E = typename K::Element;
   static constexpr int C = Cell::columns, W = V::W;
   static constexpr bool gru = Cell::gates == 3 && C == 4;
 
   const Job& j;
   Layout<V, Cell> l;
   int64_t block;  // steps
-  T *recurrent, *candidate, *input, *dh, *dc, *d_reset_state, *strips, *line;
-  Panels<T> dz;
+  bool far;       // what forward left is too large to have stayed in a near cache
+  E *recurrent, *candidate, *input, *turned, *strips, *line;
+  T *dh, *dc, *d_reset_state, *row_of_left;
+  Panels<E> dz;
 
   template <class Function>
   static void groups(Function&& f) {
@@ -49,19 +53,25 @@ struct Backward {
     }
   }
   Backward(const Job& job, Arena& arena) : j(job), l(job) {
-    block = j.rows > 0 ? (256 + j.rows - 1) / j.rows : 1;  // an empty batch has gradients too: zeros
+    constexpr int64_t together = 256 * K::numbers;
+    block = j.rows > 0 ? (together + j.rows - 1) / j.rows : 1;  // an empty batch has gradients too: zeros
     if (block > j.steps) block = j.steps;
     int64_t widest = 0;
     groups([&](auto g) { widest = g.rows(l) > widest ? g.rows(l) : widest; });
-    recurrent = arena.take<T>(l.transposed(l.hidden, l.panels * Cell::Recurrent::count * W));
-    candidate = arena.take<T>(F::two_products ? l.transposed(l.hidden, l.panels * W) : 0);
-    input = arena.take<T>(j.gradients->dx ? l.transposed(l.inputs, l.panels * Cell::Input::count * W) : 0);
+    constexpr int64_t near = 1 << 20;  // bytes
+    far = j.steps * j.rows * l.panels * C * W * int64_t{sizeof(T)} > near;
+    const int64_t depth = K::elements(block * j.rows), gates = K::elements(C * W);
+    recurrent = arena.take<E>(l.template transposed<typename Cell::Recurrent>(l.hidden));
+    candidate = arena.take<E>(F::two_products ? l.template transposed<Columns<1, 2>>(l.hidden) : 0);
+    input = arena.take<E>(j.gradients->dx ? l.template transposed<typename Cell::Input>(l.inputs) : 0);
     dh = arena.take<T>(j.rows * l.padded);
     dc = arena.take<T>(F::has_c ? j.rows * l.padded : 0);
     d_reset_state = arena.take<T>(F::two_products ? j.rows * l.padded : 0);
-    dz = {arena.take<T>(block * j.rows * l.panels * C * W), block * j.rows, C * W, l.panels};
-    strips = arena.take<T>(widest * block * j.rows);
-    line = arena.take<T>(1 + l.inputs + l.padded);
+    dz = {arena.take<E>((block * j.rows * l.panels + K::beyond) * gates), block * j.rows, gates, l.panels};
+    turned = arena.take<E>(K::same ? 0 : depth * C * W);
+    strips = arena.take<E>((widest + K::beyond) * depth);
+    row_of_left = arena.take<T>(K::numbers * (1 + l.inputs + l.padded));
+    line = arena.take<E>(K::same ? 0 : (K::beyond + 1) * (widest + K::beyond + W));
   }
 
   // The sums: each group's, then the gradients of the rows that resets put in.
@@ -86,6 +96,8 @@ struct Backward {
     if constexpr (F::two_products)
       l.template pack_transposed<Columns<1, 2>>(static_cast<const T*>(j.in->U), l.hidden, candidate);
     if (out.dx) l.template pack_transposed<typename Cell::Input>(static_cast<const T*>(j.in->W), l.inputs, input);
+    if constexpr (!K::same)  // products read the padding of a row, and rows beyond the last
+      std::memset(dz.data, 0, static_cast<size_t>((dz.rows * dz.count + K::beyond) * dz.width) * sizeof(E));
     pad(nullptr, d_reset_state, F::two_products);  // its padding stays zero
     pad(j.saved->dh, dh);
     if constexpr (F::has_c) pad(j.saved->dc, dc);
@@ -132,12 +144,24 @@ struct Backward {
                  false);
       close(t, first);
     }
-    product<V>(dz, first, j.rows, l.template runs<typename Cell::Recurrent>(), recurrent, l.hidden, dh, l.padded, true);
+    Ahead before;
+    if (far && t > 0) before = ahead(t - 1);
+    product<V>(dz, first, j.rows, l.template runs<typename Cell::Recurrent>(), recurrent, l.hidden, dh, l.padded, true,
+               far && t > 0 ? &before : nullptr);
     for (int64_t row = 0; row < j.rows; ++row) {
       if (!is_reset(t, row)) continue;
       move(dh + row * l.padded, sums.h_reset);
       if constexpr (F::has_c) move(dc + row * l.padded, sums.c_reset);
     }
+  }
+  // What a step reads of this job's rows.
+  Ahead ahead(int64_t t) const {
+    Ahead a;
+    const auto add = [&](const T* from, int64_t width) { a.add(from, j.rows * width * int64_t{sizeof(T)}); };
+    add(gates(t), l.panels * C * W);
+    if (F::has_aux) add(aux(t, 0), l.padded);
+    if (j.saved->dy) add(static_cast<const T*>(j.saved->dy) + at(t) * l.hidden, l.hidden);
+    return a;
   }
   void move(T* row, T* sum) const {
     for (int64_t k = 0; k < l.padded; k += W) {
@@ -146,7 +170,15 @@ struct Backward {
     }
   }
 
-  SC_INLINE void unit(int64_t t, int64_t row, int64_t p, const T* kept, T* to) const {
+  // A vector of gradients, to the place that vector v of a panel's row has.
+  static SC_INLINE void put(V x, int v, E* row) {
+    if constexpr (K::same)
+      x.store(row + v * W);
+    else
+      K::store(x, W, row + v * W / K::numbers);
+  }
+
+  SC_INLINE void unit(int64_t t, int64_t row, int64_t p, const T* kept, E* to) const {
     V saved[C], d[C];
     const bool skip = !seen(t, row);
     SC_EACH (v, C) {
@@ -168,7 +200,7 @@ struct Backward {
       }
       g.store(dh + place);
     }
-    SC_EACH (v, C) d[v].store(to + v * W);
+    SC_EACH (v, C) put(d[v], v, to);
   }
 
   void close(int64_t t, int64_t first) {
@@ -181,29 +213,55 @@ struct Backward {
           Cell::close(V::load(gates(t) + (p * j.rows + row) * C * W), V::load(aux(t, row) + p * W),
                       V::load(d_reset_state + place), g, d);
           g.store(dh + place);
-          d.store(dz.at(p, first + row));
+          put(d, 0, dz.at(p, first + row));
         }
   }
 
   template <class G>
   void weights(G, int64_t begin, int64_t end, T* sums) {
-    const int64_t depth = (end - begin) * j.rows, m = G::rows(l);
-    for (int64_t t = begin; t < end; ++t)
-      for (int64_t row = 0; row < j.rows; ++row) {
+    const int64_t rows = (end - begin) * j.rows, depth = K::elements(rows), m = G::rows(l);
+    int64_t t = begin, row = 0;
+    for (int64_t k = 0; k < depth; ++k) {
+      T* at = row_of_left;
+      for (int part = 0; part < K::numbers; ++part, at += m) {
         // A masked step's input may be anything; its gradients are zero, and zero times anything may be no number.
-        if (seen(t, row))
-          describe<G>(t, row);
+        if (t < end && seen(t, row))
+          describe<G>(t, row, at);
         else
-          std::memset(line, 0, static_cast<size_t>(m) * sizeof(T));
-        put_in_strips<V>(line, m, (t - begin) * j.rows + row, depth, strips);
+          std::memset(at, 0, static_cast<size_t>(m) * sizeof(T));
+        if (++row == j.rows) {
+          row = 0;
+          ++t;
+        }
       }
-    const Panels<T> part{dz.data, dz.rows, dz.width, dz.count};
-    outer<V, typename G::Columns>(strips, m, depth, part, sums);
+      put_in_strips<V>(as_elements(m, k), m, k, depth, strips);
+    }
+    outer<V, typename G::Columns>(
+        strips, m, depth, dz.count, K::same ? dz.width : C * W, [&](int64_t p) { return along_rows(p, rows); }, sums);
+  }
+  // The row that was described, or the pair of rows, in elements.
+  const E* as_elements(int64_t m, int64_t k) const {
+    if constexpr (K::same) {
+      return row_of_left;
+    } else {
+      E* to = line + k % (K::beyond + 1) * ((m + K::beyond) / (K::beyond + 1) * (K::beyond + 1));
+      for (int64_t c = 0; c < m; c += W)
+        K::at(0, [&](int64_t r) { return V::load_n(row_of_left + r * m + c, m - c); }).store_n(to + c, m - c);
+      return line;
+    }
+  }
+  // A panel's gradients of a block as factors along its rows.
+  const E* along_rows(int64_t p, int64_t rows) const {
+    if constexpr (K::same) {
+      return dz.at(p, 0);
+    } else {
+      K::turn(dz.at(p, 0), dz.width, rows, C * W, turned);
+      return turned;
+    }
   }
 
   template <class G>
-  void describe(int64_t t, int64_t row) {
-    T* to = line;
+  void describe(int64_t t, int64_t row, T* to) const {
     if constexpr (G::bias) *to++ = 1;
     if constexpr (G::input) {
       copy(static_cast<const T*>(j.in->x) + (at(t) + row) * l.inputs, l.inputs, to);

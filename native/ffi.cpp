@@ -77,7 +77,8 @@ struct Call {
     shape.isa = static_cast<int32_t>(attribute(frame, "isa"));
     dtype = x.dtype;
     if (dtype != xla::kFloat && dtype != xla::kDouble) refuse("x must be float32 or float64");
-    shape.dtype = dtype == xla::kFloat ? STATECAST_FLOAT32 : STATECAST_FLOAT64;
+    shape.dtype = static_cast<int32_t>(attribute(frame, "dtype"));
+    if ((shape.dtype == STATECAST_FLOAT64) != (dtype == xla::kDouble)) refuse("x has another dtype than was said");
     shape.steps = x.dims[x.rank - 3];
     shape.batch = x.dims[x.rank - 2];
     shape.inputs = x.dims[x.rank - 1];

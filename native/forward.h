@@ -9,9 +9,46 @@
 namespace statecast {
 namespace SC_NAMESPACE {
 
+// Rows of states, and the same rows as factors of a product: one array where products multiply the numbers themselves.
+template <class V>
+struct Rows {
+  using T = typename V::Number;
+  using K = Factors<V>;
+  using E = typename K::Element;
+  T* numbers = nullptr;
+  E* factors = nullptr;
+  int64_t width = 0, depth = 0;  // of a row, in numbers and in elements
+
+  Rows() = default;
+  Rows(Arena& arena, int64_t rows, int64_t width_) : width(width_), depth(K::elements(width_)) {
+    numbers = arena.take<T>(rows * width);
+    if constexpr (K::same)
+      factors = numbers;
+    else
+      factors = arena.take<E>((rows + K::beyond) * depth);
+  }
+  SC_INLINE T* at(int64_t row) const { return numbers + row * width; }
+  SC_INLINE const E* factor(int64_t row) const { return factors + row * depth; }
+  // What `put` never writes is zero in the factors: a product reads it.
+  void clear(int64_t rows) const {
+    if constexpr (!K::same) std::memset(factors, 0, static_cast<size_t>((rows + K::beyond) * depth) * sizeof(E));
+  }
+  // A vector of a row from unit k on, of which `left` units are there: padding may be no number, and is no factor.
+  SC_INLINE void put(V x, int64_t row, int64_t k, int64_t left) const {
+    x.store(at(row) + k);
+    if constexpr (!K::same) K::store(x, left, factors + row * depth + k / K::numbers);
+  }
+  void copy(const Rows& from, int64_t row) const {
+    std::memcpy(at(row), from.numbers, static_cast<size_t>(width) * sizeof(T));
+    if constexpr (!K::same) std::memcpy(factors + row * depth, from.factors, static_cast<size_t>(depth) * sizeof(E));
+  }
+};
+
 template <class V, class Cell, bool alike = false>
 struct Forward {
   using T = typename V::Number;
+  using K = Factors<V>;
+  using E = typename K::Element;
   static constexpr int C = Cell::columns, W = V::W;
   static constexpr bool rnn = IsRnn<Cell>::value;
   static constexpr bool two_products = Cell::columns == 3 && Cell::gates == 3;
@@ -25,7 +62,9 @@ struct Forward {
   Packed<V, Cell> w;
   bool ahead;       // input products beforehand
   bool past_cache;  // what is kept for backward is too large to stay in a cache until then
-  T *slots, *h, *next, *c, *reset_state, *h_reset, *c_reset;
+  T *slots, *c, *c_reset;
+  Rows<V> h, next, reset_state, h_reset;
+  E* x_factors;
 
   Forward(const Job& job, Arena& arena, bool keeps) : j(job), l(job), w(l, arena) { take(arena, keeps); }
   Forward(const Job& job, Arena& arena, const Packed<V, Cell>& packed) : j(job), l(job), w(packed) {
@@ -39,12 +78,14 @@ struct Forward {
     past_cache = places % 64 == 0 && gates_elements(j) * int64_t{sizeof(T)} > large;
     const int64_t kept_here = keeps ? 0 : ahead ? together : two_products ? 1 : 0;
     slots = arena.take<T>(kept_here * slot());
-    h = arena.take<T>(j.rows * l.padded);
-    next = arena.take<T>(j.rows * l.padded);
+    h = Rows<V>(arena, j.rows, l.padded);
+    next = Rows<V>(arena, j.rows, l.padded);
     c = arena.take<T>(has_c ? j.rows * l.padded : 0);
-    reset_state = arena.take<T>(two_products ? j.rows * l.padded : 0);
-    h_reset = arena.take<T>(l.padded);
+    reset_state = Rows<V>(arena, two_products ? j.rows : 0, l.padded);
+    h_reset = Rows<V>(arena, 1, l.padded);
     c_reset = arena.take<T>(has_c ? l.padded : 0);
+    const int64_t rows = ahead ? (together + K::beyond) * j.rows : j.rows + K::beyond;
+    x_factors = arena.take<E>(K::same ? 0 : rows * l.input_depth);
   }
 
   int64_t slot() const { return j.rows * l.panels * C * W; }  // elements of the gates of one step
@@ -54,6 +95,13 @@ struct Forward {
   }
 
   // Rows of a state [rows, H] into padded rows; null is zero.
+  void pad(const void* from, int64_t rows, const Rows<V>& to, int64_t first = 0) const {
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t k = 0; k < l.padded; k += W) {
+        const T* row = static_cast<const T*>(from) + r * l.hidden;
+        to.put(from && k < l.hidden ? V::load_n(row + k, l.hidden - k) : V::set(0), first + r, k, l.hidden - k);
+      }
+  }
   void pad(const void* from, int64_t rows, T* to) const {
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t k = 0; k < l.padded; k += W) {
@@ -71,6 +119,10 @@ struct Forward {
   void run() {
     const statecast_inputs& in = *j.in;
     w.fill(l, in);
+    h.clear(j.rows);
+    next.clear(j.rows);
+    h_reset.clear(1);
+    if constexpr (two_products) reset_state.clear(j.rows);
     pad(offset(in.h0, j.first * l.hidden), j.rows, h);
     pad(in.h_reset, 1, h_reset);
     if constexpr (has_c) {
@@ -85,7 +137,7 @@ struct Forward {
       T* aux = has_aux && j.out->aux ? static_cast<T*>(j.out->aux) + (t * j.batch + j.first) * l.padded : nullptr;
       step(x, slot_at(t), aux, y, in.mask ? in.mask + t * j.batch + j.first : nullptr);
     }
-    unpad(h, j.out->h);
+    unpad(h.numbers, j.out->h);
     if constexpr (has_c) unpad(c, j.out->c);
     if (past_cache) end_of_streams();
   }
@@ -101,59 +153,78 @@ struct Forward {
   void reset(const uint8_t* flags) {
     for (int64_t r = 0; r < j.rows; ++r) {
       if (!flags[r]) continue;
-      std::memcpy(h + r * l.padded, h_reset, l.padded * sizeof(T));
+      h.copy(h_reset, r);
       if constexpr (has_c) std::memcpy(c + r * l.padded, c_reset, l.padded * sizeof(T));
     }
   }
 
+  // The inputs of this job's rows at some steps as factors, from the first row of the first of them on.
+  const E* as_factors(const T* x, int64_t steps) const {
+    if constexpr (K::same) {
+      return x;
+    } else {
+      for (int64_t k = 0; k < steps; ++k)
+        for (int64_t r = 0; r < j.rows; ++r)
+          K::row(x + (k * j.batch + r) * l.inputs, l.inputs, x_factors + (k * j.rows + r) * l.input_depth);
+      return x_factors;
+    }
+  }
+  int64_t factors_of_step() const { return (K::same ? j.batch : j.rows) * l.input_depth; }
+
   void inputs_ahead(int64_t t) {
     const int64_t steps = j.steps - t < together ? j.steps - t : together;
+    const E* first = as_factors(static_cast<const T*>(j.in->x) + (t * j.batch + j.first) * l.inputs, steps);
     const int64_t between = j.out->gates ? j.batch * l.panels * C * W : slot();
     for (int64_t row = 0; row < j.rows; ++row)
       for (int64_t p = 0; p < l.panels; ++p)
         row_tiles<V>(steps, [&](int64_t k, auto m) {
           constexpr int M = decltype(m)::value;
           V z[M][C];
-          start(z, p);
-          const T* x = static_cast<const T*>(j.in->x) + ((t + k) * j.batch + j.first + row) * l.inputs;
-          input(z, x, j.batch * l.inputs, p);
+          start(z, m, p);
+          into_tiles(z);
+          input(z, first + k * factors_of_step() + row * l.input_depth, factors_of_step(), p);
+          out_of_tiles(z);
           T* to = slot_at(t) + k * between + (p * j.rows + row) * C * W;
-          for (int r = 0; r < M; ++r)
+          SC_ROW_BY_ROW (r, m)
             for (int v = 0; v < C; ++v) z[r][v].store(to + r * between + v * W);
         });
   }
 
-  template <int M>
-  SC_INLINE void start(V (&z)[M][C], int64_t p) const {
+  template <int M, class H>
+  SC_INLINE void start(V (&z)[M][C], H m, int64_t p) const {
     SC_EACH (v, C) {
       const V b = V::load(w.bias + (p * C + v) * W);
-      SC_EACH (r, M) z[r][v] = b;
+      SC_ROWS (r, m) z[r][v] = b;
     }
   }
   template <int M>
-  SC_INLINE void input(V (&z)[M][C], const T* x, int64_t row, int64_t p) const {
+  SC_INLINE void input(V (&z)[M][C], const E* x, int64_t row, int64_t p) const {
     constexpr int n = Cell::Input::count * W;
-    multiply<typename Cell::Input, Dense<Cell::Input::count>, alike>(z, x, row, 1, l.inputs, w.input + p * l.inputs * n, n);
+    multiply<typename Cell::Input, Dense<Cell::Input::count>, alike>(z, x, row, 1, l.input_depth,
+                                                                     w.input + p * l.input_depth * n, n);
   }
 
   void step(const T* x, T* gates, T* aux, T* y, const uint8_t* mask) {
     // A tile is a function of its own: constants of the gates, kept in registers from one tile to the next, would push
     // the product's sums out to memory.
+    const E* inputs = ahead ? nullptr : as_factors(x, 1);
     for (int64_t p = 0; p < l.panels; ++p)
       row_tiles<V>(j.rows, [&](int64_t row, auto m) SC_APART {
         constexpr int M = decltype(m)::value;
         V z[M][C];
+        if (gates && !past_cache) soon(gates + (p * j.rows + row) * C * W, m.count() * C * W);
         if (ahead)
-          SC_EACH (r, M)
+          SC_ROWS (r, m)
             SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
-        else {
-          start(z, p);
-          input(z, x + row * l.inputs, l.inputs, p);
-        }
+        else
+          start(z, m, p);
+        into_tiles(z);
+        if (!ahead) input(z, inputs + row * l.input_depth, l.input_depth, p);
         constexpr int n = Cell::Recurrent::count * W;
-        multiply<typename Cell::Recurrent, Dense<Cell::Recurrent::count>, alike>(z, h + row * l.padded, l.padded, 1, l.hidden,
-                                                                          w.recurrent + p * l.hidden * n, n);
-        for (int r = 0; r < M; ++r) {
+        multiply<typename Cell::Recurrent, Dense<Cell::Recurrent::count>, alike>(
+            z, h.factor(row), h.depth, 1, l.hidden_depth, w.recurrent + p * l.hidden_depth * n, n);
+        out_of_tiles(z);
+        SC_ROW_BY_ROW (r, m) {
           if constexpr (two_products)
             open(z[r], p, row + r, gates);
           else
@@ -161,15 +232,15 @@ struct Forward {
         }
       });
     if constexpr (two_products) candidates(gates, aux, y, mask);
-    T* swapped = h;
+    const Rows<V> swapped = h;
     h = next;
     next = swapped;
   }
 
   SC_INLINE void open(V* z, int64_t p, int64_t row, T* gates) {
     V reset_h;
-    Cell::open(z, V::load(h + row * l.padded + p * W), reset_h);
-    reset_h.store(reset_state + row * l.padded + p * W);
+    Cell::open(z, V::load(h.at(row) + p * W), reset_h);
+    reset_state.put(reset_h, row, p * W, l.hidden - p * W);
     SC_EACH (v, C) z[v].store(gates + (p * j.rows + row) * C * W + v * W);
   }
 
@@ -179,11 +250,13 @@ struct Forward {
         row_tiles<V>(j.rows, [&](int64_t row, auto m) {
           constexpr int M = decltype(m)::value;
           V z[M][C];
-          SC_EACH (r, M)
+          SC_ROWS (r, m)
             SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
-          multiply<typename Cell::Candidate, Dense<1>, alike>(z, reset_state + row * l.padded, l.padded, 1, l.hidden,
-                                                       w.candidate + p * l.hidden * W, W);
-          for (int r = 0; r < M; ++r) close(z[r], p, row + r, gates, aux, y, mask);
+          into_tiles(z);
+          multiply<typename Cell::Candidate, Dense<1>, alike>(z, reset_state.factor(row), reset_state.depth, 1,
+                                                              l.hidden_depth, w.candidate + p * l.hidden_depth * W, W);
+          out_of_tiles(z);
+          SC_ROW_BY_ROW (r, m) close(z[r], p, row + r, gates, aux, y, mask);
         });
     }
   }
@@ -198,7 +271,7 @@ struct Forward {
       }
     } else {
       const int64_t at = row * l.padded + p * W;
-      V before = V::load((has_c ? c : h) + at);
+      V before = V::load((has_c ? c : h.numbers) + at);
       if (aux) keep(before, aux + at);
       V state = before;
       one(z, state, p * W, row, y, seen);
@@ -214,11 +287,11 @@ struct Forward {
       value.store(to);
   }
   SC_INLINE void one(V* z, V& state, int64_t unit, int64_t row, T* y, bool seen) {
-    const V before = V::load(h + row * l.padded + unit);
+    const V before = V::load(h.at(row) + unit);
     V after = before;
     Cell::forward(z, after, state);
     if (!seen) after = before;
-    after.store(next + row * l.padded + unit);
+    next.put(after, row, unit, l.hidden - unit);
     if (y && unit < l.hidden) after.store_n(y + row * l.hidden + unit, l.hidden - unit);
   }
 };
@@ -248,13 +321,13 @@ struct StepRows {
     Arena held(weights), arena(j.scratch);
     F f(j, arena, Packed<V, Cell>(l, held));
     for (int64_t r = 0; r < j.rows; ++r) {
-      f.pad(rows.at(r) + rows.h_at, 1, f.h + r * l.padded);
+      f.pad(rows.at(r) + rows.h_at, 1, f.h, r);
       if constexpr (F::has_c) f.pad(rows.at(r) + rows.c_at, 1, f.c + r * l.padded);
     }
     f.step(x, f.slot_at(0), nullptr, y, nullptr);
     for (int64_t r = 0; r < j.rows; ++r)
       for (int64_t k = 0; k < l.hidden; k += V::W) {
-        V::load(f.h + r * l.padded + k).store_n(rows.at(r) + rows.h_at + k, l.hidden - k);
+        V::load(f.h.at(r) + k).store_n(rows.at(r) + rows.h_at + k, l.hidden - k);
         if constexpr (F::has_c) V::load(f.c + r * l.padded + k).store_n(rows.at(r) + rows.c_at + k, l.hidden - k);
       }
   }

@@ -8,6 +8,12 @@
 
 #if defined(SC_X86) && defined(_MSC_VER)
 #include <intrin.h>
+#elif defined(SC_X86)
+#include <cpuid.h>
+#endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace statecast {
@@ -29,11 +35,49 @@ bool processor_has(int isa) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
+// Leaf 7 of what the processor tells of itself, for pairs of numbers in bfloat16 and for tiles of them.
+bool processor_multiplies_pairs() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return processor_has(STATECAST_AVX512) && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5));
+}
+bool processor_has_tiles() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return processor_multiplies_pairs() && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & (1u << 22)) &&
+         (d & (1u << 24));
+}
 #endif
+
+#if defined(SC_HAVE_AMX)
+// Linux gives a process the use of tiles when it asks for it, and refuses where the system cannot save them.
+bool tiles_may_be_used() {
+#if defined(STATECAST_EMULATE_AMX)
+  return processor_multiplies_pairs();
+#elif defined(__linux__)
+  constexpr long ask_for_state = 0x1023, of_tiles = 18;
+  return processor_has_tiles() && syscall(SYS_arch_prctl, ask_for_state, of_tiles) == 0;
+#else
+  return false;
+#endif
+}
+#endif
+
+// Null where the processor has no instruction for it.
+const Arithmetic* bf16([[maybe_unused]] int isa) {
+#if defined(SC_HAVE_AMX)
+  static const bool tiles = tiles_may_be_used();
+  if (isa == STATECAST_AMX && tiles) return bf16_tiles();
+#endif
+#if defined(SC_HAVE_AVX512_BF16)
+  static const bool pairs = processor_multiplies_pairs();
+  if (isa == STATECAST_AVX512_BF16 && pairs) return bf16_pairs();
+#endif
+  return nullptr;
+}
 
 }  // namespace
 
 const Arithmetic* arithmetic(int isa, int dtype) {
+  if (dtype == STATECAST_BF16) return bf16(isa);
   if (isa == STATECAST_PLAIN) return dtype == STATECAST_FLOAT64 ? plain_double() : plain_float();
   if (dtype == STATECAST_FLOAT64) return plain_double();
 #if defined(SC_HAVE_NEON)
@@ -48,7 +92,12 @@ const Arithmetic* arithmetic(int isa, int dtype) {
   return nullptr;
 }
 
-int best_isa() {
+int best_isa(int dtype) {
+  if (dtype == STATECAST_BF16) {
+    for (int isa : {STATECAST_AMX, STATECAST_AVX512_BF16})
+      if (bf16(isa)) return isa;
+    return -1;
+  }
   for (int isa : {STATECAST_AVX512, STATECAST_AVX2, STATECAST_NEON})
     if (arithmetic(isa, STATECAST_FLOAT32)) return isa;
   return STATECAST_PLAIN;
@@ -68,18 +117,19 @@ bool multiplies(std::initializer_list<int64_t> factors) {
 int check(const statecast_shape* s) {
   if (!s) return STATECAST_NULL;
   if (s->cell < STATECAST_LSTM || s->cell > STATECAST_RNN_RELU) return STATECAST_BAD_CELL;
-  if (s->dtype != STATECAST_FLOAT32 && s->dtype != STATECAST_FLOAT64) return STATECAST_BAD_DTYPE;
+  if (s->dtype < STATECAST_FLOAT32 || s->dtype > STATECAST_BF16) return STATECAST_BAD_DTYPE;
   if (s->networks < 0 || s->steps < 0 || s->batch < 0 || s->inputs < 0 || s->hidden < 0) return STATECAST_BAD_SHAPE;
   if (!multiplies({s->networks, s->steps, s->batch, s->inputs + 1}) ||
       !multiplies({s->networks, s->steps, s->batch, s->hidden, 4}) || !multiplies({s->inputs + 1, s->hidden, 4}) ||
       !multiplies({s->hidden, s->hidden, 4}) || !multiplies({s->networks, s->batch, s->hidden, 4}))
     return STATECAST_BAD_SHAPE;
-  if (s->isa != -1 && !arithmetic(s->isa, STATECAST_FLOAT32)) return STATECAST_BAD_ISA;
+  const int dtype = s->dtype == STATECAST_BF16 ? STATECAST_BF16 : STATECAST_FLOAT32;  // float64 has one for all
+  if (!arithmetic(s->isa == -1 ? best_isa(dtype) : s->isa, dtype)) return STATECAST_BAD_ISA;
   return STATECAST_OK;
 }
 
 const Arithmetic& chosen(const statecast_shape& s) {
-  int isa = s.isa == -1 ? best_isa() : s.isa;
+  int isa = s.isa == -1 ? best_isa(s.dtype) : s.isa;
   // Up to 8 units fill half a wide vector: the shorter ones do the same in less time.
   if (isa == STATECAST_AVX512 && s.hidden <= 8 && arithmetic(STATECAST_AVX2, s.dtype)) isa = STATECAST_AVX2;
   return *arithmetic(isa, s.dtype);
@@ -219,11 +269,13 @@ const char* statecast_message(int32_t status) {
   return status >= 0 && status <= STATECAST_BAD_ROW ? messages[status] : "unknown status";
 }
 
-int32_t statecast_best_isa(void) { return best_isa(); }
-int32_t statecast_runs_isa(int32_t isa) { return arithmetic(isa, STATECAST_FLOAT32) != nullptr; }
+int32_t statecast_best_isa(int32_t dtype) { return best_isa(dtype); }
+int32_t statecast_runs_isa(int32_t isa) {
+  return arithmetic(isa, isa > STATECAST_AVX512 ? STATECAST_BF16 : STATECAST_FLOAT32) != nullptr;
+}
 const char* statecast_isa_name(int32_t isa) {
-  static const char* const names[] = {"plain", "neon", "avx2", "avx512"};
-  return isa >= STATECAST_PLAIN && isa <= STATECAST_AVX512 ? names[isa] : nullptr;
+  static const char* const names[] = {"plain", "neon", "avx2", "avx512", "avx512_bf16", "amx"};
+  return isa >= STATECAST_PLAIN && isa <= STATECAST_AMX ? names[isa] : nullptr;
 }
 
 int32_t statecast_saved_sizes(const statecast_shape* shape, int64_t sizes[2]) {

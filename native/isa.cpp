@@ -1,6 +1,9 @@
 // The arithmetic for one instruction set; compiled once for each, with SC_NAMESPACE and the compiler's flags set.
 #include "backward.h"
+#include "choose.h"
+#if !defined(SC_BF16)
 #include "network.h"
+#endif
 
 namespace statecast {
 namespace SC_NAMESPACE {
@@ -36,6 +39,7 @@ struct SumsBytes {
 template <class V, class C>
 struct RunForward {
   static void run(const Job& j) {
+    [[maybe_unused]] const typename Factors<V>::Session session;
     Arena arena(j.scratch);
     Forward<V, C>(j, arena, j.out->gates != nullptr).run();
   }
@@ -43,6 +47,7 @@ struct RunForward {
 template <class V, class C>
 struct RunBackward {
   static void run(const Job& j) {
+    [[maybe_unused]] const typename Factors<V>::Session session;
     Arena arena(j.scratch);
     Backward<V, C>(j, arena).run();
   }
@@ -63,17 +68,28 @@ const Arithmetic* arithmetic() {
       [](const Job& j) { choose<V, RunForward>(j); },
       [](const Job& j) { choose<V, RunBackward>(j); },
       [](const Job* j, int64_t count) { choose<V, Finish>(*j, count); },
+#if defined(SC_BF16)  // a network's step is always float32
+      nullptr,
+      nullptr,
+      nullptr,
+      nullptr,
+#else
       Observing<V>::packed_bytes,
       Observing<V>::pack,
       Observing<V>::bytes,
       Observing<V>::run,
+#endif
   };
   return &table;
 }
 
 }  // namespace SC_NAMESPACE
 
-#if defined(SC_AVX512)
+#if defined(SC_AMX)
+const Arithmetic* bf16_tiles() { return SC_NAMESPACE::arithmetic<SC_NAMESPACE::Float>(); }
+#elif defined(SC_BF16)
+const Arithmetic* bf16_pairs() { return SC_NAMESPACE::arithmetic<SC_NAMESPACE::Float>(); }
+#elif defined(SC_AVX512)
 const Arithmetic* avx512_float() { return SC_NAMESPACE::arithmetic<SC_NAMESPACE::Float>(); }
 #elif defined(SC_AVX2)
 const Arithmetic* avx2_float() { return SC_NAMESPACE::arithmetic<SC_NAMESPACE::Float>(); }

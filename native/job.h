@@ -46,9 +46,12 @@ const Arithmetic* plain_double();
 const Arithmetic* neon_float();
 const Arithmetic* avx2_float();
 const Arithmetic* avx512_float();
+const Arithmetic* bf16_pairs();
+const Arithmetic* bf16_tiles();
 
-// The table for an instruction set and dtype, null where this machine or build lacks it; the best set that it runs.
+// The table for an instruction set and dtype, null where this machine or build lacks it; the best set that it runs, or
+// -1 where it has none for that dtype.
 const Arithmetic* arithmetic(int isa, int dtype);
-int best_isa();
+int best_isa(int dtype);
 
 }  // namespace statecast

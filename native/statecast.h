@@ -37,8 +37,17 @@ enum statecast_cell {
   STATECAST_RNN_TANH = 3,
   STATECAST_RNN_RELU = 4
 };
-enum statecast_dtype { STATECAST_FLOAT32 = 0, STATECAST_FLOAT64 = 1 };
-enum statecast_isa { STATECAST_PLAIN = 0, STATECAST_NEON = 1, STATECAST_AVX2 = 2, STATECAST_AVX512 = 3 };
+/* bf16: arrays are float32, and so is all arithmetic but that products of matrices take factors rounded to bfloat16. */
+enum statecast_dtype { STATECAST_FLOAT32 = 0, STATECAST_FLOAT64 = 1, STATECAST_BF16 = 2 };
+/* The last two are for bf16 alone, and bf16 has no other. */
+enum statecast_isa {
+  STATECAST_PLAIN = 0,
+  STATECAST_NEON = 1,
+  STATECAST_AVX2 = 2,
+  STATECAST_AVX512 = 3,
+  STATECAST_AVX512_BF16 = 4,
+  STATECAST_AMX = 5
+};
 enum statecast_status {
   STATECAST_OK = 0,
   STATECAST_BAD_SHAPE = 1,
@@ -90,8 +99,8 @@ typedef struct {
 
 STATECAST_API int32_t statecast_version(void);
 STATECAST_API const char* statecast_message(int32_t status);
-/* The best instruction set that this machine runs; whether it runs a given one; its name, or null. */
-STATECAST_API int32_t statecast_best_isa(void);
+/* The best instruction set that this machine runs for a dtype, or -1; whether it runs a given one; its name, or null. */
+STATECAST_API int32_t statecast_best_isa(int32_t dtype);
 STATECAST_API int32_t statecast_runs_isa(int32_t isa);
 STATECAST_API const char* statecast_isa_name(int32_t isa);
 

@@ -32,6 +32,15 @@
 #endif
 // A loop over a few numbers that must end up in registers.
 #define SC_EACH(k, n) SC_UNROLL for (int k = 0; k < n; ++k)
+// The rows of a register tile, whose height m is known to the compiler, or those of a matrix tile, which is memory; one
+// by one where each row takes long.
+#if defined(SC_AMX)
+#define SC_ROW_BY_ROW(r, m) _Pragma("GCC unroll 1") for (int r = 0, r##_end = m.count(); r < r##_end; ++r)
+#define SC_ROWS(r, m) SC_ROW_BY_ROW(r, m)
+#else
+#define SC_ROW_BY_ROW(r, m) for (int r = 0; r < decltype(m)::value; ++r)
+#define SC_ROWS(r, m) SC_UNROLL SC_ROW_BY_ROW(r, m)
+#endif
 
 namespace statecast {
 namespace SC_NAMESPACE {
@@ -39,14 +48,21 @@ namespace SC_NAMESPACE {
 #if defined(SC_AVX512)
 struct Float {
   using Number = float;
+#if defined(SC_AMX)
+  static constexpr int W = 16, ROWS = 16, BUSY = 1;
+#else
   static constexpr int W = 16, ROWS = 6, BUSY = 8;
+#endif
   __m512 v;
   static SC_INLINE Float load(const float* p) { return {_mm512_loadu_ps(p)}; }
   static SC_INLINE Float set(float x) { return {_mm512_set1_ps(x)}; }
   static SC_INLINE __mmask16 first(int64_t n) { return static_cast<__mmask16>(n >= 16 ? 0xffff : (1u << n) - 1); }
   static SC_INLINE Float load_n(const float* p, int64_t n) { return {_mm512_maskz_loadu_ps(first(n), p)}; }
   SC_INLINE void store(float* p) const { _mm512_storeu_ps(p, v); }
-  SC_INLINE void store_n(float* p, int64_t n) const { _mm512_mask_storeu_ps(p, first(n), v); }
+  SC_INLINE void store_n(float* p, int64_t n) const {
+    if (n >= 16) return store(p);  // a masked store waits for its line of memory
+    _mm512_mask_storeu_ps(p, first(n), v);
+  }
   SC_INLINE void stream(float* p) const { _mm512_stream_ps(p, v); }
 };
 SC_INLINE Float operator+(Float a, Float b) { return {_mm512_add_ps(a.v, b.v)}; }

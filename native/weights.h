@@ -26,11 +26,19 @@ struct Arena {
 template <class V, class Cell>
 struct Layout {
   using T = typename V::Number;
+  using K = Factors<V>;
+  using E = typename K::Element;
   static constexpr int C = Cell::columns, W = V::W;
   static constexpr int units = IsRnn<Cell>::value ? C * W : W;  // of a panel
   int64_t inputs, hidden, panels, padded;
+  int64_t input_depth, hidden_depth;  // elements of a product's depth
   explicit Layout(const Job& j)
-      : inputs(j.inputs), hidden(j.hidden), panels((j.hidden + units - 1) / units), padded(panels * units) {}
+      : inputs(j.inputs),
+        hidden(j.hidden),
+        panels((j.hidden + units - 1) / units),
+        padded(panels * units),
+        input_depth(K::elements(j.inputs)),
+        hidden_depth(K::elements(j.hidden)) {}
 
   // First unit of vector v of panel p, and the first column of its gate in W or U.
   static SC_INLINE int64_t unit(int64_t p, int v) { return IsRnn<Cell>::value ? (p * C + v) * W : p * W; }
@@ -41,57 +49,76 @@ struct Layout {
   // How many of a vector's columns the transposed products read: a small network's one panel is mostly padding.
   SC_INLINE int64_t depth(int64_t p, int v) const {
     const int64_t left = hidden - unit(p, v);
-    return panels > 1 || left >= W ? W : left > 0 ? left : 0;
+    return !K::same || panels > 1 || left >= W ? W : left > 0 ? left : 0;
   }
   template <class Columns>
   Runs runs() const {
     Runs r;
-    for (int i = 0; i < Columns::count; ++i) r.add(Columns::at(i) * W, depth(0, Columns::at(i)));
+    for (int i = 0; i < Columns::count; ++i) {
+      const int64_t first = Columns::at(i) * W, end = first + depth(0, Columns::at(i));
+      const int64_t begin = first / K::block * K::block, whole = (end + K::block - 1) / K::block * K::block;
+      r.add(begin / K::numbers, (whole - begin) / K::numbers);
+    }
     return r;
   }
 
-  // to [panel][row of w][Columns::count * W].
+  // to [panel][row of w, in elements][Columns::count * W].
   template <class Columns>
-  void pack(const T* w, int64_t rows, T* to) const {
+  void pack(const T* w, int64_t rows, E* to) const {
     for (int64_t p = 0; p < panels; ++p)
-      for (int64_t k = 0; k < rows; ++k)
+      for (int64_t k = 0; k < K::elements(rows); ++k)
         for (int i = 0; i < Columns::count; ++i, to += W) {
           const int v = Columns::at(i);
           const int64_t left = hidden - unit(p, v);
-          (left > 0 ? V::load_n(w + k * row() + gate(v) + unit(p, v), left) : V::set(0)).store(to);
+          const T* columns = w + gate(v) + unit(p, v);
+          K::at(k, [&](int64_t r) {
+            return left > 0 && r < rows ? V::load_n(columns + r * row(), left) : V::set(0);
+          }).store(to);
         }
   }
 
   // The transpose, for `product`: to [panel of outputs][panel, vector, unit][outputs], for w [n, row()].
   template <class Columns>
-  void pack_transposed(const T* w, int64_t n, T* to) const {
+  void pack_transposed(const T* w, int64_t n, E* to) const {
     const Split split(n, W);
-    for (int64_t o = 0, vector = 0; o < split.panels; vector += split.width(o), ++o) {
-      const int64_t width = split.width(o) * W, first = vector * W;
+    const Runs r = runs<Columns>();
+    for (int64_t o = 0, vector = 0; o < split.panels; vector += split.width(o), ++o)
       for (int64_t p = 0; p < panels; ++p)
-        for (int i = 0; i < Columns::count; ++i) {
-          const int v = Columns::at(i);
-          const int64_t left = hidden - unit(p, v), count = depth(p, v);
-          for (int64_t r = 0; r < width; ++r)
-            for (int64_t k = 0; k < count; ++k)
-              to[k * width + r] = k < left && first + r < n ? w[(first + r) * row() + gate(v) + unit(p, v) + k] : T(0);
-          to += count * width;
-        }
+        for (int64_t run = 0; run < r.count; to += r.length[run++] * split.width(o) * W)
+          pack_run<Columns>(w, n, p, r.first[run], r.length[run], vector * W, split.width(o) * W, to);
+  }
+  // One run: to [length][width], of the outputs from `first` on; columns between those asked for have no weight.
+  template <class Columns>
+  void pack_run(const T* w, int64_t n, int64_t p, int64_t begin, int64_t length, int64_t first, int64_t width,
+                E* to) const {
+    if constexpr (!K::same) std::memset(to, 0, static_cast<size_t>(length * width) * sizeof(E));
+    for (int i = 0; i < Columns::count; ++i) {
+      const int v = Columns::at(i);
+      const int64_t at = v * W / K::numbers - begin, count = depth(p, v), left = hidden - unit(p, v);
+      if (at < 0 || at >= length) continue;
+      for (int64_t k = 0; k < width; ++k)
+        K::spread(w + (first + k) * row() + gate(v) + unit(p, v), first + k < n ? left : 0, count,
+                  to + at * width + k, width);
     }
   }
-  static int64_t transposed(int64_t n, int64_t columns) { return (n + W - 1) / W * W * columns; }
+  template <class Columns>
+  int64_t transposed(int64_t n) const {
+    return (n + W - 1) / W * W * panels * runs<Columns>().total;
+  }
 };
 
 // What the forward products read, in one block: it is also what `statecast_pack` leaves for later steps.
 template <class V, class Cell>
 struct Packed {
   using T = typename V::Number;
-  T *bias, *input, *recurrent, *candidate = nullptr;
+  using E = typename Factors<V>::Element;
+  T* bias;
+  E *input, *recurrent, *candidate = nullptr;
   Packed(const Layout<V, Cell>& l, Arena& arena) {
     bias = arena.take<T>(l.panels * l.C * V::W);
-    input = arena.take<T>(l.panels * l.inputs * Cell::Input::count * V::W);
-    recurrent = arena.take<T>(l.panels * l.hidden * Cell::Recurrent::count * V::W);
-    if constexpr (Cell::columns == 3 && Cell::gates == 3) candidate = arena.take<T>(l.panels * l.hidden * V::W);
+    input = arena.take<E>(l.panels * l.input_depth * Cell::Input::count * V::W);
+    recurrent = arena.take<E>(l.panels * l.hidden_depth * Cell::Recurrent::count * V::W);
+    if constexpr (Cell::columns == 3 && Cell::gates == 3) candidate = arena.take<E>(l.panels * l.hidden_depth * V::W);
   }
   void fill(const Layout<V, Cell>& l, const statecast_inputs& in) {
     const T* b = static_cast<const T*>(in.b);

@@ -296,6 +296,8 @@ def shape_of(**change: int) -> Any:
         ({"cell": 9}, 2),
         ({"dtype": 5}, 3),
         ({"isa": 17}, 4),
+        ({"isa": 4}, 4),  # products of bfloat16 alone
+        ({"dtype": 2, "isa": 0}, 4),  # and none here
         ({}, 5),
     ],
 )

@@ -168,7 +168,7 @@ def test_the_setting_of_threads_reaches_every_call(monkeypatch: pytest.MonkeyPat
     network, p, inputs, reset = case("gru", "last", "point", "deep-residual", dtype="float32")
     one, seen = replace(network, stack=replace(network.stack, threads=1)), []
     layer = kernel.layer
-    monkeypatch.setattr(kernel, "layer", lambda *a, threads: seen.append(threads) or layer(*a, threads=threads))
+    monkeypatch.setattr(kernel, "layer", lambda *a, **more: seen.append(more["threads"]) or layer(*a, **more))
     scanned(one, p, inputs, reset)
     assert seen == [1, 1, 1]
     assert NetworkStep(one, p)._threads == 1

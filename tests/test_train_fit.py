@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ import statecast as sc
 from statecast.config import Config
 from statecast.data.panel import Panel
 from statecast.data.segments import split
-from statecast.errors import DataError
+from statecast.errors import DataError, SettingError
 from statecast.forecast import evaluate
 from statecast.forecast.roll import roll
 from statecast.model import kernel_library
@@ -287,3 +288,39 @@ def test_scores_are_those_of_all_origins_however_few_are_looked_at_at_once(monke
     for name, value in flat[0].items():
         same = value if isinstance(value, str) else pytest.approx(value, rel=1e-9, nan_ok=True)
         assert flat[1][name] == same, name
+
+
+# --- precision = "bf16"
+
+BF16 = {"horizon": 2, "lags": 2, "skip": 0, "hidden": (20,), "max_steps": 8, "precision": "bf16"}
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_bf16_trains_nearly_what_float32_does(cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if kernel_library.load()[0] is None or not kernel_library.runs(bf16=True):
+        pytest.skip(f"bf16 is {kernel_library.bf16_reason()}")
+    models = [sc.Forecaster(**BF16 | {"cell": cell, "precision": p}).fit(wave(200, 1)) for p in ("bf16", "float32")]
+    found, wanted = (np.asarray(model.predict()["statecast"]) for model in models)
+    assert 0 < np.abs(found - wanted).max() < 0.05
+    models[0].save(tmp_path / "model")
+    monkeypatch.setenv("STATECAST_KERNEL", "plain")  # a machine that has no bf16 forecasts the same
+    again = sc.Forecaster.load(tmp_path / "model")
+    np.testing.assert_allclose(np.asarray(again.predict()["statecast"]), found, rtol=1e-4)
+    assert next(iter(again.stream().observe("0", 10.0).values.ravel())) > 0
+    monkeypatch.delenv("STATECAST_KERNEL")
+    outcome = fitted(Config(**BF16 | {"cell": cell}), panel_of(wave(200, 1)))
+    assert {leaf.dtype for leaf in jax.tree.leaves(outcome.fitted.weights)} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("more", "choice", "wanted"),
+    [({"cell": "slstm"}, "auto", "wanted one of lstm, gru"), ({}, "off", "leave STATECAST_KERNEL out")],
+)
+def test_bf16_is_refused_where_there_is_none(
+    more: dict[str, Any], choice: str, wanted: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kernel_library.load()[0] is None:
+        pytest.skip(kernel_library.load()[1])
+    monkeypatch.setenv("STATECAST_KERNEL", choice)
+    with pytest.raises(SettingError, match=wanted):
+        sc.Forecaster(**BF16 | more).fit(wave(60, 1))

@@ -40,6 +40,7 @@ DISTRIBUTIONS = ("normal", "student_t", "negative_binomial")
 LOSSES = ("mse", "mae", "huber", "pinball", *DISTRIBUTIONS)
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adagrad", "adam", "adamw")
 SCHEDULES = ("constant", "piecewise", "cosine", "plateau")
+PRECISIONS = ("float32", "float64", "bf16")
 CARRIES = ("zero", "learned", "stored")
 POOLINGS = ("last", "mean", "max", "all")
 
@@ -107,7 +108,12 @@ class Settings:
         None, "folder for TensorBoard's logs of the fit; left out, none are written", PATH
     )
     # the machine
-    precision: str = setting("float32", "floating-point format", one_of(("float32", "float64")))
+    precision: str = setting(
+        "float32",
+        "floating-point format; bf16 trains recurrent layers with products of bfloat16, all else in float32, which "
+        "needs a processor that has them",
+        one_of(PRECISIONS),
+    )
     threads: int = setting(
         0,
         "threads that the native kernel may use at once; 0 for every processor of the process. JAX's own pool follows "
@@ -124,6 +130,16 @@ class Settings:
             chosen = value is None and spec.default is None
             if not chosen and not check.holds(value):
                 raise SettingError(f"{spec.name} = {value!r}: wanted {check.wanted}")
+
+    @property
+    def dtype(self) -> str:
+        """The format of arrays: with bf16 they are float32, and products alone differ."""
+        return "float32" if self.bf16 else self.precision
+
+    @property
+    def bf16(self) -> bool:
+        """Whether recurrent layers are trained with products of bfloat16."""
+        return self.precision == "bf16"
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:

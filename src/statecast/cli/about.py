@@ -189,6 +189,7 @@ def system(as_json: bool) -> int:
         "training": _training(),
         "forecasting": _forecasting(),
         "recurrent layers": kernel_library.reason(),
+        "precision bf16": kernel_library.bf16_reason(),
         **{name: _version(name) for name in PACKAGES},
     }
     if as_json:

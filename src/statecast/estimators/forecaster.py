@@ -385,6 +385,6 @@ def _assembled(outcome: Any, panel: Panel) -> tuple[Model, Origins]:
     """The model that a training `Outcome` makes, and its forecasts at the test origins."""
     config, schema = outcome.config, outcome.schema
     weights, constants = outcome.fitted.weights, outcome.prepared.constants
-    empty = State.empty(Layout(()), np.dtype(config.precision))
+    empty = State.empty(Layout(()), np.dtype(config.dtype))
     model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.fitted.history)
     return assemble.assemble(model, panel, outcome.base_parts, outcome.rows)

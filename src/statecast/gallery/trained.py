@@ -71,7 +71,7 @@ def window_of(config: Config) -> int:
 
 
 def _model(outcome: Any, weights: dict[str, Any]) -> Model:
-    state = State.empty(Layout(()), np.dtype(outcome.config.precision))
+    state = State.empty(Layout(()), np.dtype(outcome.config.dtype))
     constants, history = outcome.prepared.constants, outcome.fitted.history
     model = Model(outcome.config, outcome.schema, outcome.network, weights, constants, state, None, {}, history)
     return replace(model, state=State.empty(model.layout, model.dtype))

@@ -75,7 +75,7 @@ class Model:
     @property
     def dtype(self) -> Any:
         """The floating-point format that the network runs in."""
-        return np.dtype(self.config.precision)
+        return np.dtype(self.config.dtype)
 
     @cached_property
     def adaptive(self) -> Adaptive | None:
@@ -169,7 +169,7 @@ def load(path: str | Path) -> Model:
             network=network,
             weights=tree["weights"],
             constants=tree["constants"],
-            state=State.empty(Layout(()), config.precision),
+            state=State.empty(Layout(()), config.dtype),
             residuals=tree.get("residuals"),
             scores=values["scores"],
             history=values["history"],

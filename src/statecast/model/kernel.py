@@ -29,6 +29,7 @@ from statecast.model.kernel_library import (
     fill,
     isa,
     library,
+    number_of,
 )
 from statecast.model.kernel_library import threads as thread_count
 
@@ -105,6 +106,7 @@ def _call(
     reset: Any,
     init: Mapping[str, Any] | None,
     count: int | None,
+    bf16: bool,
 ) -> _Call:
     x = np.asarray(x)
     if x.ndim != 3:
@@ -119,7 +121,8 @@ def _call(
             arrays[f"{name}_reset"] = _array(f"init {name}", init[name], (hidden,), x.dtype)
     flags = {name: value for name, value in (("mask", mask), ("reset", reset)) if value is not None}
     arrays |= {name: _flags(name, value, (steps, batch)) for name, value in flags.items()}
-    shape = Shape(CELLS[cell], DTYPES[x.dtype], thread_count(count), isa(), 1, steps, batch, inputs, hidden)
+    numbers = (CELLS[cell], number_of(x.dtype, bf16), thread_count(count), isa(bf16))
+    shape = Shape(*numbers, 1, steps, batch, inputs, hidden)
     return _Call(cell, shape, x.dtype, arrays)
 
 
@@ -145,6 +148,7 @@ def layer(
     init: Mapping[str, Any] | None = None,
     *,
     threads: int | None = None,
+    bf16: bool = False,
 ) -> tuple[Any, dict[str, Any]]:
     """A recurrent layer over a segment, for NumPy or JAX arrays; the equations are those of `cells.py`.
 
@@ -157,19 +161,21 @@ def layer(
         reset: [T, B]; where not 0 the state before the step is replaced by `init`.
         init: the row [H] that a reset puts in, for each part of the state; None for zeros.
         threads: at most so many; None for `threads()`.
+        bf16: round the factors of the products of matrices, in their gradients as well, to bfloat16; arrays are
+            float32, and so are sums, gates and states.
 
     Returns:
         The outputs [T, B, H] and the state after the last step.
 
     Raises:
         DataError: for an array of the wrong shape or dtype.
-        SettingError: for a cell that the kernel lacks, or where the kernel is not there.
+        SettingError: for a cell that the kernel lacks, where the kernel is not there, or where bf16 is not possible.
     """
     if type(x).__module__.startswith("jax"):
         from statecast.model import kernel_jax
 
-        return kernel_jax.layer(cell, weights, x, state, mask, reset, init, threads=threads)
-    call = _call(cell, weights, x, state, mask, reset, init, threads)
+        return kernel_jax.layer(cell, weights, x, state, mask, reset, init, threads=threads, bf16=bf16)
+    call = _call(cell, weights, x, state, mask, reset, init, threads, bf16)
     out = _forward(call, keep=False)
     return out["y"], {name: out[name] for name in STATES[cell]}
 
@@ -186,6 +192,7 @@ def gradients(
     init: Mapping[str, Any] | None = None,
     *,
     threads: int | None = None,
+    bf16: bool = False,
 ) -> tuple[Any, dict[str, Any], dict[str, np.ndarray]]:
     """`layer`, and its backward pass, for NumPy arrays.
 
@@ -196,7 +203,7 @@ def gradients(
         Outputs and state as from `layer`, and the gradients of x, W, U, b, bn, the state's parts ("h", "c") and their
         resets ("h_reset", "c_reset").
     """
-    call = _call(cell, weights, x, state, mask, reset, init, threads)
+    call = _call(cell, weights, x, state, mask, reset, init, threads, bf16)
     steps, batch, _, hidden = call.sizes
     out = _forward(call, keep=True)
     saved = {name: out[name] for name in ("y", "gates", "aux")}

@@ -17,6 +17,8 @@ import numpy as np
 from statecast.errors import DataError
 from statecast.model import kernel_library as kernel
 
+Setting = tuple[str, int, int, int]
+"""The cell, and the numbers of dtype, threads and instruction set as in the kernel's `Shape`."""
 FORWARD, BACKWARD = "statecast_forward", "statecast_backward"
 
 
@@ -44,11 +46,12 @@ def layer(
     init: Mapping[str, Any] | None = None,
     *,
     threads: int | None = None,
+    bf16: bool = False,
 ) -> tuple[Any, dict[str, Any]]:
     """`kernel.layer` for JAX arrays: the same arguments and results."""
     run = register()
     arrays = _arrays(cell, weights, x, state, mask, reset, init)
-    setting = (cell, kernel.threads(threads), kernel.isa())
+    setting = (cell, kernel.number_of(x.dtype, bf16), kernel.threads(threads), kernel.isa(bf16))
     y, h, c = run(setting, *arrays)
     return y, {"h": h, "c": c} if cell == "lstm" else {"h": h}
 
@@ -95,37 +98,34 @@ def _arrays(
     )
 
 
-def _call(name: str, setting: tuple[str, int, int], results: list[tuple[Any, ...]], dtype: Any, *arrays: Any) -> Any:
+def _call(name: str, setting: Setting, results: list[tuple[Any, ...]], dtype: Any, *arrays: Any) -> Any:
     import jax
 
-    cell, threads, isa = setting
+    cell, number, threads, isa = setting
     struct: Any = jax.ShapeDtypeStruct  # untyped
     shapes = [struct(shape, dtype) for shape in results]
     call = jax.ffi.ffi_call(name, shapes, vmap_method="expand_dims")
-    numbers = {"cell": kernel.CELLS[cell], "threads": threads, "isa": isa}
+    numbers = {"cell": kernel.CELLS[cell], "dtype": number, "threads": threads, "isa": isa}
     return call(*arrays, **{key: np.int64(value) for key, value in numbers.items()})
 
 
-def _run_forward(setting: tuple[str, int, int], keep: bool, *arrays: Any) -> Any:
+def _run_forward(setting: Setting, keep: bool, *arrays: Any) -> Any:
     x, u = arrays[0], arrays[2]
     (steps, batch, inputs), hidden = x.shape, u.shape[0]
     saved = (c_int64 * 2)()
     if keep:
-        cell, threads, isa = setting
-        shape = kernel.Shape(
-            kernel.CELLS[cell], kernel.DTYPES[np.dtype(x.dtype)], threads, isa, 1, steps, batch, inputs, hidden
-        )
+        shape = kernel.Shape(kernel.CELLS[setting[0]], *setting[1:], 1, steps, batch, inputs, hidden)
         kernel.check(kernel.library().statecast_saved_sizes(byref(shape), saved))
     c = (batch, hidden) if setting[0] == "lstm" else (0, 0)
     results = [(steps, batch, hidden), (batch, hidden), c, (saved[0],), (saved[1],)]
     return _call(FORWARD, setting, results, x.dtype, *arrays)
 
 
-def _inference(setting: tuple[str, int, int], *arrays: Any) -> Any:
+def _inference(setting: Setting, *arrays: Any) -> Any:
     return tuple(_run_forward(setting, False, *arrays)[:3])
 
 
-def _forward(setting: tuple[str, int, int], *arrays: Any) -> Any:
+def _forward(setting: Setting, *arrays: Any) -> Any:
     values = tuple(a.value for a in arrays)
     y, h, c, gates, aux = _run_forward(setting, True, *values)
     x, w, u, _, bn, h0, c0, h_reset, c_reset, mask, reset = values
@@ -134,7 +134,7 @@ def _forward(setting: tuple[str, int, int], *arrays: Any) -> Any:
     return (y, h, c), (x, w, u, h0, h_reset, mask, reset, y, gates, aux, (bn, c0, c_reset), wants_dx)
 
 
-def _backward(setting: tuple[str, int, int], kept: Any, gradients: Any) -> tuple[Any, ...]:
+def _backward(setting: Setting, kept: Any, gradients: Any) -> tuple[Any, ...]:
     *arrays, (bn, c0, c_reset), wants_dx = kept
     x, w, u, h0, h_reset = arrays[:5]
     dx = x.shape if wants_dx is not None else (0, 0, 0)

@@ -24,7 +24,9 @@ CELLS = {"lstm": 0, "gru": 1, "gru_reset_before": 2, "rnn_tanh": 3, "rnn_relu": 
 GATES = {"lstm": 4, "gru": 3, "gru_reset_before": 3, "rnn_tanh": 1, "rnn_relu": 1}
 STATES = {name: ("h", "c") if name == "lstm" else ("h",) for name in CELLS}
 DTYPES = {np.dtype(np.float32): 0, np.dtype(np.float64): 1}
-INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512")
+BF16 = 2  # float32 arrays whose products take bfloat16
+INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512", "avx512_bf16", "amx")
+BF16_SETS = INSTRUCTION_SETS[4:]  # those whose products take bfloat16; float32 and float64 run in the others
 NORMALIZERS = ("none", "global", "last", "ewma", "window")  # in the order of the C interface, as is what is above
 VERSION = 5
 _CHOICE = "STATECAST_KERNEL"
@@ -114,6 +116,7 @@ def load() -> tuple[Any, str]:
     for name, fields in {"message": [c_int32], "isa_name": [c_int32]}.items():
         _declare(library, name, c_char_p, fields)
     shape = POINTER(Shape)
+    _declare(library, "best_isa", c_int32, [c_int32])
     _declare(library, "saved_sizes", c_int32, [shape, POINTER(c_int64)])
     _declare(library, "forward", c_int32, [shape, POINTER(Inputs), POINTER(Outputs)])
     _declare(library, "backward", c_int32, [shape, POINTER(Inputs), POINTER(Saved), POINTER(Gradients)])
@@ -157,15 +160,28 @@ def warn_where_slow(cell: str, hidden: tuple[int, ...]) -> None:
         warnings.warn(f"recurrent layers run in {reason()}", UserWarning, stacklevel=2)
 
 
-def instruction_set() -> str:
-    """The instruction set in use: the best that this machine runs, or the one that STATECAST_KERNEL names."""
-    number = isa()
-    return INSTRUCTION_SETS[library().statecast_best_isa() if number == -1 else number]
+def instruction_set(bf16: bool = False) -> str:
+    """The instruction set in use: the best that this machine runs, or the one that STATECAST_KERNEL names.
+
+    Raises:
+        SettingError: for a name that is unknown or does not run here, and for bf16 where there is no set for it.
+    """
+    number = isa(bf16)
+    return INSTRUCTION_SETS[library().statecast_best_isa(BF16 if bf16 else 0) if number == -1 else number]
 
 
-def runs() -> tuple[str, ...]:
-    """The instruction sets that this machine and build can run."""
-    return tuple(name for k, name in enumerate(INSTRUCTION_SETS) if library().statecast_runs_isa(k))
+def runs(bf16: bool = False) -> tuple[str, ...]:
+    """The instruction sets that this machine and build can run, for float32 or for bf16."""
+    names = BF16_SETS if bf16 else tuple(name for name in INSTRUCTION_SETS if name not in BF16_SETS)
+    return tuple(name for name in names if library().statecast_runs_isa(INSTRUCTION_SETS.index(name)))
+
+
+def bf16_reason() -> str:
+    """One line for people: whether products of bfloat16 are possible here, and in what, or why not."""
+    try:
+        return f"possible: native kernel, instruction set {instruction_set(bf16=True)}"
+    except SettingError as error:
+        return f"not possible: {error}"
 
 
 def library() -> Any:
@@ -180,20 +196,38 @@ def library() -> Any:
     return found
 
 
-def isa() -> int:
+def isa(bf16: bool = False) -> int:
     """The number of the instruction set that the environment asks for; −1 for the best.
 
     Raises:
-        SettingError: for a name that is unknown, or that this machine does not run.
+        SettingError: for a name that is unknown, or that this machine does not run; for bf16 where nothing runs it.
     """
     name = _choice()
-    if name in ("auto", "off", ""):
-        return -1
-    if name not in INSTRUCTION_SETS:
+    if name not in ("auto", "off", "", *INSTRUCTION_SETS):
         raise SettingError(f"{_CHOICE}={name}: {nearest(name, ('auto', 'off', *INSTRUCTION_SETS))}")
-    if name not in runs():
-        raise SettingError(f"{_CHOICE}={name}: this machine or build runs {', '.join(runs())}")
-    return INSTRUCTION_SETS.index(name)
+    here = runs() + runs(bf16=True)
+    if name in INSTRUCTION_SETS and name not in here:
+        raise SettingError(f"{_CHOICE}={name}: this machine or build runs {', '.join(here)}")
+    if bf16:
+        return _bf16_isa(name)
+    return INSTRUCTION_SETS.index(name) if name in runs() else -1  # float32 beside products of bfloat16: the best
+
+
+def _bf16_isa(name: str) -> int:
+    wrong, remedy = 'precision = "bf16"', 'choose precision = "float32"'
+    if name == "off" or name in runs():
+        raise SettingError(f"{wrong} with {_CHOICE}={name}, which has no bf16: {remedy}, or leave {_CHOICE} out")
+    if not runs(bf16=True):
+        wanted = "wanted a processor with AVX512-BF16 or AMX, and a compiler that knew it"
+        raise SettingError(f"{wrong}: this machine or build of the native kernel has no bf16; {wanted}, or {remedy}")
+    return INSTRUCTION_SETS.index(name) if name in BF16_SETS else -1
+
+
+def number_of(dtype: Any, bf16: bool) -> int:
+    """The number of a dtype, or of float32 with products of bfloat16."""
+    if bf16 and dtype != np.float32:
+        raise DataError(f"arrays have dtype {dtype}, wanted float32 for bf16")
+    return BF16 if bf16 else DTYPES[np.dtype(dtype)]
 
 
 def threads(wanted: int | None = None) -> int:

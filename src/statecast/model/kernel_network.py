@@ -45,7 +45,7 @@ _FLOAT64 = np.dtype(np.float64)
 _KNOWN = {
     Network: "front stack head members series",
     Front: "targets lags skip normalize decay past known calendar static missing level_input embedding",
-    Stack: "cell inputs hidden dense activation residual threads",
+    Stack: "cell inputs hidden dense activation residual threads bf16",
     Head: "inputs horizon targets levels future family decoder",
 }
 _CONSTANTS = {"least", "origin", "floor", "level", "unit", "spread", "deviation", "ring_gain", "output_gain"}

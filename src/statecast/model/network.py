@@ -91,7 +91,7 @@ class Network:
             config.embedding if series else 0,
         )
         layers = config.cell, front.inputs, config.hidden, config.dense
-        stack = Stack(*layers, config.activation, config.residual, config.threads)
+        stack = Stack(*layers, config.activation, config.residual, config.threads, config.bf16)
         head = Head.of(config, stack.outputs, targets, front.future)
         members = Members(series, True) if config.local and series else Members(config.ensemble)
         return cls(front, stack, head, members, series if config.embedding or config.local else 0)

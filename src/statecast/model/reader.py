@@ -52,7 +52,8 @@ class Reader:
             sequences: whether steps form sequences; for rows of a table the units of `hidden` are dense layers.
         """
         hidden = config.hidden if sequences else ()
-        recurrent = Stack(config.cell, inputs, hidden, (), config.activation, config.residual, config.threads)
+        machine = config.threads, config.bf16
+        recurrent = Stack(config.cell, inputs, hidden, (), config.activation, config.residual, *machine)
         both = config.bidirectional and bool(hidden)
         pooling = config.pooling if sequences else "last"
         width = recurrent.outputs * (2 if both else 1) * len(POOLS[pooling])

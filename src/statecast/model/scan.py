@@ -58,6 +58,7 @@ def layer(
     reset: Array | None = None,
     mask: Array | None = None,
     threads: int = 0,
+    bf16: bool = False,
 ) -> tuple[Array, State]:
     """One recurrent layer over a segment.
 
@@ -69,13 +70,14 @@ def layer(
         reset: [T, B] bool; where true the state is the initial one before the step.
         mask: [T, B] bool; where false the state passes unchanged.
         threads: of the native kernel, at most; 0 for all.
+        bf16: products of bfloat16 where JAX trains; NumPy forecasts in the precision of the arrays.
 
     Returns:
         The outputs [T, B, H] and the state after the last step.
     """
     if kernel.takes(cell.name, x):
         init = {part: w[f"init_{part}"] for part in cell.states}
-        return kernel.layer(cell.name, w, x, state, mask, reset, init, threads=threads or None)
+        return kernel.layer(cell.name, w, x, state, mask, reset, init, threads=threads or None, bf16=bf16 and is_jax(x))
     if x.shape[0] == 0:
         return x[..., :0] @ w["W"][:0, : state[cell.states[0]].shape[-1]], state
     z = x @ w["W"] + w["b"]

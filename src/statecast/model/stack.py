@@ -47,6 +47,7 @@ class Stack:
         activation: of the dense layers.
         residual: add a layer's input to its output where their widths agree.
         threads: at most so many run a layer in the native kernel, 0 for all; no number depends on it.
+        bf16: whether recurrent layers are trained with products of bfloat16.
     """
 
     cell: str
@@ -56,6 +57,7 @@ class Stack:
     activation: str
     residual: bool
     threads: int = field(default=0, compare=False)
+    bf16: bool = field(default=False, compare=False)
 
     @property
     def equations(self) -> Cell:
@@ -104,7 +106,7 @@ class Stack:
         after: State = {}
         for n in range(len(self.hidden)):
             before = {part: state[f"{n}.{part}"] for part in self.equations.states}
-            out, last = layer(self.equations, w["cells"][str(n)], x, before, reset, mask, self.threads)
+            out, last = layer(self.equations, w["cells"][str(n)], x, before, reset, mask, self.threads, self.bf16)
             after |= {f"{n}.{part}": value for part, value in last.items()}
             x = self._between(n, x, out, drop)
         return self._dense(w, x, drop), after

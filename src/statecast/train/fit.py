@@ -17,10 +17,11 @@ from statecast.config import Config, Settings
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split, split
-from statecast.errors import DataError
+from statecast.errors import DataError, SettingError
 from statecast.model import kernel_library
 from statecast.model.inputs import Rows
 from statecast.model.network import Network
+from statecast.model.stack import Stack
 from statecast.train import automatic
 from statecast.train.loop import Fitted, Watch, train
 from statecast.train.prepare import Prepared, prepare
@@ -85,6 +86,7 @@ def fit(
             parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
         network = network_of(config, schema, panel)
         kernel_library.warn_where_slow(network.stack.cell, network.stack.hidden)
+        require_bf16(network.stack)
         _require_counts(network, panel)
         schema = replace(schema, series=panel.ids if network.series else ())
         prepared = prepare(config, network, schema, panel, parts)
@@ -126,6 +128,20 @@ def precision(config: Settings) -> Iterator[None]:
     """JAX in the precision of the settings, for this block alone: a global switch would touch the user's own code."""
     with jax.enable_x64(config.precision == "float64"):
         yield
+
+
+def require_bf16(stack: Stack) -> None:
+    """Refuse to train in bf16 what only runs in float32 here."""
+    if not stack.bf16 or not stack.hidden:
+        return
+    cells = kernel_library.CELLS
+    if stack.cell not in cells:
+        wanted = f"wanted one of {', '.join(cells)}, which the native kernel knows"
+        raise SettingError(f'precision = "bf16" with cell = {stack.cell!r}: {wanted}, or precision = "float32"')
+    if jax.default_backend() != "cpu":
+        told = 'which is for processors; choose precision = "float32"'
+        raise SettingError(f'precision = "bf16" on {jax.default_backend()}: it runs in the native kernel, {told}')
+    kernel_library.isa(bf16=True)
 
 
 def _require_rows(config: Config, panel: Panel, parts: Split) -> None:

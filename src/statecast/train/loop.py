@@ -215,7 +215,7 @@ def _call(
     """Some training steps, and the loss of each."""
     count = min(pace.count, upto - step, CALL)
     clock = time.monotonic()
-    numbers = np.asarray(count), np.asarray(step), np.asarray(factor, trainer.config.precision)
+    numbers = np.asarray(count), np.asarray(step), np.asarray(factor, trainer.config.dtype)
     arrays, losses = trainer.run(arrays, trainer.batches(step, count), *numbers)
     values = [float(value) for value in np.asarray(losses)[:count]]
     pace.took(count, time.monotonic() - clock)

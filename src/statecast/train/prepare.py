@@ -327,7 +327,7 @@ class Prepared:
 
 def prepare(config: Config, network: Network, schema: Schema, panel: Panel, parts: Split) -> Prepared:
     """Everything before the first step; `panel` is folded already where channels are independent."""
-    dtype = np.dtype(config.precision)
+    dtype = np.dtype(config.dtype)
     seen, most = Seen.of(config, network, schema, panel, parts, dtype), sample_size(network)
     require_room(network, dtype)
     weights = network.init(config.random_state, Start.of(config))

@@ -28,7 +28,7 @@ from statecast.model.initial import Start
 from statecast.model.members import cast, stacked
 from statecast.model.reader import Reader
 from statecast.train import optimizer
-from statecast.train.fit import precision
+from statecast.train.fit import precision, require_bf16
 from statecast.train.loop import QUIET, Fitted, Watch, follow
 from statecast.train.loss import cross_entropy, pointwise
 from statecast.train.optimizer import LEARNING_RATES
@@ -100,6 +100,7 @@ def fit(
         task = replace(task, inputs=inputs, offsets=offsets)
         reader = Reader.of(config, task.inputs.shape[1], task.answers, task.recurrent)
         kernel_library.warn_where_slow(reader.recurrent.cell, reader.recurrent.hidden)
+        require_bf16(reader.recurrent)
         trainer = SequenceTrainer(config, reader, task)
         fitted = follow(trainer, initial(config, reader), _fingerprint(config, task), watch, folder, resume)
     return Outcome(config, reasons, reader, fitted)
@@ -134,7 +135,7 @@ def initial(config: SequenceConfig, reader: Reader) -> Any:
     """First weights of all members, stacked on a first axis."""
     seeds = np.random.SeedSequence(config.random_state).generate_state(config.ensemble)
     trees = [reader.init(int(seed), Start.of(config)) for seed in seeds]
-    return cast(stacked(trees), config.precision)
+    return cast(stacked(trees), config.dtype)
 
 
 def held_out(config: SequenceConfig, task: Task) -> np.ndarray:
@@ -204,7 +205,7 @@ class SequenceTrainer:
         self.direction = optimizer.direction(config)
 
     def _on_device(self, task: Task, held: np.ndarray) -> Arrays:
-        dtype = self.config.precision
+        dtype = self.config.dtype
         classes = task.target.ndim == 1
         arrays = {
             "start": (task.offsets[:-1], jnp.int32),
