@@ -217,10 +217,13 @@ def _bf16_isa(name: str) -> int:
     wrong, remedy = 'precision = "bf16"', 'choose precision = "float32"'
     if name == "off" or name in runs():
         raise SettingError(f"{wrong} with {_CHOICE}={name}, which has no bf16: {remedy}, or leave {_CHOICE} out")
-    if not runs(bf16=True):
-        wanted = "wanted a processor with AVX512-BF16 or AMX, and a compiler that knew it"
-        raise SettingError(f"{wrong}: this machine or build of the native kernel has no bf16; {wanted}, or {remedy}")
-    return INSTRUCTION_SETS.index(name) if name in BF16_SETS else -1
+    if name in BF16_SETS:
+        return INSTRUCTION_SETS.index(name)
+    if library().statecast_best_isa(BF16) < 0:
+        wanted = "wanted AMX, or AVX512-BF16 on a processor that is not Intel's, and a compiler that knew it"
+        why = "has no bf16 that is quicker than float32"
+        raise SettingError(f"{wrong}: this machine or build of the native kernel {why}; {wanted}, or {remedy}")
+    return -1
 
 
 def number_of(dtype: Any, bf16: bool) -> int:
