@@ -6,7 +6,7 @@ Peers run in an environment of their own (`requirements-accuracy.txt`) and are s
 
     python benchmarks/accuracy.py                               all tables, three seeds, the recorded peers beside
     python benchmarks/accuracy.py etth1-96 pjm --seeds 1        some of them
-    python benchmarks/accuracy.py m4-hourly --ensemble 3        a table once more, with one setting beside the defaults
+    python benchmarks/accuracy.py m4-hourly --ensemble 1        a table once more, with one setting beside the defaults
     python benchmarks/accuracy.py --peers run --peers-python peers/bin/python      the peers as well, and record them
     python benchmarks/accuracy.py --markdown                    docs/accuracy.md, from what was recorded
 """
@@ -42,13 +42,13 @@ Scores = dict[str, float]
 # --- statecast
 
 
-def measure(protocol: Protocol, seed: int, ensemble: int = 1) -> dict[str, Any]:
-    """Fit with the defaults, but for the size of an ensemble where one is wanted; forecast all origins, score."""
+def measure(protocol: Protocol, seed: int, ensemble: int = 0) -> dict[str, Any]:
+    """Fit with the defaults, but for the size of an ensemble where that is given; forecast all origins, score."""
     import statecast as sc
 
     start, cpu = time.perf_counter(), time.process_time()
     fixed: dict[str, Any] = {} if protocol.val is None else {"val_size": protocol.val}
-    fixed |= {"ensemble": ensemble} if ensemble > 1 else {}
+    fixed |= {"ensemble": ensemble} if ensemble else {}
     model = sc.Forecaster(horizon=protocol.horizon, random_state=seed, test_size=0, **fixed)
     model.fit(protocol.seen, **protocol.roles)
     fitted = time.perf_counter()
@@ -200,7 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("protocols", nargs="*", metavar="PROTOCOL", help=f"of {', '.join(PROTOCOLS)}; all by default")
     parser.add_argument("--seeds", type=int, default=3, help="fits of each table, with seeds 0, 1, …")
-    parser.add_argument("--ensemble", type=int, default=1, help="so many networks: recorded beside the defaults' runs")
+    parser.add_argument("--ensemble", type=int, default=0, help="so many networks: recorded beside the defaults' runs")
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of tables")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file that the results go to")
     parser.add_argument("--peers", choices=("recorded", "run", "none"), default="recorded")
@@ -215,7 +215,7 @@ def main() -> None:
     names = options.protocols or list(PROTOCOLS)
     if unknown := set(names) - set(PROTOCOLS):
         parser.error(f"no protocol {', '.join(sorted(unknown))}; there are {', '.join(PROTOCOLS)}")
-    if options.ensemble > 1 and not options.job and (bare := set(names) - set(Record.read(options.out).tables)):
+    if options.ensemble and not options.job and (bare := set(names) - set(Record.read(options.out).tables)):
         parser.error(f"--ensemble stands beside the defaults, which were not run yet on {', '.join(sorted(bare))}")
     if not options.markdown and not options.data.is_dir():
         parser.error(f"there is no folder {options.data}: say with --data where the tables lie")
@@ -246,7 +246,7 @@ def run(name: str, options: argparse.Namespace) -> None:
             runs.append(child(name, str(seed), "--data", str(options.data), "--ensemble", str(options.ensemble)))
             say(f"statecast, seed {seed}", protocol, runs[-1]["scores"], runs[-1]["seconds"])
         record = Record.read(options.out)
-        if options.ensemble > 1:
+        if options.ensemble:
             entry = dict(record.tables[name]) | {"ensemble": {"networks": options.ensemble, "runs": runs}}
         else:
             entry = about | found | {"runs": runs}

@@ -80,7 +80,9 @@ class Settings:
     eigenvalue_phase: float = setting(
         6.28, "lru: greatest phase of the eigenvalues at the start, in radians", real(0, open_low=True)
     )
-    ensemble: int = setting(1, "networks that are trained at once and whose forecasts are averaged", whole(1, 1000))
+    ensemble: int | None = setting(
+        None, "networks that are trained at once and whose forecasts are averaged", whole(1, 1000)
+    )
     # training
     optimizer: str = setting("adam", "optimizer", one_of(OPTIMIZERS))
     learning_rate: float | None = setting(None, "step size of the optimizer", real(0, 1e3, open_low=True))
@@ -264,7 +266,7 @@ class Config(Settings):
         if ordered and given:
             told = 'draws segments in random order; choose carry = "zero" and shuffle = true'
             raise SettingError(f"{given} with {ordered}: it {told}")
-        other = "ensemble" if self.ensemble > 1 else "embedding" if self.embedding else None
+        other = "ensemble" if (self.ensemble or 1) > 1 else "embedding" if self.embedding else None
         if self.local and other:
             told = f"a network that sees one series alone has no use for it; leave {other} out, or choose local = false"
             raise SettingError(f"{other} = {getattr(self, other)} with local = true: {told}")

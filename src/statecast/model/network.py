@@ -93,7 +93,7 @@ class Network:
         layers = config.cell, front.inputs, config.hidden, config.dense
         stack = Stack(*layers, config.activation, config.residual, config.threads, config.bf16)
         head = Head.of(config, stack.outputs, targets, front.future)
-        members = Members(series, True) if config.local and series else Members(config.ensemble)
+        members = Members(series, True) if config.local and series else Members(config.ensemble or 1)
         return cls(front, stack, head, members, series if config.embedding or config.local else 0)
 
     @property

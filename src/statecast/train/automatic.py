@@ -21,6 +21,7 @@ from statecast.train.trainer import VALIDATION_PLACES, plan
 
 FEW_LAGS, MOST_LAGS = 48, 168
 MANY = 50  # series from which on one linear map fits few of them, so that the recurrence has more to learn
+NETWORKS = 5  # of an ensemble: more gain little, and each takes its time
 ORIGINS = 12  # forecasts that carry a loss within a horizon: closer ones tell nearly the same
 GRADIENT = 3.5  # time of a training step in units of its forward pass
 
@@ -105,6 +106,9 @@ def _training(config: Config, default: Any, panel: Panel) -> None:
     many = panel.series >= MANY
     told = f"{panel.series:,} series" if many else f"fewer than {MANY} series"
     default("hidden", (128,) if many else (64,), f"{told}: what one linear map cannot serve is left to the recurrence")
+    several = many and not config.local
+    reason = "the recurrence forecasts, and networks that are averaged err less" if several else "one network will do"
+    default("ensemble", NETWORKS if several else 1, f"{told}: {reason}")
     rate = LEARNING_RATES[config.optimizer]
     default("learning_rate", 2 * rate if many else rate, f"suits {config.optimizer} and {told}")
     if config.max_steps is None and config.max_epochs is None:
