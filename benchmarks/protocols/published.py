@@ -77,5 +77,4 @@ NEXT: Mapping[str, str] = {
     "etth1-96": "fewer free numbers in the skip: training it from nothing, stopped early, did better on its own rows",
     "ettm1-96": "an ensemble, for which the time leaves room; the seeds differ by as much as is missing",
     "etth1-720": "fewer free numbers in the skip for so many steps ahead; its least squares are nearly all there is",
-    "m4-hourly": "more than three networks; each takes its time to train, so one is what is chosen by itself",
 }
