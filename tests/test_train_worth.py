@@ -89,7 +89,7 @@ def test_what_is_learned_of_a_rule_is_kept() -> None:
         y[n + 1] = 3.9 * y[n] * (1 - y[n])
     found = sc.Forecaster(horizon=1, max_steps=200, hidden=(16,), test_size=60, learning_rate=0.01).fit(y)
     told = found.reasons_["significance"]
-    assert "training moved the validation loss from" in told and "chance" not in told
+    assert "moved the validation loss from" in told and "chance" not in told
     assert found.evaluation_["statecast"]["mae"] < 0.5 * found.evaluation_["persistence"]["mae"]
 
 
@@ -146,7 +146,7 @@ def test_as_much_is_taken_as_validation_rows_support(middle: float, share: float
     kept = worth.kept(Judged(config, values), prepared, fitted)  # type: ignore[arg-type]
     assert kept.weights["skip"]["W"] == pytest.approx(10 * share)
     assert kept.best_step == (10 if share else 0)
-    assert kept.worth.startswith("training" if share in (0, 1) else f"{share:.0%} of training") or not share
+    assert kept.worth.startswith("training" if share in (0, 1) else f"{share:.0%} of what training found") or not share
 
 
 @pytest.mark.parametrize("ensemble", [1, 2])

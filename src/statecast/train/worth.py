@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def kept(trainer: Trainer, prepared: Prepared, fitted: Fitted) -> Fitted:
-    """What training found, or the start in its place; `worth` says why.
+    """As much of what training found as the validation rows support, or the start; `worth` says why.
 
     Only a skip that least squares started is a start worth keeping.
 
@@ -85,11 +85,8 @@ class Taken:
 
     def told(self, before: float) -> str:
         """In words, beside the loss of the start."""
-        part = "" if self.share == 1 else f"{self.share:.0%} of "
-        return (
-            f"{part}training moved the validation loss from {before:.4g} to {self.loss:.4g}, "
-            f"standard error {self.error:.2g}"
-        )
+        who = "training" if self.share == 1 else f"{self.share:.0%} of what training found"
+        return f"{who} moved the validation loss from {before:.4g} to {self.loss:.4g}, standard error {self.error:.2g}"
 
 
 def between(start: Any, found: Any, share: float) -> Any:
