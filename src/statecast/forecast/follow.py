@@ -83,7 +83,7 @@ def _steps(
     number = np.where(wanted, np.cumsum(wanted) - 1, -1)
     found = np.zeros((int(wanted.sum()), *model.layout.slices["moved"][1]), model.dtype)
     if model.follower is not None and len(said.rows):
-        y = transformed(model.constants, panel.y)
+        y = np.ascontiguousarray(transformed(model.constants, panel.y))
         values, scale = np.ascontiguousarray(said.values), np.ascontiguousarray(said.scale)
         for s, (begin, end) in enumerate(zip(panel.offsets[:-1], panel.offsets[1:], strict=True)):
             part = slice(begin, end)

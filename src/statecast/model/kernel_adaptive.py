@@ -86,7 +86,7 @@ class Follower:
         Args:
             states: the table, C-ordered.
             row: which one.
-            values: in the units of the table, NaN where missing.
+            values: in the units of the table, NaN where missing; float64 and C-ordered.
             said: which of the forecasts was made at each step.
             forecast: see `step`; C-ordered.
             scale: the front's; C-ordered.
