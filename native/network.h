@@ -81,17 +81,42 @@ struct Arrays {
   static int64_t bytes_of_member(const Net& net) {
     Arrays a(net, nullptr);
     const int64_t constants = a.rest.used;
-    for (int64_t k = 0; k < a.n.layers; ++k) a.weights(a.layer(k, 1));
-    for (int64_t k = 0; k < a.n.dense; ++k) a.dense(k);
-    a.head();
-    if (a.n.future) {
-      a.state_ahead();
-      a.known();
-      a.step_ahead();
-      a.mix();
-    }
-    for (int64_t d = 0; d < a.n.targets && a.n.skip; ++d) a.skip();
+    a.member(nullptr);
     return a.rest.used - constants;
+  }
+  // Packs a member's arrays, which are next in `from`, and returns what follows them; null: only passes over their room.
+  const void* const* member(const void* const* from) {
+    for (int64_t k = 0; k < n.layers; ++k) {
+      Job j = layer(k, 1);
+      void* to = weights(j);
+      if (!from) continue;
+      statecast_inputs in{};
+      in.W = *from++;
+      in.U = *from++;
+      in.b = *from++;
+      in.bn = *from++;
+      j.in = &in;
+      choose<V, Pack>(j, to);
+    }
+    const auto fill = [&](const Matrix<V>& m, bool biased) {
+      if (!from) return;
+      const void* w = *from++;
+      m.fill(w, biased ? *from++ : nullptr);
+    };
+    for (int64_t k = 0; k < n.dense; ++k) fill(dense(k), true);
+    fill(head(), true);
+    if (n.future) {
+      fill(state_ahead(), true);
+      fill(known(), false);
+      T* step = step_ahead();
+      if (from) std::memcpy(step, *from++, static_cast<size_t>(n.horizon * n.mixed) * sizeof(T));
+      fill(mix(), false);
+    }
+    for (int64_t d = 0; d < n.targets && n.skip; ++d) {
+      const Matrix<V> m = skip();
+      if (from) m.fill(static_cast<const T*>(*from) + d * n.skip * n.horizon, nullptr);
+    }
+    return from && n.skip ? from + 1 : from;
   }
 };
 
@@ -344,40 +369,8 @@ struct Observing {
       copy(a.output_gain, *from++, n.horizon * n.targets);
     }
     if (!to) return a.rest.used + n.members * Arrays<V>::bytes_of_member(net);
-    for (int64_t m = 0; m < n.members; ++m) pack_member(a, from);
+    for (int64_t m = 0; m < n.members; ++m) from = a.member(from);
     return a.rest.used;
-  }
-  static void pack_member(Arrays<V>& a, const void* const*& from) {
-    const statecast_network& n = a.n;
-    for (int64_t k = 0; k < n.layers; ++k) {
-      Job j = a.layer(k, 1);
-      void* weights = a.weights(j);
-      statecast_inputs in{};
-      in.W = *from++;
-      in.U = *from++;
-      in.b = *from++;
-      in.bn = *from++;
-      j.in = &in;
-      choose<V, Pack>(j, weights);
-    }
-    const auto fill = [&](const Matrix<V>& m, bool biased) {
-      const void* w = *from++;
-      m.fill(w, biased ? *from++ : nullptr);
-    };
-    for (int64_t k = 0; k < n.dense; ++k) fill(a.dense(k), true);
-    fill(a.head(), true);
-    if (n.future) {
-      fill(a.state_ahead(), true);
-      fill(a.known(), false);
-      T* step = a.step_ahead();
-      copy(step, *from++, n.horizon * n.mixed);
-      fill(a.mix(), false);
-    }
-    for (int64_t d = 0; d < n.targets && n.skip; ++d) {
-      const Matrix<V> m = a.skip();
-      m.fill(static_cast<const T*>(*from) + d * n.skip * n.horizon, nullptr);
-    }
-    if (n.skip) ++from;
   }
   template <class N>
   static void copy(N* to, const void* from, int64_t count) {
