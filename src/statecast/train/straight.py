@@ -16,6 +16,7 @@ import numpy as np
 from statecast.config import Config
 from statecast.model.initial import Start
 from statecast.model.network import Network
+from statecast.train import worth
 from statecast.train.prepare import Prepared
 from statecast.train.trainer import Trainer
 
@@ -24,7 +25,7 @@ def applies(config: Config, network: Network) -> bool:
     """Whether there is a skip beside layers that least squares started, and one head of one network."""
     layers = bool(network.stack.hidden or network.stack.dense)
     plain = not network.head.decoder and not network.members.local
-    return layers and plain and bool(config.skip) and config.skip_init == "ridge" and config.significance < 1
+    return layers and plain and worth.startable(config)
 
 
 def alone(config: Config, network: Network, prepared: Prepared) -> tuple[Trainer, Prepared]:

@@ -25,15 +25,19 @@ SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the start to what training fo
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
+    from statecast.config import Config
     from statecast.train.loop import Fitted
     from statecast.train.prepare import Prepared
     from statecast.train.trainer import Trainer
 
 
+def startable(config: Config) -> bool:
+    """Whether the start is worth keeping: only one whose skip least squares made is."""
+    return bool(config.skip) and config.skip_init == "ridge" and config.significance < 1
+
+
 def kept(trainer: Trainer, prepared: Prepared, fitted: Fitted) -> Fitted:
     """As much of what training found as the validation rows support, or the start; `worth` says why.
-
-    Only a skip that least squares started is a start worth keeping.
 
     Args:
         trainer: knows settings and the losses of the validation rows.
@@ -41,8 +45,7 @@ def kept(trainer: Trainer, prepared: Prepared, fitted: Fitted) -> Fitted:
         fitted: what training found.
     """
     config = trainer.config
-    startable = bool(config.skip) and config.skip_init == "ridge" and config.significance < 1
-    if not startable or fitted.best_step == 0 or not trainer.val_starts.size:
+    if not startable(config) or fitted.best_step == 0 or not trainer.val_starts.size:
         return fitted
     before, weight, rows = (np.asarray(x).ravel() for x in trainer.origins(prepared.weights))
     there = weight > 0
