@@ -100,3 +100,18 @@ def test_the_course_of_a_year_is_an_input_from_two_years_on(days: int, years: bo
     assert any(name.startswith("yearday") for name in schema.calendar_features) == years
     assert any(name.startswith("weekday") for name in schema.calendar_features)
     assert type(schema).from_json(schema.to_json()) == schema
+
+
+@pytest.mark.parametrize(("series", "local"), [(49, False), (50, False), (50, True)])
+def test_networks_that_are_averaged_take_more_steps_of_smaller_batches(series: int, local: bool) -> None:
+    """From 50 series on, unless each series has a network of its own; what a user sets stays."""
+    rows = 40
+    frame = {"id": np.repeat([f"s{n}" for n in range(series)], rows), "y": np.tile(repeating(4, rows, 8), series)}
+    panel, schema = checks.panel(table.read(frame), checks.Roles.of("y", "id", None, None, None, None, None))
+    parts = split(panel.lengths, 1, 0.1, 0.1)
+    config, reasons = automatic.choose(Config(local=local, season=4), schema, panel, parts)
+    several = series >= 50 and not local
+    assert (config.ensemble, config.batch_size, config.max_steps) == ((3, 32, 900) if several else (1, 64, 600))
+    assert {"ensemble", "batch_size", "max_steps"} <= set(reasons)
+    set_, told = automatic.choose(Config(local=local, season=4, batch_size=7), schema, panel, parts)
+    assert set_.batch_size == 7 and "batch_size" not in told

@@ -94,7 +94,7 @@ class Settings:
     )
     rate_factor: float = setting(0.1, "piecewise and plateau: factor of each fall", real(0, 1, open_low=True))
     clip: float = setting(1.0, "largest global norm of the gradient; 0 for no clipping", real(0))
-    batch_size: int = setting(64, "segments in a batch", whole(1, 1_000_000))
+    batch_size: int | None = setting(None, "segments or sequences in a batch", whole(1, 1_000_000))
     max_steps: int | None = setting(None, "training steps at most", whole(1))
     max_epochs: int | None = setting(None, "passes over the training rows at most", whole(1))
     eval_every: int | None = setting(None, "steps between two looks at the validation rows", whole(1))

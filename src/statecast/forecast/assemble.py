@@ -1,7 +1,7 @@
 """From trained weights to a whole model: intervals, scores, and the state that every series ends in.
 
-One run over the table serves all three: forecasts at validation origins give the quantiles of the errors, those at test
-origins the scores, and where the run ends is where a stream goes on.
+One run over the table serves all three: forecasts at validation and training origins give the quantiles of the errors,
+those at test origins the scores, and where the run ends is where a stream goes on.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
 
 
-ENOUGH = 40  # validation origins from which intervals need no help of the training rows
+LEARNED = 5_000_000  # numbers that are kept of the forecasts of training rows; above it, they are thinned out evenly
 
 
 def assemble(model: Model, panel: Panel, parts: Split, rows: Rows | None = None) -> tuple[Model, Origins]:
@@ -39,7 +39,7 @@ def assemble(model: Model, panel: Panel, parts: Split, rows: Rows | None = None)
     rows = prepared(model, panel) if rows is None else rows
     horizon, width = model.config.horizon, channels.rows_each(model)
     val, test = _validation_origins(panel, parts, horizon), evaluate.test_origins(panel, parts.val, horizon)
-    train = _training_origins(panel, parts, horizon) & ~val if val.sum() < ENOUGH else np.zeros_like(val)
+    train, _ = calibrate.thin(_training_origins(panel, parts, horizon) & ~val, _numbers(model), LEARNED)
     origins = forecasts(model, panel, train | val | test, rows)
     head = model.network.head
     unseen, learned = (
@@ -54,10 +54,11 @@ def assemble(model: Model, panel: Panel, parts: Split, rows: Rows | None = None)
 
 
 def _joined(unseen: Float[np.ndarray, "N H D"], learned: Float[np.ndarray, "M H D"]) -> Float[np.ndarray, "L H D"]:
-    """Validation scores, and those of training rows where they are few, made as large as the validation scores are.
+    """Validation scores, and those of training rows made as large as these where they are smaller.
 
-    Errors on rows that were trained on are too small; what they have to give is their shape and their growth with the
-    step, not their size.
+    Validation rows are one stretch of time, often of few horizons: each step ahead saw few hours or months, and all of
+    them the same weather. Training rows have the other seasons to give. Errors on rows that were trained on are too
+    small, though, so of these counts the shape and the growth with the step, not the size.
     """
     if not len(learned) or np.isnan(learned).all():
         return unseen
@@ -73,9 +74,14 @@ def run(model: Model, panel: Panel, wanted: Bool[np.ndarray, " rows"]) -> Origin
 
 def forecasts(model: Model, panel: Panel, wanted: Bool[np.ndarray, " rows"], rows: Rows) -> Origins:
     """Forecasts at the wanted rows, thinned out where they are very many."""
-    head, width = model.network.head, channels.rows_each(model)
-    chosen, _ = calibrate.thin(wanted, head.horizon * len(model.schema.target) * head.width, evaluate.MOST)
-    return evaluate.tested(model.network, model.p, rows, _folded(chosen, panel, width))
+    chosen, _ = calibrate.thin(wanted, _numbers(model), evaluate.MOST)
+    return evaluate.tested(model.network, model.p, rows, _folded(chosen, panel, channels.rows_each(model)))
+
+
+def _numbers(model: Model) -> int:
+    """Of the forecasts that are made at one row."""
+    head = model.network.head
+    return head.horizon * len(model.schema.target) * head.width
 
 
 def prepared(model: Model, panel: Panel) -> Rows:

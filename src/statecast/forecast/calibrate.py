@@ -1,4 +1,6 @@
-"""Intervals that hold what they say, from errors on rows that were not trained on: split conformal prediction.
+"""Intervals that hold what they say, from errors that were made on the table: split conformal prediction.
+
+The errors are those on validation rows, and those on training rows made as large (`assemble` chooses and sizes them).
 
 Calibrated are the normal scores of what happened (see `marginal`): for a point head the errors in units of the front's
 scale at their origin, so that a quiet stretch of a series gets a narrow interval and a loud one a wide one; for a

@@ -70,7 +70,7 @@ def redundancy(case: Case, recipe: str, trained: Trained) -> Shown:
             )
         )
     quarter = size // 4
-    again = {"burn_in": quarter, "batch_size": max(1, config.batch_size // (size - quarter))}
+    again = {"burn_in": quarter, "batch_size": max(1, int(config.batch_size or 1) // (size - quarter))}
     other = train(case, {**case.tutorial, **again}, None).model
     width = trained.panel.targets + trained.panel.past.shape[1]
     count = train_rows - size

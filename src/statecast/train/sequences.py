@@ -117,8 +117,11 @@ def choose(config: SequenceConfig, task: Task) -> tuple[SequenceConfig, dict[str
         faster = config.optimizer in ("adam", "adamw")
         value = RATE if faster else rate
         chosen["learning_rate"] = (value, f"suits {config.optimizer}")
+    batch = config.batch_size or BATCH
+    if config.batch_size is None:
+        chosen["batch_size"] = (batch, "suits most tables")
     if config.max_steps is None and config.max_epochs is None:
-        epoch = -(-task.count // config.batch_size)
+        epoch = -(-task.count // batch)
         steps = int(np.clip(STEPS_OF_ROW * epoch, LEAST_STEPS, MOST_STEPS))
         chosen["max_steps"] = (steps, f"{STEPS_OF_ROW} passes, between {LEAST_STEPS} and {MOST_STEPS} steps")
     if config.eval_every is None:
@@ -128,7 +131,7 @@ def choose(config: SequenceConfig, task: Task) -> tuple[SequenceConfig, dict[str
 
 
 PATCHES = 40  # most steps of the recurrence of a typical sequence
-RATE, STEPS_OF_ROW, LEAST_STEPS, MOST_STEPS = 1e-2, 30, 200, 2000
+RATE, BATCH, STEPS_OF_ROW, LEAST_STEPS, MOST_STEPS = 1e-2, 64, 30, 200, 2000
 
 
 def initial(config: SequenceConfig, reader: Reader) -> Any:
@@ -191,7 +194,7 @@ class SequenceTrainer:
 
     def __init__(self, config: SequenceConfig, reader: Reader, task: Task) -> None:
         self.config, self.count = config, task.count
-        self.steps_of_epoch = -(-task.count // config.batch_size)
+        self.steps_of_epoch = -(-task.count // (config.batch_size or 1))
         self.rows = -(-task.count // self.steps_of_epoch)  # batches of one size, as even as they can be
         self.steps = count_steps(config, self.steps_of_epoch)
         lengths = np.diff(task.offsets)

@@ -74,7 +74,7 @@ class Trainer:
         """
         segments = self.val_segments
         tape = validation_tape(prepared.offsets, prepared.parts, segments.burn_in)
-        at_once = min(max(1, VALIDATION_PLACES // segments.length), 4 * self.config.batch_size)
+        at_once = min(max(1, VALIDATION_PLACES // segments.length), 4 * self.sampler.batch)
         if self.local:
             span = local.bounds(tape, prepared.offsets)
             return _device(tape), span, jnp.asarray(local.looked_at(span, segments, VALIDATION_PLACES, at_once))
@@ -217,7 +217,7 @@ def plan(config: Config, places: int, weight: np.ndarray | None = None) -> tuple
     burn_in = min(config.burn_in or 0, length - 1)
     chosen = bool(config.shuffle), config.carry == "stored", config.random_state
     return Segments(length, burn_in, config.loss_every or 1), Sampler(
-        places, length, burn_in, config.batch_size, *chosen, weight
+        places, length, burn_in, config.batch_size or 1, *chosen, weight
     )
 
 

@@ -1,0 +1,63 @@
+"""From trained weights to a model with intervals: which rows' errors they rest on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from forecast_cases import model, panel
+
+from statecast.data.panel import Panel
+from statecast.data.segments import Split
+from statecast.forecast import assemble
+from statecast.forecast.calibrate import bounds_of
+from statecast.model.archive import Model
+
+TRAIN, VAL, TEST, HORIZON = 90, 60, 8, 2
+
+
+def of_steps(size: np.ndarray) -> tuple[Model, Panel]:
+    """A series whose steps are of these sizes, to either side, and a model of random weights."""
+    of = model(horizon=HORIZON, precision="float64", use_calendar=False, levels=(80, 95))
+    rng = np.random.default_rng(1)
+    table = panel(of, (len(size),), gaps=False)
+    return of, replace(table, y=np.cumsum(size * rng.choice([-1.0, 1.0], len(size)))[:, None])
+
+
+def errors(of: Model, table: Panel, origins: np.ndarray) -> np.ndarray:
+    """Errors [N, H] of the forecasts from these rows, in units of the scale at each: worked out here."""
+    wanted = np.zeros(table.rows, bool)
+    wanted[origins] = True
+    found = assemble.forecasts(of, table, wanted, assemble.prepared(of, table))
+    y = (table.y[:, 0] - of.constants["origin"]) / of.constants["unit"]
+    happened = y[found.rows[:, None] + np.arange(1, HORIZON + 1)]
+    return np.asarray((happened - found.values[:, :, 0, 0]) / found.scale)
+
+
+@pytest.mark.parametrize("loud", [0.2, 5.0])
+def test_intervals_rest_on_validation_rows_and_on_the_second_half_of_the_training_rows(loud: float) -> None:
+    """Errors of training rows count as they are, or as large as those of the validation rows where they are smaller."""
+    size = np.where(np.arange(TRAIN + VAL + TEST) < TRAIN, 1.0, loud)
+    of, table = of_steps(size)
+    parts = Split(np.array([TRAIN]), np.array([TRAIN + VAL]))
+    made, _ = assemble.assemble(of, table, parts)
+    unseen = errors(of, table, np.arange(TRAIN - 1, TRAIN + VAL - HORIZON))
+    learned = errors(of, table, np.arange(TRAIN // 2 - 1, TRAIN - HORIZON))
+    factor = max(np.abs(unseen).mean() / np.abs(learned).mean(), 1)
+    assert (factor > 1) == (loud > 1)
+    pool = np.sort(np.concatenate([unseen, factor * learned]), axis=0)
+    low, high = bounds_of(made.residuals, 80)
+    rank = (len(pool) + 1) / 10
+    np.testing.assert_allclose(low[:, 0], pool[int(np.floor(rank)) - 1])
+    np.testing.assert_allclose(high[:, 0], pool[-int(np.floor(rank))])
+
+
+def test_test_rows_move_no_interval() -> None:
+    of, table = of_steps(np.ones(TRAIN + VAL + TEST))
+    parts = Split(np.array([TRAIN]), np.array([TRAIN + VAL]))
+    y = table.y.copy()
+    y[TRAIN + VAL :] *= 9
+    made, other = (assemble.assemble(of, each, parts)[0] for each in (table, replace(table, y=y)))
+    np.testing.assert_array_equal(made.residuals, other.residuals)
+    np.testing.assert_array_equal(made.paths, other.paths)
