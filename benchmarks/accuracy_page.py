@@ -40,9 +40,10 @@ else. `make accuracy` runs it, and wrote this page.
   trained once, on training and validation rows, and forecast every window. AutoETS and AutoTheta are fitted anew at
   each window, so where there are many they take a few of each series, and statecast is shown at the same ones beside
   them. A peer that is not in a table was not run there, for its time or its memory. Peers were recorded once, with
-  other work on the machine: their CPU seconds tell more than their seconds. Networks for which two cores were too slow
-  were trained on a GPU, all at the same time, so that their seconds would tell nothing. DeepAR does not scale series
-  by default, and learns those of large values hardly or not at all in its thousand steps.
+  other work on the machine: their CPU seconds tell more than their seconds. Machines are told at the end; where that of
+  statecast is another one, only scores compare (an AMD EPYC took half the seconds of an Intel Xeon). Networks for which
+  two cores were too slow were trained on a GPU, all at the same time, so that their seconds would tell nothing. DeepAR
+  does not scale series by default, and learns those of large values hardly or not at all in its thousand steps.
 - **Published** figures are what others reported for the same protocol.
 - `in 80 %` and `in 95 %` tell how many of the test values lie in the intervals of these levels.
 """

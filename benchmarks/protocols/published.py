@@ -74,7 +74,14 @@ COVERAGE_AIM = 0.02
 
 # What to try next on a table whose aims are not met.
 NEXT: Mapping[str, str] = {
-    "etth1-96": "fewer free numbers in the skip: training it from nothing, stopped early, did better on its own rows",
-    "ettm1-96": "an ensemble, for which the time leaves room; the seeds differ by as much as is missing",
-    "etth1-720": "fewer free numbers in the skip for so many steps ahead; its least squares are nearly all there is",
+    "etth1-96": "validation rows of more seasons than four months hold: on rows cut off, forms of the skip that these "
+    "cannot tell apart moved the error by 1 % either way",
+    "ettm1-96": "a skip for each series, shrunk to the common one: its least squares err 3 % less on rows cut off",
+    "etth1-720": "validation rows of more seasons: four months hold four horizons, which tell neither error nor spread",
+    "m4-hourly": "learning from the validation rows as well, once all is chosen: on rows cut off, later errors were a "
+    "third larger than those on validation rows, which follow the training rows at once",
+    "tourism-monthly": "giving later rows more weight: errors in units of the scale shrink from year to year",
+    "pjm": "bounds for each hour of the day: on rows cut off, 79.6 % of the values lay in intervals of forecasts made "
+    "at all hours, and 86.3 % in those made at midnight, as here",
+    "exchange-96": "nothing in the 760 validation days tells that later rates moved farther",
 }
