@@ -1,7 +1,7 @@
 """Sample paths: whole futures of a series, whose steps hang together as they do in what happened.
 
 Intervals tell how wrong each step may be by itself; a sum, a maximum or a first crossing needs to know which errors
-come together. So a path takes the normal scores of a whole stretch that was forecast on the validation rows, all steps
+come together. So a path takes the normal scores of a whole stretch of those that calibrate the intervals, all steps
 (and the targets that one network sees together) from one origin, and puts them into today's distributions. This is the
 error bootstrap with the rank order of real trajectories, as in the Schaake shuffle (Clark et al., Journal of
 Hydrometeorology 5, 2004) and ensemble copula coupling (Schefzik, Thorarinsdottir & Gneiting, Statistical Science 28,

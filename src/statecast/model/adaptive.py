@@ -1,6 +1,6 @@
 """Intervals that follow a series: adaptive conformal inference on the errors that come in.
 
-Calibration on validation rows holds as long as the future is like them. Where a series grows louder or calmer, the
+Calibration on rows of the past holds as long as the future is like them. Where a series grows louder or calmer, the
 share of values outside its intervals tells, and the intervals are moved until that share is right again: after each
 value, every interval whose level is α = 100 − level percent away from certain widens by rate·(outside − α), in units
 of half the 80 % interval. The bounds can be pushed beyond all errors seen, and over a long time the share of values
@@ -161,7 +161,7 @@ class Bounds:
 
     @classmethod
     def of(cls, adaptive: Adaptive, residuals: Float64[np.ndarray, "Q H D"]) -> Bounds:
-        """From the quantiles of the validation scores."""
+        """From the quantiles of the scores that calibrate."""
         at = residuals[:, adaptive.leads - 1]
         bounds = [bounds_of(at, level) for level in adaptive.levels]
         low, high = (np.stack([pair[side] for pair in bounds], axis=1) for side in (0, 1))

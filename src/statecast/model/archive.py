@@ -48,11 +48,11 @@ class Model:
         network: the network.
         weights, constants: its arrays, in the precision of `config`.
         state: what it remembers of each series after the last row of the training table.
-        residuals: [Q, H, D] quantiles of the normal scores of what happened on validation rows, at the probabilities
-            `adaptive.GRID`, see `marginal`; None where none have been worked out.
+        residuals: [Q, H, D] quantiles of the normal scores of what happened in the table, at the probabilities
+            `adaptive.GRID`, see `marginal` and `assemble`; None where none have been worked out.
         scores: what `metrics.json` holds.
         history: columns of the training history.
-        paths: [P, H, D] normal scores of whole stretches of validation rows, from which `sample` draws; None where
+        paths: [P, H, D] normal scores of whole stretches among these, from which `sample` draws; None where
             there were too few.
     """
 
