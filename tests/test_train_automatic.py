@@ -103,7 +103,7 @@ def test_the_course_of_a_year_is_an_input_from_two_years_on(days: int, years: bo
 
 
 @pytest.mark.parametrize(("series", "local"), [(49, False), (50, False), (50, True)])
-def test_networks_that_are_averaged_take_more_steps_of_smaller_batches(series: int, local: bool) -> None:
+def test_many_series_take_several_networks_and_more_steps_of_smaller_batches(series: int, local: bool) -> None:
     """From 50 series on, unless each series has a network of its own; what a user sets stays."""
     rows = 40
     frame = {"id": np.repeat([f"s{n}" for n in range(series)], rows), "y": np.tile(repeating(4, rows, 8), series)}
@@ -113,5 +113,6 @@ def test_networks_that_are_averaged_take_more_steps_of_smaller_batches(series: i
     several = series >= 50 and not local
     assert (config.ensemble, config.batch_size, config.max_steps) == ((3, 32, 900) if several else (1, 64, 600))
     assert {"ensemble", "batch_size", "max_steps"} <= set(reasons)
-    set_, told = automatic.choose(Config(local=local, season=4, batch_size=7), schema, panel, parts)
-    assert set_.batch_size == 7 and "batch_size" not in told
+    given, told = automatic.choose(Config(local=local, season=4, batch_size=7, ensemble=1), schema, panel, parts)
+    assert (given.batch_size, given.ensemble, given.max_steps) == (7, 1, config.max_steps)
+    assert not {"ensemble", "batch_size"} & set(told)

@@ -83,5 +83,5 @@ NEXT: Mapping[str, str] = {
     "tourism-monthly": "giving later rows more weight: errors in units of the scale shrink from year to year",
     "pjm": "bounds for each hour of the day: on rows cut off, 79.6 % of the values lay in intervals of forecasts made "
     "at all hours, and 86.3 % in those made at midnight, as here",
-    "exchange-96": "nothing in the 760 validation days tells that later rates moved farther",
+    "exchange-96": "faster adaptation far ahead: there a day moves an interval by 0.3 % of half its width at most",
 }

@@ -23,7 +23,7 @@ FEW_LAGS, MOST_LAGS = 48, 168
 MANY = 50  # series from which on one linear map fits few of them, so that the recurrence has more to learn
 NETWORKS = 3  # of an ensemble: more gain little, and each takes its time
 BATCH, STEPS = 64, 600
-SMALL_BATCH, MORE_STEPS = 32, 900  # of networks that are averaged, which evens out the noise of small batches
+SMALL_BATCH, MORE_STEPS = 32, 900  # where there are many series: half the segments a step, but more steps
 ORIGINS = 12  # forecasts that carry a loss within a horizon: closer ones tell nearly the same
 GRADIENT = 3.5  # time of a training step in units of its forward pass
 
@@ -113,8 +113,8 @@ def _training(config: Config, default: Any, panel: Panel) -> None:
     default("ensemble", NETWORKS if several else 1, f"{told}: {reason}")
     rate = LEARNING_RATES[config.optimizer]
     default("learning_rate", 2 * rate if many else rate, f"suits {config.optimizer} and {told}")
-    small = f"{told}: more steps of fewer segments learn more in the same time"
-    default("batch_size", SMALL_BATCH if several else BATCH, small if several else told)
+    reason = "more steps of fewer segments learn more in that time" if several else "smaller batches gain nothing"
+    default("batch_size", SMALL_BATCH if several else BATCH, f"{told}: {reason}")
     if config.max_steps is None and config.max_epochs is None:
         default("max_steps", MORE_STEPS if several else STEPS, "enough with early stopping")
 
