@@ -22,8 +22,18 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.errors import DataError, SettingError
-from statecast.forecast import windowed
-from statecast.gallery import cases, classifying, demonstrations, forecasting, page, pictures, samples, series, trained
+from statecast.gallery import (
+    cases,
+    classifying,
+    demonstrations,
+    forecasting,
+    page,
+    pictures,
+    samples,
+    series,
+    trained,
+    windowed,
+)
 from statecast.gallery import run as running
 from statecast.gallery.outcome import Confusion, Outcome, Row
 from statecast.model.cells import CELLS

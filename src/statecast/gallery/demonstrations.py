@@ -19,7 +19,7 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.forecast import evaluate as scoring
-from statecast.forecast import windowed
+from statecast.gallery import windowed
 from statecast.gallery.cases import Case
 from statecast.gallery.outcome import Row
 from statecast.gallery.trained import Trained, train

@@ -17,10 +17,10 @@ from statecast.config import Config
 from statecast.data import checks, table
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.forecast import channels, windowed
+from statecast.forecast import channels
 from statecast.forecast import evaluate as scoring
 from statecast.forecast.roll import Origins
-from statecast.gallery import series
+from statecast.gallery import series, windowed
 from statecast.gallery.cases import Case
 from statecast.model.archive import Model
 from statecast.model.inputs import rows_of
