@@ -25,17 +25,17 @@ from statecast.errors import DataError, SettingError
 from statecast.gallery import (
     cases,
     classifying,
+    datasets,
     demonstrations,
     forecasting,
     page,
     pictures,
-    samples,
     series,
-    trained,
+    training,
     windowed,
 )
 from statecast.gallery import run as running
-from statecast.gallery.outcome import Confusion, Outcome, Row
+from statecast.gallery.result import Confusion, Measurement, RecipeResult
 from statecast.model.cells import CELLS
 from statecast.model.initial import Start, init_cell
 from statecast.model.inputs import Rows, rows_of
@@ -58,7 +58,7 @@ def short(name: str, **settings: Any) -> cases.Case:
 
 
 @cache
-def ran(name: str, recipe: str) -> Outcome:
+def ran(name: str, recipe: str) -> RecipeResult:
     """What a short recipe gave; each is run once for all tests."""
     return forecasting.run(short(name), recipe)
 
@@ -203,10 +203,10 @@ def test_a_broken_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="row 2: 2 cells"):
         series.make("ibex", tmp_path)
     (tmp_path / "iris.csv").write_text("1,2,3,4,Iris-a\n1,2,3,5,b\n")
-    assert samples.iris(tmp_path).y.tolist() == ["a", "b"]
+    assert datasets.iris(tmp_path).y.tolist() == ["a", "b"]
     (tmp_path / "iris.csv").write_text("1,2,3,4,a\n1,2,x,4,a\n")
     with pytest.raises(DataError, match="could not convert"):
-        samples.iris(tmp_path)
+        datasets.iris(tmp_path)
 
 
 def test_ts_files_of_unequal_lengths(tmp_path: Path) -> None:
@@ -214,19 +214,19 @@ def test_ts_files_of_unequal_lengths(tmp_path: Path) -> None:
         (tmp_path / f"JapaneseVowels_{part}.ts").write_text(
             f"@classLabel true one two\n@data\n1,2,3:4,5,6:one\n1,2:3,4:two\n{more}"
         )
-    found = samples.MAKERS["japanese-vowels"](tmp_path)
+    found = datasets.MAKERS["japanese-vowels"](tmp_path)
     assert [x.shape for x in found.X] == [*[(3, 2), (2, 2)] * 2, (1, 2)]
     assert found.X[0].tolist() == [[1, 4], [2, 5], [3, 6]]
     assert found.y.tolist() == [*["one", "two"] * 2, "one"]
     assert found.first == 2
     (tmp_path / "JapaneseVowels_TEST.ts").write_text("@data\n1,2\n")
     with pytest.raises(DataError, match="tells no classes"):
-        samples.MAKERS["japanese-vowels"](tmp_path)
+        datasets.MAKERS["japanese-vowels"](tmp_path)
 
 
 @shared
 def test_shared_tables_have_the_tutorials_sizes() -> None:
-    cancer = samples.breast_cancer(SHARED)
+    cancer = datasets.breast_cancer(SHARED)
     assert cancer.X.shape == (699, 9)
     assert cancer.dummies is not None and cancer.dummies.shape == (699, 89)
     assert cancer.complete is not None and cancer.complete.sum() == 683
@@ -269,12 +269,12 @@ def test_windowed_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_only_windows_are_asked_from_a_fresh_state() -> None:
     of = {"lags": 1, "skip": 0, "normalize": "none"}
-    assert trained.window_of(Config(segment=5, burn_in=4, **of)) == 5
-    assert trained.window_of(Config(segment=20, burn_in=0, **of)) == 20
-    assert trained.window_of(Config(segment=20, burn_in=7, **of)) == 0
-    assert trained.window_of(Config(segment="full", burn_in=0, **of)) == 0
-    assert trained.window_of(Config(segment=10, carry="stored", **of)) == 0
-    assert trained.window_of(Config(segment=32, burn_in=8)) == 0
+    assert training.window_of(Config(segment=5, burn_in=4, **of)) == 5
+    assert training.window_of(Config(segment=20, burn_in=0, **of)) == 20
+    assert training.window_of(Config(segment=20, burn_in=7, **of)) == 0
+    assert training.window_of(Config(segment="full", burn_in=0, **of)) == 0
+    assert training.window_of(Config(segment=10, carry="stored", **of)) == 0
+    assert training.window_of(Config(segment=32, burn_in=8)) == 0
 
 
 # --- recipes
@@ -293,7 +293,7 @@ def test_a_metric_is_of_its_targets_and_its_step() -> None:
     """Errors are 1, 2, 3 for the three steps of the first target and ten times that for the second."""
     actual = np.zeros((4, 3, 2))
     off = np.array([1.0, 2.0, 3.0])[:, None] * np.array([1.0, 10.0])
-    found = forecasting.Tested(
+    found = forecasting.Comparison(
         np.arange(4), actual, {"network": actual + off, "persistence": actual - 4 * off, "linear": actual + 2 * off}
     )
     metric, schema = cases.Metric("mae", "mae", ("b",), 5.0), Schema(target=("a", "b"))
@@ -316,7 +316,7 @@ def test_a_track_has_the_times_of_what_it_shows() -> None:
 
 def test_the_network_shown_before_training_is_another() -> None:
     case = short("walk", hidden=[4])
-    found = trained.train(case, case.tutorial, None)
+    found = training.train(case, case.tutorial, None)
     fresh = Network.of(found.model.config, 1).init(found.model.config.random_state)
     np.testing.assert_allclose(found.fresh.weights["head"]["out"]["W"], fresh["head"]["out"]["W"], rtol=1e-6)
     assert not np.array_equal(found.model.weights["head"]["out"]["W"], fresh["head"]["out"]["W"])
@@ -353,7 +353,7 @@ def test_the_bell_shows_before_and_after() -> None:
 
 def test_the_walk_goes_on_from_its_own_predictions() -> None:
     case = short("walk", hidden=[4])
-    found = trained.train(case, case.tutorial, None)
+    found = training.train(case, case.tutorial, None)
     starts = np.array([200, 205])
     said = demonstrations.recursion(found, starts, 2)
     one = forecasting.test(found)
@@ -432,7 +432,7 @@ def test_what_a_classifier_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     y = np.array(["a"] * 60 + ["b"] * 60)
     X = r.normal(size=(120, 2)) + 9.0 * (y == "b")[:, None]
     X[y == "b"] = np.where(np.arange(60)[:, None] < 12, X[:60], X[60:])
-    monkeypatch.setitem(samples.MAKERS, "iris", lambda folder: samples.Samples(X, y, ("u", "v"), first=0))
+    monkeypatch.setitem(datasets.MAKERS, "iris", lambda folder: datasets.Dataset(X, y, ("u", "v"), first=0))
     monkeypatch.setattr(classifying, "SPLITS", 2)
     brief = {"max_steps": None, "max_epochs": 7, "ensemble": 2, "hidden": [3]}
     case = replace(LOAD("iris"), metrics=tuple(cases.Metric(m, m) for m in ("accuracy", "loss")))
@@ -483,10 +483,13 @@ def test_a_classifier_of_fifteen_parameters(monkeypatch: pytest.MonkeyPatch) -> 
 # --- what is shown
 
 
-def outcome(recipe: str = "statecast") -> Outcome:
-    rows = (Row("sin", recipe, "mse", 1e-12, 7.76e-4, 5e-5, 3.25, 400.0), Row("sin", "linear", "mse", 1.0, *[None] * 4))
+def outcome(recipe: str = "statecast") -> RecipeResult:
+    rows = (
+        Measurement("sin", recipe, "mse", 1e-12, 7.76e-4, 5e-5, 3.25, 400.0),
+        Measurement("sin", "linear", "mse", 1.0, *[None] * 4),
+    )
     confusion = Confusion(("a", "<b>"), np.array([[3, 1], [0, 4]]))
-    return Outcome("sin", recipe, rows, {}, confusion=confusion, tables={"Loss": [["step"], ["1"]]})
+    return RecipeResult("sin", recipe, rows, {}, confusion=confusion, tables={"Loss": [["step"], ["1"]]})
 
 
 def test_the_page_is_complete_and_escaped(tmp_path: Path) -> None:
@@ -536,7 +539,7 @@ def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_rows_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def timed(case: str, recipe: str, *rest: object) -> Outcome:
+    def timed(case: str, recipe: str, *rest: object) -> RecipeResult:
         return running.measured(case, recipe, None)
 
     monkeypatch.setattr(running, "_run", timed)
@@ -565,7 +568,7 @@ def test_cases_without_data(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
 
 
 def test_a_failure_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    def measured(case: str, recipe: str, *rest: object) -> Outcome:
+    def measured(case: str, recipe: str, *rest: object) -> RecipeResult:
         if recipe == "tutorial":
             raise DataError("broken")
         return outcome()
@@ -573,7 +576,7 @@ def test_a_failure_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(running, "measured", measured)
     found = list(running.run(["sin"], apart=False))
     assert found[0] == running.Skipped("sin", "tutorial", "broken", True)
-    assert isinstance(found[1], Outcome)
+    assert isinstance(found[1], RecipeResult)
 
 
 @pytest.mark.parametrize("name", FORECASTS)

@@ -15,7 +15,7 @@ import cyclopts
 from cyclopts import App, Parameter
 
 from statecast.cli import output
-from statecast.cli.options import STDIN, Assignments, Columns, File, MaybeFile, Numbers, Share, task
+from statecast.cli.options import STDIN, Assignments, Columns, File, MaybeFile, Numbers, Share, fit_request
 from statecast.errors import SettingError
 
 app = App(
@@ -105,11 +105,11 @@ def fit(
     """
     from statecast.cli import fitting
 
-    asked = task(columns, config, set_, horizon, test_size)
-    if table is None and asked.table is None:
+    request = fit_request(columns, config, set_, horizon, test_size)
+    if table is None and request.table is None:
         raise SettingError("wanted a table, or --config FILE whose section [data] names one with path or example")
-    source = asked.table if table is None else table
-    return fitting.run(source, out, asked, resume, force, json, COMMAND_LINE)
+    source = request.table if table is None else table
+    return fitting.run(source, out, request, resume, force, json, COMMAND_LINE)
 
 
 @command("statecast forecast loads --horizon 48 --levels 80,95 --out next.csv")
@@ -139,12 +139,12 @@ def forecast(
         out: file for the forecasts, CSV or Parquet by its suffix; without it they are printed as CSV.
         json: print one JSON document.
     """
-    from statecast.cli import results
+    from statecast.cli import forecasts
 
     if samples is not None and levels is not None:
         raise SettingError("--samples and --levels exclude each other: sample paths have no intervals")
-    asked = results.Asked(table, horizon, levels, future, samples, seed)
-    return results.forecast(model, asked, out, json)
+    request = forecasts.ForecastRequest(table, horizon, levels, future, samples, seed)
+    return forecasts.forecast(model, request, out, json)
 
 
 @command("statecast backtest loads loads.csv --windows 8 --step 24")
@@ -181,7 +181,7 @@ def backtest(
         out: file for every forecast beside what happened, CSV or Parquet by its suffix.
         json: print scores and forecasts as one JSON document.
     """
-    from statecast.cli import results
+    from statecast.cli import forecasts
 
     if config is None:
         if columns or horizon or set_:
@@ -190,13 +190,13 @@ def backtest(
             )
         if table is None:
             raise SettingError("wanted the folder of a fit and a table, or --config FILE and a table")
-        return results.backtest(model_or_table, table, windows, step, refit, out, json)
+        return forecasts.backtest(model_or_table, table, windows, step, refit, out, json)
     if table is not None:
         raise SettingError(
             f"with --config a fit is made first: give the table alone, and not {model_or_table!r} as well"
         )
-    asked = task(columns, config, set_, horizon)
-    return results.backtest_from(asked, model_or_table, windows, step, refit, out, json)
+    request = fit_request(columns, config, set_, horizon)
+    return forecasts.backtest_from(request, model_or_table, windows, step, refit, out, json)
 
 
 @command("statecast explain loads loads.csv")
@@ -211,9 +211,9 @@ def explain(model: str, table: File, /, *, out: MaybeFile = None, json: bool = F
         out: file for the numbers, CSV or Parquet by its suffix.
         json: print one JSON document.
     """
-    from statecast.cli import results
+    from statecast.cli import forecasts
 
-    return results.explain(model, table, out, json)
+    return forecasts.explain(model, table, out, json)
 
 
 @command("tail -n +1 -f new.jsonl | statecast stream loads --snapshot loads.state")

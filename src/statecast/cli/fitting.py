@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from statecast.cli import output
 from statecast.cli.destination import Destination
-from statecast.cli.options import Task
+from statecast.cli.options import FitRequest
 from statecast.errors import (
     DataError,
     Interrupted,
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
     from statecast.report.summary import Report
 
 
-def run(table: Any, out: str, task: Task, resume: bool, force: bool, as_json: bool, words: Sequence[str]) -> int:
+def run(
+    table: Any, out: str, request: FitRequest, resume: bool, force: bool, as_json: bool, words: Sequence[str]
+) -> int:
     """Fit, write everything into a folder, and print what came out.
 
     Args:
         table: the file, or a mapping of columns.
         out: the folder.
-        task: settings and columns.
+        request: settings and columns.
         resume: go on from the checkpoint.
         force: replace an earlier fit.
         as_json: print JSON.
@@ -44,12 +46,12 @@ def run(table: Any, out: str, task: Task, resume: bool, force: bool, as_json: bo
     """
     if find_spec("matplotlib") is None:  # better known now than after the training
         raise MissingDependency.of("matplotlib", "plot", "the report of a fit")
-    model = Forecaster(**task.settings)
+    model = Forecaster(**request.settings)
     place = Destination(Path(out))
     place.prepare(resume, force)
     try:
         with Progress() as progress:
-            model.fit(table, **task.roles, watch=progress, checkpoint=place.checkpoint, resume=resume)
+            model.fit(table, **request.roles, watch=progress, checkpoint=place.checkpoint, resume=resume)
             progress.done()
             written = model.write(place.folder)
             place.finish(written)

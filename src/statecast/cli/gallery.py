@@ -9,8 +9,8 @@ from statecast.cli import output
 from statecast.errors import DataError, SettingError, nearest
 from statecast.gallery import cases, page
 from statecast.gallery import run as running
-from statecast.gallery.outcome import Outcome
-from statecast.gallery.run import Found, Skipped
+from statecast.gallery.result import RecipeResult
+from statecast.gallery.run import Attempt, Skipped
 
 
 def listed(as_json: bool) -> int:
@@ -40,12 +40,12 @@ def run(names: Sequence[str], out: str | None, data: str | None, recipe: str | N
         missing = running.without_data(case, folder)
         if missing:
             raise DataError(missing)
-    found: list[Found] = []
+    found: list[Attempt] = []
     for item in running.run(names or cases.NAMES, folder, recipes, tell=_tell):
         if isinstance(item, Skipped):
             output.note(f"{item.case}: {'failed' if item.failed else 'left out'}: {item.reason}")
         found.append(item)
-    rows = [row for item in found if isinstance(item, Outcome) for row in item.rows]
+    rows = [row for item in found if isinstance(item, RecipeResult) for row in item.rows]
     if out is not None:
         output.note(f"look at {page.write(Path(out), found)[-1]}")
     if as_json:

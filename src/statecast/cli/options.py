@@ -80,7 +80,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class Task:
+class FitRequest:
     """A fit as it was asked for: settings, arguments of `Forecaster.fit`, and the table where the file names one."""
 
     settings: dict[str, Any]
@@ -88,13 +88,13 @@ class Task:
     table: Any = None
 
 
-def task(
+def fit_request(
     columns: Columns | None,
     config: str | None,
     assignments: tuple[str, ...],
     horizon: int | None = None,
     test_size: float | None = None,
-) -> Task:
+) -> FitRequest:
     """Settings and roles, each from where it is said last: file, `--set`, option.
 
     Raises:
@@ -105,7 +105,7 @@ def task(
     settings |= {k: v for k, v in (("horizon", horizon), ("test_size", test_size)) if v is not None}
     roles |= {name: value for name, value in asdict(columns or Columns()).items() if value}
     Config.of(settings)
-    return Task(settings, roles, table)
+    return FitRequest(settings, roles, table)
 
 
 def _from_file(path: str) -> tuple[dict[str, Any], dict[str, Any], Any]:

@@ -17,7 +17,7 @@ from statecast.data import checks, table
 from statecast.data.panel import Panel
 from statecast.data.results import Native, to_native
 from statecast.errors import DataError, NotFitted
-from statecast.estimators.asked import begun
+from statecast.estimators.start import begun
 from statecast.forecast import assemble
 from statecast.forecast import evaluate as scoring
 from statecast.forecast.predict import Forecast, Future, forecast

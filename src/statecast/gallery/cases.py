@@ -15,7 +15,7 @@ from typing import Any
 
 from statecast.config import ClassifierConfig, Config, read_toml
 from statecast.errors import SettingError, nearest
-from statecast.gallery import samples, series
+from statecast.gallery import datasets, series
 
 NAMES = (
     *("sin", "sin-cos", "x-sin", "separate", "weather"),
@@ -149,7 +149,7 @@ def read(file: Path) -> Case:
     if not metrics:
         raise SettingError(f"{file}: [[case.metrics]] is missing: wanted what is measured")
     example = data.pop("example", None)
-    makers = samples.MAKERS if kind == "classify" else series.MAKERS
+    makers = datasets.MAKERS if kind == "classify" else series.MAKERS
     if example not in makers:
         raise SettingError(f"{file}: [data] example = {example!r}: {nearest(example, makers)}")
     found = Case(

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from statecast.estimators.sequences import Classifier
-from statecast.gallery import samples
+from statecast.gallery import datasets
 from statecast.gallery.cases import Case
-from statecast.gallery.outcome import Confusion, Outcome, Row
-from statecast.gallery.samples import Samples
+from statecast.gallery.datasets import Dataset
+from statecast.gallery.result import Confusion, Measurement, RecipeResult
 from statecast.model.reader import Reader
 from statecast.report.collect import weights_of
 from statecast.report.summary import Layer
@@ -26,9 +26,9 @@ FLOOR = 1e-7  # of a probability whose logarithm is taken, as in the tutorial's 
 EPOCHS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80)  # after which the accuracy is looked at as well
 
 
-def run(case: Case, recipe: str, folder: Path | None = None) -> Outcome:
+def run(case: Case, recipe: str, folder: Path | None = None) -> RecipeResult:
     """Fit and count; see `forecasting.run` for the arguments."""
-    found = samples.MAKERS[case.example](folder)
+    found = datasets.MAKERS[case.example](folder)
     X, y = _coded(found, recipe)
     settings = case.recipe(recipe)
     classes = np.unique(y)
@@ -44,9 +44,11 @@ def run(case: Case, recipe: str, folder: Path | None = None) -> Outcome:
         first = first or (model, train, test)
     assert first is not None
     values = {"accuracy": float(np.mean(accuracies)), "loss": float(np.mean(losses))}
-    rows = (Row(case.name, recipe, m.name, values[m.measure], m.published, None, None, None) for m in case.metrics)
+    rows = (
+        Measurement(case.name, recipe, m.name, values[m.measure], m.published, None, None, None) for m in case.metrics
+    )
     answers: Any = first[0].model_
-    return Outcome(
+    return RecipeResult(
         case=case.name,
         recipe=recipe,
         rows=tuple(rows),
@@ -69,7 +71,7 @@ def splits(first: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
-def _coded(found: Samples, recipe: str) -> tuple[Any, np.ndarray]:
+def _coded(found: Dataset, recipe: str) -> tuple[Any, np.ndarray]:
     """The rows as they are, or as the tutorial codes them: dummies, and without those that miss a value."""
     if recipe != "tutorial" or found.dummies is None:
         return found.X, found.y

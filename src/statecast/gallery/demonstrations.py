@@ -21,8 +21,8 @@ from statecast.data.panel import Panel
 from statecast.forecast import evaluate as scoring
 from statecast.gallery import windowed
 from statecast.gallery.cases import Case
-from statecast.gallery.outcome import Row
-from statecast.gallery.trained import Trained, train
+from statecast.gallery.result import Measurement
+from statecast.gallery.training import TrainedCase, train
 from statecast.model import archive
 from statecast.model.archive import Model
 from statecast.model.cells import CELLS
@@ -36,25 +36,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Shown:
+class Demonstration:
     """Rows of the table, sentences, and tables by their headings."""
 
-    rows: tuple[Row, ...] = ()
+    rows: tuple[Measurement, ...] = ()
     sentences: tuple[str, ...] = ()
     tables: Mapping[str, list[list[str]]] = field(default_factory=dict)
 
 
-def of(case: Case, recipe: str, trained: Trained) -> Shown:
+def of(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
     """Everything that the case asks to be shown."""
     found = [SHOWN[name](case, recipe, trained) for name in case.show if name in SHOWN]
-    return Shown(
+    return Demonstration(
         tuple(row for part in found for row in part.rows),
         tuple(text for part in found for text in part.sentences),
         {name: rows for part in found for name, rows in part.tables.items()},
     )
 
 
-def redundancy(case: Case, recipe: str, trained: Trained) -> Shown:
+def redundancy(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
     """The tutorial's windows beside segments: what is held, how often a row is worked on, seconds, and the error.
 
     The tutorial's own network is trained once more, on segments with a loss at every step after a quarter of them: as
@@ -63,7 +63,7 @@ def redundancy(case: Case, recipe: str, trained: Trained) -> Shown:
     config, train_rows = trained.model.config, int(trained.parts.val[0])
     size, burn_in = int(config.segment or 1), int(config.burn_in or 0)
     if recipe != "tutorial":
-        return Shown(
+        return Demonstration(
             sentences=(
                 f"Segments of {size} rows with a loss at every step after the first {burn_in}: each row goes through "
                 f"the network {size / (size - burn_in):.2g} times a pass, and once in a forecast.",
@@ -89,7 +89,7 @@ def redundancy(case: Case, recipe: str, trained: Trained) -> Shown:
         f"An array of all windows, as the tutorial makes it, repeats every row {size} times. It is never made here: a "
         "window is the number of a row. Segments do away with the repeated work as well."
     )
-    return Shown(sentences=(said,), tables={"Windows and segments": rows})
+    return Demonstration(sentences=(said,), tables={"Windows and segments": rows})
 
 
 def pass_seconds(history: Mapping[str, Sequence[float]]) -> float:
@@ -98,7 +98,7 @@ def pass_seconds(history: Mapping[str, Sequence[float]]) -> float:
     return float((seconds[-1] - seconds[1]) / (epochs[-1] - epochs[1]))
 
 
-def restore(case: Case, recipe: str, trained: Trained) -> Shown:
+def restore(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
     """Save, load, and compare bits; then the same network on a shorter sequence."""
     model, panel = trained.model, trained.panel
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +107,7 @@ def restore(case: Case, recipe: str, trained: Trained) -> Shown:
     short = _carried(model, panel.cut(panel.lengths // 3))
     same = "the same bits" if whole.tobytes() == again.tobytes() else "other numbers"
     part = "the same numbers" if np.allclose(short, whole[: len(short)], rtol=1e-5, atol=1e-5) else "other numbers"
-    return Shown(
+    return Demonstration(
         sentences=(
             f"Saved to a file and restored, the network gives {same} at all {len(whole):,} rows.",
             f"A sequence of {len(short):,} rows gives {part} as the first {len(short):,} rows of the whole: its length "
@@ -121,10 +121,10 @@ def _carried(model: Model, panel: Panel) -> np.ndarray:
     return scoring.tested(model.network, model.p, rows, np.ones(panel.rows, bool)).values
 
 
-def printed(case: Case, recipe: str, trained: Trained) -> Shown:
+def printed(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
     """The sum of squares over the training rows, as the tutorial prints it every 150 steps."""
     if recipe != "tutorial":
-        return Shown()
+        return Demonstration()
     history, targets = trained.model.history, int(trained.parts.train[0]) - 1
     sums = [value * targets for value in history["loss"]]
     said = dict(zip((150 * n for n in range(10)), PRINTED, strict=True))
@@ -133,15 +133,15 @@ def printed(case: Case, recipe: str, trained: Trained) -> Shown:
         if np.isfinite(value):
             rows.append([f"{step:,.0f}", f"{value:,.0f}", f"{said[int(step)]:,.0f}" if int(step) in said else ""])
     last = next((v for s, v in zip(history["step"], sums, strict=True) if s == 1350), None)
-    row = Row(case.name, recipe, "training sum of squares, steps 1201-1350", last, said[1350], None, None, None)
-    return Shown(rows=(row,), tables={"Sum of squares while training": rows})
+    row = Measurement(case.name, recipe, "training sum of squares, steps 1201-1350", last, said[1350], None, None, None)
+    return Demonstration(rows=(row,), tables={"Sum of squares while training": rows})
 
 
 PRINTED = (502893.34, 13839.129, 3964.835, 2619.885, 2418.772, 2110.5923, 1887.9644, 1747.1377, 1556.3398, 1384.6113)
 """The tutorial's losses at steps 0, 150, …, 1350."""
 
 
-def ahead(case: Case, recipe: str, trained: Trained) -> Shown:
+def ahead(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
     """One, two and three steps ahead; from the second on the network is fed with what it said itself."""
     panel, begin = trained.panel, int(trained.parts.val[0])
     y = panel.y[:, 0]
@@ -152,13 +152,13 @@ def ahead(case: Case, recipe: str, trained: Trained) -> Shown:
     rows = [["steps ahead", "mean absolute error", "persistence's", "ratio"]]
     rows += [[str(k + 1), number(error[k]), number(still[k]), f"{error[k] / still[k]:.3f}"] for k in range(3)]
     lines = [
-        Row(case.name, recipe, f"mae, {k} steps ahead, fed back", float(own), None, float(last), None, None)
+        Measurement(case.name, recipe, f"mae, {k} steps ahead, fed back", float(own), None, float(last), None, None)
         for k, own, last in zip((2, 3), error[1:], still[1:], strict=True)
     ]
-    return Shown(rows=tuple(lines), tables={"Further ahead, from its own predictions": rows})
+    return Demonstration(rows=tuple(lines), tables={"Further ahead, from its own predictions": rows})
 
 
-def recursion(trained: Trained, starts: np.ndarray, steps: int) -> Float64[np.ndarray, "n steps"]:
+def recursion(trained: TrainedCase, starts: np.ndarray, steps: int) -> Float64[np.ndarray, "n steps"]:
     """Forecasts of one target from each start, each fed back as if it had been observed."""
     model, panel = trained.model, trained.panel
     size = trained.window or int(starts.max()) + 1
@@ -195,10 +195,10 @@ BATCHES = [[[0, 1, 2, 5], [9, 8, 7, 4]], [[3, 4, 5, 2], [0, 0, 0, 0]], [[6, 7, 8
 """The tutorial's array: 3 batches of 2 time steps of 4 inputs."""
 
 
-def cell(case: Case, recipe: str, trained: Trained) -> Shown:
+def cell(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
     """A simple RNN of 6 neurons on a (3, 2, 4) array."""
     if recipe != "statecast":
-        return Shown()
+        return Demonstration()
     x = np.array(BATCHES, np.float32)
     equations = CELLS["rnn_tanh"]
     drawn = init_cell(equations, np.random.default_rng(0), 4, 6, Start("glorot"))
@@ -209,13 +209,13 @@ def cell(case: Case, recipe: str, trained: Trained) -> Shown:
     same = "equals" if np.array_equal(outputs[:, -1], state["h"]) else "differs from"
     rows = [["batch", "step", *(str(n + 1) for n in range(6))]]
     rows += [[str(b + 1), str(t + 1), *(f"{v:.3f}" for v in outputs[b, t])] for b in range(3) for t in range(2)]
-    return Shown(
+    return Demonstration(
         sentences=(f"A bare cell makes {outputs.shape} out of {x.shape}; the last step {same} the state.",),
         tables={"A bare cell: what its six neurons say": rows},
     )
 
 
-SHOWN: dict[str, Callable[[Case, str, Any], Shown]] = {
+SHOWN: dict[str, Callable[[Case, str, Any], Demonstration]] = {
     "redundancy": redundancy,
     "restore": restore,
     "printed": printed,

@@ -18,8 +18,8 @@ from statecast.forecast import evaluate as scoring
 from statecast.forecast.baselines import linear_extrapolation, persistence
 from statecast.gallery import demonstrations
 from statecast.gallery.cases import Case, Metric
-from statecast.gallery.outcome import Outcome, Row, Track
-from statecast.gallery.trained import Trained, origins, train
+from statecast.gallery.result import Measurement, RecipeResult, Track
+from statecast.gallery.training import TrainedCase, origins, train
 from statecast.model.archive import Model
 from statecast.report import collect
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Tested:
+class Comparison:
     """Forecasts of the test rows, [n, H, D] each, made at the rows `at`."""
 
     at: Int64[np.ndarray, " n"]
@@ -36,7 +36,7 @@ class Tested:
     guesses: Mapping[str, Float64[np.ndarray, "n H D"]]
 
 
-def run(case: Case, recipe: str, folder: Path | None = None) -> Outcome:
+def run(case: Case, recipe: str, folder: Path | None = None) -> RecipeResult:
     """Train and measure.
 
     Args:
@@ -52,7 +52,7 @@ def run(case: Case, recipe: str, folder: Path | None = None) -> Outcome:
     found = test(trained)
     rows = [row for metric in case.metrics for row in rows_for(case, recipe, metric, trained.model.schema, found)]
     shown = demonstrations.of(case, recipe, trained)
-    return Outcome(
+    return RecipeResult(
         case=case.name,
         recipe=recipe,
         rows=(*rows, *shown.rows),
@@ -67,7 +67,7 @@ def run(case: Case, recipe: str, folder: Path | None = None) -> Outcome:
     )
 
 
-def test(trained: Trained, model: Model | None = None) -> Tested:
+def test(trained: TrainedCase, model: Model | None = None) -> Comparison:
     """Forecast every test row that has all its steps, with the network and the baselines."""
     model, panel = model or trained.model, trained.panel
     horizon, season = model.config.horizon, model.config.season or 1
@@ -77,10 +77,10 @@ def test(trained: Trained, model: Model | None = None) -> Tested:
     guesses = {"network": found["point"]}
     for name, baseline in (("persistence", persistence), ("linear", linear_extrapolation)):
         guesses[name] = baseline(panel.y, at, horizon, season)
-    return Tested(at, actual, guesses)
+    return Comparison(at, actual, guesses)
 
 
-def rows_for(case: Case, recipe: str, metric: Metric, schema: Schema, found: Tested) -> list[Row]:
+def rows_for(case: Case, recipe: str, metric: Metric, schema: Schema, found: Comparison) -> list[Measurement]:
     """The lines of one metric: the recipe's, and once for each case linear extrapolation's."""
     places = [schema.target.index(name) for name in metric.targets or schema.target]
     steps = slice(None) if case.step == 0 else slice(case.step - 1, case.step)
@@ -90,9 +90,9 @@ def rows_for(case: Case, recipe: str, metric: Metric, schema: Schema, found: Tes
         return measured(metric.measure, error, plain)
 
     base = of("persistence")
-    lines = [Row(case.name, recipe, metric.name, of("network"), metric.published, base, None, None)]
+    lines = [Measurement(case.name, recipe, metric.name, of("network"), metric.published, base, None, None)]
     if recipe == "statecast":
-        lines.append(Row(case.name, "linear extrapolation", metric.name, of("linear"), None, base, None, None))
+        lines.append(Measurement(case.name, "linear extrapolation", metric.name, of("linear"), None, base, None, None))
     return lines
 
 
@@ -108,7 +108,7 @@ def measured(measure: str, error: np.ndarray, persistence: np.ndarray) -> float:
     return share if measure == "ratio" else 1 - share
 
 
-def tracks(case: Case, trained: Trained, found: Tested) -> tuple[Track, ...]:
+def tracks(case: Case, trained: TrainedCase, found: Comparison) -> tuple[Track, ...]:
     """Each target through the test rows, at the step that is measured."""
     step, schema = case.step or 1, trained.model.schema
     rows = found.at + step

@@ -16,8 +16,8 @@ import numpy as np
 from statecast.data import results
 from statecast.files import write_bytes, write_text
 from statecast.gallery import cases
-from statecast.gallery.outcome import Confusion, Outcome, Row
-from statecast.gallery.run import Found, Skipped
+from statecast.gallery.result import Confusion, Measurement, RecipeResult
+from statecast.gallery.run import Attempt, Skipped
 from statecast.report.page import STYLE, _section, _table
 from statecast.report.summary import layers_table, number
 
@@ -33,7 +33,7 @@ font-size:.95rem;margin:0 0 1.25rem}nav a,a{color:var(--mark)}
 """
 
 
-def table(rows: Iterable[Row]) -> list[list[str]]:
+def table(rows: Iterable[Measurement]) -> list[list[str]]:
     """The gallery's table as texts, with its headings."""
     lines = [list(HEADINGS)]
     for row in rows:
@@ -44,21 +44,21 @@ def table(rows: Iterable[Row]) -> list[list[str]]:
     return lines
 
 
-def markdown(rows: Iterable[Row]) -> str:
+def markdown(rows: Iterable[Measurement]) -> str:
     """The gallery's table for a document."""
     heading, *lines = table(rows)
     marks = ["---"] * 3 + ["---:"] * 5
     return "\n".join(f"| {' | '.join(line)} |" for line in (heading, marks, *lines)) + "\n"
 
 
-def write(folder: Path, found: Sequence[Found]) -> list[Path]:
+def write(folder: Path, found: Sequence[Attempt]) -> list[Path]:
     """Write everything, and return the paths, the page last.
 
     Raises:
         MissingDependency: matplotlib is not installed.
         OutputError: a file cannot be written.
     """
-    outcomes = [item for item in found if isinstance(item, Outcome)]
+    outcomes = [item for item in found if isinstance(item, RecipeResult)]
     paths: list[Path] = []
     images: dict[tuple[str, str], list[tuple[str, str, bytes]]] = {}
     for outcome in outcomes:
@@ -72,7 +72,7 @@ def write(folder: Path, found: Sequence[Found]) -> list[Path]:
     return paths
 
 
-def _draw(outcome: Outcome) -> list[tuple[str, str, bytes]]:
+def _draw(outcome: RecipeResult) -> list[tuple[str, str, bytes]]:
     # Here and not at the top: matplotlib takes half a second, and pictures are not always asked for.
     from statecast.gallery import pictures
     from statecast.report import plot
@@ -81,7 +81,7 @@ def _draw(outcome: Outcome) -> list[tuple[str, str, bytes]]:
     return [(name, caption, plot.png(figure, 120)) for name, caption, figure in pictures.of(case, outcome)]
 
 
-def _tables(place: Path, outcome: Outcome) -> list[Path]:
+def _tables(place: Path, outcome: RecipeResult) -> list[Path]:
     columns: dict[str, Mapping[str, np.ndarray]] = {}
     if outcome.tracks:
         time = {"time": outcome.tracks[0].time}
@@ -98,10 +98,10 @@ def _tables(place: Path, outcome: Outcome) -> list[Path]:
 Images = Mapping[tuple[str, str], Sequence[tuple[str, str, bytes]]]
 
 
-def render(found: Sequence[Found], images: Images) -> str:
+def render(found: Sequence[Attempt], images: Images) -> str:
     """The page as the text of one HTML file."""
     names = list(dict.fromkeys(item.case for item in found))
-    rows = [row for item in found if isinstance(item, Outcome) for row in item.rows]
+    rows = [row for item in found if isinstance(item, RecipeResult) for row in item.rows]
     links = "".join(f'<div><a href="#{escape(n)}">{escape(cases.load(n).title)}</a></div>' for n in names)
     text = (
         "Each experiment of the five tutorials twice: by the tutorial's own recipe, and by statecast's, beside what "
@@ -126,7 +126,7 @@ def render(found: Sequence[Found], images: Images) -> str:
     )
 
 
-def _lead(rows: Sequence[Row]) -> str:
+def _lead(rows: Sequence[Measurement]) -> str:
     names = {row.case for row in rows}
     goals = {(name, m.name): m for name in names for m in cases.load(name).metrics if m.goal is not None}
     asked = [row for row in rows if row.recipe == "statecast" and (row.case, row.metric) in goals]
@@ -136,9 +136,9 @@ def _lead(rows: Sequence[Row]) -> str:
     return f"statecast's own recipe reaches {len(kept)} of the {len(asked)} figures that were set for it."
 
 
-def _case(name: str, found: Sequence[Found], images: Images) -> str:
+def _case(name: str, found: Sequence[Attempt], images: Images) -> str:
     case = cases.load(name)
-    outcomes = [item for item in found if isinstance(item, Outcome)]
+    outcomes = [item for item in found if isinstance(item, RecipeResult)]
     content = [f"<p class=source>{escape(case.source)}.</p>"]
     content += [f"<p>{escape(_why(item))}</p>" for item in found if isinstance(item, Skipped)]
     if outcomes:
@@ -152,7 +152,7 @@ def _case(name: str, found: Sequence[Found], images: Images) -> str:
     return section.replace("<section>", f'<section id="{escape(name)}">', 1)
 
 
-def _figures(lines: Sequence[Sequence[str]], rows: Sequence[Row]) -> str:
+def _figures(lines: Sequence[Sequence[str]], rows: Sequence[Measurement]) -> str:
     """The table of figures, statecast's own lines marked."""
     kind = "figures long" if lines[0][0] == HEADINGS[0] else "figures"
     return _table(*_split(lines), kind, ["own" if row.recipe == "statecast" else "" for row in rows])
@@ -162,11 +162,11 @@ def _why(item: Skipped) -> str:
     return f"{'Failed' if item.failed else 'Not run'}{f' ({item.recipe})' if item.recipe else ''}: {item.reason}"
 
 
-def _recipe(outcome: Outcome) -> str:
+def _recipe(outcome: RecipeResult) -> str:
     return "The tutorial's recipe" if outcome.recipe == "tutorial" else "Statecast's recipe"
 
 
-def _recipe_shown(outcome: Outcome, images: Images) -> str:
+def _recipe_shown(outcome: RecipeResult, images: Images) -> str:
     parts = [f"<h3>{_recipe(outcome)}</h3>"]
     for name, caption, image in images.get((outcome.case, outcome.recipe), ()):
         data = base64.b64encode(image).decode()

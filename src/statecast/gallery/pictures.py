@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.gallery.cases import Case
-from statecast.gallery.outcome import Outcome, Track
+from statecast.gallery.result import RecipeResult, Track
 from statecast.report import plot, style
 from statecast.report.summary import Layer, Residuals
 
@@ -26,7 +26,7 @@ HAPPENED = "#b9c3cc"  # what happened, below the forecast
 LAGS = 3000  # of the autocorrelation, at most
 
 
-def of(case: Case, outcome: Outcome) -> Iterator[tuple[str, str, Figure]]:
+def of(case: Case, outcome: RecipeResult) -> Iterator[tuple[str, str, Figure]]:
     """(name, caption, picture) of everything that a case shows of one recipe."""
     if outcome.tracks:
         whole = "whole" in case.show or "before" in case.show
@@ -52,7 +52,7 @@ def titled(target: str, units: Mapping[str, str]) -> str:
     return f"{target}, {units[target]}" if target in units else target
 
 
-def loss_of(outcome: Outcome) -> str:
+def loss_of(outcome: RecipeResult) -> str:
     """What the loss is, with its unit: that of the table, or the deviation of the training rows."""
     name = {"mse": "mean squared error", "mae": "mean absolute error"}.get(str(outcome.settings.get("loss")))
     if name is None:
@@ -107,7 +107,7 @@ def scatter(parts: Sequence[Track], units: Mapping[str, str]) -> Figure:
     return figure
 
 
-def correlation(outcome: Outcome) -> Figure:
+def correlation(outcome: RecipeResult) -> Figure:
     """Autocorrelation of each series, as far as it goes, and of the residuals."""
     parts = [Residuals(t.target, t.time, t.actual - t.predicted, t.actual - t.predicted, "") for t in outcome.tracks]
     values = {name: series for name, series in outcome.series.items() if name in {t.target for t in outcome.tracks}}

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from statecast.errors import DataError, StatecastError
-from statecast.gallery import cases, samples, series
+from statecast.gallery import cases, datasets, series
 from statecast.gallery.cases import Case
-from statecast.gallery.outcome import Outcome
+from statecast.gallery.result import RecipeResult
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Skipped:
     failed: bool
 
 
-Found = Outcome | Skipped
+Attempt = RecipeResult | Skipped
 
 
 def run(
@@ -40,7 +40,7 @@ def run(
     recipes: Iterable[str] = cases.RECIPES,
     apart: bool = True,
     tell: Callable[[str, str], None] = lambda case, recipe: None,
-) -> Iterator[Found]:
+) -> Iterator[Attempt]:
     """Run cases, one recipe after the other, and yield what each gave.
 
     Args:
@@ -68,13 +68,13 @@ def without_data(case: Case, folder: Path | None) -> str:
     """Why the table of a case cannot be had; empty where it can."""
     try:
         if case.needs:
-            (samples.MAKERS if case.kind == "classify" else series.MAKERS)[case.example](folder)
+            (datasets.MAKERS if case.kind == "classify" else series.MAKERS)[case.example](folder)
     except DataError as error:
         return str(error)
     return ""
 
 
-def _run(case: str, recipe: str, folder: Path | None, apart: bool) -> Found:
+def _run(case: str, recipe: str, folder: Path | None, apart: bool) -> Attempt:
     try:
         if not apart:
             return measured(case, recipe, folder)
@@ -84,7 +84,7 @@ def _run(case: str, recipe: str, folder: Path | None, apart: bool) -> Found:
         return Skipped(case, recipe, str(error), True)
 
 
-def measured(name: str, recipe: str, folder: Path | None) -> Outcome:
+def measured(name: str, recipe: str, folder: Path | None) -> RecipeResult:
     """Run one recipe of a case here, and write its seconds and its peak of memory into its rows."""
     from statecast.gallery import classifying, forecasting
     from statecast.train.fit import awake
@@ -93,7 +93,7 @@ def measured(name: str, recipe: str, folder: Path | None) -> Outcome:
     case = cases.load(name)
     room = classifying if case.kind == "classify" else forecasting
     began = time.perf_counter()
-    found: Outcome = room.run(case, recipe, folder)
+    found: RecipeResult = room.run(case, recipe, folder)
     spent, peak = round(time.perf_counter() - began, 2), peak_mb()
     rows = tuple(replace(r, seconds=spent, peak_mb=peak) if r.recipe == recipe else r for r in found.rows)
     return replace(found, rows=rows)

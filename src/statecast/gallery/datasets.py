@@ -20,7 +20,7 @@ from statecast.gallery import series
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class Dataset:
     """Rows or sequences with their classes.
 
     Attributes:
@@ -43,7 +43,7 @@ class Samples:
 IRIS = ("sepal length", "sepal width", "petal length", "petal width")
 
 
-def iris(folder: Path | None) -> Samples:
+def iris(folder: Path | None) -> Dataset:
     """Fisher's irises: four lengths in cm, three species."""
     file = series.find("iris", "iris.csv", folder)
     with file.open(newline="", encoding="utf-8") as text:
@@ -55,7 +55,7 @@ def iris(folder: Path | None) -> Samples:
         X = np.array([[float(cell) for cell in row[:4]] for row in rows])
     except ValueError as error:
         raise DataError(f"{file}: {error}; wanted {series.FILES['iris']}") from error
-    return Samples(X, np.array([row[4].removeprefix("Iris-") for row in rows]), IRIS)
+    return Dataset(X, np.array([row[4].removeprefix("Iris-") for row in rows]), IRIS)
 
 
 FACTORS = (
@@ -64,24 +64,24 @@ FACTORS = (
 )
 
 
-def breast_cancer(folder: Path | None) -> Samples:
+def breast_cancer(folder: Path | None) -> Dataset:
     """Wisconsin's breast cancers: nine ordered factors, 16 rows with a missing one; benign or malignant."""
     read = series.columns_of(series.find("breast-cancer", "mlbench_BreastCancer.csv", folder), *FACTORS, "Class")
     X = np.stack([series.numbers(read[name]) for name in FACTORS], axis=1)
     levels = [np.unique(column[np.isfinite(column)]) for column in X.T]
     dummies = np.concatenate([column[:, None] == of for column, of in zip(X.T, levels, strict=True)], axis=1)
     whole = np.isfinite(X).all(axis=1)
-    return Samples(X, np.array(read["Class"]), FACTORS, dummies=dummies.astype(float), complete=whole)
+    return Dataset(X, np.array(read["Class"]), FACTORS, dummies=dummies.astype(float), complete=whole)
 
 
-def archive(problem: str, folder: Path | None) -> Samples:
+def archive(problem: str, folder: Path | None) -> Dataset:
     """A problem of the UCR archive, its training part first."""
     train, test = (read_ts(series.find(KEYS[problem], f"{problem}_{part}.ts", folder)) for part in ("TRAIN", "TEST"))
     if train.labels is None or test.labels is None:
         raise DataError(f"{problem} tells no classes (@classLabel true); wanted {TS}")
     X = [*train.sequences, *test.sequences]
     names = tuple(f"channel {n + 1}" for n in range(X[0].shape[1]))
-    return Samples(X, np.concatenate([train.labels, test.labels]), names, len(train.sequences))
+    return Dataset(X, np.concatenate([train.labels, test.labels]), names, len(train.sequences))
 
 
 TS = (
@@ -95,7 +95,7 @@ KEYS = {
     "JapaneseVowels": "japanese-vowels",
 }
 
-MAKERS: dict[str, Callable[[Path | None], Samples]] = {
+MAKERS: dict[str, Callable[[Path | None], Dataset]] = {
     "iris": iris,
     "breast-cancer": breast_cancer,
     **{key: partial(archive, problem) for problem, key in KEYS.items()},

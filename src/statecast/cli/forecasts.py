@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from statecast.cli import output
-from statecast.cli.options import Task
+from statecast.cli.options import FitRequest
 from statecast.data import calendar
 from statecast.data import results as files
 from statecast.errors import SettingError
@@ -22,7 +22,7 @@ from statecast.model.archive import Model
 
 
 @dataclass(frozen=True)
-class Asked:
+class ForecastRequest:
     """What `statecast forecast` is asked for; see the command."""
 
     table: str | None
@@ -39,15 +39,15 @@ class Asked:
         return model.samples(self.samples, self.table, horizon=self.horizon, future=self.future, seed=self.seed)
 
 
-def forecast(path: str, asked: Asked, out: str | None, as_json: bool) -> int:
+def forecast(path: str, request: ForecastRequest, out: str | None, as_json: bool) -> int:
     """Print or write the next values of every series; see the command."""
     model = Forecaster.load(path)
-    found = asked.of(model)
+    found = request.of(model)
     columns, tz = found.columns(), model.model_.schema.tz
     if out is not None and out != "-":
         files.write(columns, out, tz)
     if as_json:
-        horizon = asked.horizon or model.model_.config.horizon
+        horizon = request.horizon or model.model_.config.horizon
         document = {"model": path, "horizon": horizon, "forecast": list(output.records(columns, bool(tz)))}
         output.document(document | ({"file": out} if out else {}))
     elif out is not None and out != "-":
@@ -84,21 +84,21 @@ def backtest(path: str, table: str, windows: int, step: int | None, refit: bool,
 
 
 def backtest_from(
-    task: Task, table: str, windows: int, step: int | None, refit: bool, out: str | None, as_json: bool
+    request: FitRequest, table: str, windows: int, step: int | None, refit: bool, out: str | None, as_json: bool
 ) -> int:
     """Fit on the rows before the first origin, and score on the rest; see the command."""
     from statecast.data.table import read
     from statecast.report.progress import Progress
 
-    horizon = int(task.settings.get("horizon", 1))
+    horizon = int(request.settings.get("horizon", 1))
     if windows < 1 or (step is not None and step < 1):
         raise SettingError(f"windows = {windows}, step = {step}: wanted whole numbers of at least 1")
     # None of the rows that are forecast may be learned from.
     kept = (windows - 1) * (step or horizon) + horizon
     rows = read(table)
-    model = Forecaster(**{"test_size": kept, **task.settings})
+    model = Forecaster(**{"test_size": kept, **request.settings})
     with Progress() as progress:
-        model.fit(rows, **task.roles, watch=progress)
+        model.fit(rows, **request.roles, watch=progress)
     return _backtest(model, rows, windows, step, refit, out, as_json)
 
 

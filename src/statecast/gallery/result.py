@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Row:
+class Measurement:
     """One line of the gallery's table."""
 
     case: str
@@ -56,7 +56,7 @@ class Confusion:
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class RecipeResult:
     """What one recipe of a case gave.
 
     Attributes:
@@ -76,7 +76,7 @@ class Outcome:
 
     case: str
     recipe: str
-    rows: tuple[Row, ...]
+    rows: tuple[Measurement, ...]
     settings: Mapping[str, Any]
     layers: tuple[Layer, ...] = ()
     history: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)

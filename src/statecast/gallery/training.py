@@ -28,7 +28,7 @@ from statecast.model.state import Layout, State
 
 
 @dataclass(frozen=True, eq=False)
-class Trained:
+class TrainedCase:
     """A network with the table that it was trained on.
 
     Attributes:
@@ -46,7 +46,7 @@ class Trained:
     window: int
 
 
-def train(case: Case, settings: Mapping[str, Any], folder: Path | None) -> Trained:
+def train(case: Case, settings: Mapping[str, Any], folder: Path | None) -> TrainedCase:
     """Fit on the table of a case. The gallery shows no intervals, so none are calibrated."""
     from statecast.train import fit
 
@@ -54,7 +54,7 @@ def train(case: Case, settings: Mapping[str, Any], folder: Path | None) -> Train
     panel, schema = checks.panel(read, roles(case.roles))
     outcome = fit.fit(Config.of({"levels": (), **settings}), schema, panel)
     model, fresh = (_model(outcome, weights) for weights in (outcome.fitted.weights, outcome.prepared.weights))
-    return Trained(model, fresh, panel, outcome.base_parts, window_of(outcome.config))
+    return TrainedCase(model, fresh, panel, outcome.base_parts, window_of(outcome.config))
 
 
 def roles(given: Mapping[str, Any]) -> checks.Roles:
