@@ -87,7 +87,7 @@ def jax_steps(cell: str, arrays: dict[str, np.ndarray], layer: Callable[..., Any
 
 
 def statecast_layer(cell: str) -> Callable[..., Any]:
-    from statecast.model import kernel
+    from statecast.model.kernel import layer as kernel
 
     return lambda w, x: kernel.layer(cell, w, x)[0]
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from statecast.model import kernel_library as kernel
+from statecast.model.kernel import library as kernel
 
 SHAPES = [(450, 100, 2, 300), (10, 20, 1, 120), (32, 336, 7, 128), (256, 96, 1, 64), (64, 256, 64, 512)]
 Call = Callable[[], Any]
@@ -72,7 +72,7 @@ def jax_step(cell: str, shape: tuple[int, ...], threads: int, name: str) -> tupl
     """A gradient step on the squared outputs."""
     import jax
 
-    from statecast.model import kernel as face
+    from statecast.model.kernel import layer as face
 
     given = {part: jax.numpy.asarray(array) for part, array in arrays(cell, shape, np.random.default_rng(0)).items()}
     x, bf16 = given.pop("x"), name in kernel.BF16_SETS

@@ -15,7 +15,7 @@ import reference
 from statecast.config import Config
 from statecast.model.cells import CELLS
 from statecast.model.initial import Start, init_cell
-from statecast.model.kernel_network import NetworkStep
+from statecast.model.kernel.network import NetworkStep
 from statecast.model.network import Network
 from statecast.model.rings import Rings
 from statecast.model.state import Layout

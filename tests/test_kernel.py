@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statecast.errors import DataError, SettingError
-from statecast.model import kernel, kernel_library
+from statecast.model.kernel import layer as kernel
+from statecast.model.kernel import library as kernel_library
 
 pytestmark = pytest.mark.skipif(kernel_library.load()[0] is None, reason=kernel_library.load()[1])
 

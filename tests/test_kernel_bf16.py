@@ -15,7 +15,8 @@ import pytest
 from test_kernel import CELLS, grads_of, masked_steps_reach_nothing, problem, sigmoid
 
 from statecast.errors import DataError, SettingError
-from statecast.model import kernel, kernel_library
+from statecast.model.kernel import layer as kernel
+from statecast.model.kernel import library as kernel_library
 
 SETS = kernel_library.runs(bf16=True) if kernel_library.load()[0] is not None else ()
 pytestmark = pytest.mark.skipif(not SETS, reason=f"bf16 is {kernel_library.bf16_reason()}")

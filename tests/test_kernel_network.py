@@ -29,9 +29,11 @@ from model_cases import (
 
 from statecast.errors import DataError
 from statecast.forecast.stream import Stream
-from statecast.model import kernel, kernel_library, kernel_network
 from statecast.model.head import Head
-from statecast.model.kernel_network import NetworkStep, unknown
+from statecast.model.kernel import layer as kernel
+from statecast.model.kernel import library as kernel_library
+from statecast.model.kernel import network as kernel_network
+from statecast.model.kernel.network import NetworkStep, unknown
 from statecast.model.members import Members, stacked
 from statecast.model.network import Network
 from statecast.model.state import Layout

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from statecast.errors import DataError
-from statecast.model import kernel_library, kernel_statistics
 from statecast.model.front import Front
-from statecast.model.kernel_library import NORMALIZERS, Statistics, check
+from statecast.model.kernel import library as kernel_library
+from statecast.model.kernel import statistics as kernel_statistics
+from statecast.model.kernel.library import NORMALIZERS, Statistics, check
 
 pytestmark = pytest.mark.skipif(not kernel_library.available(), reason="the native kernel was not built")
 NAMES = ("level", "spread", "seen", "since")

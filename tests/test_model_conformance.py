@@ -38,9 +38,9 @@ from model_cases import (
 )
 
 from statecast import config
-from statecast.model import kernel_library
 from statecast.model.cells import CELLS
-from statecast.model.kernel_network import unknown
+from statecast.model.kernel import library as kernel_library
+from statecast.model.kernel.network import unknown
 
 # Every cell × normaliser × head; the structures take turns, so that each meets each cell and each normaliser.
 NAMES = list(STRUCTURES)

@@ -19,8 +19,8 @@ from statecast.data.segments import split
 from statecast.errors import DataError, SettingError
 from statecast.forecast import evaluate
 from statecast.forecast.roll import roll
-from statecast.model import kernel_library
 from statecast.model.inputs import from_working
+from statecast.model.kernel import library as kernel_library
 from statecast.train import automatic
 from statecast.train.fit import Outcome, fit
 from statecast.train.trainer import Trainer

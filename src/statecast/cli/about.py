@@ -178,8 +178,8 @@ def _covariate(item: Any) -> str:
 
 def system(as_json: bool) -> int:
     """Print versions and how networks are run here; see the command."""
-    from statecast.model import kernel_library
     from statecast.model.archive import version
+    from statecast.model.kernel import library as kernel_library
 
     found = {
         "statecast": version(),
@@ -214,7 +214,7 @@ def _version(package: str) -> str:
 
 def _forecasting() -> str:
     """What forecasts, backtests and streams run in."""
-    from statecast.model import kernel_library
+    from statecast.model.kernel import library as kernel_library
 
     native = "NumPy, with recurrent layers and whole steps of streams in the native kernel"
     return native if kernel_library.available() else "NumPy"

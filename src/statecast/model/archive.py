@@ -22,8 +22,9 @@ from statecast.config import Config
 from statecast.data.schema import Schema
 from statecast.errors import ModelFileError, NewerFormat, StatecastError
 from statecast.files import write_bytes
-from statecast.model import kernel_adaptive, kernel_network
 from statecast.model.adaptive import Adaptive, Bounds, untried
+from statecast.model.kernel import adaptive as kernel_adaptive
+from statecast.model.kernel import network as kernel_network
 from statecast.model.network import Network
 from statecast.model.state import Layout, State
 

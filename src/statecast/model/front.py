@@ -13,8 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from statecast.model import kernel_statistics
 from statecast.model.cells import Array, State
+from statecast.model.kernel import statistics as kernel_statistics
 from statecast.model.scan import scan
 
 FLOOR = 1e-8  # smallest scale, in working units: a constant series has none of its own

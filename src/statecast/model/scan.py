@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from statecast.model import kernel
 from statecast.model.cells import Array, Cell, Parts, State, Weights, affine, product
+from statecast.model.kernel import layer as kernel
 
 
 def is_jax(x: Array) -> bool:

@@ -18,8 +18,8 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split, split
 from statecast.errors import DataError, SettingError
-from statecast.model import kernel_library
 from statecast.model.inputs import Rows
+from statecast.model.kernel import library as kernel_library
 from statecast.model.network import Network
 from statecast.model.stack import Stack
 from statecast.train import automatic

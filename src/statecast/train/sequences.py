@@ -23,8 +23,8 @@ from jax import Array, lax
 
 from statecast.config import RegressorConfig, SequenceConfig
 from statecast.data.sequences import patched
-from statecast.model import kernel_library
 from statecast.model.initial import Start
+from statecast.model.kernel import library as kernel_library
 from statecast.model.members import cast, stacked
 from statecast.model.reader import Reader
 from statecast.train import optimizer

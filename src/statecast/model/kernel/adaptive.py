@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.model import kernel_library as kernel
 from statecast.model.adaptive import Adaptive, Bounds
-from statecast.model.kernel_library import DTYPES, Following, address, check, library
+from statecast.model.kernel import library as kernel
+from statecast.model.kernel.library import DTYPES, Following, address, check, library
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64

@@ -98,10 +98,10 @@ Statistics = _struct(
 @cache
 def load() -> tuple[Any, str]:
     """The library or None, and why."""
-    import statecast.model
+    import statecast.model.kernel
 
     # An editable install keeps what was compiled in another folder than the sources; the package's path names both.
-    files = (file for folder in statecast.model.__path__ for file in Path(folder).glob("statecast_kernel.*"))
+    files = (file for folder in statecast.model.kernel.__path__ for file in Path(folder).glob("statecast_kernel.*"))
     given = os.environ.get(_FILE)
     found = [Path(given)] if given else [file for file in files if file.suffix in (".so", ".dll", ".dylib")]
     if not found:

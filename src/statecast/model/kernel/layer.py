@@ -1,7 +1,7 @@
 """The native kernel's face for NumPy arrays: a layer over a segment, and its gradients.
 
-Arrays are checked here, by name, before their addresses go to the library (`kernel_library`). `kernel_jax` is the same
-kernel for JAX, and `layer` goes there when it is given JAX arrays; `kernel_network` is a whole network's step.
+Arrays are checked here, by name, before their addresses go to the library (`library`). `jax` is the same
+kernel for JAX, and `layer` goes there when it is given JAX arrays; `network` is a whole network's step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from statecast.errors import DataError, SettingError, nearest
-from statecast.model.kernel_library import (
+from statecast.model.kernel.library import (
     CELLS,
     DTYPES,
     GATES,
@@ -31,7 +31,7 @@ from statecast.model.kernel_library import (
     library,
     number_of,
 )
-from statecast.model.kernel_library import threads as thread_count
+from statecast.model.kernel.library import threads as thread_count
 
 
 def takes(cell: str, x: Any) -> bool:
@@ -172,7 +172,7 @@ def layer(
         SettingError: for a cell that the kernel lacks, where the kernel is not there, or where bf16 is not possible.
     """
     if type(x).__module__.startswith("jax"):
-        from statecast.model import kernel_jax
+        from statecast.model.kernel import jax as kernel_jax
 
         return kernel_jax.layer(cell, weights, x, state, mask, reset, init, threads=threads, bf16=bf16)
     call = _call(cell, weights, x, state, mask, reset, init, threads, bf16)

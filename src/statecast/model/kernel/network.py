@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import DataError
-from statecast.model import kernel_library as kernel
 from statecast.model.front import STATISTICS, Front
 from statecast.model.head import FUTURE_UNITS, Head
-from statecast.model.kernel_library import (
+from statecast.model.kernel import library as kernel
+from statecast.model.kernel.library import (
     CELLS,
     DTYPES,
     GATES,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from statecast.errors import DataError
-from statecast.model import kernel_library as kernel
+from statecast.model.kernel import library as kernel
 
 Setting = tuple[str, int, int, int]
 """The cell, and the numbers of dtype, threads and instruction set as in the kernel's `Shape`."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from statecast.model import kernel_library as kernel
-from statecast.model.kernel_library import DTYPES, NORMALIZERS, address, check, library
+from statecast.model.kernel import library as kernel
+from statecast.model.kernel.library import DTYPES, NORMALIZERS, address, check, library
 
 
 def takes(normalize: str, y: Any) -> bool:
