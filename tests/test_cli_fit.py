@@ -22,7 +22,7 @@ from statecast import Forecaster
 from statecast.cli.destination import Destination
 from statecast.errors import OutputError, TrainingError
 from statecast.files import write_text
-from statecast.report.progress import Progress
+from statecast.report.progress import ProgressDisplay
 
 WRITTEN = {
     "model.safetensors",
@@ -234,12 +234,12 @@ def test_resume_without_a_checkpoint(statecast: Command, tmp_path: Path, plain: 
 def test_ctrl_c_keeps_a_checkpoint_and_the_printed_command_goes_on_to_the_same_bits(
     statecast: Command, tmp_path: Path, plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(self: Progress, report: Any) -> None:
+    def interrupt(self: ProgressDisplay, report: Any) -> None:
         if report.step == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Progress, "__call__", interrupt)
+        patched.setattr(ProgressDisplay, "__call__", interrupt)
         done = fit(statecast, tmp_path / "air one", "--force")
     assert done.code == 130
     last = done.err.splitlines()[-1]
@@ -316,7 +316,7 @@ def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) 
 
     now = [0.0]
     stream = io.StringIO()
-    with Progress(stream, seconds=5, clock=lambda: now[0]) as progress:
+    with ProgressDisplay(stream, seconds=5, clock=lambda: now[0]) as progress:
         for step in range(1, 10):
             now[0] = 2.0 * step
             progress(Report(step, 1200, step / 7, 0.5, 0.25 if step > 3 else None, 1e-3, 40.0, now[0]))
@@ -338,7 +338,7 @@ def test_a_terminal_gets_a_bar() -> None:
             return True
 
     stream = Terminal()
-    with Progress(stream) as progress:
+    with ProgressDisplay(stream) as progress:
         progress(Report(30, 60, 1.0, 0.125, np.nan, 1e-3, 12.0, 3.0))
         progress.done()
     shown = stream.getvalue()

@@ -25,7 +25,6 @@ from statecast.report.summary import (
     Residuals,
     Rolling,
     autocorrelation,
-    chosen,
     facts_table,
     headline,
     layers_table,
@@ -175,10 +174,9 @@ def test_the_score_table() -> None:
     assert scores_table({}) == []
 
 
-def test_layers_settings_and_facts_as_text() -> None:
+def test_layers_and_facts_as_text() -> None:
     report = made()
     assert layers_table(report.layers)[-1] == ["all", "", "", "17,156"]
-    assert chosen(report.settings) == ["hidden = 64 (given)", "season = 24 (chosen: hourly rows repeat each day)"]
     facts = dict(facts_table(report.facts))
     assert facts["missing"] == "5 % of the target values"
     assert facts["split by time"] == "40 training, 8 validation, 12 test"

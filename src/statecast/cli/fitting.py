@@ -20,7 +20,7 @@ from statecast.errors import (
     TrainingError,
 )
 from statecast.estimators import Forecaster
-from statecast.report.progress import Progress, duration
+from statecast.report.progress import ProgressDisplay, duration
 
 if TYPE_CHECKING:
     from statecast.report.summary import Report
@@ -50,7 +50,7 @@ def run(
     place = Destination(Path(out))
     place.prepare(resume, force)
     try:
-        with Progress() as progress:
+        with ProgressDisplay() as progress:
             model.fit(table, **request.roles, watch=progress, checkpoint=place.checkpoint, resume=resume)
             progress.done()
             written = model.write(place.folder)

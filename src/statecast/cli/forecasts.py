@@ -88,7 +88,7 @@ def backtest_from(
 ) -> int:
     """Fit on the rows before the first origin, and score on the rest; see the command."""
     from statecast.data.table import read
-    from statecast.report.progress import Progress
+    from statecast.report.progress import ProgressDisplay
 
     horizon = int(request.settings.get("horizon", 1))
     if windows < 1 or (step is not None and step < 1):
@@ -97,7 +97,7 @@ def backtest_from(
     kept = (windows - 1) * (step or horizon) + horizon
     rows = read(table)
     model = Forecaster(**{"test_size": kept, **request.settings})
-    with Progress() as progress:
+    with ProgressDisplay() as progress:
         model.fit(rows, **request.roles, watch=progress)
     return _backtest(model, rows, windows, step, refit, out, as_json)
 

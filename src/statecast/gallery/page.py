@@ -18,7 +18,7 @@ from statecast.files import write_bytes, write_text
 from statecast.gallery import cases
 from statecast.gallery.result import Confusion, Measurement, RecipeResult
 from statecast.gallery.run import Attempt, Skipped
-from statecast.report.page import STYLE, _section, _table
+from statecast.report.page import STYLE, html_section, html_table
 from statecast.report.summary import layers_table, number
 
 HEADINGS = ("case", "recipe", "metric", "value", "published", "persistence", "seconds", "peak memory")
@@ -111,7 +111,7 @@ def render(found: Sequence[Attempt], images: Images) -> str:
     body = [
         f"<header><h1>statecast: the gallery</h1><p class=lead>{escape(_lead(rows))}</p></header>",
         f"<nav>{links}</nav>",
-        _section("All figures", _figures(table(rows), rows), text),
+        html_section("All figures", _figures(table(rows), rows), text),
         *(_case(name, [item for item in found if item.case == name], images) for name in names),
         "<footer>Seconds are training and testing alone, without imports; the peak of memory is that of the whole "
         "process, about 0.3 GB of which are Python and JAX. This page is complete in itself.</footer>",
@@ -148,14 +148,14 @@ def _case(name: str, found: Sequence[Attempt], images: Images) -> str:
     notes += [f"{_recipe(item)}: {said}" for item in outcomes for said in item.sentences]
     content.append("".join(["<ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]) if notes else "")
     content.append(f"<div class=two>{''.join(_recipe_shown(item, images) for item in outcomes)}</div>")
-    section = _section(case.title, "".join(content), case.text)
+    section = html_section(case.title, "".join(content), case.text)
     return section.replace("<section>", f'<section id="{escape(name)}">', 1)
 
 
 def _figures(lines: Sequence[Sequence[str]], rows: Sequence[Measurement]) -> str:
     """The table of figures, statecast's own lines marked."""
     kind = "figures long" if lines[0][0] == HEADINGS[0] else "figures"
-    return _table(*_split(lines), kind, ["own" if row.recipe == "statecast" else "" for row in rows])
+    return html_table(*_split(lines), kind, ["own" if row.recipe == "statecast" else "" for row in rows])
 
 
 def _why(item: Skipped) -> str:
@@ -174,11 +174,11 @@ def _recipe_shown(outcome: RecipeResult, images: Images) -> str:
         picture = f'<img alt="{alt}" src="data:image/png;base64,{data}">'
         parts.append(f"<figure>{picture}<figcaption>{escape(caption)}</figcaption></figure>")
     for title, rows in outcome.tables.items():
-        parts.append(f"<h3>{escape(title)}</h3>{_table(*_split(rows))}")
+        parts.append(f"<h3>{escape(title)}</h3>{html_table(*_split(rows))}")
     if outcome.confusion is not None:
-        parts.append(f"<h3>Confusion table</h3>{_table(*_split(confusion(outcome.confusion)))}")
+        parts.append(f"<h3>Confusion table</h3>{html_table(*_split(confusion(outcome.confusion)))}")
     if outcome.layers:
-        parts.append(f"<h3>Model summary</h3>{_table(*_split(layers_table(outcome.layers)), 'parts')}")
+        parts.append(f"<h3>Model summary</h3>{html_table(*_split(layers_table(outcome.layers)), 'parts')}")
     return f"<div>{''.join(parts)}</div>"
 
 

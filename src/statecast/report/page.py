@@ -174,14 +174,21 @@ def _picture(report: Report, name: str, image: bytes) -> str:
     data = base64.b64encode(image).decode()
     # On a narrow screen a picture scrolls; one of a forecast begins at its right end, where the forecast is.
     late = " late" if name in ("forecast", "future", "rolling") else ""
-    return _section(
+    return html_section(
         heading,
         f'<div class="wide picture{late}"><img alt="{escape(heading)}" src="data:image/png;base64,{data}"></div>',
         f"{caption} {remark}".strip(),
     )
 
 
-def _section(heading: str, content: str, text: str = "") -> str:
+def html_section(heading: str, content: str, text: str = "") -> str:
+    """A section of a page.
+
+    Args:
+        heading: as plain text, which is escaped here.
+        content: HTML, taken as it is.
+        text: a paragraph before the content, as plain text.
+    """
     words = f"<p>{escape(text)}</p>" if text else ""
     return f"<section><h2>{escape(heading)}</h2>{words}{content}</section>"
 
@@ -212,9 +219,9 @@ def _scores(report: Report) -> str:
     if not (said or table):
         return ""
     marks = ["own", *[""] * max(len(table) - 2, 0)]
-    content = f"<ul>{said}</ul>" + (_table(table[0], table[1:], marks=marks) if table else "")
+    content = f"<ul>{said}</ul>" + (html_table(table[0], table[1:], marks=marks) if table else "")
     text = "Skill is 1 - error / error of the simple forecast: above zero the network is better, below it is worse."
-    return _section("Is it any good?", content, text if table else "")
+    return html_section("Is it any good?", content, text if table else "")
 
 
 def _network(report: Report) -> str:
@@ -222,7 +229,7 @@ def _network(report: Report) -> str:
     if not table:
         return ""
     marks = [*[""] * (len(table) - 2), "sum"]
-    return _section("The network", _table(table[0], table[1:], "parts", marks))
+    return html_section("The network", html_table(table[0], table[1:], "parts", marks))
 
 
 def _settings(report: Report) -> str:
@@ -231,14 +238,22 @@ def _settings(report: Report) -> str:
     if not rows:
         return ""
     text = "What was given was taken as it is; the rest was chosen, for the reason beside it."
-    return _section("Settings", _table(["setting", "value", "by", "reason"], rows, "words"), text)
+    return html_section("Settings", html_table(["setting", "value", "by", "reason"], rows, "words"), text)
 
 
 def _data(report: Report) -> str:
-    return _section("The data", _table([], facts_table(report.facts), "words"))
+    return html_section("The data", html_table([], facts_table(report.facts), "words"))
 
 
-def _table(heading: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "", marks: Sequence[str] = ()) -> str:
+def html_table(heading: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "", marks: Sequence[str] = ()) -> str:
+    """A table of plain texts, which are escaped here.
+
+    Args:
+        heading: the texts of the first row; no such row where empty.
+        rows: the texts of each further row.
+        kind: the CSS class of the table.
+        marks: the CSS class of each row.
+    """
     head = f"<thead>{_row(heading, 'th')}</thead>" if heading else ""
     marks = marks or [""] * len(rows)
     body = "".join(_row(row, "td", mark) for row, mark in zip(rows, marks, strict=True))

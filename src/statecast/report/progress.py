@@ -1,7 +1,7 @@
-"""How a fit goes on, for people who wait: a bar on a terminal, and elsewhere one plain line every few seconds.
+"""The progress of a fit, for people who wait: a bar on a terminal, and elsewhere a plain line every few seconds.
 
-A `Progress` is what `fit` takes as `watch`: it is told of each `train.loop.Report`. Everything goes to standard error
-or the stream that it is given, so that results can be piped; what it shows changes nothing of the fit.
+A `ProgressDisplay` can be passed to `fit` as `watch`, which calls it with each `train.loop.Report`. Everything goes to
+standard error, or to the stream that it is given, so that results can be piped. The display never affects the fit.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 LINE_SECONDS = 5.0  # between two plain lines
 
 
-class Progress:
-    """Shows a fit while it runs; a context manager that can be called with each report.
+class ProgressDisplay:
+    """Shows a fit while it runs; a context manager that is called with each report.
 
     Args:
-        stream: where to; standard error where None.
-        seconds: between two plain lines.
-        clock: tells the time in seconds.
+        stream: where to write; standard error if None.
+        seconds: the time between two plain lines.
+        clock: returns the time in seconds.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class Progress:
     ) -> None:
         self.stream = sys.stderr if stream is None else stream
         self._seconds, self._clock = seconds, clock
-        self._said, self._begin = clock(), 0
-        self._last: Report | None = None
-        self._told: Report | None = None
+        self._line_time = clock()
+        self._report: Report | None = None
+        self._line_report: Report | None = None
         self._bar, self._task = _bar(self.stream)
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> ProgressDisplay:
         if self._bar is not None:
             self._bar.start()
         return self
@@ -52,36 +52,36 @@ class Progress:
         if self._bar is not None:
             self._bar.update(self._task, description="done" if error is None else "stopped")
             self._bar.stop()
-        elif self._last is not None and self._last is not self._told:
-            self._line(self._last)
+        elif self._report is not None and self._report is not self._line_report:
+            self._line(self._report)
 
     def __call__(self, report: Report) -> None:
-        """Show where the fit stands."""
-        self._last = report
+        """Show the state of the fit."""
+        self._report = report
         if self._bar is not None:
-            what = "training" if report.step < report.steps else "scoring"
+            phase = "training" if report.step < report.steps else "scoring"
             self._bar.update(
-                self._task, description=what, total=report.steps, completed=report.step, told=_told(report)
+                self._task, description=phase, total=report.steps, completed=report.step, figures=_figures(report)
             )
-        elif self._clock() - self._said >= self._seconds:
+        elif self._clock() - self._line_time >= self._seconds:
             self._line(report)
 
     def done(self) -> None:
-        """Results are being written; the bar is full then, also where training stopped early."""
-        if self._bar is not None and self._last is not None:
-            self._bar.update(self._task, description="writing", total=self._last.step, completed=self._last.step)
+        """Say that results are being written; the bar is then full, even if training stopped early."""
+        if self._bar is not None and self._report is not None:
+            self._bar.update(self._task, description="writing", total=self._report.step, completed=self._report.step)
 
     def _line(self, report: Report) -> None:
-        self.stream.write(f"step {report.step:,} of {report.steps:,}  {_told(report)}\n")
+        self.stream.write(f"step {report.step:,} of {report.steps:,}  {_figures(report)}\n")
         self.stream.flush()
-        self._said, self._told = self._clock(), report
+        self._line_time, self._line_report = self._clock(), report
 
 
-def _told(report: Report) -> str:
+def _figures(report: Report) -> str:
     parts = [f"loss {number(report.loss)}"]
     if report.val_loss is not None and not math.isnan(report.val_loss):
         parts.append(f"validation {number(report.val_loss)}")
-    if report.rate:  # not known before the first call, which compiles
+    if report.rate:  # unknown until the first call, which compiles, has returned
         rate = f"{report.rate:,.0f}" if report.rate >= 10 else f"{report.rate:.2g}"
         parts.append(f"{rate} steps/s")
         parts.append(f"{duration((report.steps - report.step) / report.rate)} left")
@@ -97,20 +97,19 @@ def duration(seconds: float) -> str:
 
 
 def _bar(stream: TextIO) -> tuple[Any, Any]:
-    """A bar of rich where the stream is a terminal and rich is installed; else none."""
+    """A bar of rich and its task, if the stream is a terminal and rich is installed; else None and None."""
     if not stream.isatty():
         return None, None
     try:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-        from rich.progress import Progress as Bar
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     except ImportError:
         return None, None
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[told]}", markup=False),
+        TextColumn("{task.fields[figures]}", markup=False),
     )
-    bar = Bar(*columns, console=Console(file=stream), refresh_per_second=4, expand=True)
-    return bar, bar.add_task("preparing", total=None, told="")
+    bar = Progress(*columns, console=Console(file=stream), refresh_per_second=4, expand=True)
+    return bar, bar.add_task("preparing", total=None, figures="")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Chosen", "Correlations", "Example", "Facts", "Layer", "Report", "Residuals", "Rolling",
-    "autocorrelation", "chosen", "facts_table", "headline", "lags_shown", "layers_table", "number", "percent",
+    "autocorrelation", "facts_table", "headline", "lags_shown", "layers_table", "number", "percent",
     "plural", "residual_remark", "scores_table", "signed_percent", "spoken", "value_text", "verdict",
 ]  # fmt: skip
 
@@ -262,16 +262,6 @@ def layers_table(layers: Sequence[Layer]) -> list[list[str]]:
     rows = [[part.name, part.kind, part.shape, f"{part.parameters:,}"] for part in layers]
     total = ["all", "", "", f"{sum(part.parameters for part in layers):,}"]
     return [["part", "kind", "output", "parameters"], *rows, total]
-
-
-def chosen(settings: Sequence[Chosen]) -> list[str]:
-    """One line for each setting: `season = 24 (chosen: hourly rows repeat each day)`."""
-    return [f"{item.name} = {value_text(item.value)} ({_who(item)})" for item in settings]
-
-
-def _who(item: Chosen) -> str:
-    who = "given" if item.given else "chosen"
-    return f"{who}: {item.reason}" if item.reason else who
 
 
 def value_text(value: Any) -> str:
