@@ -590,11 +590,11 @@ def test_fit_reads_the_case(name: str) -> None:
     values = tomllib.loads(cases.path(name).read_text())
     if case.needs:
         with pytest.raises(DataError, match="is not in"):
-            options.task(None, str(cases.path(name)), ())
+            options.fit_request(None, str(cases.path(name)), ())
         return
-    task = options.task(None, str(cases.path(name)), ())
-    assert set(task.settings) == set(values) - set(cases.SECTIONS)
-    assert set(task.roles["target"]) <= set(task.table)
+    request = options.fit_request(None, str(cases.path(name)), ())
+    assert set(request.settings) == set(values) - set(cases.SECTIONS)
+    assert set(request.roles["target"]) <= set(request.table)
 
 
 def test_fit_runs_a_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -610,8 +610,8 @@ def test_fit_reads_a_table_beside_the_file(tmp_path: Path, capsys: pytest.Captur
 
     file = tmp_path / "fit.toml"
     file.write_text('max_steps = 1\n[data]\npath = "a.csv"\ntarget = "a"\n')
-    task = options.task(None, str(file), ())
-    assert (task.table, task.roles) == (str(tmp_path / "a.csv"), {"target": ("a",)})
+    request = options.fit_request(None, str(file), ())
+    assert (request.table, request.roles) == (str(tmp_path / "a.csv"), {"target": ("a",)})
     assert main(["fit", "--config", str(file), "--out", str(tmp_path / "out")]) == 1
     assert f"there is no file {tmp_path / 'a.csv'}" in capsys.readouterr().err
     file.write_text('[data]\npath = "a.csv"\nexample = "sin"\n')
