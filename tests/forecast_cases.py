@@ -13,9 +13,9 @@ from statecast.data.calendar import Frequency
 from statecast.data.panel import Panel
 from statecast.data.schema import Covariate, Schema
 from statecast.forecast.calibrate import GRID
-from statecast.model.archive import Model
 from statecast.model.network import Network
 from statecast.model.state import Layout, State
+from statecast.model.trained import Model
 
 # A head by its name: the settings that make it.
 HEADS: dict[str, dict[str, Any]] = {"point": {"loss": "mae"}}

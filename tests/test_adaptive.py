@@ -16,10 +16,10 @@ from statecast.forecast.predict import from_table
 from statecast.forecast.roll import Origins
 from statecast.forecast.stream import Stream
 from statecast.model.adaptive import GRID, RATE, Adaptive, Bounds
-from statecast.model.archive import Model
 from statecast.model.head import Head
 from statecast.model.kernel import library as kernel_library
 from statecast.model.state import Layout, State
+from statecast.model.trained import Model
 
 
 def empty(of: Model) -> Model:

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from statecast.errors import ModelFileError, NewerFormat, OutputError
 from statecast.forecast.predict import forecast
 from statecast.model import archive
-from statecast.model.archive import Model, flatten, load, read_tensors, save, unflatten, write_tensors
+from statecast.model.archive import flatten, load, read_tensors, save, unflatten, write_tensors
+from statecast.model.trained import Model
 
 
 def remembered(**more: Any) -> Model:

@@ -12,7 +12,7 @@ from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast import assemble
 from statecast.forecast.calibrate import bounds_of
-from statecast.model.archive import Model
+from statecast.model.trained import Model
 
 TRAIN, VAL, TEST, HORIZON = 90, 60, 8, 2
 

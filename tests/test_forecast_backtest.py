@@ -13,7 +13,7 @@ from statecast.errors import DataError, SettingError
 from statecast.forecast.backtest import backtest
 from statecast.forecast.baselines import persistence, seasonal_naive
 from statecast.forecast.predict import from_table
-from statecast.model.archive import Model
+from statecast.model.trained import Model
 
 BASELINES = ["persistence", "seasonal_naive", "linear_extrapolation"]
 

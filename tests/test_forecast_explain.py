@@ -18,10 +18,10 @@ from statecast.data import examples
 from statecast.errors import DataError, NotFitted
 from statecast.forecast.explain import Explanation, _Shuffled, explain, lag_groups
 from statecast.forecast.predict import state_after
-from statecast.model.archive import Model
 from statecast.model.cells import CELLS
 from statecast.model.rings import Rings
 from statecast.model.scan import gates, layer
+from statecast.model.trained import Model
 
 LENGTHS = (60, 45, 50)
 

@@ -21,9 +21,9 @@ from statecast.forecast.predict import Forecast, forecast, from_table, state_aft
 from statecast.forecast.roll import roll
 from statecast.forecast.stream import Stream
 from statecast.model.adaptive import GRID, untried
-from statecast.model.archive import Model
 from statecast.model.inputs import from_working, rows_of
 from statecast.model.network import Network
+from statecast.model.trained import Model
 
 
 def future(table: Panel) -> list[np.ndarray]:

@@ -16,7 +16,8 @@ import statecast as sc
 from statecast.errors import SettingError
 from statecast.forecast.predict import forecast
 from statecast.forecast.sample import paths, sample
-from statecast.model.archive import Model, load, save
+from statecast.model.archive import load, save
+from statecast.model.trained import Model
 
 
 def walking(of: Model, count: int = 500, seed: int = 0) -> tuple[Model, np.ndarray]:

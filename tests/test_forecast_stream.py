@@ -32,7 +32,7 @@ from statecast.errors import DataError, ModelFileError, SettingError, TimeOrderE
 from statecast.forecast.predict import Forecast, forecast, from_table, state_after
 from statecast.forecast.stream import Stream
 from statecast.model import archive
-from statecast.model.archive import Model
+from statecast.model.trained import Model
 
 FIRST = datetime(2024, 1, 2, 9)
 LATER, EARLIER, BETWEEN = (FIRST + timedelta(hours=h) for h in (1, -1, 1.5))

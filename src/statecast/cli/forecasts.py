@@ -18,7 +18,7 @@ from statecast.estimators import Forecaster
 from statecast.forecast import channels, metrics
 from statecast.forecast.predict import Forecast
 from statecast.forecast.sample import Samples
-from statecast.model.archive import Model
+from statecast.model.trained import Model
 
 
 @dataclass(frozen=True)

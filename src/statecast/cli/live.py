@@ -23,6 +23,7 @@ from statecast.errors import DataError, ModelFileError, SettingError, StatecastE
 from statecast.forecast.predict import Forecast
 from statecast.forecast.stream import Stream
 from statecast.model import archive
+from statecast.model.trained import Model
 
 CHUNK = 1 << 16
 
@@ -57,7 +58,7 @@ def _open(path: str, snapshot: str | None, empty: bool) -> Stream:
     return found
 
 
-def _same(one: archive.Model, other: archive.Model) -> bool:
+def _same(one: Model, other: Model) -> bool:
     first, second = archive.flatten(one.p)[0], archive.flatten(other.p)[0]
     return (
         one.network == other.network

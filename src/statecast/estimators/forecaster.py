@@ -25,8 +25,8 @@ from statecast.forecast.roll import Origins
 from statecast.forecast.sample import Samples, sample
 from statecast.forecast.stream import Stream
 from statecast.model import archive
-from statecast.model.archive import Model
 from statecast.model.state import Layout, State
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from statecast.data.segments import Split

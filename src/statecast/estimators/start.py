@@ -17,8 +17,8 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.forecast import channels
 from statecast.forecast.predict import Future, after_table
-from statecast.model.archive import Model
 from statecast.model.state import State
+from statecast.model.trained import Model
 
 
 def begun(model: Model, source: Any, future: Any, fitted: Panel | None) -> tuple[State, Future | None]:

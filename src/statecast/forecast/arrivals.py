@@ -15,8 +15,8 @@ from statecast.data.schema import Schema
 from statecast.errors import DataError, TimeOrderError
 from statecast.forecast import channels, intake, predict, steps
 from statecast.forecast.intake import shown
-from statecast.model.archive import Model
 from statecast.model.state import UNSEEN
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64

@@ -17,8 +17,8 @@ from statecast.data.segments import Split
 from statecast.forecast import calibrate, channels, evaluate, predict, sample
 from statecast.forecast.roll import Origins
 from statecast.model.adaptive import untried
-from statecast.model.archive import Model
 from statecast.model.inputs import Rows, rows_of
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64

@@ -18,8 +18,8 @@ from statecast.errors import DataError, SettingError
 from statecast.forecast import channels, evaluate, predict
 from statecast.forecast.baselines import BASELINES
 from statecast.forecast.roll import Scan
-from statecast.model.archive import Model
 from statecast.model.inputs import rows_of
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64

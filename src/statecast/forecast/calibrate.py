@@ -25,9 +25,9 @@ from statecast.errors import SettingError
 from statecast.forecast.roll import Origins
 from statecast.model import marginal
 from statecast.model.adaptive import GRID, bounds_of, half_width
-from statecast.model.archive import Model
 from statecast.model.head import Head
 from statecast.model.inputs import Rows, from_working
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64

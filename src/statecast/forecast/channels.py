@@ -15,7 +15,7 @@ import numpy as np
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.errors import DataError
-from statecast.model.archive import Model
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Shaped

@@ -16,9 +16,9 @@ from statecast.forecast import calibrate, channels, metrics
 from statecast.forecast.baselines import BASELINES
 from statecast.forecast.metrics import Scores
 from statecast.forecast.roll import Origins, Scan, roll
-from statecast.model.archive import Model
 from statecast.model.inputs import Rows, from_working
 from statecast.model.network import Network
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int64

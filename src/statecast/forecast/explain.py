@@ -18,10 +18,10 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.forecast import assemble, evaluate
-from statecast.model.archive import Model
 from statecast.model.front import Front
 from statecast.model.inputs import Rows
 from statecast.model.stack import Stack
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64

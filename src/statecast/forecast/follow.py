@@ -15,9 +15,9 @@ import numpy as np
 from statecast.data.panel import Panel
 from statecast.forecast import evaluate, steps
 from statecast.forecast.roll import Origins, Scan
-from statecast.model.archive import Model
 from statecast.model.inputs import Rows, transformed
 from statecast.model.state import Layout
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float

@@ -20,9 +20,9 @@ from statecast.data.schema import Schema
 from statecast.errors import DataError, SettingError, TimeOrderError
 from statecast.forecast import calibrate, channels, follow, intake, steps
 from statecast.forecast.roll import Origins, Scan
-from statecast.model.archive import Model
 from statecast.model.inputs import Rows, from_working, rows_of
 from statecast.model.state import UNSEEN, Layout, State
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64

@@ -21,10 +21,10 @@ from statecast.data.schema import Schema
 from statecast.errors import SettingError
 from statecast.forecast import calibrate, channels, predict, steps
 from statecast.model import marginal
-from statecast.model.archive import Model
 from statecast.model.head import Head
 from statecast.model.inputs import from_working
 from statecast.model.state import State
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float32, Float64, Int64

@@ -16,10 +16,10 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data.schema import Schema
 from statecast.errors import DataError
-from statecast.model.archive import Model
 from statecast.model.cells import State as Parts
 from statecast.model.inputs import calendar_features, future_features, to_working, transformed
 from statecast.model.state import Layout
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64

@@ -19,9 +19,9 @@ from statecast.errors import DataError, SettingError, UnknownSeries, nearest
 from statecast.forecast import arrivals, calibrate, channels, follow, intake, predict, steps
 from statecast.forecast.predict import Forecast
 from statecast.model import archive
-from statecast.model.archive import Model
 from statecast.model.inputs import numbers_of
 from statecast.model.state import UNSEEN, State
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64

@@ -24,11 +24,11 @@ from statecast.gallery.cases import Case
 from statecast.gallery.result import Measurement
 from statecast.gallery.training import TrainedCase, train
 from statecast.model import archive
-from statecast.model.archive import Model
 from statecast.model.cells import CELLS
 from statecast.model.initial import Start, init_cell
 from statecast.model.inputs import from_working, rows_of
 from statecast.model.scan import layer
+from statecast.model.trained import Model
 from statecast.report.summary import number
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from statecast.gallery import demonstrations
 from statecast.gallery.cases import Case, Metric
 from statecast.gallery.result import Measurement, RecipeResult, Track
 from statecast.gallery.training import TrainedCase, origins, train
-from statecast.model.archive import Model
+from statecast.model.trained import Model
 from statecast.report import collect
 
 if TYPE_CHECKING:

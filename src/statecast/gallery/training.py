@@ -22,9 +22,9 @@ from statecast.forecast import evaluate as scoring
 from statecast.forecast.roll import Origins
 from statecast.gallery import series, windowed
 from statecast.gallery.cases import Case
-from statecast.model.archive import Model
 from statecast.model.inputs import rows_of
 from statecast.model.state import Layout, State
+from statecast.model.trained import Model
 
 
 @dataclass(frozen=True, eq=False)

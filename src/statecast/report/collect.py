@@ -20,8 +20,8 @@ from statecast.forecast import calibrate, channels, intake
 from statecast.forecast.explain import explain
 from statecast.forecast.predict import Forecast, forecast
 from statecast.forecast.roll import Origins
-from statecast.model.archive import Model
 from statecast.model.inputs import from_working
+from statecast.model.trained import Model
 from statecast.report.summary import Chosen, Example, Facts, Layer, Report, Residuals, Rolling
 
 if TYPE_CHECKING:

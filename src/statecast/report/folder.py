@@ -16,7 +16,7 @@ import numpy as np
 from statecast.data import results
 from statecast.files import write_text
 from statecast.model import archive
-from statecast.model.archive import Model
+from statecast.model.trained import Model
 from statecast.report import page, plot
 from statecast.report.summary import Report
 

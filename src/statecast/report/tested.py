@@ -12,8 +12,8 @@ from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast import channels
 from statecast.forecast.roll import Origins
-from statecast.model.archive import Model
 from statecast.model.inputs import from_working
+from statecast.model.trained import Model
 
 Columns = dict[str, np.ndarray]
 

@@ -1,0 +1,110 @@
+"""A trained model: the network, its arrays, and all that forecasting and streaming need beside them.
+
+It is a plain value. What follows from it (the layout of its states, the native step, the bounds of its intervals) is
+worked out once, when it is first asked for. How a model comes to disk and back is the business of `archive`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.config import Config
+from statecast.data.schema import Schema
+from statecast.model.adaptive import Adaptive, Bounds, untried
+from statecast.model.kernel import adaptive as kernel_adaptive
+from statecast.model.kernel import network as kernel_network
+from statecast.model.network import Network
+from statecast.model.state import Layout, State
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A trained network with all that forecasting and streaming need.
+
+    Attributes:
+        config: the settings, all chosen.
+        schema: what the columns of its tables are.
+        network: the network.
+        weights, constants: its arrays, in the precision of `config`.
+        state: what it remembers of each series after the last row of the training table.
+        residuals: [Q, H, D] quantiles of the normal scores of what happened in the table, at the probabilities
+            `adaptive.GRID`, see `marginal` and `assemble`; None where none have been worked out.
+        scores: what `metrics.json` holds.
+        history: columns of the training history.
+        paths: [P, H, D] normal scores of whole stretches among these, from which `sample` draws; None where
+            there were too few.
+    """
+
+    config: Config
+    schema: Schema
+    network: Network
+    weights: dict[str, Any]
+    constants: dict[str, np.ndarray]
+    state: State
+    residuals: Float[np.ndarray, "Q H D"] | None
+    scores: dict[str, Any]
+    history: dict[str, list[float]]
+    paths: Float[np.ndarray, "P H D"] | None = None
+
+    @property
+    def p(self) -> dict[str, Any]:
+        """Weights and constants as `Network` takes them."""
+        return {"weights": self.weights, "constants": self.constants}
+
+    @property
+    def dtype(self) -> Any:
+        """The floating-point format that the network runs in."""
+        return np.dtype(self.config.dtype)
+
+    @cached_property
+    def adaptive(self) -> Adaptive | None:
+        """What its intervals remember of each series; None where they stay as they were calibrated."""
+        levels = tuple(sorted(self.config.levels))
+        return Adaptive(self.network.head, levels) if self.config.adaptive and levels else None
+
+    @cached_property
+    def quantiles(self) -> Float[np.ndarray, "Q H D"]:
+        """`residuals`, or what stands for them where none have been worked out."""
+        return untried(self.network.head) if self.residuals is None else self.residuals
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """What the intervals are adapted from; only where they are."""
+        assert self.adaptive is not None
+        return Bounds.of(self.adaptive, self.quantiles)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """What the numbers of a state are: those of the network, then those of the intervals."""
+        return Layout.of(self.network.parts() | (self.adaptive.parts() if self.adaptive else {}))
+
+    @cached_property
+    def own_layout(self) -> Layout:
+        """Of the part of a state that intervals take."""
+        return Layout.of(self.adaptive.parts() if self.adaptive else {})
+
+    @cached_property
+    def own(self) -> slice:
+        """Where in a row of a state the intervals' part lies."""
+        return slice(self.layout.size - self.own_layout.size, self.layout.size)
+
+    @cached_property
+    def follower(self) -> kernel_adaptive.Follower | None:
+        """Adaptation in the native kernel; None where intervals do not move, or NumPy moves them."""
+        if self.adaptive is None or not kernel_adaptive.knows(self.adaptive):
+            return None
+        return kernel_adaptive.Follower(self.adaptive, self.bounds, self.constants, self.own.start, self.dtype)
+
+    @cached_property
+    def native(self) -> kernel_network.NetworkStep | None:
+        """The network's step in the native kernel; None where NumPy runs it, see `kernel_network.unknown`."""
+        if kernel_network.unknown(self.network, self.p) is not None:
+            return None
+        return kernel_network.NetworkStep(self.network, self.p)
