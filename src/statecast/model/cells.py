@@ -34,6 +34,7 @@ Step = Callable[[Weights, Array, State], tuple[State, Gates]]
 Linear = Callable[[Weights, Array], tuple[Parts, Parts, Gates]]
 Read = Callable[[Weights, Array, State], Array]
 Draw = Callable[[np.random.Generator, int, "Start"], dict[str, np.ndarray]]
+Further = Callable[[int], Mapping[str, tuple[int, ...]]]
 
 
 def _output(w: Weights, z: Array, s: State) -> Array:
@@ -55,6 +56,7 @@ class Cell:
         fixed: names of the parts that start at zero always; the start of the others can be learned.
         read: (weights, z, state after the step) → the output [B, H].
         draw: (generator, H, start) → further weights.
+        further: H → their shapes; None where they are to be found by drawing them, which takes as much memory.
         linear: (weights, z) → a, b, gates, where the state after is a·(state before) + b; None for other cells.
     """
 
@@ -68,6 +70,7 @@ class Cell:
     fixed: tuple[str, ...] = ()
     read: Read = _output
     draw: Draw = lambda rng, units, start: {}
+    further: Further | None = None
     linear: Linear | None = None
 
     def step(self, w: Weights, z: Array, s: State) -> State:
@@ -189,7 +192,13 @@ def lstm(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
     return {"h": o * xp.tanh(c), "c": c}, {"input": i, "forget": f, "candidate": g, "output": o}
 
 
-@cell("gru", gates=3, recurrent=3, draw=lambda rng, units, start: {"bn": np.zeros(units)})
+@cell(
+    "gru",
+    gates=3,
+    recurrent=3,
+    draw=lambda rng, units, start: {"bn": np.zeros(units)},
+    further=lambda units: {"bn": (units,)},
+)
 def gru(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
     """Gated recurrent unit, reset after the recurrent product (the form of cuDNN). Gates r, u, n.
 
@@ -285,7 +294,11 @@ def _glu(w: Weights, z: Array, s: State) -> Array:
     return value * sigmoid(gate)
 
 
-@linear_cell("lru", gates=4, states=("re", "im"), read=_glu, draw=_ring)
+def _ring_shapes(units: int) -> dict[str, tuple[int, ...]]:
+    return dict.fromkeys(("nu", "theta", "gamma"), (units,)) | {"C": (2 * units, 2 * units)}
+
+
+@linear_cell("lru", gates=4, states=("re", "im"), read=_glu, draw=_ring, further=_ring_shapes)
 def lru(w: Weights, z: Array) -> tuple[Parts, Parts, Gates]:
     """Linear recurrent unit (Orvieto et al. 2023): s' = λ·s + γ·(B·x), diagonal and complex, as pairs of real numbers.
 
