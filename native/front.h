@@ -33,27 +33,27 @@ SC_INLINE T towards(T old, T now, T rate) {
 
 // Takes a value of one target in working units into its statistics; `there` is 0 where it is missing.
 template <class T>
-SC_INLINE void advance(T& level, T& spread, T& seen, T& since, T value, T there, int32_t normalize, T decay) {
-  const T before = seen, gap = since + 1;
-  seen += there;
+SC_INLINE void advance(T& level, T& spread, T& count, T& since, T value, T there, int32_t normalize, T decay) {
+  const T before = count, gap = since + 1;
+  count += there;
   since = gap * (1 - there);
   const bool last = normalize == STATECAST_LAST;
   if (!(last || normalize == STATECAST_EWMA) || !(there > 0)) return;
   const T deviation = last ? magnitude(value - level) / root(gap) : magnitude(value - level);
-  const T rate = larger(1 / larger(seen - 1, T(1)), decay);
+  const T rate = larger(1 / larger(count - 1, T(1)), decay);
   if (before > 0) spread = towards(spread, deviation, rate);
-  level = towards(level, value, last ? T(1) : larger(1 / larger(seen, T(1)), decay));
+  level = towards(level, value, last ? T(1) : larger(1 / larger(count, T(1)), decay));
 }
 
 // One target of one row: its statistics, and its ring, whose values lie `step` numbers apart.
 template <class T>
 struct Target {
-  T *level, *spread, *seen, *since, *ring, *held;
+  T *level, *spread, *count, *since, *ring, *held;
   int64_t step;
 
   // Takes a value, as `advance` does, which becomes the newest of the ring.
   void update(T value, T there, int32_t normalize, T decay, int64_t length) const {
-    advance(*level, *spread, *seen, *since, value, there, normalize, decay);
+    advance(*level, *spread, *count, *since, value, there, normalize, decay);
     ring[(length - 1) * step] = value;
     held[(length - 1) * step] = there;
   }
@@ -69,17 +69,17 @@ struct Target {
       return;
     }
     if (normalize == STATECAST_WINDOW) {
-      T count = 0, sum = 0, squares = 0;
+      T values = 0, sum = 0, squares = 0;
       for (int64_t k = 0; k < length; ++k) {
-        count += held[k * step];
+        values += held[k * step];
         sum += ring[k * step] * held[k * step];
       }
-      if (count > 0) at = sum / count;
+      if (values > 0) at = sum / values;
       for (int64_t k = 0; k < length; ++k) {
-        const T d = (ring[k * step] - sum / larger(count, T(1))) * held[k * step];
+        const T d = (ring[k * step] - sum / larger(values, T(1))) * held[k * step];
         squares += d * d;
       }
-      if (count > 1) unit = root(squares / count);
+      if (values > 1) unit = root(squares / values);
     }
     unit = larger(unit, smallest);
   }

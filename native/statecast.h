@@ -141,7 +141,7 @@ typedef struct {
 
 /* Packs a network into statecast_network_bytes bytes, aligned to 64; 0 bytes stand for a network that is refused.
  * units [layers + dense]: of each layer. columns [8 + 2 layers]: where in a row of the states begin level, spread,
- * seen, since, ring and held, each layer's h and c (c of the LSTM alone is read), the stack's output, and the static
+ * count, since, ring and held, each layer's h and c (c of the LSTM alone is read), the stack's output, and the static
  * covariates. arrays, in this order: origin, unit (double [D]); level, spread, deviation, ring_gain [D],
  * output_gain [H, D]; of each layer W, U, b, bn (null but for the GRU); of each dense layer W, b; of the head W, b;
  * where future > 0, W and b from the state, W from what is known, e [H, mixed], W of the mix [mixed, D O]; where
@@ -202,8 +202,8 @@ typedef struct {
   const void *y, *m;
   const uint8_t* reset;
   const void *level_first, *spread_first;
-  const void *level_before, *spread_before, *seen_before, *since_before;
-  void *level, *spread, *seen, *since;
+  const void *level_before, *spread_before, *count_before, *since_before;
+  void *level, *spread, *count, *since;
 } statecast_statistics_call;
 STATECAST_API int32_t statecast_statistics(const statecast_statistics_call* call);
 

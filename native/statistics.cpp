@@ -18,18 +18,18 @@ void statistics(const statecast_statistics_call& s) {
       const int64_t at = t * numbers + k, d = k % s.targets;
       T level = t ? out(s.level)[at - numbers] : in(s.level_before)[k];
       T spread = t ? out(s.spread)[at - numbers] : in(s.spread_before)[k];
-      T seen = t ? out(s.seen)[at - numbers] : in(s.seen_before)[k];
+      T count = t ? out(s.count)[at - numbers] : in(s.count_before)[k];
       T since = t ? out(s.since)[at - numbers] : in(s.since_before)[k];
       if (s.reset[t * s.rows + k / s.targets]) {
         level = in(s.level_first)[d];
         spread = in(s.spread_first)[d];
-        seen = since = 0;
+        count = since = 0;
       }
-      statecast::table::advance(level, spread, seen, since, in(s.y)[at], in(s.m)[at], s.normalize,
+      statecast::table::advance(level, spread, count, since, in(s.y)[at], in(s.m)[at], s.normalize,
                                 static_cast<T>(s.decay));
       out(s.level)[at] = level;
       out(s.spread)[at] = spread;
-      out(s.seen)[at] = seen;
+      out(s.count)[at] = count;
       out(s.since)[at] = since;
     }
 }
@@ -42,9 +42,9 @@ int check(const statecast_statistics_call* s) {
     return STATECAST_BAD_SHAPE;
   if (s->steps == 0 || s->rows == 0 || s->targets == 0) return STATECAST_OK;
   for (const void* p : {s->y, s->m, static_cast<const void*>(s->reset), s->level_first, s->spread_first,
-                        s->level_before, s->spread_before, s->seen_before, s->since_before,
+                        s->level_before, s->spread_before, s->count_before, s->since_before,
                         static_cast<const void*>(s->level), static_cast<const void*>(s->spread),
-                        static_cast<const void*>(s->seen), static_cast<const void*>(s->since)})
+                        static_cast<const void*>(s->count), static_cast<const void*>(s->since)})
     if (!p) return STATECAST_NULL;
   return STATECAST_OK;
 }

@@ -261,7 +261,7 @@ def referred(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[
         for b in range(reset.shape[1])
     ]
     last = [series[-1] for series in told]
-    state = {"seen": [s.count for s in last], "since": [s.gap for s in last], "ring": [s.ring for s in last]}
+    state = {"count": [s.count for s in last], "since": [s.gap for s in last], "ring": [s.ring for s in last]}
     state |= {"held": [s.held for s in last], "scale": [s.scale for s in last]}
     state |= {name: [s.cells[name] for s in last] for name in network.stack.parts()}
     if network.front.normalize in ("last", "ewma"):

@@ -109,7 +109,7 @@ def test_the_forecast_is_the_mean_of_the_members(head: str) -> None:
     close(found, np.mean([forecast for forecast, _ in told], axis=0), 1e-10)
     for name in network.stack.parts():
         close(state[name], np.stack([last[name] for _, last in told], axis=1), 1e-10)
-    close(state["seen"], told[0][1]["seen"], 0)
+    close(state["count"], told[0][1]["count"], 0)
     assert {name: part.shape[1:] for name, part in state.items()} == network.parts()
 
 

@@ -18,7 +18,7 @@ from statecast.model.kernel import statistics as kernel_statistics
 from statecast.model.kernel.library import NORMALIZERS, Statistics, check
 
 pytestmark = pytest.mark.skipif(not kernel_library.available(), reason="the native kernel was not built")
-NAMES = ("level", "spread", "seen", "since")
+NAMES = ("level", "spread", "count", "since")
 
 
 def front_of(normalize: str, targets: int, decay: float = 0.1) -> Front:

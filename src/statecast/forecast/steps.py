@@ -62,7 +62,7 @@ def observed(
     if model.adaptive is None:
         return raw, scale, None
     # Forecasts from before the ring is full are worse than those to come, and no measure of them.
-    count = states[slice(None) if index is None else index, model.layout.slices["seen"][0]]
+    count = states[slice(None) if index is None else index, model.layout.slices["count"][0]]
     return raw, scale, adapted(model, states, y, raw, scale * (count >= model.network.front.ring), index)
 
 

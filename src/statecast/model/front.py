@@ -20,7 +20,7 @@ from statecast.model.scan import scan
 FLOOR = 1e-8  # smallest scale, in working units: a constant series has none of its own
 CEILING = 20.0  # largest input from the ring, in typical deviations: an outlier must not saturate every gate
 
-STATISTICS = ("level", "spread", "seen", "since")
+STATISTICS = ("level", "spread", "count", "since")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Front:
         xp = like.__array_namespace__()
         shape = (*batch, self.targets)
         zero = xp.zeros(shape, dtype=like.dtype)
-        return {"level": zero + c["level"], "spread": zero + c["spread"], "seen": zero, "since": zero}
+        return {"level": zero + c["level"], "spread": zero + c["spread"], "count": zero, "since": zero}
 
     def update(self, s: State, y: Array, m: Array) -> State:
         """Take one value of each target: y [..., D] in working units, 0 where m [..., D] (1 or 0) says missing.
@@ -85,15 +85,15 @@ class Front:
         is 1/n until that falls below `decay`. The other normalisers do not run.
         """
         xp = y.__array_namespace__()
-        seen, gap = s["seen"] + m, s["since"] + 1
-        after = {"seen": seen, "since": gap * (1 - m), "level": s["level"], "spread": s["spread"]}
+        count, gap = s["count"] + m, s["since"] + 1
+        after = {"count": count, "since": gap * (1 - m), "level": s["level"], "spread": s["spread"]}
         if self.normalize in ("last", "ewma"):
             deviation = xp.abs(y - s["level"])
             if self.normalize == "last":
                 deviation = deviation / xp.sqrt(gap)
-            rate = xp.maximum(1 / xp.maximum(seen - 1, xp.ones_like(seen)), xp.full_like(seen, self.decay))
-            after["spread"] = _towards(s["spread"], deviation, m * (s["seen"] > 0) * rate)
-            rate = xp.ones_like(seen) if self.normalize == "last" else _mean_rate(seen, self.decay)
+            rate = xp.maximum(1 / xp.maximum(count - 1, xp.ones_like(count)), xp.full_like(count, self.decay))
+            after["spread"] = _towards(s["spread"], deviation, m * (s["count"] > 0) * rate)
+            rate = xp.ones_like(count) if self.normalize == "last" else _mean_rate(count, self.decay)
             after["level"] = _towards(s["level"], y, m * rate)
         return after
 

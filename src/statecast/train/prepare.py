@@ -128,7 +128,7 @@ def statistics(front: Front, constants: dict[str, np.ndarray], rows: Rows) -> di
     y, m = y.astype(np.float64), m.astype(np.float64)
     before = front.start(constants, y, (width,))
     # Counts never forget, but add up: they are right from the first pass on.
-    before["seen"] = _seen_before(rows.m, rows.age, height, width)
+    before["count"] = _counts_before(rows.m, rows.age, height, width)
     for _ in range(width):
         found, last = front.scan(constants, y, m, reset, before)
         then = {name: np.concatenate([before[name][:1], last[name][:-1]]) for name in STATISTICS}
@@ -147,8 +147,8 @@ def _columns(flat: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.moveaxis(padded.reshape(width, height, *flat.shape[1:]), 0, 1)
 
 
-def _seen_before(m: np.ndarray, age: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Values [width, D] of the same series seen before the first row of each column."""
+def _counts_before(m: np.ndarray, age: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Values [width, D] of the same series before the first row of each column."""
     total = np.concatenate([np.zeros((1, m.shape[1])), np.cumsum(m, axis=0, dtype=np.float64)])
     first = np.arange(width) * height
     begin = first - age[np.minimum(first, len(age) - 1)] if len(age) else first

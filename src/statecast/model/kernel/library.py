@@ -90,8 +90,8 @@ Statistics = _struct(
     [("dtype", c_int32), ("normalize", c_int32), ("decay", c_double)]
     + [(name, c_int64) for name in ("steps", "rows", "targets")]
     + [(name, c_void_p) for name in ("y", "m", "reset", "level_first", "spread_first")]
-    + [(f"{name}_before", c_void_p) for name in ("level", "spread", "seen", "since")]
-    + [(name, c_void_p) for name in ("level", "spread", "seen", "since")],
+    + [(f"{name}_before", c_void_p) for name in ("level", "spread", "count", "since")]
+    + [(name, c_void_p) for name in ("level", "spread", "count", "since")],
 )
 
 
