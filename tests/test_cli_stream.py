@@ -20,7 +20,7 @@ from cli_cases import Command, Done, loads, plain, rich, statecast
 
 from statecast import Stream
 from statecast.cli import live
-from statecast.cli.rows import Reader
+from statecast.cli.rows import RowReader
 from statecast.data.calendar import Frequency
 from statecast.data.schema import Covariate, Schema
 from statecast.errors import DataError
@@ -110,7 +110,7 @@ def test_several_targets_are_told_by_name() -> None:
         values = np.array([[1.0, 2.0], [3.0, 4.0]])
         lower = upper = MappingProxyType({80: np.array([[0.5, 1.5], [2.5, 3.5]])})
 
-    found = live._document(Found(), Reader(Found.model.schema).read(b'{"t": 6, "a": 1, "b": null}'))  # type: ignore
+    found = live._document(Found(), RowReader(Found.model.schema).read(b'{"t": 6, "a": 1, "b": null}'))  # type: ignore
     assert found["times"] == [7, 8]
     assert {name: part.tolist() for name, part in found["statecast"].items()} == {"a": [1.0, 3.0], "b": [2.0, 4.0]}  # type: ignore
 
@@ -184,7 +184,7 @@ def test_known_columns_need_the_steps_ahead(feed: Feed, rich: Path) -> None:
 def test_fields_are_read_as_their_columns_hold() -> None:
     past = (Covariate("wind"), Covariate("sky", "categorical", ("1", "clear")))
     schema = Schema(("y",), "id", "t", "integer", "integer", None, Frequency.parse("1"), past)
-    reader = Reader(schema)
+    reader = RowReader(schema)
     assert reader.read(b"\xef\xbb\xbfid,t,y,wind,sky\r") is None
     row = reader.read(b' 7 , 3 ,NA,1e3,"1"')
     assert row is not None

@@ -18,7 +18,7 @@ from types import FrameType
 import numpy as np
 
 from statecast.cli import output
-from statecast.cli.rows import Reader, Row
+from statecast.cli.rows import LiveRow, RowReader
 from statecast.errors import DataError, ModelFileError, SettingError, StatecastError
 from statecast.forecast.predict import Forecast
 from statecast.forecast.stream import Stream
@@ -80,7 +80,7 @@ def _saved(stream: Stream, snapshot: str | None) -> Iterator[None]:
 
 def _serve(stream: Stream, ending: _Ending, snapshot: str | None, every: int, csv: bool) -> int:
     """Take row after row; returns how many were refused."""
-    reader, refused, taken = Reader(stream.model.schema), 0, 0
+    reader, refused, taken = RowReader(stream.model.schema), 0, 0
     for number, line in enumerate(ending.lines(), 1):
         try:
             row = reader.read(line)
@@ -103,7 +103,7 @@ def _serve(stream: Stream, ending: _Ending, snapshot: str | None, every: int, cs
     return refused
 
 
-def _document(found: Forecast, row: Row) -> dict[str, object]:
+def _document(found: Forecast, row: LiveRow) -> dict[str, object]:
     """One forecast; with several targets each number series is a mapping from target to numbers."""
     schema = found.model.schema
     values = {"statecast": found.values}

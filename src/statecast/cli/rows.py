@@ -21,7 +21,7 @@ SEPARATORS = (",", ";", "\t")
 
 
 @dataclass(frozen=True)
-class Row:
+class LiveRow:
     """One row, as `Stream.observe` takes it."""
 
     id: str | int
@@ -32,7 +32,7 @@ class Row:
     static: dict[str, Any] | None
 
 
-class Reader:
+class RowReader:
     """Reads row after row.
 
     Attributes:
@@ -44,7 +44,7 @@ class Reader:
         self._header: list[str] | None = None
         self._separator = ","
 
-    def read(self, line: bytes) -> Row | None:
+    def read(self, line: bytes) -> LiveRow | None:
         """The row of a line; None for a blank line and for the header.
 
         Raises:
@@ -98,14 +98,14 @@ class Reader:
         found = number(text) if numeric else None
         return text if found is None else found
 
-    def _row(self, row: dict[str, Any]) -> Row:
+    def _row(self, row: dict[str, Any]) -> LiveRow:
         schema = self.schema
         self._require(list(row))
         alone = schema.target[0] if len(schema.target) == 1 else "series"
         name = row.get(schema.id_column, alone)
         if name is None or isinstance(name, bool | float | list | dict) or name == "":
             raise DataError(f"the id {name!r} names no series: give a text or a whole number")
-        return Row(
+        return LiveRow(
             name,
             {target: row[target] for target in schema.target},
             self._time(row),

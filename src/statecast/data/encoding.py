@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnEncoding:
     """How one column becomes inputs.
 
     Attributes:
@@ -46,7 +46,7 @@ class Column:
 class Encoding:
     """How the columns of a table, or the channels of sequences, become inputs."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnEncoding, ...]
 
     @property
     def width(self) -> int:
@@ -80,22 +80,22 @@ class Encoding:
     def from_json(cls, columns: list[Mapping[str, Any]]) -> Encoding:
         """From what `to_json` gave."""
         made = ({**c, "categories": None if c["categories"] is None else tuple(c["categories"])} for c in columns)
-        return cls(tuple(Column(**column) for column in made))
+        return cls(tuple(ColumnEncoding(**column) for column in made))
 
 
-def _fitted(source: Sequences, n: int, changes: bool) -> Column:
+def _fitted(source: Sequences, n: int, changes: bool) -> ColumnEncoding:
     values = source.values[:, n]
     if is_text(values):
         texts, missing = _texts(values)
-        return Column(categories=tuple(sorted(set(texts[~missing]))), marked=bool(missing.any()))
+        return ColumnEncoding(categories=tuple(sorted(set(texts[~missing]))), marked=bool(missing.any()))
     found = _numbers(source, n)
     missing = np.isnan(found)
     mean, scale = _moments(found[~missing])
     change = _size(_changes(source, found)) if changes else 0.0
-    return Column(mean, scale, change, None, bool(missing.any()))
+    return ColumnEncoding(mean, scale, change, None, bool(missing.any()))
 
 
-def _inputs(source: Sequences, n: int, column: Column) -> list[np.ndarray]:
+def _inputs(source: Sequences, n: int, column: ColumnEncoding) -> list[np.ndarray]:
     if column.categories is not None:
         texts, missing = _texts(source.values[:, n])
         parts = [(texts == category).astype(np.float64) for category in column.categories]

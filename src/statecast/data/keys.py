@@ -27,7 +27,7 @@ Ids = tuple[str, ...] | tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class SortedRows:
     """The rows of a table in the order of series and time.
 
     Attributes:
@@ -147,7 +147,7 @@ def sort(
     id_kind: IdKind,
     stamps: Column | None,
     named: bool,
-) -> Rows:
+) -> SortedRows:
     """Bring the rows into the order of series and time.
 
     Raises:
@@ -156,7 +156,7 @@ def sort(
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(ids)))]).astype(np.int64)
     if stamps is None:
         order = np.argsort(codes, kind="stable")
-        return Rows(order, np.arange(len(codes)) - offsets[codes[order]], offsets, ids, id_kind, "row", None)
+        return SortedRows(order, np.arange(len(codes)) - offsets[codes[order]], offsets, ids, id_kind, "row", None)
     time = stamps.values
     step, same = np.diff(time), np.diff(codes)
     if ((same > 0) | ((same == 0) & (step > 0))).all():
@@ -170,7 +170,7 @@ def sort(
             series = f"series {ids[codes[at]]!r} has " if named else "there are "
             raise DataError(_double(table, stamps, series, int(order[at]), int(order[at + 1])))
     kind: TimeKind = "date" if stamps.kind == "date" else "integer" if stamps.kind == "integer" else "datetime"
-    return Rows(order, time, offsets, ids, id_kind, kind, stamps.tz)
+    return SortedRows(order, time, offsets, ids, id_kind, kind, stamps.tz)
 
 
 def _double(table: Table, stamps: Column, series: str, first: int, second: int) -> str:
@@ -191,7 +191,7 @@ def show(time: int, kind: str) -> str:
     return str(stamp.astype("M8[D]" if time % zones.DAY == 0 else "M8[s]")).replace("T", " ")
 
 
-def frequency(table: Table, rows: Rows, name: str | None, freq: str | None) -> Frequency:
+def frequency(table: Table, rows: SortedRows, name: str | None, freq: str | None) -> Frequency:
     """The frequency that was asked for, or the one that the times show.
 
     Raises:
@@ -214,7 +214,7 @@ def frequency(table: Table, rows: Rows, name: str | None, freq: str | None) -> F
     return calendar.with_ends(found, zones.to_wall(rows.time, rows.tz) if rows.tz else rows.time)
 
 
-def grid(table: Table, rows: Rows, step: Frequency, name: str | None) -> Grid:
+def grid(table: Table, rows: SortedRows, step: Frequency, name: str | None) -> Grid:
     """Lay the rows on the regular grid of their series, with a row for each gap.
 
     Raises:
@@ -246,7 +246,7 @@ def grid(table: Table, rows: Rows, step: Frequency, name: str | None) -> Grid:
 
 
 def _require_modest(
-    table: Table, rows: Rows, step: Frequency, size: Int64[np.ndarray, " series"], name: str | None
+    table: Table, rows: SortedRows, step: Frequency, size: Int64[np.ndarray, " series"], name: str | None
 ) -> None:
     limit = 10 * table.rows + 1_000_000
     if float(size.sum(dtype=np.float64)) <= limit:

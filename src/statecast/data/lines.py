@@ -25,7 +25,7 @@ _BYTE_ORDER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_
 
 
 @dataclass(frozen=True)
-class Layout:
+class CsvLayout:
     """How a sound CSV file is laid out.
 
     Attributes:
@@ -41,7 +41,7 @@ class Layout:
     body: bytes | None
 
 
-def check(data: Bytes, origin: str, separator: str | None = None) -> Layout:
+def check(data: Bytes, origin: str, separator: str | None = None) -> CsvLayout:
     """Find the layout of a CSV file.
 
     Raises:
@@ -67,7 +67,7 @@ def check(data: Bytes, origin: str, separator: str | None = None) -> Layout:
     lines = 1 + np.searchsorted(newlines, starts[kept[1:]])
     regular = bool((lines == np.arange(2, len(lines) + 2)).all())
     body = None if keep.all() else _without(data, starts[~keep], ends[~keep])
-    return Layout(names, separator, None if regular else lines, body)
+    return CsvLayout(names, separator, None if regular else lines, body)
 
 
 def _without(data: Bytes, starts: Int64[np.ndarray, " n"], ends: Int64[np.ndarray, " n"]) -> bytes:
