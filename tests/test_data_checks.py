@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from statecast.data import checks, examples, results, table
+from statecast.data import checks, examples, frames, results, table
 from statecast.data.calendar import Frequency
 from statecast.data.checks import Roles
 from statecast.data.panel import Panel
@@ -61,7 +61,7 @@ def test_every_library_and_kind(native: Any, kind: str, ids: str | None) -> None
     if kind in times:
         columns["t"] = times[kind]
     tz = "Europe/Berlin" if kind == "aware" and native != "numpy" else None
-    frame = table.to_native(columns, native, tz)
+    frame = frames.to_native(columns, native, tz)
     roles = Roles.of("v", "id" if ids else None, "t" if kind in times else None)
     panel, schema = checks.panel(table.read(frame), roles)
     expected = [1, np.nan, 3, 4, 5] if ids != "integer" else [4, 5, 1, np.nan, 3]
@@ -74,7 +74,7 @@ def test_every_library_and_kind(native: Any, kind: str, ids: str | None) -> None
     assert schema.frequency.text == steps_text.get(kind, "1h")
     same(checks.panel_like(table.read(frame), schema), panel)
     result = checks.columns_for(schema, np.repeat(panel.ids, panel.lengths).tolist(), panel.time, {"z": panel.y[:, 0]})
-    again = table.to_native(result, native, schema.tz)
+    again = frames.to_native(result, native, schema.tz)
     back, _ = checks.panel(table.read(again), Roles.of("z", schema.id_column, schema.time_column))
     np.testing.assert_array_equal(back.y, panel.y)
     assert tuple(result)[:2] == (("id" if ids else "unique_id"), ("t" if kind in times else "ds"))
@@ -110,7 +110,7 @@ def test_array_of_several_targets() -> None:
 def test_order_of_rows_does_not_matter(seed: int, native: Any) -> None:
     columns = examples.panel(lengths=(9, 5, 14), missing=0.2, seed=seed % 7)
     order = np.random.default_rng(seed).permutation(28)
-    frame = table.to_native({name: values[order] for name, values in columns.items()}, native)
+    frame = frames.to_native({name: values[order] for name, values in columns.items()}, native)
     expected, schema = fit(columns, ROLES)
     found, learned = fit(frame, ROLES)
     assert learned == schema
@@ -139,9 +139,9 @@ def test_gaps_become_missing_rows(kept: list[bool], text: str) -> None:
 def test_frame_to_panel_to_frame(seed: int, native: Any, tz: str | None) -> None:
     columns = examples.panel(lengths=(9, 5, 14), missing=0.2, seed=seed)
     tz = None if native == "numpy" else tz
-    panel, schema = fit(table.to_native(columns, native, tz), ROLES)
-    all_rows = checks.panel_like(table.read(table.to_native(columns, native, tz)), schema, future_allowed=False)
-    frame = table.to_native(checks.columns_of(all_rows, schema), native, tz)
+    panel, schema = fit(frames.to_native(columns, native, tz), ROLES)
+    all_rows = checks.panel_like(table.read(frames.to_native(columns, native, tz)), schema, future_allowed=False)
+    frame = frames.to_native(checks.columns_of(all_rows, schema), native, tz)
     again = checks.panel_like(table.read(frame), schema)
     same(again, panel)
     assert all_rows.rows == 28
@@ -155,15 +155,15 @@ def test_zones_over_clock_changes(native: Any, tz: str, freq: str) -> None:
     days = pd.date_range("2017-01-01", "2018-01-01").tz_localize(tz, nonexistent="shift_forward")
     stamps = days if freq == "1d" else pd.date_range("2017-01-01", "2018-01-01", freq="h", tz="UTC")
     utc = stamps.tz_convert("UTC").tz_localize(None).to_numpy().astype("M8[us]")
-    frame = table.to_native({"t": utc, "y": np.arange(len(utc), dtype=float)}, native, tz)
+    frame = frames.to_native({"t": utc, "y": np.arange(len(utc), dtype=float)}, native, tz)
     panel, schema = fit(frame, target="y", time="t")
     assert schema.frequency.text == freq
     assert panel.rows == len(utc)
     result = checks.columns_for(schema, ["y"] * panel.rows, panel.time, {})
     np.testing.assert_array_equal(result["t"], utc)
-    shown = table.read(table.to_native(result, native, schema.tz)).times("t")
+    shown = table.read(frames.to_native(result, native, schema.tz)).times("t")
     assert shown.tz == tz
-    same(checks.panel_like(table.read(table.to_native({"t": utc, "y": panel.y[:, 0]}, native, "UTC")), schema), panel)
+    same(checks.panel_like(table.read(frames.to_native({"t": utc, "y": panel.y[:, 0]}, native, "UTC")), schema), panel)
 
 
 # --- covariates --------------------------------------------------------------------------------------------------
@@ -324,7 +324,7 @@ def test_bad_tables(change: dict[str, Any], roles: dict[str, Any], message: str)
 def test_rows_are_named_in_frames_and_lines_in_files(tmp_path: Path, native: Any) -> None:
     columns = {"y": np.array(["1", "x", "2"], dtype=object)}
     with pytest.raises(DataError, match="the frame, column 'y', row 1: 'x' is not a number"):
-        fit(table.to_native(columns, native), target="y")
+        fit(frames.to_native(columns, native), target="y")
     path = tmp_path / "t.csv"
     path.write_text("y,z\n1,1\n\n2,2\nx,3\n")
     with pytest.raises(DataError, match=r"t\.csv, column 'y', line 5: 'x' is not a number"):
@@ -381,7 +381,7 @@ def test_later_tables_of_another_kind(later: dict[str, Any], message: str) -> No
 
 
 def test_later_tables_with_and_without_a_zone() -> None:
-    plain, aware = (table.to_native({"t": T, "y": np.arange(4.0)}, "polars", tz) for tz in (None, "UTC"))
+    plain, aware = (frames.to_native({"t": T, "y": np.arange(4.0)}, "polars", tz) for tz in (None, "UTC"))
     _, schema = fit(plain, target="y", time="t")
     with pytest.raises(DataError, match="holds times in a zone, but the model was fitted with times without one"):
         checks.panel_like(table.read(aware), schema)

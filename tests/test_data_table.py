@@ -15,7 +15,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from statecast.data import lines, results, table
+from statecast.data import frames, lines, results, table
 from statecast.errors import DataError, OutputError, SettingError
 
 HOURS = np.datetime64("2024-03-30T22", "us") + np.arange(4) * np.timedelta64(1, "h")
@@ -37,7 +37,7 @@ def write(path: Path, content: str | bytes) -> Path:
 @pytest.mark.parametrize("native", ["polars", "pandas", "pyarrow", "numpy"])
 @pytest.mark.parametrize("tz", [None, "Europe/Berlin", "UTC", "+05:30"])
 def test_every_kind_there_and_back(native: Any, tz: str | None) -> None:
-    frame = table.to_native(COLUMNS, native, tz)
+    frame = frames.to_native(COLUMNS, native, tz)
     found = table.read(frame)
     assert found.native == native
     assert found.names == tuple(COLUMNS)

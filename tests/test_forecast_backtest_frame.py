@@ -12,7 +12,7 @@ import pytest
 from forecast_cases import model, panel
 
 from statecast import Forecaster
-from statecast.data import table
+from statecast.data import frames
 from statecast.forecast import metrics
 from statecast.forecast.backtest import backtest
 from statecast.model import archive
@@ -45,7 +45,7 @@ def forecaster(folder: Path, id: str, time: str, head: str = "point") -> Forecas
 def test_the_frame_scores_unmodified_in_utilsforecast(tmp_path: Path, library: Any, head: str) -> None:
     evaluation = pytest.importorskip("utilsforecast.evaluation", reason="utilsforecast comes with statecast[dev]")
     losses = pytest.importorskip("utilsforecast.losses")
-    frame = table.to_native(loads("unique_id", "ds"), library)
+    frame = frames.to_native(loads("unique_id", "ds"), library)
     found = forecaster(tmp_path, "unique_id", "ds", head).backtest(frame, windows=WINDOWS, step=2)
     scores = evaluation.evaluate(found, metrics=[losses.mse, losses.mae, losses.smape])
     assert set(scores.columns) == {"unique_id", "cutoff", "metric", *FORECASTERS}
@@ -68,7 +68,7 @@ def test_the_frame_scores_unmodified_in_utilsforecast(tmp_path: Path, library: A
 def test_a_table_with_other_names_scores_by_these(tmp_path: Path) -> None:
     evaluation = pytest.importorskip("utilsforecast.evaluation", reason="utilsforecast comes with statecast[dev]")
     losses = pytest.importorskip("utilsforecast.losses")
-    frame = table.to_native(loads("site", "hour"), "pandas")
+    frame = frames.to_native(loads("site", "hour"), "pandas")
     found = forecaster(tmp_path, "site", "hour").backtest(frame, windows=1)
     before = frame.groupby("site").head(18).rename(columns={"load": "y"})  # rows before the first cutoff of all series
     scores = evaluation.evaluate(

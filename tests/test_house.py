@@ -38,7 +38,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FRAMES = {"narwhals", "pandas", "polars", "pyarrow"}
 # The gallery draws what a forecast's report has no use for: a network as a graph, a confusion table.
 DRAWING = {"report/plot.py", "gallery/pictures.py"}
-FRAME_FILES = {"data/table.py"}
+FRAME_FILES = {"data/frames.py"}
 TRAINING = {"jax", "jaxlib", "optax"}
 HEAVY = FRAMES | TRAINING | {"matplotlib", "mpl_toolkits", "rich", "scipy", "sklearn", "tensorboardX"}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}

@@ -321,7 +321,7 @@ def columns_for(
         extra: more columns [n].
 
     Returns:
-        Arrays for `table.to_native(columns, native, schema.tz)`: datetime64 columns are UTC where there is a zone.
+        Arrays for `frames.to_native(columns, native, schema.tz)`: datetime64 columns are UTC where there is a zone.
     """
     texts = schema.id_kind == "text" or len(schema.target) > 1
     names = np.array([*ids, None], dtype=object)[:-1] if texts else np.asarray(ids, np.int64)

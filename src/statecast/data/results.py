@@ -1,4 +1,4 @@
-"""Results on their way out, to a file or to standard output; as frames they leave by `table.to_native`."""
+"""Results on their way out, to a file or to standard output; as frames they leave by `frames.to_native`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from statecast.data.frames import Native, to_native
 from statecast.data.sources import SUFFIXES
-from statecast.data.table import Native, to_native
 from statecast.errors import SettingError
 from statecast.files import write_bytes
 

@@ -1,0 +1,260 @@
+"""Data frames as columns of numbers, and back: the only file that knows polars, pandas, pyarrow and narwhals.
+
+A `Source` column is a NumPy array or a series of a data frame; what only the kind of it decides is decided here. Text
+becomes codes and labels by the means of its library, without a Python object for each row.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from statecast.data import zones
+from statecast.data.columns import WANTED, Column, Kind, Where, from_array, from_objects, labelled
+from statecast.data.sources import Source
+from statecast.data.timetext import MISSING, NULLS
+from statecast.errors import DataError, MissingDependency
+
+if TYPE_CHECKING:
+    import narwhals.stable.v2 as nw
+
+Native = Literal["polars", "pandas", "pyarrow", "numpy"]
+_CHUNK = 1 << 16
+_TYPED_ROWS = 10_000
+
+
+def read_csv(body: Any, separator: str, origin: str) -> Any:
+    """The cells; types come from the first rows, and from all of them where a later one does not fit: that is slow."""
+    pl = require_polars(f"reading {origin}")
+    for rows in (_TYPED_ROWS, None):
+        try:
+            return pl.read_csv(body, separator=separator, null_values=sorted(NULLS), infer_schema_length=rows)
+        except (pl.exceptions.PolarsError, ValueError) as error:
+            if rows is None:
+                raise DataError(f"{origin} cannot be read as CSV: {str(error).splitlines()[0]}") from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def read_parquet(source: Source) -> Any:
+    """The polars frame of a Parquet file.
+
+    Raises:
+        DataError: it is no sound Parquet file.
+    """
+    pl = require_polars(f"reading {source.origin}")
+    try:
+        return pl.read_parquet(io.BytesIO(source.content) if isinstance(source.content, bytes) else source.content)
+    except (pl.exceptions.PolarsError, OSError, ValueError) as error:
+        raise DataError(f"{source.origin} is not a sound Parquet file: {str(error).splitlines()[0]}") from error
+
+
+def columns(source: Any) -> tuple[dict[str, Any], Native]:
+    """The series of a data frame by name, and its library.
+
+    Raises:
+        DataError: the source is no data frame.
+    """
+    import narwhals.stable.v2 as nw
+
+    try:
+        native = nw.from_native(source, allow_series=True)
+    except TypeError:
+        raise DataError(
+            f"a table cannot be made of {type(source).__name__!r}: give a path, a pandas, polars or pyarrow frame, "
+            "a NumPy array, or a mapping of names to columns"
+        ) from None
+    if isinstance(native, nw.LazyFrame):
+        native = native.collect()
+    frame = native.alias(native.name or "y").to_frame() if isinstance(native, nw.Series) else native
+    if frame.implementation.is_pandas_like():
+        frame = _with_index(frame)
+    names = [str(name) for name in frame.columns]
+    kind = str(frame.implementation).rpartition(".")[2].lower()
+    kept: Any = kind if kind in ("polars", "pandas", "pyarrow") else "numpy"
+    return {name: frame[column] for name, column in zip(names, frame.columns, strict=True)}, kept
+
+
+def _with_index(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
+    """A pandas index that has names is columns too: that is where pandas users keep times and ids."""
+    import narwhals.stable.v2 as nw
+
+    native = frame.to_native()
+    names = [str(name) for name in native.index.names if name is not None and name not in native.columns]
+    return nw.from_native(native.reset_index(level=names), eager_only=True) if names else frame
+
+
+def rebuilt(series: Mapping[str, Any]) -> Any:
+    """A data frame of these series."""
+    import narwhals.stable.v2 as nw
+
+    return nw.from_dict(series).to_native()
+
+
+def is_opaque(source: Any) -> bool:
+    """Whether only the values themselves tell what a column holds."""
+    if isinstance(source, np.ndarray):
+        return bool(source.dtype.kind == "O")
+    import narwhals.stable.v2 as nw
+
+    return source.dtype in (nw.Object, nw.Unknown)
+
+
+def is_text(source: Any) -> bool:
+    """Whether a column holds texts."""
+    if isinstance(source, np.ndarray):
+        return source.dtype.kind in "US"
+    import narwhals.stable.v2 as nw
+
+    return bool(source.dtype == nw.String)
+
+
+def text_chunks(source: Any) -> Iterator[list[str]]:
+    """A text column as lists of a bounded length, missing ones empty."""
+    for start in range(0, len(source), _CHUNK):
+        part = source[start : start + _CHUNK]
+        yield part.astype(np.str_).tolist() if isinstance(source, np.ndarray) else part.fill_null("").to_list()
+
+
+def is_numeric(source: Any) -> bool:
+    """Whether a column holds numbers."""
+    return source.dtype.kind in "iuf" if isinstance(source, np.ndarray) else bool(source.dtype.is_numeric())
+
+
+def column(where: Where, name: str, source: Any) -> Column:
+    """A column as an array.
+
+    Raises:
+        DataError: it holds neither numbers, texts, flags nor times.
+    """
+    return from_array(where, name, source) if isinstance(source, np.ndarray) else _from_series(where, name, source)
+
+
+def _from_series(where: Where, name: str, series: nw.Series[Any]) -> Column:
+    """A column of a data frame as an array."""
+    import narwhals.stable.v2 as nw
+
+    dtype = series.dtype
+    if dtype.is_integer() and dtype not in (nw.UInt64, nw.Int128, nw.UInt128) and not series.is_null().any():
+        return Column(name, "integer", np.ascontiguousarray(series.to_numpy(), np.int64))
+    if dtype.is_numeric():
+        return Column(name, "number", np.asarray(series.cast(nw.Float64).to_numpy(), np.float64))
+    if dtype == nw.Boolean:
+        return Column(name, "flag", np.asarray(series.cast(nw.Float64).to_numpy(), np.float64))
+    if dtype in (nw.String, nw.Categorical, nw.Enum):
+        return labelled(name, *_encoded(series))
+    if dtype in (nw.Datetime, nw.Date):
+        return _stamps(name, series)
+    if is_opaque(series):
+        return from_objects(where, name, series.to_list())
+    raise DataError(f"{where(None)} holds {dtype}: {WANTED}")
+
+
+def _stamps(name: str, series: nw.Series[Any]) -> Column:
+    import narwhals.stable.v2 as nw
+
+    missing = series.is_null().to_numpy()
+    tz = getattr(series.dtype, "time_zone", None)
+    kind: Kind = "date" if series.dtype == nw.Date else "datetime"
+    if kind == "date":
+        series = series.cast(nw.Datetime("us"))
+    if missing.any():
+        known = series.drop_nulls().dt.timestamp("us").to_numpy()
+        values = np.full(len(missing), MISSING)
+        values[~missing] = known
+    else:
+        values = np.asarray(series.dt.timestamp("us").to_numpy(), np.int64)
+    return Column(name, kind, values, tz=zones.canonical(str(tz)) if tz else None)
+
+
+def _encoded(series: nw.Series[Any]) -> tuple[np.ndarray, list[str]]:
+    """Codes and labels of a text column, by the means of its library: no Python object for each row."""
+    native = series.to_native()
+    if series.implementation.is_polars():
+        import polars as pl
+
+        text = native.cast(pl.String)
+        labels = text.unique().drop_nulls().sort()  # the order of `unique` changes from call to call
+        codes = text.cast(pl.Enum(labels)).to_physical().cast(pl.Int64).fill_null(-1)
+        return codes.to_numpy(), labels.to_list()
+    if series.implementation.is_pandas_like():
+        codes, labels = native.factorize()
+        return np.asarray(codes, np.int64), [str(label) for label in labels]
+    encoded = native.combine_chunks()
+    if hasattr(encoded, "chunks"):  # a ChunkedArray where the library is old
+        encoded = encoded.chunk(0) if encoded.num_chunks == 1 else encoded
+    encoded = encoded if hasattr(encoded, "indices") else encoded.dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    return np.asarray(codes, np.int64), [str(label) for label in encoded.dictionary.to_pylist()]
+
+
+def require_polars(purpose: str) -> Any:
+    """The polars library, or the error that names how to install it."""
+    try:
+        import polars as pl
+    except ImportError as error:
+        raise MissingDependency.of("polars", "tables", purpose) from error
+    return pl
+
+
+def to_native(columns: Mapping[str, np.ndarray], native: Native, tz: str | None = None) -> Any:
+    """Columns as a frame of the library that the data came in.
+
+    Args:
+        columns: numbers, datetime64 and texts (object arrays), all [rows].
+        native: the library; "numpy" gives a mapping of arrays.
+        tz: the zone to show datetime64 columns in; they then hold UTC instants.
+    """
+    if native == "polars":
+        return _to_polars(columns, tz)
+    if native == "pandas":
+        return _to_pandas(columns, tz)
+    if native == "pyarrow":
+        return _to_pyarrow(columns, tz)
+    return dict(columns)
+
+
+def _is_stamp(values: np.ndarray) -> bool:
+    return values.dtype.kind == "M" and np.datetime_data(values.dtype)[0] != "D"
+
+
+def _to_polars(columns: Mapping[str, np.ndarray], tz: str | None) -> Any:
+    pl = require_polars("a polars frame")
+    zone = tz if tz is None or tz[0] not in "+-" else "UTC"  # polars knows no fixed offset of half an hour
+    series = []
+    for name, values in columns.items():
+        if values.dtype.kind in "OU":
+            column = pl.Series(name, values.tolist(), dtype=pl.String)
+        elif values.dtype.kind == "M":
+            unit = "D" if not _is_stamp(values) else "us"
+            column = pl.Series(name, np.ascontiguousarray(values, f"M8[{unit}]"))
+        else:
+            column = pl.Series(name, np.ascontiguousarray(values), nan_to_null=values.dtype.kind == "f")
+        if zone and _is_stamp(values):
+            column = column.dt.replace_time_zone("UTC").dt.convert_time_zone(zone)
+        series.append(column)
+    return pl.DataFrame(series)
+
+
+def _to_pandas(columns: Mapping[str, np.ndarray], tz: str | None) -> Any:
+    import pandas as pd
+
+    frame = {}
+    for name, values in columns.items():
+        column = values.astype("M8[s]") if values.dtype.kind == "M" and not _is_stamp(values) else values
+        zoned = bool(tz) and _is_stamp(values)
+        zone = f"UTC{tz}" if tz and tz[0] in "+-" else tz
+        frame[name] = pd.DatetimeIndex(column).tz_localize("UTC").tz_convert(zone) if zoned else column
+    return pd.DataFrame(frame)
+
+
+def _to_pyarrow(columns: Mapping[str, np.ndarray], tz: str | None) -> Any:
+    import pyarrow as pa
+
+    frame = {}
+    for name, values in columns.items():
+        kind = pa.timestamp("us", tz) if tz and _is_stamp(values) else None
+        frame[name] = pa.array(values, type=kind, from_pandas=values.dtype.kind in "fO")
+    return pa.table(frame)
