@@ -23,7 +23,8 @@ PACKAGE = ROOT / "src" / "statecast"
 
 # Imports run one way: a room may import rooms further up in this list, and never one of its own line.
 LEVELS = (
-    ("errors", "allowed"),
+    ("errors",),
+    ("allowed",),
     ("config", "files"),
     ("data",),
     ("model",),

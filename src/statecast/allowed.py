@@ -1,26 +1,48 @@
-"""What a setting may be: checks that say what is wanted, and whether a value is.
+"""What a setting may be: checks that say what is required, whether a value meets it, and how it may also be spelled.
 
-A check is a sentence for people and a function for programs, so that an error and the reference page say the same.
+A check is a sentence for people and functions for programs, so that an error and the reference page say the same. What
+people write for a value, such as `hidden=32` or `cell="LSTM"`, is an accepted spelling: `canonical` gives the one form
+that is stored and that everything else reads. A value that no spelling covers is refused, never repaired.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from statecast.errors import nearest
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _silent(value: Any) -> str:
+    return ""
+
 
 @dataclass(frozen=True)
 class Check:
-    """What a setting's value must be: a sentence for people, and a function that says whether it is."""
+    """What the value of a setting must be.
 
-    told: str | Callable[[], str]
+    Attributes:
+        sentence: for people; a function where it can change, as the list of cells does.
+        holds: whether a canonical value is allowed.
+        canonical: an accepted spelling → the value that is stored; anything else as it came.
+        hint: what to say of a value that is refused, beyond the sentence; empty where there is nothing.
+    """
+
+    sentence: str | Callable[[], str]
     holds: Callable[[Any], bool]
+    canonical: Callable[[Any], Any] = _same
+    hint: Callable[[Any], str] = _silent
 
     @property
-    def wanted(self) -> str:
+    def requirement(self) -> str:
         """The sentence."""
-        return self.told if isinstance(self.told, str) else self.told()
+        return self.sentence if isinstance(self.sentence, str) else self.sentence()
 
 
 def _is_int(value: object) -> bool:
@@ -48,25 +70,85 @@ def real(low: float, high: float = float("inf"), *, open_low: bool = False, open
     )
 
 
-def one_of(names: Sequence[str]) -> Check:
-    """One of the given names."""
-    return Check(lambda: f"one of {', '.join(names)}", lambda v: isinstance(v, str) and v in names)
+def one_of(names: Sequence[str], aliases: Mapping[str, str] | None = None) -> Check:
+    """One of the names; capitals, and - in place of _, make no difference.
+
+    Args:
+        names: may grow later.
+        aliases: other names that people use → the names they stand for.
+    """
+    also = aliases or {}
+
+    def canonical(value: Any) -> Any:
+        if not isinstance(value, str) or value in names:
+            return value
+        folded = {_folded(name): name for name in (*also, *names)}
+        name = folded.get(_folded(value), value)
+        return also.get(name, name)
+
+    def sentence() -> str:
+        text = f"one of {', '.join(names)}"
+        return text + "".join(f"; {alias} is {name}" for alias, name in also.items())
+
+    return Check(
+        sentence,
+        lambda v: isinstance(v, str) and v in names,
+        canonical,
+        lambda v: _nearest(v, names),
+    )
+
+
+def _nearest(value: Any, names: Sequence[str]) -> str:
+    """The names that are like the value; the sentence lists all of them."""
+    hint = nearest(value, names) if isinstance(value, str) else ""
+    return hint if hint.startswith("did you mean") else ""
+
+
+def _folded(name: str) -> str:
+    return name.strip().lower().replace("-", "_").replace(" ", "_")
 
 
 def many(item: Check, least: int = 0, most: int = 64) -> Check:
-    """A list whose every item passes `item`."""
+    """A list whose every item passes `item`; an item alone is a list of one."""
+
+    def canonical(value: Any) -> Any:
+        parts = value if isinstance(value, tuple) else (value,)
+        parts = tuple(item.canonical(part) for part in parts)
+        return parts if isinstance(value, tuple) or all(map(item.holds, parts)) else value
+
     return Check(
-        f"a list of {least} to {most} items, each {item.wanted}",
+        f"a list of {least} to {most} items, each {item.requirement}, or one such item",
         lambda v: isinstance(v, tuple) and least <= len(v) <= most and all(item.holds(part) for part in v),
+        canonical,
+        lambda v: next(filter(None, map(item.hint, v if isinstance(v, tuple) else (v,))), ""),
     )
 
 
 def either(*checks: Check) -> Check:
     """A value that passes one of the checks."""
-    return Check(", or ".join(c.wanted for c in checks), lambda v: any(c.holds(v) for c in checks))
+
+    def canonical(value: Any) -> Any:
+        forms = (check.canonical(value) for check in checks if check.holds(check.canonical(value)))
+        return next(forms, value)
+
+    return Check(
+        lambda: ", or ".join(check.requirement for check in checks),
+        lambda v: any(check.holds(v) for check in checks),
+        canonical,
+        lambda v: next(filter(None, (check.hint(v) for check in checks)), ""),
+    )
+
+
+def _share(value: Any) -> str:
+    if is_real(value) and 0 < value < 1:
+        return f"{value:g} looks like a share: write {100 * value:g} for {100 * value:g} %"
+    return ""
 
 
 BOOLEAN = Check("true or false", lambda v: isinstance(v, bool))
+PERCENT = Check(
+    "a number of at least 1 and below 100", lambda v: is_real(v) and 1 <= v < 100, hint=_share
+)  # a share such as 0.9 is meant as 90, and nobody wants an interval that holds in less than 1 % of all cases
 SHARE = Check(
     "a count of rows (0 or more) or a share above 0 and below 1",
     lambda v: whole(0).holds(v) or (isinstance(v, float) and 0 < v < 1),
@@ -80,4 +162,8 @@ WEIGHTS = Check(
     lambda v: isinstance(v, Mapping) and all(is_real(weight) and weight >= 0 for weight in v.values()),
 )
 DROPPED = real(0, 1, open_high=True)
-PATH = Check("a folder's path, as text", lambda v: isinstance(v, str) and v != "")
+PATH = Check(
+    "a folder's path",
+    lambda v: isinstance(v, str) and v != "",
+    lambda v: os.fspath(v) if isinstance(v, os.PathLike) else v,
+)

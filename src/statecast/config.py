@@ -19,6 +19,7 @@ from statecast.allowed import (
     BOOLEAN,
     DROPPED,
     PATH,
+    PERCENT,
     RING,
     SHARE,
     WEIGHTS,
@@ -33,6 +34,7 @@ from statecast.errors import SettingError, nearest
 
 CELLS = ["rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "slstm", "slstm_exp", "mingru", "minlstm", "lru"]
 """Names of the cells; a cell that a user enters into `statecast.model.cells.CELLS` is added."""
+CELL = one_of(CELLS, {"rnn": "rnn_tanh"})
 TRANSFORMS = ("none", "log")
 NORMALIZERS = ("last", "ewma", "window", "global", "none")
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "gelu", "silu")
@@ -55,7 +57,7 @@ class Settings:
     """The settings that every face of statecast shares: the network's layers, training, and the machine."""
 
     # the network
-    cell: str = setting("lstm", "recurrent cell", one_of(CELLS))
+    cell: str = setting("lstm", "recurrent cell", CELL)
     hidden: tuple[int, ...] | None = setting(None, "units of each recurrent layer", many(whole(1, 65_536)))
     dense: tuple[int, ...] = setting(
         (), "units of each dense layer between the recurrent layers and the head", many(whole(1, 65_536))
@@ -126,12 +128,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
-            value = _frozen(getattr(self, spec.name))
-            object.__setattr__(self, spec.name, value)
-            check: Check = spec.metadata["check"]
-            chosen = value is None and spec.default is None
-            if not chosen and not check.holds(value):
-                raise SettingError(f"{spec.name} = {value!r}: wanted {check.wanted}")
+            object.__setattr__(self, spec.name, _canonical(spec, getattr(self, spec.name)))
 
     @property
     def dtype(self) -> str:
@@ -178,7 +175,7 @@ class Config(Settings):
     levels: tuple[int | float, ...] = setting(
         (80, 95),
         "levels of the forecast intervals, in percent",
-        many(real(0, 100, open_low=True, open_high=True), 0, 20),
+        many(PERCENT, 0, 20),
     )
     adaptive: bool = setting(True, "intervals follow each series, wider or narrower, until they hold", BOOLEAN)
     channels: str | None = setting(
@@ -210,7 +207,7 @@ class Config(Settings):
     decoder: str = setting(
         "none",
         "cell of a recurrent decoder that runs over the steps ahead; none for a linear map to all of them at once",
-        either(one_of(("none",)), one_of(CELLS)),
+        either(one_of(("none",)), CELL),
     )
     # the loss
     loss: str = setting(
@@ -272,9 +269,33 @@ class Config(Settings):
             raise SettingError(f"{other} = {getattr(self, other)} with local = true: {told}")
 
 
-def again(name: str, default: Any, check: Check | None = None, help: str | None = None) -> Any:
+def canonical(name: str, value: Any) -> Any:
+    """The value of a setting of `Config` from any accepted spelling of it.
+
+    Raises:
+        SettingError: it is not allowed; says what is.
+    """
+    return _canonical(_field(name), value)
+
+
+def _field(name: str) -> dataclasses.Field[Any]:
+    return next(spec for spec in dataclasses.fields(Config) if spec.name == name)
+
+
+def _canonical(spec: dataclasses.Field[Any], value: Any) -> Any:
+    if value is None and spec.default is None:  # it is chosen from the data
+        return None
+    check: Check = spec.metadata["check"]
+    form = check.canonical(_frozen(value))
+    if not check.holds(form):
+        hint = check.hint(form)
+        raise SettingError(f"{spec.name} = {_plain(form)!r}: wanted {check.requirement}{f'; {hint}' if hint else ''}")
+    return form
+
+
+def restated(name: str, default: Any, check: Check | None = None, help: str | None = None) -> Any:
     """A setting of `Config` for another face: with a default of its own, and what else differs there."""
-    spec = next(spec for spec in dataclasses.fields(Config) if spec.name == name)
+    spec = _field(name)
     return setting(default, help or spec.metadata["help"], check or spec.metadata["check"])
 
 
@@ -282,15 +303,15 @@ def again(name: str, default: Any, check: Check | None = None, help: str | None 
 class SequenceConfig(Settings):
     """The settings of a fit that reads a row or a sequence to one answer; what differs in them by default is here."""
 
-    hidden: tuple[int, ...] = again(
+    hidden: tuple[int, ...] = restated(
         "hidden", (32,), help="units of each recurrent layer for sequences, of each dense layer for a table"
     )
-    cell: str = again("cell", "gru")
-    dropout: float = again("dropout", 0.2, DROPPED, "share of a layer's outputs dropped while training")
-    optimizer: str = again("optimizer", "adamw")
-    weight_decay: float = again("weight_decay", 0.01)
-    patience: int = again("patience", 8)
-    val_size: int | float = again(
+    cell: str = restated("cell", "gru")
+    dropout: float = restated("dropout", 0.2, DROPPED, "share of a layer's outputs dropped while training")
+    optimizer: str = restated("optimizer", "adamw")
+    weight_decay: float = restated("weight_decay", 0.01)
+    patience: int = restated("patience", 8)
+    val_size: int | float = restated(
         "val_size", 0.2, help="rows that each network keeps for validation, as large a share of every class"
     )
     bidirectional: bool = setting(True, "read a sequence from its end as well", BOOLEAN)
@@ -301,7 +322,7 @@ class SequenceConfig(Settings):
     )
     differences: bool = setting(True, "the change since the step before as inputs, for sequences", BOOLEAN)
     patch: int | None = setting(None, "steps of a sequence that enter the recurrent layers at once", whole(1, 100_000))
-    ensemble: int = again(
+    ensemble: int = restated(
         "ensemble", 5, help="networks whose answers are averaged; each keeps other rows for validation"
     )
 
@@ -322,15 +343,15 @@ class ClassifierConfig(SequenceConfig):
 class RegressorConfig(SequenceConfig):
     """All settings of a Regressor."""
 
-    loss: str = again("loss", "mse", one_of(("mse", "mae", "huber")), "loss of each value, in deviations")
-    huber_delta: float = again("huber_delta", 1.0)
+    loss: str = restated("loss", "mse", one_of(("mse", "mae", "huber")), "loss of each value, in deviations")
+    huber_delta: float = restated("huber_delta", 1.0)
 
 
 def _frozen(value: Any) -> Any:
-    """Lists as tuples, and numbers of array libraries as Python's own."""
-    if isinstance(value, list | tuple):
-        return tuple(_frozen(item) for item in value)
-    return value.item() if hasattr(value, "item") and getattr(value, "ndim", None) == 0 else value
+    """Lists as tuples, and what array libraries hold as Python's own."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def _plain(value: Any) -> Any:
@@ -344,7 +365,7 @@ def names(of: type[Settings] = Config) -> tuple[str, ...]:
 
 def describe_settings(of: type[Settings] = Config) -> list[tuple[str, Any, str, str]]:
     """(name, default, help, what is allowed) of every setting of a face, in order."""
-    return [(s.name, s.default, s.metadata["help"], s.metadata["check"].wanted) for s in dataclasses.fields(of)]
+    return [(s.name, s.default, s.metadata["help"], s.metadata["check"].requirement) for s in dataclasses.fields(of)]
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

@@ -19,7 +19,9 @@ INTRODUCTION = """# Settings
 
 Every setting is a constructor argument of `sc.Forecaster`, a key of a TOML file (`statecast fit --config`) and a key of
 `--set KEY=VALUE`. Settings that are "chosen" follow from the data; `fit` says which value it chose, and why. An unknown
-name or a value out of range is refused with the nearest right name. This page is `statecast settings --markdown`.
+name or a value out of range is refused with the nearest right name. Names may be written in capitals, and with a hyphen
+in place of an underscore (`cell="LSTM"`); one item stands for a list of one (`hidden=32`, `levels=90`). Levels are
+percentages: 90, not 0.9. This page is `statecast settings --markdown`.
 
 | setting | default | what it is | allowed |
 |---|---|---|---|

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.errors import SettingError
+from statecast.config import canonical
 from statecast.forecast.roll import Origins
 from statecast.model import marginal
 from statecast.model.adaptive import GRID, bounds_of, half_width
@@ -170,16 +170,13 @@ def interval(
 
 
 def checked_levels(model: Model, levels: Any) -> tuple[float, ...]:
-    """The levels asked for, ascending, each once; those of the settings where None.
+    """The levels of the intervals, ascending, each once; those of the settings where None.
 
     Raises:
-        SettingError: not numbers between 0 and 100.
+        SettingError: not numbers between 1 and 100, in percent.
     """
-    asked: Any = model.config.levels if levels is None else levels
-    if isinstance(asked, str) or not np.iterable(asked):
-        asked = (asked,)
-    for level in asked:
-        number = isinstance(level, (int, float, np.number)) and not isinstance(level, bool)
-        if not (number and 0 < level < 100):
-            raise SettingError(f"levels: {level!r} is not a level: wanted percent, above 0 and below 100, such as 80")
-    return tuple(sorted({int(level) if level == int(level) else float(level) for level in asked}))
+    if levels is None:
+        values = model.config.levels
+    else:
+        values = canonical("levels", tuple(levels) if np.iterable(levels) and not isinstance(levels, str) else levels)
+    return tuple(sorted({int(level) if level == int(level) else float(level) for level in values}))
