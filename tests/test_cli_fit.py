@@ -312,7 +312,7 @@ def test_force_starts_an_unfinished_fit_over(statecast: Command, tmp_path: Path,
 def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     import io
 
-    from statecast.train.loop import Report
+    from statecast.train.progress import Report
 
     now = [0.0]
     stream = io.StringIO()
@@ -331,7 +331,7 @@ def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) 
 def test_a_terminal_gets_a_bar() -> None:
     import io
 
-    from statecast.train.loop import Report
+    from statecast.train.progress import Report
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:

@@ -21,7 +21,7 @@ from statecast.forecast import evaluate
 from statecast.forecast.roll import roll
 from statecast.model.inputs import from_working
 from statecast.model.kernel import library as kernel_library
-from statecast.train import automatic
+from statecast.train.choose.settings import choose
 from statecast.train.fit import Outcome, fit
 from statecast.train.trainer import Trainer
 
@@ -151,7 +151,7 @@ def test_several_targets_share_one_network_or_see_each_other() -> None:
 def chosen(panel: Panel, **values: Any) -> tuple[Config, dict[str, str]]:
     config = Config(**values)
     parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
-    return automatic.choose(config, schema_of(panel), panel, parts)
+    return choose(config, schema_of(panel), panel, parts)
 
 
 @pytest.mark.parametrize("rows", [3, 10, 100, 5000])

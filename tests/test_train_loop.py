@@ -20,9 +20,9 @@ from statecast.errors import MissingDependency, OutputError, SettingError, Train
 from statecast.model.network import Network
 from statecast.train import loop
 from statecast.train.checkpoint import Progress
-from statecast.train.fit import fit
-from statecast.train.loop import HISTORY, Fitted, Report, train
+from statecast.train.fit import fit, train
 from statecast.train.prepare import Prepared
+from statecast.train.progress import HISTORY, Fitted, Report
 from statecast.train.trainer import Trainer
 
 
@@ -39,7 +39,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch, config: Config, watch: Any = None, *
     config = config.with_(**kept)
     monkeypatch.setattr(trainer, "config", config)
     monkeypatch.setattr(trainer, "steps", kept.get("max_steps", trainer.steps))
-    monkeypatch.setattr(loop, "Trainer", lambda *_: trainer)
+    monkeypatch.setattr("statecast.train.fit.Trainer", lambda *_: trainer)
     return train(config, network, prepared, watch)
 
 
@@ -232,7 +232,7 @@ def test_weights_that_are_not_finite_are_never_taken_for_the_best(monkeypatch: p
     """The last step may break the weights after a loss that was finite still."""
     network, prepared, trainer = compiled(settings())
     broken = prepared.weights | {"head": {"out": {**prepared.weights["head"]["out"], "b": np.full(2, np.inf, "f4")}}}
-    monkeypatch.setattr(loop, "Trainer", lambda *_: trainer)
+    monkeypatch.setattr("statecast.train.fit.Trainer", lambda *_: trainer)
     with pytest.raises(TrainingError, match="no longer finite after step 0"):
         train(settings(), network, dataclasses.replace(prepared, weights=broken))
 

@@ -17,7 +17,7 @@ from statecast.model.front import STATISTICS
 from statecast.model.inputs import rows_of
 from statecast.model.network import Network
 from statecast.train import prepare as prepare_file
-from statecast.train import warmstart
+from statecast.train import ridge
 from statecast.train.fit import network_of
 from statecast.train.prepare import statistics, validation_rows
 
@@ -163,10 +163,10 @@ def test_a_few_wild_rows_do_not_decide_where_absolute_errors_count() -> None:
         Network.of(settings(skip=3, horizon=2), 1),
         {"ring_gain": np.ones(1), "output_gain": np.ones((2, 1))},
     )
-    wild, robust = (warmstart.ridge(network, gains, rows, rows, absolute)[1] for absolute in (False, True))
+    wild, robust = (ridge.fit(network, gains, rows, rows, absolute)[1] for absolute in (False, True))
     assert (np.abs(wild) > 0.9).all()  # the penalty keeps it from the mean, which is 10
     assert (np.abs(robust) < 0.5).all()
-    w = warmstart.ridge(network, gains, rows, rows, True)[0]
+    w = ridge.fit(network, gains, rows, rows, True)[0]
     np.testing.assert_allclose(w[0], true, atol=0.05)
 
 
@@ -175,8 +175,8 @@ def test_the_loss_says_which_errors_the_start_makes_small(
     loss: str, absolute: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[bool] = []
-    ridge = warmstart.ridge
-    monkeypatch.setattr(warmstart, "ridge", lambda *given: (told.append(given[-1]), ridge(*given))[1])
+    solve = ridge.fit
+    monkeypatch.setattr(ridge, "fit", lambda *given: (told.append(given[-1]), solve(*given))[1])
     ready(settings(skip=3, loss=loss), panel_of(wave(200, 1)))
     assert told == [absolute]
 

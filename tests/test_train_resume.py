@@ -19,8 +19,9 @@ from statecast.config import Config
 from statecast.errors import Interrupted, ModelFileError
 from statecast.model.network import Network
 from statecast.train import checkpoint, loop
-from statecast.train.loop import Fitted, Report, train
+from statecast.train.fit import fingerprint, train
 from statecast.train.prepare import Prepared
+from statecast.train.progress import Fitted, Report
 from statecast.train.trainer import Trainer
 
 CARRIES: dict[str, dict[str, Any]] = {
@@ -62,7 +63,7 @@ class Fit:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, config: Config) -> None:
         self.config = config
         self.network, self.prepared, trainer = compiled(config)
-        monkeypatch.setattr(loop, "Trainer", lambda *_: trainer)
+        monkeypatch.setattr("statecast.train.fit.Trainer", lambda *_: trainer)
 
     def __call__(self, watch: Any = None, folder: Path | None = None, resume: bool = False) -> Fitted:
         return train(self.config, self.network, self.prepared, watch, folder, resume)
@@ -188,8 +189,8 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path, monkeypa
     child.wait()
     config = config_of("zero", max_steps=100_000, patience=0)
     fit = Fit(monkeypatch, config)
-    mark = loop._fingerprint(config, fit.prepared)
-    like = loop.Trainer(config, fit.network, fit.prepared).begin(fit.prepared.weights)
+    mark = fingerprint(config, fit.prepared)
+    like = Trainer(config, fit.network, fit.prepared).begin(fit.prepared.weights)
     step = checkpoint.load(tmp_path, like, mark)[0].step
     assert step < 100_000
     # Both are stopped a few looks further on, where the two checkpoints must agree to the bit.

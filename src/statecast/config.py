@@ -2,7 +2,7 @@
 
 `Config` is a frozen value whose fields are the constructor arguments of the estimators, the keys of a TOML file and the
 `--set` keys of the command line alike; the reference page is printed from the same fields. `None` means "chosen from
-the data": `automatic.choose` replaces it by a value and says why. A wrong setting is refused with the nearest right
+the data": `settings.choose` replaces it by a value and says why. A wrong setting is refused with the nearest right
 name; nothing is ever repaired silently.
 """
 

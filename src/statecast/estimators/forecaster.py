@@ -118,7 +118,7 @@ class Forecaster:
             known: covariates known ahead.
             static: covariates of a series.
             freq: what one step is, such as "1h"; inferred where None.
-            watch: told of the progress, see `statecast.train.loop.Report`.
+            watch: told of the progress, see `statecast.train.progress.Report`.
             checkpoint: a folder for checkpoints; none are written where None.
             resume: go on from the checkpoint there.
 

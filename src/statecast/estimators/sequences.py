@@ -169,7 +169,7 @@ class Classifier(ClassifierMixin, _Reading):  # type: ignore[misc]
         Args:
             X: rows or sequences.
             y: labels [n].
-            watch: told of the progress, see `statecast.train.loop.Report`.
+            watch: told of the progress, see `statecast.train.progress.Report`.
             checkpoint: a folder for checkpoints; none are written where None.
             resume: go on from the checkpoint there.
 
@@ -257,7 +257,7 @@ class Regressor(RegressorMixin, _Reading):  # type: ignore[misc]
         Args:
             X: rows or sequences.
             y: values [n] or [n, K].
-            watch: told of the progress, see `statecast.train.loop.Report`.
+            watch: told of the progress, see `statecast.train.progress.Report`.
             checkpoint: a folder for checkpoints; none are written where None.
             resume: go on from the checkpoint there.
 

@@ -1,7 +1,7 @@
 """The progress of a fit, for people who wait: a bar on a terminal, and elsewhere a plain line every few seconds.
 
-A `ProgressDisplay` can be passed to `fit` as `watch`, which calls it with each `train.loop.Report`. Everything goes to
-standard error, or to the stream that it is given, so that results can be piped. The display never affects the fit.
+A `ProgressDisplay` can be passed to `fit` as `watch`, which calls it with each `train.progress.Report`. Everything goes
+to standard error, or to the stream that it is given, so that results can be piped. The display never affects the fit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from statecast.forecast.verdict import number
 
 if TYPE_CHECKING:
-    from statecast.train.loop import Report
+    from statecast.train.progress import Report
 
 LINE_SECONDS = 5.0  # between two plain lines
 

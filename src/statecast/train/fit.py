@@ -5,6 +5,7 @@ This is the door of the room: nothing outside `train` needs to know of JAX.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,9 +23,12 @@ from statecast.model.inputs import Rows
 from statecast.model.kernel import library as kernel_library
 from statecast.model.network import Network
 from statecast.model.stack import Stack
-from statecast.train import automatic
-from statecast.train.loop import Fitted, Watch, train
+from statecast.train import judge
+from statecast.train.choose import settings
+from statecast.train.loop import QUIET, follow
 from statecast.train.prepare import Prepared, prepare
+from statecast.train.progress import Fitted, Watch
+from statecast.train.trainer import Trainer
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +84,7 @@ def fit(
     with precision(config):
         parts = base = split(panel.lengths, config.horizon, config.val_size, config.test_size)
         _require_rows(config, panel, parts)
-        config, reasons = automatic.choose(config, schema, panel, parts)
+        config, reasons = settings.choose(config, schema, panel, parts)
         if config.channels == "independent" and panel.targets > 1:
             panel = panel.fold(schema.output_ids(panel.ids))
             parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
@@ -93,6 +97,53 @@ def fit(
         fitted = train(config, network, prepared, watch, folder, resume)
         reasons |= {"significance": fitted.worth} if fitted.worth else {}
     return Outcome(config, reasons, schema, network, panel, base, parts, prepared.rows, prepared, fitted)
+
+
+def train(
+    config: Config,
+    network: Network,
+    prepared: Prepared,
+    watch: Watch | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+) -> Fitted:
+    """Train a network.
+
+    Args:
+        config: settings, all chosen.
+        network: the network.
+        prepared: rows, constants and first weights, from `prepare.prepare`.
+        watch: told of the progress, a few times a second at most.
+        folder: where checkpoints go; none are written where None.
+        resume: go on from the checkpoint in `folder` where there is one.
+
+    Raises:
+        TrainingError: the loss is not finite.
+        Interrupted: Ctrl-C while there is a folder; the checkpoint is written first.
+        ModelFileError: the checkpoint is of other settings or another table.
+    """
+    mark = fingerprint(config, prepared) if folder is not None else ""
+    trainer = Trainer(config, network, prepared)
+    whole = judge.kept(trainer, prepared, follow(trainer, prepared.weights, mark, watch, folder, resume))
+    if whole.best_step > 0 or not judge.applies(config, network):
+        return whole
+    trainer, start = judge.alone(config, network, prepared)
+    found = judge.kept(trainer, start, follow(trainer, start.weights, "", watch))
+    if found.best_step == 0:
+        return whole
+    return replace(
+        whole, weights=judge.into(prepared.weights, found.weights), worth=f"of the skip alone, {found.worth}"
+    )
+
+
+def fingerprint(config: Config, prepared: Prepared) -> str:
+    """Of the settings and the values that a fit depends on."""
+    digest = hashlib.sha256(config.with_(**dict.fromkeys(QUIET)).to_toml().encode())
+    for name in sorted(prepared.data):
+        digest.update(np.ascontiguousarray(np.asarray(prepared.data[name])).tobytes())
+    for values in (prepared.offsets, prepared.parts.train, prepared.parts.val):
+        digest.update(np.asarray(values, np.int64).tobytes())
+    return digest.hexdigest()
 
 
 def _require_counts(network: Network, panel: Panel) -> None:

@@ -7,11 +7,10 @@ only where a look has just been taken, so a fit that goes on from it decides the
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,104 +18,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from statecast.config import Config
 from statecast.errors import Interrupted, TrainingError
-from statecast.model.network import Network
-from statecast.train import checkpoint, logs, straight, worth
+from statecast.train import checkpoint, logs
 from statecast.train.checkpoint import Progress
-from statecast.train.prepare import Prepared
+from statecast.train.progress import HISTORY, Fitted, Report, Watch
 from statecast.train.steps import CALL, Arrays, Compiled
-from statecast.train.trainer import Trainer
 
 CALL_SECONDS = 0.5  # time that a compiled call should take
 CHECKPOINT_SECONDS = 20.0  # time between two checkpoints
-HISTORY = ("step", "epoch", "loss", "val_loss", "learning_rate", "seconds")
 QUIET = frozenset({"tensorboard"})  # settings that change nothing of the result
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the loop tells whoever watches.
-
-    Attributes:
-        step, steps: steps done, and steps at most.
-        epoch: passes over the training rows.
-        loss: of the last step.
-        val_loss: of the last look at the validation rows; None where there are none.
-        learning_rate: of the next step.
-        rate: steps a second.
-        seconds: since the fit began, over all its runs.
-    """
-
-    step: int
-    steps: int
-    epoch: float
-    loss: float
-    val_loss: float | None
-    learning_rate: float
-    rate: float
-    seconds: float
-
-
-Watch = Callable[[Report], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """The outcome of training.
-
-    Attributes:
-        weights: the best ones by the validation loss, or the last where there are no validation rows.
-        history: one row for each look at the validation rows; columns as in `HISTORY`.
-        steps: steps done.
-        best_step: steps after which the weights were the best.
-        seconds: time spent, over all runs of the fit.
-        worth: what training gained beside chance, and what was kept for it; see `worth`.
-    """
-
-    weights: Any
-    history: dict[str, list[float]]
-    steps: int
-    best_step: int
-    seconds: float
-    worth: str = ""
-
-
-def train(
-    config: Config,
-    network: Network,
-    prepared: Prepared,
-    watch: Watch | None = None,
-    folder: Path | None = None,
-    resume: bool = False,
-) -> Fitted:
-    """Train a network.
-
-    Args:
-        config: settings, all chosen.
-        network: the network.
-        prepared: rows, constants and first weights, from `prepare.prepare`.
-        watch: told of the progress, a few times a second at most.
-        folder: where checkpoints go; none are written where None.
-        resume: go on from the checkpoint in `folder` where there is one.
-
-    Raises:
-        TrainingError: the loss is not finite.
-        Interrupted: Ctrl-C while there is a folder; the checkpoint is written first.
-        ModelFileError: the checkpoint is of other settings or another table.
-    """
-    mark = _fingerprint(config, prepared) if folder is not None else ""
-    trainer = Trainer(config, network, prepared)
-    whole = worth.kept(trainer, prepared, follow(trainer, prepared.weights, mark, watch, folder, resume))
-    if whole.best_step > 0 or not straight.applies(config, network):
-        return whole
-    trainer, start = straight.alone(config, network, prepared)
-    found = worth.kept(trainer, start, follow(trainer, start.weights, "", watch))
-    if found.best_step == 0:
-        return whole
-    return replace(
-        whole, weights=straight.into(prepared.weights, found.weights), worth=f"of the skip alone, {found.worth}"
-    )
 
 
 def follow(
@@ -127,7 +37,7 @@ def follow(
     folder: Path | None = None,
     resume: bool = False,
 ) -> Fitted:
-    """Train what a trainer compiled, from first weights to the best ones; see `train`.
+    """Train what a trainer compiled, from first weights to the best ones.
 
     Args:
         trainer: knows batches and their loss.
@@ -136,6 +46,11 @@ def follow(
         watch: told of the progress.
         folder: where checkpoints go; none are written where None.
         resume: go on from the checkpoint in `folder` where there is one.
+
+    Raises:
+        TrainingError: the loss is not finite.
+        Interrupted: Ctrl-C while there is a folder; the checkpoint is written first.
+        ModelFileError: the checkpoint is of other settings or another table.
     """
     arrays = trainer.begin(jax.tree.map(jnp.asarray, weights))
     progress = Progress(0, math.inf, 0, 1.0, 0.0, {name: [] for name in HISTORY}, False)
@@ -287,13 +202,3 @@ def _report(trainer: Compiled, progress: Progress, step: int, loss: float, rate:
         rate,
         time.monotonic() - began,
     )
-
-
-def _fingerprint(config: Config, prepared: Prepared) -> str:
-    """Of the settings and the values that a fit depends on."""
-    digest = hashlib.sha256(config.with_(**dict.fromkeys(QUIET)).to_toml().encode())
-    for name in sorted(prepared.data):
-        digest.update(np.ascontiguousarray(np.asarray(prepared.data[name])).tobytes())
-    for values in (prepared.offsets, prepared.parts.train, prepared.parts.val):
-        digest.update(np.asarray(values, np.int64).tobytes())
-    return digest.hexdigest()

@@ -24,7 +24,7 @@ from statecast.model.initial import Start
 from statecast.model.inputs import Rows, rows_of, transformed
 from statecast.model.members import cast
 from statecast.model.network import Network
-from statecast.train import warmstart
+from statecast.train import ridge
 from statecast.train.local import require_room
 from statecast.train.loss import MEDIANS
 
@@ -355,7 +355,7 @@ def _start(
     absolute: bool,
 ) -> None:
     """Weights from which the network forecasts what ridge regression does, and a spread like that of its errors."""
-    w, b = warmstart.ridge(network, c, train, val, absolute)
+    w, b = ridge.fit(network, c, train, val, absolute)
     weights["skip"]["W"][...] = w  # of every member
     ring = train["ring"][:, network.front.ring - network.front.skip :] / c["ring_gain"]
     error = train["target"] / c["output_gain"] - b - np.einsum("nrd,drh->nhd", ring, w)

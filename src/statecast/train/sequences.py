@@ -29,9 +29,10 @@ from statecast.model.members import cast, stacked
 from statecast.model.reader import Reader
 from statecast.train import optimizer
 from statecast.train.fit import precision, require_bf16
-from statecast.train.loop import QUIET, Fitted, Watch, follow
+from statecast.train.loop import QUIET, follow
 from statecast.train.loss import cross_entropy, pointwise
 from statecast.train.optimizer import LEARNING_RATES
+from statecast.train.progress import Fitted, Watch
 from statecast.train.steps import CALL, Arrays, all_finite, count_steps, dropper, many, moved
 
 if TYPE_CHECKING:

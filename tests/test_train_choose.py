@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from statecast.config import Config
 from statecast.data import checks, table
 from statecast.data.segments import Split, split
-from statecast.train import automatic, reach, season
+from statecast.train.choose import season, settings, skip
 from statecast.train.loss import Segments
 
 
@@ -71,16 +71,16 @@ def test_the_skip_reaches_back_to_what_tells_the_next_value() -> None:
         y[t] = 0.9 * y[t - lag] + 0.4 * y[t]
     panel, schema = panel_of(y)
     config = Config(normalize="none", season=4, missing=False, calendar=False, nonnegative=False)
-    size, why = reach.best(config, schema, panel, split(panel.lengths, 1, 0.2, 0.1))
+    size, why = skip.best(config, schema, panel, split(panel.lengths, 1, 0.2, 0.1))
     assert size == lag and "56" in why
-    assert automatic._lags(config.with_(skip=size), 3000)[0] == 28
+    assert settings._lags(config.with_(skip=size), 3000)[0] == 28
 
 
 def test_the_skip_without_validation_rows_follows_the_shape() -> None:
     panel, schema = panel_of(repeating(4, 400, 7))
     parts = Split(panel.lengths, panel.lengths)
     config = Config(normalize="last", season=4, missing=False, calendar=False, nonnegative=False, horizon=3)
-    assert reach.best(config, schema, panel, parts)[0] == 56
+    assert skip.best(config, schema, panel, parts)[0] == 56
 
 
 @given(st.integers(1, 60), st.integers(0, 59), st.integers(1, 12))
@@ -109,10 +109,10 @@ def test_many_series_take_several_networks_and_more_steps_of_smaller_batches(ser
     frame = {"id": np.repeat([f"s{n}" for n in range(series)], rows), "y": np.tile(repeating(4, rows, 8), series)}
     panel, schema = checks.panel(table.read(frame), checks.Roles.of("y", "id", None, None, None, None, None))
     parts = split(panel.lengths, 1, 0.1, 0.1)
-    config, reasons = automatic.choose(Config(local=local, season=4), schema, panel, parts)
+    config, reasons = settings.choose(Config(local=local, season=4), schema, panel, parts)
     several = series >= 50 and not local
     assert (config.ensemble, config.batch_size, config.max_steps) == ((3, 32, 900) if several else (1, 64, 600))
     assert {"ensemble", "batch_size", "max_steps"} <= set(reasons)
-    given, told = automatic.choose(Config(local=local, season=4, batch_size=7, ensemble=1), schema, panel, parts)
+    given, told = settings.choose(Config(local=local, season=4, batch_size=7, ensemble=1), schema, panel, parts)
     assert (given.batch_size, given.ensemble, given.max_steps) == (7, 1, config.max_steps)
     assert not {"ensemble", "batch_size"} & set(told)

@@ -15,7 +15,7 @@ from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.model.network import Network
 from statecast.train.prepare import Seen, gains
-from statecast.train.warmstart import errors
+from statecast.train.ridge import errors
 
 SEASONS = (1, 2, 3, 7, 14, 28)
 LEAST, MOST = 8, 1344

@@ -19,7 +19,7 @@ from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.model.network import Network
 from statecast.train.prepare import Seen, gains, sample_size
-from statecast.train.warmstart import best, design
+from statecast.train.ridge import best, design
 
 GAIN = 0.02  # share of the error that the level must take away; less is chance on most tables
 SAMPLE = 4096  # rows to look at: fewer than for the skip itself, since only two errors are compared

@@ -12,8 +12,9 @@ import pytest
 from train_cases import panel_of, ready, settings, wave
 
 import statecast as sc
-from statecast.train import loop, straight, worth
+from statecast.train import fit, judge
 from statecast.train.prepare import gains
+from statecast.train.progress import Fitted
 from statecast.train.trainer import Trainer
 
 
@@ -23,13 +24,13 @@ def test_the_standard_error_by_hand() -> None:
     after = before - [3, 1, 2, 6]
     series, block = np.array([4, 4, 9, 9]), np.array([0, 1, 0, 1])
     one = np.ones(4)
-    mean, error = worth.compared(before, after, one, series, block)
+    mean, error = judge.compared(before, after, one, series, block)
     assert mean == 3
     # Excesses over 4: series (0 − 2)/4 and (−1 + 3)/4, so Σ² = 1/2; blocks (0 − 1)/4 and (−2 + 3)/4; times 2/(2 − 1).
     assert error == pytest.approx((2 * 0.5) ** 0.5)
-    _, error = worth.compared(before, after, one, 0 * series, block)
+    _, error = judge.compared(before, after, one, 0 * series, block)
     assert error == pytest.approx((2 * 2 / 16) ** 0.5)
-    assert worth.compared(before, after, one, 0 * series, 0 * block) == (3, 0)
+    assert judge.compared(before, after, one, 0 * series, 0 * block) == (3, 0)
 
 
 def test_forecasts_count_by_their_weights() -> None:
@@ -37,11 +38,11 @@ def test_forecasts_count_by_their_weights() -> None:
     r = np.random.default_rng(0)
     before, after = r.random(30), r.random(30)
     series, block = r.integers(0, 3, 30), r.integers(0, 5, 30)
-    split = worth.compared(*(np.repeat(x / 2, 2) for x in (before, after, np.ones(30))), *_twice(series, block))
-    whole = worth.compared(before, after, np.ones(30), series, block)
+    split = judge.compared(*(np.repeat(x / 2, 2) for x in (before, after, np.ones(30))), *_twice(series, block))
+    whole = judge.compared(before, after, np.ones(30), series, block)
     np.testing.assert_allclose(split, whole)
     order = r.permutation(30)
-    again = worth.compared(*(x[order] for x in (before, after, np.ones(30), series, block)))
+    again = judge.compared(*(x[order] for x in (before, after, np.ones(30), series, block)))
     np.testing.assert_allclose(again, whole)
 
 
@@ -114,9 +115,9 @@ def test_forecasts_of_weights_between_lie_between(share: float, more: dict[str, 
     def forecast(weights: Any) -> np.ndarray:
         return np.asarray(network.emit({"weights": weights, "constants": prepared.constants}, state, future)[0])
 
-    first, last = forecast(worth.between(prepared.weights, found, 0.0)), forecast(found)
+    first, last = forecast(judge.between(prepared.weights, found, 0.0)), forecast(found)
     assert not np.allclose(first, last, atol=1e-3)
-    between = forecast(worth.between(prepared.weights, found, share))
+    between = forecast(judge.between(prepared.weights, found, share))
     np.testing.assert_allclose(between, first + share * (last - first), atol=1e-5)
 
 
@@ -142,8 +143,8 @@ def test_as_much_is_taken_as_validation_rows_support(middle: float, share: float
     start, found = ({"skip": {"W": np.float32(w)}, "head": {"out": {"b": np.zeros(1)}}} for w in (0, 10))
     parts = types.SimpleNamespace(train=np.zeros(1, np.int64))
     prepared = types.SimpleNamespace(weights=start, rows=rows, parts=parts)
-    fitted = loop.Fitted(found, {}, 20, 10, 1.0)
-    kept = worth.kept(Judged(config, values), prepared, fitted)  # type: ignore[arg-type]
+    fitted = Fitted(found, {}, 20, 10, 1.0)
+    kept = judge.kept(Judged(config, values), prepared, fitted)  # type: ignore[arg-type]
     assert kept.weights["skip"]["W"] == pytest.approx(10 * share)
     assert kept.best_step == (10 if share else 0)
     assert kept.worth.startswith("training" if share in (0, 1) else f"{share:.0%} of what training found") or not share
@@ -155,9 +156,9 @@ def test_the_skip_alone_forecasts_what_the_whole_network_does(ensemble: int, mor
     """At the start, and after the skip was trained and put back; nothing but skip and biases has moved."""
     config = settings(skip=5, val_size=10, ensemble=ensemble, dense=(3,), learning_rate=0.05, **more)
     network, prepared, _ = ready(config, panel_of(wave(120), wave(90, 1)))
-    assert straight.applies(config, network)
+    assert judge.applies(config, network)
     whole = Trainer(config, network, prepared)
-    trainer, start = straight.alone(config, network, prepared)
+    trainer, start = judge.alone(config, network, prepared)
 
     def losses(of: Trainer, weights: Any) -> float:
         total, weight, _ = of.validate(of.begin(jax.tree.map(jax.numpy.asarray, weights))["weights"])
@@ -167,7 +168,7 @@ def test_the_skip_alone_forecasts_what_the_whole_network_does(ensemble: int, mor
     arrays = trainer.begin(jax.tree.map(jax.numpy.asarray, start.weights))
     arrays, _ = trainer.run(arrays, trainer.batches(0, 20), np.asarray(20), np.asarray(0), np.float32(1))
     found = jax.tree.map(np.asarray, arrays["weights"])
-    placed = straight.into(prepared.weights, found)
+    placed = judge.into(prepared.weights, found)
     assert losses(trainer, found) != pytest.approx(losses(trainer, start.weights), rel=1e-3)
     assert losses(whole, placed) == pytest.approx(losses(trainer, found), rel=1e-5)
     before, after = (dict(jax.tree_util.tree_leaves_with_path(w)) for w in (prepared.weights, placed))
@@ -179,7 +180,7 @@ def test_the_skip_alone_forecasts_what_the_whole_network_does(ensemble: int, mor
 def test_the_skip_is_not_trained_alone_where_there_is_no_use_for_it(change: dict[str, Any]) -> None:
     config = settings(**{"skip": 5} | change)
     network, _, _ = ready(config, panel_of(wave(60)))
-    assert not straight.applies(config, network)
+    assert not judge.applies(config, network)
 
 
 def test_the_skip_alone_is_tried_where_the_whole_network_found_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,14 +194,14 @@ def test_the_skip_alone_is_tried_where_the_whole_network_found_nothing(monkeypat
     def moved(weights: Any) -> Any:
         return weights | {"skip": {"W": weights["skip"]["W"] + 0.5}}
 
-    monkeypatch.setattr(worth, "kept", kept)
+    monkeypatch.setattr(judge, "kept", kept)
     config = settings(skip=5, val_size=10, ensemble=2)
     network, prepared, _ = ready(config, panel_of(wave(120)))
-    found = loop.train(config, network, prepared)
+    found = fit.train(config, network, prepared)
     assert (found.worth, found.best_step) == ("of the skip alone, it helped", 0)
     np.testing.assert_array_equal(found.weights["skip"]["W"], prepared.weights["skip"]["W"] + np.float32(0.5))
-    monkeypatch.setattr(straight, "applies", lambda *_: False)
-    assert loop.train(config, network, prepared).worth == "luck"
+    monkeypatch.setattr(judge, "applies", lambda *_: False)
+    assert fit.train(config, network, prepared).worth == "luck"
 
 
 def test_a_few_huge_numbers_do_not_set_typical_sizes() -> None:

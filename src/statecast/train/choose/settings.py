@@ -14,7 +14,7 @@ from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
-from statecast.train import level, logarithm, reach, season
+from statecast.train.choose import level, season, skip, transform
 from statecast.train.optimizer import LEARNING_RATES
 from statecast.train.prepare import training_rows
 from statecast.train.trainer import VALIDATION_PLACES, plan
@@ -125,10 +125,10 @@ def _by_least_squares(config: Config, reasons: dict[str, str], schema: Schema, p
         times, panel = panel.targets, panel.fold(schema.output_ids(panel.ids))
         parts = Split(np.repeat(parts.train, times), np.repeat(parts.val, times))
     if config.transform is None:
-        logs, reasons["transform"] = logarithm.helps(config, schema, panel, parts, reach.usual(config, parts))
+        logs, reasons["transform"] = transform.helps(config, schema, panel, parts, skip.usual(config, parts))
         config = config.with_(transform="log" if logs else "none")
     if config.skip is None:
-        size, reasons["skip"] = reach.best(config, schema, panel, parts)
+        size, reasons["skip"] = skip.best(config, schema, panel, parts)
         config = config.with_(skip=size)
     if config.lags is None:
         size, reasons["lags"] = _lags(config, int(np.median(parts.train)) if len(parts.train) else 0)
@@ -146,8 +146,8 @@ def _by_least_squares(config: Config, reasons: dict[str, str], schema: Schema, p
 
 def _lags(config: Config, rows: int) -> tuple[int, str]:
     """A season, or a week of seasons where the skip looks back as far as that."""
-    cycle, skip = config.season or 1, config.skip or 0
-    if 7 * cycle <= min(skip, MOST_LAGS, rows // 4):
+    cycle, back = config.season or 1, config.skip or 0
+    if 7 * cycle <= min(back, MOST_LAGS, rows // 4):
         return max(7 * cycle, 8), f"seven seasons, as the skip looks back as far; at most {MOST_LAGS}"
     size = max(1, min(max(cycle, 8), FEW_LAGS, rows // 4))
     return size, f"a season or 8, at most {FEW_LAGS}, at most a quarter of {rows} rows"

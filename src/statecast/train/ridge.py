@@ -27,7 +27,7 @@ SMALLEST = 0.1  # errors below this share of their median count as large as it
 Parts = Mapping[str, Any]
 
 
-def ridge(
+def fit(
     network: Network, gains: Parts, train: Parts, val: Parts, absolute: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
     """Skip weights [D, skip, H] and intercepts [H, D].

@@ -19,9 +19,9 @@ from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.model.inputs import from_working
 from statecast.model.network import Network
+from statecast.train import ridge
 from statecast.train.loss import MEDIANS
 from statecast.train.prepare import Seen, gains, training_rows
-from statecast.train.warmstart import ridge
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -70,7 +70,7 @@ def _errors(seen: Seen, parts: Split, deviations: Float[np.ndarray, "S D"]) -> t
     network, most = seen.network, max(SAMPLE, 4 * (seen.network.front.ring + 1))
     train, val = seen.train(parts, most), seen.validation(parts, most)
     typical = gains(train)
-    w, b = ridge(network, typical, train, val)
+    w, b = ridge.fit(network, typical, train, val)
     if len(val["target"]) < LEAST:
         return None
     said = typical["output_gain"] * (b + np.einsum("nrd,drh->nhd", val["ring"] / typical["ring_gain"], w))

@@ -15,7 +15,7 @@ from statecast.config import Config
 from statecast.data.segments import split
 from statecast.errors import DataError, SettingError
 from statecast.model.inputs import from_working, to_working
-from statecast.train import logarithm
+from statecast.train.choose import transform
 from statecast.train.prepare import unit_constants
 
 NEITHER = {"least": np.zeros(1), "origin": np.array([3.0]), "unit": np.array([2.0]), "floor": np.array([-np.inf])}
@@ -33,7 +33,7 @@ def choice(values: np.ndarray, **more: Any) -> tuple[bool, str]:
     panel = panel_of(values)
     config = settings(**{"season": 12, "horizon": 6, "val_size": 0.2, "loss": "mae"} | more)
     parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
-    return logarithm.helps(config, schema_of(panel), panel, parts, 24)
+    return transform.helps(config, schema_of(panel), panel, parts, 24)
 
 
 @given(st.lists(st.floats(0.5, 1e12), min_size=1, max_size=5), st.booleans())
