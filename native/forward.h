@@ -299,10 +299,9 @@ struct Forward {
 // Some rows of a table of states, and where in a row a layer's h and c begin.
 template <class T>
 struct StateRows {
-  T* states;
-  const int64_t* index;  // null: the rows from `first` on
-  int64_t first, stride, h_at, c_at;
-  T* at(int64_t r) const { return states + (index ? index[r] : first + r) * stride; }
+  T* const* rows;
+  int64_t h_at, c_at;
+  T* at(int64_t r) const { return rows[r]; }
 };
 
 // One step for rows of a table of states: each row's h and c are gathered, stepped, and put back.

@@ -37,7 +37,8 @@ struct Arithmetic {
   int64_t (*packed_bytes)(const Net&);
   void (*pack)(const Net&, const void* const* arrays, void* to);
   int64_t (*observe_bytes)(const Net&, const statecast_observations&, int64_t rows);  // scratch
-  void (*observe)(const Net&, const statecast_observations&, int64_t first, int64_t rows, void* scratch);
+  void (*observe)(const Net&, const statecast_observations&, const statecast_following*, int64_t first, int64_t rows,
+                  void* scratch);
 };
 
 // Null where this build lacks it.

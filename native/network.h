@@ -6,6 +6,7 @@
 #pragma once
 #include "choose.h"
 #include "dense.h"
+#include "follow.h"
 #include "front.h"
 
 namespace statecast {
@@ -126,14 +127,23 @@ struct Observe {
   const Net& net;
   const statecast_network& n;
   const statecast_observations& o;
+  const statecast_following* following;
   Arrays<V> arrays;
   Arena arena;
   int64_t rows, each, member_bytes;  // rows of a block, numbers of a forecast
   T *x, *other, *third, *lasts, *levels, *scales, *linear, *mixed, *own;
+  T **here, **next;  // the rows of this block, and of the one after it
   char* scratch;
 
-  Observe(const Net& net_, const statecast_observations& o_, int64_t rows_, void* memory)
-      : net(net_), n(*net_.sizes), o(o_), arrays(net_, net_.arrays), arena(memory), rows(rows_) {
+  Observe(const Net& net_, const statecast_observations& o_, const statecast_following* following_, int64_t rows_,
+          void* memory)
+      : net(net_),
+        n(*net_.sizes),
+        o(o_),
+        following(following_),
+        arrays(net_, net_.arrays),
+        arena(memory),
+        rows(rows_) {
     each = n.horizon * net.numbers;
     member_bytes = n.members > 1 ? Arrays<V>::bytes_of_member(net) : 0;
     x = arena.take<T>(rows * net.widest);
@@ -145,12 +155,18 @@ struct Observe {
     scales = arena.take<T>(rows * n.targets);
     linear = arena.take<T>(n.skip ? rows * n.horizon : 0);
     mixed = arena.take<T>(n.future ? n.horizon * n.mixed + n.mixed * rows : 0);
+    here = arena.take<T*>(rows);
+    next = arena.take<T*>(rows);
     int64_t most = 0;
     for (int64_t k = 0; k < n.layers; ++k) most = larger(most, choose<V, StepBytes>(arrays.layer(k, rows)));
     scratch = arena.take<char>(most);
   }
 
-  T* row(int64_t k) const { return static_cast<T*>(o.states) + (o.index ? o.index[k] : k) * o.stride; }
+  // A row of the block that is worked on.
+  T* row(int64_t r) const { return here[r]; }
+  void locate(int64_t first, int64_t some, T** to) const {
+    for (int64_t r = 0; r < some; ++r) to[r] = row_of<T>(o, first + r);
+  }
   Target<T> target(T* row, int64_t d) const {
     const int64_t* at = net.columns;
     return {row + at[0] + d, row + at[1] + d, row + at[2] + d, row + at[3] + d, row + at[4] + d, row + at[5] + d,
@@ -158,20 +174,27 @@ struct Observe {
   }
 
   void run(int64_t first, int64_t count) {
+    const auto some_of = [&](int64_t done) { return count - done < rows ? count - done : rows; };
+    locate(first, some_of(0), here);
     for (int64_t done = 0; done < count; done += rows) {
-      const int64_t some = count - done < rows ? count - done : rows;
+      const int64_t some = some_of(done), after = done + some < count ? some_of(done + some) : 0;
       // Rows of a large table lie anywhere in memory: the next block's are fetched while this one is worked on.
-      for (int64_t r = done + some; r < done + some + rows && r < count; ++r) soon(row(first + r), o.stride);
+      locate(first + done + some, after, next);
+      for (int64_t r = 0; r < after; ++r) soon(next[r], o.stride);
       if (o.values)
-        for (int64_t r = 0; r < some; ++r) front(first + done + r, x + r * net.inputs);
+        for (int64_t r = 0; r < some; ++r) front(first + done + r, row(r), x + r * net.inputs);
       for (int64_t m = 0; m < n.members; ++m) member(m, first + done, some);
+      if (following) follow_rows(*following, o, here, first + done, some);
+      T** free = here;
+      here = next;
+      next = free;
     }
   }
 
   // A member's step; forecasts are the mean of all members'.
   void member(int64_t m, int64_t first, int64_t some) {
     Arrays<V> a = arrays.of_member(m, member_bytes);
-    T* out = stack(a, m, first, some);
+    T* out = stack(a, m, some);
     if (!o.forecast) return;
     T* all = static_cast<T*>(o.forecast) + first * each;
     emit(a, first, some, out, m ? own : all);
@@ -181,8 +204,7 @@ struct Observe {
   }
 
   // Moves a row's front, and writes the stack's input.
-  void front(int64_t at, T* to) const {
-    T* state = row(at);
+  void front(int64_t at, T* state, T* to) const {
     const int64_t moved = (net.ring - 1) * n.targets;
     for (int k = 4; k < 6; ++k) {  // the ring and its mask
       T* part = state + net.columns[k];
@@ -227,7 +249,7 @@ struct Observe {
 
   // Runs a member's layers where there are values, and returns the stack's output of every row. What members remember
   // lies side by side, part by part.
-  T* stack(Arrays<V>& a, int64_t m, int64_t first, int64_t some) {
+  T* stack(Arrays<V>& a, int64_t m, int64_t some) {
     T *in = x, *out = other;
     for (int64_t k = 0; k < n.layers + n.dense; ++k) {
       const int64_t width = net.units[k], before = k ? net.units[k - 1] : net.inputs;
@@ -235,8 +257,7 @@ struct Observe {
         Job j = a.layer(k, some);
         j.scratch = scratch;
         const void* weights = a.weights(j);
-        const StateRows<T> s{static_cast<T*>(o.states), o.index ? o.index + first : nullptr, first, o.stride,
-                             net.columns[6 + 2 * k] + m * width, net.columns[7 + 2 * k] + m * width};
+        const StateRows<T> s{here, net.columns[6 + 2 * k] + m * width, net.columns[7 + 2 * k] + m * width};
         if (o.values) choose<V, StepRows>(j, s, weights, const_cast<const T*>(in), out);
       } else {
         const Matrix<V> dense = a.dense(k - n.layers);
@@ -256,7 +277,7 @@ struct Observe {
     }
     const size_t bytes = static_cast<size_t>(net.outputs) * sizeof(T);
     for (int64_t r = 0; r < some; ++r) {
-      T* kept = row(first + r) + net.columns[6 + 2 * n.layers] + m * net.outputs;
+      T* kept = row(r) + net.columns[6 + 2 * n.layers] + m * net.outputs;
       std::memcpy(o.values ? kept : in + r * net.outputs, o.values ? in + r * net.outputs : kept, bytes);
     }
     return in;
@@ -271,7 +292,7 @@ struct Observe {
     for (int64_t i = 0; n.levels > 0 && i < some * each; i += width) order(to + i);
     for (int64_t d = 0; d < n.targets; ++d) {
       for (int64_t r = 0; r < some; ++r) {
-        const Target<T> t = target(row(first + r), d);
+        const Target<T> t = target(row(r), d);
         T &level = levels[r * n.targets + d], &scale = scales[r * n.targets + d];
         t.look(n.normalize, net.ring, level, scale);
         static_cast<T*>(o.scale)[(first + r) * n.targets + d] = scale;
@@ -349,10 +370,11 @@ struct Observing {
   static int64_t packed_bytes(const Net& net) { return pack_or_count(net, nullptr, nullptr); }
   static void pack(const Net& net, const void* const* from, void* to) { pack_or_count(net, from, to); }
   static int64_t bytes(const Net& net, const statecast_observations& o, int64_t rows) {
-    return Observe<V>(net, o, rows < together ? rows : together, nullptr).arena.used;
+    return Observe<V>(net, o, nullptr, rows < together ? rows : together, nullptr).arena.used;
   }
-  static void run(const Net& net, const statecast_observations& o, int64_t first, int64_t rows, void* scratch) {
-    Observe<V>(net, o, rows < together ? rows : together, scratch).run(first, rows);
+  static void run(const Net& net, const statecast_observations& o, const statecast_following* following, int64_t first,
+                  int64_t rows, void* scratch) {
+    Observe<V>(net, o, following, rows < together ? rows : together, scratch).run(first, rows);
   }
 
   // Fills the block at `to`; where that is null, tells its size. `from` is in the order of statecast_network_pack.

@@ -28,7 +28,7 @@
 extern "C" {
 #endif
 
-#define STATECAST_VERSION 5
+#define STATECAST_VERSION 6
 
 enum statecast_cell {
   STATECAST_LSTM = 0,
@@ -150,47 +150,51 @@ STATECAST_API int64_t statecast_network_bytes(const statecast_network* network, 
 STATECAST_API int32_t statecast_network_pack(const statecast_network* network, const int64_t* units,
                                              const int64_t* columns, const void* const* arrays, void* packed);
 
-/* Some rows of a table of states [rows, stride], replaced in place; index [count]: which rows, all different; null: the
- * first `count`. values [count, D] in the units of the table, NaN where missing; null: nothing moves, and the forecast
- * is made from the states as they are. covariates [count, covariates]; future [count, H, future]. Results: forecast
- * [count, H, D, O] and scale [count, D]; null: none is made. */
-typedef struct {
-  void* states;
-  const int64_t* index;
-  int64_t rows, stride, count;
-  const double* values;
-  const void *covariates, *future;
-  void *forecast, *scale;
-} statecast_observations;
-
-/* Equal arguments give equal bits, whatever `threads` and the number of rows beside a row. */
-STATECAST_API int32_t statecast_network_observe(const void* packed, int32_t threads,
-                                                const statecast_observations* observations);
-
-/* Intervals that follow each series (statecast/model/adaptive.py), for a point head, over rows of the same table. From
- * number `begin` of a row on lie turn [1], waiting [1 + 2 + 4 + ... + 2^(leads-1), D, 2] and moved [leads, levels, D].
- * steps [leads]: 1, 2, 4, ...; ahead [leads]: where on the axis H of the forecast each of them lies. values [count, D]
- * in the units of the table, NaN where missing; forecast [count, H, D] and scale [count, D]: what was made at the same
- * step, in working units (value - origin) / unit. low, high [leads, levels, D], size [leads, D], rate [leads] and
- * share [levels] as `Bounds` has them. */
+/* Intervals that follow each series (statecast/model/adaptive.py), for a point head: what is the same for all rows.
+ * From number `begin` of a row on lie turn [1], waiting [1 + 2 + 4 + ... + 2^(leads-1), D, 2] and moved
+ * [leads, levels, D]. From number `counts` on lies how many values [D] have come; a forecast made after fewer than
+ * `least` of them is not kept (counts = -1: all are). steps [leads]: 1, 2, 4, ...; ahead [leads]: where on the axis H of the
+ * forecast each of them lies. origin and unit [D] make working units of values; low, high [leads, levels, D],
+ * size [leads, D], rate [leads] and share [levels] as `Bounds` has them. */
 typedef struct {
   int32_t dtype;
-  int64_t leads, levels, targets, horizon;
+  int64_t leads, levels, targets, horizon, begin, counts, least;
   const int64_t *steps, *ahead;
   const double *origin, *unit, *low, *high, *size, *rate, *share;
-  void* states;
-  const int64_t* index;
-  int64_t rows, stride, begin, count;
-  const double* values;
-  const void *forecast, *scale;
 } statecast_following;
-STATECAST_API int32_t statecast_follow(const statecast_following* following);
+
+/* Some rows of a table of states, which lies in blocks of `block` rows of `stride` numbers each, the last of them
+ * perhaps of fewer: `rows` in all. index [count]: which rows, all different; null: the first `count`.
+ * values [count, D] in the units of the table, NaN where missing; covariates [count, covariates];
+ * future [count, H, future]; forecast [count, H, D, O] and scale [count, D] in working units;
+ * moved [count, leads, levels, D]: how far intervals are moved. */
+typedef struct {
+  void* const* blocks;
+  const int64_t* index;
+  int64_t block, rows, stride, count;
+  const double* values;
+  const void *covariates, *future;
+  void *forecast, *scale, *moved;
+} statecast_observations;
+
+/* The rows' next states replace them, and what is forecast from there is written; then their intervals follow, where
+ * `following` is not null. values null: nothing moves, and the forecast is made from the states as they are. forecast
+ * null: none is made. moved null: not asked for. Equal arguments give equal bits, whatever `threads` and the number of
+ * rows beside a row. What is refused moves nothing. */
+STATECAST_API int32_t statecast_network_observe(const void* packed, int32_t threads,
+                                                const statecast_observations* observations,
+                                                const statecast_following* following);
+
+/* The intervals alone, of rows for which forecast and scale are at hand: made at the same step. */
+STATECAST_API int32_t statecast_follow(const statecast_following* following,
+                                       const statecast_observations* observations);
 
 /* One row of the table, the first of `index` or of all, through `steps` of its values [steps, D], one after another.
  * said [steps]: which of the `count` forecasts and scales was made at each step. kept [steps]: which of the `places`
- * of moved [places, leads, levels, D] takes how far the intervals are moved after it; -1: none. */
-STATECAST_API int32_t statecast_follow_through(const statecast_following* following, int64_t steps,
-                                               const int64_t* said, const int64_t* kept, int64_t places, void* moved);
+ * of `moved` takes how far the intervals are moved after it; -1: none. */
+STATECAST_API int32_t statecast_follow_through(const statecast_following* following,
+                                               const statecast_observations* observations, int64_t steps,
+                                               const int64_t* said, const int64_t* kept, int64_t places);
 
 /* The front's statistics over time (Front.scan of statecast/model/front.py): y and m [steps, rows, D] in working units,
  * 0 where missing; reset [steps, rows]: before which steps a row begins anew, from level_first and spread_first [D].

@@ -1,6 +1,7 @@
 // The C interface of a network's step: checks what comes, and splits rows among threads.
 #include <cstring>
 
+#include "follow.h"
 #include "job.h"
 #include "parallel.h"
 
@@ -83,12 +84,19 @@ int check_rows(const Net& net, const statecast_observations& o) {
   const statecast_network& n = *net.sizes;
   if (o.count < 0 || o.rows < 0 || !fits(net, o.stride)) return STATECAST_BAD_SHAPE;
   if (o.count == 0) return STATECAST_OK;
-  if (!o.states || (o.values && n.covariates && !o.covariates)) return STATECAST_NULL;
+  if (o.values && n.covariates && !o.covariates) return STATECAST_NULL;
   if (o.forecast && (!o.scale || (n.future && !o.future))) return STATECAST_NULL;
-  if (!o.index && o.count > o.rows) return STATECAST_BAD_ROW;
-  for (int64_t k = 0; o.index && k < o.count; ++k)
-    if (o.index[k] < 0 || o.index[k] >= o.rows) return STATECAST_BAD_ROW;
-  return STATECAST_OK;
+  return check_table(o, o.count);
+}
+
+// Intervals follow the point forecasts of this network, from the values that it takes.
+int check_both(const Net& net, const statecast_observations& o, const statecast_following* f) {
+  if (!f) return STATECAST_OK;
+  const statecast_network& n = *net.sizes;
+  if (o.count > 0 && (!o.values || !o.forecast)) return STATECAST_NULL;
+  if (f->dtype != n.dtype) return STATECAST_BAD_DTYPE;
+  if (f->targets != n.targets || f->horizon != n.horizon || net.numbers != n.targets) return STATECAST_BAD_SHAPE;
+  return check_following(*f, o.stride);
 }
 
 // Rows for which the start of a thread is worth while: about a tenth of a millisecond.
@@ -132,12 +140,14 @@ int32_t statecast_network_pack(const statecast_network* network, const int64_t* 
   return STATECAST_OK;
 }
 
-int32_t statecast_network_observe(const void* packed, int32_t threads, const statecast_observations* observations) {
+int32_t statecast_network_observe(const void* packed, int32_t threads, const statecast_observations* observations,
+                                  const statecast_following* following) {
   Net net{};
   if (const int bad = read(packed, net)) return bad;
   if (!observations) return STATECAST_NULL;
   const statecast_observations& o = *observations;
   if (const int bad = check_rows(net, o)) return bad;
+  if (const int bad = check_both(net, o, following)) return bad;
   const Arithmetic* a = arithmetic(net.sizes->isa, net.sizes->dtype);
   if (!a) return STATECAST_BAD_ISA;
   if (o.count == 0) return STATECAST_OK;
@@ -147,7 +157,7 @@ int32_t statecast_network_observe(const void* packed, int32_t threads, const sta
     const Memory scratch = memory(each * parts);
     in_parallel(nullptr, parts, parts, [&](int64_t worker, int64_t k) {
       const int64_t first = o.count * k / parts, end = o.count * (k + 1) / parts;
-      a->observe(net, o, first, end - first, static_cast<char*>(scratch.get()) + worker * each);
+      a->observe(net, o, following, first, end - first, static_cast<char*>(scratch.get()) + worker * each);
     });
   });
 }

@@ -16,6 +16,7 @@ from statecast.forecast.predict import from_table
 from statecast.forecast.roll import Origins
 from statecast.forecast.stream import Stream
 from statecast.model.adaptive import GRID, RATE, Adaptive, Bounds
+from statecast.model.blocks import Blocks
 from statecast.model.head import Head
 from statecast.model.kernel import library as kernel_library
 from statecast.model.state import Layout, State
@@ -112,15 +113,12 @@ def test_restored_streams_go_on_with_the_same_bits(tmp_path: Path) -> None:
 @pytest.mark.skipif(not kernel_library.available(), reason=kernel_library.reason())
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("horizon", [1, 2, 3, 9])
-def test_the_native_kernel_moves_what_numpy_moves(
-    horizon: int, precision: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_native_kernel_moves_what_numpy_moves(horizon: int, precision: str) -> None:
     of = model(horizon=horizon, precision=precision, targets=2)
     assert of.follower is not None
     rng = np.random.default_rng(0)
     native, plain = (np.zeros((5, of.layout.size), of.dtype) for _ in range(2))
-    numpy = replace(of)
-    monkeypatch.setitem(numpy.__dict__, "follower", None)
+    counts = of.layout.slices["count"][0]
     for t in range(40):
         index = rng.permutation(5)[:3] if t % 2 else None
         count = 3 if t % 2 else 5
@@ -128,9 +126,11 @@ def test_the_native_kernel_moves_what_numpy_moves(
         y[rng.random(y.shape) < 0.2] = np.nan
         raw = rng.normal(size=(count, horizon, 2, 1)).astype(of.dtype)
         scale = rng.uniform(0.5, 2, (count, 2)).astype(of.dtype) * (rng.random((count, 2)) > 0.1)
-        told = [steps.adapted(which, states, y, raw, scale.astype(of.dtype), index)
-                for which, states in ((of, native), (numpy, plain))]  # fmt: skip
-        np.testing.assert_allclose(told[0], told[1], rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
+        native[:, counts] = of.network.front.ring  # as many values as make a measure of a forecast
+        found = of.follower.step(Blocks.of(native), y, raw, scale.astype(of.dtype), index)
+        wanted = steps.adapted(of, plain, y, raw, scale.astype(of.dtype), index)
+        np.testing.assert_allclose(found, wanted, rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
+    native[:, counts] = 0
     np.testing.assert_allclose(native, plain, rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
     assert np.abs(plain[:, of.layout.slices["moved"][0]]).max() > RATE
 
@@ -202,3 +202,31 @@ def test_the_share_outside_comes_to_what_the_level_says(louder: float) -> None:
         adaptive.seen(parts, bounds, y, there)
         adaptive.made(parts, np.zeros((20, 1, 1, 1)), there, there)
     np.testing.assert_allclose(inside, [0.8, 0.95], atol=0.01)
+
+
+@pytest.mark.skipif(not kernel_library.available(), reason=kernel_library.reason())
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_step_and_its_intervals_in_one_call_are_both_calls(precision: str) -> None:
+    """Early forecasts included, which are no measure yet; rows in several blocks."""
+    of = model(horizon=9, precision=precision, targets=2)
+    assert of.native is not None
+    assert of.follower is not None
+    rng = np.random.default_rng(0)
+    together = Blocks(of.layout.size, of.dtype, 3)
+    together.reserve(7)
+    for array in together.arrays:
+        array[...] = 0
+    apart = np.zeros((7, of.layout.size), of.dtype)
+    for t in range(30):
+        index = rng.permutation(7)[: 1 + t % 7]
+        y = rng.normal(size=(len(index), 2)) * 3
+        y[rng.random(y.shape) < 0.2] = np.nan
+        told = np.zeros((len(index), of.network.front.calendar), of.dtype)
+        made = of.native.prepare(together, y, told, None, index, of.follower)
+        assert made.call() == 0
+        raw, scale = of.native.step(apart, y, told, None, index)
+        moved = of.follower.step(Blocks.of(apart), y, raw, scale, index)
+        for one, other in ((made.forecast, raw), (made.scale, scale), (made.moved, moved)):
+            same_bits(one, other)
+    same_bits(together.take(np.arange(7)), apart)
+    assert np.abs(apart[:, of.layout.slices["moved"][0]]).max() > 0

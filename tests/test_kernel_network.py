@@ -29,6 +29,7 @@ from model_cases import (
 
 from statecast.errors import DataError
 from statecast.forecast.stream import Stream
+from statecast.model.blocks import Blocks
 from statecast.model.head import Head
 from statecast.model.kernel import layer as kernel
 from statecast.model.kernel import library as kernel_library
@@ -281,12 +282,43 @@ def test_a_block_that_is_no_network_is_refused() -> None:
     with pytest.raises(DataError, match="not a packed network"):
         observed(step, table(network, p, 3), inputs)
     lib, nothing = kernel_library.library(), kernel_library.Observations()
-    assert lib.statecast_network_observe(None, 1, ctypes.byref(nothing)) == 5
+    assert lib.statecast_network_observe(None, 1, ctypes.byref(nothing), None) == 5
     good = NetworkStep(network, p)
-    assert lib.statecast_network_observe(good._packed, 1, None) == 5
+    assert lib.statecast_network_observe(good._packed, 1, None, None) == 5
     stride = Layout.of(network.parts()).size
-    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(nothing)) == 1  # rows of no numbers
+    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(nothing), None) == 1  # rows of no numbers
     few = kernel_library.Observations(stride=stride, count=1, rows=1)
-    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(few)) == 5
-    few = kernel_library.Observations(states=kernel_library.address(step._block), stride=stride, count=2, rows=1)
-    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(few)) == 8
+    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(few), None) == 5
+    few = kernel_library.Observations(
+        blocks=kernel_library.address(step._block), block=1, stride=stride, count=2, rows=1
+    )
+    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(few), None) == 8
+
+
+def test_a_table_in_blocks_is_stepped_where_its_rows_lie() -> None:
+    network, p, inputs, _ = case("lstm", "last", "pinball", "deep-residual", dtype="float32")
+    step, whole = NetworkStep(network, p), table(network, p, 9)
+    blocks = Blocks(whole.shape[1], whole.dtype, 2)
+    blocks.reserve(9)
+    for array, inside, where in blocks.places(np.arange(9)):
+        array[inside] = whole[where]
+    assert (len(blocks.arrays), blocks.rows) == (5, 10)
+    index = np.array([8, 3, 2])
+    wanted = observed(step, whole, inputs, index=index)
+    for one, other in zip(observed(step, blocks, inputs, index=index), wanted, strict=True):
+        same_bits(one, other)
+    same_bits(blocks.take(np.arange(9)), whole)
+    same_bits(blocks.take(np.array([8, 0, 3])), whole[[8, 0, 3]])
+    for one, other in zip(step.emit(blocks, inputs["future"][0], index), wanted, strict=True):
+        same_bits(one, other)
+    with pytest.raises(DataError, match="outside the table of states"):
+        observed(step, blocks, inputs, index=np.array([0, 1, 10]))
+
+
+def test_room_for_more_rows_moves_none() -> None:
+    blocks = Blocks(3, np.float32, 4)
+    blocks.reserve(5)
+    arrays = list(blocks.arrays)
+    blocks.reserve(400)
+    assert all(one is other for one, other in zip(arrays, blocks.arrays, strict=False))
+    assert blocks.addresses[: len(blocks.arrays)].tolist() == [kernel_library.address(array) for array in blocks.arrays]

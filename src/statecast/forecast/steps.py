@@ -16,6 +16,7 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data.schema import Schema
 from statecast.errors import DataError
+from statecast.model.blocks import Blocks
 from statecast.model.cells import State as Parts
 from statecast.model.inputs import calendar_features, future_features, to_working, transformed
 from statecast.model.state import Layout
@@ -61,6 +62,8 @@ def observed(
     raw, scale = _stepped(model, states, y, time, given, index)
     if model.adaptive is None:
         return raw, scale, None
+    if model.follower is not None:
+        return raw, scale, model.follower.step(Blocks.of(states), transformed(model.constants, y), raw, scale, index)
     # Forecasts from before the ring is full are worse than those to come, and no measure of them.
     count = states[slice(None) if index is None else index, model.layout.slices["count"][0]]
     return raw, scale, adapted(model, states, y, raw, scale * (count >= model.network.front.ring), index)
@@ -116,10 +119,6 @@ def adapted(
     """
     adaptive, pick = model.adaptive, slice(None) if index is None else index
     assert adaptive is not None
-    if model.follower is not None:
-        model.follower.step(states, transformed(model.constants, y), raw, scale, index)
-        where, shape = model.layout.slices["moved"]
-        return np.array(states[pick, where]).reshape(-1, *shape)
     block = np.array(states[pick, model.own])
     parts = model.own_layout.unpack(block)
     values, there = working(model, y)

@@ -100,7 +100,10 @@ class Model:
         """Adaptation in the native kernel; None where intervals do not move, or NumPy moves them."""
         if self.adaptive is None or not kernel_adaptive.knows(self.adaptive):
             return None
-        return kernel_adaptive.Follower(self.adaptive, self.bounds, self.constants, self.own.start, self.dtype)
+        counts, front = self.layout.slices["count"][0].start, self.network.front
+        return kernel_adaptive.Follower(
+            self.adaptive, self.bounds, self.constants, self.own.start, counts, front.ring, self.dtype
+        )
 
     @cached_property
     def native(self) -> kernel_network.NetworkStep | None:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.model.adaptive import Adaptive, Bounds
+from statecast.model.blocks import Blocks
 from statecast.model.kernel import library as kernel
-from statecast.model.kernel.library import DTYPES, Following, address, check, library
+from statecast.model.kernel.library import DTYPES, Following, Observations, address, check, library
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64
@@ -32,43 +33,60 @@ class Follower:
         bounds: what is adapted.
         constants: origin and unit of the working units.
         begin: where in a row of the states the numbers of `adaptive` begin.
+        counts: where in a row the counts of values begin.
+        least: values from which on forecasts are measured, see `Front.ring`.
         dtype: of the states.
     """
 
-    def __init__(self, adaptive: Adaptive, bounds: Bounds, constants: Any, begin: int, dtype: Any) -> None:
+    def __init__(
+        self, adaptive: Adaptive, bounds: Bounds, constants: Any, begin: int, counts: int, least: int, dtype: Any
+    ) -> None:
         leads, levels, targets = bounds.low.shape
-        # Where the watched steps lie among all of them, and where they stand alone.
-        self._ahead = {len(adaptive.leads): np.arange(leads), adaptive.head.horizon: adaptive.leads - 1}
+        self.shape, self._dtype = bounds.low.shape, np.dtype(dtype)
         arrays = {"steps": adaptive.leads.astype(np.int64), "low": bounds.low, "high": bounds.high}
         arrays |= {"size": bounds.unit, "rate": bounds.rate, "share": bounds.share}
         arrays |= {name: np.asarray(constants[name], np.float64) for name in ("origin", "unit")}
         self._arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # kept: only addresses go
-        self._told = Following(dtype=DTYPES[np.dtype(dtype)], leads=leads, levels=levels, targets=targets, begin=begin)
-        for name, array in self._arrays.items():
-            setattr(self._told, name, address(array))
-        self._call = library().statecast_follow
+        sizes = {"dtype": DTYPES[self._dtype], "leads": leads, "levels": levels, "targets": targets, "begin": begin}
+        pointers = {name: address(array) for name, array in self._arrays.items()}
+        # Where the watched steps lie among all of them, and where they stand alone.
+        self._ahead = {len(adaptive.leads): np.arange(leads), adaptive.head.horizon: adaptive.leads - 1}
+        self._following = {
+            (horizon, at): Following(**sizes, **pointers, horizon=horizon, ahead=address(ahead), counts=at, least=least)
+            for horizon, ahead in self._ahead.items()
+            for at in (counts, -1)
+        }
+        self._counts = counts
+        self.whole = self._following[
+            adaptive.head.horizon, counts
+        ]  # beside a network's step, which forecasts all steps
 
     def step(
         self,
-        states: Float[np.ndarray, "rows size"],
+        states: Blocks,
         values: Float64[np.ndarray, "N D"],
         forecast: Float[np.ndarray, "N H D 1"],
         scale: Float[np.ndarray, "N D"],
         index: Int64[np.ndarray, " N"] | None = None,
-    ) -> None:
+    ) -> Float[np.ndarray, "N K L D"]:
         """Take the values of N rows, and keep what was forecast after them; the states change in place.
 
         Args:
-            states: the table, C-ordered.
+            states: the table.
             values: in the units of the table, NaN where missing.
             forecast: of all steps ahead, or of the watched ones alone, in working units.
             scale: the front's.
             index: which rows, all different; the first N where None.
+
+        Returns:
+            How far the intervals are moved now.
         """
-        held = [np.ascontiguousarray(array) for array in (values, forecast, scale)]
-        told = self._filled(states, *held)
-        told.index = None if index is None else address(index)
-        check(self._call(byref(told)))
+        moved = np.empty((len(values), *self.shape), self._dtype)
+        arrays = [np.ascontiguousarray(array) for array in (values, forecast, scale)]
+        call = self._observations(states, *arrays, moved)
+        call.index, call.count = None if index is None else address(index), len(values)
+        check(library().statecast_follow(byref(self._following[forecast.shape[1], self._counts]), byref(call)))
+        return moved
 
     def through(
         self,
@@ -89,20 +107,20 @@ class Follower:
             values: in the units of the table, NaN where missing; float64 and C-ordered.
             said: which of the forecasts was made at each step.
             forecast: see `step`; C-ordered.
-            scale: the front's; C-ordered.
+            scale: the front's, 0 where the forecast is no measure; C-ordered.
             kept: at which place of `moved` stands how far the intervals are moved after each step; −1 for nowhere.
             moved: filled there; C-ordered, of the states' precision.
         """
-        told = self._filled(states, values, forecast, scale)
-        index = np.array([row], np.int64)
-        told.index, told.count = address(index), len(forecast)
-        places = len(values), address(said), address(kept), len(moved), address(moved)
-        check(library().statecast_follow_through(byref(told), *places))
+        index, table = np.array([row], np.int64), Blocks.of(states)
+        call = self._observations(table, values, forecast, scale, moved)
+        call.index, call.count = address(index), len(forecast)
+        places = len(values), address(said), address(kept), len(moved)
+        following = self._following[forecast.shape[1], -1]
+        check(library().statecast_follow_through(byref(following), byref(call), *places))
 
-    def _filled(self, states: np.ndarray, values: np.ndarray, forecast: np.ndarray, scale: np.ndarray) -> Any:
+    @staticmethod
+    def _observations(table: Blocks, *arrays: np.ndarray) -> Any:
         """The arguments of a call; the arrays are C-ordered, and must outlive it."""
-        told, horizon = Following.from_buffer_copy(self._told), forecast.shape[1]
-        told.states, told.rows, told.stride, told.count = address(states), *states.shape, len(values)
-        told.horizon, told.ahead = horizon, address(self._ahead[horizon])
-        told.values, told.forecast, told.scale = (address(array) for array in (values, forecast, scale))
-        return told
+        call = Observations(address(table.addresses), None, table.block, table.rows, table.size)
+        call.values, call.forecast, call.scale, call.moved = (address(array) for array in arrays)
+        return call

@@ -28,7 +28,7 @@ BF16 = 2  # float32 arrays whose products take bfloat16
 INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512", "avx512_bf16", "amx")
 BF16_SETS = INSTRUCTION_SETS[4:]  # those whose products take bfloat16; float32 and float64 run in the others
 NORMALIZERS = ("none", "global", "last", "ewma", "window")  # in the order of the C interface, as is what is above
-VERSION = 5
+VERSION = 6
 _CHOICE = "STATECAST_KERNEL"
 _FILE = "STATECAST_KERNEL_FILE"  # another build of the library, such as one with sanitizers
 _THREADS = "STATECAST_THREADS"
@@ -71,19 +71,17 @@ _COUNTS = (
 Sizes = _struct(
     "Sizes", [*((name, c_int32) for name in _FLAGS), ("decay", c_double), *((name, c_int64) for name in _COUNTS)]
 )
-Observations = _struct(
-    "Observations",
-    [(name, c_void_p) for name in ("states", "index")]
-    + [(name, c_int64) for name in ("rows", "stride", "count")]
-    + [(name, c_void_p) for name in ("values", "covariates", "future", "forecast", "scale")],
-)
 Following = _struct(
     "Following",
-    [("dtype", c_int32), *((name, c_int64) for name in ("leads", "levels", "targets", "horizon"))]
-    + [(name, c_void_p) for name in ("steps", "ahead", "origin", "unit", "low", "high", "size", "rate", "share")]
-    + [(name, c_void_p) for name in ("states", "index")]
-    + [(name, c_int64) for name in ("rows", "stride", "begin", "count")]
-    + [(name, c_void_p) for name in ("values", "forecast", "scale")],
+    [("dtype", c_int32)]
+    + [(name, c_int64) for name in ("leads", "levels", "targets", "horizon", "begin", "counts", "least")]
+    + [(name, c_void_p) for name in ("steps", "ahead", "origin", "unit", "low", "high", "size", "rate", "share")],
+)
+Observations = _struct(
+    "Observations",
+    [(name, c_void_p) for name in ("blocks", "index")]
+    + [(name, c_int64) for name in ("block", "rows", "stride", "count")]
+    + [(name, c_void_p) for name in ("values", "covariates", "future", "forecast", "scale", "moved")],
 )
 Statistics = _struct(
     "Statistics",
@@ -122,10 +120,10 @@ def load() -> tuple[Any, str]:
     _declare(library, "backward", c_int32, [shape, POINTER(Inputs), POINTER(Saved), POINTER(Gradients)])
     _declare(library, "network_bytes", c_int64, [POINTER(Sizes), c_void_p])
     _declare(library, "network_pack", c_int32, [POINTER(Sizes)] + [c_void_p] * 4)
-    _declare(library, "network_observe", c_int32, [c_void_p, c_int32, POINTER(Observations)])
-    _declare(library, "follow", c_int32, [POINTER(Following)])
-    through = [POINTER(Following), c_int64, c_void_p, c_void_p, c_int64, c_void_p]
-    _declare(library, "follow_through", c_int32, through)
+    _declare(library, "network_observe", c_int32, [c_void_p, c_int32, POINTER(Observations), POINTER(Following)])
+    follow = [POINTER(Following), POINTER(Observations)]
+    _declare(library, "follow", c_int32, follow)
+    _declare(library, "follow_through", c_int32, [*follow, c_int64, c_void_p, c_void_p, c_int64])
     _declare(library, "statistics", c_int32, [POINTER(Statistics)])
     return library, f"native kernel ({found[0].name})"
 

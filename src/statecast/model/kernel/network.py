@@ -7,16 +7,20 @@ numbers; the conformance table holds the two together.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ctypes import byref, c_void_p
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from statecast.errors import DataError
+from statecast.model.blocks import Blocks
 from statecast.model.front import STATISTICS, Front
 from statecast.model.head import FUTURE_UNITS, Head
 from statecast.model.kernel import library as kernel
+from statecast.model.kernel.adaptive import Follower
 from statecast.model.kernel.library import (
     CELLS,
     DTYPES,
@@ -119,12 +123,29 @@ def _shapes(network: Network) -> dict[str, tuple[int, ...]]:
     return found | ({"skip/W": (front.targets, front.skip, head.horizon)} if front.skip else {})
 
 
+class Prepared(NamedTuple):
+    """A step that is checked and ready, of which nothing has happened yet.
+
+    Attributes:
+        call: takes no arguments and does all of it at once; what it returns is for `check`.
+        forecast, scale, moved: filled by it, see `NetworkStep.step`.
+        kept: what must outlive the call.
+    """
+
+    call: Callable[[], int]
+    forecast: Float[np.ndarray, "S H D O"]
+    scale: Float[np.ndarray, "S D"]
+    moved: Float[np.ndarray, "S K L D"] | None
+    kept: tuple[Any, ...]
+
+
 class NetworkStep:
     """A network's weights, packed once, for one step at a time over rows of a table of states.
 
     The table is the streams' own: one row for each series, laid out as `Layout.of(network.parts())` says. A call takes
     the rows that got an observation, and puts their next states back in place. Their bits depend on nothing but
-    themselves: not on the rows beside them, nor on the number of threads.
+    themselves: not on the rows beside them, nor on the number of threads. Calls from several threads at once are safe
+    as long as no two of them step the same row.
     """
 
     def __init__(self, network: Network, p: Any) -> None:
@@ -148,7 +169,7 @@ class NetworkStep:
 
     def step(
         self,
-        states: Float[np.ndarray, "rows size"],
+        states: Blocks | Float[np.ndarray, "rows size"],
         values: Float64[np.ndarray, "S D"],
         covariates: Float[np.ndarray, "S n"] | None = None,
         future: Float[np.ndarray, "S H F"] | None = None,
@@ -169,47 +190,83 @@ class NetworkStep:
         Raises:
             DataError: a wrong shape, dtype or layout, or a row that the table does not hold. Nothing has moved then.
         """
+        made = self.prepare(_table(states), values, covariates, future, index)
+        check(made.call())
+        return made.forecast, made.scale
+
+    def prepare(
+        self,
+        states: Blocks,
+        values: Float64[np.ndarray, "S D"],
+        covariates: Float[np.ndarray, "S n"] | None = None,
+        future: Float[np.ndarray, "S H F"] | None = None,
+        index: Int64[np.ndarray, " S"] | None = None,
+        follower: Follower | None = None,
+    ) -> Prepared:
+        """`step` up to the moment at which rows move; with `follower` their intervals will move in the same call."""
         values = self._checked("values", values, (len(values), self._targets), _FLOAT64)
         if covariates is not None or self._covariates:
             covariates = self._checked("covariates", covariates, (len(values), self._covariates), self._dtype)
-        return self._run(states, values, covariates, future, index, len(values))
+        return self._prepared(states, values, covariates, future, index, len(values), follower)
 
     def emit(
         self,
-        states: Float[np.ndarray, "rows size"],
+        states: Blocks | Float[np.ndarray, "rows size"],
         future: Float[np.ndarray, "S H F"] | None = None,
         index: Int64[np.ndarray, " S"] | None = None,
     ) -> tuple[Float[np.ndarray, "S H D O"], Float[np.ndarray, "S D"]]:
         """`Network.emit` of rows of the table: nothing moves. The arguments are those of `step`."""
-        return self._run(states, None, None, future, index, len(states) if index is None else len(index))
+        table = _table(states)
+        made = self._prepared(table, None, None, future, index, table.rows if index is None else len(index), None)
+        check(made.call())
+        return made.forecast, made.scale
 
-    def _run(
-        self, states: np.ndarray, values: Any, covariates: Any, future: Any, index: Any, count: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        flags = states.flags
-        if states.ndim != 2 or states.dtype != self._dtype or not flags.c_contiguous:
-            raise DataError(f"states must be a C-ordered {self._dtype} table [rows, numbers]")
-        if values is not None and not flags.writeable:
-            raise DataError("states cannot be written to, and a step replaces them in place")
-        if states.shape[1] < self._size:  # further numbers are not the network's, and stay
-            raise DataError(f"states have {states.shape[1]} numbers a row, wanted at least {self._size}")
+    def _prepared(
+        self,
+        table: Blocks,
+        values: Any,
+        covariates: Any,
+        future: Any,
+        index: Any,
+        count: int,
+        follower: Follower | None,
+    ) -> Prepared:
+        if table.dtype != self._dtype:
+            raise DataError(f"states must be a C-ordered {self._dtype} table [rows, numbers], not of {table.dtype}")
+        if table.size < self._size:  # further numbers are not the network's, and stay
+            raise DataError(f"states have {table.size} numbers a row, wanted at least {self._size}")
         if index is not None and (index.dtype != np.int64 or index.shape != (count,) or not index.flags.c_contiguous):
             raise DataError(f"index must name a row for each of the {count} rows of values, as int64")
         if self._future[1]:
             future = self._checked("future", future, (count, *self._future), self._dtype)
         forecast = np.empty((count, *self._forecast), self._dtype)
         scale = np.empty((count, self._targets), self._dtype)
+        moved = None if follower is None else np.empty((count, *follower.shape), self._dtype)
         inputs = [None if array is None else address(array) for array in (values, covariates, future)]
-        where = (address(states), None if index is None else address(index), *states.shape, count)
-        told = Observations(*where, *inputs, address(forecast), address(scale))
-        check(self._call(self._packed, self._threads, byref(told)))
-        return forecast, scale
+        where = address(table.addresses), None if index is None else address(index), table.block, table.rows, table.size
+        results = address(forecast), address(scale), None if moved is None else address(moved)
+        of = byref(Observations(*where, count, *inputs, *results))
+        following = None if follower is None else byref(follower.whole)
+        call = partial(self._call, self._packed, self._threads, of, following)
+        kept = table, table.addresses, values, covariates, future, index, follower
+        return Prepared(call, forecast, scale, moved, kept)
 
     def _checked(self, name: str, array: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
         if array is None or array.shape != shape or array.dtype != dtype:
             came = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
             raise DataError(f"{name} is {came}, wanted {dtype}{list(shape)}")
         return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+
+
+def _table(states: Blocks | Float[np.ndarray, "rows size"]) -> Blocks:
+    """A table of states as the kernel takes it."""
+    if isinstance(states, Blocks):
+        return states
+    if states.ndim != 2 or not states.flags.c_contiguous:
+        raise DataError("states must be a C-ordered table [rows, numbers]")
+    if not states.flags.writeable:
+        raise DataError("states cannot be written to, and a step replaces them in place")
+    return Blocks.of(states)
 
 
 def _own_inputs(front: Front) -> int:
