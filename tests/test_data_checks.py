@@ -395,7 +395,7 @@ def test_ids_keep_the_kind_of_the_model() -> None:
     assert checks.panel_like(table.read({"i": [2, 3], "y": np.ones(2)}), schema).ids == ("2", "3")
     _, schema = fit({"i": [1, 2], "y": np.ones(2)}, target="y", id="i")
     assert checks.panel_like(table.read({"i": np.array(["2", "3"]), "y": np.ones(2)}), schema).ids == (2, 3)
-    with pytest.raises(DataError, match="the id 'x' is a text, but the model was fitted with whole numbers"):
+    with pytest.raises(DataError, match="the id 'x' is not a whole number, as the ids of this model are"):
         checks.panel_like(table.read({"i": np.array(["x", "3"]), "y": np.ones(2)}), schema)
 
 

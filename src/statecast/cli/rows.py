@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from statecast.data.columns import number
 from statecast.data.schema import Covariate, Schema
 from statecast.data.timetext import NULLS
+from statecast.data.values import number_of
 from statecast.errors import DataError, nearest
 
 SEPARATORS = (",", ";", "\t")
@@ -95,7 +95,7 @@ class RowReader:
         if text in NULLS and name not in (self.schema.id, self.schema.time):
             return None
         numeric = name in self.schema.target or (name in kinds and kinds[name].kind == "numeric")
-        found = number(text) if numeric else None
+        found = number_of(text) if numeric else None
         return text if found is None else found
 
     def _row(self, row: dict[str, Any]) -> LiveRow:

@@ -366,8 +366,15 @@ def to_datetime64(time: Int64[np.ndarray, " n"], kind: TimeKind, frequency: Freq
     return stamps.astype("M8[D]") if kind == "date" and (time % DAY == 0).all() else stamps
 
 
-def from_instant(time: int, frequency: Frequency, tz: str | None) -> int:
-    """One instant as the time that a panel of this frequency holds for it."""
+def from_instant(time: int, frequency: Frequency, tz: str | None, last: int | None = None) -> int:
+    """One instant as the time that a panel of this frequency holds for it.
+
+    Args:
+        time: the instant.
+        frequency: of the panel.
+        tz: its zone.
+        last: the panel's time of an earlier row of the series, whose time of day a row behind a jump of the clock has.
+    """
     if tz and frequency.daily:
-        return int(zones.to_wall(np.array([time], np.int64), tz)[0])
+        return int(zones.to_wall(np.array([time], np.int64), tz, None if last is None else last % DAY)[0])
     return time

@@ -19,6 +19,7 @@ from statecast.data.keys import Grid
 from statecast.data.panel import Panel
 from statecast.data.schema import Covariate, Schema
 from statecast.data.table import Table
+from statecast.data.values import lone_series
 from statecast.errors import DataError, SettingError, UnknownSeries, nearest
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def panel(table: Table, roles: Roles) -> tuple[Panel, Schema]:
     """
     roles = _resolved(table, roles)
     target = roles.target or ()
-    codes, ids, id_kind = keys.series_ids(table, roles.id, _alone(target))
+    codes, ids, id_kind = keys.series_ids(table, roles.id, lone_series(target))
     stamps = keys.times(table, roles.time)
     rows = keys.sort(table, codes, ids, id_kind, stamps, roles.id is not None)
     step = keys.frequency(table, rows, roles.time, roles.freq)
@@ -113,7 +114,7 @@ def panel_like(table: Table, schema: Schema, future_allowed: bool = True) -> Pan
         DataError: as in `panel`; and times of another kind.
     """
     _require_columns(table, schema.columns)
-    codes, ids, kind = keys.series_ids(table, schema.id, _alone(schema.target))
+    codes, ids, kind = keys.series_ids(table, schema.id, lone_series(schema.target))
     ids, kind = keys.like_ids(ids, kind, schema.id_kind)
     stamps = keys.times(table, schema.time)
     keys.like(table, stamps, schema)
@@ -144,7 +145,7 @@ def ahead_like(
     """
     names = tuple(name for name in (schema.id, schema.time) if name) + tuple(item.name for item in schema.known)
     _require_columns(table, names)
-    codes, found, kind = keys.series_ids(table, schema.id, _alone(schema.target))
+    codes, found, kind = keys.series_ids(table, schema.id, lone_series(schema.target))
     found, _ = keys.like_ids(found, kind, schema.id_kind)
     if schema.id is None:
         found = tuple(ids[:1])  # type: ignore[assignment]
@@ -197,11 +198,6 @@ def _steps_ahead(
 
 
 # --- roles -------------------------------------------------------------------------------------------------------
-
-
-def _alone(target: tuple[str, ...]) -> str:
-    """What the only series of a table without ids is called."""
-    return target[0] if len(target) == 1 else "series"
 
 
 def _resolved(table: Table, roles: Roles) -> Roles:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
 from typing import Any, Literal
 
 import numpy as np
 
-from statecast.data import timetext, zones
+from statecast.data import timetext, values
 from statecast.data.timetext import MISSING, NULLS
 from statecast.errors import DataError
 
@@ -43,14 +42,6 @@ class Column:
     tz: str | None = None
 
 
-def number(text: str) -> float | None:
-    """The number that a text states, or None; missing values are None as well."""
-    try:
-        return None if "_" in text else float(text)
-    except ValueError:
-        return None
-
-
 def parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]]) -> Column:
     """A column of times from texts.
 
@@ -64,12 +55,20 @@ def parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]]) -> C
     return Column(name, "date" if times.dates else "datetime", times.values, tz=times.tz)
 
 
-def labelled(name: str, codes: np.ndarray, labels: Sequence[str]) -> Column:
-    """A text column from codes [rows] and their texts: labels are stripped, unique and never a sign for "missing"."""
+def labelled(where: Where, name: str, codes: np.ndarray, labels: Sequence[str]) -> Column:
+    """A text column from codes [rows] and their texts: labels are stripped, unique and never a sign for "missing".
+
+    Raises:
+        DataError: a text holds half a character.
+    """
     index: dict[str, int] = {}
-    moved = [-1 if (text := label.strip()) in NULLS else index.setdefault(text, len(index)) for label in labels]
-    values = np.array([*moved, -1], np.int64)[codes]  # a code of -1 takes the last entry
-    return Column(name, "text", values, tuple(index))
+    places = [-1 if (text := label.strip()) in NULLS else index.setdefault(text, len(index)) for label in labels]
+    unsound = next((n for n, label in enumerate(labels) if not values.is_unicode(label)), None)
+    if unsound is not None:
+        row = int(np.argmax(codes == unsound))
+        raise DataError(f"{where(row)}: {labels[unsound]!r} is not sound Unicode text: correct it")
+    # A code of -1 takes the last entry.
+    return Column(name, "text", np.array([*places, -1], np.int64)[codes], tuple(index))
 
 
 def from_array(where: Where, name: str, array: np.ndarray) -> Column:
@@ -79,7 +78,7 @@ def from_array(where: Where, name: str, array: np.ndarray) -> Column:
         DataError: it holds neither numbers, texts, flags nor times.
     """
     kind = array.dtype.kind
-    if kind in "iu" and array.dtype != np.uint64:
+    if kind in "iu" and (array.dtype != np.uint64 or array.max(initial=0) < values.INT64):
         return Column(name, "integer", array.astype(np.int64))
     if kind in "iuf":
         return Column(name, "number", np.asarray(array, np.float64))
@@ -87,64 +86,59 @@ def from_array(where: Where, name: str, array: np.ndarray) -> Column:
         return Column(name, "flag", array.astype(np.float64))
     if kind == "M":
         days = np.datetime_data(array.dtype)[0] in "YMWD"
-        return Column(name, "date" if days else "datetime", array.astype("M8[us]").astype(np.int64))
+        micros = array.astype("M8[us]")
+        _require_calendar(where, array.astype("M8[Y]").astype(np.int64) + 1970, np.isnat(array))
+        return Column(name, "date" if days else "datetime", micros.astype(np.int64))
     if kind in "US":
         labels, codes = np.unique(array.astype(np.str_), return_inverse=True)
-        return labelled(name, codes, labels.tolist())
+        return labelled(where, name, codes, labels.tolist())
     if kind == "O":
         return from_objects(where, name, array.tolist())
     raise DataError(f"{where(None)} holds {array.dtype}: {WANTED}")
 
 
+def _require_calendar(where: Where, year: np.ndarray, missing: np.ndarray) -> None:
+    wrong = ((year < 1) | (year > 9999)) & ~missing
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(f"{where(row)}: a date of the year {year[row]}; dates lie between the years 1 and 9999")
+
+
 def from_objects(where: Where, name: str, items: list[Any]) -> Column:
     """A column of Python objects, by what they are."""
-    items = [None if item is None or (not isinstance(item, str) and item != item) else item for item in items]
+    items = [None if values.is_missing(item) else item for item in items]
     kinds = {type(item) for item in items if item is not None}
-    if all(issubclass(kind, date) for kind in kinds) and kinds:
-        return _from_dates(where, name, items)
-    if kinds <= {bool, np.bool_} and kinds:
+    if kinds and all(values.is_moment(kind) for kind in kinds):
+        return _from_moments(where, name, items)
+    if kinds and kinds <= {bool, np.bool_}:
         return Column(name, "flag", np.array([np.nan if item is None else float(item) for item in items]))
-    if not any(issubclass(kind, (str, bool, date)) for kind in kinds):
-        try:
-            return _from_numbers(name, items)
-        except (TypeError, ValueError):
-            pass
+    if not any(issubclass(kind, (str, bytes, bool, np.bool_)) or values.is_moment(kind) for kind in kinds):
+        numbers = [values.real(item) for item in items]
+        if None not in numbers:
+            return _from_numbers(name, items, numbers)
     index: dict[str, int] = {}
-    codes = [-1 if item is None else index.setdefault(str(item), len(index)) for item in items]
-    return labelled(name, np.array(codes, np.int64), list(index))
+    codes = [-1 if item is None else index.setdefault(values.label(item), len(index)) for item in items]
+    return labelled(where, name, np.array(codes, np.int64), list(index))
 
 
-def _from_numbers(name: str, items: list[Any]) -> Column:
+def _from_numbers(name: str, items: list[Any], numbers: list[float | None]) -> Column:
     if items and all(isinstance(item, (int, np.integer)) for item in items):
         with contextlib.suppress(OverflowError):
             return Column(name, "integer", np.array(items, np.int64))
-    return Column(name, "number", np.array([np.nan if item is None else float(item) for item in items]))
+    return Column(name, "number", np.array(numbers, np.float64))
 
 
-def _from_dates(where: Where, name: str, items: list[Any]) -> Column:
-    """Python's dates and datetimes; all with one zone, or all without."""
-    values = np.full(len(items), MISSING)
-    zone: tuple[str | None] | None = None
-    dates = True
-    for row, item in enumerate(items):
-        if item is None:
-            continue
-        moment = item if isinstance(item, datetime) else datetime(item.year, item.month, item.day)
-        dates &= moment is not item
-        tz = None if moment.tzinfo is None else _zone_name(moment)
-        if zone is not None and zone[0] != tz:
-            mixed = "time zones are mixed" if tz and zone[0] else "times with and without a time zone are mixed"
-            raise DataError(f"{where(row)}: {item}: {mixed}; give all in one zone, or all without")
-        zone = (tz,)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        values[row] = (moment - zones.EPOCH) // zones.MICROSECOND
-    return Column(name, "date" if dates else "datetime", values, tz=zone[0] if zone else None)
-
-
-def _zone_name(moment: datetime) -> str:
-    """The name of an aware moment's zone, or its offset where the zone has no name."""
-    name = getattr(moment.tzinfo, "key", None) or getattr(moment.tzinfo, "zone", None)
-    return zones.canonical(str(name or moment.strftime("%z")))
+def _from_moments(where: Where, name: str, items: list[Any]) -> Column:
+    """Dates and times; all with one zone, or all without."""
+    moments = [None if item is None else values.moment(item) for item in items]
+    first = next((moment for moment in moments if moment is not None), None)
+    for row, moment in enumerate(moments):
+        if moment is not None and first is not None and moment.tz != first.tz:
+            mixed = "time zones are mixed" if moment.tz and first.tz else "times with and without a time zone are mixed"
+            raise DataError(f"{where(row)}: {items[row]}: {mixed}; give all in one zone, or all without")
+    micros = np.array([MISSING if moment is None else moment.microseconds for moment in moments], np.int64)
+    dates = all(moment is None or moment.is_date for moment in moments)
+    return Column(name, "date" if dates else "datetime", micros, tz=first.tz if first else None)
 
 
 def of_array(array: np.ndarray, origin: str) -> dict[str, np.ndarray]:
@@ -166,7 +160,7 @@ def of_mapping(mapping: Mapping[Any, Any], origin: str) -> dict[str, np.ndarray]
     Raises:
         DataError: they differ in length.
     """
-    columns = {str(name): _as_array(values) for name, values in mapping.items()}
+    columns = {str(name): _as_array(items) for name, items in mapping.items()}
     sizes = {name: array.shape for name, array in columns.items()}
     odd = next((name for name, shape in sizes.items() if len(shape) != 1 or shape != next(iter(sizes.values()))), None)
     if odd is not None:
@@ -174,9 +168,9 @@ def of_mapping(mapping: Mapping[Any, Any], origin: str) -> dict[str, np.ndarray]
     return columns
 
 
-def _as_array(values: Any) -> np.ndarray:
-    if isinstance(values, np.ndarray):
-        return values
-    items = list(values)
-    mixed = any(item is None or isinstance(item, (str, bool, date)) for item in items)
-    return np.array([*items, None], dtype=object)[:-1] if mixed else np.asarray(items)
+def _as_array(column: Any) -> np.ndarray:
+    if isinstance(column, np.ndarray):
+        return column
+    items = list(column)
+    plain = all(isinstance(item, values.NUMBERS) and not isinstance(item, bool) for item in items)
+    return np.asarray(items) if plain else np.array([*items, None], dtype=object)[:-1]

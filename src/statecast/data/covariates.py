@@ -11,41 +11,39 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from statecast.data.columns import Column, number
+from statecast.data import values
+from statecast.data.columns import Column
 from statecast.data.schema import Covariate
 from statecast.data.table import Table
+from statecast.data.values import FLAG, LARGEST, number_of
 from statecast.errors import DataError
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
-LARGEST = 1e18  # the square of a larger number leaves float32
 MOST_CATEGORIES = 200
-FLAG = ("false", "true")
 
 
 def numbers(table: Table, column: Column) -> Float64[np.ndarray, " rows"]:
     """A numeric column [rows], NaN where missing; anything that is no number of a usable size is an error."""
     if column.kind in ("date", "datetime"):
         raise DataError(f"{table.where(column.name)} holds dates, but numbers were expected")
-    values = column.values.astype(np.float64, copy=False)
+    result = column.values.astype(np.float64, copy=False)
     if column.kind == "text":
-        parsed = [number(label) for label in column.labels]
-        wrong = np.array([value is None for value in parsed] + [False])[column.values]
+        stated = [values.real(label) for label in column.labels]
+        wrong = np.array([value is None for value in stated] + [False])[column.values]
         if wrong.any():
             row = int(np.argmax(wrong))
             raise DataError(
                 f"{table.where(column.name, row)}: {column.labels[column.values[row]]!r} is not a number: "
                 "correct it, or leave it empty if it is missing"
             )
-        values = np.array([*parsed, np.nan], np.float64)[column.values]
-    large = np.abs(values) > LARGEST
+        result = np.array([*stated, np.nan], np.float64)[column.values]
+    large = np.abs(result) > LARGEST
     if large.any():
         row = int(np.argmax(large))
-        value = float(values[row])
-        remedy = "leave it empty if it is missing" if np.isinf(value) else f"values beyond {LARGEST:g} need rescaling"
-        raise DataError(f"{table.where(column.name, row)}: {value:g} cannot be used: {remedy}")
-    return values
+        raise values.too_large(table.where(column.name, row), float(result[row]))
+    return result
 
 
 def learn(table: Table, name: str) -> Covariate:
@@ -55,7 +53,7 @@ def learn(table: Table, name: str) -> Covariate:
         return Covariate(name, "categorical", FLAG)
     if column.kind == "text" and column.labels:
         counts = np.bincount(column.values[column.values >= 0], minlength=len(column.labels))
-        numeric = sum(int(n) for n, label in zip(counts, column.labels, strict=True) if number(label) is not None)
+        numeric = sum(int(n) for n, label in zip(counts, column.labels, strict=True) if number_of(label) is not None)
         if 2 * numeric <= counts.sum():
             return _categories(table, column, counts)
     if np.isnan(numbers(table, column)).all():
@@ -81,20 +79,17 @@ def values_of(table: Table, covariate: Covariate) -> Float64[np.ndarray, " rows"
     if covariate.kind == "numeric":
         return numbers(table, column)
     codes, labels = _as_texts(table, column)
-    if covariate.categories == FLAG:
-        labels = [{"0": "false", "1": "true"}.get(label, label.lower()) for label in labels]
-    index = {category: float(number) for number, category in enumerate(covariate.categories)}
-    found = np.array([*(index.get(label, np.nan) for label in labels), np.nan])
+    index = [values.category_of(label, covariate.categories) for label in labels]
     used = np.bincount(codes[codes >= 0], minlength=len(labels))
-    unknown = sorted(label for label, n in zip(labels, used, strict=True) if n and label not in index)
+    unknown = sorted(label for label, at, n in zip(labels, index, used, strict=True) if n and at != at)
     if unknown:
-        shown = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
+        examples = ", ".join(map(repr, unknown[:5])) + (", …" if len(unknown) > 5 else "")
         warnings.warn(
-            f"{table.where(covariate.name)}: categories that the model has not seen are treated as missing: {shown}",
+            f"{table.where(covariate.name)}: categories that the model has not seen are treated as missing: {examples}",
             UserWarning,
             stacklevel=2,
         )
-    result: Float64[np.ndarray, " rows"] = found[codes]
+    result: Float64[np.ndarray, " rows"] = np.array([*index, np.nan])[codes]
     return result
 
 
@@ -105,26 +100,27 @@ def _as_texts(table: Table, column: Column) -> tuple[Int64[np.ndarray, " rows"],
     if column.kind in ("date", "datetime"):
         raise DataError(f"{table.where(column.name)} holds dates, but the model was fitted with texts")
     missing = np.isnan(column.values) if column.kind != "integer" else np.zeros(len(column.values), bool)
-    known, inverse = np.unique(column.values[~missing], return_inverse=True)
+    distinct, inverse = np.unique(column.values[~missing], return_inverse=True)
     codes = np.full(len(column.values), -1)
     codes[~missing] = inverse
-    return codes, [str(int(value)) if value % 1 == 0 else str(value) for value in known.tolist()]
+    items = distinct.astype(bool).tolist() if column.kind == "flag" else distinct.tolist()
+    return codes, [values.label(item) for item in items]
 
 
-def one_hot(values: Float64[np.ndarray, " n"], covariate: Covariate) -> Float64[np.ndarray, "n features"]:
+def one_hot(numbers: Float64[np.ndarray, " n"], covariate: Covariate) -> Float64[np.ndarray, "n features"]:
     """The features of a covariate; a missing category is NaN in all of them."""
     if covariate.kind == "numeric":
-        return values[:, None]
-    result: Float64[np.ndarray, "n features"] = (values[:, None] == np.arange(len(covariate.categories))).astype(
+        return numbers[:, None]
+    result: Float64[np.ndarray, "n features"] = (numbers[:, None] == np.arange(len(covariate.categories))).astype(
         np.float64
     )
-    result[np.isnan(values)] = np.nan
+    result[np.isnan(numbers)] = np.nan
     return result
 
 
-def decoded(values: Float64[np.ndarray, "n features"], covariate: Covariate) -> np.ndarray:
+def decoded(features: Float64[np.ndarray, "n features"], covariate: Covariate) -> np.ndarray:
     """The column that `one_hot` turned into features, [n]."""
     if covariate.kind == "numeric":
-        return values[:, 0]
+        return features[:, 0]
     texts = np.array([*covariate.categories, None], dtype=object)
-    return texts[np.where(np.isnan(values[:, 0]), len(covariate.categories), np.argmax(values, axis=1))]
+    return texts[np.where(np.isnan(features[:, 0]), len(covariate.categories), np.argmax(features, axis=1))]

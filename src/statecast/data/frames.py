@@ -16,6 +16,7 @@ from statecast.data import zones
 from statecast.data.columns import WANTED, Column, Kind, Where, from_array, from_objects, labelled
 from statecast.data.sources import Source
 from statecast.data.timetext import MISSING, NULLS
+from statecast.data.values import INT64
 from statecast.errors import DataError, MissingDependency
 
 if TYPE_CHECKING:
@@ -137,14 +138,20 @@ def _from_series(where: Where, name: str, series: nw.Series[Any]) -> Column:
     import narwhals.stable.v2 as nw
 
     dtype = series.dtype
-    if dtype.is_integer() and dtype not in (nw.UInt64, nw.Int128, nw.UInt128) and not series.is_null().any():
-        return Column(name, "integer", np.ascontiguousarray(series.to_numpy(), np.int64))
+    if dtype.is_integer() and not series.is_null().any():
+        wide = dtype in (nw.UInt64, nw.Int128, nw.UInt128)
+        if not wide or (series.max() < INT64 and series.min() >= -INT64):
+            return Column(
+                name,
+                "integer",
+                np.ascontiguousarray(series.cast(nw.Int64).to_numpy() if wide else series.to_numpy(), np.int64),
+            )
     if dtype.is_numeric():
         return Column(name, "number", np.asarray(series.cast(nw.Float64).to_numpy(), np.float64))
     if dtype == nw.Boolean:
         return Column(name, "flag", np.asarray(series.cast(nw.Float64).to_numpy(), np.float64))
     if dtype in (nw.String, nw.Categorical, nw.Enum):
-        return labelled(name, *_encoded(series))
+        return labelled(where, name, *_encoded(series))
     if dtype in (nw.Datetime, nw.Date):
         return _stamps(name, series)
     if is_opaque(series):

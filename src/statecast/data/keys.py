@@ -18,6 +18,7 @@ from statecast.data.columns import Column
 from statecast.data.schema import IdKind, Schema
 from statecast.data.table import Table
 from statecast.data.timetext import MISSING
+from statecast.data.values import INT64, series_id
 from statecast.errors import DataError, SettingError
 
 if TYPE_CHECKING:
@@ -96,10 +97,11 @@ def series_ids(table: Table, name: str | None, alone: str) -> tuple[Int64[np.nda
         return _used(rank[column.values], sorted(column.labels))
     if column.kind == "number":
         _require_all(table, column, np.isnan(column.values), "the id")
-    if column.kind not in ("integer", "number") or (column.values % 1 != 0).any():
+    whole = column.kind == "integer" or (column.kind == "number" and bool((column.values % 1 == 0).all()))
+    if not whole or (column.kind == "number" and (np.abs(column.values) >= INT64).any()):
         raise DataError(f"{table.where(name)} cannot name series: ids are texts or whole numbers")
-    values, codes = np.unique(column.values.astype(np.int64), return_inverse=True)
-    return codes.astype(np.int64), tuple(values.tolist()), "integer"
+    numbers, codes = np.unique(column.values.astype(np.int64), return_inverse=True)
+    return codes.astype(np.int64), tuple(numbers.tolist()), "integer"
 
 
 def _used(codes: Int64[np.ndarray, " rows"], labels: list[str]) -> tuple[Int64[np.ndarray, " rows"], Ids, IdKind]:
@@ -114,17 +116,15 @@ def _require_all(table: Table, column: Column, missing: np.ndarray, what: str) -
         raise DataError(f"{table.where(column.name, int(np.argmax(missing)))}: {what} is missing; every row needs one")
 
 
-def like_ids(ids: Ids, kind: IdKind, wanted: IdKind) -> tuple[Ids, IdKind]:
-    """Ids in the kind that a model was fitted with: a CSV file turns the text "7" into a number."""
-    if kind == wanted:
+def like_ids(ids: Ids, kind: IdKind, schema_kind: IdKind) -> tuple[Ids, IdKind]:
+    """Ids in the kind that a model was fitted with: a CSV file turns the text "7" into a number.
+
+    Raises:
+        DataError: a text that is no whole number, where the model's ids are.
+    """
+    if kind == schema_kind:
         return ids, kind
-    if wanted == "text":
-        return tuple(str(item) for item in ids), wanted
-    try:
-        return tuple(int(item) for item in ids), wanted
-    except ValueError:
-        odd = next(item for item in ids if not str(item).lstrip("-").isdigit())
-        raise DataError(f"the id {odd!r} is a text, but the model was fitted with whole numbers as ids") from None
+    return tuple(series_id(item, schema_kind) for item in ids), schema_kind  # type: ignore[return-value]
 
 
 def times(table: Table, name: str | None) -> Column | None:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data import frames, lines, sources
-from statecast.data.columns import Column, number, of_array, of_mapping, parsed
+from statecast.data.columns import Column, of_array, of_mapping, parsed
 from statecast.data.frames import Native
 from statecast.data.sources import Source
 from statecast.data.timetext import NULLS
+from statecast.data.values import LATEST, number_of
 from statecast.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -81,26 +82,34 @@ class Table:
         if column.kind == "text":
             texts = np.array([*column.labels, None], dtype=object)[column.values]
             return parsed(partial(self.where, name), name, [texts.tolist()])
-        if column.kind == "number":
+        if column.kind in ("number", "integer"):
             return self._whole(column)
         if column.kind == "flag":
             raise DataError(f"{self.where(name)} holds true and false: times are dates or integers")
         return column
 
     def _whole(self, column: Column) -> Column:
-        bad = np.flatnonzero(column.values % 1 != 0)
-        if len(bad):
-            value = column.values[bad[0]]
-            what = "a time is missing" if np.isnan(value) else f"{value:g} is no time"
-            raise DataError(f"{self.where(column.name, int(bad[0]))}: {what}; times are dates or whole numbers")
+        """A column of whole numbers as times; NaN and fractions are errors."""
+        wrong = (column.values % 1 != 0) | (np.abs(column.values) >= LATEST)
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            value = column.values[row]
+            what = (
+                "a time is missing"
+                if value != value
+                else f"{value:g} is no time"
+                if abs(value) < LATEST
+                else f"{value:g} is too large for a time"
+            )
+            raise DataError(f"{self.where(column.name, row)}: {what}; times are dates or whole numbers below 2^62")
         return Column(column.name, "integer", column.values.astype(np.int64))
 
     def numeric(self, name: str) -> bool:
         """Whether a column holds numbers (text that reads as numbers counts), without reading most of it."""
         source = self._source(name)
         if frames.is_text(source):
-            values = [text for text in next(frames.text_chunks(source), []) if text and text.strip() not in NULLS]
-            return bool(values) and all(number(text) is not None for text in values)
+            texts = [text for text in next(frames.text_chunks(source), []) if text and text.strip() not in NULLS]
+            return bool(texts) and all(number_of(text) is not None for text in texts)
         if frames.is_opaque(source):
             return self.column(name).kind in ("number", "integer")
         return frames.is_numeric(source)

@@ -157,7 +157,16 @@ def _read(
     months = (part("year") - 1970) * 12 + np.clip(month, 1, 12) - 1
     first = months.astype("M8[M]").astype("M8[D]").astype(np.int64)
     days = (months + 1).astype("M8[M]").astype("M8[D]").astype(np.int64) - first
-    good = (month >= 1) & (month <= 12) & (day >= 1) & (day <= days) & (hour < 24) & (minute < 60) & (second < 60)
+    good = (
+        (part("year") >= 1)
+        & (month >= 1)
+        & (month <= 12)
+        & (day >= 1)
+        & (day <= days)
+        & (hour < 24)
+        & (minute < 60)
+        & (second < 60)
+    )
     digits = len(parts.get("fraction") or "")
     fraction = part("fraction") * 10 ** max(6 - digits, 0) // 10 ** max(digits - 6, 0)
     clock = (first + day - 1) * DAY + hour * HOUR + minute * 60_000_000 + second * 1_000_000 + fraction

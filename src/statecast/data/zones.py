@@ -27,6 +27,7 @@ DAY = 24 * HOUR
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 _FIXED = re.compile(r"(?:UTC|GMT)?([+-])(\d{2}):?(\d{2})?")
+LONGEST_JUMP = 3 * HOUR  # of a clock that is set forward
 _FIRST, _LAST = -32_000 * DAY, 55_000 * DAY  # 1882 to 2120: outside of it the nearest offset holds
 
 
@@ -103,19 +104,30 @@ def offsets_at(instants: Int64[np.ndarray, " n"], name: str) -> Int64[np.ndarray
     return offsets[np.maximum(np.searchsorted(starts, instants, side="right") - 1, 0)]
 
 
-def to_wall(instants: Int64[np.ndarray, " n"], name: str) -> Int64[np.ndarray, " n"]:
+def to_wall(instants: Int64[np.ndarray, " n"], name: str, clock: int | None = None) -> Int64[np.ndarray, " n"]:
     """What the local clock shows at each instant.
 
-    Where a clock jumps over midnight, a daily row of that day stands at 01:00: such a row gets the reading that the
-    clock jumped over, if that is the time of day of most rows, so that days stay regular.
+    Where clocks jump forward, a reading is missing: a daily row of that day stands later by the size of the jump, as a
+    midnight that is shown as 01:00. Such a row gets the reading that it would have had, if that is the time of day of
+    the other rows, so that days stay regular.
+
+    Args:
+        instants: [n].
+        name: the zone.
+        clock: the time of day of the series' rows; the most common one of these rows where None, and midnight where
+            every row stands behind a jump.
     """
     wall: Int64[np.ndarray, " n"] = instants + offsets_at(instants, name)
-    times, counts = np.unique(wall % DAY, return_counts=True)
-    if len(times) > 1:
-        before = instants + offsets_at(instants - 1, name)
-        jumped = (before < wall) & (before % DAY == times[np.argmax(counts)])
-        wall = np.where(jumped, before, wall)
-    return wall
+    skipped = instants + offsets_at(instants - LONGEST_JUMP, name)
+    # Only readings that no clock showed are missing: those of rows that follow the jump by less than its size.
+    jumped = (skipped < wall) & (instants + offsets_at(instants - (wall - skipped), name) == skipped)
+    if not jumped.any():
+        return wall
+    if clock is None:
+        hours, counts = np.unique(wall[~jumped] % DAY, return_counts=True)
+        clock = int(hours[np.argmax(counts)]) if len(hours) else 0
+    regular: Int64[np.ndarray, " n"] = np.where(jumped & (skipped % DAY == clock), skipped, wall)
+    return regular
 
 
 def to_instants(wall: Int64[np.ndarray, " n"], name: str) -> Int64[np.ndarray, " n"]:

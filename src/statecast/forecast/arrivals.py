@@ -46,7 +46,7 @@ def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, in
         if schema.time_kind == "row":
             return 0, 0
         raise DataError(f"series {name!r} is new, so its first row needs a time: pass time=")
-    now = intake.time(time, schema)
+    now = intake.time(time, schema, None if last == UNSEEN else last)
     if last == UNSEEN:
         return now, 0
     if now <= last:

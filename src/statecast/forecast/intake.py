@@ -6,46 +6,19 @@ since a stream reads one row in a few microseconds. Nothing is changed by readin
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data import calendar, zones
+from statecast.data import calendar
+from statecast.data import values as data
 from statecast.data.schema import Covariate, Schema
+from statecast.data.values import FIRST_DAY, LARGEST, LAST_DAY, NUMBERS, number
 from statecast.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
-
-LARGEST = 1e18  # as for tables
-EPOCH = datetime(1970, 1, 1)
-MICROSECOND = zones.MICROSECOND
-FLAG = ("false", "true")
-_NUMBERS = (int, float, np.floating, np.integer)
-
-
-def number(value: Any, name: str) -> float:
-    """A number that a network can take; NaN for None and NaN.
-
-    Raises:
-        DataError: text, ±inf or more than 1e18.
-    """
-    if value is None:
-        return np.nan
-    if not isinstance(value, _NUMBERS):
-        if not isinstance(value, np.ndarray) or value.size != 1 or value.dtype.kind not in "iufb":
-            raise DataError(f"{name}: {value!r} is not a number: give a number, or None where it is missing")
-        value = value.reshape(-1)[0]
-    found = float(value)
-    if -LARGEST <= found <= LARGEST or found != found:
-        return found
-    remedy = (
-        "give None where it is missing" if found in (np.inf, -np.inf) else f"values beyond {LARGEST:g} need rescaling"
-    )
-    raise DataError(f"{name}: {found:g} cannot be used: {remedy}")
 
 
 def numbers(values: Any, schema: Schema, series: str | int) -> list[float]:
@@ -57,7 +30,7 @@ def numbers(values: Any, schema: Schema, series: str | int) -> list[float]:
     target = schema.target
     if type(values) is float and len(target) == 1 and -LARGEST <= values <= LARGEST:
         return [values]
-    if len(target) == 1 and (values is None or isinstance(values, (*_NUMBERS, str))):
+    if len(target) == 1 and (values is None or isinstance(values, (*NUMBERS, str))):
         return [number(values, f"{target[0]} of series {series!r}")]
     if values is None:
         return [np.nan] * len(target)
@@ -65,44 +38,15 @@ def numbers(values: Any, schema: Schema, series: str | int) -> list[float]:
     return [number(item, f"{name} of series {series!r}") for name, item in zip(target, items, strict=True)]
 
 
-def time(value: Any, schema: Schema) -> int:
-    """A time as a Panel holds it, from a datetime, a date, a datetime64, ISO text or a whole number.
-
-    Whole numbers are taken as they are: integer times, rows, or microseconds since 1970 where the table has dates. A
-    datetime64 has no zone: where the table's times have one, it is UTC, as `Forecast.stamps` gives it.
+def time(value: Any, schema: Schema, last: int | None = None) -> int:
+    """A time as a Panel holds it: see `values.time`; a whole number is taken as it is, as in `Panel.time`.
 
     Raises:
         DataError: no time, or one with a zone where the table has none, or the other way round.
     """
-    if isinstance(value, (int, np.integer)) and not isinstance(value, (bool, np.bool_, np.timedelta64)):
+    if type(value) in (int, np.int64) and schema.time_kind in ("date", "datetime") and FIRST_DAY <= value < LAST_DAY:
         return int(value)
-    if schema.time_kind in ("integer", "row"):
-        raise _no_time(value, "this model's times are whole numbers")
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value.strip())
-        except ValueError:
-            raise _no_time(value, "write it as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS") from None
-    if isinstance(value, np.datetime64):
-        if np.isnat(value):
-            raise _no_time(value, "every row needs one")
-        micros = int(value.astype("M8[us]").astype(np.int64))
-    elif isinstance(value, datetime):
-        if value != value:  # pandas.NaT
-            raise _no_time(value, "every row needs one")
-        if (value.tzinfo is None) != (schema.tz is None):
-            came, wanted = ("without", f"in {schema.tz}") if schema.tz else ("with", "without one")
-            raise _no_time(value, f"it comes {came} a time zone, and this model's times are {wanted}")
-        micros = (value - (EPOCH if value.tzinfo is None else zones.EPOCH)) // MICROSECOND
-    elif isinstance(value, date) and schema.tz is None:
-        micros = (datetime(value.year, value.month, value.day) - EPOCH) // MICROSECOND
-    else:
-        raise _no_time(value, "give a datetime, a datetime64, ISO text or a whole number")
-    return calendar.from_instant(micros, schema.frequency, schema.tz) if schema.tz else micros
-
-
-def _no_time(value: Any, remedy: str) -> DataError:
-    return DataError(f"time: {value!r} cannot be used: {remedy}")
+    return data.time(value, schema, last)
 
 
 def shown(value: int, schema: Schema) -> str:
@@ -128,7 +72,7 @@ def covariates(items: Sequence[Covariate], row: Any, name: str) -> Float64[np.nd
     values = _items(row, tuple(item.name for item in items), name)
     if all(item.kind == "numeric" for item in items):
         return np.array([number(value, item.name) for item, value in zip(items, values, strict=True)])
-    found = [feature for item, value in zip(items, values, strict=True) for feature in _features(item, value)]
+    found = [feature for item, value in zip(items, values, strict=True) for feature in data.features(item, value)]
     return np.array(found)
 
 
@@ -175,21 +119,3 @@ def _items(row: Any, names: tuple[str, ...], name: str) -> list[Any]:
     if len(values) != len(names):
         raise DataError(f"{name}: got {len(values)} values, wanted {len(names)}: {', '.join(names)}")
     return values
-
-
-def _features(item: Covariate, value: Any) -> list[float]:
-    if item.kind == "numeric":
-        return [number(value, item.name)]
-    if value is None or value != value:
-        return [np.nan] * len(item.categories)
-    label = str(value)
-    if item.categories == FLAG:
-        label = {"0": "false", "1": "true"}.get(label, label.lower())
-    if label not in item.categories:
-        warnings.warn(
-            f"{item.name}: the model has not seen the category {label!r}; it is treated as missing",
-            UserWarning,
-            stacklevel=2,
-        )
-        return [np.nan] * len(item.categories)
-    return [float(label == category) for category in item.categories]
