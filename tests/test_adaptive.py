@@ -42,8 +42,8 @@ def test_a_case_worked_by_hand() -> None:
     one, two = RATE, RATE / np.sqrt(2)
     moves = []
     for y in (0.5, 0.9, 0.85, 2.0):
-        adaptive.seen(parts, bounds, np.array([[y]]), there)
-        adaptive.made(parts, still, there, there)
+        adaptive.observe(parts, bounds, np.array([[y]]), there)
+        adaptive.remember(parts, still, there, there)
         moves.append(parts["moved"][0, :, 0, 0].copy())
     # Nothing was forecast of the first value, and two steps ahead nothing of the second. A value outside widens the
     # interval by rate · (1 − 0.2), one inside narrows it by rate · 0.2; both in units of the half width, 0.8.
@@ -59,17 +59,17 @@ def test_a_gap_forgets_the_forecasts_that_fell_due_in_it() -> None:
         adaptive, bounds, parts = by_hand(horizon=5)
         there, still = np.ones((1, 1)), np.zeros((1, 3, 1, 1))
         for _ in range(7):
-            adaptive.seen(parts, bounds, np.zeros((1, 1)), there)
-            adaptive.made(parts, still, there, there)
+            adaptive.observe(parts, bounds, np.zeros((1, 1)), there)
+            adaptive.remember(parts, still, there, there)
         told = {name: part.copy() for name, part in parts.items()}
-        adaptive.missed(parts, gap)
+        adaptive.skip(parts, gap)
         for _ in range(gap):  # the same, step by step
-            adaptive.seen(told, bounds, np.zeros((1, 1)), np.zeros((1, 1)))
-            adaptive.made(told, still, there, np.zeros((1, 1)))
+            adaptive.observe(told, bounds, np.zeros((1, 1)), np.zeros((1, 1)))
+            adaptive.remember(told, still, there, np.zeros((1, 1)))
         assert parts["turn"] == told["turn"]
         same_bits(parts["waiting"][..., 1], told["waiting"][..., 1])
         before = parts["moved"].copy()
-        adaptive.seen(parts, bounds, np.full((1, 1), 9.0), there)
+        adaptive.observe(parts, bounds, np.full((1, 1), 9.0), there)
         # Those made `lead` steps ago are due; inside the gap none was made.
         assert (parts["moved"] != before)[0, :, 0, 0].tolist() == [gap < lead for lead in (1, 2, 4)]
 
@@ -199,8 +199,8 @@ def test_the_share_outside_comes_to_what_the_level_says(louder: float) -> None:
             reach = bounds.unit[0, 0] * parts["moved"][:, 0, :, 0]
             held = (y >= bounds.low[0, :, 0] - reach) & (y <= bounds.high[0, :, 0] + reach)
             inside += held.mean(axis=0) / 1000
-        adaptive.seen(parts, bounds, y, there)
-        adaptive.made(parts, np.zeros((20, 1, 1, 1)), there, there)
+        adaptive.observe(parts, bounds, y, there)
+        adaptive.remember(parts, np.zeros((20, 1, 1, 1)), there, there)
     np.testing.assert_allclose(inside, [0.8, 0.95], atol=0.01)
 
 

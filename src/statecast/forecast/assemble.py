@@ -1,13 +1,12 @@
-"""From trained weights to a whole model: intervals, scores, and the state that every series ends in.
+"""From trained weights to a whole model: intervals, scores, and the state in which every series ends.
 
-One run over the table serves all three: forecasts at validation and training origins give the quantiles of the errors,
-those at test origins the scores, and where the run ends is where a stream goes on.
+One run over the table serves all three: forecasts from validation and training rows give the errors that calibrate the
+intervals, those from test rows the scores, and where the run ends is where a stream goes on.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,70 +15,105 @@ from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast import calibrate, channels, evaluate, predict, sample
 from statecast.forecast.roll import Origins
-from statecast.model.adaptive import untried
+from statecast.model.adaptive import prior_quantiles
 from statecast.model.inputs import Rows, rows_of
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Int64
+    from jaxtyping import Bool, Float
 
 
-LEARNED = 5_000_000  # numbers that are kept of the forecasts of training rows; above it, they are thinned out evenly
+MOST_TRAINING = 5_000_000  # numbers that are kept of the forecasts of training rows; above it, they are thinned out
 
 
-def assemble(model: Model, panel: Panel, parts: Split, rows: Rows | None = None) -> tuple[Model, Origins]:
+def assemble(model: Model, panel: Panel, split: Split, rows: Rows | None = None) -> tuple[Model, Origins]:
     """The model with its intervals, scores and last state, and its forecasts at the test origins.
 
     Args:
         model: trained weights; what it lacks is filled in.
         panel: the whole table, one series a series.
-        parts: its split.
+        split: of the table.
         rows: the folded panel, prepared, where it is at hand.
     """
     rows = prepared(model, panel) if rows is None else rows
-    horizon, width = model.config.horizon, channels.rows_each(model)
-    val, test = _validation_origins(panel, parts, horizon), evaluate.test_origins(panel, parts.val, horizon)
-    train, _ = calibrate.thin(_training_origins(panel, parts, horizon) & ~val, _numbers(model), LEARNED)
+    head, horizon, width = model.network.head, model.config.horizon, channels.rows_each(model)
+    val, train, enough = _calibration_origins(panel, split, horizon)
+    train, _ = calibrate.thin(train & ~val, _numbers(model), MOST_TRAINING)
+    test = evaluate.test_origins(panel, split.val, horizon)
     origins = forecasts(model, panel, train | val | test, rows)
-    head = model.network.head
-    unseen, learned = (
-        calibrate.scores(head, rows, _where(origins, _folded(of, panel, width)), np.repeat(limit, width))
-        for of, limit in ((val, parts.val), (train, parts.train))
+    held_out, fitted = (
+        calibrate.scores(head, rows, _at(origins, _folded(mask, panel, width)), np.repeat(limit, width))
+        for mask, limit in ((val, split.val), (train, split.train))
     )
-    scores = _joined(unseen, learned)
-    model = replace(model, residuals=calibrate.quantiles(scores, untried(head)), paths=sample.paths(scores))
-    found = _where(origins, _folded(test, panel, width))
-    found, state = predict.through(model, panel, rows, found)
-    return replace(model, state=state, scores=evaluate.evaluate(model, panel, found, parts.train)), found
+    scores, prior = _pooled(held_out, fitted), prior_quantiles(head)
+    residuals = calibrate.quantiles(scores, prior) if enough else calibrate.sized(scores, prior)
+    model = replace(model, residuals=residuals, paths=sample.paths(scores) if enough else None)
+    tested, state = predict.through(model, panel, rows, _at(origins, _folded(test, panel, width)))
+    evaluation = evaluate.evaluate(model, panel, tested, split.val)
+    counted = {"validation": _count(held_out), "training": _count(fitted), "enough": enough}
+    return replace(model, state=state, scores=evaluation | {"calibration": counted}), tested
 
 
-def _joined(unseen: Float[np.ndarray, "N H D"], learned: Float[np.ndarray, "M H D"]) -> Float[np.ndarray, "L H D"]:
-    """Validation scores, and those of training rows made as large as these where they are smaller.
+def _calibration_origins(
+    panel: Panel, split: Split, horizon: int
+) -> tuple[Bool[np.ndarray, " rows"], Bool[np.ndarray, " rows"], bool]:
+    """Rows from which validation rows are forecast, those from which training rows are, and whether they are enough.
+
+    Training rows count in the second half of the training part, where the network has seen some of each series. Origins
+    are enough where there are at least ten, and where not all of them overlap: two whole horizons, or two series. Where
+    they are not, those too count that have only a part of their horizon ahead.
+    """
+    begin = np.maximum(split.train // 2, 1)
+    parts = ((split.train, split.val), (begin, split.train))
+    val, train = (evaluate.test_origins(panel, first, horizon, stop) for first, stop in parts)
+    count = np.add.reduceat(np.append(val | train, False), panel.offsets[:-1]) * (panel.lengths > 0)
+    if count.sum() >= calibrate.FEW and (-(-count // horizon)).sum() >= 2:
+        return val, train, True
+    val, train = (evaluate.test_origins(panel, first, 1, stop) for first, stop in parts)
+    return val, train, False
+
+
+def _count(scores: Float[np.ndarray, "N H D"]) -> int:
+    """From how many origins at least one value could be compared."""
+    return int(np.sum(~np.isnan(scores).all(axis=(1, 2))))
+
+
+def _pooled(held_out: Float[np.ndarray, "N H D"], fitted: Float[np.ndarray, "M H D"]) -> Float[np.ndarray, "L H D"]:
+    """Scores of validation rows, and those of training rows made as large as these where they are smaller.
 
     Validation rows are one stretch of time, often of few horizons: each step ahead saw few hours or months, and all of
-    them the same weather. Training rows have the other seasons to give. Errors on rows that were trained on are too
-    small, though, so of these counts the shape and the growth with the step, not the size.
+    them the same weather. Training rows add the other seasons. Errors on rows that were trained on are too small,
+    though, so they contribute their shape and their growth with the step, and not their size. Sizes are compared over
+    the steps and targets for which both have scores.
     """
-    if not len(learned) or np.isnan(learned).all():
-        return unseen
-    here, there = (float(np.nanmean(np.abs(part))) if not np.isnan(part).all() else 0.0 for part in (unseen, learned))
-    return np.concatenate([unseen, learned * max(here / max(there, 1e-30), 1.0)])
+    sizes = [_mean_size(part) for part in (held_out, fitted)]
+    common = ~np.isnan(sizes[0]) & ~np.isnan(sizes[1])
+    if not common.any():
+        return np.concatenate([held_out, fitted])
+    ratio = sizes[0][common].mean() / max(sizes[1][common].mean(), 1e-30)
+    return np.concatenate([held_out, fitted * max(float(ratio), 1.0)])
 
 
-def run(model: Model, panel: Panel, wanted: Bool[np.ndarray, " rows"]) -> Origins:
-    """Forecasts at the wanted rows with intervals as they were there, thinned out where they are very many."""
+def _mean_size(scores: Float[np.ndarray, "N H D"]) -> Float[np.ndarray, "H D"]:
+    """The mean of |scores|, NaN where there are none."""
+    count = np.sum(~np.isnan(scores), axis=0)
+    return np.where(count > 0, np.nansum(np.abs(scores), axis=0, dtype=np.float64) / np.maximum(count, 1), np.nan)
+
+
+def run(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"]) -> Origins:
+    """Forecasts at the rows of a mask with intervals as they were there, thinned out where they are very many."""
     rows = prepared(model, panel)
-    return predict.through(model, panel, rows, forecasts(model, panel, wanted, rows))[0]
+    return predict.through(model, panel, rows, forecasts(model, panel, mask, rows))[0]
 
 
-def forecasts(model: Model, panel: Panel, wanted: Bool[np.ndarray, " rows"], rows: Rows) -> Origins:
-    """Forecasts at the wanted rows, thinned out where they are very many."""
-    chosen, _ = calibrate.thin(wanted, _numbers(model), evaluate.MOST)
-    return evaluate.tested(model.network, model.p, rows, _folded(chosen, panel, channels.rows_each(model)))
+def forecasts(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"], rows: Rows) -> Origins:
+    """Forecasts at the rows of a mask, thinned out where they are very many."""
+    thinned, _ = calibrate.thin(mask, _numbers(model), evaluate.MOST)
+    return evaluate.tested(model.network, model.p, rows, _folded(thinned, panel, channels.rows_each(model)))
 
 
 def _numbers(model: Model) -> int:
-    """Of the forecasts that are made at one row."""
+    """How many numbers are forecast at one row."""
     head = model.network.head
     return head.horizon * len(model.schema.target) * head.width
 
@@ -89,30 +123,10 @@ def prepared(model: Model, panel: Panel) -> Rows:
     return rows_of(model.network, model.constants, model.schema, channels.fold(model, panel), model.dtype)
 
 
-def _validation_origins(panel: Panel, parts: Split, horizon: int) -> Bool[np.ndarray, " rows"]:
-    """Rows from which validation rows are forecast."""
-    return _spread(panel, parts.val, evaluate.test_origins(panel.cut(parts.val), parts.train, horizon))
-
-
-def _training_origins(panel: Panel, parts: Split, horizon: int) -> Bool[np.ndarray, " rows"]:
-    """Rows in the second half of the training part from which training rows are forecast."""
-    begin = np.maximum(parts.train // 2, 1)
-    return _spread(panel, parts.train, evaluate.test_origins(panel.cut(parts.train), begin, horizon))
-
-
-def _spread(panel: Panel, stop: Int64[np.ndarray, " S"], inside: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, " rows"]:
-    """A mask of the first `stop[s]` rows of each series as one of all rows."""
-    wanted = np.zeros(panel.rows, bool)
-    cuts = np.concatenate([[0], np.cumsum(stop)])
-    for span, (first, last) in zip(panel.spans(), pairwise(cuts), strict=True):
-        wanted[span.start : span.start + int(last - first)] = inside[first:last]
-    return wanted
-
-
-def _folded(wanted: Bool[np.ndarray, " rows"], panel: Panel, width: int) -> Bool[np.ndarray, " R"]:
+def _folded(mask: Bool[np.ndarray, " rows"], panel: Panel, width: int) -> Bool[np.ndarray, " R"]:
     """A mask of the panel's rows as one of the folded panel's."""
-    return np.concatenate([np.tile(wanted[span], width) for span in panel.spans()]) if panel.series else wanted
+    return np.concatenate([np.tile(mask[span], width) for span in panel.spans()]) if panel.series else mask
 
 
-def _where(origins: Origins, wanted: Bool[np.ndarray, " R"]) -> Origins:
-    return origins.at(wanted[origins.rows])
+def _at(origins: Origins, mask: Bool[np.ndarray, " R"]) -> Origins:
+    return origins.at(mask[origins.rows])

@@ -1,13 +1,20 @@
-"""Intervals that hold what they say, from errors that were made on the table: split conformal prediction.
+"""Intervals whose widths come from errors that were made on the table.
 
-The errors are those on validation rows, and those on training rows made as large (`assemble` chooses and sizes them).
+Calibrated are the normal scores of the values that came (see `marginal`): for a point head the errors in units of the
+front's scale at their origin, so that a quiet stretch of a series gets a narrow interval and a loud one a wide one; for
+a quantile head or a distribution, how far out a value lay by the forecast itself. For each step ahead and target the
+model keeps the quantiles of these scores at the probabilities `adaptive.GRID`. The interval of a level is what the
+forecast has at two of them.
 
-Calibrated are the normal scores of what happened (see `marginal`): for a point head the errors in units of the front's
-scale at their origin, so that a quiet stretch of a series gets a narrow interval and a loud one a wide one; for a
-quantile head or a distribution how far out it was by the forecast itself. For each step and target the model keeps
-their quantiles at the probabilities `adaptive.GRID`; a level is then a look-up, and the interval what the forecast has
-at these scores. With the finite-sample correction (the ⌈(n+1)q⌉-th smallest of n) an interval of level 90 % holds the
-next value with a probability of at least 90 % as long as scores are exchangeable.
+Two ways lead to the quantiles. Where there are errors enough, they are order statistics with the finite-sample
+correction of split conformal prediction, the ⌈(n+1)q⌉-th smallest of n (`quantiles`). Where there are few, they are
+those of a normal number whose size is estimated step by step (`sized`).
+
+What this does not give is a guarantee. Conformal prediction promises that an interval of level 90 % holds the next
+value with a probability of at least 90 %, but only if the calibrating scores and the next one are exchangeable and none
+of them was used to train. Scores of a series follow one another in time and overlap; validation rows chose the weights;
+and the errors of training rows, which `assemble` adds, were fitted. How many values the intervals hold is therefore
+measured on the test rows and reported beside their level.
 
 Sources: Vovk, Gammerman, Shafer, "Algorithmic Learning in a Random World" (2005); Lei, G'Sell, Rinaldo, Tibshirani,
 Wasserman, "Distribution-free predictive inference for regression", JASA 113 (2018); for quantile heads Romano,
@@ -24,7 +31,8 @@ import numpy as np
 from statecast.config import canonical
 from statecast.forecast.roll import Origins
 from statecast.model import marginal
-from statecast.model.adaptive import GRID, bounds_of, half_width
+from statecast.model.adaptive import GRID, NORMAL, bounds_of, half_width
+from statecast.model.distributions import normal_score
 from statecast.model.head import Head
 from statecast.model.inputs import Rows, from_working
 from statecast.model.trained import Model
@@ -32,73 +40,116 @@ from statecast.model.trained import Model
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64
 
-FEW = 10  # a step with fewer errors than this borrows the quantiles of a step with more
+FEW = 10  # a step ahead with fewer scores than this has no quantiles of its own
+WEIGHT = 2.0  # how many independent scores the size expected of a step counts as, beside those observed there
 
 
 def quantiles(scores: Float[np.ndarray, "N H D"], prior: Float64[np.ndarray, "Q H D"]) -> Float64[np.ndarray, "Q H D"]:
-    """Quantiles of normal scores at the probabilities `GRID`, rounded outwards by the finite-sample correction.
+    """Quantiles of normal scores at the probabilities `GRID`: order statistics, rounded outwards.
 
-    A probability that n scores are too few for gets the smallest or the largest of them. A step with fewer than ten
-    scores borrows from the nearest earlier step that has more, widened as the prior widens between the two (or from the
-    first that has more); a target without any score gets the prior.
+    Probabilities that n scores are too few for continue from the outermost score as those of a normal number do. A step
+    with fewer than `FEW` scores borrows from the nearest earlier step that has more, or else from the first that has,
+    widened as the prior widens between the two. A target of which no step has `FEW` is left to `sized`.
 
     Args:
-        scores: of what happened, NaN where there is no value.
-        prior: the quantiles where nothing has been seen yet, from `adaptive.untried`.
+        scores: of the values that came, NaN where there is no value.
+        prior: the quantiles to assume where nothing is known, from `adaptive.prior_quantiles`.
 
     Returns:
-        Quantiles that never are NaN, ascending along Q.
+        Quantiles that are never NaN, ascending along Q.
     """
-    if len(scores) == 0:
-        return prior
-    ordered = np.sort(scores, axis=0)  # NaN come last
     count = np.sum(~np.isnan(scores), axis=0)
-    rank = np.round((count + 1) * GRID[:, None, None], 9)
-    rank = np.where(GRID[:, None, None] > 0.5, np.ceil(rank), np.floor(rank))
-    index = np.clip(rank, 1, np.maximum(count, 1)).astype(np.int64) - 1
-    return _borrowed(np.take_along_axis(ordered, index, axis=0).astype(np.float64), count, prior)
-
-
-def _borrowed(
-    found: Float64[np.ndarray, "Q H D"], count: Int64[np.ndarray, "H D"], prior: Float64[np.ndarray, "Q H D"]
-) -> Float64[np.ndarray, "Q H D"]:
-    horizon, targets = count.shape
-    for d in range(targets):
-        enough = np.flatnonzero(count[:, d] >= min(FEW, max(int(count[:, d].max()), 1)))
-        if not len(enough):
-            found[..., d] = prior[..., d]
+    steps = np.arange(scores.shape[1])
+    result = np.array(prior)
+    for d in range(scores.shape[2]):
+        lenders = np.flatnonzero(count[:, d] >= FEW)
+        if not len(lenders):
+            result[..., d] = sized(scores[..., d, None], prior[..., d, None])[..., 0]
             continue
-        steps = np.arange(horizon)
-        lender = enough[np.maximum(np.searchsorted(enough, steps, side="right") - 1, 0)]
-        found[..., d] = found[:, lender, d] * np.maximum(prior[-1, :, d] / prior[-1, lender, d], 1)
-    return found
+        lender = np.maximum(np.searchsorted(lenders, steps, side="right") - 1, 0)
+        growth = np.maximum(prior[-1, :, d] / prior[-1, lenders[lender], d], 1)
+        result[..., d] = _order_statistics(scores[:, lenders, d])[:, lender] * growth
+    return result
+
+
+def _order_statistics(scores: Float[np.ndarray, "N K"]) -> Float64[np.ndarray, "Q K"]:
+    """The corrected quantiles of columns of scores; NaN are left out, and each column has at least `FEW` others."""
+    count = np.sum(~np.isnan(scores), axis=0)
+    rank = np.round((count + 1) * GRID[:, None], 9)
+    rank = np.where(GRID[:, None] > 0.5, np.ceil(rank), np.floor(rank))
+    index = np.clip(rank, 1, count).astype(np.int64) - 1
+    ordered = np.take_along_axis(np.sort(scores, axis=0), index, axis=0).astype(np.float64)  # NaN are sorted last
+    middle = ordered[len(GRID) // 2]
+    outermost = np.array([normal_score(1 / (n + 1)) for n in count.tolist()])
+    beyond = np.maximum(np.abs(NORMAL)[:, None] / -outermost, 1)
+    return np.where((rank < 1) | (rank > count), middle + (ordered - middle) * beyond, ordered)
+
+
+def sized(scores: Float[np.ndarray, "N H D"], prior: Float64[np.ndarray, "Q H D"]) -> Float64[np.ndarray, "Q H D"]:
+    """Quantiles at `GRID` where scores are few: the prior's shape, with a size that is estimated step by step.
+
+    The mean square of the scores k steps ahead is estimated from those observed and from the estimate for the step
+    before, which is widened as the prior widens (for a point head with √k) and counts as `WEIGHT` scores; before the
+    first step stands the prior itself. Errors k steps ahead from neighbouring origins overlap, so n of them count as
+    n / k. Steps without any score go on from the last one that has some, so widths grow from there.
+
+    Args:
+        scores: of the values that came, NaN where there is no value.
+        prior: the quantiles to assume where nothing is known, from `adaptive.prior_quantiles`.
+
+    Returns:
+        Quantiles that are finite, symmetric and strictly ascending along Q.
+    """
+    result = np.array(prior)
+    expected = square = np.zeros(scores.shape[2])
+    for k in range(scores.shape[1]):
+        size = (prior[-1, k] / NORMAL[-1]) ** 2  # what the prior takes for the mean square
+        expected = size if k == 0 else square * size / (prior[-1, k - 1] / NORMAL[-1]) ** 2
+        mask = ~np.isnan(scores[:, k])
+        weight = mask.sum(axis=0) / (k + 1)
+        mean = np.sum(np.where(mask, scores[:, k], 0.0).astype(np.float64) ** 2, axis=0) / np.maximum(
+            mask.sum(axis=0), 1
+        )
+        square = (weight * mean + WEIGHT * expected) / (weight + WEIGHT)
+        result[:, k] *= np.sqrt(square / size)
+    return result
 
 
 def scores(
     head: Head, rows: Rows, origins: Origins, limit: Int64[np.ndarray, " S"] | None = None
 ) -> Float[np.ndarray, "N H D"]:
-    """Normal scores of what happened; NaN where a value is missing, or not among a series' first `limit` rows."""
+    """Normal scores of the values that came after N origins.
+
+    Args:
+        head: the head.
+        rows: the table, prepared.
+        origins: the forecasts.
+        limit: how many rows of each series count; all where None.
+
+    Returns:
+        NaN where a value is missing or lies beyond the limit.
+    """
     series = rows.series[origins.rows]
     stop = rows.offsets[series + 1] if limit is None else rows.offsets[series] + limit[series]
     ahead = origins.rows[:, None] + np.arange(1, head.horizon + 1)
     inside = np.minimum(ahead, len(rows.y) - 1)
-    seen = (rows.m[inside] > 0) & (ahead < stop[:, None])[..., None]
-    value = np.where(seen, rows.y[inside], np.nan)
-    return marginal.score(head, origins.values, origins.scale[:, None, :], value).astype(rows.y.dtype)
+    mask = (rows.m[inside] > 0) & (ahead < stop[:, None])[..., None]
+    values = np.where(mask, rows.y[inside], np.nan)
+    return marginal.score(head, origins.values, origins.scale[:, None, :], values).astype(rows.y.dtype)
 
 
-def thin(wanted: Bool[np.ndarray, " R"], numbers: int, most: int) -> tuple[Bool[np.ndarray, " R"], int]:
-    """Every k-th of the wanted rows, so that `numbers` for each make at most `most`; and k.
+def thin(mask: Bool[np.ndarray, " R"], numbers: int, most: int) -> tuple[Bool[np.ndarray, " R"], int]:
+    """Every k-th of the rows in a mask, so that `numbers` for each make at most `most` in all; and k.
 
     k shares no factor with the usual seasons, or all origins would fall on the same hour or weekday.
     """
-    at = np.flatnonzero(wanted)
-    stride = max(1, -(-len(at) * numbers // most))
+    rows = np.flatnonzero(mask)
+    stride = max(1, -(-len(rows) * numbers // most))
     while stride > 1 and any(stride % factor == 0 for factor in (2, 3, 5, 7)):
         stride += 1
-    chosen = np.zeros(len(wanted), bool)
-    chosen[at[::stride]] = True
-    return chosen, stride
+    thinned = np.zeros(len(mask), bool)
+    thinned[rows[::stride]] = True
+    return thinned, stride
 
 
 def spread(
@@ -110,20 +161,19 @@ def spread(
 ) -> tuple[Float64[np.ndarray, "N H D"], Float64[np.ndarray, "N H D"]]:
     """How far an interval reaches below and above the point, in working units; never negative, never NaN.
 
-    Where the grid or the scores are too few for the level, the extreme ones bound it: such an interval may hold less
-    than its level.
+    A level above 100 · (1 − `GRID[1]`) has no quantile of its own on the grid and gets the outermost.
 
     Args:
         model: the model.
         raw: forecasts in working units.
         scale: the front's scale.
         level: in percent.
-        moved: what adaptation has moved the intervals by, see `Adaptive`; None for not at all.
+        moved: how far adaptation has moved the intervals, see `Adaptive`; None where it has not.
     """
     head, unit = model.network.head, scale[..., None, :]
     low, high = bounds_of(model.quantiles, level)
     if moved is not None and model.adaptive is not None:
-        reaches = [(bounds_of(model.quantiles, at), model.adaptive.reach(moved, at)) for at in _within(model, level)]
+        reaches = [(bounds_of(model.quantiles, at), model.adaptive.reach(moved, at)) for at in _up_to(model, level)]
         size = half_width(model.quantiles)
         # An interval holds those of lower levels, however far these have moved.
         low = np.min([lower - size * reach for (lower, _), reach in reaches], axis=0)
@@ -142,21 +192,21 @@ def moved_scores(
     """
     assert model.adaptive is not None
     size = half_width(model.quantiles)
-    below, above, low, high = [], [], None, None  # type: list[Any], list[Any], Any, Any
+    below: list[tuple[Any, Any]] = []  # pairs of a score and where it comes to lie, outwards from the median
+    above: list[tuple[Any, Any]] = []
     for level in model.adaptive.levels:
         bounds, reach = bounds_of(model.quantiles, level), size * model.adaptive.reach(moved, level)
-        low = bounds[0] - reach if low is None else np.minimum(low, bounds[0] - reach)
-        high = bounds[1] + reach if high is None else np.maximum(high, bounds[1] + reach)
-        below.insert(0, (bounds[0], low))
-        above.append((bounds[1], high))
+        low, high = bounds[0] - reach, bounds[1] + reach
+        below.append((bounds[0], np.minimum(low, below[-1][1]) if below else low))
+        above.append((bounds[1], np.maximum(high, above[-1][1]) if above else high))
     middle = bounds_of(model.quantiles, 0)[0]
-    knots = [*below, (middle, np.clip(middle, below[-1][1], above[0][1])), *above]
+    knots = [*below[::-1], (middle, np.clip(middle, below[0][1], above[0][1])), *above]
     return marginal.bent([x for x, _ in knots], [y for _, y in knots], score)
 
 
-def _within(model: Model, level: float) -> list[float]:
-    """The levels that are watched below this one, and it."""
-    return [at for at in model.config.levels if at < level] + [level]
+def _up_to(model: Model, level: float) -> list[float]:
+    """The watched levels below this one, and this one."""
+    return [lower for lower in model.config.levels if lower < level] + [level]
 
 
 def interval(

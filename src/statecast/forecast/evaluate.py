@@ -27,17 +27,24 @@ BLOCK = 65_536  # numbers that are scored at once where series are short
 MOST = 20_000_000  # numbers that are kept of all origins; above it, they are thinned out evenly
 
 
-def test_origins(panel: Panel, begin: Int64[np.ndarray, " S"], horizon: int) -> Bool[np.ndarray, " rows"]:
-    """Rows from which the rows after `begin[s]` of each series are forecast: those with all H steps inside the series.
+def test_origins(
+    panel: Panel, begin: Int64[np.ndarray, " S"], horizon: int, stop: Int64[np.ndarray, " S"] | None = None
+) -> Bool[np.ndarray, " rows"]:
+    """Rows from which the rows `begin[s]` to `stop[s]` − 1 of each series are forecast, all H steps at once.
 
-    Where fewer than H rows are left, the one origin right before them counts with the steps that there are.
+    Where there are fewer than H of them, the one origin right before them counts with the steps that there are.
+
+    Args:
+        panel: the table.
+        begin: for each series, the first row that is forecast; a series that begins there has no origin before it.
+        horizon: steps ahead, H.
+        stop: for each series, the row after the last that is forecast; its length where None.
     """
-    wanted = np.zeros(panel.rows, bool)
-    for span, first in zip(panel.spans(), begin, strict=True):
-        length = span.stop - span.start
-        if 0 < first < length:
-            wanted[span.start + first - 1 : max(span.stop - horizon, span.start + int(first))] = True
-    return wanted
+    mask = np.zeros(panel.rows, bool)
+    for span, first, end in zip(panel.spans(), begin, panel.lengths if stop is None else stop, strict=True):
+        if 0 < first < end:
+            mask[span.start + first - 1 : span.start + max(int(end) - horizon, int(first))] = True
+    return mask
 
 
 def tested(

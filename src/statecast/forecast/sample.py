@@ -11,7 +11,6 @@ horizon each path is fed back as if it had been observed, and goes on from there
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +20,7 @@ from statecast.data.schema import Schema
 from statecast.errors import SettingError
 from statecast.forecast import calibrate, channels, predict, steps
 from statecast.model import marginal
+from statecast.model.adaptive import NORMAL
 from statecast.model.head import Head
 from statecast.model.inputs import from_working
 from statecast.model.state import State
@@ -155,12 +155,15 @@ def _scores(model: Model, rng: np.random.Generator, count: int) -> Float64[np.nd
     """Normal scores of that many stretches: drawn from the model's, or a random walk's where it has none."""
     if model.paths is not None:
         return model.paths[rng.integers(len(model.paths), size=count)].astype(np.float64)
-    return _random_walks(model.network.head, rng, count)
+    return _random_walks(model.network.head, model.quantiles, rng, count)
 
 
-def _random_walks(head: Head, rng: np.random.Generator, count: int) -> Float64[np.ndarray, "count H D"]:
-    """As `adaptive.untried` has them step by step: a point head's errors grow like a random walk's."""
+def _random_walks(
+    head: Head, quantiles: Float64[np.ndarray, "Q H D"], rng: np.random.Generator, count: int
+) -> Float64[np.ndarray, "count H D"]:
+    """Scores whose steps hang together as those of a random walk do, each step with its calibrated quantiles."""
     walk = rng.standard_normal((count, head.horizon, head.targets)).cumsum(axis=1)
-    if head.width == 1:
-        return walk * math.sqrt(math.pi / 2)
-    return np.asarray(walk / np.sqrt(np.arange(1, head.horizon + 1))[:, None])
+    walk /= np.sqrt(np.arange(1, head.horizon + 1))[:, None]
+    for k, d in np.ndindex(head.horizon, head.targets):
+        walk[:, k, d] = np.interp(walk[:, k, d], NORMAL, quantiles[:, k, d])
+    return walk

@@ -123,8 +123,8 @@ def adapted(
     parts = model.own_layout.unpack(block)
     values, there = working(model, y)
     watched = raw if raw.shape[1] == len(adaptive.leads) else raw[:, adaptive.leads - 1]
-    adaptive.seen(parts, model.bounds, values, there)
-    adaptive.made(parts, watched, scale, there)
+    adaptive.observe(parts, model.bounds, values, there)
+    adaptive.remember(parts, watched, scale, there)
     states[pick, model.own] = block
     return parts["moved"]
 
@@ -235,7 +235,7 @@ def through_gap(
         parts = passed(model, parts, {"y": blank, "m": blank, **covariates(model, time, None, None, held)})
     layout.pack(parts, states)
     if model.adaptive is not None:
-        model.adaptive.missed(model.layout.unpack(states), steps)
+        model.adaptive.skip(model.layout.unpack(states), steps)
 
 
 def batch(model: Model) -> int:

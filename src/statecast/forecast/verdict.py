@@ -32,11 +32,13 @@ def verdict(evaluation: Mapping[str, Any]) -> list[str]:
     own = evaluation["statecast"]
     errors = {name: evaluation[name].get(metric) for name in evaluation["skill"]}
     if own.get(metric) is None or all(error is None for error in errors.values()):
-        return ["No test value was observed, so nothing is known of the network's error."]
+        untested = "No test value was observed, so nothing is known of the network's error."
+        return [untested, *_about_calibration(evaluation)]
     return [
         *_against_baselines(evaluation, errors),
         *_against_targets(evaluation, metric),
         *_about_intervals(own),
+        *_about_calibration(evaluation),
         *_about_missed(own),
     ]
 
@@ -93,6 +95,22 @@ def _about_intervals(own: Mapping[str, float | None]) -> list[str]:
         note = "" if abs(gap) < 5 else ": it is too narrow" if gap < 0 else ": it is wider than need be"
         sentences.append(f"The {level} % interval held {percent(share)} of the values{note}.")
     return sentences
+
+
+def _about_calibration(evaluation: Mapping[str, Any]) -> list[str]:
+    """What the intervals rest on, where that is less than rows held out."""
+    origins = evaluation.get("calibration")
+    if origins is None or (origins["enough"] and origins["validation"]):
+        return []
+    if origins["enough"]:
+        return [
+            "No rows were held out to calibrate the intervals on: they rest on errors of rows that the network was "
+            "trained on, and may be too narrow."
+        ]
+    return [
+        "There were too few rows to calibrate the intervals on: their widths are an estimate from how far the series "
+        "moves and from the few errors there are, and grow with the step ahead."
+    ]
 
 
 def _about_missed(own: Mapping[str, float | None]) -> list[str]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from statecast.config import Config
 from statecast.data.schema import Schema
-from statecast.model.adaptive import Adaptive, Bounds, untried
+from statecast.model.adaptive import Adaptive, Bounds, prior_quantiles
 from statecast.model.kernel import adaptive as kernel_adaptive
 from statecast.model.kernel import network as kernel_network
 from statecast.model.network import Network
@@ -72,7 +72,7 @@ class Model:
     @cached_property
     def quantiles(self) -> Float[np.ndarray, "Q H D"]:
         """`residuals`, or what stands for them where none have been worked out."""
-        return untried(self.network.head) if self.residuals is None else self.residuals
+        return prior_quantiles(self.network.head) if self.residuals is None else self.residuals
 
     @cached_property
     def bounds(self) -> Bounds:

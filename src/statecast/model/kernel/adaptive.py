@@ -1,4 +1,4 @@
-"""Adaptation in the native kernel: `Adaptive.seen` and `Adaptive.made` in one call, over rows of a table of states.
+"""Adaptation in the native kernel: `Adaptive.observe` and `Adaptive.remember` in one call, over rows of states.
 
 A stream would spend more time on NumPy's calls than on its network otherwise. The kernel knows the errors of point
 forecasts; the scores of quantiles and distributions are NumPy's.
