@@ -9,7 +9,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c '$(OLD_ENOUGH)' >/dev/null 2>&1 && command -v $$name && break; done)
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help demo test sanitize lint types format gallery benchmarks accuracy clean distclean
+.PHONY: help demo test sanitize lint types format settings gallery benchmarks accuracy clean distclean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -42,6 +42,10 @@ types: $(READY) ## check the types
 format: $(READY) ## put the sources into the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+settings: $(READY) ## write what follows from the settings: docs/settings.md and the estimators' arguments
+	$(BIN)/python tests/keywords.py
+	$(BIN)/statecast settings --markdown > docs/settings.md
 
 gallery: $(READY) ## run the tutorials' experiments; DATA=DIR for the tables that are not shipped; page in gallery/
 	$(BIN)/statecast gallery --out gallery $(if $(DATA),--data $(DATA))

@@ -88,7 +88,9 @@ def test_settings_come_from_file_set_and_option_in_that_order(
     before = Forecaster.fit
 
     def fit(self: Forecaster, source: Any, **options: Any) -> Forecaster:
-        given.append((self._given, {name: options.get(name) for name in ("target", "time", "past", "static", "freq")}))
+        given.append(
+            (self.config.changed(), {name: options.get(name) for name in ("target", "time", "past", "static", "freq")})
+        )
         return before(self, source, **options)
 
     monkeypatch.setattr(Forecaster, "fit", fit)

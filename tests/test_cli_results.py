@@ -127,7 +127,7 @@ def test_backtest_with_a_config_fits_on_the_rows_before(
     ready, given = Forecaster.load(plain), []
 
     def fit(self: Forecaster, source: Any, **options: Any) -> Forecaster:
-        given.append((self._given, options))
+        given.append((self.config.changed(), options))
         self._model = ready.model_
         return self
 
@@ -199,7 +199,8 @@ def test_the_settings_page_is_up_to_date(statecast: Command) -> None:
 
 
 def test_every_default_can_be_typed() -> None:
-    from statecast.config import Config, parse_assignments
+    from statecast.cli.options import parse_assignments
+    from statecast.config import Config
 
     shown = {name: about._default(default) for name, default, *_ in describe_settings() if default is not None}
     assert Config.of(parse_assignments(f"{name}={text}" for name, text in shown.items())) == Config()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from statecast import Config, Forecaster
-from statecast.config import ClassifierConfig, RegressorConfig, parse_assignments
+from statecast.cli.options import parse_assignments
+from statecast.config import ClassifierConfig, RegressorConfig
 from statecast.errors import SettingError
 
 SPELLINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [

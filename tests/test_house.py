@@ -39,6 +39,7 @@ LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FRAMES = {"narwhals", "pandas", "polars", "pyarrow"}
 # The gallery draws what a forecast's report has no use for: a network as a graph, a confusion table.
 DRAWING = {"report/plot.py", "gallery/pictures.py"}
+SKLEARN = {f"estimators/{name}.py" for name in ("base", "classifier", "regressor")}
 FRAME_FILES = {"data/frames.py"}
 TRAINING = {"jax", "jaxlib", "optax"}
 HEAVY = FRAMES | TRAINING | {"matplotlib", "mpl_toolkits", "rich", "scipy", "sklearn", "tensorboardX"}
@@ -176,7 +177,7 @@ def test_train_is_imported_when_it_is_needed() -> None:
 
 
 def test_heavy_libraries_are_imported_when_they_are_needed() -> None:
-    homes = {"matplotlib": DRAWING, "mpl_toolkits": DRAWING, "sklearn": {"estimators/sequences.py"}}
+    homes = {"matplotlib": DRAWING, "mpl_toolkits": DRAWING, "sklearn": SKLEARN}
     none(
         i
         for i in all_imports()

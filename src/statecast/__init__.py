@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     from statecast.config import Config
     from statecast.errors import StatecastError
     from statecast.estimators import Forecaster
-    from statecast.estimators.sequences import Classifier, Regressor
+    from statecast.estimators.classifier import Classifier
+    from statecast.estimators.regressor import Regressor
     from statecast.forecast.predict import Forecast
     from statecast.forecast.stream import Stream
 
@@ -17,11 +18,11 @@ __version__ = "0.1.0"
 # Where each public name is at home. It is loaded when somebody asks for it, so that a stream does not wait for what
 # only a fit needs, nor the command line's help for NumPy.
 _HOMES = {
-    "Classifier": "statecast.estimators.sequences",
+    "Classifier": "statecast.estimators.classifier",
     "Config": "statecast.config",
     "Forecast": "statecast.forecast.predict",
     "Forecaster": "statecast.estimators",
-    "Regressor": "statecast.estimators.sequences",
+    "Regressor": "statecast.estimators.regressor",
     "StatecastError": "statecast.errors",
     "Stream": "statecast.forecast.stream",
 }

@@ -143,10 +143,7 @@ class Settings:
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
         """Settings from names and values; an unknown name is refused with the nearest right ones."""
-        known = names(cls)
-        for name in values:
-            if name not in known:
-                raise SettingError(f"there is no setting {name!r}; {nearest(name, known)}")
+        require_names(cls, values)
         return cls(**values)
 
     def with_(self, **values: Any) -> Self:
@@ -156,6 +153,10 @@ class Settings:
     def to_dict(self) -> dict[str, Any]:
         """Name → value of every setting."""
         return {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
+
+    def changed(self) -> dict[str, Any]:
+        """Name → value of the settings that differ from their defaults."""
+        return {s.name: getattr(self, s.name) for s in dataclasses.fields(self) if getattr(self, s.name) != s.default}
 
     def to_toml(self) -> str:
         """The settings as TOML; those left to be chosen from the data are left out."""
@@ -363,6 +364,18 @@ def names(of: type[Settings] = Config) -> tuple[str, ...]:
     return tuple(spec.name for spec in dataclasses.fields(of))
 
 
+def require_names(of: type[Settings], given: Iterable[str]) -> None:
+    """Refuse names that are no settings of a face.
+
+    Raises:
+        SettingError: there is no such setting; says which are like it.
+    """
+    known = names(of)
+    strange = next((name for name in given if name not in known), None)
+    if strange is not None:
+        raise SettingError(f"there is no setting {strange!r}; {nearest(strange, known)}")
+
+
 def describe_settings(of: type[Settings] = Config) -> list[tuple[str, Any, str, str]]:
     """(name, default, help, what is allowed) of every setting of a face, in order."""
     return [(s.name, s.default, s.metadata["help"], s.metadata["check"].requirement) for s in dataclasses.fields(of)]
@@ -376,21 +389,3 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         raise SettingError(f"{path}: cannot be read ({error.strerror}): wanted a TOML file of settings") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: not TOML: {error}") from error
-
-
-def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
-    """`KEY=VALUE` texts of the command line as settings; a value is TOML, or plain text where that fails."""
-    values: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise SettingError(f"--set {pair!r}: wanted KEY=VALUE, for example --set hidden=[64,32]")
-        values[key.strip()] = _toml_value(text.strip())
-    return values
-
-
-def _toml_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text

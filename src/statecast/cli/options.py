@@ -6,14 +6,15 @@ file. Every name is checked where it is read, so that an error can say which fil
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from statecast.config import Config, parse_assignments, read_toml
+from statecast.config import Config, read_toml
 from statecast.errors import SettingError, nearest
 
 STDIN = "\0"  # stands for "-" while options are told from arguments, for which it looks like an option
@@ -149,3 +150,21 @@ def _role(path: str, name: str, value: Any) -> Any:
         return value
     wanted = "a column or a list of columns" if name in LISTS else "a text"
     raise SettingError(f"{path}: [data] {name} = {value!r}: wanted {wanted}")
+
+
+def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
+    """`KEY=VALUE` texts of the command line as settings; a value is TOML, or plain text where that fails."""
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise SettingError(f"--set {pair!r}: wanted KEY=VALUE, for example --set hidden=[64,32]")
+        values[key.strip()] = _toml_value(text.strip())
+    return values
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -17,6 +17,7 @@ from statecast.data import checks, table
 from statecast.data.panel import Panel
 from statecast.data.results import Native, to_native
 from statecast.errors import DataError, NotFitted
+from statecast.estimators.keywords import ForecasterKeywords
 from statecast.estimators.start import begun
 from statecast.forecast import assemble
 from statecast.forecast import evaluate as scoring
@@ -36,11 +37,11 @@ if TYPE_CHECKING:
 Names = str | Sequence[str] | None
 
 
-class Forecaster:
+class Forecaster(ForecasterKeywords):
     """A recurrent network that forecasts the next values of one or many series.
 
     Args:
-        **settings: see `statecast.config.describe_settings()`; what is left out is chosen from the data.
+        settings: by name; `statecast settings` says what each means, and what is left out is chosen from the data.
 
     Raises:
         SettingError: a setting is unknown or out of range.
@@ -52,9 +53,8 @@ class Forecaster:
         evaluation_: the scores on the test rows, beside the baselines'.
     """
 
-    def __init__(self, **settings: Any) -> None:
+    def _accept(self, settings: dict[str, Any]) -> None:
         self.config = Config.of(settings)
-        self._given = dict(settings)
         self.reasons_: dict[str, str] = {}
         self._fit: _Fit | None = None
         self._model: Model | None = None
@@ -85,12 +85,11 @@ class Forecaster:
     def set_params(self, **settings: Any) -> Forecaster:
         """Replace settings; the model, if there is one, stays until the next fit."""
         self.config = self.config.with_(**settings)
-        self._given |= settings
         return self
 
     def __repr__(self) -> str:
-        given = ", ".join(f"{name}={value!r}" for name, value in self._given.items())
-        return f"Forecaster({given})"
+        settings = ", ".join(f"{name}={value!r}" for name, value in self.config.changed().items())
+        return f"Forecaster({settings})"
 
     def fit(
         self,
@@ -325,7 +324,13 @@ class Forecaster:
         title = title or f"Forecast of {', '.join(self.model_.schema.target[:4])}"
         if title not in self._fit.told:  # the pages and the terminal ask for the same
             self._fit.told[title] = collect.report(
-                title, self.model_, self._fit.panel, self._fit.parts, self._fit.origins, self.reasons_, self._given
+                title,
+                self.model_,
+                self._fit.panel,
+                self._fit.parts,
+                self._fit.origins,
+                self.reasons_,
+                self.config.changed(),
             )
         return self._fit.told[title]
 

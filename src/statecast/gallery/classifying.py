@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from statecast.estimators.sequences import Classifier
+from statecast.estimators.classifier import Classifier
 from statecast.gallery import datasets
 from statecast.gallery.cases import Case
 from statecast.gallery.datasets import Dataset

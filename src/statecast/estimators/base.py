@@ -1,0 +1,140 @@
+"""What Classifier and Regressor share: from a row of a table, or a sequence, to one answer, as scikit-learn does it.
+
+Nothing is worked out here: inputs are read by `data`, networks trained by `train` and run by `model`. Their arguments
+are the fields of a settings class, so that names, defaults and checks stay in `config`. These three files alone know
+scikit-learn, and are imported when one of the two is asked for.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from statecast.config import SequenceConfig, require_names
+from statecast.data.encoding import Encoding
+from statecast.data.sequences import Sequences, is_sequences, of_sequences, of_table
+from statecast.errors import DataError, MissingDependency
+from statecast.estimators.keywords import SettingsKeywords
+from statecast.model import answers
+from statecast.model.answers import Answers
+
+
+class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types
+    """What both have in common; abstract."""
+
+    _kind: ClassVar[str]
+    _settings: ClassVar[type[SequenceConfig]]
+
+    def _accept(self, settings: dict[str, Any]) -> None:
+        require_names(self._settings, settings)
+        # Kept as they came, as scikit-learn wants it; `fit` checks them.
+        for name, value in settings.items():
+            setattr(self, name, value)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.categorical = True
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _config(self) -> SequenceConfig:
+        return self._settings.of(self.get_params(deep=False))
+
+    def _sequences(self, X: Any, y: Any = None, *, reset: bool = False) -> Sequences:
+        """X as rows or sequences; scikit-learn's own checks for tables."""
+        if is_sequences(X):
+            found = of_sequences(X)
+            if reset:
+                self.n_features_in_ = found.channels
+                self.__dict__.pop("feature_names_in_", None)
+            return found
+        if hasattr(X, "to_pandas") and type(X).__module__.startswith("pyarrow"):
+            X = X.to_pandas()
+        # Text stays text; numbers in columns of objects are looked at column by column.
+        return of_table(validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan"))
+
+    def _train(
+        self,
+        source: Sequences,
+        target: np.ndarray,
+        weight: np.ndarray,
+        count: int,
+        watch: Any,
+        checkpoint: str | Path | None,
+        resume: bool,
+    ) -> dict[str, Any]:
+        """Train, and give what the model is made of."""
+        train = _training()
+        config = self._config()
+        encoding = Encoding.fit(source, config.differences)
+        task = train.Task(encoding.apply(source), source.offsets, source.recurrent, target, weight, count)
+        outcome = train.fit(config, task, watch, Path(checkpoint) if checkpoint else None, resume)
+        self.reasons_: dict[str, str] = outcome.reasons
+        return {
+            "kind": self._kind,
+            "config": outcome.config,
+            "encoding": encoding,
+            "recurrent": source.recurrent,
+            "reader": outcome.reader,
+            "weights": outcome.fitted.weights,
+            "names": tuple(self.feature_names_in_) if hasattr(self, "feature_names_in_") else None,
+            "history": outcome.fitted.history,
+        }
+
+    def _keep(self, model: Answers) -> None:
+        """The attributes of a fitted estimator."""
+        self.model_ = model
+        self.history_: dict[str, list[float]] = model.history
+        self.n_iter_ = int(model.history["step"][-1])
+
+    def save(self, path: str | Path) -> Path:
+        """Write the fitted model to one file; predicting from it needs no JAX.
+
+        Raises:
+            NotFittedError: before `fit`.
+            OutputError: the file cannot be written.
+        """
+        check_is_fitted(self)
+        return answers.save(self.model_, path, self.get_params(deep=False))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """A fitted estimator from a file that `save` wrote.
+
+        Raises:
+            ModelFileError: the file is missing, damaged, of another kind or of a later statecast.
+        """
+        model, settings = answers.load(path, cls._kind)
+        found = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()})
+        found._keep(model)
+        found._restore(model)
+        found.n_features_in_ = len(model.encoding.columns)
+        if model.names is not None:
+            found.feature_names_in_ = np.array(model.names, object)
+        return found
+
+    def _restore(self, model: Answers) -> None:
+        """Further attributes of a model that was loaded."""
+
+
+def require_target(y: Any) -> None:
+    """Refuse a fit without targets, in the words that scikit-learn's checks look for."""
+    if y is None:
+        raise DataError("This estimator requires y to be passed, but the target y is None")
+
+
+def _training() -> Any:
+    """The training room, whose extra may not be installed."""
+    try:
+        from statecast.train import sequences
+    except ImportError as error:
+        if isinstance(error, MissingDependency) or (error.name or "").split(".")[0] not in ("jax", "jaxlib", "optax"):
+            raise
+        raise MissingDependency.of(error.name or "jax", "train", "training") from error
+    return sequences

@@ -1,0 +1,124 @@
+"""Classifier: from a row of a table, or a sequence, to its class; scikit-learn's own kind of estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils import check_consistent_length, column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from statecast.config import ClassifierConfig
+from statecast.errors import DataError, SettingError, nearest
+from statecast.estimators.base import SequenceEstimator, require_target
+from statecast.estimators.keywords import ClassifierKeywords
+from statecast.model.answers import Answers
+
+
+class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # type: ignore[misc]
+    """A network that tells the class of a row of a table, or of a sequence.
+
+    X is a table (an array [n, columns], or a data frame with columns of numbers and of texts), which dense layers read,
+    or sequences (an array [n, T, channels], or a list of arrays [T_i, channels] of unequal lengths), which recurrent
+    layers read. NaN is missing.
+
+    Args:
+        **settings: see `statecast.config.describe_settings(ClassifierConfig)`; what is left out is chosen from the
+            data.
+
+    Raises:
+        SettingError: a setting is unknown.
+
+    Attributes:
+        classes_: the labels.
+        model_: the trained model.
+        history_: columns of the training history.
+        n_iter_: training steps taken.
+        reasons_: for each setting chosen from the data, why.
+    """
+
+    _kind = "classifier"
+    _settings = ClassifierConfig
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        watch: Callable[[Any], None] | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train on rows or sequences and their classes.
+
+        Args:
+            X: rows or sequences.
+            y: labels [n].
+            watch: told of the progress, see `statecast.train.progress.Report`.
+            checkpoint: a folder for checkpoints; none are written where None.
+            resume: go on from the checkpoint there.
+
+        Returns:
+            This object, fitted.
+
+        Raises:
+            DataError: X or y cannot be used.
+            SettingError: a setting is out of range.
+        """
+        source = self._sequences(X, y, reset=True)
+        y = _labels(y)
+        check_consistent_length(source.offsets[1:], y)
+        classes, codes = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise DataError(f"y holds one class, {classes[0]!r}: a classifier wants 2 or more classes")
+        weight = self._weights(classes, y)[codes]
+        parts = self._train(source, codes.astype(np.int64), weight, len(classes), watch, checkpoint, resume)
+        none = np.zeros(0)
+        self.classes_ = classes
+        self._keep(Answers(**parts, classes=classes, mean=none, scale=none, single=True))
+        return self
+
+    def _weights(self, classes: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Weight of each class."""
+        self._config()
+        chosen: Any = self.class_weight
+        if chosen is not None and not isinstance(chosen, str):
+            strange = [label for label in chosen if label not in classes]
+            if strange and not any(label in classes for label in chosen):
+                raise SettingError(f"class_weight: no class is {strange[0]!r}; {nearest(strange[0], classes)}")
+            chosen = {label: chosen.get(label, 1.0) for label in classes.tolist()}
+        return np.asarray(compute_class_weight(chosen, classes=classes, y=y), np.float64)
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each class [n, K], in the order of `classes_`."""
+        check_is_fitted(self)
+        return self.model_.probabilities(self._sequences(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row or sequence [n]."""
+        found = self.predict_proba(X)
+        return np.asarray(self.classes_[np.argmax(found, axis=1)])
+
+    def _restore(self, model: Answers) -> None:
+        self.classes_ = np.asarray(model.classes)
+
+
+def _labels(y: Any) -> np.ndarray:
+    """Labels [n].
+
+    Raises:
+        DataError: y is missing, or holds values of a measure, not classes.
+    """
+    require_target(y)
+    labels = column_or_1d(y, warn=True)
+    if labels.dtype.kind == "f" and not np.isfinite(labels).all():
+        raise DataError(
+            f"y[{int(np.flatnonzero(~np.isfinite(labels))[0])}] is NaN or infinity: wanted a class for each row"
+        )
+    check_classification_targets(labels)
+    return np.asarray(labels)

@@ -1,0 +1,87 @@
+"""Regressor: from a row of a table, or a sequence, to one value or several; scikit-learn's own kind of estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.utils import Tags, check_array, check_consistent_length
+from sklearn.utils.validation import check_is_fitted
+
+from statecast.config import RegressorConfig
+from statecast.estimators.base import SequenceEstimator, require_target
+from statecast.estimators.keywords import RegressorKeywords
+from statecast.model.answers import Answers
+
+
+class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: ignore[misc]
+    """A network that tells one value, or several, of a row of a table, or of a sequence; see `Classifier` for X.
+
+    Args:
+        **settings: see `statecast.config.describe_settings(RegressorConfig)`; what is left out is chosen from the
+            data.
+
+    Raises:
+        SettingError: a setting is unknown.
+
+    Attributes:
+        model_: the trained model.
+        history_: columns of the training history.
+        n_iter_: training steps taken.
+        reasons_: for each setting chosen from the data, why.
+    """
+
+    _kind = "regressor"
+    _settings = RegressorConfig
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        watch: Callable[[Any], None] | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train on rows or sequences and their values.
+
+        Args:
+            X: rows or sequences.
+            y: values [n] or [n, K].
+            watch: told of the progress, see `statecast.train.progress.Report`.
+            checkpoint: a folder for checkpoints; none are written where None.
+            resume: go on from the checkpoint there.
+
+        Returns:
+            This object, fitted.
+
+        Raises:
+            DataError: X or y cannot be used.
+            SettingError: a setting is out of range.
+        """
+        source = self._sequences(X, y, reset=True)
+        require_target(y)
+        values = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+        check_consistent_length(source.offsets[1:], values)
+        single = values.ndim == 1
+        values = values.reshape(len(values), -1)
+        mean, scale = values.mean(axis=0), values.std(axis=0)
+        scale = np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1e-300), scale, 1.0)
+        weight = np.ones(len(values))
+        parts = self._train(source, (values - mean) / scale, weight, values.shape[1], watch, checkpoint, resume)
+        self._keep(Answers(**parts, classes=None, mean=mean, scale=scale, single=single))
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The values of each row or sequence, [n] or [n, K] as `y` was."""
+        check_is_fitted(self)
+        found = self.model_.values(self._sequences(X))
+        return found[:, 0] if self.model_.single else found
