@@ -15,7 +15,8 @@ class _Signature:
     """What `inspect.signature` tells of an estimator: its settings, without the place for names that are none."""
 
     def __get__(self, instance: object, owner: type) -> inspect.Signature:
-        _, *parameters, _ = inspect.signature(owner.__init__).parameters.values()  # type: ignore[misc]  # of a class, on purpose
+        initialise: Any = owner.__init__  # type: ignore[misc]  # the class is a value here
+        _, *parameters, _ = inspect.signature(initialise).parameters.values()
         return inspect.Signature(parameters)
 
 
