@@ -19,8 +19,8 @@ import pytest
 from cli_cases import Command, Done, loads, plain, rich, statecast
 
 from statecast import Stream
-from statecast.cli import live
-from statecast.cli.rows import RowReader
+from statecast.cli import live, rows
+from statecast.cli.rows import LineSplitter, RowReader
 from statecast.data.calendar import Frequency
 from statecast.data.schema import Covariate, Schema
 from statecast.errors import DataError
@@ -87,10 +87,10 @@ def test_covariates_and_several_series(feed: Feed, rich: Path) -> None:
 
 
 def test_csv_out_has_a_line_for_each_step(feed: Feed, plain: Path) -> None:
-    rows = feed(as_json(ROWS), plain, "--csv").out.splitlines()
-    assert rows[0].startswith("unique_id,month,cutoff,statecast,statecast-lo-80,")
-    assert [row.split(",")[1:3] for row in rows[1:4]] == [[f"1961-0{m}-01", "1961-01-01"] for m in (2, 3, 4)]
-    assert len(rows) == 1 + 3 * 3
+    table = feed(as_json(ROWS), plain, "--csv").out.splitlines()
+    assert table[0].startswith("unique_id,month,cutoff,statecast,statecast-lo-80,")
+    assert [row.split(",")[1:3] for row in table[1:4]] == [[f"1961-0{m}-01", "1961-01-01"] for m in (2, 3, 4)]
+    assert len(table) == 1 + 3 * 3
 
 
 def test_empty_starts_with_no_series(feed: Feed, plain: Path) -> None:
@@ -106,12 +106,12 @@ def test_several_targets_are_told_by_name() -> None:
         class model:
             schema = Schema(("a", "b"), time="t", time_kind="integer")
 
-        ids, targets, stamps = ("s",), ("a", "b"), np.array([7, 8])
+        ids, targets, last, stamps = ("s",), ("a", "b"), np.array([6]), np.array([7, 8])
         values = np.array([[1.0, 2.0], [3.0, 4.0]])
         lower = upper = MappingProxyType({80: np.array([[0.5, 1.5], [2.5, 3.5]])})
 
-    found = live._document(Found(), RowReader(Found.model.schema).read(b'{"t": 6, "a": 1, "b": null}'))  # type: ignore
-    assert found["times"] == [7, 8]
+    found = live._document(Found())  # type: ignore
+    assert (found["time"], found["times"]) == (6, [7, 8])
     assert {name: part.tolist() for name, part in found["statecast"].items()} == {"a": [1.0, 3.0], "b": [2.0, 4.0]}  # type: ignore
 
 
@@ -188,11 +188,87 @@ def test_fields_are_read_as_their_columns_hold() -> None:
     assert reader.read(b"\xef\xbb\xbfid,t,y,wind,sky\r") is None
     row = reader.read(b' 7 , 3 ,NA,1e3,"1"')
     assert row is not None
-    assert (row.id, row.time, row.value) == ("7", 3, {"y": None})
+    assert (row.id, row.time, row.value) == (7, "3", {"y": None})
     assert row.past == {"wind": 1000.0, "sky": "1"}
     assert (row.known, row.static) == (None, None)
     with pytest.raises(DataError, match="the id '' names no series"):
         reader.read(b",4,1,1,1")
+
+
+def test_decimal_commas_where_semicolons_part_the_fields() -> None:
+    reader = RowReader(Schema(("y",), past=(Covariate("wind"),)))
+    reader.read(b"y;wind")
+    read = [reader.read(line) for line in (b"1,5;2.5", b"-1.234,5;1.234", b"7;,5")]
+    assert [row and (row.value, row.past) for row in read] == [
+        ({"y": 1.5}, {"wind": 2.5}),
+        ({"y": -1234.5}, {"wind": 1234.0}),  # commas are decimal here, so points group thousands
+        ({"y": 7.0}, {"wind": ",5"}),  # which the stream refuses
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_lines_end_in_any_way_and_in_any_chunks(size: int, end: bytes) -> None:
+    text = end.join([b"t,y", b"1,2", b"", b"2,3", b"3,4"])
+    splitter = LineSplitter()
+    lines = [line for n in range(0, len(text), size) for line in splitter.feed(text[n : n + size])]
+    assert [*lines, *splitter.end()] == [b"t,y", b"1,2", b"", b"2,3", b"3,4"]
+
+
+def test_a_line_without_end_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "LONGEST_LINE", 10)
+    splitter, reader = LineSplitter(), RowReader(Schema(("y",)))
+    reader.read(b"y")
+    lines = [line for chunk in (b"1\n12345678", b"9012345", b"678", b"90\n2\n") for line in splitter.feed(chunk)]
+    assert lines == [b"1", b"123456789012345", b"2"]
+    with pytest.raises(DataError, match="a line of more than 10 bytes is no row"):
+        reader.read(lines[1])
+
+
+ODD = {
+    "time": ('{"month": 100000000000000000000, "passengers": 1}', "is no date"),
+    "digits": ('{"month": "1961-02-01", "passengers": 1' + "0" * 400 + "}", "values beyond 1e+18 need rescaling"),
+    "more digits": ('{"month": "1961-02-01", "passengers": 1' + "0" * 5000 + "}", "a number has too many digits"),
+    "nested": ('{"month": "1961-02-01", "passengers": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
+    "nested less": ('{"month": "1961-02-01", "passengers": ' + "[" * 300 + "]" * 300 + "}", "is not a number"),
+    "time text": ('{"month": "' + "1" * 5000 + '", "passengers": 1}', "cannot be used: a time is no longer"),
+    "twice": ('{"month": "1961-02-01", "passengers": 1, "passengers": 2}', "the key 'passengers' comes twice"),
+    "object": ('{"month": {"a": 1}, "passengers": 1}', "cannot be used: give a datetime"),
+    "list": ('{"month": "1961-02-01", "passengers": [1]}', "[1] is not a number"),
+    "flag": ('{"month": true, "passengers": 1}', "is no date"),
+}  # fmt: skip
+
+
+def test_odd_rows_are_named_and_passed_over(feed: Feed, plain: Path) -> None:
+    good = as_json(ROWS).splitlines()
+    done = feed("\n".join([good[0], *(row for row, _ in ODD.values()), *good[1:]]), plain)
+    assert (done.code, lines(done)) == (1, lines(feed(as_json(ROWS), plain)))
+    told = done.err.splitlines()
+    assert [line.split(":")[1] for line in told] == [f" line {number}" for number in range(2, 2 + len(ODD))]
+    assert [line for line, (_, message) in zip(told, ODD.values(), strict=True) if message not in line] == []
+    assert max(map(len, told)) < 300
+
+
+def test_odd_ids_times_and_fields_are_named() -> None:
+    reader = RowReader(Schema(("y",), "id", "t", "integer", "integer"))
+    for row, message in (
+        (b'{"id": "\\ud800", "t": 1, "y": 2}', "is not a whole number|is not sound Unicode"),
+        (b'{"id": 7.9, "t": 1, "y": 2}', "the id 7.9 names no series"),
+        (b'{"id": true, "t": 1, "y": 2}', "the id True names no series"),
+        (b'{"id": 9223372036854775808, "t": 1, "y": 2}', "names no series"),
+        (b'{"id": null, "t": 1, "y": 2}', "the id None names no series"),
+    ):
+        with pytest.raises(DataError, match=message):
+            reader.read(row)
+    texts = RowReader(Schema(("y",), "id"))
+    with pytest.raises(DataError, match=r"the id '\\ud800' is not sound Unicode text"):
+        texts.read(b'{"id": "\\ud800", "y": 2}')
+    fields = RowReader(Schema(("y",)))
+    fields.read(b"y,note")
+    with pytest.raises(DataError, match=r"not CSV \(field larger than field limit"):
+        fields.read(b"1," + b"x" * 131_073)
+    with pytest.raises(DataError, match="not CSV"):
+        fields.read(b'1,"open')
 
 
 # --- snapshots and signals

@@ -212,7 +212,6 @@ BAD: list[tuple[str, str | bytes, str]] = [
     ("quoted.csv", 'a,b\n"x\ny",2\n"1,5"\n', "line 4 has 1 field"),
     ("open.csv", 'a,b\n"x,2\n1,2\n', "odd number of quotes"),
     ("double.csv", "a,b,a\n1,2,3\n", "two columns named 'a'"),
-    ("headless.csv", "1.5,2\n1.7,3\n", "has no header: its first line holds numbers"),
     ("foreign.parquet", "no parquet", "not a sound Parquet file"),
     ("broken.csv.gz", "no gzip", "cannot be read"),
     ("table.xlsx", b"PK", r"not a table that statecast reads: give \.csv, \.csv\.gz, \.tsv or \.parquet"),
@@ -376,3 +375,59 @@ def test_reading_imports_no_frames_until_asked() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "first"),
+    [
+        ("2024-01-01,1.5\n2024-01-02,2\n", ("column_1", "column_2"), [1.5, 2]),
+        ("1.5\n2\n", ("column_1",), [1.5, 2]),
+        ("112\n118\n", ("column_1",), [112, 118]),
+        ("1,112\n2,118\n", ("column_1", "column_2"), [112, 118]),
+        ("01/02/2024;1,5\n02/02/2024;2,5\n", ("column_1", "column_2"), [1.5, 2.5]),
+        ("2019,2020\n1.5,2.5\n", ("2019", "2020"), [2.5]),
+        ('"2019","2020"\n1,2\n', ("2019", "2020"), [2]),
+        (",0,1\n0,1.5,2\n", ("column_1", "0", "1"), [2]),
+        ("day,y\n2024-01-01,3\n", ("day", "y"), [3]),
+    ],
+)
+def test_a_header_is_missed_where_the_first_line_holds_values(
+    tmp_path: Path, text: str, names: tuple[str, ...], first: list[float]
+) -> None:
+    found = table.read(write(tmp_path / "t.csv", text))
+    assert found.names == names
+    assert found.column(names[-1]).values.tolist() == first
+    headed = len(first) < len(text.splitlines())
+    assert found.row(0) == ("line 2" if headed else "line 1")
+    assert [reason for reason in found.reasons if "header" in reason] == ([] if headed else ["header"])
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("a;b\n1,5;x\n2;y\n", [1.5, 2]),
+        ("a;b\n1.234,5;x\n-12;y\n", [1234.5, -12]),
+        ("a;b\n1.234;1,5\n22;2\n", [1234, 22]),  # points group thousands where commas are decimal
+        ("a;b\n1.234;1,5\n2.5;2\n", [1.234, 2.5]),  # and cannot here
+        ("a;b\n0.123;1,5\n0.456;2\n", [0.123, 0.456]),
+        ("a;b\n1.234;1\n22.345;2\n", [1.234, 22.345]),
+        ("a;b\n1,234;1\n", [1.234]),
+        ("a\tb\n1,5\tx\n1,234\ty\n", [1.5, 1.234]),
+        ("a;b, c\n1,5;x\n", [1.5]),
+        ("a;b\n,5;x\n", None),
+        ("a\tb\n1,234\tx\n", None),  # a thousand as well as not
+        ('a,b\n"1,234",x\n', None),
+    ],
+)
+def test_decimal_commas_are_read_where_they_are_certain(tmp_path: Path, text: str, numbers: list[float] | None) -> None:
+    found = table.read(write(tmp_path / "t.csv", text))
+    column = found.column("a")
+    assert (column.values.tolist() if column.kind in ("number", "integer") else None) == numbers
+    commas = numbers is not None and "," in text.partition("\n")[2] and "." not in text.partition("\n")[0]
+    assert ("decimal" in found.reasons) == commas
+
+
+@pytest.mark.parametrize("text", ["a,b\r1,x\r2,y\r", "a,b\r1,x\r2,y", "a,b\r\r1,x\r\r2,y"])
+def test_lines_may_end_in_carriage_returns_alone(tmp_path: Path, text: str) -> None:
+    found = table.read(write(tmp_path / "t.csv", text))
+    assert (found.names, found.column("a").values.tolist()) == (("a", "b"), [1, 2])

@@ -18,7 +18,7 @@ from types import FrameType
 import numpy as np
 
 from statecast.cli import output
-from statecast.cli.rows import LiveRow, RowReader
+from statecast.cli.rows import LineSplitter, RowReader
 from statecast.errors import DataError, ModelFileError, SettingError, StatecastError
 from statecast.forecast.predict import Forecast
 from statecast.forecast.stream import Stream
@@ -88,7 +88,7 @@ def _serve(stream: Stream, ending: _Ending, snapshot: str | None, every: int, cs
                 continue
             found = stream.observe(row.id, row.value, row.time, row.past, row.known, row.static)
         except StatecastError as error:
-            if not reader.begun:
+            if not reader.started:
                 raise DataError(f"standard input, line {number}: {error}") from error
             refused += 1
             output.error(f"line {number}: {error}")
@@ -97,13 +97,13 @@ def _serve(stream: Stream, ending: _Ending, snapshot: str | None, every: int, cs
         if csv:
             _print_csv(found, heading=taken == 1)
         else:
-            output.line(_document(found, row))
+            output.line(_document(found))
         if snapshot is not None and taken % every == 0:
             stream.save(snapshot)
     return refused
 
 
-def _document(found: Forecast, row: LiveRow) -> dict[str, object]:
+def _document(found: Forecast) -> dict[str, object]:
     """One forecast; with several targets each number series is a mapping from target to numbers."""
     schema = found.model.schema
     values = {"statecast": found.values}
@@ -115,7 +115,7 @@ def _document(found: Forecast, row: LiveRow) -> dict[str, object]:
         for name, part in values.items()
     }
     times = output.texts(np.atleast_1d(found.stamps), bool(schema.tz))
-    return {"id": found.ids[0], "time": row.time, "times": times, **shown}
+    return {"id": found.ids[0], "time": output.texts(_stamp(found), bool(schema.tz))[0], "times": times, **shown}
 
 
 def _print_csv(found: Forecast, heading: bool) -> None:
@@ -169,18 +169,15 @@ class _Ending:
 
     def lines(self) -> Iterator[bytes]:
         """The lines, without their ends; the last one needs none."""
-        source, rest = sys.stdin.fileno(), b""
+        source, splitter = sys.stdin.fileno(), LineSplitter()
         while not self.signal:
             select.select([source, self._wake], [], [])
             if self.signal:
                 return
             chunk = os.read(source, CHUNK)
-            *whole, rest = (rest + chunk).split(b"\n")
-            for line in whole:
+            for line in splitter.feed(chunk) if chunk else splitter.end():
                 if self.signal:
                     return
-                yield line.rstrip(b"\r")
+                yield line
             if not chunk:
-                if rest:
-                    yield rest
                 return

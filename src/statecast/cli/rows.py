@@ -2,6 +2,7 @@
 
 The first line tells which. Keys are the columns of the training table; other keys are passed over, as columns without a
 role are in a table. A column that the model needs must be there: null, or an empty field, is how a value is missing.
+Whatever a line holds, it is a row or a `DataError`, so that one line never ends a stream.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from statecast.data.schema import Covariate, Schema
+from statecast.data import values
+from statecast.data.decimals import DecimalComma
+from statecast.data.schema import Schema
 from statecast.data.timetext import NULLS
-from statecast.data.values import number_of
 from statecast.errors import DataError, nearest
 
-SEPARATORS = (",", ";", "\t")
+SEPARATORS = (",", ";", "\t", "|")
+LONGEST_LINE = 1 << 24  # bytes; more is no row
 
 
 @dataclass(frozen=True)
@@ -32,17 +35,51 @@ class LiveRow:
     static: dict[str, Any] | None
 
 
+class LineSplitter:
+    """Puts chunks of bytes together to lines, which end in a line feed, a carriage return, or both."""
+
+    def __init__(self) -> None:
+        self._rest, self._after_return, self._skips = b"", False, False
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """The lines that are complete with this chunk; of one that is too long, its beginning."""
+        if self._after_return and chunk[:1] == b"\n":
+            chunk = chunk[1:]
+            self._after_return = False
+        if chunk:
+            self._after_return = chunk.endswith(b"\r")
+        if b"\r" in chunk:
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = (self._rest + chunk).split(b"\n")
+        if lines and self._skips:
+            del lines[0]
+            self._skips = False
+        if len(rest) > LONGEST_LINE:
+            if not self._skips:
+                lines.append(rest)
+            rest, self._skips = b"", True
+        self._rest = rest
+        return lines
+
+    def end(self) -> list[bytes]:
+        """The last line, if it had no end."""
+        return [self._rest] if self._rest and not self._skips else []
+
+
 class RowReader:
     """Reads row after row.
 
     Attributes:
-        begun: whether it is known how rows are written.
+        started: whether it is known how rows are written.
     """
 
     def __init__(self, schema: Schema) -> None:
-        self.schema, self.begun = schema, False
+        self.schema, self.started = schema, False
         self._header: list[str] | None = None
         self._separator = ","
+        self._decimals = DecimalComma(",")
+        covariates = (*schema.past, *schema.known, *schema.static)
+        self._numeric = {*schema.target, *(item.name for item in covariates if item.kind == "numeric")}
 
     def read(self, line: bytes) -> LiveRow | None:
         """The row of a line; None for a blank line and for the header.
@@ -50,31 +87,34 @@ class RowReader:
         Raises:
             DataError: it is no row, or a column is missing.
         """
+        if len(line) > LONGEST_LINE:
+            raise DataError(f"a line of more than {LONGEST_LINE:,} bytes is no row: end each row with a line break")
         try:
-            text = line.decode("utf-8-sig" if not self.begun else "utf-8").strip()
+            text = line.decode("utf-8" if self.started else "utf-8-sig").strip()
         except UnicodeDecodeError as error:
             raise DataError(f"not UTF-8 text (byte {error.start + 1}): convert the rows to UTF-8") from error
         if not text:
             return None
-        if not self.begun and not text.startswith("{"):
-            self._begin(text)
+        if not self.started and not text.startswith("{"):
+            self._start(text)
             return None
-        self.begun = True
+        self.started = True
         return self._row(_object(text) if self._header is None else self._fields(text, self._header))
 
-    def _begin(self, text: str) -> None:
+    def _start(self, text: str) -> None:
         """Take the header of CSV rows."""
         for separator in SEPARATORS:
-            names = [name.strip() for name in next(csv.reader([text], delimiter=separator))]
+            names = [name.strip() for name in _split(text, separator)]
             if self.schema.target[0] in names:
                 twice = next((name for name in names if names.count(name) > 1), None)
                 if twice is not None:
                     raise DataError(f"the header names the column {twice!r} twice: give each a name of its own")
                 self._require(names)
-                self._header, self._separator, self.begun = names, separator, True
+                self._header, self._separator, self.started = names, separator, True
+                self._decimals = DecimalComma(separator)
                 return
-        wanted = ", ".join(self.schema.columns)
-        raise DataError(f"{text[:60]!r} is neither JSON nor a CSV header with the columns {wanted}: begin with either")
+        columns = ", ".join(self.schema.columns)
+        raise DataError(f"{text[:60]!r} is neither JSON nor a CSV header with the columns {columns}: begin with either")
 
     def _require(self, names: Sequence[str]) -> None:
         needed = [name for name in (self.schema.id, self.schema.time) if name]
@@ -84,29 +124,23 @@ class RowReader:
                 raise DataError(f"there is no column {name!r}; {nearest(name, names)}")
 
     def _fields(self, text: str, header: list[str]) -> dict[str, Any]:
-        fields = next(csv.reader([text], delimiter=self._separator))
+        fields = _split(text, self._separator)
         if len(fields) != len(header):
             raise DataError(f"{len(fields)} fields where the header has {len(header)}: correct the line")
-        kinds = {item.name: item for item in (*self.schema.past, *self.schema.known, *self.schema.static)}
-        return {name: self._value(name, text.strip(), kinds) for name, text in zip(header, fields, strict=True)}
+        return {name: self._value(name, field.strip()) for name, field in zip(header, fields, strict=True)}
 
-    def _value(self, name: str, text: str, kinds: Mapping[str, Covariate]) -> Any:
+    def _value(self, name: str, text: str) -> Any:
         """A field as what its column holds."""
         if text in NULLS and name not in (self.schema.id, self.schema.time):
             return None
-        numeric = name in self.schema.target or (name in kinds and kinds[name].kind == "numeric")
-        found = number_of(text) if numeric else None
-        return text if found is None else found
+        return self._decimals.number_of(text) if name in self._numeric else text
 
     def _row(self, row: dict[str, Any]) -> LiveRow:
         schema = self.schema
         self._require(list(row))
-        alone = schema.target[0] if len(schema.target) == 1 else "series"
-        name = row.get(schema.id_column, alone)
-        if name is None or isinstance(name, bool | float | list | dict) or name == "":
-            raise DataError(f"the id {name!r} names no series: give a text or a whole number")
+        name = row.get(schema.id_column, values.lone_series(schema.target))
         return LiveRow(
-            name,
+            values.series_id(name, schema.id_kind),
             {target: row[target] for target in schema.target},
             self._time(row),
             {item.name: row[item.name] for item in schema.past} if schema.past else None,
@@ -123,20 +157,44 @@ class RowReader:
         if self.schema.time is None:
             return None
         time = row[self.schema.time]
-        whole = isinstance(time, str) and time.strip().removeprefix("-").isdecimal()
         if time is None or time == "":
             raise DataError(f"{self.schema.time}: a time is missing")
-        return int(time) if whole and self.schema.time_kind == "integer" else time
+        if isinstance(time, int | float) and self.schema.time_kind in ("date", "datetime"):
+            raise DataError(f"{self.schema.time}: {values.described(time)} is no date: write it as YYYY-MM-DD HH:MM:SS")
+        return time
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """The fields of a line of CSV."""
+    try:
+        return next(csv.reader([text], delimiter=separator, strict=True))
+    except csv.Error as error:
+        raise DataError(f"not CSV ({error}): correct the line") from error
 
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        row = json.loads(text, object_pairs_hook=_unique)
+    except RecursionError as error:
+        raise DataError("not a row: its JSON is nested too deeply; give one object on a line") from error
+    except DataError:
+        raise
     except ValueError as error:
-        raise DataError(f"not JSON ({error}): give one object on a line") from error
-    if not isinstance(found, dict):
+        reason = "a number has too many digits" if "digits" in str(error) else str(error)
+        raise DataError(f"not JSON ({reason}): give one object on a line") from error
+    if not isinstance(row, dict):
         raise DataError(f'{text[:40]!r} is no JSON object: give one on each line, such as {{"column": 1.5}}')
-    return found
+    return row
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys come once each: which of two values counts is not to be guessed."""
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for n, name in enumerate(names) if name in names[:n])
+        raise DataError(f"the key {values.described(twice)} comes twice: give each column once")
+    return row
 
 
 def _listed(value: Any) -> list[Any]:

@@ -14,6 +14,8 @@ import numpy as np
 
 from statecast.data import zones
 from statecast.data.columns import WANTED, Column, Kind, Where, from_array, from_objects, labelled
+from statecast.data.decimals import DECIMAL_COMMA, THOUSANDS_COMMA, THOUSANDS_POINT, WHOLE
+from statecast.data.lines import CsvLayout
 from statecast.data.sources import Source
 from statecast.data.timetext import MISSING, NULLS
 from statecast.data.values import INT64
@@ -25,18 +27,62 @@ if TYPE_CHECKING:
 Native = Literal["polars", "pandas", "pyarrow", "numpy"]
 _CHUNK = 1 << 16
 _TYPED_ROWS = 10_000
+_LOOKED_AT = 1000
 
 
-def read_csv(body: Any, separator: str, origin: str) -> Any:
-    """The cells; types come from the first rows, and from all of them where a later one does not fit: that is slow."""
+def read_csv(body: Any, layout: CsvLayout, origin: str) -> tuple[Any, str]:
+    """The polars frame of a CSV file, and an example of its decimal commas; empty where it has none.
+
+    Types come from the first rows, and from all of them where a later one does not fit: that is slow.
+
+    Raises:
+        DataError: it cannot be read.
+    """
     pl = require_polars(f"reading {origin}")
+    options: dict[str, Any] = {"separator": layout.separator, "has_header": layout.headed, "null_values": sorted(NULLS)}
     for rows in (_TYPED_ROWS, None):
         try:
-            return pl.read_csv(body, separator=separator, null_values=sorted(NULLS), infer_schema_length=rows)
+            frame = pl.read_csv(body, infer_schema_length=rows, **options)
+            break
         except (pl.exceptions.PolarsError, ValueError) as error:
             if rows is None:
                 raise DataError(f"{origin} cannot be read as CSV: {str(error).splitlines()[0]}") from error
-    raise AssertionError("the last attempt returns or raises")
+    european = [s for s in frame if _has_decimal_commas(s, layout.separator)] if layout.separator != "," else []
+    example = european[0].filter(european[0].str.contains(DECIMAL_COMMA)).first().strip() if european else ""
+    if european:
+        texts = pl.read_csv(body, infer_schema=False, **options)
+        frame = frame.with_columns(_with_points(series, texts[series.name], layout.separator) for series in frame)
+    frame.columns = list(layout.names)
+    return frame, example
+
+
+def _has_decimal_commas(series: Any, separator: str) -> bool:
+    """Whether a column of texts holds numbers alone, some of them with a decimal comma."""
+    import polars as pl
+
+    if series.dtype != pl.String:
+        return False
+    for texts in (series.drop_nulls().head(_LOOKED_AT), series.drop_nulls()):  # most columns of texts end at the first
+        commas = texts.str.contains(DECIMAL_COMMA)
+        clear = commas if separator == ";" else commas & ~texts.str.contains(THOUSANDS_COMMA)
+        others = texts.str.contains(WHOLE) | texts.str.contains(THOUSANDS_POINT)
+        if not (commas | others).all() or (len(texts) > _LOOKED_AT and not clear.any()):
+            return False
+    return bool(len(texts) and clear.any())
+
+
+def _with_points(series: Any, texts: Any, separator: str) -> Any:
+    """A column of a file with decimal commas as numbers, if that is what it holds; points group thousands there."""
+    import polars as pl
+
+    grouped = texts.str.contains(THOUSANDS_POINT)
+    thousands = series.dtype in (pl.Float64, pl.String) and bool(
+        grouped.any() and (grouped | texts.str.contains(WHOLE)).all()
+    )
+    if not thousands and not _has_decimal_commas(series, separator):
+        return series
+    plain = texts.str.strip_chars().str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    return plain.cast(pl.Float64)
 
 
 def read_parquet(source: Source) -> Any:

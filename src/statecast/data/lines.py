@@ -9,11 +9,17 @@ from __future__ import annotations
 
 import codecs
 import csv
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from statecast.data import timetext
+from statecast.data.decimals import DECIMAL_COMMA
+from statecast.data.timetext import NULLS
+from statecast.data.values import number_of
 from statecast.errors import DataError
 
 if TYPE_CHECKING:
@@ -21,6 +27,8 @@ if TYPE_CHECKING:
 
 Bytes = bytes | memoryview
 _BLOCK = 1 << 23
+_LOOKED_AT = 20  # records that tell the separator and the header
+_SEPARATORS = (";", "\t", "|", ",")
 _BYTE_ORDER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
@@ -31,12 +39,14 @@ class CsvLayout:
     Attributes:
         names: the columns.
         separator: what stands between fields.
-        lines: the line of each record below the header, or None where record i is line i + 2.
-        body: the bytes without blank lines, or None where the bytes can be read as they are.
+        headed: whether the first record names the columns.
+        lines: the line of each record below the header, or None where they are the lines that follow each other.
+        body: the bytes to read in place of the file's, or None where those can be read as they are.
     """
 
     names: tuple[str, ...]
     separator: str
+    headed: bool
     lines: Int64[np.ndarray, " records"] | None
     body: bytes | None
 
@@ -48,26 +58,41 @@ def check(data: Bytes, origin: str, separator: str | None = None) -> CsvLayout:
         DataError: empty, binary, not UTF-8, no rows, double names, or a record with too many or few fields.
     """
     _require_text(data, origin)
+    converted = _with_line_feeds(data)
+    data = data if converted is None else converted
     ends, newlines = _records(data, origin)
     starts = np.concatenate([[0], ends[:-1] + 1]).astype(np.int64)
     blank = _blank(data, starts, ends)
     if blank.all():
         raise DataError(f"{origin} is empty: a header and rows were expected")
     top = int(np.argmin(blank))
-    header = bytes(data[starts[top] : ends[top]]).decode("utf-8-sig")
-    separator = separator or _separator(header)
-    names = _names(header, separator, origin)
+    first = np.flatnonzero(~blank)[:_LOOKED_AT]
+    head = [bytes(data[starts[n] : ends[n]]).decode("utf-8-sig").rstrip("\r") for n in first]
+    separator = separator or _separator(head)
+    cells = [_cells(record, separator) for record in head]
+    headed = _is_header(head, cells)
+    names = _names(cells[0], origin) if headed else tuple(f"column_{n + 1}" for n in range(len(cells[0])))
     keep = ~blank
     if len(names) == 1:  # a blank line is a missing value there, except at the end and before the header
         keep[top : len(blank) - int(np.argmin(blank[::-1]))] = True
     kept = np.flatnonzero(keep)
     _require_fields(data, separator, starts[kept], ends[kept], len(names), newlines, origin)
-    if len(kept) == 1:
+    rows = kept[int(headed) :]
+    if not len(rows):
         raise DataError(f"{origin} has a header but no rows")
-    lines = 1 + np.searchsorted(newlines, starts[kept[1:]])
-    regular = bool((lines == np.arange(2, len(lines) + 2)).all())
-    body = None if keep.all() else _without(data, starts[~keep], ends[~keep])
-    return CsvLayout(names, separator, None if regular else lines, body)
+    lines = 1 + np.searchsorted(newlines, starts[rows])
+    regular = bool((lines == np.arange(len(lines)) + 1 + headed).all())
+    body = converted if keep.all() else _without(data, starts[~keep], ends[~keep])
+    return CsvLayout(names, separator, headed, None if regular else lines, body)
+
+
+def _with_line_feeds(data: Bytes) -> bytes | None:
+    """The bytes with a line feed for each carriage return, if these alone end lines, as old spreadsheets write them."""
+    start = bytes(data[:_BLOCK])
+    if b"\n" in start or b"\r" not in start:
+        return None
+    whole = bytes(data)
+    return None if b"\n" in whole else whole.replace(b"\r", b"\n")
 
 
 def _without(data: Bytes, starts: Int64[np.ndarray, " n"], ends: Int64[np.ndarray, " n"]) -> bytes:
@@ -113,10 +138,10 @@ def _records(data: Bytes, origin: str) -> tuple[Int64[np.ndarray, " records"], I
         ends.append(at + start)
     if quoted:
         raise DataError(f'{origin} has an odd number of quotes ("): one that was opened is not closed')
-    found = np.concatenate(ends).astype(np.int64)
-    if not len(found) or found[-1] != len(data) - 1:
-        found = np.append(found, len(data))
-    return found, np.concatenate(newlines).astype(np.int64)
+    stops = np.concatenate(ends).astype(np.int64)
+    if not len(stops) or stops[-1] != len(data) - 1:
+        stops = np.append(stops, len(data))
+    return stops, np.concatenate(newlines).astype(np.int64)
 
 
 def _blank(data: Bytes, starts: Int64[np.ndarray, " n"], ends: Int64[np.ndarray, " n"]) -> np.ndarray:
@@ -128,30 +153,57 @@ def _blank(data: Bytes, starts: Int64[np.ndarray, " n"], ends: Int64[np.ndarray,
     return blank
 
 
-def _separator(header: str) -> str:
-    """The likeliest separator: the one that the header has most of; a comma where it has none."""
-    return max(",;\t|", key=header.count)
+def _separator(head: list[str]) -> str:
+    """The separator that gives the first records equally many fields, and most of them; a comma where none does.
+
+    Of two that do alike, the comma comes last: it is a decimal comma then.
+    """
+    present = [separator for separator in _SEPARATORS if separator in head[0]]
+    counts = {separator: {len(_cells(record, separator)) for record in head} for separator in present}
+    equal = [separator for separator in present if len(counts[separator]) == 1]
+    if equal:
+        return max(equal, key=lambda separator: max(counts[separator]))
+    return max(reversed(_SEPARATORS), key=head[0].count)
 
 
-def _names(header: str, separator: str, origin: str) -> tuple[str, ...]:
-    cells = [cell.strip() for cell in next(csv.reader([header.rstrip("\r")], delimiter=separator))]
-    if all(_is_number(cell) for cell in cells) and not all(cell.isdigit() for cell in cells):
-        raise DataError(
-            f"{origin} has no header: its first line holds numbers ({header.strip()[:40]}); add column names"
-        )
+def _cells(record: str, separator: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([record], delimiter=separator), [""])]
+    except csv.Error:  # a field of more than 131,072 characters
+        return record.split(separator)
+
+
+def _is_header(head: list[str], cells: list[list[str]]) -> bool:
+    """Whether the first record names the columns: it does unless all of its cells are values.
+
+    Whole numbers may be names, such as years: they are if they are quoted, or stand above values that are written
+    otherwise, in several columns.
+    """
+    first = cells[0]
+    if not all(_is_value(cell) for cell in first):
+        return True
+    if not all(cell.isdigit() or not cell for cell in first) or len(set(first)) < len(first):
+        return False
+    return '"' in head[0] or (len(first) > 1 and not all(cell.isdigit() for record in cells[1:] for cell in record))
+
+
+def _is_value(cell: str) -> bool:
+    """Whether a cell is a number, a time or a sign for "missing", and so the name of nothing."""
+    if cell in NULLS or number_of(cell) is not None or re.match(DECIMAL_COMMA, cell):
+        return True
+    try:
+        timetext.parse([[cell]])
+    except timetext.Unreadable as error:
+        return error.reason == timetext.AMBIGUOUS
+    return True
+
+
+def _names(cells: list[str], origin: str) -> tuple[str, ...]:
     names = [cell or f"column_{index + 1}" for index, cell in enumerate(cells)]
-    double = next((name for index, name in enumerate(names) if name in names[:index]), None)
-    if double is not None:
+    if len(set(names)) < len(names):
+        double = next(name for name, count in Counter(names).items() if count > 1)
         raise DataError(f"{origin} has two columns named {double!r}: give each column a name of its own")
     return tuple(names)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _require_fields(
@@ -164,7 +216,7 @@ def _require_fields(
     origin: str,
 ) -> None:
     """Every record has as many fields as the header."""
-    seen = np.zeros(len(ends), np.int64)  # separators up to the end of each record
+    before = np.zeros(len(ends), np.int64)  # separators up to the end of each record
     total, quoted, code = 0, 0, ord(separator)
     for start in range(0, len(data), _BLOCK):
         block = np.frombuffer(data[start : start + _BLOCK], np.uint8)
@@ -175,9 +227,9 @@ def _require_fields(
             quoted = (quoted + len(quotes)) % 2
         low, high = np.searchsorted(ends, [start, start + len(block)])
         high = len(ends) if start + len(block) >= len(data) else high
-        seen[low:high] = total + np.searchsorted(at, ends[low:high] - start)
+        before[low:high] = total + np.searchsorted(at, ends[low:high] - start)
         total += len(at)
-    counts = np.diff(seen, prepend=0) + 1
+    counts = np.diff(before, prepend=0) + 1
     if (counts == fields).all():
         return
     bad = int(np.argmax(counts != fields))

@@ -35,6 +35,7 @@ class Table:
         origin: the file's name or "the frame", for messages.
         native: the kind of source, so that results come back as the same kind.
         default_target: the targets where no one names any: every column of an array.
+        reasons: what was found by looking at the source, and why: whether it has a header, and decimal commas.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Table:
         self.rows: int = len(next(iter(self._columns.values()))) if self._columns else 0
         self.origin, self.native = origin, native
         self.default_target: tuple[str, ...] | None = None
+        self.reasons: dict[str, str] = {}
 
     def row(self, index: int) -> str:
         """The name of a row for messages: "line 17" of a file, "row 15" (from 0) of a frame."""
@@ -162,10 +164,15 @@ def read(source: Any, name: str | None = None) -> Table:
 def _read_csv(source: Source) -> Table:
     layout = lines.check(source.view(), source.origin, source.separator)
     body = source.content if layout.body is None else layout.body
-    frame = frames.read_csv(body, layout.separator, source.origin)
-    frame.columns = list(layout.names)
+    frame, commas = frames.read_csv(body, layout, source.origin)
     columns, native = frames.columns(frame)
-    return Table(columns, source.origin, native, layout.lines, first_line=2)
+    table = Table(columns, source.origin, native, layout.lines, first_line=1 + layout.headed)
+    if not layout.headed:
+        span = layout.names[0] + (f" to {layout.names[-1]}" if len(layout.names) > 1 else "")
+        table.reasons["header"] = f"the first line of {source.origin} holds values, so its columns are called {span}"
+    if commas:
+        table.reasons["decimal"] = f"numbers of {source.origin} are written with a decimal comma, such as {commas}"
+    return table
 
 
 def _read_parquet(source: Source) -> Table:

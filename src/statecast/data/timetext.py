@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MISSING = int(np.iinfo(np.int64).min)
 NULLS = frozenset(["", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None", "none", "?", "NaT", "<NA>"])
+AMBIGUOUS = "day and month cannot be told apart: write dates as YYYY-MM-DD"
 _CLOCK = (
     r"(?:(?:[T ]| +)(?P<hour>0{1,2}):(?P<minute>00)(?::(?P<second>00)(?:[.,](?P<fraction>0{1,9}))?)?"
     r" ?(?P<zone>Z|UTC|GMT|[+-]00(?::?00)?)?)?"
@@ -79,7 +80,7 @@ def parse(chunks: Iterable[Sequence[str | None]]) -> Times:
         row, text = max(column.day_first, column.month_first)
         raise Unreadable(row, text, "day and month change places within the column: write dates as YYYY-MM-DD")
     if column.doubtful and not (column.day_first or column.month_first):
-        raise Unreadable(*column.doubtful, "day and month cannot be told apart: write dates as YYYY-MM-DD")
+        raise Unreadable(*column.doubtful, AMBIGUOUS)
     values = np.concatenate([month if column.month_first else day for day, month in parts] or [np.empty(0, np.int64)])
     return Times(values, column.dates, column.zone)
 

@@ -118,6 +118,8 @@ def number(value: Any, name: str) -> float:
         raise DataError(f"{name}: {described(value)} is not a number: give a number, or None where it is missing")
     if -LARGEST <= result <= LARGEST or result != result:
         return result
+    if isinstance(value, int):
+        raise DataError(f"{name}: {described(value)} cannot be used: values beyond {LARGEST:g} need rescaling")
     raise too_large(name, result, "give None")
 
 
