@@ -94,6 +94,7 @@ def model(
     weights = mapped(lambda w: (w + 0.2 * rng.standard_normal(w.shape)).astype(dtype), network.init(seed))
     constants = {k: (v + 0.1 * rng.random(v.shape)).astype(dtype) for k, v in network.constants().items()}
     constants["least"] = np.full(network.front.targets, 0.5 if config.transform == "log" else 0.0)
+    constants["floor"] = network.constants()["floor"]
     constants["origin"] = np.linspace(5.0, 6.0, network.front.targets)
     constants["unit"] = np.full(network.front.targets, 2.0)
     residuals = (GRID - 0.45)[:, None, None] * (1 + rng.random((horizon, network.front.targets)))

@@ -32,6 +32,7 @@ from statecast.errors import DataError, ModelFileError, SettingError, TimeOrderE
 from statecast.forecast.predict import Forecast, forecast, from_table, state_after
 from statecast.forecast.stream import Stream
 from statecast.model import archive
+from statecast.model.container import read_tensors
 from statecast.model.trained import Model
 
 FIRST = datetime(2024, 1, 2, 9)
@@ -184,7 +185,7 @@ def test_a_snapshot_goes_on_in_the_same_bits(tmp_path: Path) -> None:
             assert (one.times == two.times).all()
         same_bits(other.state.data, stream.state.data)
     with pytest.raises(ModelFileError, match=r"is a statecast stream: wanted a checkpoint"):
-        archive.read_tensors(tmp_path / "live.safetensors", "checkpoint")
+        read_tensors(tmp_path / "live.safetensors", "checkpoint")
 
 
 def test_a_forecast_does_not_change_when_the_stream_goes_on() -> None:

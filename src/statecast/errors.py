@@ -22,6 +22,7 @@ This module imports nothing of statecast.
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -93,3 +94,13 @@ def nearest(name: object, known: Iterable[object], label: str = "did you mean") 
     if close:
         return f"{label} {' or '.join(repr(item) for item in close)}?"
     return f"known: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else ""
+
+
+def shortened(value: object) -> str:
+    """A value for an error message: its repr, or the beginning of a long or deep one."""
+    return _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 60
+_SHORT.maxlevel = 3

@@ -180,7 +180,7 @@ def _covariate(item: Any) -> str:
 
 def system(as_json: bool) -> int:
     """Print versions and how networks are run here; see the command."""
-    from statecast.model.archive import version
+    from statecast.model.container import version
     from statecast.model.kernel import library as kernel_library
 
     found = {

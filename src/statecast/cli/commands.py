@@ -36,7 +36,7 @@ def run(words: Sequence[str]) -> int:
         CycloptsError: the words are no command.
     """
     if "--version" in words[:1]:
-        from statecast.model.archive import version
+        from statecast.model.container import version
 
         output.say(version())
         return 0

@@ -23,7 +23,6 @@ from statecast.errors import DataError, ModelFileError, SettingError, StatecastE
 from statecast.forecast.predict import Forecast
 from statecast.forecast.stream import Stream
 from statecast.model import archive
-from statecast.model.trained import Model
 
 CHUNK = 1 << 16
 
@@ -51,21 +50,11 @@ def _open(path: str, snapshot: str | None, empty: bool) -> Stream:
     if empty:
         raise SettingError(f"--empty starts with no series, but {snapshot} holds some: remove it, or leave --empty out")
     found = Stream.load(snapshot)
-    if not _same(found.model, archive.load(path)):
+    if not found.model.shares_states(archive.load(path)):
         raise ModelFileError(
             f"{snapshot} is a snapshot of another model than {path}: give its own model, or another name"
         )
     return found
-
-
-def _same(one: Model, other: Model) -> bool:
-    first, second = archive.flatten(one.p)[0], archive.flatten(other.p)[0]
-    return (
-        one.network == other.network
-        and one.schema == other.schema
-        and first.keys() == second.keys()
-        and all(np.array_equal(first[name], second[name], equal_nan=True) for name in first)
-    )
 
 
 @contextlib.contextmanager

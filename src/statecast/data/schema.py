@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, cast
 
+from statecast.data import zones
 from statecast.data.calendar import ROWS, YEARLY, Frequency, TimeKind, feature_names
-from statecast.errors import ModelFileError, SettingError
+from statecast.errors import DataError, ModelFileError, SettingError, shortened
 
 IdKind = Literal["text", "integer"]
+ROLES = ("past", "known", "static")  # of the covariates
+LONGEST_FREQUENCY, LONGEST_ZONE = 32, 128  # characters
+LARGEST_STEP, LARGEST_MONTHS = 2**52, 120_000  # of one step: microseconds or numbers, months
 
 
 @dataclass(frozen=True)
@@ -143,60 +147,152 @@ class Schema:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Schema:
-        """The schema that `to_json` wrote.
+        """The schema that `to_json` wrote; nothing of it is believed before it is checked.
 
         Raises:
-            ModelFileError: a part is missing or of the wrong kind.
+            ModelFileError: a part is missing or of the wrong kind, or two parts contradict each other.
         """
         try:
-            return cls(
-                target=_texts(values["target"]),
-                id=_maybe(values["id"]),
-                time=_maybe(values["time"]),
-                id_kind=_one_of(values["id_kind"], "text", "integer"),
-                time_kind=_one_of(values["time_kind"], "datetime", "date", "integer", "row"),
-                tz=_maybe(values["tz"]),
-                frequency=Frequency.parse(values["frequency"]),
-                past=_covariates(values["past"]),
-                known=_covariates(values["known"]),
-                static=_covariates(values["static"]),
-                series=_names(values.get("series", ())),
-                years=bool(values.get("years", True)),
-            )
-        except (KeyError, TypeError, ValueError, SettingError) as error:
-            raise ModelFileError(f"the schema of the columns is damaged ({error!r}): save the model anew") from error
+            schema = _read(cls, _mapping(values, "the schema"))
+            _require_agreement(schema)
+        except (ValueError, SettingError, DataError) as error:
+            raise ModelFileError(f"the schema of the columns is damaged: {error}") from error
+        return schema
 
 
 def _features(items: tuple[Covariate, ...]) -> tuple[str, ...]:
     return tuple(name for item in items for name in item.features)
 
 
-def _covariates(items: Any) -> tuple[Covariate, ...]:
-    return tuple(
-        Covariate(str(item["name"]), _one_of(item["kind"], "numeric", "categorical"), _texts(item["categories"]))
-        for item in items
+def _read(of: type[Schema], values: Mapping[str, Any]) -> Schema:
+    """The parts one by one; texts and lists are of any length, as they take no more room than they took in the file."""
+    if lost := {"target", "id", "time", "id_kind", "time_kind", "tz", "frequency", *ROLES} - values.keys():
+        raise ValueError(f"{min(lost)} is missing")
+    years = values.get("years", True)
+    if type(years) is not bool:
+        raise ValueError(f"years is {shortened(years)}, not true or false")
+    id_kind = _one_of(values, "id_kind", ("text", "integer"))
+    return of(
+        target=_texts(values["target"], "target"),
+        id=_optional(values, "id"),
+        time=_optional(values, "time"),
+        id_kind=id_kind,
+        time_kind=_one_of(values, "time_kind", ("datetime", "date", "integer", "row")),
+        tz=_optional(values, "tz"),
+        frequency=_frequency(values["frequency"]),
+        **{role: _covariates(values[role], role) for role in ROLES},
+        series=names(values.get("series", []), None, "series"),
+        years=years,
     )
 
 
-def _texts(values: Any) -> tuple[str, ...]:
-    if isinstance(values, str) or not all(isinstance(value, str) for value in values):
-        raise TypeError(f"{values!r} is not a list of texts")
-    return tuple(values)
+def _require_agreement(schema: Schema) -> None:
+    """What one part says must be possible beside the others."""
+    if not schema.target:
+        raise ValueError("it has no target")
+    if double := _twice(schema.columns):
+        raise ValueError(f"the column {shortened(double)} has two roles")
+    if (schema.time is None) != (schema.time_kind == "row"):
+        raise ValueError(f"times are of the kind {schema.time_kind!r}, and their column is {shortened(schema.time)}")
+    if (schema.frequency.unit == "step") != (schema.time_kind in ("integer", "row")):
+        raise ValueError(f"a step is {schema.frequency}, and times are of the kind {schema.time_kind!r}")
+    if schema.id is None and schema.id_kind != "text":
+        raise ValueError("there is no id column, and ids are integers")
+    if schema.tz is not None:
+        if schema.time_kind != "datetime":
+            raise ValueError(f"there is a time zone, and times are of the kind {schema.time_kind!r}")
+        if len(schema.tz) > LONGEST_ZONE:
+            raise ValueError(f"{shortened(schema.tz)} is no time zone")
+        zones.zone(schema.tz)
 
 
-def _names(values: Any) -> tuple[str | int, ...]:
-    if isinstance(values, str) or not all(isinstance(value, str | int) for value in values):
-        raise TypeError(f"{values!r} is not a list of names")
-    return tuple(values)
+def _covariates(items: Any, role: str) -> tuple[Covariate, ...]:
+    return tuple(_covariate(_mapping(item, role)) for item in _list(items, role))
 
 
-def _maybe(value: Any) -> str | None:
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
+def _covariate(item: Mapping[str, Any]) -> Covariate:
+    if item.keys() != {"name", "kind", "categories"}:
+        raise ValueError(f"{shortened(dict(item))} is no covariate")
+    name, categories = item["name"], _texts(item["categories"], "categories")
+    if not isinstance(name, str):
+        raise ValueError(f"{shortened(name)} is no name of a column")
+    kind = _one_of(item, "kind", ("numeric", "categorical"))
+    if _twice(categories) is not None or (kind == "numeric" and categories):
+        raise ValueError(f"{shortened(categories)} are no categories of the column {shortened(name)}")
+    return Covariate(name, kind, categories)
+
+
+def names(values: Any, kind: IdKind | None, what: str) -> tuple[str | int, ...]:
+    """Names of series from JSON: each once, all of one kind, and none that a table or a stream could not have.
+
+    Args:
+        values: what should be a list of them.
+        kind: the kind of id; either where None.
+        what: their name in errors.
+
+    Raises:
+        ValueError: they are none.
+    """
+    items = tuple(_list(values, what))
+    kinds = {str: "text", int: "integer"}
+    wanted = kind or (kinds.get(type(items[0])) if items else None)
+    for item in items:
+        if kinds.get(type(item)) != wanted or (type(item) is int and not -(2**63) <= item < 2**63):
+            raise ValueError(f"{what} holds {shortened(item)}, which is no {wanted or 'text or integer'} id")
+    double = _twice(items)
+    if double is not None:
+        raise ValueError(f"{what} holds {shortened(double)} twice")
+    return items
+
+
+def _frequency(text: Any) -> Frequency:
+    if not isinstance(text, str) or len(text) > LONGEST_FREQUENCY:
+        raise ValueError(f"{shortened(text)} is no frequency")
+    frequency = Frequency.parse(text)
+    if frequency.count > (LARGEST_MONTHS if frequency.unit == "month" else LARGEST_STEP):
+        raise ValueError(f"a step of {shortened(text)} leads out of all times")
+    return frequency
+
+
+def _mapping(value: Any, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{what} holds {shortened(value)}, not a mapping")
     return value
 
 
-def _one_of(value: Any, *options: str) -> Any:
-    if value not in options:
-        raise ValueError(f"{value!r} is none of {', '.join(options)}")
+def _list(values: Any, what: str) -> list[Any]:
+    if not isinstance(values, list | tuple):
+        raise ValueError(f"{what} is {shortened(values)}, not a list")
+    return list(values)
+
+
+def _texts(values: Any, what: str) -> tuple[str, ...]:
+    items = _list(values, what)
+    for item in items:
+        if not isinstance(item, str):
+            raise ValueError(f"{what} holds {shortened(item)}, not a text")
+    return tuple(items)
+
+
+def _optional(values: Mapping[str, Any], name: str) -> str | None:
+    value = values[name]
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} is {shortened(value)}, not a text")
+    return value
+
+
+def _one_of(values: Mapping[str, Any], name: str, options: tuple[str, ...]) -> Any:
+    value = values[name]
+    if not isinstance(value, str) or value not in options:
+        raise ValueError(f"{name} is {shortened(value)}, none of {', '.join(options)}")
     return cast(Any, value)
+
+
+def _twice(items: Sequence[Any]) -> Any:
+    """The first item that comes twice; None where none does."""
+    earlier: set[Any] = set()
+    for item in items:
+        if item in earlier:
+            return item
+        earlier.add(item)
+    return None

@@ -104,7 +104,7 @@ class Stream:
         Raises:
             DataError: a series is in both, or the streams have different models.
         """
-        if not archive.same(self.model, other.model):
+        if not self.model.shares_states(other.model):
             raise DataError("these streams have different models, so their states mean different things")
         both = next((name for name in other.ids if name in self._index), None)
         if both is not None:

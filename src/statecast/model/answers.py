@@ -17,7 +17,7 @@ from statecast.config import ClassifierConfig, RegressorConfig, SequenceConfig
 from statecast.data.encoding import Encoding
 from statecast.data.sequences import Sequences, patched
 from statecast.errors import DataError, ModelFileError, StatecastError
-from statecast.model.archive import read_tensors, version, write_tensors
+from statecast.model.container import read_tensors, version, write_tensors
 from statecast.model.members import cast, member
 from statecast.model.reader import Reader
 

@@ -99,6 +99,7 @@ def forms(network: Network, layout: Layout, dtype: Any, heads: int) -> dict[str,
         tree[f"constants/{name}"] = Form(shape, exact if name in TABLE_UNITS else dtype)
     tree["state/data"] = Form((None, layout.size), dtype)
     tree["state/time"] = Form((None,), np.dtype(np.int64))
+    tree |= {f"training/{name}": Form((None,), np.dtype(np.int64)) for name in ("first", "train", "val")}
     tree["residuals"] = Form((len(GRID), horizon, targets), exact)
     tree["paths"] = Form((None, horizon, targets), np.dtype(np.float32))
     return tree

@@ -13,15 +13,50 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.config import Config
+from statecast.data.panel import Panel
 from statecast.data.schema import Schema
+from statecast.data.segments import Split
 from statecast.model.adaptive import Adaptive, Bounds, prior_quantiles
 from statecast.model.kernel import adaptive as kernel_adaptive
 from statecast.model.kernel import network as kernel_network
 from statecast.model.network import Network
-from statecast.model.state import Layout, State
+from statecast.model.shapes import leaves
+from statecast.model.state import UNSEEN, Layout, State
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int64
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """Which rows a model was fitted on: of each of S series the times of some rows, `UNSEEN` for none.
+
+    Attributes:
+        ids: the series of the training table.
+        first: [S] its first row.
+        train: [S] the last row that weights were trained on.
+        val: [S] the last row that was looked at while training, or that intervals were calibrated on.
+    """
+
+    ids: tuple[str | int, ...]
+    first: Int64[np.ndarray, " S"]
+    train: Int64[np.ndarray, " S"]
+    val: Int64[np.ndarray, " S"]
+
+    @classmethod
+    def of(cls, panel: Panel, parts: Split) -> TrainingRows:
+        """Those of a table and its split, series by series."""
+
+        def last(counts: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
+            times = panel.time[np.maximum(panel.offsets[:-1] + counts - 1, 0)] if panel.rows else counts
+            return np.where(counts > 0, times, UNSEEN)
+
+        return cls(tuple(panel.ids), last(np.minimum(panel.lengths, 1)), last(parts.train), last(parts.val))
+
+    @cached_property
+    def index(self) -> dict[str | int, int]:
+        """The number of each series."""
+        return {name: s for s, name in enumerate(self.ids)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +75,8 @@ class Model:
         history: columns of the training history.
         paths: [P, H, D] normal scores of whole stretches among these, from which `sample` draws; None where
             there were too few.
+        reasons: for each setting that was chosen from the data, why; None where a file of before did not say.
+        training: which rows it was fitted on; None likewise.
     """
 
     config: Config
@@ -52,6 +89,8 @@ class Model:
     scores: dict[str, Any]
     history: dict[str, list[float]]
     paths: Float[np.ndarray, "P H D"] | None = None
+    reasons: dict[str, str] | None = None
+    training: TrainingRows | None = None
 
     @property
     def p(self) -> dict[str, Any]:
@@ -111,3 +150,14 @@ class Model:
         if kernel_network.unknown(self.network, self.p) is not None:
             return None
         return kernel_network.NetworkStep(self.network, self.p)
+
+    def shares_states(self, other: Model) -> bool:
+        """Whether two models are the same network with the same numbers: states of one mean the same to the other."""
+        if self is other:
+            return True
+        mine, theirs = leaves(self.p), leaves(other.p)
+        return (
+            (self.network, self.schema, self.layout) == (other.network, other.schema, other.layout)
+            and mine.keys() == theirs.keys()
+            and all(np.array_equal(array, theirs[path]) for path, array in mine.items())
+        )

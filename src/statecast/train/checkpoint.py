@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from statecast.errors import ModelFileError
-from statecast.model.archive import read_tensors, write_tensors
+from statecast.model.container import read_tensors, write_tensors
 
 KIND = "checkpoint"
 NAME = "checkpoint.safetensors"
