@@ -7,6 +7,7 @@ Nothing is worked out here: tables are read by `data`, networks trained by `trai
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -361,7 +362,7 @@ class Forecaster(ForecasterKeywords):
         """
         model = archive.load(path)
         found = cls()
-        found.config, found._model = model.config, model
+        found.config, found._model, found.reasons_ = model.config, model, model.reasons or {}
         return found
 
 
@@ -392,4 +393,4 @@ def _assembled(outcome: Any, panel: Panel) -> tuple[Model, Origins]:
     weights, constants = outcome.fitted.weights, outcome.prepared.constants
     empty = State.empty(Layout(()), np.dtype(config.dtype))
     model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.fitted.history)
-    return assemble.assemble(model, panel, outcome.base_parts, outcome.rows)
+    return assemble.assemble(replace(model, reasons=outcome.reasons), panel, outcome.base_parts, outcome.rows)

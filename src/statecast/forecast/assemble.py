@@ -17,7 +17,7 @@ from statecast.forecast import calibrate, channels, evaluate, predict, sample
 from statecast.forecast.roll import Origins
 from statecast.model.adaptive import prior_quantiles
 from statecast.model.inputs import Rows, rows_of
-from statecast.model.trained import Model
+from statecast.model.trained import Model, TrainingRows
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
@@ -51,7 +51,8 @@ def assemble(model: Model, panel: Panel, split: Split, rows: Rows | None = None)
     tested, state = predict.through(model, panel, rows, _at(origins, _folded(test, panel, width)))
     evaluation = evaluate.evaluate(model, panel, tested, split.val)
     counted = {"validation": _count(held_out), "training": _count(fitted), "enough": enough}
-    return replace(model, state=state, scores=evaluation | {"calibration": counted}), tested
+    model = replace(model, state=state, training=TrainingRows.of(panel, split))
+    return replace(model, scores=evaluation | {"calibration": counted}), tested
 
 
 def _calibration_origins(
