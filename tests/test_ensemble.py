@@ -166,7 +166,7 @@ def test_an_ensemble_is_kept_on_disk(fitted: sc.Forecaster, tmp_path: Path) -> N
 def test_an_ensemble_is_tested_back(fitted: sc.Forecaster) -> None:
     """The origins' forecasts are the means of the members' as models of their own."""
     rows = {"load": wave(60, 4), "id": np.repeat("a", 60)}
-    frame = fitted.backtest_columns(rows, windows=3)
+    frame = fitted.backtested(rows, windows=3).columns()
     model = fitted.model_
     apart = []
     for n in range(MEMBERS):
@@ -174,7 +174,7 @@ def test_an_ensemble_is_tested_back(fitted: sc.Forecaster) -> None:
         weights = member(model.weights, n)
         state = State.empty(Layout.of(model.network.single.parts()), model.dtype)
         alone._model = replace(model, network=model.network.single, weights=weights, state=state)
-        apart.append(alone.backtest_columns(rows, windows=3)["statecast"])
+        apart.append(alone.backtested(rows, windows=3).columns()["statecast"])
     np.testing.assert_allclose(frame["statecast"], np.mean(apart, axis=0), rtol=1e-5)
     assert np.ptp(apart, axis=0).max() > 0
 

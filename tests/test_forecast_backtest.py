@@ -27,7 +27,7 @@ def known(table: Panel) -> Panel:
 def test_a_backtest_is_what_the_forecasts_would_have_been(head: str, independent: bool) -> None:
     of = model(targets=2, independent=independent, head=head, covariates=True, precision="float64")
     table = known(panel(of, (14, 11)))
-    found = backtest(of, table, windows=3, step=2)
+    found = backtest(of, table, windows=3, step=2).columns()
     bounds = ["statecast-lo-80", "statecast-hi-80", "statecast-lo-95", "statecast-hi-95"]
     assert list(found) == ["site", "hour", "cutoff", "y", "statecast", *bounds, *BASELINES]
     assert {len(values) for values in found.values()} == {2 * 2 * 3 * 3}
@@ -54,7 +54,7 @@ def test_a_backtest_is_what_the_forecasts_would_have_been(head: str, independent
 def test_origins_are_a_horizon_apart_and_short_series_have_fewer() -> None:
     of = model()
     table = known(panel(of, (13, 6)))
-    found = backtest(of, table, windows=4)
+    found = backtest(of, table, windows=4).columns()
     cutoffs = {name: np.unique(found["cutoff"][found["site"] == name]).astype(np.int64) for name in ("s0", "s1")}
     assert cutoffs["s0"].tolist() == table.time[[0, 3, 6, 9]].tolist()
     assert cutoffs["s1"].tolist() == table.time[13 + 2 : 13 + 3].tolist()
@@ -76,7 +76,7 @@ def test_a_refit_sees_the_rows_before_its_origin_alone(targets: int) -> None:
         seen.append(before)
         return model(targets=targets, precision="float64", seed=len(seen))
 
-    found = backtest(of, table, windows=2, step=1, refit=refit)
+    found = backtest(of, table, windows=2, step=1, refit=refit).columns()
     assert [part.lengths.tolist() for part in seen] == [[8, 6], [9, 7]]
     forecasts = found["statecast"].reshape(2, targets, 2, 3)  # series, target, origin, step
     for w in range(2):
@@ -89,7 +89,7 @@ def test_a_refit_sees_the_rows_before_its_origin_alone(targets: int) -> None:
 
 def test_no_id_and_counted_rows() -> None:
     of = model(targets=2, id=None, time_kind="row", freq="1")
-    found = backtest(of, known(panel(of, (9,))), windows=2)
+    found = backtest(of, known(panel(of, (9,))), windows=2).columns()
     assert found["unique_id"].tolist()[::6] == ["y0", "y1"]
     assert found["ds"].tolist() == [3, 4, 5, 6, 7, 8] * 2
     assert found["cutoff"].tolist() == [2, 2, 2, 5, 5, 5] * 2

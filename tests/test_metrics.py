@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from statecast.errors import SettingError
+from statecast.forecast.comparison import evaluation, skill
 from statecast.forecast.metrics import (
     Scores,
     coverage,
-    evaluation,
     mae,
     mase,
     mse,
@@ -24,11 +24,9 @@ from statecast.forecast.metrics import (
     r2,
     rmse,
     seasonal_scale,
-    skill,
     smape,
-    verdict,
 )
-from statecast.forecast.verdict import number, percent
+from statecast.forecast.verdict import number, percent, verdict
 
 Y = np.array([[1.0, 10.0], [2.0, np.nan], [0.0, 30.0], [4.0, 50.0]])
 YHAT = np.array([[2.0, 12.0], [2.0, 99.0], [0.0, 27.0], [1.0, 50.0]])
@@ -99,16 +97,14 @@ def test_a_forecast_that_is_no_number_is_told() -> None:
     assert (scores.count, scores.missed) == (1, 1)
     assert scores.result()["mae"] == 0.5
     said = verdict(evaluation(scores, {"persistence": Scores.of(np.ones((1, 1)), np.zeros((1, 1)))}))
-    assert said[-1].startswith("1 forecasts were not numbers")
+    assert said[-1] == "1 forecast was not a number and is not in these scores; please report this."
 
 
-def test_each_target_has_its_errors() -> None:
-    result = Scores.of(Y, YHAT).result(["a", "b"])
-    assert result["rmse/a"] == pytest.approx(rmse(Y[:, :1], YHAT[:, :1]))
-    assert result["mae/b"] == pytest.approx(5 / 3)
-    assert not any("/" in key for key in Scores.of(Y[:, :1], YHAT[:, :1]).result(["a"]))
-    with pytest.raises(SettingError, match="2 targets; got 1 names: a"):
-        Scores.of(Y, YHAT).result(["a"])
+def test_the_scores_of_a_target_are_those_of_its_pairs_alone() -> None:
+    scores = Scores.of(Y, YHAT, scale=np.array([2.0, 10.0]))
+    for d in (0, 1):
+        alone = Scores.of(Y[:, d : d + 1], YHAT[:, d : d + 1], scale=[2.0, 10.0][d])
+        assert scores.of_target(d).result() == pytest.approx(alone.result())
 
 
 def test_shapes_and_levels_are_checked() -> None:
@@ -184,7 +180,27 @@ def test_evaluation_is_plain_and_names_who_is_better() -> None:
     assert found["beaten_by"] == ["seasonal_naive", "persistence"]
     assert found["skill"]["other"] == pytest.approx(0.5)
     assert found["statecast"]["r2"] is None  # constant: JSON has no NaN
+    assert "targets" not in found
     json.dumps(found, allow_nan=False)
+
+
+def test_several_targets_have_an_evaluation_each() -> None:
+    found = evaluation(scored(2.0, 60.0), {"persistence": scored(4.0, 50.0)}, ["load", "price"])
+    assert list(found["targets"]) == ["load", "price"]
+    for d, (target, part) in enumerate(found["targets"].items()):
+        error, other = [(2.0, 4.0), (60.0, 50.0)][d]
+        assert part == evaluation(scored(error), {"persistence": scored(other)}), target
+    assert found["targets"]["price"]["beaten_by"] == ["persistence"]
+    with pytest.raises(SettingError, match="2 targets; got 1 names: a"):
+        evaluation(scored(1.0, 2.0), {}, ["a"])
+
+
+def test_a_target_without_the_metric_is_compared_by_its_mean_absolute_error() -> None:
+    y = np.zeros((4, 2))
+    scores, baseline = (Scores.of(y, y + error, scale=np.array([1.0, 0.0])) for error in (1.0, 2.0))
+    found = evaluation(scores, {"persistence": baseline}, ["a", "b"], "mase")
+    assert [part["metric"] for part in found["targets"].values()] == ["mase", "mae"]
+    assert [part["skill"]["persistence"] for part in found["targets"].values()] == [0.5, 0.5]
 
 
 def test_evaluation_takes_errors_only() -> None:
@@ -196,7 +212,7 @@ def test_evaluation_takes_errors_only() -> None:
 
 def test_the_verdict_says_when_a_baseline_is_better() -> None:
     said = verdict(evaluation(scored(2.0), {"persistence": scored(1.0), "seasonal_naive": scored(4.0)}))
-    assert said[0] == "The network does not beat persistence (its error 1.000 is 50 % lower)."
+    assert said[0] == "The network does not beat persistence (whose error of 1.000 is 50 % lower)."
     assert "Forecast with persistence" in said[1]
     assert said[2] == "The network's mean absolute error of 2.000 is 50 % below that of seasonal naive."
 
@@ -226,7 +242,7 @@ def test_the_verdict_says_when_intervals_are_wrong() -> None:
     y = np.arange(100.0)[:, None]
     bounds = {"lower": {80: y - 1, 50: y - (y < 50)}, "upper": {80: y + 1, 50: y - (y >= 50)}}
     found = evaluation(Scores.empty(1).add(y, y + 1, **bounds), {"persistence": scored(9.0)})
-    assert "The 80 % interval held 100 % of the values: it is wider than need be." in verdict(found)
+    assert "The 80 % interval held 100 % of the values: it is wider than it need be." in verdict(found)
     assert "The 50 % interval held 50 % of the values." in verdict(found)
 
 

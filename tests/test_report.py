@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from statecast.errors import DataError, MissingDependency, OutputError, SettingError
+from statecast.forecast.comparison import evaluation
 from statecast.forecast.explain import Activity, Explanation, Input
-from statecast.forecast.metrics import Scores, evaluation
+from statecast.forecast.metrics import Scores
 from statecast.report import page, plot
 from statecast.report.summary import (
     Chosen,
@@ -29,7 +30,7 @@ from statecast.report.summary import (
     headline,
     layers_table,
     residual_remark,
-    scores_table,
+    score_tables,
 )
 
 PICTURES = ["forecast", "future", "rolling", "error_by_step", "loss", "residuals", "autocorrelation",
@@ -63,7 +64,8 @@ def made(targets: int = 1, horizon: int = 4, dated: bool = True, error: float = 
         history={"step": time[:9] if not dated else np.arange(9), "loss": np.linspace(2, 0.1, 9),
                  "val_loss": np.array([np.nan, 2, np.nan, 1, np.nan, 0.5, np.nan, 0.6, 0.7]),
                  "learning_rate": np.r_[np.full(5, 0.1), np.full(4, 0.01)]},
-        error_by_step={"statecast": np.linspace(0.4, 0.6, horizon), "persistence": np.linspace(0.5, 1.5, horizon)},
+        error_by_step={name: {"statecast": np.linspace(0.4, 0.6, horizon),
+                              "persistence": np.linspace(0.5, 1.5, horizon)} for name in names[:6]},
         examples=tuple(Example(d, back, past, ahead, came + 0.1, came, **bounds) for d in names),
         rolling=tuple(Rolling(d, time, y, y + 0.2) for d in names),
         residuals=tuple(Residuals(d, time, noise[0], 2 * noise[1]) for d in names),
@@ -167,11 +169,37 @@ def test_the_headline_in_plain_words() -> None:
 
 
 def test_the_score_table() -> None:
-    table = scores_table(made().evaluation)
+    (table,) = score_tables(made().evaluation)
     assert table[0] == ["", "MAE", "RMSE", "sMAPE %", "MASE", "skill against it"]  # r2 of a constant is not there
     assert table[1] == ["statecast", "0.5000", "0.5000", "200.0", "0.5000", ""]
     assert table[2][-1] == "+50.0 %"
-    assert scores_table({}) == []
+    assert score_tables({}) == []
+    assert score_tables(evaluation(Scores.empty(1), {"persistence": Scores.empty(1)})) == []
+
+
+def test_several_targets_have_a_table_of_their_own_and_no_common_mean_of_different_units() -> None:
+    y = np.zeros((8, 2))
+    network, naive = (
+        Scores.of(y, y + np.array(errors), scale=np.array([10.0, 100.0])) for errors in ([24.0, 76.4], [48.0, 38.2])
+    )
+    overall, each = score_tables(evaluation(network, {"persistence": naive}, ["riders", "sales"], "mase"))
+    assert overall[0] == ["", "sMAPE %", "MASE", "skill against it"]
+    assert each[0] == ["target", "MAE", "RMSE", "sMAPE %", "MASE", "vs persistence"]
+    assert [row[0] for row in each[1:]] == ["riders", "sales"]
+    assert [row[1] for row in each[1:]] == ["24.00", "76.40"]
+    assert [row[-1] for row in each[1:]] == ["+50.0 %", "-100.0 %"]
+    page_text = page.render(
+        replace(made(2), evaluation=evaluation(network, {"persistence": naive}, ["riders", "sales"]))
+    )
+    assert "<td>riders</td><td>24.00</td>" in page_text
+    assert "50.2" not in page_text
+
+
+def test_a_long_table_of_targets_says_how_many_it_leaves_out() -> None:
+    many = Scores.of(np.zeros((2, 25)), np.ones((2, 25)))
+    each = score_tables(evaluation(many, {"persistence": many}))[1]
+    assert len(each) == 22
+    assert each[-1][0] == "5 more in metrics.json"
 
 
 def test_layers_and_facts_as_text() -> None:
@@ -255,14 +283,22 @@ def test_an_interval_of_one_step_is_seen() -> None:
 
 def test_the_error_by_step_begins_at_zero_and_tells_of_runaways() -> None:
     errors = {"statecast": np.ones(5), "persistence": 2 * np.ones(5), "linear_extrapolation": np.arange(5) * 100.0}
-    figure = plot.error_by_step(errors, "hour", "load")
+    figure = plot.error_by_step({"load": errors}, "hour")
     bottom, top = figure.axes[0].get_ylim()
     assert bottom == 0
     assert 2 < top < 10
-    assert "linear extrapolation (up to 400.0, beyond the top)" in texts(figure)
+    assert "beyond the top: linear extrapolation up to 400.0" in texts(figure)
     assert "hours ahead" in texts(figure)
-    alike = plot.error_by_step({"statecast": np.ones(5), "persistence": 1.5 * np.ones(5)})
+    alike = plot.error_by_step({"load": {"statecast": np.ones(5), "persistence": 1.5 * np.ones(5)}})
     assert alike.axes[0].get_ylim()[1] > 1.5
+
+
+def test_the_error_by_step_has_a_panel_for_each_target_with_an_axis_of_its_own() -> None:
+    parts = {f"y{d}": {"statecast": np.full(4, 10.0**d), "persistence": np.full(4, 2 * 10.0**d)} for d in range(3)}
+    figure = plot.error_by_step(parts, targets=9)
+    assert [axes.get_title("left") for axes in figure.axes] == ["y0", "y1", "y2"]
+    assert [axes.get_ylim()[1] < 3 * 10.0**d for d, axes in enumerate(figure.axes)] == [True] * 3
+    assert "3 of 9 targets" in texts(figure)
 
 
 def test_losses_are_logarithmic_only_where_they_span_much() -> None:

@@ -202,7 +202,7 @@ def test_each_series_is_forecast_by_its_own_network(apart: sc.Forecaster, tmp_pa
     again = sc.Forecaster.load(apart.save(tmp_path / "model.safetensors"))
     assert again.forecast(horizon=3).values.tobytes() == wanted.tobytes()
     assert leaves(model.weights)["/head/out/W"].shape[0] == 3
-    assert apart.backtest_columns(rows, windows=2)["statecast"].shape == (3 * 2 * 2,)
+    assert apart.backtested(rows, windows=2).columns()["statecast"].shape == (3 * 2 * 2,)
 
 
 def test_a_new_series_has_no_network_of_its_own(apart: sc.Forecaster) -> None:

@@ -275,8 +275,8 @@ def test_rows_of_a_table_need_no_kernel(shape: tuple[int, ...], told: bool, monk
 def test_scores_are_those_of_all_origins_however_few_are_looked_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two series of two targets, each a channel of its own; the last block of a series is smaller than the others."""
     table = {"id": ["a"] * 70 + ["b"] * 50, "x": [*wave(70, 1), *wave(50, 2)], "y": [*wave(70, 3), *wave(50, 4)]}
-    scores, sizes, made = [], [], evaluate._forecast  # type: list[Any], list[int], Any
-    monkeypatch.setattr(evaluate, "_forecast", lambda m, parts: (sizes.append(len(parts[0].rows)), made(m, parts))[1])
+    scores, sizes, made = [], [], evaluate.bounded  # type: list[Any], list[int], Any
+    monkeypatch.setattr(evaluate, "bounded", lambda m, parts: (sizes.append(len(parts[0].rows)), made(m, parts))[1])
     for block in (65_536, 30):
         monkeypatch.setattr(evaluate, "BLOCK", block)
         sizes.clear()

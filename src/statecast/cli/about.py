@@ -123,8 +123,7 @@ def model(path: str, as_json: bool) -> int:
 
     found = archive.load(path)
     layers = collect.layers(found)
-    scores = {name: value for name, value in found.scores.items() if name not in ("error_by_step", "origins")}
-    sentences = summary.verdict(scores) if scores else []
+    scores = found.scores
     if as_json:
         output.document(
             {
@@ -135,7 +134,7 @@ def model(path: str, as_json: bool) -> int:
                 "series": len(found.state.ids),
                 "settings": found.config.to_dict(),
                 "evaluation": found.scores,
-                "verdict": sentences,
+                "verdict": summary.verdict(scores) if scores else [],
             }
         )
         return 0
@@ -148,10 +147,7 @@ def model(path: str, as_json: bool) -> int:
             output.say(f"  {name} = {summary.value_text(value)}")
     if scores:
         output.say()
-        output.table(summary.scores_table(scores))
-        output.say()
-    for sentence in sentences:
-        output.prose(sentence)
+        output.scores(scores)
     return 0
 
 

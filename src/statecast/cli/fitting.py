@@ -101,11 +101,7 @@ def _tell(model: Forecaster, report: Report, place: Destination, written: Sequen
         output.say(f"trained {history['step'][-1]:,.0f} steps in {duration(history['seconds'][-1])}")
         output.say()
     if report.evaluation:
-        if any(value is not None for value in report.evaluation["skill"].values()):
-            output.table(summary.scores_table(report.evaluation))
-            output.say()
-        for sentence in summary.verdict(report.evaluation):
-            output.prose(sentence)
+        output.scores(report.evaluation)
     else:
         output.say("No rows were kept for a test, so nothing is known of the network's error.")
     output.say()

@@ -15,9 +15,10 @@ from statecast.data import calendar
 from statecast.data import results as files
 from statecast.errors import SettingError
 from statecast.estimators import Forecaster
-from statecast.forecast import channels, metrics
+from statecast.forecast import channels
 from statecast.forecast.predict import Forecast
 from statecast.forecast.sample import Samples
+from statecast.forecast.verdict import verdict
 from statecast.model.trained import Model
 
 
@@ -105,18 +106,19 @@ def backtest_from(
 def _backtest(
     model: Forecaster, table: Any, windows: int, step: int | None, refit: bool, out: str | None, as_json: bool
 ) -> int:
-    columns = model.backtest_columns(table, windows=windows, step=step, refit=refit)
-    tz = model.model_.schema.tz
+    result = model.backtested(table, windows=windows, step=step, refit=refit)
+    columns, evaluation, tz = result.columns(), result.evaluation(), model.model_.schema.tz
     if out is not None:
         files.write(columns, out, tz)
     if not refit and _learned_from(model.model_, columns):
         output.note("note: the network learned from some of these rows, which flatters its scores; see backtest --help")
-    evaluation = scores(columns, model.model_.schema.time_column, model.model_.schema.id_column)
     if as_json:
-        document = {"windows": windows, "evaluation": evaluation, "verdict": _verdict(evaluation)}
+        document = {"windows": windows, "evaluation": evaluation, "verdict": verdict(evaluation)}
         output.document(document | {"backtest": list(output.records(columns, bool(tz)))})
     elif out != "-":
-        _tell(evaluation, windows, out)
+        output.scores(evaluation)
+        if out:
+            output.say(f"every forecast of the {windows} windows is in {out}")
     return 0
 
 
@@ -130,32 +132,3 @@ def _learned_from(model: Model, columns: Mapping[str, np.ndarray]) -> bool:
         return False
     seen = schema.frequency.advance(model.state.time.max(keepdims=True), -test)
     return bool(times.min() <= calendar.to_datetime64(seen, schema.time_kind, schema.frequency, schema.tz)[0])
-
-
-def _tell(evaluation: Mapping[str, Any], windows: int, out: str | None) -> None:
-    from statecast.report import summary
-
-    output.table(summary.scores_table(evaluation))
-    output.say()
-    for sentence in _verdict(evaluation):
-        output.prose(sentence)
-    if out:
-        output.say(f"every forecast of the {windows} windows is in {out}")
-
-
-def _verdict(evaluation: Mapping[str, Any]) -> list[str]:
-    from statecast.report import summary
-
-    return summary.verdict(evaluation)
-
-
-def scores(columns: Mapping[str, np.ndarray], *keys: str) -> dict[str, Any]:
-    """The scores of a backtest's columns, as `metrics.evaluation` gives them; all targets together."""
-    values = {name: column[:, None] for name, column in columns.items() if name not in (*keys, "cutoff")}
-    y = values.pop("y")
-    bounds = {name: values.pop(name) for name in list(values) if name.startswith(("statecast-lo-", "statecast-hi-"))}
-    levels = [float(name.removeprefix("statecast-lo-")) for name in bounds if "-lo-" in name]
-    lower, upper = ({level: bounds[f"statecast-{side}-{level:g}"] for level in levels} for side in ("lo", "hi"))
-    own = metrics.Scores.empty(1).add(y, values.pop("statecast"), None, lower, upper)
-    others = {name: metrics.Scores.empty(1).add(y, guess) for name, guess in values.items()}
-    return metrics.evaluation(own, others)

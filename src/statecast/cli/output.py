@@ -112,6 +112,17 @@ def _drawn(rows: Sequence[Sequence[str]]) -> None:
     Console(width=max(width, Console().width), **plain).print(drawn)  # type: ignore[arg-type]
 
 
+def scores(evaluation: Mapping[str, Any]) -> None:
+    """The tables of an evaluation, and what they say in words."""
+    from statecast.report import summary
+
+    for rows in summary.score_tables(evaluation):
+        table(rows)
+        say()
+    for sentence in summary.verdict(evaluation):
+        prose(sentence)
+
+
 def pairs(rows: Iterable[Sequence[str]]) -> None:
     """Names and what they are, aligned."""
     rows = list(rows)

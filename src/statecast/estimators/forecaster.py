@@ -32,6 +32,7 @@ from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from statecast.data.segments import Split
+    from statecast.forecast.backtest import Backtest
     from statecast.forecast.explain import Explanation
     from statecast.report.summary import Report
 
@@ -232,14 +233,11 @@ class Forecaster(ForecasterKeywords):
             DataError: too few rows.
         """
         read = table.read(source)
-        return to_native(
-            self.backtest_columns(read, windows=windows, step=step, refit=refit), read.native, self.model_.schema.tz
-        )
+        columns = self.backtested(read, windows=windows, step=step, refit=refit).columns()
+        return to_native(columns, read.native, self.model_.schema.tz)
 
-    def backtest_columns(
-        self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False
-    ) -> dict[str, np.ndarray]:
-        """`backtest` as a mapping of arrays."""
+    def backtested(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> Backtest:
+        """`backtest` with its scores: `columns()` are those of the frame, `evaluation()` is like `evaluation_`."""
         from statecast.forecast.backtest import backtest
 
         model = self.model_
@@ -257,14 +255,18 @@ class Forecaster(ForecasterKeywords):
         """Scores on a table, from all origins that have seen as many rows as the network looks back.
 
         Returns:
-            mse, rmse, mae, smape, mase, r2, coverage, …, and `skill`: for each baseline 1 − error / its error.
+            mse, rmse, mae, smape, mase, r2, coverage, …, and `skill`: for each baseline 1 − error / its error. Where
+            there are several targets also `targets`: the same for each of them.
         """
         model = self.model_
         panel = checks.panel_like(table.read(source), model.schema, future_allowed=False)
         begin = self._judged(panel)
         origins = assemble.run(model, panel, scoring.test_origins(panel, begin, model.config.horizon))
         result = scoring.evaluate(model, panel, origins, begin)
-        return {**result["statecast"], "skill": result["skill"]}
+        targets = {
+            name: {**part["statecast"], "skill": part["skill"]} for name, part in result.get("targets", {}).items()
+        }
+        return {**result["statecast"], "skill": result["skill"], **({"targets": targets} if targets else {})}
 
     def explain(self, source: Any = None, *, seed: int = 0) -> Any:
         """How much the error grows when one input is shuffled: permutation importance, see `forecast.explain`.

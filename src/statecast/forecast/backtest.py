@@ -15,8 +15,8 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.errors import DataError, SettingError
-from statecast.forecast import channels, evaluate, predict
-from statecast.forecast.baselines import BASELINES
+from statecast.forecast import channels, comparison, evaluate, predict
+from statecast.forecast.comparison import ForecastPairs
 from statecast.forecast.roll import Scan
 from statecast.model.inputs import rows_of
 from statecast.model.trained import Model
@@ -34,7 +34,7 @@ def backtest(
     step: int | None = None,
     refit: Refit | None = None,
     scan: Scan | None = None,
-) -> dict[str, np.ndarray]:
+) -> Backtest:
     """Forecasts from the last `windows` origins of each series that have a whole horizon after them.
 
     A series that is too short for all of them takes part in as many as it has rows for; with `refit` every series must
@@ -48,10 +48,6 @@ def backtest(
         refit: trains a model on the rows up to an origin. The model as it is forecasts from all origins where None.
         scan: another execution of `Network.scan`.
 
-    Returns:
-        Columns: id, time, cutoff (the origin), y, statecast, statecast-lo-80, statecast-hi-80, …, and one for each
-        baseline. Rows: series, target, origin, step ahead.
-
     Raises:
         SettingError: windows or step is below 1.
         DataError: no series (with `refit`: not every series) has enough rows.
@@ -60,25 +56,81 @@ def backtest(
     windows, step = _whole("windows", windows), _whole("step", horizon if step is None else step)
     origins = _origins(panel, windows, step, horizon, every=refit is not None)
     if refit is None:
-        return _columns(model, panel, list(_forecasts(model, panel, origins, scan)))
-    each = [[at[w : w + 1] for at in origins] for w in range(windows)]
-    runs = [_forecasts(refit(panel.cut(_after(one))), panel, one, scan) for one in each]
-    return _columns(model, panel, [_joined(blocks) for blocks in zip(*runs, strict=True)])
+        return Backtest(model, panel, tuple(_forecasts(model, panel, origins, origins, scan)))
+    runs = []
+    for w in range(windows):
+        window = [rows[w : w + 1] for rows in origins]
+        # The forecasts alone are kept of each window, not its model.
+        runs.append(tuple(_forecasts(refit(panel.cut(_after(window))), panel, window, origins, scan)))
+    return Backtest(model, panel, tuple(_Block.joined(blocks) for blocks in zip(*runs, strict=True)))
 
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """The forecasts of one series from some of its rows, by column: [D, n, H] each, in the order of the result."""
+    """The forecasts of one series from some of its rows, beside what came."""
 
     series: int
     rows: Int64[np.ndarray, " n"]
-    columns: dict[str, Float64[np.ndarray, "D n H"]]
+    pairs: ForecastPairs
+
+    @staticmethod
+    def joined(blocks: Sequence[_Block]) -> _Block:
+        """What several models said of one series, each from its own origin."""
+        rows = np.concatenate([block.rows for block in blocks])
+        return _Block(blocks[0].series, rows, ForecastPairs.joined([block.pairs for block in blocks]))
+
+    def columns(self) -> dict[str, Float64[np.ndarray, "n H D"]]:
+        """What was forecast, by the names of its columns, in the order of the result."""
+        part = self.pairs
+        bounds = {}
+        for level in sorted(part.lower):
+            bounds[f"statecast-lo-{level:g}"] = part.lower[level]
+            bounds[f"statecast-hi-{level:g}"] = part.upper[level]
+        points = dict(part.points)
+        return {"y": part.actual, "statecast": points.pop("statecast"), **bounds, **points}
 
 
-def _joined(blocks: Sequence[_Block]) -> _Block:
-    """What several models said of one series, each from its own origin."""
-    columns = {name: np.concatenate([block.columns[name] for block in blocks], axis=1) for name in blocks[0].columns}
-    return _Block(blocks[0].series, np.concatenate([block.rows for block in blocks]), columns)
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """Forecasts from rolling origins, beside what came and the baselines.
+
+    Attributes:
+        model: whose table and settings these are; with a refit others of its kind made the forecasts.
+        panel: the table.
+        blocks: the forecasts, series by series.
+    """
+
+    model: Model
+    panel: Panel
+    blocks: tuple[_Block, ...]
+
+    def evaluation(self) -> dict[str, Any]:
+        """The scores, as after a fit: see `comparison.evaluate`."""
+        pairs = (block.pairs for block in self.blocks)
+        head, targets = self.model.network.head, self.model.schema.target
+        return comparison.evaluate(pairs, targets, head.horizon, self.panel.series)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """A row for each series, target, origin and step ahead, in that order.
+
+        Columns: id, time, cutoff (the origin), y, statecast, statecast-lo-80, statecast-hi-80, …, and one for each
+        baseline.
+        """
+        from statecast.data.checks import columns_for
+
+        schema, panel, size = self.model.schema, self.panel, self.panel.targets
+        horizon = self.model.network.head.horizon
+        origin = np.concatenate([np.tile(panel.offsets[block.series] + block.rows, size) for block in self.blocks])
+        target = np.concatenate([np.repeat(np.arange(size), len(block.rows)) for block in self.blocks])
+        series = np.repeat([block.series for block in self.blocks], [size * len(block.rows) for block in self.blocks])
+        names = np.array([*predict.output_ids(schema, panel.ids), None], object)[:-1]
+        time = panel.time[origin[:, None] + np.arange(1, horizon + 1)].reshape(-1)
+        cutoff = np.repeat(panel.time[origin], horizon)
+        values = {"cutoff": calendar.to_datetime64(cutoff, schema.time_kind, schema.frequency, schema.tz)}
+        blocks = [block.columns() for block in self.blocks]
+        for name in blocks[0]:
+            values[name] = np.concatenate([np.moveaxis(block[name], -1, 0).reshape(-1) for block in blocks])
+        return columns_for(schema, np.repeat(names[series * size + target], horizon), time, values)
 
 
 def _whole(name: str, value: Any) -> int:
@@ -109,45 +161,23 @@ def _after(origins: list[Int64[np.ndarray, " n"]]) -> Int64[np.ndarray, " S"]:
 
 
 def _forecasts(
-    model: Model, panel: Panel, origins: list[Int64[np.ndarray, " n"]], scan: Scan | None
+    model: Model,
+    panel: Panel,
+    origins: list[Int64[np.ndarray, " n"]],
+    every: list[Int64[np.ndarray, " m"]],
+    scan: Scan | None,
 ) -> Iterator[_Block]:
-    """The forecasts of each series from its origins, in one run over the table."""
+    """The forecasts of each series from its origins, in one run over the table; `every` origin tells the first."""
     folded, width = channels.fold(model, panel), channels.rows_each(model)
     rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
-    wanted = np.zeros(folded.rows, bool)
+    mask = np.zeros(folded.rows, bool)
     for s, at in enumerate(origins):
         for k in range(s * width, (s + 1) * width):
-            wanted[folded.offsets[k] + at] = True
-    made = evaluate.tested(model.network, model.p, rows, wanted, scan=scan)
+            mask[folded.offsets[k] + at] = True
+    forecasts = evaluate.tested(model.network, model.p, rows, mask, scan=scan)
     if model.adaptive is not None:
-        made, _ = predict.through(model, panel, rows, made, scan)
-    horizon, season = model.network.head.horizon, model.config.season or calendar.season(model.schema.frequency)
-    for s, at, part in evaluate.by_series(model, panel, made):
-        columns = {"statecast": part["point"]}
-        for level in sorted(part["lower"]):
-            columns[f"statecast-lo-{level:g}"] = part["lower"][level]
-            columns[f"statecast-hi-{level:g}"] = part["upper"][level]
-        y = panel.y[panel.span(s)]
-        columns |= {name: guess(y, at, horizon, season) for name, guess in BASELINES.items()}
-        yield _Block(
-            s, at, {name: np.ascontiguousarray(np.moveaxis(values, -1, 0)) for name, values in columns.items()}
-        )
-
-
-def _columns(model: Model, panel: Panel, blocks: list[_Block]) -> dict[str, np.ndarray]:
-    """The forecasts of all origins as columns, a row for each series, target, origin and step."""
-    from statecast.data.checks import columns_for
-
-    schema, horizon, size = model.schema, model.network.head.horizon, panel.targets
-    origin = np.concatenate([np.tile(panel.offsets[block.series] + block.rows, size) for block in blocks])
-    target = np.concatenate([np.repeat(np.arange(size), len(block.rows)) for block in blocks])
-    series = np.repeat([block.series for block in blocks], [size * len(block.rows) for block in blocks])
-    names = np.array([*predict.output_ids(schema, panel.ids), None], object)[:-1]
-    ahead = origin[:, None] + np.arange(1, horizon + 1)
-    cutoff = np.repeat(panel.time[origin], horizon)
-    extra = {"cutoff": calendar.to_datetime64(cutoff, schema.time_kind, schema.frequency, schema.tz)}
-    extra["y"] = panel.y[ahead, target[:, None]].reshape(-1)
-    for name in blocks[0].columns:
-        parts = [block.columns[name].reshape(-1) for block in blocks]
-        extra[name] = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    return columns_for(schema, np.repeat(names[series * size + target], horizon), panel.time[ahead].reshape(-1), extra)
+        forecasts, _ = predict.through(model, panel, rows, forecasts, scan)
+    season = evaluate.season_of(model)
+    for s, at, bounded in evaluate.by_series(model, panel, forecasts):
+        begin = int(every[s][0]) + 1
+        yield _Block(s, at, ForecastPairs.of(panel.y[panel.span(s)], at, begin, season, *bounded))

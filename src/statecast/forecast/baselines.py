@@ -1,9 +1,9 @@
-"""The forecasts that a network must beat, for all origins of a series at once.
+"""The simple forecasts that a network must beat, for all origins of a series at once.
 
 Each baseline is index arithmetic over the whole series: where is the last observed value at or before a row, and
-where the last one at the same place of a season? Both are running maxima over row numbers, so the work is O(rows) and
-no window is made. Nothing after an origin is read for it. Missing values are passed over; a forecast is NaN only
-where a target has not had a single observed value up to its origin.
+where is the last one at the same place of a season? Both are running maxima over row numbers, so the work is O(rows)
+and no windows are made. Nothing after an origin is read. Missing values are passed over; a forecast is NaN only where
+a target has no observed value up to its origin.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def seasonal_naive(
 ) -> Float64[np.ndarray, "n H D"]:
     """The value at the same place of the last season that is known at the origin.
 
-    Where it is missing: the same place of the season before, and so on; then the last observed value.
+    Where that value is missing: the same place of the season before, and so on; failing all, the last observed value.
     Arguments, shapes and errors as for `persistence`; `season` is the number of rows in a season.
     """
     y, origins = _checked(y, origins, horizon, season)
     steps = np.arange(1, horizon + 1)
-    # Whole seasons back until the row is at or before the origin; a row before the series' start is not there.
+    # Whole seasons back until the row is at or before the origin; -1 where that lies before the series' start.
     place = origins[:, None] + steps - season * -(-steps // season)
     row = np.where((place >= 0)[..., None], _last(~np.isnan(y), season)[np.maximum(place, 0)], -1)
     return np.where(row >= 0, _pick(y, row), persistence(y, origins, horizon))
@@ -85,12 +85,19 @@ BASELINES: Mapping[str, Baseline] = {
 """The baselines by name; each takes (y, origins, horizon, season)."""
 
 
-def _last(seen: Bool[np.ndarray, "T D"], stride: int = 1) -> Int64[np.ndarray, "T D"]:
+def forecasts(
+    y: Float[np.ndarray, "T D"], origins: Int[np.ndarray, " n"], horizon: int, season: int = 1
+) -> dict[str, Float64[np.ndarray, "n H D"]]:
+    """The forecasts of every baseline by its name; see `persistence` for arguments and errors."""
+    return {name: baseline(y, origins, horizon, season) for name, baseline in BASELINES.items()}
+
+
+def _last(observed: Bool[np.ndarray, "T D"], stride: int = 1) -> Int64[np.ndarray, "T D"]:
     """The last row at or before each row that is observed and a whole number of strides away; -1 where none is."""
-    rows, targets = seen.shape
+    rows, targets = observed.shape
     blocks = -(-rows // stride)
     row = np.full((blocks * stride, targets), -1, np.int64)
-    row[:rows] = np.where(seen, np.arange(rows)[:, None], -1)
+    row[:rows] = np.where(observed, np.arange(rows)[:, None], -1)
     return np.maximum.accumulate(row.reshape(blocks, stride, targets), axis=0).reshape(-1, targets)[:rows]
 
 

@@ -1,20 +1,20 @@
 """Scores of forecasts made at many origins, always beside the baselines at the same origins.
 
-`tested` runs a network once over a panel and keeps its forecasts at the wanted rows; `evaluate` compares them, series
-by series, with what happened and with persistence, seasonal naive and linear extrapolation.
+`tested` runs a network once over a panel and keeps its forecasts at the rows of a mask; `evaluate` compares them,
+series by series, with what came and with the baselines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from statecast.data import calendar
 from statecast.data.panel import Panel
-from statecast.forecast import calibrate, channels, metrics
-from statecast.forecast.baselines import BASELINES
-from statecast.forecast.metrics import Scores
+from statecast.forecast import calibrate, channels, comparison
+from statecast.forecast.comparison import ForecastPairs
 from statecast.forecast.roll import Origins, Scan, roll
 from statecast.model.inputs import Rows, from_working
 from statecast.model.network import Network
@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 
 BLOCK = 65_536  # numbers that are scored at once where series are short
 MOST = 20_000_000  # numbers that are kept of all origins; above it, they are thinned out evenly
+
+
+class Bounded(NamedTuple):
+    """Forecasts from n origins of a series in the table's units, with their bounds by level in percent."""
+
+    point: Float64[np.ndarray, "n H D"]
+    lower: dict[float, Float64[np.ndarray, "n H D"]]
+    upper: dict[float, Float64[np.ndarray, "n H D"]]
 
 
 def test_origins(
@@ -51,13 +59,13 @@ def tested(
     network: Network,
     p: Any,
     rows: Rows,
-    wanted: Bool[np.ndarray, " R"],
+    mask: Bool[np.ndarray, " R"],
     ends: Float64[np.ndarray, "S size"] | None = None,
     scan: Scan | None = None,
     ahead: Int64[np.ndarray, " H"] | None = None,
 ) -> Origins:
-    """All forecasts at the wanted rows, in order of the rows, in one run; see `roll` for the arguments."""
-    parts = list(roll(network, p, rows, wanted, ends=ends, scan=scan, ahead=ahead))
+    """All forecasts at the rows of a mask, in order of the rows, in one run; see `roll` for the arguments."""
+    parts = list(roll(network, p, rows, mask, ends=ends, scan=scan, ahead=ahead))
     if not parts:
         return Origins.none(network.head)
     at = np.concatenate([part.rows for part in parts])
@@ -66,83 +74,51 @@ def tested(
     return Origins(at[order], values, scale)
 
 
-def evaluate(model: Model, panel: Panel, origins: Origins, train: Int64[np.ndarray, " S"]) -> dict[str, Any]:
-    """Scores of the network and of every baseline: what `metrics.json` holds.
+def evaluate(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarray, " S"]) -> dict[str, Any]:
+    """Scores of the network and of every baseline: what `metrics.json` holds, see `comparison.evaluate`.
 
     Args:
         model: the model.
         panel: the table, one series a series.
         origins: its forecasts, at rows of the folded panel (see `channels.fold`).
-        train: training rows of each series, from which the scale of mase comes.
-
-    Returns:
-        See `metrics.evaluation`; besides, "error_by_step": the mean absolute error of each step, and "origins".
+        begin: for each series, the first row that is forecast; the rows before it give the scale of mase.
     """
-    horizon, season, d = model.config.horizon, model.config.season or 1, len(model.schema.target)
-    scores = {name: Scores.empty(d) for name in ("statecast", *BASELINES)}
-    by_step = {name: np.zeros((2, horizon)) for name in scores}
-    for block in _blocks(_judged(model, panel, origins, train, season)):
-        for name, guess in block["guesses"].items():
-            bounds = (block["lower"], block["upper"]) if name == "statecast" else ({}, {})
-            scores[name] = scores[name].add(block["actual"], guess, block["scale"], *bounds)
-            error = np.abs(block["actual"] - guess)
-            by_step[name] += np.array([np.nansum(error, axis=(0, 2)), np.sum(~np.isnan(error), axis=(0, 2))])
-    targets = model.schema.target if d > 1 else None
-    own = scores.pop("statecast")
-    # Errors in the table's units cannot be pooled over targets and series of different size; mase has no unit.
-    scaled = (d > 1 or panel.series > 1) and not np.isnan(own.result()["mase"])
-    result = metrics.evaluation(own, scores, targets, "mase" if scaled else "mae")
-    result["error_by_step"] = {
-        name: [float(total / count) if count else None for total, count in sums.T] for name, sums in by_step.items()
-    }
-    return result | {"origins": len(origins.rows) // channels.rows_each(model)}
+    horizon, targets = model.network.head.horizon, model.schema.target
+    parts = _batched(_pairs(model, panel, origins, begin))
+    return comparison.evaluate(parts, targets, horizon, panel.series)
 
 
-def _judged(
-    model: Model, panel: Panel, origins: Origins, train: Int64[np.ndarray, " S"], season: int
-) -> Iterator[dict[str, Any]]:
-    """For each series with origins: what happened, the guesses of the network and of every baseline, and its scale."""
-    horizon = model.config.horizon
-    most = max(BLOCK // (horizon * len(model.schema.target)), 1)
-    for s, at, found in by_series(model, panel, origins, most):
-        y = panel.y[panel.span(s)]
-        ahead = at[:, None] + np.arange(1, horizon + 1)
-        scale = metrics.seasonal_scale(y[: int(train[s])], season)
-        guesses = {"statecast": found["point"]}
-        guesses |= {name: baseline(y, at, horizon, season) for name, baseline in BASELINES.items()}
-        yield {
-            "actual": np.where((ahead < len(y))[..., None], y[np.minimum(ahead, len(y) - 1)], np.nan),
-            "scale": np.broadcast_to(scale, (len(at), 1, len(scale))),
-            "guesses": guesses,
-            "lower": found["lower"],
-            "upper": found["upper"],
-        }
+def season_of(model: Model) -> int:
+    """Rows in the season by which the seasonal naive forecast repeats and mase is scaled; 1 for none."""
+    return model.config.season or calendar.season(model.schema.frequency)
 
 
-def _blocks(parts: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _pairs(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarray, " S"]) -> Iterator[ForecastPairs]:
+    """The forecasts of each series with origins beside what came, at most `BLOCK` numbers at once."""
+    most = max(BLOCK // (model.network.head.horizon * len(model.schema.target)), 1)
+    season = season_of(model)
+    for s, rows, forecast in by_series(model, panel, origins, most):
+        yield ForecastPairs.of(panel.y[panel.span(s)], rows, int(begin[s]), season, *forecast)
+
+
+def _batched(parts: Iterator[ForecastPairs]) -> Iterator[ForecastPairs]:
     """The same with short series joined: a call for each of thousands of them would take longer than its numbers."""
-    held: list[dict[str, Any]] = []
+    batch: list[ForecastPairs] = []
     size = 0
     for part in parts:
-        held.append(part)
-        size += part["actual"].size
+        batch.append(part)
+        size += part.actual.size
         if size >= BLOCK:
-            yield _joined(held)
-            held, size = [], 0
-    if held:
-        yield _joined(held)
-
-
-def _joined(parts: list[Any]) -> Any:
-    if isinstance(parts[0], dict):
-        return {name: _joined([part[name] for part in parts]) for name in parts[0]}
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+            yield ForecastPairs.joined(batch)
+            batch, size = [], 0
+    if batch:
+        yield ForecastPairs.joined(batch)
 
 
 def by_series(
     model: Model, panel: Panel, origins: Origins, most: int | None = None
-) -> Iterator[tuple[int, Int64[np.ndarray, " n"], dict[str, Any]]]:
-    """For each series with origins: its number, the origins' rows within it, point forecasts and bounds [n, H, D].
+) -> Iterator[tuple[int, Int64[np.ndarray, " n"], Bounded]]:
+    """For each series with origins: its number, the origins' rows within it, and the forecasts made there.
 
     A series of more than `most` origins comes in several parts, which bounds memory.
     """
@@ -150,22 +126,21 @@ def by_series(
     begins = channels.fold(model, panel).offsets
     cuts = np.searchsorted(origins.rows, begins)
     for s in range(panel.series):
-        first, count = cuts[s * width : (s + 1) * width], int(cuts[s * width + 1] - cuts[s * width])
+        firsts, count = cuts[s * width : (s + 1) * width], int(cuts[s * width + 1] - cuts[s * width])
         size = most or max(count, 1)
         for begin in range(0, count, size):
-            pieces = [slice(int(at) + begin, int(at) + min(begin + size, count)) for at in first]
-            yield s, origins.rows[pieces[0]] - begins[s * width], _forecast(model, [origins.at(p) for p in pieces])
+            pieces = [slice(int(first) + begin, int(first) + min(begin + size, count)) for first in firsts]
+            yield s, origins.rows[pieces[0]] - begins[s * width], bounded(model, [origins.at(p) for p in pieces])
 
 
-def _forecast(model: Model, parts: Sequence[Origins]) -> dict[str, Any]:
-    """Point forecasts and bounds of a series in the table's units, the targets side by side."""
-    points, lower, upper = [], {}, {}  # type: list[Any], dict[float, list[Any]], dict[float, list[Any]]
-    for here in parts:
-        point = here.values[..., model.network.head.middle, None]
-        points.append(from_working(model.constants, point)[..., 0])
-        for level in model.config.levels:
-            low, high = calibrate.interval(model, here, level)
-            lower.setdefault(level, []).append(low)
-            upper.setdefault(level, []).append(high)
-    joined = [{k: np.concatenate(v, axis=-1) for k, v in part.items()} for part in (lower, upper)]
-    return {"point": np.concatenate(points, axis=-1), "lower": joined[0], "upper": joined[1]}
+def bounded(model: Model, channel_origins: Sequence[Origins]) -> Bounded:
+    """Forecasts of a series in the table's units, from the origins of each of its channels."""
+    middle = model.network.head.middle
+    point = np.concatenate(
+        [from_working(model.constants, part.values[..., middle, None])[..., 0] for part in channel_origins], axis=-1
+    )
+    lower, upper = {}, {}  # type: dict[float, Any], dict[float, Any]
+    for level in model.config.levels:
+        pairs = [calibrate.interval(model, part, level) for part in channel_origins]
+        lower[level], upper[level] = (np.concatenate(side, axis=-1) for side in zip(*pairs, strict=True))
+    return Bounded(point, lower, upper)

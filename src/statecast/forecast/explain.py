@@ -178,7 +178,7 @@ def _error(model: Model, rows: Rows, panel: Panel, asked: np.ndarray, wanted: np
     errors = []
     for s, at, found in evaluate.by_series(model, panel, origins):
         y, counts = panel.y[panel.span(s)], wanted[panel.offsets[s] + at]
-        at, point = at[counts], found["point"][counts]
+        at, point = at[counts], found.point[counts]
         ahead = at[:, None] + np.arange(1, model.config.horizon + 1)
         actual = np.where((ahead < len(y))[..., None], y[np.minimum(ahead, len(y) - 1)], np.nan)
         seen = ~np.isnan(y)

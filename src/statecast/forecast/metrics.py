@@ -1,36 +1,30 @@
-"""What an error is: each metric once, for one array and for a stream of arrays.
+"""The metrics, each defined once, for one array and for a sequence of arrays.
 
 A metric is a term for each (value, forecast) pair, `_terms`, and a mean over the pairs that count. The functions with
-a metric's name and the accumulator `Scores` share those terms, so there is one truth for each. `Scores` holds sums
-per target, never pairs: an evaluator adds block after block and memory stays constant. Sums are merged by addition,
+a metric's name and the accumulator `Scores` share those terms, so that each is written once. `Scores` holds sums for
+each target, never pairs: blocks are added one after another and memory stays constant. Sums are merged by addition,
 the spread of y (for r2) by Chan's update, which does not cancel where a series has a large offset.
 
-A pair counts where y is observed. A forecast that is not a number where y is observed is `missed`: it is counted as
-such, and the verdict says so, since leaving it out in silence would flatter the forecaster.
+A pair counts where y is observed. Where y is observed and the forecast is not a number, the pair is `missed`: it is
+counted as such and the verdict mentions it, since leaving it out silently would flatter the forecaster.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.errors import SettingError, nearest
-from statecast.forecast.verdict import verdict
+from statecast.errors import SettingError
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64
 
-__all__ = [
-    "METRICS", "Scores", "coverage", "evaluation", "mae", "mase", "mse", "pinball", "r2", "rmse",
-    "seasonal_scale", "skill", "smape", "verdict",
-]  # fmt: skip
-
 METRICS = ("mse", "rmse", "mae", "smape", "mase", "r2", "pinball")
-"""The metrics that `Scores.result` and `evaluation` give, apart from those of an interval or a target."""
+"""The metrics that `Scores.result` gives, apart from those of a single interval."""
 
 
 def mse(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> float:
@@ -199,12 +193,16 @@ class Scores:
         """Number of observed values whose forecast was not a number."""
         return int(self.sums["missed"].sum())
 
-    def result(self, targets: Sequence[str] | None = None) -> dict[str, float]:
-        """The metrics, pooled over pairs and targets; NaN where no pair counts.
+    def of_target(self, d: int) -> Scores:
+        """The scores of one target alone, by its number."""
+        one = slice(d, d + 1)
+        return Scores({name: total[one] for name, total in self.sums.items()}, self.mean[one], self.spread[one])
 
-        Args:
-            targets: names of the targets, for `rmse/<target>` and `mae/<target>` where there are several;
-                their numbers from 0 where left out.
+    def result(self) -> dict[str, float]:
+        """The metrics; NaN where no pair counts.
+
+        All are means over the pairs of all targets, but r2, which is the mean over the targets. Of targets in different
+        units only smape, mase, r2 and coverage make sense together; see `of_target` for the others.
 
         Returns:
             count, missed, mse, rmse, mae, smape, mase, r2; with intervals also pinball (the mean over the bounds'
@@ -221,7 +219,7 @@ class Scores:
             "mase": self._mean("scaled", "scaled_count"),
             "r2": _mean(1 - _ratio(self.sums["squared"], self.spread)),
         }
-        return result | self._intervals() | self._by_target(targets)
+        return result | self._intervals()
 
     def _mean(self, term: str, count: str) -> float:
         if term not in self.sums:
@@ -238,82 +236,18 @@ class Scores:
             result["pinball"] = float(np.mean([self._mean(f"pinball/{x}", f"bounded/{x}") for x in levels]))
         return result
 
-    def _by_target(self, targets: Sequence[str] | None) -> dict[str, float]:
-        size = self.mean.size
-        if size < 2:
-            return {}
-        names = [str(d) for d in range(size)] if targets is None else list(targets)
-        if len(names) != size:
-            raise SettingError(f"these scores are of {size} targets; got {len(names)} names: {', '.join(names)}")
-        root = np.sqrt(_ratio(self.sums["squared"], self.sums["count"]))
-        size_of_error = _ratio(self.sums["absolute"], self.sums["count"])
-        return {f"rmse/{name}": float(root[d]) for d, name in enumerate(names)} | {
-            f"mae/{name}": float(size_of_error[d]) for d, name in enumerate(names)
-        }
-
-
-def skill(error: float, baseline_error: float) -> float | None:
-    """1 - error / baseline error: 1 is perfect, 0 is as good as the baseline, below 0 is worse.
-
-    Where the baseline makes no error: 0 if there is none either, else None (it would be minus infinity).
-    None as well where one of the errors is not known.
-    """
-    if not (math.isfinite(error) and math.isfinite(baseline_error)):
-        return None
-    if baseline_error == 0:
-        return 0.0 if error == 0 else None
-    return 1 - error / baseline_error
-
-
-def evaluation(
-    scores: Scores,
-    baselines: Mapping[str, Scores],
-    targets: Sequence[str] | None = None,
-    metric: str = "mae",
-) -> dict[str, Any]:
-    """The network's scores beside those of the baselines, as plain values that JSON can hold (None for NaN).
-
-    Args:
-        scores: of the network.
-        baselines: the scores of each baseline, over the same pairs.
-        targets: names of the targets.
-        metric: the error that skill is made of.
-
-    Returns:
-        A dict {"statecast": {...}, "<baseline>": {...}, …, "metric": ..., "skill": {"<baseline>": ...},
-        "beaten_by": [...]}; `beaten_by` names the baselines whose error is below the network's, best first.
-
-    Raises:
-        SettingError: `metric` is not an error, for which less is better.
-    """
-    errors = tuple(name for name in METRICS if name != "r2")
-    if metric not in errors:
-        raise SettingError(f"skill is made of an error; got {metric!r}: {nearest(metric, errors)}")
-    own = scores.result(targets)
-    others = {name: part.result(targets) for name, part in baselines.items()}
-    error = {name: result.get(metric, math.nan) for name, result in others.items()}
-    mine = own.get(metric, math.nan)
-    beaten = sorted((name for name in error if error[name] < mine), key=error.__getitem__)
-    tables = {name: _plain(result) for name, result in {"statecast": own, **others}.items()}
-    return {
-        **tables,
-        "metric": metric,
-        "skill": {name: skill(mine, value) for name, value in error.items()},
-        "beaten_by": beaten,
-    }
-
 
 def _terms(
     y: Float64[np.ndarray, "*batch D"], yhat: Float64[np.ndarray, "*batch D"], scale: Any
 ) -> dict[str, Float64[np.ndarray, "*batch D"]]:
     """The term of each pair in each sum: NaN where a pair does not count."""
-    seen = ~np.isnan(y)
-    made = np.isfinite(yhat)
-    error = np.where(made, y - np.where(made, yhat, 0.0), np.nan)
+    observed = ~np.isnan(y)
+    finite = np.isfinite(yhat)
+    error = np.where(finite, y - np.where(finite, yhat, 0.0), np.nan)
     size = np.abs(y) + np.abs(yhat)
     terms = {
-        "count": (seen & made).astype(np.float64),
-        "missed": (seen & ~made).astype(np.float64),
+        "count": (observed & finite).astype(np.float64),
+        "missed": (observed & ~finite).astype(np.float64),
         "squared": error**2,
         "absolute": np.abs(error),
         "smape": 200 * np.abs(error) / np.where(size == 0, 1.0, size),
@@ -334,12 +268,12 @@ def _interval_terms(
     inside = _inside(y, lower, upper)
     tail = (100 - level) / 200
     losses = (_pinball(y, lower, tail) + _pinball(y, upper, 1 - tail)) / 2
-    out = np.isnan(inside)
+    unbounded = np.isnan(inside)
     return {
         f"inside/{level:g}": inside,
-        f"width/{level:g}": np.where(out, np.nan, upper - lower),
-        f"pinball/{level:g}": np.where(out, np.nan, losses),
-        f"bounded/{level:g}": (~out).astype(np.float64),
+        f"width/{level:g}": np.where(unbounded, np.nan, upper - lower),
+        f"pinball/{level:g}": np.where(unbounded, np.nan, losses),
+        f"bounded/{level:g}": (~unbounded).astype(np.float64),
     }
 
 
@@ -379,7 +313,3 @@ def _ratio(above: Any, below: Any, empty: float = math.nan) -> Float64[np.ndarra
 
 def _mean(terms: Float64[np.ndarray, "..."]) -> float:
     return float(_ratio(np.nansum(terms), np.sum(~np.isnan(terms))))
-
-
-def _plain(result: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in result.items()}

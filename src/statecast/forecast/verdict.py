@@ -1,8 +1,8 @@
-"""What the scores say, in words: the sentences that terminal, report and metrics file share.
+"""What the scores say, in words: the sentences that the terminal, the report and other programs share.
 
-Honest first: whether the network beats each baseline, for every target, and whether its intervals hold what they
-promise. It reads the plain dict of `statecast.forecast.metrics.evaluation` and nothing else, so that it can as well be
-said again later from a metrics.json.
+First whether the network beats each baseline, on the whole and for every target, then whether its intervals hold what
+they promise. It reads the plain dict of `comparison.evaluate` and nothing else, so the same can be said again later
+from a metrics.json.
 """
 
 from __future__ import annotations
@@ -26,73 +26,70 @@ def verdict(evaluation: Mapping[str, Any]) -> list[str]:
     """What the scores say, in plain sentences; first whether the network beats each baseline.
 
     Args:
-        evaluation: as the function of that name in `metrics` gives it.
+        evaluation: see `comparison.evaluation`; what the intervals rest on is said where it is there.
     """
     metric = evaluation["metric"]
-    own = evaluation["statecast"]
+    network = evaluation["statecast"]
     errors = {name: evaluation[name].get(metric) for name in evaluation["skill"]}
-    if own.get(metric) is None or all(error is None for error in errors.values()):
+    if network.get(metric) is None or all(error is None for error in errors.values()):
         untested = "No test value was observed, so nothing is known of the network's error."
         return [untested, *_about_calibration(evaluation)]
     return [
         *_against_baselines(evaluation, errors),
-        *_against_targets(evaluation, metric),
-        *_about_intervals(own),
+        *_against_targets(evaluation),
+        *_about_intervals(network),
         *_about_calibration(evaluation),
-        *_about_missed(own),
+        *_about_missed(network),
     ]
 
 
 def _against_baselines(evaluation: Mapping[str, Any], errors: Mapping[str, float | None]) -> list[str]:
     metric = evaluation["metric"]
-    own = evaluation["statecast"][metric]
+    network_error = evaluation["statecast"][metric]
     label = NAMES[metric]
-    lost = [_compared(name, own, errors[name]) for name in evaluation["beaten_by"]]
-    tied = [spoken(name) for name, error in errors.items() if error == own]
-    won = {name: error for name, error in errors.items() if error is not None and error > own}
+    better = [_compared(name, network_error, errors[name]) for name in evaluation["beaten_by"]]
+    equal = [spoken(name) for name, error in errors.items() if error == network_error]
+    worse = {name: error for name, error in errors.items() if error is not None and error > network_error}
     sentences = []
-    if lost:
-        better = spoken(evaluation["beaten_by"][0])
-        sentences.append(f"The network does not beat {_listed(lost, 'or')}.")
-        sentences.append(f"Forecast with {better}, or train the network longer or with other settings.")
-    if tied:
-        sentences.append(f"The network is no better than {_listed(tied, 'or')}: the {label} is the same.")
-    if won:
-        ranked = sorted(won, key=lambda name: won[name])
-        shares = [f"{percent(1 - own / won[name])} below that of {spoken(name)}" for name in ranked]
-        sentences.append(f"The network's {label} of {number(own)} is {_listed(shares)}.")
+    if better:
+        best = spoken(evaluation["beaten_by"][0])
+        sentences.append(f"The network does not beat {_listed(better, 'or')}.")
+        sentences.append(f"Forecast with {best}, or train the network longer or with other settings.")
+    if equal:
+        sentences.append(f"The network is no better than {_listed(equal, 'or')}: the {label} is the same.")
+    if worse:
+        ranked = sorted(worse, key=lambda name: worse[name])
+        shares = [f"{percent(1 - network_error / worse[name])} below that of {spoken(name)}" for name in ranked]
+        sentences.append(f"The network's {label} of {number(network_error)} is {_listed(shares)}.")
     return sentences
 
 
-def _compared(name: str, own: float, error: float | None) -> str:
+def _compared(name: str, network_error: float, error: float | None) -> str:
     if not error:
-        return f"{spoken(name)} (which makes no error, the network {number(own)})"
-    return f"{spoken(name)} (its error {number(error)} is {percent(1 - error / own)} lower)"
+        return f"{spoken(name)} (which makes no error; the network's is {number(network_error)})"
+    return f"{spoken(name)} (whose error of {number(error)} is {percent(1 - error / network_error)} lower)"
 
 
-def _against_targets(evaluation: Mapping[str, Any], metric: str) -> list[str]:
-    own = evaluation["statecast"]
-    targets = [key.removeprefix("mae/") for key in own if key.startswith("mae/")]
-    if metric != "mae" or not targets:
-        return []
+def _against_targets(evaluation: Mapping[str, Any]) -> list[str]:
+    """The targets that a baseline forecasts better, unless it is better for all of them and that was said."""
+    targets: Mapping[str, Any] = evaluation.get("targets", {})
     sentences = []
     for name in evaluation["skill"]:
-        other = evaluation[name]
-        worse = [x for x in targets if _less(other.get(f"mae/{x}"), own[f"mae/{x}"])]
-        if worse and (len(worse) < len(targets) or name not in evaluation["beaten_by"]):
-            sentences.append(f"For {len(worse)} of {len(targets)} targets {spoken(name)} is better: {_few(worse)}.")
+        lost = [target for target, part in targets.items() if name in part["beaten_by"]]
+        if lost and (len(lost) < len(targets) or name not in evaluation["beaten_by"]):
+            sentences.append(f"For {len(lost)} of {len(targets)} targets {spoken(name)} is better: {_few(lost)}.")
     return sentences
 
 
-def _about_intervals(own: Mapping[str, float | None]) -> list[str]:
+def _about_intervals(network: Mapping[str, float | None]) -> list[str]:
     sentences = []
-    for key, share in own.items():
+    for key, share in network.items():
         if not key.startswith("coverage/") or share is None:
             continue
         level = key.removeprefix("coverage/")
         gap = 100 * share - float(level)
         # Within five points is what a test of some hundred values can tell apart from the level itself.
-        note = "" if abs(gap) < 5 else ": it is too narrow" if gap < 0 else ": it is wider than need be"
+        note = "" if abs(gap) < 5 else ": it is too narrow" if gap < 0 else ": it is wider than it need be"
         sentences.append(f"The {level} % interval held {percent(share)} of the values{note}.")
     return sentences
 
@@ -113,20 +110,21 @@ def _about_calibration(evaluation: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _about_missed(own: Mapping[str, float | None]) -> list[str]:
-    missed = own.get("missed") or 0
+def _about_missed(network: Mapping[str, float | None]) -> list[str]:
+    missed = network.get("missed") or 0
     if not missed:
         return []
-    return [f"{missed:,.0f} forecasts were not numbers and are not in these scores; please report this."]
+    what = "1 forecast was not a number and is" if missed == 1 else f"{missed:,.0f} forecasts were not numbers and are"
+    return [f"{what} not in these scores; please report this."]
 
 
 def spoken(name: str) -> str:
-    """A forecaster's name as it is said: `seasonal_naive` becomes "seasonal naive"."""
+    """The name of a forecast as it is spoken: `seasonal_naive` becomes "seasonal naive"."""
     return "the network" if name == "statecast" else name.replace("_", " ")
 
 
 def percent(share: float) -> str:
-    """A share in percent, with decimals only where a whole number would say 0 or 100 and not mean it."""
+    """A share in percent, with decimals only where rounding would wrongly give 0 or 100."""
     value = 100 * share
     return f"{value:.0f} %" if share in (0, 1) or 0.5 <= abs(value) < 99.5 or abs(value) > 100 else f"{value:.3g} %"
 
@@ -147,7 +145,3 @@ def _listed(parts: Sequence[str], word: str = "and") -> str:
 
 def _few(names: Sequence[str], most: int = 6) -> str:
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
-
-
-def _less(one: float | None, other: float | None) -> bool:
-    return one is not None and other is not None and one < other

@@ -74,7 +74,7 @@ def test(trained: TrainedCase, model: Model | None = None) -> Comparison:
     wanted = scoring.test_origins(panel, trained.parts.val, horizon)
     _, at, found = next(scoring.by_series(model, panel, origins(model, panel, wanted, trained.window)))
     actual = panel.y[at[:, None] + np.arange(1, horizon + 1)]
-    guesses = {"network": found["point"]}
+    guesses = {"network": found.point}
     for name, baseline in (("persistence", persistence), ("linear", linear_extrapolation)):
         guesses[name] = baseline(panel.y, at, horizon, season)
     return Comparison(at, actual, guesses)

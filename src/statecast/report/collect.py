@@ -17,6 +17,7 @@ from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.errors import DataError
 from statecast.forecast import calibrate, channels, intake
+from statecast.forecast.evaluate import season_of
 from statecast.forecast.explain import explain
 from statecast.forecast.predict import Forecast, forecast
 from statecast.forecast.roll import Origins
@@ -63,17 +64,17 @@ def report(
     folded = channels.fold(model, panel)
     shown = [_Pair(model, folded, parts, origins, s, d) for s, d in _pairs(model, folded)]
     shown = [pair for pair in shown if len(pair.at)]
-    season = model.config.season or 1
+    season = season_of(model)
     used = explain(model, panel.cut(parts.val), parts.train)
     stretch = _stamps(model.schema, used.activity.time) if used and used.activity else np.zeros(0)
     return Report(
         title=title,
         facts=facts(model.schema, panel, parts),
-        evaluation={name: value for name, value in model.scores.items() if name != "error_by_step"},
+        evaluation=model.scores,
         settings=settings(model, reasons, given),
         layers=layers(model),
         history={name: np.array(values, float) for name, values in model.history.items()},
-        error_by_step={name: np.array(values, float) for name, values in model.scores.get("error_by_step", {}).items()},
+        error_by_step=_error_by_step(model),
         examples=tuple(pair.example(season) for pair in shown),
         rolling=tuple(pair.rolling() for pair in shown),
         residuals=tuple(pair.residuals() for pair in shown),
@@ -84,6 +85,16 @@ def report(
         horizon=model.config.horizon,
         season=season,
     )
+
+
+def _error_by_step(model: Model) -> dict[str, dict[str, np.ndarray]]:
+    """Of each target that the scores tell it of, by forecast."""
+    targets = model.scores.get("targets", {model.schema.target[0]: model.scores})
+    return {
+        target: {name: np.array(values, float) for name, values in scores["error_by_step"].items()}
+        for target, scores in targets.items()
+        if "error_by_step" in scores
+    }
 
 
 def facts(schema: Schema, panel: Panel, parts: Split) -> Facts:

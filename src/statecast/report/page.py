@@ -21,7 +21,7 @@ from statecast.report.summary import (
     number,
     percent,
     residual_remark,
-    scores_table,
+    score_tables,
     signed_percent,
     spoken,
     value_text,
@@ -94,7 +94,7 @@ section>p{color:var(--soft);margin:0 0 1rem;max-width:46rem}
 .tile b{display:block;font-size:1.5rem;line-height:1.3}.tile span{display:block;line-height:1.35;text-wrap:balance;
 font-size:.85rem;color:var(--soft)}
 .good{color:var(--good)}.bad{color:var(--bad)}
-.wide{overflow-x:auto;margin:0}
+.wide{overflow-x:auto;margin:0}.wide+.wide{margin-top:1.25rem}
 img{display:block;width:100%;height:auto;background:#fff;border-radius:6px}
 table{border-collapse:collapse;width:100%;font-size:.93rem}
 th,td{text-align:right;padding:.4rem .7rem;border-bottom:1px solid var(--line);white-space:nowrap}
@@ -197,9 +197,9 @@ def _tiles(report: Report) -> str:
     """The few numbers that a reader looks for first."""
     tiles = []
     own = report.evaluation.get("statecast", {})
-    if own.get("mae") is not None:
-        unit = report.facts.targets[0] if len(report.facts.targets) == 1 else ""
-        tiles.append((number(own["mae"]), "mean absolute error" + (f", {unit}" if unit else ""), ""))
+    targets = report.facts.targets
+    if own.get("mae") is not None and len(targets) == 1:
+        tiles.append((number(own["mae"]), f"mean absolute error, {targets[0]}", ""))
     for name, skill in report.evaluation.get("skill", {}).items():
         if skill is not None:
             tiles.append((signed_percent(skill), f"skill against {spoken(name)}", "good" if skill > 0 else "bad"))
@@ -214,14 +214,16 @@ def _tiles(report: Report) -> str:
 
 def _scores(report: Report) -> str:
     sentences = [*(verdict(report.evaluation) if report.evaluation else ()), *report.notes]
-    said = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
-    table = scores_table(report.evaluation)
-    if not (said or table):
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    tables = score_tables(report.evaluation)
+    if not (items or tables):
         return ""
-    marks = ["own", *[""] * max(len(table) - 2, 0)]
-    content = f"<ul>{said}</ul>" + (html_table(table[0], table[1:], marks=marks) if table else "")
+    content = f"<ul>{items}</ul>"
+    for lines in tables:
+        marks = ["own" if line[0] == "statecast" else "" for line in lines[1:]]
+        content += html_table(lines[0], lines[1:], marks=marks)
     text = "Skill is 1 - error / error of the simple forecast: above zero the network is better, below it is worse."
-    return html_section("Is it any good?", content, text if table else "")
+    return html_section("Is it any good?", content, text if tables else "")
 
 
 def _network(report: Report) -> str:

@@ -157,31 +157,50 @@ def correlations(
     return figure
 
 
-def error_by_step(errors: Mapping[str, Float[np.ndarray, " H"]], step: str = "step", target: str = "") -> Figure:
-    """Mean absolute error for each step ahead, of the network and of the baselines.
+def error_by_step(
+    errors: Mapping[str, Mapping[str, Float[np.ndarray, " H"]]], step: str = "step", targets: int = 1
+) -> Figure:
+    """Mean absolute error for each step ahead, of the network and of the baselines; a panel for each target.
 
-    The axis begins at 0. A baseline whose error grows out of all proportion leaves the picture, which says so.
+    Axes begin at 0. A baseline whose error grows out of all proportion leaves the picture, which says so.
+
+    Args:
+        errors: by target and forecast.
+        step: one step of time in the singular, e.g. "hour".
+        targets: how many there are, where not all of them are in `errors`.
     """
-    horizon = max((len(value) for value in errors.values()), default=0)
-    figure = _figure(
-        3.2 if horizon > 1 else 2.4, "Mean absolute error by step ahead" + (f", {target}" if target else "")
-    )
-    axes = figure.subplots()
-    style.dress(axes)
-    if horizon <= 1:
-        _bars(axes, {name: float(value[0]) for name, value in errors.items()})
-        return figure
+    horizon = max((len(value) for part in errors.values() for value in part.values()), default=0)
+    shown = min(len(errors), MOST)
+    left_out = f"{shown} of {targets} targets" if targets > shown else ""
+    figure, panels = _panels(len(errors), "Mean absolute error by step ahead", left_out)
+    for axes, (target, part) in zip(panels, errors.items(), strict=False):
+        style.name(axes, target, "")
+        if horizon <= 1:
+            _bars(axes, {name: float(value[0]) for name, value in part.items()})
+        else:
+            _error_lines(axes, part, step)
+    if horizon > 1:
+        # What leaves a picture is said in its own legend; where there are several, one legend serves all.
+        style.legend(figure, panels, columns=2 if len(panels) == 1 else 4)
+    return figure
+
+
+def _error_lines(axes: Axes, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -> None:
     top = _cap(errors)
+    beyond = []
     for name, value in errors.items():
         colour, dashes = style.LINES.get(name, (style.SOFT, "-"))
         highest = float(np.nanmax(value, initial=0.0))
-        label = style.label(name) + (f" (up to {number(highest)}, beyond the top)" if highest > top else "")
+        if highest > top:
+            beyond.append(f"{style.label(name)} up to {number(highest)}")
         width = 2.2 if name == "statecast" else 1.5
-        axes.plot(np.arange(1, len(value) + 1), value, color=colour, ls=dashes, lw=width, label=label)
+        axes.plot(np.arange(1, len(value) + 1), value, color=colour, ls=dashes, lw=width, label=style.label(name))
+    if beyond:
+        axes.text(0.99, 0.97, "beyond the top: " + ", ".join(beyond), transform=axes.transAxes, ha="right", va="top",
+                  fontsize=7.5, color=style.SOFT)  # fmt: skip
+    horizon = max(len(value) for value in errors.values())
     axes.set(ylim=(0, top), xlim=(1, horizon), xlabel=f"{step}s ahead", ylabel="mean absolute error")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    style.legend(figure, [axes], columns=2)
-    return figure
 
 
 def figures(report: Report) -> Iterator[tuple[str, Figure]]:
@@ -194,8 +213,7 @@ def figures(report: Report) -> Iterator[tuple[str, Figure]]:
     if report.rolling:
         yield "rolling", rolling(report.rolling, report.horizon, step)
     if report.error_by_step:
-        target = targets[0] if len(targets) == 1 else f"{len(targets)} targets together" if targets else ""
-        yield "error_by_step", error_by_step(report.error_by_step, step, target)
+        yield "error_by_step", error_by_step(report.error_by_step, step, len(targets))
     if len(report.history.get("loss", ())):
         yield "loss", loss(report.history)
     if report.residuals:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Chosen", "Correlations", "Example", "Facts", "Layer", "Report", "Residuals", "Rolling",
     "autocorrelation", "facts_table", "headline", "lags_shown", "layers_table", "number", "percent",
-    "plural", "residual_remark", "scores_table", "signed_percent", "spoken", "value_text", "verdict",
+    "plural", "residual_remark", "score_tables", "signed_percent", "spoken", "value_text", "verdict",
 ]  # fmt: skip
 
 
@@ -121,11 +121,11 @@ class Report:
     Attributes:
         title: of the page.
         facts: of the data.
-        evaluation: as `statecast.forecast.metrics.evaluation` gives it; empty where there were no test rows.
+        evaluation: as `statecast.forecast.comparison.evaluate` gives it; empty where there were no test rows.
         settings: chosen and given ones.
         layers: of the network, in their order.
         history: columns of equal length: step, epoch, loss, val_loss (NaN where not measured), learning_rate, seconds.
-        error_by_step: mean absolute error for each step ahead [H], of "statecast" and each baseline.
+        error_by_step: for each target, the mean absolute error at each step ahead of "statecast" and each baseline.
         examples: forecasts inside the test rows.
         rolling: forecasts through the test rows.
         residuals: of these.
@@ -144,7 +144,7 @@ class Report:
     settings: tuple[Chosen, ...] = ()
     layers: tuple[Layer, ...] = ()
     history: Mapping[str, Float[np.ndarray, " rows"]] = field(default_factory=dict)
-    error_by_step: Mapping[str, Float[np.ndarray, " H"]] = field(default_factory=dict)
+    error_by_step: Mapping[str, Mapping[str, Float[np.ndarray, " H"]]] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     rolling: tuple[Rolling, ...] = ()
     residuals: tuple[Residuals, ...] = ()
@@ -234,25 +234,51 @@ COLUMNS: Mapping[str, str] = {
     "mase": "MASE",
     "r2": "R²",
 }
-"""The metrics of the score table, and their headings."""
+"""The metrics of the score tables, and their headings."""
+UNITS = ("mae", "rmse")  # metrics in the units of a target, which are no use averaged over several
+MOST_TARGETS = 20  # rows of the table of targets
 
 
-def scores_table(evaluation: Mapping[str, Any]) -> list[list[str]]:
-    """The scores of network and baselines: a row of headings, then one row for each; metrics without a value left out.
+def score_tables(evaluation: Mapping[str, Any]) -> list[list[list[str]]]:
+    """The scores as tables of texts, each with a row of headings; metrics without a value are left out.
 
-    The last column is the network's skill against that baseline: 1 - error / its error.
+    First the network and the baselines, a row each; the last column is the network's skill against that baseline,
+    1 - error / its error. Where there are several targets follows a table with a row for each target: the network's
+    scores and its skill against each baseline. None where nothing could be scored.
     """
-    if not evaluation:
+    if not evaluation or all(skill is None for skill in evaluation["skill"].values()):
         return []
     names = ["statecast", *evaluation["skill"]]
-    shown = [key for key in COLUMNS if any(evaluation[name].get(key) is not None for name in names)]
-    heading = ["", *(COLUMNS[key] for key in shown), "skill against it"]
-    return [heading] + [
+    targets: Mapping[str, Any] = evaluation.get("targets", {})
+    columns = [key for key in _scored([evaluation[name] for name in names]) if not targets or key not in UNITS]
+    heading = ["", *(COLUMNS[key] for key in columns), "skill against it"]
+    rows = [
         [spoken(name) if name != "statecast" else name]
-        + [number(evaluation[name].get(key)) for key in shown]
+        + [number(evaluation[name].get(key)) for key in columns]
         + ["" if name == "statecast" else signed_percent(evaluation["skill"][name])]
         for name in names
     ]
+    return [[heading, *rows], *([_targets_table(targets)] if targets else [])]
+
+
+def _targets_table(targets: Mapping[str, Any]) -> list[list[str]]:
+    columns = _scored([part["statecast"] for part in targets.values()])
+    baselines = list(next(iter(targets.values()))["skill"])
+    heading = ["target", *(COLUMNS[key] for key in columns), *(f"vs {spoken(name)}" for name in baselines)]
+    rows = [
+        [target]
+        + [number(part["statecast"].get(key)) for key in columns]
+        + [signed_percent(part["skill"][name]) for name in baselines]
+        for target, part in list(targets.items())[:MOST_TARGETS]
+    ]
+    if len(targets) > MOST_TARGETS:
+        rows.append([f"{len(targets) - MOST_TARGETS:,} more in metrics.json", *[""] * (len(heading) - 1)])
+    return [heading, *rows]
+
+
+def _scored(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The metrics of which one of the results has a value."""
+    return [key for key in COLUMNS if any(result.get(key) is not None for result in results)]
 
 
 def layers_table(layers: Sequence[Layer]) -> list[list[str]]:
