@@ -19,7 +19,7 @@ import numpy as np
 
 from statecast.errors import MissingDependency
 from statecast.files import write_bytes
-from statecast.report import style, used
+from statecast.report import errors_ahead, style, used
 from statecast.report.summary import (
     Example,
     Report,
@@ -176,31 +176,13 @@ def error_by_step(
     for axes, (target, part) in zip(panels, errors.items(), strict=False):
         style.name(axes, target, "")
         if horizon <= 1:
-            _bars(axes, {name: float(value[0]) for name, value in part.items()})
+            errors_ahead.bars(axes, {name: float(value[0]) for name, value in part.items()})
         else:
-            _error_lines(axes, part, step)
+            errors_ahead.lines(axes, part, step)
     if horizon > 1:
         # What leaves a picture is said in its own legend; where there are several, one legend serves all.
         style.legend(figure, panels, columns=2 if len(panels) == 1 else 4)
     return figure
-
-
-def _error_lines(axes: Axes, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -> None:
-    top = _cap(errors)
-    beyond = []
-    for name, value in errors.items():
-        colour, dashes = style.LINES.get(name, (style.SOFT, "-"))
-        highest = float(np.nanmax(value, initial=0.0))
-        if highest > top:
-            beyond.append(f"{style.label(name)} up to {number(highest)}")
-        width = 2.2 if name == "statecast" else 1.5
-        axes.plot(np.arange(1, len(value) + 1), value, color=colour, ls=dashes, lw=width, label=style.label(name))
-    if beyond:
-        axes.text(0.99, 0.97, "beyond the top: " + ", ".join(beyond), transform=axes.transAxes, ha="right", va="top",
-                  fontsize=7.5, color=style.SOFT)  # fmt: skip
-    horizon = max(len(value) for value in errors.values())
-    axes.set(ylim=(0, top), xlim=(1, horizon), xlabel=f"{step}s ahead", ylabel="mean absolute error")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def figures(report: Report) -> Iterator[tuple[str, Figure]]:
@@ -395,22 +377,3 @@ def _correlogram(axes: Axes, series: Any, lag: int, season: int) -> None:
     if 1 < season < len(lags):
         axes.xaxis.set_major_locator(MultipleLocator(season * math.ceil(len(lags) / season / 8)))
         axes.grid(axis="x", color=style.GRID, lw=1.2)
-
-
-def _bars(axes: Axes, errors: Mapping[str, float]) -> None:
-    colours = [style.LINES.get(name, (style.SOFT, "-"))[0] for name in errors]
-    axes.barh(range(len(errors)), list(errors.values()), color=colours, height=0.6)
-    axes.set_yticks(range(len(errors)), [style.label(name) for name in errors])
-    for row, value in enumerate(errors.values()):
-        axes.text(value, row, f" {number(value)}", va="center", color=style.INK, fontsize=9)
-    axes.invert_yaxis()
-    # Before the first complete forecast an error is not known, and NumPy's NaN would be no limit of an axis.
-    axes.set_xlim(0, 1.15 * max((value for value in errors.values() if math.isfinite(value)), default=0.0) or 1.0)
-    axes.set_xlabel("mean absolute error, one step ahead")
-    axes.grid(visible=False)
-
-
-def _cap(errors: Mapping[str, Any]) -> float:
-    """The top of the axis: at most twice the second largest of the greatest errors, so that one runaway hides none."""
-    tops = sorted(float(np.nanmax(value, initial=0.0)) for value in errors.values())
-    return 1.05 * min(tops[-1], 2 * tops[-2] if len(tops) > 1 and tops[-2] > 0 else tops[-1]) or 1.0

@@ -1,0 +1,57 @@
+"""The error of each forecast by step ahead, drawn on axes: lines, or bars where there is one step alone.
+
+It works on the axes that it is given and imports no drawing library, so that `plot` stays the only place that does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.report import style
+from statecast.report.summary import number
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+
+def lines(axes: Any, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -> None:
+    """A line for each forecast through its errors [H] at each step ahead; what leaves the top is named."""
+    top = _cap(errors)
+    beyond = []
+    for name, value in errors.items():
+        colour, dashes = style.LINES.get(name, (style.SOFT, "-"))
+        highest = float(np.nanmax(value, initial=0.0))
+        if highest > top:
+            beyond.append(f"{style.label(name)} up to {number(highest)}")
+        width = 2.2 if name == "statecast" else 1.5
+        axes.plot(np.arange(1, len(value) + 1), value, color=colour, ls=dashes, lw=width, label=style.label(name))
+    if beyond:
+        axes.text(0.99, 0.97, "beyond the top: " + ", ".join(beyond), transform=axes.transAxes, ha="right", va="top",
+                  fontsize=7.5, color=style.SOFT)  # fmt: skip
+    horizon = max(len(value) for value in errors.values())
+    axes.set(ylim=(0, top), xlim=(1, horizon), xlabel=f"{step}s ahead", ylabel="mean absolute error")
+    axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def bars(axes: Any, errors: Mapping[str, float]) -> None:
+    """A bar for each forecast as long as its error one step ahead."""
+    colours = [style.LINES.get(name, (style.SOFT, "-"))[0] for name in errors]
+    axes.barh(range(len(errors)), list(errors.values()), color=colours, height=0.6)
+    axes.set_yticks(range(len(errors)), [style.label(name) for name in errors])
+    for row, value in enumerate(errors.values()):
+        axes.text(value, row, f" {number(value)}", va="center", color=style.INK, fontsize=9)
+    axes.invert_yaxis()
+    # Before the first complete forecast an error is not known, and NumPy's NaN would be no limit of an axis.
+    axes.set_xlim(0, 1.15 * max((value for value in errors.values() if math.isfinite(value)), default=0.0) or 1.0)
+    axes.set_xlabel("mean absolute error, one step ahead")
+    axes.grid(visible=False)
+
+
+def _cap(errors: Mapping[str, Any]) -> float:
+    """The top of the axis: at most twice the second largest of the greatest errors, so that one runaway hides none."""
+    tops = sorted(float(np.nanmax(value, initial=0.0)) for value in errors.values())
+    return 1.05 * min(tops[-1], 2 * tops[-2] if len(tops) > 1 and tops[-2] > 0 else tops[-1]) or 1.0
