@@ -55,13 +55,16 @@ def stream_step(rows: int, threads: int) -> Callable[[], Any]:
 
 
 def network_step(rows: int, threads: int) -> Callable[[], Any]:
+    from statecast.model.kernel.network import NetworkStep
+
     model = fitted().model
-    states = np.zeros((2 * rows, model.native._size), np.float32)
+    native = NetworkStep(model.network, model.p)
+    states = np.zeros((2 * rows, model.layout.size), np.float32)
     index, values = (
         np.random.default_rng(1).permutation(2 * rows)[:rows],
         np.random.default_rng(2).normal(size=(rows, 1)),
     )
-    return lambda: model.native.step(states, values, index=index)
+    return lambda: native.step(states, values, index=index)
 
 
 def torch_step(rows: int, threads: int) -> Callable[[], Any]:

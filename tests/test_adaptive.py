@@ -11,14 +11,18 @@ import pytest
 from forecast_cases import HEADS, START, arguments, model, panel, remembering, same_bits, value
 from train_cases import panel_of
 
-from statecast.forecast import assemble, calibrate, follow, steps
+from statecast.forecast import assemble, calibrate
+from statecast.forecast.follow import shifts_at
 from statecast.forecast.predict import from_table
 from statecast.forecast.roll import Origins
+from statecast.forecast.runner import Runner
 from statecast.forecast.stream import Stream
 from statecast.model.adaptive import GRID, RATE, Adaptive, Bounds
 from statecast.model.blocks import Blocks
 from statecast.model.head import Head
 from statecast.model.kernel import library as kernel_library
+from statecast.model.kernel.adaptive import Follower
+from statecast.model.kernel.network import NetworkStep
 from statecast.model.state import Layout, State
 from statecast.model.trained import Model
 
@@ -93,7 +97,7 @@ def test_a_stream_says_what_the_table_would_at_every_row(head: str) -> None:
             for level, (lower, upper) in bounds.items():
                 np.testing.assert_allclose(found.lower[level][0], lower[row], rtol=1e-9)
                 np.testing.assert_allclose(found.upper[level][0], upper[row], rtol=1e-9)
-    assert np.abs(origins.moved).max() > RATE  # something moved at all
+    assert np.abs(origins.shifts).max() > RATE  # something moved at all
 
 
 def test_restored_streams_go_on_with_the_same_bits(tmp_path: Path) -> None:
@@ -110,12 +114,17 @@ def test_restored_streams_go_on_with_the_same_bits(tmp_path: Path) -> None:
     same_bits(back.state.data, stream.state.data)
 
 
+def follower_of(of: Model) -> Follower:
+    counts, ring = of.layout.slices["count"][0].start, of.network.front.ring
+    return Follower(of.adaptive, of.bounds, of.constants, of.own.start, counts, ring, of.dtype)
+
+
 @pytest.mark.skipif(not kernel_library.available(), reason=kernel_library.reason())
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("horizon", [1, 2, 3, 9])
 def test_the_native_kernel_moves_what_numpy_moves(horizon: int, precision: str) -> None:
     of = model(horizon=horizon, precision=precision, targets=2)
-    assert of.follower is not None
+    follower, runner = follower_of(of), Runner(of)
     rng = np.random.default_rng(0)
     native, plain = (np.zeros((5, of.layout.size), of.dtype) for _ in range(2))
     counts = of.layout.slices["count"][0]
@@ -127,8 +136,10 @@ def test_the_native_kernel_moves_what_numpy_moves(horizon: int, precision: str) 
         raw = rng.normal(size=(count, horizon, 2, 1)).astype(of.dtype)
         scale = rng.uniform(0.5, 2, (count, 2)).astype(of.dtype) * (rng.random((count, 2)) > 0.1)
         native[:, counts] = of.network.front.ring  # as many values as make a measure of a forecast
-        found = of.follower.step(Blocks.of(native), y, raw, scale.astype(of.dtype), index)
-        wanted = steps.adapted(of, plain, y, raw, scale.astype(of.dtype), index)
+        found = follower.step(Blocks.of(native), y, raw, scale.astype(of.dtype), index)
+        rows = plain if index is None else plain[index]
+        wanted = runner.adapted(rows, y, raw, scale.astype(of.dtype))
+        plain[slice(None) if index is None else index] = rows
         np.testing.assert_allclose(found, wanted, rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
     native[:, counts] = 0
     np.testing.assert_allclose(native, plain, rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
@@ -142,8 +153,10 @@ def test_a_table_in_the_native_kernel_moves_what_its_steps_move(
 ) -> None:
     """Series of unequal length, one of them empty; forecasts and asked moves at some rows alone."""
     of = model(horizon=9, precision=precision, targets=2)
-    numpy = replace(of)
-    monkeypatch.setitem(numpy.__dict__, "follower", None)
+    native = Runner(of)
+    monkeypatch.setenv("STATECAST_KERNEL", "off")
+    numpy = Runner(of)
+    monkeypatch.delenv("STATECAST_KERNEL")
     rng = np.random.default_rng(0)
     lengths = [30, 0, 41, 7]
     panel = panel_of(*(np.where(rng.random((n, 2)) < 0.2, np.nan, 3 * rng.normal(size=(n, 2))) for n in lengths))
@@ -154,7 +167,7 @@ def test_a_table_in_the_native_kernel_moves_what_its_steps_move(
     wanted = rng.random(78) < 0.5
     states = [np.zeros((4, of.layout.size), of.dtype) for _ in range(2)]
     found, plain = (
-        follow._steps(which, panel, said, data, wanted) for which, data in zip((of, numpy), states, strict=True)
+        shifts_at(which, panel, said, data, wanted) for which, data in zip((native, numpy), states, strict=True)
     )
     assert found.shape == (wanted.sum(), *of.layout.slices["moved"][1])
     rtol = 1e-5 if precision == "float32" else 1e-12
@@ -209,8 +222,7 @@ def test_the_share_outside_comes_to_what_the_level_says(louder: float) -> None:
 def test_a_step_and_its_intervals_in_one_call_are_both_calls(precision: str) -> None:
     """Early forecasts included, which are no measure yet; rows in several blocks."""
     of = model(horizon=9, precision=precision, targets=2)
-    assert of.native is not None
-    assert of.follower is not None
+    step, follower = NetworkStep(of.network, of.p), follower_of(of)
     rng = np.random.default_rng(0)
     together = Blocks(of.layout.size, of.dtype, 3)
     together.reserve(7)
@@ -222,10 +234,10 @@ def test_a_step_and_its_intervals_in_one_call_are_both_calls(precision: str) -> 
         y = rng.normal(size=(len(index), 2)) * 3
         y[rng.random(y.shape) < 0.2] = np.nan
         told = np.zeros((len(index), of.network.front.calendar), of.dtype)
-        made = of.native.prepare(together, y, told, None, index, of.follower)
+        made = step.prepare(together, y, told, None, index, follower)
         assert made.call() == 0
-        raw, scale = of.native.step(apart, y, told, None, index)
-        moved = of.follower.step(Blocks.of(apart), y, raw, scale, index)
+        raw, scale = step.step(apart, y, told, None, index)
+        moved = follower.step(Blocks.of(apart), y, raw, scale, index)
         for one, other in ((made.forecast, raw), (made.scale, scale), (made.moved, moved)):
             same_bits(one, other)
     same_bits(together.take(np.arange(7)), apart)

@@ -19,6 +19,7 @@ from statecast.forecast import calibrate, channels
 from statecast.forecast.calibrate import quantiles
 from statecast.forecast.predict import Forecast, forecast, from_table, state_after
 from statecast.forecast.roll import roll
+from statecast.forecast.runner import Runner
 from statecast.forecast.stream import Stream
 from statecast.model.adaptive import GRID, prior_quantiles
 from statecast.model.inputs import from_working, rows_of
@@ -108,12 +109,10 @@ def test_the_last_state_is_that_of_the_whole_run() -> None:
 
 
 def test_batches_of_series_are_cut_where_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    from statecast.forecast import steps
-
     of = model(targets=2, independent=True, covariates=True)
     table = panel(of, (4, 6, 5, 7, 3))
     wanted = from_table(of, table, 7)
-    monkeypatch.setattr(steps, "batch", lambda _: 5)
+    monkeypatch.setattr(Runner, "batch", 5)
     found = from_table(of, table, 7)
     close(found.values, wanted.values, "float32")
     close(found.lower[80], wanted.lower[80], "float32")

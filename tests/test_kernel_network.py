@@ -28,6 +28,7 @@ from model_cases import (
 )
 
 from statecast.errors import DataError
+from statecast.forecast.runner import Runner
 from statecast.forecast.stream import Stream
 from statecast.model.blocks import Blocks
 from statecast.model.head import Head
@@ -158,11 +159,11 @@ def test_values_are_in_units_of_the_table() -> None:
 
 def test_a_stream_goes_through_it_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     of = forecast_cases.model()
-    assert of.native is not None
+    assert Runner(of).native
     native = Stream(of).observe("a", 5.0, forecast_cases.START)
     monkeypatch.setenv("STATECAST_KERNEL", "off")
     plain_model = forecast_cases.model()
-    assert plain_model.native is None
+    assert not Runner(plain_model).native
     assert unknown(plain_model.network, plain_model.p) == "NumPy or JAX: STATECAST_KERNEL=off"
     forecast_cases.close(Stream(plain_model).observe("a", 5.0, forecast_cases.START).values, native.values, "float32")
 

@@ -10,6 +10,7 @@
     │   └── NewerFormat        written by a later statecast than this one
     ├── OutputError            an output folder or file that exists, or cannot be written
     ├── TimeOrderError         an observation that is not after its series' last one
+    ├── StreamBusy             a stream was called by a signal handler in the middle of a change
     ├── TrainingError          the fit could not go on, e.g. the loss is not finite
     ├── Interrupted            Ctrl-C during `fit`; the checkpoint is kept
     └── MissingDependency      an extra that is not installed; names the install command
@@ -68,6 +69,10 @@ class OutputError(StatecastError, OSError):
 
 class TimeOrderError(StatecastError, ValueError):
     """An observation whose time is not after its series' last."""
+
+
+class StreamBusy(StatecastError, RuntimeError):
+    """A stream that is called while the same thread is changing it."""
 
 
 class TrainingError(StatecastError, RuntimeError):

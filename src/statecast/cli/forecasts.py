@@ -125,7 +125,7 @@ def _backtest(
 def _learned_from(model: Model, columns: Mapping[str, np.ndarray]) -> bool:
     """Whether training or validation saw a row that is forecast: one before the fit's test rows."""
     schema, times = model.schema, columns[model.schema.time_column]
-    series = max(len(model.state.ids) // channels.rows_each(model), 1)
+    series = max(len(channels.series_ids(model, model.state.ids)), 1)
     origins = model.scores.get("origins", 0) // series
     test = origins + model.config.horizon - 1 if origins else 0
     if not len(model.state.time):

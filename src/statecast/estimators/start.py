@@ -44,7 +44,7 @@ def begun(model: Model, source: Any, future: Any, fitted: Panel | None) -> tuple
         known = fitted is not None and bool(model.schema.known)
         return model.state, _parts(fitted.ahead, fitted.ahead_offsets) if known and fitted is not None else None
     ids = channels.series_ids(model, model.state.ids)
-    last = model.state.time[:: channels.rows_each(model)]
+    last = channels.last_times(model, model.state)
     return model.state, _parts(*checks.ahead_like(table.read(future), model.schema, ids, last))
 
 

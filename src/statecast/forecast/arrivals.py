@@ -6,14 +6,15 @@ whether the time may follow the last one, how many steps were skipped, and the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.data.schema import Schema
+from statecast.data.values import described
 from statecast.errors import DataError, TimeOrderError
-from statecast.forecast import channels, intake, predict, steps
+from statecast.forecast import channels, features, intake, predict
 from statecast.forecast.intake import shown
 from statecast.model.state import UNSEEN
 from statecast.model.trained import Model
@@ -80,39 +81,41 @@ def when_many(
     if not several and len(last) and (last == last[0]).all():
         now, gap = when(schema, names[0], int(last[0]), times)
         return np.full(len(last), now), np.full(len(last), gap)
-    told: dict[Any, tuple[int, int]] = {}
-    found = np.empty((len(names), 2), np.int64)
+    known: dict[Any, tuple[int, int]] = {}
+    results = np.empty((len(names), 2), np.int64)
     each = times if several else [times] * len(names)
     for s, (before, time) in enumerate(zip(last.tolist(), each, strict=True)):
-        if (before, time) not in told:
-            told[before, time] = when(schema, names[s], before, time)
-        found[s] = told[before, time]
-    return found[:, 0], found[:, 1]
+        if not isinstance(time, Hashable):
+            time = str(time)
+        if (before, time) not in known:
+            known[before, time] = when(schema, names[s], before, time)
+        results[s] = known[before, time]
+    return results[:, 0], results[:, 1]
 
 
-def values(model: Model, names: Names, given: Any) -> Float64[np.ndarray, "N Dn"]:
+def targets(model: Model, names: Names, values: Any) -> Float64[np.ndarray, "N Dn"]:
     """The values [S, D] as the network's rows have them.
 
     Raises:
         DataError: not a row for each series, or a value that cannot be used.
     """
     count = len(model.schema.target)
-    if isinstance(given, np.ndarray) and count == 1 and given.ndim == 1:
-        given = given[:, None]
-    if isinstance(given, (str, bytes)) or not np.iterable(given):
-        raise DataError(f"values: got {given!r}, wanted a row for each of the {len(names)} series")
-    y = intake.table(given, count, "values")
+    if isinstance(values, np.ndarray) and count == 1 and values.ndim == 1:
+        values = values[:, None]
+    if isinstance(values, (str, bytes)) or not np.iterable(values):
+        raise DataError(f"values: got {described(values)}, wanted a row for each of the {len(names)} series")
+    y = intake.table(values, count, "values")
     if y is None:
-        rows = list(given)
+        rows = list(values)
         require_each("values", rows, names)
         y = np.array([intake.numbers(row, model.schema, name) for name, row in zip(names, rows, strict=True)])
     require_each("values", y, names)
-    found = channels.split(model, y.reshape(len(names), count))
-    steps.require_near(model, found, "values")
-    return found
+    y = channels.split(model, y.reshape(len(names), count))
+    features.require_near(model, y, "values")
+    return y
 
 
-def given(
+def covariates(
     model: Model,
     names: Names,
     now: Sequence[int] | Int64[np.ndarray, " S"],
@@ -133,35 +136,34 @@ def given(
         remembered: static covariates as the state keeps them, NaN for a new series; None where the model has none.
 
     Returns:
-        past [N, P], known [N, K], ahead [N, H, F], static [N, Q'], those that there are.
+        past [N, P], known [N, K], ahead [N, H, F], static [N, Q'], those that the model has.
 
     Raises:
-        DataError: covariates that the model has not, or that are not given and must be.
+        DataError: covariates that the model does not have, or that are needed and missing.
     """
-    schema, found = model.schema, {}
+    schema, columns = model.schema, {}
     groups = (("past", past, schema.past), ("known", known, schema.known), ("static", static, schema.static))
     for name, rows, items in groups:
         if rows is not None and not items:
             raise DataError(f"{name}: this model has no such covariates: leave {name}= out")
     if past is not None:
-        found["past"] = intake.rows(schema.past, past, "past")
+        columns["past"] = intake.rows(schema.past, past, "past")
     if schema.known:
-        found |= _known(model, names, now, known)
+        columns |= _known(model, names, now, known)
     if static is not None:
         rows = intake.rows(schema.static, static, "static")
-        found["static"] = model.network.front.standardise(model.constants, "static", rows).astype(model.dtype)
+        columns["static"] = model.network.front.standardise(model.constants, "static", rows).astype(model.dtype)
     elif remembered is not None:
-        found["static"] = remembered
+        columns["static"] = remembered
         new = np.isnan(remembered).any(axis=1)
         if new.any():
-            columns = ", ".join(repr(item.name) for item in schema.static)
+            needed = ", ".join(repr(item.name) for item in schema.static)
             raise DataError(
-                f"series {names[int(np.argmax(new))]!r} is new, so its first row needs {columns}: pass static="
+                f"series {names[int(np.argmax(new))]!r} is new, so its first row needs {needed}: pass static="
             )
-    for name, rows in found.items():
+    for name, rows in columns.items():
         require_each(name, rows, names)
-    width = channels.rows_each(model)
-    return found if width == 1 else {name: np.repeat(rows, width, axis=0) for name, rows in found.items()}
+    return {name: channels.repeat(model, rows) for name, rows in columns.items()}
 
 
 def _known(
@@ -171,17 +173,17 @@ def _known(
     horizon = model.network.head.horizon
     blocks = [[] for _ in names] if known is None else list(known)
     require_each("known", blocks, names)
-    found = np.empty((len(names), horizon + 1, model.network.front.known))
+    values = np.empty((len(names), horizon + 1, model.network.front.known))
     for s, (name, block) in enumerate(zip(names, blocks, strict=True)):
         rows = intake.rows(model.schema.known, block, "known")
         if len(rows) <= horizon:
             raise predict.missing_known(model, name, int(model.schema.frequency.advance(now[s], len(rows))))
-        found[s] = rows[: horizon + 1]
-    time = steps.after(model, np.array(now, np.int64), 1, horizon)
-    return {"known": found[:, 0], "ahead": steps.ahead(model, found[:, 1:], time)}
+        values[s] = rows[: horizon + 1]
+    time = features.after(model, np.array(now, np.int64), 1, horizon)
+    return {"known": values[:, 0], "ahead": features.ahead(model, values[:, 1:], time)}
 
 
-def require_each(what: str, given: Any, names: Names) -> None:
+def require_each(what: str, items: Any, names: Names) -> None:
     """Refuse anything but one for each series."""
-    if isinstance(given, Mapping) or len(given) != len(names):
-        raise DataError(f"{what}: got {len(given)}, wanted one for each of the {len(names)} series")
+    if isinstance(items, Mapping) or len(items) != len(names):
+        raise DataError(f"{what}: got {len(items)}, wanted one for each of the {len(names)} series")

@@ -36,19 +36,21 @@ def assemble(model: Model, panel: Panel, split: Split, rows: Rows | None = None)
         rows: the folded panel, prepared, where it is at hand.
     """
     rows = prepared(model, panel) if rows is None else rows
-    head, horizon, width = model.network.head, model.config.horizon, channels.rows_each(model)
+    head, horizon = model.network.head, model.config.horizon
     val, train, enough = _calibration_origins(panel, split, horizon)
     train, _ = calibrate.thin(train & ~val, _numbers(model), MOST_TRAINING)
     test = evaluate.test_origins(panel, split.val, horizon)
     origins = forecasts(model, panel, train | val | test, rows)
     held_out, fitted = (
-        calibrate.scores(head, rows, _at(origins, _folded(mask, panel, width)), np.repeat(limit, width))
+        calibrate.scores(
+            head, rows, _at(origins, channels.fold_mask(model, panel, mask)), channels.repeat(model, limit)
+        )
         for mask, limit in ((val, split.val), (train, split.train))
     )
     scores, prior = _pooled(held_out, fitted), prior_quantiles(head)
     residuals = calibrate.quantiles(scores, prior) if enough else calibrate.sized(scores, prior)
     model = replace(model, residuals=residuals, paths=sample.paths(scores) if enough else None)
-    tested, state = predict.through(model, panel, rows, _at(origins, _folded(test, panel, width)))
+    tested, state = predict.through(model, panel, rows, _at(origins, channels.fold_mask(model, panel, test)))
     evaluation = evaluate.evaluate(model, panel, tested, split.val)
     counted = {"validation": _count(held_out), "training": _count(fitted), "enough": enough}
     model = replace(model, state=state, training=TrainingRows.of(panel, split))
@@ -110,7 +112,7 @@ def run(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"]) -> Origins:
 def forecasts(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"], rows: Rows) -> Origins:
     """Forecasts at the rows of a mask, thinned out where they are very many."""
     thinned, _ = calibrate.thin(mask, _numbers(model), evaluate.MOST)
-    return evaluate.tested(model.network, model.p, rows, _folded(thinned, panel, channels.rows_each(model)))
+    return evaluate.tested(model.network, model.p, rows, channels.fold_mask(model, panel, thinned))
 
 
 def _numbers(model: Model) -> int:
@@ -122,11 +124,6 @@ def _numbers(model: Model) -> int:
 def prepared(model: Model, panel: Panel) -> Rows:
     """The panel as the model's network takes it."""
     return rows_of(model.network, model.constants, model.schema, channels.fold(model, panel), model.dtype)
-
-
-def _folded(mask: Bool[np.ndarray, " rows"], panel: Panel, width: int) -> Bool[np.ndarray, " R"]:
-    """A mask of the panel's rows as one of the folded panel's."""
-    return np.concatenate([np.tile(mask[span], width) for span in panel.spans()]) if panel.series else mask
 
 
 def _at(origins: Origins, mask: Bool[np.ndarray, " R"]) -> Origins:

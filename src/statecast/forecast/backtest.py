@@ -168,13 +168,11 @@ def _forecasts(
     scan: Scan | None,
 ) -> Iterator[_Block]:
     """The forecasts of each series from its origins, in one run over the table; `every` origin tells the first."""
-    folded, width = channels.fold(model, panel), channels.rows_each(model)
-    rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
-    mask = np.zeros(folded.rows, bool)
-    for s, at in enumerate(origins):
-        for k in range(s * width, (s + 1) * width):
-            mask[folded.offsets[k] + at] = True
-    forecasts = evaluate.tested(model.network, model.p, rows, mask, scan=scan)
+    rows = rows_of(model.network, model.constants, model.schema, channels.fold(model, panel), model.dtype)
+    mask = np.zeros(panel.rows, bool)
+    for begin, at in zip(panel.offsets[:-1], origins, strict=True):
+        mask[begin + at] = True
+    forecasts = evaluate.tested(model.network, model.p, rows, channels.fold_mask(model, panel, mask), scan=scan)
     if model.adaptive is not None:
         forecasts, _ = predict.through(model, panel, rows, forecasts, scan)
     season = evaluate.season_of(model)

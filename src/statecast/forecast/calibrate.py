@@ -213,7 +213,7 @@ def interval(
     model: Model, origins: Origins, level: float
 ) -> tuple[Float64[np.ndarray, "N H D"], Float64[np.ndarray, "N H D"]]:
     """Lower and upper bound in the table's units; see `spread`."""
-    below, above = spread(model, origins.values, origins.scale, level, origins.moved)
+    below, above = spread(model, origins.values, origins.scale, level, origins.shifts)
     point = origins.values[..., model.network.head.middle].astype(np.float64)
     lower, upper = (from_working(model.constants, bound[..., None])[..., 0] for bound in (point - below, point + above))
     return lower, upper

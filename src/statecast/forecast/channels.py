@@ -8,17 +8,18 @@ speaks of series and of arrays [series, …, targets]; everything inside the net
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.errors import DataError
+from statecast.model.state import State
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
-    from jaxtyping import Shaped
+    from jaxtyping import Bool, Int64, Shaped
 
 Ids = tuple[str | int, ...]
 
@@ -53,9 +54,28 @@ def series_ids(model: Model, names: Sequence[str | int]) -> Ids:
     return ids
 
 
+def last_times(model: Model, state: State) -> Int64[np.ndarray, " S"]:
+    """The time of each series' last row."""
+    return state.time[:: rows_each(model)]
+
+
 def fold(model: Model, panel: Panel) -> Panel:
     """The panel as the network takes it."""
     return panel if rows_each(model) == 1 else panel.fold(row_ids(model, panel.ids))
+
+
+def fold_mask(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"]) -> Bool[np.ndarray, " R"]:
+    """A mask of the panel's rows as one of the folded panel's."""
+    width = rows_each(model)
+    if width == 1 or not panel.series:
+        return mask
+    return np.concatenate([np.tile(mask[span], width) for span in panel.spans()])
+
+
+def repeat(model: Model, values: Any) -> Any:
+    """An array with a row for each series as one with a row for each of their rows."""
+    width = rows_each(model)
+    return values if width == 1 else np.repeat(values, width, axis=0)
 
 
 def split(model: Model, values: Shaped[np.ndarray, "S D"]) -> Shaped[np.ndarray, "N Dn"]:

@@ -1,8 +1,8 @@
 """What adaptation makes of a table: the intervals of every series, moved after each of its rows.
 
 A stream moves its intervals step by step; over a table the same lines run, series side by side, on forecasts of the
-watched steps ahead that one run of the network gives. So what an origin of the past is told here is what a stream would
-have said there: it rests on values up to the origin alone.
+watched steps ahead that one run of the network gives. So the intervals at an origin of the past are those that a stream
+would have had there: they rest on values up to the origin alone.
 """
 
 from __future__ import annotations
@@ -13,90 +13,104 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from statecast.data.panel import Panel
-from statecast.forecast import evaluate, steps
+from statecast.forecast import evaluate
 from statecast.forecast.roll import Origins, Scan
+from statecast.forecast.runner import Runner
 from statecast.model.inputs import Rows, transformed
-from statecast.model.state import Layout
-from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 
-def start(model: Model, numbers: Float[np.ndarray, "S 1"]) -> Float[np.ndarray, "S size"]:
-    """The rows of the state of series that have seen nothing; see `inputs.numbers_of`."""
-    data = np.zeros((len(numbers), model.layout.size), model.dtype)
-    Layout.of(model.network.parts()).pack(model.network.start(model.p, len(data), data, numbers), data)
-    return data
-
-
-def followed(
-    model: Model,
+def follow(
+    runner: Runner,
     panel: Panel,
     rows: Rows,
-    data: Float[np.ndarray, "S size"],
+    states: Float[np.ndarray, "S size"],
     origins: Origins,
     scan: Scan | None = None,
 ) -> Origins:
     """Run through a table, whose series start from nothing.
 
     Args:
-        model: the model.
+        runner: of the model.
         panel: the table, folded.
         rows: the same, prepared.
-        data: the states, from `start`; they become those after each series' last row.
+        states: from `Runner.initial`; they become those after each series' last row.
         origins: forecasts at some rows, in their order.
         scan: another execution of `Network.scan`.
 
     Returns:
         The origins with how far intervals were moved there.
     """
-    adaptive = model.adaptive
-    ends = np.zeros((len(data), model.own.start), model.dtype)
+    model, adaptive = runner.model, runner.model.adaptive
+    ends = np.zeros((len(states), model.own.start), model.dtype)
     if adaptive is None:
         evaluate.tested(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends, scan)
-        data[...] = ends
+        states[...] = ends
         return origins
     network, p = model.network.narrowed(model.p, adaptive.leads)
-    seen = np.asarray(rows.m.any(axis=-1))
-    said = evaluate.tested(network, p, rows, seen, ends, scan, adaptive.leads)
-    data[:, : model.own.start] = ends
-    said = replace(said, scale=np.where(_seen(rows)[said.rows] < model.network.front.ring, 0, said.scale))
-    wanted = np.zeros(len(rows.y), bool)
-    wanted[origins.rows] = True
-    moved = _steps(model, panel, said, data, wanted)
-    return replace(origins, moved=moved)
+    observed = np.asarray(rows.m.any(axis=-1))
+    watched = evaluate.tested(network, p, rows, observed, ends, scan, adaptive.leads)
+    states[:, : model.own.start] = ends
+    full = _counts(rows)[watched.rows] >= model.network.front.ring
+    mask = np.zeros(len(rows.y), bool)
+    mask[origins.rows] = True
+    shifts = shifts_at(runner, panel, replace(watched, scale=watched.scale * full), states, mask)
+    return replace(origins, shifts=shifts)
 
 
-def _seen(rows: Rows) -> Float[np.ndarray, "R D"]:
-    """How many values of its series were seen at each row, as the state counts them."""
-    total = np.concatenate([np.zeros((1, rows.m.shape[1])), np.cumsum(rows.m, axis=0, dtype=np.float64)])
-    return np.asarray(total[1:] - total[rows.offsets[:-1]][rows.series])
-
-
-def _steps(
-    model: Model, panel: Panel, said: Origins, data: Float[np.ndarray, "S size"], wanted: Bool[np.ndarray, " R"]
+def shifts_at(
+    runner: Runner, panel: Panel, watched: Origins, states: Float[np.ndarray, "S size"], mask: Bool[np.ndarray, " R"]
 ) -> Float[np.ndarray, "n K L D"]:
-    """All series step by step: the moves at the wanted rows, in their order. `data` changes in place."""
-    place = np.zeros(panel.rows, np.int64)  # of rows without a value any will do: it is not kept
-    place[said.rows] = np.arange(len(said.rows))
-    number = np.where(wanted, np.cumsum(wanted) - 1, -1)
-    found = np.zeros((int(wanted.sum()), *model.layout.slices["moved"][1]), model.dtype)
-    if model.follower is not None and len(said.rows):
-        y = np.ascontiguousarray(transformed(model.constants, panel.y))
-        values, scale = np.ascontiguousarray(said.values), np.ascontiguousarray(said.scale)
-        for s, (begin, end) in enumerate(zip(panel.offsets[:-1], panel.offsets[1:], strict=True)):
-            part = slice(begin, end)
-            model.follower.through(data, s, y[part], place[part], values, scale, number[part], found)
-        return found
+    """All series step by step: how far their intervals are moved at the rows of a mask. `states` changes in place.
+
+    Args:
+        runner: of the model.
+        panel: the table, folded.
+        watched: forecasts of the watched steps ahead at every row with a value; scale 0 where one is no measure.
+        states: before each series' first row.
+        mask: n of the R rows.
+    """
+    model = runner.model
+    places = np.zeros(panel.rows, np.int64)  # of rows without a value any will do: it is not kept
+    places[watched.rows] = np.arange(len(watched.rows))
+    kept = np.where(mask, np.cumsum(mask) - 1, -1)
+    shifts = np.zeros((int(mask.sum()), *model.layout.slices["moved"][1]), model.dtype)
+    if not len(watched.rows):
+        return shifts
+    y = np.ascontiguousarray(transformed(model.constants, panel.y))
+    values, scales = np.ascontiguousarray(watched.values), np.ascontiguousarray(watched.scale)
+    for s, span in enumerate(panel.spans()):
+        if not runner.through(states, s, y[span], places[span], values, scales, kept[span], shifts):
+            _side_by_side(runner, panel, watched, states, places, kept, shifts)
+            break
+    return shifts
+
+
+def _side_by_side(
+    runner: Runner,
+    panel: Panel,
+    watched: Origins,
+    states: Float[np.ndarray, "S size"],
+    places: np.ndarray,
+    kept: np.ndarray,
+    shifts: Float[np.ndarray, "n K L D"],
+) -> None:
+    """The same where NumPy moves the intervals: one step of all series at once."""
     order = np.argsort(-panel.lengths, kind="stable")  # the series that still have a row stand first
     begins, lengths = panel.offsets[:-1][order], panel.lengths[order]
-    for t in range(int(lengths.max(initial=0)) if len(said.rows) else 0):
+    for t in range(int(lengths.max(initial=0))):
         count = int(np.searchsorted(-lengths, -t, side="left"))
         at = begins[:count] + t
-        n = place[at]
-        moved = steps.adapted(model, data, panel.y[at], said.values[n], said.scale[n], order[:count])
-        asked = wanted[at]
-        if asked.any():
-            found[number[at[asked]]] = moved[asked]
-    return found
+        rows, place = states[order[:count]], places[at]
+        moved = runner.adapted(rows, panel.y[at], watched.values[place], watched.scale[place])
+        states[order[:count]] = rows
+        some = kept[at] >= 0
+        shifts[kept[at[some]]] = moved[some]
+
+
+def _counts(rows: Rows) -> Float[np.ndarray, "R D"]:
+    """How many values of its series have come at each row, as the state counts them."""
+    total = np.concatenate([np.zeros((1, rows.m.shape[1])), np.cumsum(rows.m, axis=0, dtype=np.float64)])
+    return np.asarray(total[1:] - total[rows.offsets[:-1]][rows.series])

@@ -1,6 +1,6 @@
 """Forecasts from a state: the next H values at once, and recursion beyond them.
 
-A `Forecast` holds what the network said, in its own units; times, values in the table's units and intervals are worked
+A `Forecast` holds the network's forecasts in its own units; times, values in the table's units and intervals are worked
 out when they are asked for, so that a stream pays for none of them. Beyond the horizon that the network was trained
 for, its forecasts are fed back as if they had been observed, H at a time.
 """
@@ -8,7 +8,7 @@ for, its forecasts are fed back as if they had been observed, H at a time.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -18,19 +18,23 @@ from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.errors import DataError, SettingError, TimeOrderError
-from statecast.forecast import calibrate, channels, follow, intake, steps
+from statecast.forecast import calibrate, channels, features, intake
+from statecast.forecast.follow import follow
 from statecast.forecast.roll import Origins, Scan
+from statecast.forecast.runner import Runner
 from statecast.model.inputs import Rows, from_working, rows_of
-from statecast.model.state import UNSEEN, Layout, State
+from statecast.model.state import UNSEEN, State
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64
 
+FARTHEST_STEP = 100_000  # steps ahead; each rests on all before it, so one so far ahead tells a mistake, not the future
+
 Future = Sequence["Float64[np.ndarray, 'n K']"]  # for each series, known covariates of the steps after its last
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Forecast:
     """The next values of some series.
 
@@ -39,14 +43,14 @@ class Forecast:
     Attributes:
         model: whose forecast it is.
         ids: the series.
-        last: [S] time of the last row that was seen.
-        first: [N, H, Dn, O] what the network said, in working units; N rows for the S series (see `channels`).
+        last: [S] time of the last row that was observed.
+        first: [N, H, Dn, O] the network's own steps, in working units; N rows for the S series (see `channels`).
         later: [N, n, Dn] steps beyond the network's horizon; None where there are none.
         scale: [N, Dn] the front's scale.
         horizon: steps.
         levels: levels of the intervals, in percent.
         single: a forecast of one series, without the axis S.
-        moved: [N, K, L, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
+        shifts: [N, K, L, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
         known: [S, m, K] the covariates known ahead that it rests on, m ≥ horizon; None where the model has none.
     """
 
@@ -59,8 +63,23 @@ class Forecast:
     horizon: int
     levels: tuple[float, ...]
     single: bool = False
-    moved: Float[np.ndarray, "N K L Dn"] | None = None
+    shifts: Float[np.ndarray, "N K L Dn"] | None = None
     known: Float64[np.ndarray, "S m K"] | None = None
+
+    def __repr__(self) -> str:
+        names = ", ".join(repr(name) for name in self.ids[:3]) + (", …" if len(self.ids) > 3 else "")
+        what = f"{', '.join(self.targets[:5])}{', …' if len(self.targets) > 5 else ''} of {names or 'no series'}"
+        steps = f"{self.horizon} step{'s' if self.horizon > 1 else ''}"
+        ends = np.atleast_2d(self.times)[:1, [0, -1]] if self.ids else np.zeros((0, 2), np.int64)
+        span = "".join(
+            f" from {intake.shown(a, self.model.schema)} to {intake.shown(b, self.model.schema)}" for a, b in ends
+        )
+        return f"<Forecast: {what}, {steps}{span}; levels {', '.join(f'{level:g}' for level in self.levels) or 'none'}>"
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        # What the model remembers of all its series is no part of a forecast of some.
+        model = replace(self.model, state=State.empty(self.model.layout, self.model.dtype))
+        return type(self), (model, *(getattr(self, item.name) for item in fields(self)[1:]))
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -75,8 +94,8 @@ class Forecast:
     @cached_property
     def times(self) -> Int64[np.ndarray, "S H"]:
         """The times that the values are for, as numbers; see `Panel.time`."""
-        found = steps.after(self.model, self.last, 1, self.horizon)
-        return found[0] if self.single else found
+        times = features.after(self.model, self.last, 1, self.horizon)
+        return times[0] if self.single else times
 
     @property
     def stamps(self) -> Any:
@@ -122,13 +141,13 @@ class Forecast:
 
     def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """The interval of a level; k steps ahead, beyond the network's H, its widest one times √(k/H)."""
-        found = calibrate.spread(self.model, self.first, self.scale, level, self.moved)
-        below, above = (_widened(part, self.horizon) for part in found)
+        distances = calibrate.spread(self.model, self.first, self.scale, level, self.shifts)
+        below, above = (_widened(part, self.horizon) for part in distances)
         return self._in_units(self._point - below), self._in_units(self._point + above)
 
     def _in_units(self, working: Float[np.ndarray, "N H Dn"]) -> Float64[np.ndarray, "S H D"]:
-        found = channels.join(self.model, from_working(self.model.constants, working[..., None])[..., 0])
-        return found[0] if self.single else found
+        values = channels.join(self.model, from_working(self.model.constants, working[..., None])[..., 0])
+        return values[0] if self.single else values
 
 
 def output_ids(schema: Schema, ids: Sequence[str | int]) -> channels.Ids:
@@ -153,6 +172,7 @@ def forecast(
     horizon: int | None = None,
     levels: Sequence[float] | None = None,
     future: Future | None = None,
+    runner: Runner | None = None,
 ) -> Forecast:
     """The next values of every series of a state; the state does not move.
 
@@ -161,34 +181,32 @@ def forecast(
 
     Args:
         model: the model.
-        state: what it has seen; `model.state` where None.
+        state: what it has observed; `model.state` where None.
         horizon: steps; the network's where None.
         levels: of the intervals, in percent; those of the settings where None.
         future: for each series in turn, the covariates known ahead [n, K] of at least `horizon` steps after its last
             row, encoded as in `Panel.ahead`, NaN where a value is not known. None where the model has no such columns.
+        runner: of the model, where one is at hand.
 
     Raises:
-        SettingError: a horizon below 1, or a level that is none or was not trained.
-        DataError: known covariates do not reach to the horizon; a series has seen nothing, so that no time is known.
+        SettingError: a horizon below 1 or beyond `FARTHEST_STEP`, or a level that is none or was not trained.
+        DataError: known covariates do not reach to the horizon; a series has observed nothing, so that no time is
+            known.
     """
     state = model.state if state is None else state
-    horizon = checked_horizon(model, horizon)
-    asked = calibrate.checked_levels(model, levels)
+    runner = Runner(model) if runner is None else runner
+    horizon, levels = checked_horizon(model, horizon), calibrate.checked_levels(model, levels)
     ids = channels.series_ids(model, state.ids)
-    width = channels.rows_each(model)
-    last = _last_times(model, ids, state.time[::width])
+    last = _last_times(model, ids, runner.per_series(state.time))
     block = model.network.head.horizon
     known = _known(model, ids, last, horizon, -(-horizon // block) * block, future)
-    size = max(steps.batch(model) // width, 1)
-    found = [
-        _ahead(model, state.data[b * width : (b + size) * width], last[b : b + size], horizon,
-               None if known is None else known[b : b + size])
-        for b in range(0, max(len(ids), 1), size)
-    ]  # fmt: skip
-    first, later, scale = (np.concatenate(part) for part in zip(*found, strict=True))
-    beyond = later if horizon > block else None
-    moved = state.layout.unpack(state.data)["moved"] if model.adaptive else None
-    return Forecast(model, ids, last, first, beyond, scale, horizon, asked, moved=moved, known=known)
+    parts = [
+        _ahead(runner, state.data[runner.span(part)], last[part], horizon, None if known is None else known[part])
+        for part in runner.batches(len(ids))
+    ]
+    first, later, scale = (np.concatenate(part) for part in zip(*parts, strict=True))
+    beyond, shifts = later if horizon > block else None, runner.shifts(state.data)
+    return Forecast(model, ids, last, first, beyond, scale, horizon, levels, shifts=shifts, known=known)
 
 
 def from_table(
@@ -200,8 +218,8 @@ def from_table(
 ) -> Forecast:
     """Forecasts from a table alone: each series starts from the initial state and runs through its rows.
 
-    A table that holds no observed target at all tells the future of the series that the model remembers: the known
-    covariates of the rows after each series' last.
+    A table that holds no observed target at all is about the future of series that the model remembers: it holds the
+    known covariates of the rows after each series' last.
 
     Raises:
         DataError: as in `forecast`, and for values that are too large for the model.
@@ -212,10 +230,10 @@ def from_table(
 
 
 def after_table(model: Model, panel: Panel, scan: Scan | None = None) -> tuple[State, Future]:
-    """What to forecast from where a table is given: the state of its series, and what is known ahead of them."""
+    """Where a forecast from a table begins: the state of its series, and what is known ahead of them."""
     if np.isnan(panel.y).all():
         state = model.state.gather(channels.row_ids(model, panel.ids))
-        return state, _rows_after(model, panel, state.time[:: channels.rows_each(model)])
+        return state, _rows_after(model, panel, channels.last_times(model, state))
     future = [panel.ahead[slice(*panel.ahead_offsets[s : s + 2])] for s in range(panel.series)]
     return state_after(model, panel, scan), future
 
@@ -223,7 +241,7 @@ def after_table(model: Model, panel: Panel, scan: Scan | None = None) -> tuple[S
 def state_after(model: Model, panel: Panel, scan: Scan | None = None) -> State:
     """What is remembered of each series after its last row, starting from the initial state."""
     folded = channels.fold(model, panel)
-    steps.require_near(model, folded.y, "the table")
+    features.require_near(model, folded.y, "the table")
     rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
     return through(model, panel, rows, Origins.none(model.network.head), scan)[1]
 
@@ -231,26 +249,32 @@ def state_after(model: Model, panel: Panel, scan: Scan | None = None) -> State:
 def through(
     model: Model, panel: Panel, rows: Rows, origins: Origins, scan: Scan | None = None
 ) -> tuple[Origins, State]:
-    """Run through a table, whose rows are prepared: `origins` with the moves of their intervals, and the last state."""
-    folded = channels.fold(model, panel)
-    data = follow.start(model, rows.numbers)
-    origins = follow.followed(model, folded, rows, data, origins, scan)
+    """Run through a table, whose rows are prepared: origins with the shifts of their intervals, and the last state."""
+    folded, runner = channels.fold(model, panel), Runner(model)
+    states = runner.initial(rows.numbers)
+    origins = follow(runner, folded, rows, states, origins, scan)
     time = np.full(folded.series, UNSEEN)
     some = folded.lengths > 0
     time[some] = folded.time[folded.offsets[1:][some] - 1]
-    return origins, State(model.layout, data, folded.ids, time)
+    return origins, State(model.layout, states, folded.ids, time)
 
 
 def checked_horizon(model: Model, horizon: int | None) -> int:
-    """The number of steps asked for.
+    """The number of steps to forecast.
 
     Raises:
-        SettingError: it is no whole number of at least 1.
+        SettingError: it is no whole number from 1 to `FARTHEST_STEP`.
     """
     if horizon is None:
         return model.network.head.horizon
     if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
         raise SettingError(f"horizon = {horizon!r}: wanted a whole number of steps, at least 1")
+    if horizon > FARTHEST_STEP:
+        raise SettingError(
+            f"horizon = {horizon:,}: wanted at most {FARTHEST_STEP:,} steps; beyond the {model.network.head.horizon} "
+            "that the model was trained for, each rests on the forecasts before it: fit on longer steps, such as days "
+            "in place of minutes, to look further ahead"
+        )
     return int(horizon)
 
 
@@ -264,87 +288,68 @@ def missing_known(model: Model, series: str | int, time: int) -> DataError:
 
 
 def _last_times(model: Model, ids: channels.Ids, time: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
-    unseen = time == UNSEEN
-    if unseen.any() and model.schema.time_kind != "row":
-        name = ids[int(np.argmax(unseen))]
+    empty = time == UNSEEN
+    if empty.any() and model.schema.time_kind != "row":
+        name = ids[int(np.argmax(empty))]
         raise DataError(f"series {name!r} has seen no row yet, so the time to forecast is not known: observe one first")
-    return np.where(unseen, -1, time)
+    return np.where(empty, -1, time)
 
 
 def _known(
     model: Model, ids: channels.Ids, last: Int64[np.ndarray, " S"], horizon: int, size: int, future: Future | None
 ) -> Float64[np.ndarray, "S size K"] | None:
-    """The known covariates of `size` steps, of which `horizon` must be given."""
+    """The known covariates of `size` steps, of which there must be `horizon`."""
     count = model.network.front.known
     if not count:
         return None
-    found = np.full((len(ids), size, count), np.nan)
+    known = np.full((len(ids), size, count), np.nan)
     for s, name in enumerate(ids):
         rows = np.asarray(future[s], np.float64)[:size] if future is not None else np.zeros((0, count))
         if len(rows) < horizon:
             raise missing_known(model, name, int(model.schema.frequency.advance(int(last[s]), len(rows) + 1)))
-        found[s, : len(rows)] = rows
-    return found
+        known[s, : len(rows)] = rows
+    return known
 
 
 def _ahead(
-    model: Model,
+    runner: Runner,
     rows: Float[np.ndarray, "N size"],
     last: Int64[np.ndarray, " S"],
     horizon: int,
     known: Float64[np.ndarray, "S size K"] | None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The network's first H steps, the recursion's further ones and the scale, for a batch of series."""
-    network, width = model.network, channels.rows_each(model)
-    block = network.head.horizon
-    last = np.repeat(last, width)
-    known = None if known is None else np.repeat(known, width, axis=0)
+    head, last = runner.model.network.head, runner.per_row(last)
+    known = None if known is None else runner.per_row(known)
     first = scale = None
-    points = [np.zeros((len(last), 0, network.front.targets), model.dtype)]
-    for begin in range(0, horizon, block):
-        time = steps.after(model, last, begin + 1, block)
-        part = None if known is None else known[:, begin : begin + block]
-        raw, size = steps.emitted(model, rows, None if part is None else steps.ahead(model, part, time))
+    later = [np.zeros((len(last), 0, head.targets), runner.model.dtype)]
+    for begin in range(0, horizon, head.horizon):
+        time = features.after(runner.model, last, begin + 1, head.horizon)
+        part = None if known is None else known[:, begin : begin + head.horizon]
+        raw, size = runner.emit(rows, None if part is None else features.ahead(runner.model, part, time))
+        point = raw[..., head.middle]
         if first is None:
             first, scale = raw, size
         else:
-            points.append(raw[..., network.head.middle])
-        if begin + block < horizon:
-            rows = fed(model, rows, raw[..., network.head.middle], time, part)
+            later.append(point)
+        if begin + head.horizon < horizon:
+            rows = runner.fed(rows, point, time, part)
     assert first is not None and scale is not None
-    return first, np.concatenate(points, axis=1)[:, : max(horizon - block, 0)], scale
-
-
-def fed(
-    model: Model,
-    rows: Float[np.ndarray, "N size"],
-    point: Float[np.ndarray, "N H Dn"],
-    time: Int64[np.ndarray, "N H"],
-    known: Float64[np.ndarray, "N H K"] | None,
-) -> Float[np.ndarray, "N size"]:
-    """The states after the forecasts [N, H, Dn] came true."""
-    layout = Layout.of(model.network.parts())
-    parts, y = layout.unpack(rows), np.moveaxis(point, 1, 0)
-    static = np.broadcast_to(parts["static"], (len(y), *parts["static"].shape)) if "static" in parts else None
-    known = None if known is None else np.moveaxis(known, 1, 0)
-    told = steps.covariates(model, time.T, None, known, static)
-    after = np.empty_like(rows)
-    layout.pack(steps.passed(model, parts, {"y": y, "m": np.ones_like(y), **told}), after)
-    return after
+    return first, np.concatenate(later, axis=1)[:, : max(horizon - head.horizon, 0)], scale
 
 
 def _rows_after(model: Model, panel: Panel, last: Int64[np.ndarray, " S"]) -> list[Float64[np.ndarray, "n K"]]:
     """The known covariates after each series' last time, from rows that have none of the targets."""
-    found = []
+    future = []
     for s, span in enumerate(panel.spans()):
         rows = np.concatenate([panel.known[span], panel.ahead[slice(*panel.ahead_offsets[s : s + 2])]])
         if span.stop > span.start:
             begin = int(model.schema.frequency.steps_between(int(last[s]), int(panel.time[span][0])))
             if begin + len(rows) <= 1:
                 raise TimeOrderError(
-                    f"series {panel.ids[s]!r}: no row lies after the last one that the model has seen: "
+                    f"series {panel.ids[s]!r}: no row lies after the last one that the model has observed: "
                     "give the rows of the steps to forecast"
                 )
             rows = rows[1 - begin :] if begin <= 1 else rows[:0]
-        found.append(rows)
-    return found
+        future.append(rows)
+    return future

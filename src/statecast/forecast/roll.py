@@ -38,13 +38,13 @@ class Origins:
         rows: [N] the rows at which they were made.
         values: [N, H, D, O] in working units.
         scale: [N, D] the front's scale there.
-        moved: [N, K, L, D] how far intervals were moved there, see `Adaptive`; None where they do not move.
+        shifts: [N, K, L, D] how far intervals were moved there, see `Adaptive`; None where they do not move.
     """
 
     rows: Int64[np.ndarray, " N"]
     values: Float[np.ndarray, "N H D O"]
     scale: Float[np.ndarray, "N D"]
-    moved: Float[np.ndarray, "N K L D"] | None = None
+    shifts: Float[np.ndarray, "N K L D"] | None = None
 
     @staticmethod
     def none(head: Head) -> Origins:
@@ -54,29 +54,27 @@ class Origins:
 
     def at(self, which: Any) -> Origins:
         """Those that `which` picks: a slice, a mask or numbers."""
-        moved = None if self.moved is None else self.moved[which]
-        return Origins(self.rows[which], self.values[which], self.scale[which], moved)
+        shifts = None if self.shifts is None else self.shifts[which]
+        return Origins(self.rows[which], self.values[which], self.scale[which], shifts)
 
 
 def roll(
     network: Network,
     p: Any,
     rows: Rows,
-    wanted: Bool[np.ndarray, " R"],
+    mask: Bool[np.ndarray, " R"],
     ends: Float[np.ndarray, "S size"] | None = None,
-    begins: Float[np.ndarray, "S size"] | None = None,
     scan: Scan | None = None,
     ahead: Int64[np.ndarray, " H"] | None = None,
 ) -> Iterator[Origins]:
-    """Run over the panel and yield the forecasts made at the wanted rows, chunk by chunk.
+    """Run over the panel and yield the forecasts made at the rows of a mask, chunk by chunk.
 
     Args:
         network: the network.
         p: weights and constants, in the precision of `rows`.
         rows: the panel, prepared.
-        wanted: which rows are origins.
+        mask: which rows are origins.
         ends: filled with the state after each series' last row.
-        begins: the state that each series starts from; the initial one where None.
         scan: another execution of `Network.scan` over NumPy arrays.
         ahead: steps ahead that are kept, all where None; the network may be one that forecasts these alone.
     """
@@ -87,17 +85,15 @@ def roll(
     lengths = np.diff(rows.offsets)
     for members in _batches(lengths):
         state = network.start(p, len(members), rows.y, rows.numbers[members])
-        if begins is not None:
-            state = layout.unpack(begins[members])
-        for index, reset in _chunks(network, rows, members, lengths, fresh=begins is None):
+        for index, reset in _chunks(network, rows, members, lengths):
             inside = np.maximum(index, 0)
-            chosen = wanted[inside] & (index >= 0)
-            steps = np.flatnonzero(chosen.any(axis=1))
+            origins = mask[inside] & (index >= 0)
+            steps = np.flatnonzero(origins.any(axis=1))
             inputs = rows.at(inside, known)
             inputs["m"] = inputs["m"] * (index >= 0)[..., None]
             state, values, scale = (scan or Network.scan)(network, p, state, inputs, reset, steps)
             values = np.asarray(values) if ahead is None else np.asarray(values)[:, :, ahead - 1]
-            pick = chosen[steps]
+            pick = origins[steps]
             if pick.any():
                 yield Origins(index[steps][pick], values[pick], np.asarray(scale)[pick])
         if ends is not None:
@@ -117,20 +113,17 @@ def _batches(lengths: Int64[np.ndarray, " S"]) -> Iterator[Int64[np.ndarray, " B
 
 
 def _chunks(
-    network: Network, rows: Rows, members: Int64[np.ndarray, " B"], lengths: Int64[np.ndarray, " S"], fresh: bool
+    network: Network, rows: Rows, members: Int64[np.ndarray, " B"], lengths: Int64[np.ndarray, " S"]
 ) -> Iterator[tuple[Int64[np.ndarray, "T B"], Bool[np.ndarray, "T B"]]]:
-    """Row numbers (negative before a series begins) and resets of each stretch of time, aligned at the end.
-
-    Series that go on from a state must not pass through padding, so they come in batches of equal length then.
-    """
+    """Row numbers (negative before a series begins) and resets of each stretch of time, aligned at the end."""
     longest = int(lengths[members].max())
     widest = len(members) * max(
         network.front.ring * network.front.targets, network.head.horizon * network.head.targets * network.head.width, 1
     )
     chunk = int(np.clip(CHUNK_NUMBERS // widest, 16, LONGEST_CHUNK))
-    steps = -(-longest // chunk) * chunk if fresh else longest
+    steps = -(-longest // chunk) * chunk
     for begin in range(0, steps, chunk):
         back = steps - np.arange(begin, min(begin + chunk, steps))  # distance to the end, 1 at the last row
         index = rows.offsets[members + 1] - back[:, None]
         index = np.where(back[:, None] <= lengths[members], index, -1)
-        yield index, (back[:, None] == lengths[members]) & fresh
+        yield index, back[:, None] == lengths[members]

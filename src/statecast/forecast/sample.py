@@ -18,7 +18,8 @@ import numpy as np
 
 from statecast.data.schema import Schema
 from statecast.errors import SettingError
-from statecast.forecast import calibrate, channels, predict, steps
+from statecast.forecast import calibrate, channels, features, predict
+from statecast.forecast.runner import Runner
 from statecast.model import marginal
 from statecast.model.adaptive import NORMAL
 from statecast.model.head import Head
@@ -61,22 +62,22 @@ class Samples:
 
 
 def paths(scores: Float[np.ndarray, "N H D"]) -> Float32[np.ndarray, "P H D"] | None:
-    """The stretches of scores that a model keeps to draw from, evenly spaced among those that are mostly there.
+    """The stretches of scores that a model keeps to draw from, evenly spaced among those that are mostly complete.
 
     A step without a value takes the score of the nearest earlier step with one, or of the first. None where there are
     too few stretches.
     """
-    there = ~np.isnan(scores)
-    whole = np.flatnonzero((there.mean(axis=1) >= 0.5).all(axis=-1))
+    mask = ~np.isnan(scores)
+    whole = np.flatnonzero((mask.mean(axis=1) >= 0.5).all(axis=-1))
     if len(whole) < FEWEST:
         return None
     most = int(np.clip(NUMBERS // max(scores[0].size, 1), FEWEST, MOST))
     chosen = whole[np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(np.int64)]
-    found, there = scores[chosen], there[chosen]
-    step = np.where(there, np.arange(scores.shape[1])[:, None], -1)
+    stretches, mask = scores[chosen], mask[chosen]
+    step = np.where(mask, np.arange(scores.shape[1])[:, None], -1)
     step = np.maximum.accumulate(step, axis=1)
-    step = np.where(step < 0, there.argmax(axis=1)[:, None], step)
-    return np.take_along_axis(found, step, axis=1).astype(np.float32)
+    step = np.where(step < 0, mask.argmax(axis=1)[:, None], step)
+    return np.take_along_axis(stretches, step, axis=1).astype(np.float32)
 
 
 def sample(
@@ -92,7 +93,7 @@ def sample(
     Args:
         model: the model.
         n: paths of each series.
-        state: what it has seen; `model.state` where None.
+        state: what it has observed; `model.state` where None.
         horizon: steps; the network's where None.
         future: as in `predict.forecast`.
         seed: the same seed gives the same paths.
@@ -104,22 +105,20 @@ def sample(
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
         raise SettingError(f"samples = {n!r}: wanted a whole number of paths, at least 1")
     state = model.state if state is None else state
-    rng, width = np.random.default_rng(seed), channels.rows_each(model)
-    told = predict.forecast(model, state, horizon, (), future)
-    found = []
-    size = max(steps.batch(model) // (width * n), 1)
-    for begin in range(0, max(len(told.ids), 1), size):
-        part = slice(begin * width, (begin + size) * width)
-        known = None if told.known is None else told.known[begin : begin + size]
-        drawn = _drawn(model, rng, state.data[part], told.last[begin : begin + size], n, told.horizon, known)
-        found.append(from_working(model.constants, drawn[..., None])[..., 0])
-    rows = np.concatenate(found)  # [N, n, H, Dn]
-    values = channels.join(model, rows.reshape(len(rows), n * told.horizon, -1))
-    return Samples(model.schema, told.ids, told.times, values.reshape(-1, n, told.horizon, values.shape[-1]))
+    rng, runner = np.random.default_rng(seed), Runner(model)
+    origin = predict.forecast(model, state, horizon, (), future, runner)
+    blocks = []
+    for part in runner.batches(len(origin.ids), n):
+        known = None if origin.known is None else origin.known[part]
+        drawn = _drawn(runner, rng, state.data[runner.span(part)], origin.last[part], n, origin.horizon, known)
+        blocks.append(from_working(model.constants, drawn[..., None])[..., 0])
+    rows = np.concatenate(blocks)  # [N, n, H, Dn]
+    values = channels.join(model, rows.reshape(len(rows), n * origin.horizon, -1))
+    return Samples(model.schema, origin.ids, origin.times, values.reshape(-1, n, origin.horizon, values.shape[-1]))
 
 
 def _drawn(
-    model: Model,
+    runner: Runner,
     rng: np.random.Generator,
     rows: Float[np.ndarray, "N size"],
     last: Int64[np.ndarray, " S"],
@@ -128,26 +127,26 @@ def _drawn(
     known: Float64[np.ndarray, "S m K"] | None,
 ) -> Float64[np.ndarray, "N n H Dn"]:
     """Paths in working units: a block of the network's horizon, fed back, and the next."""
-    head, width = model.network.head, channels.rows_each(model)
-    last, each = np.repeat(last, width), 1
-    known = None if known is None else np.repeat(known, width, axis=0)
-    moved = model.layout.unpack(rows)["moved"] if model.adaptive else None
+    model, head = runner.model, runner.model.network.head
+    last, each = runner.per_row(last), 1
+    known = None if known is None else runner.per_row(known)
+    shifts = runner.shifts(rows)
     blocks: list[Any] = []
     for begin in range(0, horizon, head.horizon):
-        time = steps.after(model, np.repeat(last, each), begin + 1, head.horizon)
+        time = features.after(model, np.repeat(last, each), begin + 1, head.horizon)
         part = None if known is None else np.repeat(known[:, begin : begin + head.horizon], each, axis=0)
-        raw, scale = steps.emitted(model, rows, None if part is None else steps.ahead(model, part, time))
+        raw, scale = runner.emit(rows, None if part is None else features.ahead(model, part, time))
         draws = n // each  # n paths of each series at first, then one from each path
         score = _scores(model, rng, len(rows) * draws)
         raw, scale = (np.repeat(values, draws, axis=0) for values in (raw, scale))
-        if moved is not None:
-            score = calibrate.moved_scores(model, score, np.repeat(moved, n, axis=0))
+        if shifts is not None:
+            score = calibrate.moved_scores(model, score, np.repeat(shifts, n, axis=0))
         value = marginal.value(head, raw, scale[:, None], score)
         blocks.append(value.reshape(len(last), n, head.horizon, -1))
         if begin + head.horizon < horizon:
             time, rows = (np.repeat(values, draws, axis=0) for values in (time, rows))
             part = None if part is None else np.repeat(part, draws, axis=0)
-            rows, each = predict.fed(model, rows, value.astype(model.dtype), time, part), n
+            rows, each = runner.fed(rows, value.astype(model.dtype), time, part), n
     return np.concatenate(blocks, axis=2)[:, :, :horizon]
 
 

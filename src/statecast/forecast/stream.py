@@ -1,59 +1,60 @@
 """A live stream: one step for each observation, and the next forecast at once.
 
-A `Stream` is a model and the rows of a `State`, one group for each series. Every observation is checked whole before
-anything moves, so after an error the stream is what it was. The equations are the network's own: a stream that has
-seen the rows of a table forecasts what the table would. It needs NumPy and the native kernel: no JAX, no data frames.
+A `Stream` is a model and rows of states, one group for each series, in blocks: what is done to some series costs no
+more than these series. The equations are the network's own: a stream that observed the rows of a table forecasts what
+the table would. It needs NumPy and the native kernel: no JAX, no data frames.
+
+After any exception, Ctrl-C's too, a stream is bit for bit what it was (see `change`). It may be used from several
+threads: changes wait for one another, and what reads a stream sees it between two of them.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from operator import setitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.errors import DataError, SettingError, UnknownSeries, nearest
-from statecast.forecast import arrivals, calibrate, channels, follow, intake, predict, steps
+from statecast.errors import DataError, SettingError
+from statecast.forecast import arrivals, calibrate, channels, features, intake, predict
+from statecast.forecast.change import Change, Moves, Turns
 from statecast.forecast.predict import Forecast
+from statecast.forecast.roster import Id, Roster
+from statecast.forecast.runner import BLOCK, Runner, Step
 from statecast.model import archive
-from statecast.model.inputs import numbers_of
 from statecast.model.state import UNSEEN, State
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
-Id = str | int
-
 
 class Stream:
     """Series that are observed one step at a time.
 
+    Any method may be called from any thread. A process may fork while others are at work, and a stream can be copied
+    and pickled: the copy is a stream of its own.
+
     Args:
         model: the model.
         state: what is remembered of each series; `model.state` where None.
+
+    Raises:
+        DataError: the state is another network's, or names a series twice.
     """
 
     def __init__(self, model: Model, state: State | None = None) -> None:
-        state = model.state if state is None else state
         self.model = model
-        self._layout = model.layout
-        if state.layout != self._layout:
-            raise DataError("the state comes from another network than this model's: give a state of the same model")
-        ids = channels.series_ids(model, state.ids)
-        self._width = channels.rows_each(model)
-        self._data = state.data.astype(model.dtype, order="C")  # rows are replaced in place; there may be room for more
-        self._last = state.time[:: self._width].copy()  # likewise
-        self._index: dict[Id, int] = {name: s for s, name in enumerate(ids)}
-        self._lately: tuple[tuple[Id, ...], Int64[np.ndarray, " S"]] = (), np.zeros(0, np.int64)
+        self._runner = Runner(model)
+        self._roster, self._turns = Roster(self._runner), Turns()
         self._levels = calibrate.checked_levels(model, None)
         self._covariates = bool(model.schema.past or model.schema.known or model.schema.static)
-        origin, unit = model.constants["origin"], model.constants["unit"]
-        near = float((steps.FARTHEST * np.abs(unit) - np.abs(origin)).min())
-        self._near = math.inf if model.constants["least"].any() else near  # no logarithm is far
+        self._near = features.farthest(model)
+        self.put(model.state if state is None else state)
 
     @classmethod
     def load(cls, path: str | Path, empty: bool = False) -> Stream:
@@ -77,18 +78,74 @@ class Stream:
         """
         return archive.save(replace(self.model, state=self.state), path, kind="stream")
 
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        return type(self), (replace(self.model, state=self.state),)
+
+    # --- which series, and what is remembered of them
+
     @property
     def ids(self) -> tuple[Id, ...]:
         """The series, in the order in which they came."""
-        return tuple(self._index)
+        with self._turns.lock:
+            return tuple(self._roster.index)
 
     @property
     def state(self) -> State:
         """What is remembered, as a value: it does not change when the stream goes on."""
-        count = len(self._index)
-        time = np.repeat(self._last[:count], self._width)
-        data = self._data[: count * self._width].copy()
-        return State(self._layout, data, channels.row_ids(self.model, self.ids), time)
+        with self._turns.lock:
+            return self._roster.state(self._roster.index)
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks of series there are, some of them perhaps empty; see `block`."""
+        with self._turns.lock:
+            return self._roster.blocks
+
+    def block(self, number: int) -> State:
+        """What is remembered of the series of one block, 256 at most: a part of `state`.
+
+        A series stays in its block as long as it is in the stream. So a copy of a large stream is kept up to date by
+        `put`, with the blocks of those series that were observed since.
+
+        Args:
+            number: from 0 on.
+
+        Raises:
+            SettingError: there is no such block.
+        """
+        with self._turns.lock:
+            if not 0 <= number < self.blocks:
+                raise SettingError(f"block {number!r}: this stream has the blocks 0 to {self.blocks - 1}")
+            return self._roster.state(self._roster.of_block(number))
+
+    def block_of(self, id: Id) -> int:
+        """The number of the block that a series is in.
+
+        Raises:
+            UnknownSeries: it is not here.
+        """
+        with self._turns.lock:
+            return self._roster.number(self._roster.name(id)) // BLOCK
+
+    def put(self, state: State) -> None:
+        """Take over what a state remembers: of series that are here in place of what they remember, of others anew.
+
+        Args:
+            state: of the same model, such as `state` or `block` of another stream.
+
+        Raises:
+            DataError: it is another network's, or names a series twice. Nothing has changed then.
+        """
+        self._turns.change(self._roster.putting, state)
+
+    def remove(self, ids: Sequence[Id]) -> None:
+        """Forget series, each of which must be here; one that comes again starts anew.
+
+        Raises:
+            UnknownSeries: one is not here. Nothing has changed then.
+            DataError: a series comes twice.
+        """
+        self._turns.change(self._roster.removing, ids)
 
     def take(self, ids: Sequence[Id]) -> Stream:
         """A stream of some of the series; this one keeps them.
@@ -96,7 +153,11 @@ class Stream:
         Raises:
             UnknownSeries: one of them is not here.
         """
-        return Stream(self.model, self._gathered([self._name(name) for name in ids]))
+        taken = Stream(self.model, State.empty(self.model.layout, self.model.dtype))
+        with self._turns.lock:
+            for part in self._roster.parts([self._roster.name(name) for name in ids]):
+                taken.put(part)
+        return taken
 
     def merge(self, other: Stream) -> Stream:
         """A stream of the series of both; they go on apart from it.
@@ -106,10 +167,15 @@ class Stream:
         """
         if not self.model.shares_states(other.model):
             raise DataError("these streams have different models, so their states mean different things")
-        both = next((name for name in other.ids if name in self._index), None)
-        if both is not None:
-            raise DataError(f"series {both!r} is in both streams: take the series of one of them first")
-        return Stream(self.model, self.state.join(other.state))
+        merged = self.take(self.ids)
+        with other._turns.lock:
+            for part in other._roster.parts(other._roster.index):
+                names = channels.series_ids(self.model, part.ids)
+                double = next((name for name in names if name in merged._roster.index), None)
+                if double is not None:
+                    raise DataError(f"series {double!r} is in both streams: take the series of one of them first")
+                merged.put(part)
+        return merged
 
     def observe(
         self, id: Id, value: Any, time: Any = None, past: Any = None, known: Any = None, static: Any = None
@@ -135,30 +201,8 @@ class Stream:
             TimeOrderError: the time is not after the series' last.
             DataError: a value, time or covariate that cannot be used. Nothing has changed then.
         """
-        model, width = self.model, self._width
-        name = self._name(id)
-        series = self._index.get(name)
-        last = UNSEEN if series is None else self._last.item(series)
-        values = intake.numbers(value, model.schema, name)
-        now, gap = arrivals.when(model.schema, name, last, time)
-        y = np.array(values).reshape(width, -1)
-        if any(abs(number) > self._near for number in values):
-            steps.require_near(model, y, f"series {name!r}")
-        given: Mapping[str, Any] = {}
-        if self._covariates or past is not None or known is not None or static is not None:
-            one = [None if row is None else [row] for row in (past, known, static)]
-            remembered = self._static(np.array([-1 if series is None else series]), np.array([last]))
-            given = arrivals.given(model, [name], [now], one[0], one[1], one[2], remembered)
-        stamps = np.array([now] * width)
-        if series is None or last == UNSEEN or gap:
-            place = np.array([-1 if series is None else series])
-            raw, scale, moved = self._moved([name], place, np.array([last]), y, stamps, np.array([gap]), given)
-        else:
-            raw, scale, moved = steps.observed(
-                model, self._data[series * width : (series + 1) * width], y, stamps, given
-            )
-            self._last[series] = now
-        return Forecast(model, (name,), stamps[:1], raw, None, scale, raw.shape[1], self._levels, True, moved)
+        forecast: Forecast = self._turns.change(self._observing, id, value, time, past, known, static)
+        return forecast
 
     def observe_many(
         self,
@@ -185,18 +229,8 @@ class Stream:
         Raises:
             DataError: as in `observe`, or a series comes twice. Nothing has changed then.
         """
-        names, series = self._found(ids)
-        y = arrivals.values(self.model, names, values)
-        last = np.where(series < 0, UNSEEN, self._last[series] if len(self._last) else UNSEEN)
-        now, gaps = arrivals.when_many(self.model.schema, names, last, times)
-        given = arrivals.given(self.model, names, now, past, known, static, self._static(series, last))
-        stamps = np.repeat(now, self._width)
-        if gaps.any() or (last == UNSEEN).any():
-            raw, scale, moved = self._moved(names, series, last, y, stamps, gaps, given)
-        else:
-            raw, scale, moved = steps.observed(self.model, self._data, y, stamps, given, _rows(series, self._width))
-            self._last[series] = now
-        return Forecast(self.model, names, now, raw, None, scale, raw.shape[1], self._levels, moved=moved)
+        forecast: Forecast = self._turns.change(self._observing_many, ids, values, times, past, known, static)
+        return forecast
 
     def forecast(
         self,
@@ -223,60 +257,63 @@ class Stream:
         """
         if isinstance(ids, (str, int)):
             raise SettingError(f"ids: got {ids!r}, wanted a list of series, such as [{ids!r}]")
-        names = list(self.ids) if ids is None else [self._name(name) for name in ids]
-        state = self._gathered(names)
+        with self._turns.lock:
+            names = list(self._roster.index) if ids is None else [self._roster.name(name) for name in ids]
+            state = self._roster.state(names)
         future = None
         if known is not None:
             blocks = [known[name] for name in names] if isinstance(known, Mapping) else list(known)
             arrivals.require_each("known", blocks, names)
             future = [intake.rows(self.model.schema.known, block, "known") for block in blocks]
-        return predict.forecast(self.model, state, horizon, levels, future)
+        return predict.forecast(self.model, state, horizon, levels, future, self._runner)
 
-    def _name(self, name: Any) -> Id:
-        """An id in the kind that the model was fitted with."""
-        if type(name) is str and self.model.schema.id_kind == "text":
-            return name
-        if self.model.schema.id_kind == "text":
-            return str(name)
-        try:
-            return int(name)
-        except (TypeError, ValueError):
-            raise DataError(f"the id {name!r} is not a whole number, as the ids of this model are") from None
+    def _observing(self, id: Any, value: Any, time: Any, past: Any, known: Any, static: Any) -> Change:
+        model, roster, width = self.model, self._roster, self._runner.width
+        name = roster.name(id)
+        series = roster.index.get(name, -1)
+        last = UNSEEN if series < 0 else roster.last.item(series)
+        values = intake.numbers(value, model.schema, name)
+        now, gap = arrivals.when(model.schema, name, last, time)
+        y = np.array(values).reshape(width, -1)
+        if any(abs(number) > self._near for number in values):
+            features.require_near(model, y, f"series {name!r}")
+        covariates: Mapping[str, Any] = {}
+        if self._covariates or past is not None or known is not None or static is not None:
+            one = [None if row is None else [row] for row in (past, known, static)]
+            remembered = roster.static(np.array([series]), np.array([last]))
+            covariates = arrivals.covariates(model, [name], [now], one[0], one[1], one[2], remembered)
+        stamps, number = np.array([now] * width), np.array([series])
+        if last == UNSEEN or gap:
+            step, entries = self._restarted([name], number, np.array([last]), y, stamps, np.array([gap]), covariates)
+        else:
+            step = self._runner.prepare(roster.rows, y, stamps, covariates, self._runner.rows(number))
+            entries = (partial(setitem, roster.last, series, now),)
+        raw, horizon = step.forecasts, model.network.head.horizon
+        forecast = Forecast(
+            model, (name,), stamps[:1], raw, None, step.scales, horizon, self._levels, True, step.shifts
+        )
+        return Change(forecast, step.moves, step.successes, entries)
 
-    def _found(self, ids: Sequence[Id]) -> tuple[tuple[Id, ...], Int64[np.ndarray, " S"]]:
-        """The names of series, each once, and their numbers; −1 for those that are new."""
-        names = tuple(ids)
-        if names == self._lately[0]:  # who observes the same series at every step pays for the look-up once
-            return self._lately
-        if set(map(type, names)) - {str if self.model.schema.id_kind == "text" else int}:
-            names = tuple(self._name(name) for name in names)
-        if len(set(names)) < len(names):
-            twice = next(name for n, name in enumerate(names) if name in names[:n])
-            raise DataError(f"series {twice!r} comes twice: give each series once, one step at a time")
-        series = np.fromiter((self._index.get(name, -1) for name in names), np.int64, len(names))
-        if not (series < 0).any():
-            self._lately = names, series
-        return names, series
+    def _observing_many(self, ids: Any, values: Any, times: Any, past: Any, known: Any, static: Any) -> Change:
+        model, roster, runner = self.model, self._roster, self._runner
+        names, series = roster.numbers(ids)
+        y = arrivals.targets(model, names, values)
+        last = roster.times(series)
+        now, gaps = arrivals.when_many(model.schema, names, last, times)
+        covariates = arrivals.covariates(model, names, now, past, known, static, roster.static(series, last))
+        stamps = runner.per_row(now)
+        if gaps.any() or (last == UNSEEN).any():
+            step, entries = self._restarted(names, series, last, y, stamps, gaps, covariates)
+        else:
+            step = runner.prepare(roster.rows, y, stamps, covariates, runner.rows(series))
+            entries = (partial(setitem, roster.last, series, now),)
+        horizon = model.network.head.horizon
+        forecast = Forecast(
+            model, names, now, step.forecasts, None, step.scales, horizon, self._levels, shifts=step.shifts
+        )
+        return Change(forecast, step.moves, step.successes, entries)
 
-    def _static(
-        self, series: Int64[np.ndarray, " S"], last: Int64[np.ndarray, " S"]
-    ) -> Float[np.ndarray, "S Q"] | None:
-        """The static covariates that are remembered, NaN for series that are new; None where the model has none."""
-        if not self.model.network.front.static:
-            return None
-        where, _ = self._layout.slices["static"]
-        seen = last != UNSEEN
-        found = np.full((len(series), where.stop - where.start), np.nan, self.model.dtype)
-        found[seen] = self._data[series[seen] * self._width, where]
-        return found
-
-    def _begun(self, names: Sequence[Id]) -> Float[np.ndarray, "N size"]:
-        """The initial rows of series that have seen nothing."""
-        model = self.model
-        numbers = numbers_of(model.network, model.schema, channels.row_ids(model, names))
-        return follow.start(model, numbers)
-
-    def _moved(
+    def _restarted(
         self,
         names: Sequence[Id],
         series: Int64[np.ndarray, " S"],
@@ -284,58 +321,22 @@ class Stream:
         y: Float[np.ndarray, "N Dn"],
         stamps: Int64[np.ndarray, " N"],
         gaps: Int64[np.ndarray, " S"],
-        given: Mapping[str, Any],
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
-        """A step of series that are new or skipped steps, on a copy of their rows, so that an error moves nothing.
-
-        Returns:
-            What `steps.observed` does.
-        """
-        width = self._width
-        rows, fresh = _rows(series, width), np.repeat(last == UNSEEN, width)
-        block = np.empty((len(rows), self._layout.size), self.model.dtype)
-        block[~fresh] = self._data[rows[~fresh]]
+        covariates: Mapping[str, Any],
+    ) -> tuple[Step, Moves]:
+        """A step of series of which some are new or skipped steps, on a copy of their rows, and the entries."""
+        runner, fresh = self._runner, last == UNSEEN
+        rows = np.empty((len(y), runner.layout.size), self.model.dtype)
+        rows[runner.per_row(~fresh)] = self._roster.rows.take(runner.rows(series[~fresh]))
         if fresh.any():
-            block[fresh] = self._begun([name for name, time in zip(names, last, strict=True) if time == UNSEEN])
-        size = max(steps.batch(self.model) // width, 1)
+            rows[runner.per_row(fresh)] = runner.start([name for name, new in zip(names, fresh, strict=True) if new])
+        static = covariates.get("static")
         for gap in set(gaps.tolist()) - {0}:
             alike = np.flatnonzero(gaps == gap)
-            for begin in range(0, len(alike), size):
-                at = _rows(alike[begin : begin + size], width)
-                before, static = block[at], given.get("static")
-                times = np.repeat(last[alike[begin : begin + size]], width)
-                steps.through_gap(self.model, before, times, gap, None if static is None else static[at])
-                block[at] = before
-        raw, scale, moved = steps.observed(self.model, block, y, stamps, given)
-        numbers = self._numbered(names, series)
-        self._data[_rows(numbers, width)] = block
-        self._last[numbers] = stamps[::width]
-        return raw, scale, moved
-
-    def _numbered(self, names: Sequence[Id], series: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
-        """The numbers of series, with room for those that are new."""
-        count, new = len(self._index), np.flatnonzero(series < 0)
-        need = count + len(new)
-        if need > len(self._last):
-            room = max(need, 2 * len(self._last))
-            data, last = np.empty((room * self._width, self._layout.size), self.model.dtype), np.full(room, UNSEEN)
-            data[: len(self._data)], last[: len(self._last)] = self._data, self._last
-            self._data, self._last = data, last
-        numbers = series.copy()
-        numbers[new] = np.arange(count, need)
-        self._index |= {names[n]: int(numbers[n]) for n in new.tolist()}
-        return numbers
-
-    def _gathered(self, names: list[Id]) -> State:
-        for name in names:
-            if name not in self._index:
-                raise UnknownSeries(f"there is no series {name!r} in this stream; {nearest(name, self.ids)}")
-        series = [self._index[name] for name in names]
-        time = self._last[np.array(series, np.int64)]
-        rows = self._data[_rows(series, self._width)]
-        return State(self._layout, rows, channels.row_ids(self.model, names), np.repeat(time, self._width))
-
-
-def _rows(series: Sequence[int] | Int64[np.ndarray, " S"], width: int) -> Int64[np.ndarray, " N"]:
-    """The rows of the state of these series."""
-    return (np.asarray(series, np.int64)[:, None] * width + np.arange(width)).reshape(-1)
+            for part in runner.batches(len(alike)):
+                at = runner.rows(alike[part])
+                some = rows[at]
+                runner.pass_gap(some, runner.per_row(last[alike[part]]), gap, None if static is None else static[at])
+                rows[at] = some
+        forecasts, scales, shifts = runner.step(rows, y, stamps, covariates)
+        writes, entries = self._roster.writes(names, series, rows, stamps[:: runner.width])
+        return Step(forecasts, scales, shifts, writes, [None] * len(writes)), entries

@@ -81,7 +81,7 @@ def origins(model: Model, panel: Panel, wanted: np.ndarray, window: int) -> Orig
     """The network's forecasts at the wanted rows: with its state carried, or from a fresh one over a window."""
     folded = channels.fold(model, panel)
     rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
-    asked = np.tile(wanted, channels.rows_each(model))  # a table of the gallery is one series
+    asked = channels.fold_mask(model, panel, wanted)
     if window:
         return windowed.tested(model.network, model.p, rows, asked, window)
     return scoring.tested(model.network, model.p, rows, asked)

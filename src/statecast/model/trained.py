@@ -1,6 +1,6 @@
 """A trained model: the network, its arrays, and all that forecasting and streaming need beside them.
 
-It is a plain value. What follows from it (the layout of its states, the native step, the bounds of its intervals) is
+It is a plain value. What follows from it (the layout of its states, the bounds of its intervals) is
 worked out once, when it is first asked for. How a model comes to disk and back is the business of `archive`.
 """
 
@@ -17,8 +17,6 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.model.adaptive import Adaptive, Bounds, prior_quantiles
-from statecast.model.kernel import adaptive as kernel_adaptive
-from statecast.model.kernel import network as kernel_network
 from statecast.model.network import Network
 from statecast.model.shapes import leaves
 from statecast.model.state import UNSEEN, Layout, State
@@ -133,23 +131,6 @@ class Model:
     def own(self) -> slice:
         """Where in a row of a state the intervals' part lies."""
         return slice(self.layout.size - self.own_layout.size, self.layout.size)
-
-    @cached_property
-    def follower(self) -> kernel_adaptive.Follower | None:
-        """Adaptation in the native kernel; None where intervals do not move, or NumPy moves them."""
-        if self.adaptive is None or not kernel_adaptive.knows(self.adaptive):
-            return None
-        counts, front = self.layout.slices["count"][0].start, self.network.front
-        return kernel_adaptive.Follower(
-            self.adaptive, self.bounds, self.constants, self.own.start, counts, front.ring, self.dtype
-        )
-
-    @cached_property
-    def native(self) -> kernel_network.NetworkStep | None:
-        """The network's step in the native kernel; None where NumPy runs it, see `kernel_network.unknown`."""
-        if kernel_network.unknown(self.network, self.p) is not None:
-            return None
-        return kernel_network.NetworkStep(self.network, self.p)
 
     def shares_states(self, other: Model) -> bool:
         """Whether two models are the same network with the same numbers: states of one mean the same to the other."""

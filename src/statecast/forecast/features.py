@@ -1,0 +1,103 @@
+"""What the network takes of a step: values in working units, covariates, the calendar, what is known ahead.
+
+Tables are prepared whole by `model.inputs`; here the same is made for the rows of one step, or of a few.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data import calendar
+from statecast.data.schema import Schema
+from statecast.errors import DataError
+from statecast.model.inputs import calendar_features, future_features, to_working
+from statecast.model.trained import Model
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Float64, Int64
+
+FARTHEST = 1e15  # in working units; the square of what is larger leaves float32
+
+
+def working(model: Model, y: Float64[np.ndarray, "N Dn"]) -> tuple[Any, Any]:
+    """Values in working units, 0 where missing, and their mask, both in the network's precision."""
+    values, mask = to_working(model.constants, y), y == y
+    if not mask.all():
+        values = np.where(mask, values, 0.0)
+    return values.astype(model.dtype), mask.astype(model.dtype)
+
+
+def farthest(model: Model) -> float:
+    """The absolute value in the table's units up to which no value can be refused by `require_near`."""
+    origin, unit = model.constants["origin"], model.constants["unit"]
+    if model.constants["least"].any():  # a logarithm is never far
+        return float("inf")
+    return float((FARTHEST * np.abs(unit) - np.abs(origin)).min())
+
+
+def require_near(model: Model, y: Float64[np.ndarray, "rows Dn"], name: str) -> None:
+    """Refuse values that lie so far from the training rows that the network's precision cannot hold their squares.
+
+    Raises:
+        DataError: there is one; `name` says whose it is.
+    """
+    distance = np.abs(to_working(model.constants, y))
+    if (distance > FARTHEST).any():
+        value = float(y.reshape(-1)[np.nanargmax(distance)])
+        raise DataError(
+            f"{name}: {value:g} is more than {FARTHEST:g} times farther out than the training rows were spread: "
+            "leave it empty if it is a mistake, or fit again on rows of this size"
+        )
+
+
+def covariates(
+    model: Model,
+    time: Int64[np.ndarray, "..."],
+    past: Float64[np.ndarray, "... P"] | None,
+    known: Float64[np.ndarray, "... K"] | None,
+    static: Float[np.ndarray, "... Q"] | None,
+) -> dict[str, Any]:
+    """A step's covariates as the network takes them, those that it has, in the order of `Front.features`.
+
+    Args:
+        model: its network says which of them it takes.
+        time: of each step.
+        past: covariates known up to now; missing where None.
+        known: covariates known ahead; missing where None.
+        static: as the state keeps it, standardised.
+    """
+    front = model.network.front
+    features: dict[str, Any] = {}
+    for name, count, values in (("past", front.past, past), ("known", front.known, known)):
+        if count:
+            values = np.full((*time.shape, count), np.nan) if values is None else values
+            features[name] = front.standardise(model.constants, name, values).astype(model.dtype)
+    if front.calendar:
+        features["calendar"] = calendar_at(model.schema, time).astype(model.dtype)
+    if front.static:
+        features["static"] = static
+    return features
+
+
+def calendar_at(schema: Schema, time: Int64[np.ndarray, "..."]) -> Float64[np.ndarray, "... C"]:
+    """The calendar's features; those of a single time, and of many equal ones, by the quick way."""
+    if time.size == 1 or (time.size and (time == time.flat[0]).all()):
+        names = schema.calendar_features
+        row = np.array(calendar.features_at(time.item(0), schema.frequency, schema.tz, names))
+        return row.reshape(*time.shape, -1) if time.size == 1 else np.broadcast_to(row, (*time.shape, len(names)))
+    return calendar_features(schema, time.reshape(-1)).reshape(*time.shape, -1)
+
+
+def ahead(model: Model, known: Float64[np.ndarray, "N H K"], time: Int64[np.ndarray, "N H"]) -> Any:
+    """What is known of the H steps after a step, [N, H, F], as the head takes it."""
+    flat = known.reshape(-1, known.shape[-1])
+    features = future_features(model.network, model.constants, model.schema, flat, time.reshape(-1))
+    return features.reshape(*time.shape, -1).astype(model.dtype)
+
+
+def after(model: Model, last: Int64[np.ndarray, " N"], first: int, count: int) -> Int64[np.ndarray, "N count"]:
+    """The times of `count` steps, the first of which is the `first`-th after `last`."""
+    steps = np.arange(first, first + count)
+    return np.asarray(model.schema.frequency.advance(last[:, None], steps[None, :]))
