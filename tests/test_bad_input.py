@@ -67,7 +67,7 @@ TABLES: dict[str, tuple[str | bytes, list[str], int, str]] = {
         "table.csv, column 'day', line 33: the time is missing; every row needs one",
     ),
     "two roles": (GOOD, ["--past", "load"], 2, "the column 'load' has two roles"),
-    "horizon": (GOOD, ["--horizon", "0"], 2, "horizon = 0: wanted a whole number of at least 1"),
+    "horizon": (GOOD, ["--horizon", "0"], 2, "--horizon 0: wanted a whole number of at least 1"),
     "level": (GOOD, ["--set", "levels=[120]"], 2, "levels = [120]: wanted a list"),
     "share as level": (GOOD, ["--set", "levels=[0.9]"], 2, "0.9 looks like a share: write 90 for 90 %"),
     "unknown setting": (GOOD, ["--set", "hiden=[3]"], 2, "there is no setting 'hiden'; did you mean 'hidden'"),
@@ -112,7 +112,7 @@ def test_settings_of_a_file_name_the_file(statecast: Command, tmp_path: Path) ->
         ("hidden = [", "c.toml: not TOML"),
         ("hiden = [2]", "c.toml: there is no setting 'hiden'; did you mean 'hidden'"),
         ("horizon = 0", "c.toml: horizon = 0: wanted a whole number"),
-        ("[data]\ntargt = 'load'", "c.toml: [data] has no 'targt'; did you mean 'target'"),
+        ("[data]\ntargt = 'load'", "c.toml: [data] has no key 'targt'; did you mean 'target'"),
         ("[data]\npast = 3", "c.toml: [data] past = 3: wanted a column or a list of columns"),
         ("data = 3", "c.toml: data = 3: wanted a section [data]"),
     ):

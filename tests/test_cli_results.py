@@ -23,7 +23,7 @@ from statecast.cli import about, main, output
 from statecast.config import describe_settings
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("fit", "forecast", "backtest", "stream", "describe", "settings", "example")
+COMMANDS = ("fit", "forecast", "backtest", "explain", "stream", "describe", "settings", "example", "gallery")
 ENDS = {"site-0": "2024-01-03 12", "site-1": "2024-01-03 03", "site-2": "2024-01-04 06"}  # of `loads`, and one hour
 
 
@@ -143,9 +143,9 @@ def test_backtest_with_a_config_fits_on_the_rows_before(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["model"], "wanted the folder of a fit and a table"),
-        (["model", "table", "--config", "c.toml"], "give the table alone, and not 'model' as well"),
-        (["model", "table", "--set", "hidden=[3]"], "settings are those of the model"),
+        (["model"], "give the folder of a fit and a table"),
+        (["model", "table", "--config", "c.toml"], "takes the table alone: leave out 'model'"),
+        (["model", "table", "--set", "hidden=[3]"], "settings go with --config"),
     ],
 )
 def test_wrong_calls_of_backtest(statecast: Command, words: list[str], message: str) -> None:
@@ -243,18 +243,26 @@ def test_help_names_every_command(statecast: Command) -> None:
 
 def test_wrong_calls(statecast: Command) -> None:
     for words, message in (
-        (["fti"], 'Unknown command "fti". Did you mean "fit"?'),
-        (["fit", "a.csv", "--out", "o", "--horzon", "3"], "Unknown option: --horzon. Did you mean --horizon?"),
-        (["fit", "--out", "o"], "wanted a table, or --config FILE"),
-        (["fit", "a.csv"], "--out requires an argument"),
+        (["forcast", "air"], "there is no command 'forcast'; did you mean 'forecast'? See: statecast --help"),
+        (["--json"], "there is no command '--json'; known: fit, forecast, "),
+        (["fit", "a.csv", "--out", "o", "--horzon", "3"], "there is no option --horzon; did you mean '--horizon'"),
+        (["fit", "--out", "o"], "TABLE is missing: give a table, or --config FILE"),
+        (["fit", "a.csv"], "--out DIR is missing: folder for the model, its scores, pictures and report; see: "),
+        (["fit", "a.csv", "--out"], "--out DIR has no value: folder for the model"),
+        (["fit", "a.csv", "--out", "o", "--out", "p"], "--out is given more than once; see: statecast fit --help"),
+        (["forecast"], "MODEL is missing: folder that fit wrote, or a model file; see: statecast forecast --help"),
         (["fit", "a.csv", "b.csv", "--out", "o"], "b.csv: nothing more was expected here"),
-        (["fit", "a.csv", "--out", "o", "--horizon", "many"], 'unable to convert "many" into int'),
-        (["fit", "a.csv", "--out", "o", "--test-size", "half"], "'half' is not a number"),
-        (["forecast", "m", "--levels", "80,x"], "'x' is not a number"),
+        (["fit", "a.csv", "--out", "o", "--horizon", "many"], "--horizon many: wanted a whole number"),
+        (["fit", "a.csv", "--out", "o", "--horizon", "0"], "--horizon 0: wanted a whole number of at least 1"),
+        (["fit", "a.csv", "--out", "o", "--test-size", "half"], "--test-size: 'half' is not a number"),
+        (["fit", "a.csv", "--out", "o", "--test-size", "2.5"], "--test-size 2.5: wanted a count of rows"),
+        (["forecast", "m", "--levels", "80,x"], "--levels: 'x' is not a number"),
+        (["forecast", "m", "--json=5"], "--json 5: wanted no value: it is a switch"),
     ):
         done = statecast(*words)
         assert done.code == 2, words
         assert message in done.error
+        assert ", ;" not in done.error
         assert done.out == ""
 
 
@@ -275,7 +283,9 @@ def test_a_fault_of_statecast_is_said_to_be_one(
     monkeypatch.setattr(Forecaster, "forecast", broken)
     done = statecast("forecast", plain)
     assert done.code == 1
-    assert done.error.startswith("RuntimeError: first second; this is a fault of statecast: run it again with --debug")
+    assert done.error.startswith(
+        "RuntimeError: first second; this is a fault of statecast: please run it again with --debug"
+    )
 
 
 def test_warnings_for_users_are_lines_and_others_are_not(

@@ -6,6 +6,7 @@ Quick cases are trained for a few steps; the figures of whole recipes are for `m
 from __future__ import annotations
 
 import json
+import sys
 import tomllib
 from dataclasses import replace
 from functools import cache
@@ -567,6 +568,31 @@ def test_cases_without_data(capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     assert "iris: left out" in err
 
 
+def test_what_can_run_runs_and_the_missing_data_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    def timed(case: str, recipe: str, *rest: object) -> RecipeResult:
+        started.append(case)
+        return outcome(recipe)
+
+    monkeypatch.setattr(running, "_run", timed)
+    assert main(["gallery", "sin", "walk", "iris", "--recipe", "statecast"]) == 1
+    out, err = capsys.readouterr()
+    assert started == ["sin", "walk"]
+    assert out.count("\nsin ") == 4  # two rows of either
+    assert "iris: left out: the case needs iris.csv" in err
+
+
+def test_a_system_that_does_not_tell_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither /proc nor the module `resource`, as on Windows."""
+    monkeypatch.setattr(running, "Path", lambda path: Path("nothing") / "here")
+    assert running.peak_mb() > 10  # type: ignore[operator]
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert running.peak_mb() is None
+
+
 def test_a_failure_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     def measured(case: str, recipe: str, *rest: object) -> RecipeResult:
         if recipe == "tutorial":
@@ -618,4 +644,4 @@ def test_fit_reads_a_table_beside_the_file(tmp_path: Path, capsys: pytest.Captur
     assert main(["fit", "--config", str(file), "--out", str(tmp_path / "two")]) == 2
     assert "path or example" in capsys.readouterr().err
     assert main(["fit", "--out", str(tmp_path / "three")]) == 2
-    assert "wanted a table" in capsys.readouterr().err
+    assert "TABLE is missing" in capsys.readouterr().err

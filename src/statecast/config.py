@@ -270,27 +270,32 @@ class Config(Settings):
             raise SettingError(f"{other} = {getattr(self, other)} with local = true: {told}")
 
 
-def canonical(name: str, value: Any) -> Any:
+def canonical(name: str, value: Any, label: str = "") -> Any:
     """The value of a setting of `Config` from any accepted spelling of it.
+
+    Args:
+        name: of the setting.
+        value: as it came.
+        label: what the user knows it by, such as an option; `name =` if empty.
 
     Raises:
         SettingError: it is not allowed; says what is.
     """
-    return _canonical(_field(name), value)
+    return _canonical(_field(name), value, label)
 
 
 def _field(name: str) -> dataclasses.Field[Any]:
     return next(spec for spec in dataclasses.fields(Config) if spec.name == name)
 
 
-def _canonical(spec: dataclasses.Field[Any], value: Any) -> Any:
+def _canonical(spec: dataclasses.Field[Any], value: Any, label: str = "") -> Any:
     if value is None and spec.default is None:  # it is chosen from the data
         return None
     check: Check = spec.metadata["check"]
     form = check.canonical(_frozen(value))
     if not check.holds(form):
-        hint = check.hint(form)
-        raise SettingError(f"{spec.name} = {_plain(form)!r}: wanted {check.requirement}{f'; {hint}' if hint else ''}")
+        parts = [f"{label or f'{spec.name} ='} {_plain(form)!r}: wanted {check.requirement}", check.hint(form)]
+        raise SettingError("; ".join(filter(None, parts)))
     return form
 
 

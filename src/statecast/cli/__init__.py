@@ -1,9 +1,9 @@
 """The command line: parse, call, exit code.
 
-`commands` holds what can be typed, with its help; `output` is the only place that prints; the other files are the
-jobs that are more than one call. Whatever goes wrong becomes one line on standard error and an exit code: 1 where the
-job failed, 2 where the call is wrong. Libraries are imported by the command that needs them, so that help comes at
-once and a forecast loads no training library.
+`commands` holds what can be typed, with its help; `output` is the only place that prints; the other files do the jobs
+that take more than one call. Whatever goes wrong becomes one line on standard error and an exit code: 1 if the job
+failed, 2 if the call is wrong. Each command imports the libraries that it needs, so that help appears at once and a
+forecast loads no training library.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from collections.abc import Iterator, Sequence
 from statecast.cli import output
 from statecast.errors import Interrupted, MissingDependency, SettingError, StatecastError
 
-FAILED, WRONG_CALL, INTERRUPTED, UNREAD = 1, 2, 128 + signal.SIGINT, 128 + signal.SIGPIPE
+SIGPIPE = getattr(signal, "SIGPIPE", 13)  # Windows has no such signal, and breaks a pipe all the same
+FAILED, WRONG_CALL, INTERRUPTED, UNREAD = 1, 2, 128 + signal.SIGINT, 128 + SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        argv: what was typed after `statecast`; that of this process where None.
+        argv: what was typed after `statecast`; taken from this process if None.
 
     Returns:
         The exit code: 0, 1 (the job failed), 2 (the call is wrong), or 128 and the number of the signal that ended it:
@@ -40,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
             return code
     except BrokenPipeError:
-        # Whoever read the output has seen enough (`| head`). The interpreter flushes at its end; let it not complain.
+        # The reader of the output has seen enough (`| head`). The interpreter flushes once more as it ends, and would
+        # complain.
         _close_output()
         return UNREAD
     except (KeyboardInterrupt, Interrupted) as error:
@@ -56,12 +58,12 @@ def _run(words: list[str]) -> int:
         import cyclopts
     except ImportError as error:
         raise MissingDependency.of("cyclopts", "cli", "the command line") from error
-    from statecast.cli import commands
+    from statecast.cli import commands, complaint
 
     try:
         return commands.run(words)
     except cyclopts.CycloptsError as error:
-        raise SettingError(commands.complaint(error, words)) from error
+        raise SettingError(complaint.sentence(error, words, commands.names())) from error
 
 
 def _failed(error: BaseException, code: int, debug: bool) -> int:
@@ -72,14 +74,14 @@ def _failed(error: BaseException, code: int, debug: bool) -> int:
     elif isinstance(error, StatecastError):
         output.error(str(error))
     else:
-        hint = "" if debug else "; this is a fault of statecast: run it again with --debug, and report what it shows"
+        hint = "" if debug else "; this is a fault of statecast: please run it again with --debug and report the output"
         output.error(f"{type(error).__name__}: {error}{hint}")
     return code
 
 
 @contextlib.contextmanager
 def _warnings_as_lines() -> Iterator[None]:
-    """Warnings that statecast gives its users are lines too; those of libraries about themselves are none of theirs."""
+    """Show the warnings that statecast gives its users as lines; those that libraries give developers are dropped."""
     shown: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: object) -> None:

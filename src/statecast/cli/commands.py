@@ -1,29 +1,41 @@
 """What can be typed. Each command is a function: its parameters are the options, its docstring is the help.
 
-The functions are short: they put together what was typed, call the library, and print. The order of this file is the
-order of the help.
+The functions are short: they gather what was typed, call the library, and print. The help lists the commands in the
+order of this file.
 """
 
 from __future__ import annotations
 
 import inspect
-import shlex
+import re
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
-import cyclopts
 from cyclopts import App, Parameter
 
 from statecast.cli import output
-from statecast.cli.options import STDIN, Assignments, Columns, File, MaybeFile, Numbers, Share, fit_request
+from statecast.cli.options import (
+    STDIN,
+    Assignments,
+    Columns,
+    Count,
+    File,
+    Folder,
+    MaybeCount,
+    MaybeFile,
+    MaybeFolder,
+    Numbers,
+    Share,
+    fit_request,
+)
 from statecast.errors import SettingError
 
 app = App(
     name="statecast",
     help="Train a recurrent network on your series once, then carry its state everywhere.",
-    help_epilogue="A first try: "
+    help_epilogue="To try it: "
     "statecast fit $(statecast example air_passengers) --time month --horizon 12 --out air\n\n"
-    "With --debug, any command shows where an error came from.",
+    "Any command takes --debug, which shows where an error came from.",
     help_format="plaintext",  # Markdown would take as long to load as all the rest
     default_parameter=Parameter(negative=(), show_default=False),
 )
@@ -33,7 +45,7 @@ def run(words: Sequence[str]) -> int:
     """Run the command that these words ask for, and return its exit code.
 
     Raises:
-        CycloptsError: the words are no command.
+        CycloptsError: the words are not a command line.
     """
     if "--version" in words[:1]:
         from statecast.model.container import version
@@ -50,22 +62,20 @@ def run(words: Sequence[str]) -> int:
 COMMAND_LINE: list[str] = []  # as typed, for commands that say how to go on
 
 
-def complaint(error: cyclopts.CycloptsError, words: Sequence[str]) -> str:
-    """What is wrong with the words, in one line, and where to look."""
-    text = output.one_line(str(error)).replace(STDIN, "-").rstrip(".")
-    known = next((word for word in words if word in app), "")
-    if isinstance(error, cyclopts.UnusedCliTokensError):
-        text = f"{shlex.join(error.unused_tokens or [])}: nothing more was expected here".replace(STDIN, "-")
-    return f"{text}; see: statecast{' ' + known if known else ''} --help"
+def names() -> list[str]:
+    """All commands, in the order of the help."""
+    return [name for name in app if not name.startswith("-")]
 
 
 def command(example: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A command of the app, whose help is the docstring up to its arguments, and ends in an example."""
+    """A command of the app, whose help is its docstring up to the arguments, followed by an example."""
 
     def add(function: Callable[..., Any]) -> Callable[..., Any]:
-        told = inspect.getdoc(function) or ""
-        paragraphs = told.partition("\n\nArgs:")[0].split("\n\n")
-        text = "\n\n".join(output.one_line(paragraph) for paragraph in paragraphs)
+        description, _, arguments = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
+        text = "\n\n".join(output.one_line(paragraph) for paragraph in description.split("\n\n"))
+        # Lines are broken to the width of the terminal, not where they are broken here.
+        arguments = re.sub(r"\n {8,}", " ", arguments)
+        function.__doc__ = f"{text}\n\nArgs:\n{arguments}"
         app.command(function, help=text, help_epilogue=f"Example: {example}", sort_key=len(list(app)))
         return function
 
@@ -77,52 +87,52 @@ def fit(
     table: MaybeFile = None,
     /,
     *,
-    out: str,
+    out: Folder,
     columns: Columns | None = None,
-    horizon: int | None = None,
+    horizon: MaybeCount = None,
     test_size: Share = None,
-    config: str | None = None,
+    config: MaybeFile = None,
     set_: Assignments = (),
     resume: bool = False,
     force: bool = False,
     json: bool = False,
 ) -> int:
-    """Train a network on a table, score it beside simple forecasts, and write all of it into a folder.
+    """Train a network on a table, score it against simple forecasts, and write everything into a folder.
 
     Args:
-        table: CSV or Parquet file, long (with an id column) or wide (several targets); - is standard input. It may be
-            left out where the TOML file names one.
-        out: folder for model, scores, pictures and report.
+        table: CSV or Parquet file, long (with an id column) or wide (with several targets), or - for standard input.
+            May be left out if the TOML file names one.
+        out: folder for the model, its scores, pictures and report.
         columns: which columns play which role.
-        horizon: steps ahead to forecast.
-        test_size: last rows of each series kept for the test scores, a count or a share such as 0.1.
-        config: TOML file of settings; its section [data] may say which columns play which role, and name the
-            table: path, beside that file, or example, one of the gallery's.
-        set_: any setting, such as hidden=[64,32] cell=gru; see statecast settings.
-        resume: go on with the fit that was broken off in this folder; it ends in the same bits.
+        horizon: number of steps ahead to forecast.
+        test_size: last rows of each series that are kept for the test scores, as a count or as a share such as 0.1.
+        config: TOML file of settings; its section [data] may say which columns play which role, and name the table by
+            path (relative to the file) or by example (one of the gallery's).
+        set_: any setting, such as hidden=[64,32] cell=gru; statecast settings lists them.
+        resume: continue the fit that was interrupted in this folder; it ends in the same bits as if it had not been.
         force: replace what an earlier fit wrote into this folder.
-        json: print scores and files as one JSON document.
+        json: print the scores and the names of the files as one JSON document.
     """
     from statecast.cli import fitting
 
     request = fit_request(columns, config, set_, horizon, test_size)
     if table is None and request.table is None:
-        raise SettingError("wanted a table, or --config FILE whose section [data] names one with path or example")
+        raise SettingError("TABLE is missing: give a table, or --config FILE whose section [data] names one")
     source = request.table if table is None else table
     return fitting.run(source, out, request, resume, force, json, COMMAND_LINE)
 
 
 @command("statecast forecast loads --horizon 48 --levels 80,95 --out next.csv")
 def forecast(
-    model: str,
+    model: Folder,
     table: MaybeFile = None,
     /,
     *,
-    horizon: int | None = None,
+    horizon: MaybeCount = None,
     levels: Numbers = None,
     future: MaybeFile = None,
-    samples: int | None = None,
-    seed: int = 0,
+    samples: MaybeCount = None,
+    seed: Count = 0,
     out: MaybeFile = None,
     json: bool = False,
 ) -> int:
@@ -130,13 +140,15 @@ def forecast(
 
     Args:
         model: folder that fit wrote, or a model file.
-        table: series to forecast instead, with the columns of the training table; - is standard input.
-        horizon: steps ahead; beyond the network's own its forecasts feed on themselves.
-        levels: of the intervals, in percent.
+        table: forecast the series of this table instead, which has the columns of the training table; - is standard
+            input.
+        horizon: number of steps ahead; beyond the horizon of the fit, forecasts are fed back as inputs.
+        levels: levels of the intervals, in percent.
         future: table of the covariates known ahead, for the steps to forecast.
-        samples: sample paths of each series in place of points and intervals: columns id, time, sample and statecast.
-        seed: of the sample paths.
-        out: file for the forecasts, CSV or Parquet by its suffix; without it they are printed as CSV.
+        samples: number of sample paths of each series, in place of points and intervals; the columns are then id,
+            time, sample and statecast.
+        seed: seed of the sample paths.
+        out: file for the forecasts, CSV or Parquet by its suffix; if left out, they are printed as CSV.
         json: print one JSON document.
     """
     from statecast.cli import forecasts
@@ -153,61 +165,58 @@ def backtest(
     table: MaybeFile = None,
     /,
     *,
-    windows: int = 5,
-    step: int | None = None,
+    windows: Count = 5,
+    step: MaybeCount = None,
     refit: bool = False,
-    config: str | None = None,
+    config: MaybeFile = None,
     columns: Columns | None = None,
-    horizon: int | None = None,
+    horizon: MaybeCount = None,
     set_: Assignments = (),
     out: MaybeFile = None,
     json: bool = False,
 ) -> int:
-    """Forecast from past moments of a table, and score that beside simple forecasts.
+    """Forecast from past moments of a table, and score the forecasts against simple ones.
 
     Give the folder of a fit and a table; or --config and a table alone, to fit first on the rows before the first
-    moment. A fit has learned from what it was fitted on: give it later rows, or --config, or --refit.
+    moment. A network has learned from the rows that it was fitted on, so its scores there are flattering: give it later
+    rows, or use --config or --refit.
 
     Args:
         model_or_table: folder that fit wrote; with --config, the table.
-        table: CSV or Parquet file with the columns of the training table; - is standard input.
-        windows: number of moments.
-        step: rows between two of them; the horizon if left out.
+        table: CSV or Parquet file with the columns of the training table, or - for standard input.
+        windows: number of moments to forecast from.
+        step: rows between two moments; the horizon if left out.
         refit: train anew on the rows before each moment.
-        config: TOML file of settings to fit first.
+        config: TOML file of settings for a fit that is made first.
         columns: with --config, which columns play which role.
-        horizon: with --config, steps ahead to forecast.
+        horizon: with --config, number of steps ahead to forecast.
         set_: with --config, any setting.
         out: file for every forecast beside what happened, CSV or Parquet by its suffix.
-        json: print scores and forecasts as one JSON document.
+        json: print the scores and forecasts as one JSON document.
     """
     from statecast.cli import forecasts
 
     if config is None:
         if columns or horizon or set_:
-            raise SettingError(
-                "columns and settings are those of the model: give them with --config, or leave them out"
-            )
+            raise SettingError("options of columns and settings go with --config: add it, or leave them out")
         if table is None:
-            raise SettingError("wanted the folder of a fit and a table, or --config FILE and a table")
+            raise SettingError("give the folder of a fit and a table, or --config FILE and a table")
         return forecasts.backtest(model_or_table, table, windows, step, refit, out, json)
     if table is not None:
-        raise SettingError(
-            f"with --config a fit is made first: give the table alone, and not {model_or_table!r} as well"
-        )
+        raise SettingError(f"--config fits first, so it takes the table alone: leave out {model_or_table!r}")
     request = fit_request(columns, config, set_, horizon)
     return forecasts.backtest_from(request, model_or_table, windows, step, refit, out, json)
 
 
 @command("statecast explain loads loads.csv")
-def explain(model: str, table: File, /, *, out: MaybeFile = None, json: bool = False) -> int:
-    """Show what a network uses: how much its error on a table grows when one input is shuffled.
+def explain(model: Folder, table: File, /, *, out: MaybeFile = None, json: bool = False) -> int:
+    """Show which inputs a network uses: how much its error on a table grows when one of them is shuffled.
 
-    The report of fit shows the same for the validation rows, and the gates over time beside it.
+    The report of a fit shows the same for the validation rows, and how the network's gates open and close over time.
 
     Args:
         model: folder that fit wrote, or a model file.
-        table: CSV or Parquet file with the columns of the training table; - is standard input.
+        table: CSV or Parquet file with the columns of the training table, or - for standard input.
         out: file for the numbers, CSV or Parquet by its suffix.
         json: print one JSON document.
     """
@@ -218,28 +227,29 @@ def explain(model: str, table: File, /, *, out: MaybeFile = None, json: bool = F
 
 @command("tail -n +1 -f new.jsonl | statecast stream loads --snapshot loads.state")
 def stream(
-    model: str,
+    model: Folder,
     /,
     *,
-    snapshot: str | None = None,
-    every: int = 1000,
+    snapshot: MaybeFile = None,
+    every: Count = 1000,
     empty: bool = False,
     csv: bool = False,
 ) -> int:
-    """Read new rows from standard input, and print a forecast for each at once.
+    """Read rows from standard input as they arrive, and print a forecast after each of them.
 
     A row is a JSON object on a line of its own, or a line of CSV after a header; its keys are the columns of the
-    training table. Each series goes on where that table ended; a series that was not in it starts anew. Columns known
-    ahead need JSON: a list with the value of this step and of each step of the horizon. For each row comes one JSON
-    line: id, time, times, statecast, statecast-lo-80, statecast-hi-80, … A row that cannot be used is refused by its
-    line number, changes nothing, and makes the exit code 1 at the end.
+    training table. Each series continues where that table ended, and a series that was not in it starts afresh. Columns
+    known ahead need JSON: a list of the value for this step and for each step of the horizon. Each row is answered by a
+    line of JSON: id, time, times, statecast, statecast-lo-80, statecast-hi-80, … A row that cannot be used is reported
+    by its line number and changes nothing; the exit code is then 1.
 
     Args:
         model: folder that fit wrote, or a model file.
-        snapshot: file to go on from if it exists; written at the end, on Ctrl-C and SIGTERM, and now and then.
-        every: rows between two snapshots.
-        empty: start with no series.
-        csv: print CSV with a line for each step, as forecast does, with the row's time as cutoff.
+        snapshot: file that holds the state of the stream; it is continued if it exists, and written every so many
+            rows, at the end of the input, and on Ctrl-C and SIGTERM.
+        every: number of rows between two snapshots.
+        empty: start without the series of the training table.
+        csv: print CSV with a line for each step ahead, as forecast does, and the time of the row as cutoff.
     """
     from statecast.cli import live
 
@@ -247,27 +257,27 @@ def stream(
 
 
 @command("statecast describe loads")
-def describe(model: str | None = None, /, *, system: bool = False, json: bool = False) -> int:
+def describe(model: MaybeFolder = None, /, *, system: bool = False, json: bool = False) -> int:
     """Show a model: its layers, columns, settings and scores.
 
     Args:
         model: folder that fit wrote, a model file, or the snapshot of a stream.
-        system: show versions and how networks are run on this machine instead.
+        system: show versions, and what networks run on here, instead of a model.
         json: print one JSON document.
     """
     from statecast.cli import about
 
     if system == (model is not None):
-        raise SettingError("wanted the folder of a model, or --system")
+        raise SettingError("give either the folder of a model, or --system")
     return about.system(json) if model is None else about.model(model, json)
 
 
 @command("statecast settings hidden cell")
 def settings(*names: str, markdown: bool = False, json: bool = False) -> int:
-    """List all settings with their defaults, or those that are named.
+    """List the settings, or those that are named, with their defaults and what is allowed.
 
     Args:
-        names: settings to show.
+        names: settings to show; all if left out.
         markdown: print the reference page of the documentation.
         json: print one JSON document.
     """
@@ -277,12 +287,12 @@ def settings(*names: str, markdown: bool = False, json: bool = False) -> int:
 
 
 @command("statecast example beijing_pm25 --out pm25.csv")
-def example(name: Annotated[str | None, Parameter()] = None, /, *, out: str | None = None, json: bool = False) -> int:
-    """Print where a table lies that comes with statecast, or copy it; without a name, list them.
+def example(name: Annotated[str | None, Parameter()] = None, /, *, out: MaybeFile = None, json: bool = False) -> int:
+    """Print the path of a table that comes with statecast, or copy the table; without a name, list them.
 
     Args:
         name: the table.
-        out: file to copy it to, Parquet or CSV by its suffix.
+        out: file to copy it to, CSV or Parquet by its suffix.
         json: print one JSON document.
     """
     from statecast.cli import about
@@ -294,19 +304,19 @@ def example(name: Annotated[str | None, Parameter()] = None, /, *, out: str | No
 def gallery(
     *names: str,
     list_: Annotated[bool, Parameter(name="--list")] = False,
-    out: str | None = None,
-    data: str | None = None,
-    recipe: str | None = None,
+    out: MaybeFolder = None,
+    data: MaybeFolder = None,
+    recipe: Annotated[str | None, Parameter(metavar="NAME")] = None,
     json: bool = False,
 ) -> int:
-    """Run the experiments of five tutorials, by their recipes and by statecast's own, and compare what comes out.
+    """Run the experiments of five tutorials, each by the tutorial's recipe and by statecast's, and compare the results.
 
     Args:
-        names: cases; all that there is data for if left out.
-        list_: list the cases instead.
+        names: cases to run; if left out, all whose data are at hand.
+        list_: list the cases instead of running them.
         out: folder for pictures, CSV files and one report page.
         data: folder with the tables that may not be shipped.
-        recipe: tutorial or statecast, to run one of the two alone.
+        recipe: run this recipe alone, tutorial or statecast.
         json: print one JSON document.
     """
     from statecast.cli import gallery as room

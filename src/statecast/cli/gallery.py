@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from statecast.cli import output
-from statecast.errors import DataError, SettingError, nearest
+from statecast.errors import SettingError, nearest
 from statecast.gallery import cases, page
 from statecast.gallery import run as running
 from statecast.gallery.result import RecipeResult
@@ -14,45 +14,44 @@ from statecast.gallery.run import Attempt, Skipped
 
 
 def listed(as_json: bool) -> int:
-    """All cases, and what each needs."""
-    found = [cases.load(name) for name in cases.NAMES]
+    """List the cases, and what each needs."""
+    all_cases = [cases.load(name) for name in cases.NAMES]
     if as_json:
-        output.document([{"case": c.name, "title": c.title, "source": c.source, "needs": c.needs} for c in found])
+        output.document([{"case": c.name, "title": c.title, "source": c.source, "needs": c.needs} for c in all_cases])
     else:
-        output.table([["case", "title", "needs"], *([c.name, c.title, "--data" if c.needs else ""] for c in found)])
+        rows = [[c.name, c.title, "--data" if c.needs else ""] for c in all_cases]
+        output.table([["case", "title", "needs"], *rows])
     return 0
 
 
 def run(names: Sequence[str], out: str | None, data: str | None, recipe: str | None, as_json: bool) -> int:
-    """Run the named cases, or all that there is data for, and print the table.
+    """Run the named cases, or all whose data are at hand, and print the table.
+
+    Returns:
+        0; 1 if a recipe failed, or if a case that was named could not run for want of its data.
 
     Raises:
         SettingError: there is no such case or recipe.
-        DataError: the file that a named case needs is missing.
     """
-    folder = Path(data) if data is not None else None
     if recipe is not None and recipe not in cases.RECIPES:
         raise SettingError(f"--recipe {recipe}: {nearest(recipe, cases.RECIPES)}")
     recipes = cases.RECIPES if recipe is None else (recipe,)
     for case in (cases.load(name) for name in names):
         if not set(recipes) & set(case.recipes):
-            raise SettingError(f"--recipe {recipe}: {case.name} is no tutorial's experiment, so it has no such recipe")
-        missing = running.without_data(case, folder)
-        if missing:
-            raise DataError(missing)
-    found: list[Attempt] = []
-    for item in running.run(names or cases.NAMES, folder, recipes, tell=_tell):
-        if isinstance(item, Skipped):
-            output.note(f"{item.case}: {'failed' if item.failed else 'left out'}: {item.reason}")
-        found.append(item)
-    rows = [row for item in found if isinstance(item, RecipeResult) for row in item.rows]
+            raise SettingError(f"--recipe {recipe}: {case.name} comes from no tutorial, so it has no such recipe")
+    attempts: list[Attempt] = []
+    for attempt in running.run(names or cases.NAMES, Path(data) if data is not None else None, recipes, tell=_tell):
+        if isinstance(attempt, Skipped):
+            output.note(f"{attempt.case}: {'failed' if attempt.failed else 'left out'}: {attempt.reason}")
+        attempts.append(attempt)
+    rows = [row for attempt in attempts if isinstance(attempt, RecipeResult) for row in attempt.rows]
     if out is not None:
-        output.note(f"look at {page.write(Path(out), found)[-1]}")
+        output.note(f"look at {page.write(Path(out), attempts)[-1]}")
     if as_json:
         output.document([row.plain() for row in rows])
-    else:
+    elif rows:
         output.table(page.table(rows))
-    return int(any(isinstance(item, Skipped) and item.failed for item in found))
+    return int(any(isinstance(attempt, Skipped) and (attempt.failed or names) for attempt in attempts))
 
 
 def _tell(case: str, recipe: str) -> None:

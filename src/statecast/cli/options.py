@@ -1,7 +1,7 @@
-"""What is typed, as settings and roles of columns: a TOML file, then `--set`, then options of their own, the last wins.
+"""Settings and the roles of columns, from a TOML file, `--set` and options; a later one of these overrides an earlier.
 
-A TOML file holds settings at its top and may say in `[data]` which columns play which role, so that a whole fit is one
-file. Every name is checked where it is read, so that an error can say which file it is in.
+A TOML file holds settings at its top and may say in `[data]` which columns play which role, so that a whole fit can be
+one file. Every name is checked where it is read, so that an error can name the file.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from statecast.config import Config, read_toml
+from statecast.config import Config, canonical, read_toml
 from statecast.errors import SettingError, nearest
 
-STDIN = "\0"  # stands for "-" while options are told from arguments, for which it looks like an option
+STDIN = "\0"  # stands for "-", which would look like an option, while the command line is parsed
 
 
 def _names(_: Any, tokens: tuple[Token, ...]) -> tuple[str, ...]:
@@ -44,16 +44,24 @@ def _path(_: Any, tokens: tuple[Token, ...]) -> str:
     return tokens[0].value.replace(STDIN, "-")
 
 
-def _many(convert: Any) -> Parameter:
-    return Parameter(converter=convert, consume_multiple=True, n_tokens=-1, negative=())
+def _several(convert: Any, metavar: str) -> Parameter:
+    return Parameter(converter=convert, consume_multiple=True, n_tokens=-1, negative=(), metavar=metavar)
 
 
-Names = Annotated[tuple[str, ...], _many(_names)]
-Numbers = Annotated[tuple[float, ...] | None, _many(_numbers)]
-Share = Annotated[float | None, Parameter(converter=_share, n_tokens=1)]
-File = Annotated[str, Parameter(converter=_path, n_tokens=1)]
-MaybeFile = Annotated[str | None, Parameter(converter=_path, n_tokens=1)]
-Assignments = Annotated[tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative=())]
+Names = Annotated[tuple[str, ...], _several(_names, "COL…")]
+Name = Annotated[str | None, Parameter(metavar="COL")]
+Text = Annotated[str | None, Parameter(metavar="TEXT")]
+Numbers = Annotated[tuple[float, ...] | None, _several(_numbers, "PERCENT…")]
+Count = Annotated[int, Parameter(metavar="N")]
+MaybeCount = Annotated[int | None, Parameter(metavar="N")]
+Share = Annotated[float | None, Parameter(converter=_share, n_tokens=1, metavar="N|SHARE")]
+Folder = Annotated[str, Parameter(metavar="DIR")]
+MaybeFolder = Annotated[str | None, Parameter(metavar="DIR")]
+File = Annotated[str, Parameter(converter=_path, n_tokens=1, metavar="FILE")]
+MaybeFile = Annotated[str | None, Parameter(converter=_path, n_tokens=1, metavar="FILE")]
+Assignments = Annotated[
+    tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative=(), metavar="KEY=VALUE…")
+]
 ROLES = ("target", "id", "time", "past", "known", "static", "freq")
 SOURCES = ("path", "example", "folder")
 LISTS = ("target", "past", "known", "static")
@@ -65,24 +73,24 @@ class Columns:
     """Which columns of the table play which role."""
 
     target: Names = ()
-    "columns to forecast; may be left out where only one can be meant"
-    id: str | None = None
+    "columns to forecast; may be left out if the table leaves no choice"
+    id: Name = None
     "column that names the series"
-    time: str | None = None
-    "column of times; without one, rows are steps"
+    time: Name = None
+    "column of times; without one, every row is a step"
     past: Names = ()
-    "covariates known up to now"
+    "covariates that are known up to the present"
     known: Names = ()
-    "covariates known ahead"
+    "covariates that are known ahead, such as holidays"
     static: Names = ()
-    "covariates of a series"
-    freq: str | None = None
-    "what one step is, such as 1h or 1d; inferred from the times where left out"
+    "covariates that stay the same for a series"
+    freq: Text = None
+    "length of a step, such as 1h or 1d; inferred from the times if left out"
 
 
 @dataclass(frozen=True)
 class FitRequest:
-    """A fit as it was asked for: settings, arguments of `Forecaster.fit`, and the table where the file names one."""
+    """What to fit: settings, arguments of `Forecaster.fit`, and the table if the TOML file names one."""
 
     settings: dict[str, Any]
     roles: dict[str, Any]
@@ -96,14 +104,17 @@ def fit_request(
     horizon: int | None = None,
     test_size: float | None = None,
 ) -> FitRequest:
-    """Settings and roles, each from where it is said last: file, `--set`, option.
+    """Settings and roles: an option overrides `--set`, which overrides the file.
 
     Raises:
         SettingError: a name that is unknown, or a value out of range.
     """
     settings, roles, table = _from_file(config) if config else ({}, {}, None)
     settings |= parse_assignments(assignments)
-    settings |= {k: v for k, v in (("horizon", horizon), ("test_size", test_size)) if v is not None}
+    options = {"horizon": ("--horizon", horizon), "test_size": ("--test-size", test_size)}
+    for name, (option, value) in options.items():
+        if value is not None:
+            settings[name] = canonical(name, value, option)
     roles |= {name: value for name, value in asdict(columns or Columns()).items() if value}
     Config.of(settings)
     return FitRequest(settings, roles, table)
@@ -116,9 +127,9 @@ def _from_file(path: str) -> tuple[dict[str, Any], dict[str, Any], Any]:
         values = {name: value for name, value in values.items() if name not in ("case", "tutorial")}
     if not isinstance(data, Mapping):
         raise SettingError(f"{path}: data = {data!r}: wanted a section [data] with {', '.join(ROLES)}")
-    strange = next((name for name in data if name not in (*ROLES, *SOURCES)), None)
-    if strange is not None:
-        raise SettingError(f"{path}: [data] has no {strange!r}; {nearest(strange, (*ROLES, *SOURCES))}")
+    unknown = next((name for name in data if name not in (*ROLES, *SOURCES)), None)
+    if unknown is not None:
+        raise SettingError(f"{path}: [data] has no key {unknown!r}; {nearest(unknown, (*ROLES, *SOURCES))}")
     try:
         Config.of(values)
     except SettingError as error:
@@ -128,14 +139,13 @@ def _from_file(path: str) -> tuple[dict[str, Any], dict[str, Any], Any]:
 
 
 def _table(path: str, source: Mapping[str, Any]) -> Any:
-    """The table that `[data]` names: a file, beside the TOML file, or one of the gallery's by `example`."""
-    bad = next((name for name, value in source.items() if not isinstance(value, str)), None)
-    if bad is not None or {"path", "example"} <= source.keys():
-        raise SettingError(f"{path}: [data] wanted path or example, as text; got {dict(source)!r}")
+    """The table that `[data]` names: by `path`, relative to the TOML file, or by `example`, one of the gallery's."""
+    if not all(isinstance(value, str) for value in source.values()) or {"path", "example"} <= source.keys():
+        raise SettingError(f"{path}: [data] has {dict(source)!r}: wanted either path or example, as text")
     if "path" in source:
         return str(Path(path).parent / source["path"])
     if "example" in source:
-        from statecast.gallery import series  # its tables are made with NumPy, which help and settings do without
+        from statecast.gallery import series  # brings NumPy, which help and settings do without
 
         return series.make(source["example"], Path(path).parent / source.get("folder", "."))
     return None
@@ -148,12 +158,12 @@ def _role(path: str, name: str, value: Any) -> Any:
             return tuple(items)
     elif isinstance(value, str):
         return value
-    wanted = "a column or a list of columns" if name in LISTS else "a text"
-    raise SettingError(f"{path}: [data] {name} = {value!r}: wanted {wanted}")
+    requirement = "a column or a list of columns" if name in LISTS else "a text"
+    raise SettingError(f"{path}: [data] {name} = {value!r}: wanted {requirement}")
 
 
 def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
-    """`KEY=VALUE` texts of the command line as settings; a value is TOML, or plain text where that fails."""
+    """Settings from `KEY=VALUE` texts; a value is TOML, or plain text if it is not valid TOML."""
     values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")

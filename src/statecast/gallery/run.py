@@ -7,7 +7,6 @@ importing JAX come before the clock starts. The peak is that of the whole proces
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -99,12 +98,16 @@ def measured(name: str, recipe: str, folder: Path | None) -> RecipeResult:
     return replace(found, rows=rows)
 
 
-def peak_mb() -> float:
-    """The most memory that this process has held, in MB."""
+def peak_mb() -> float | None:
+    """The most memory that this process has held, in MB; None where the system does not say, as on Windows."""
     try:  # the peak of this program alone; what getrusage tells can be that of the process that started it
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
     except (OSError, StopIteration):
+        try:
+            import resource
+        except ImportError:
+            return None
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         kilobytes = peak // 1024 if sys.platform == "darwin" else peak
     return round(kilobytes * 1024 / 1e6, 1)
