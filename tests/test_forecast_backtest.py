@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from forecast_cases import HEADS, close, model, panel
+from forecast_cases import HEADS, HOUR, close, model, panel
 
 from statecast.data.panel import Panel
+from statecast.data.segments import Split
 from statecast.errors import DataError, SettingError
 from statecast.forecast.backtest import backtest
 from statecast.forecast.baselines import persistence, seasonal_naive
 from statecast.forecast.predict import from_table
-from statecast.model.trained import Model
+from statecast.model.trained import Model, TrainingRows
 
 BASELINES = ["persistence", "seasonal_naive", "linear_extrapolation"]
 
@@ -93,3 +94,19 @@ def test_no_id_and_counted_rows() -> None:
     assert found["unique_id"].tolist()[::6] == ["y0", "y1"]
     assert found["ds"].tolist() == [3, 4, 5, 6, 7, 8] * 2
     assert found["cutoff"].tolist() == [2, 2, 2, 5, 5, 5] * 2
+
+
+def test_rows_that_a_model_has_learned_from_are_known_by_series_and_time() -> None:
+    of = model()
+    table = known(panel(of, (20, 14)))
+    trained = replace(of, training=TrainingRows.of(table, Split(table.lengths - 8, table.lengths - 6)))
+    assert backtest(of, table, windows=2).learned_from() is None  # a file of before does not say
+    assert backtest(trained, table, windows=2).learned_from() is False  # the last six rows, which no one looked at
+    assert backtest(trained, table, windows=3).learned_from() is True
+    later = replace(table, time=table.time + 30 * HOUR)
+    assert backtest(trained, later, windows=3).learned_from() is False
+    others = replace(table, ids=("new", "newer"))
+    assert backtest(trained, others, windows=3).learned_from() is False
+    # One series has come so far that only its test rows are forecast, the other has not.
+    both = replace(table, time=np.concatenate([table.time[:20] + 30 * HOUR, table.time[20:]]))
+    assert backtest(trained, both, windows=3).learned_from() is True

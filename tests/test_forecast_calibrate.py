@@ -111,7 +111,10 @@ def test_what_the_intervals_rest_on_is_said() -> None:
     few, many = calibrated(15, 12), calibrated(200, 3)
     assert few.scores["calibration"] == {"validation": 0, "training": 8, "enough": False}
     assert any("too few" in sentence and "intervals" in sentence for sentence in verdict(few.scores))
+    assert few.reasons is not None
+    assert few.reasons["levels"] in verdict(few.scores)
     assert many.scores["calibration"]["validation"] > 0
+    assert "levels" not in (many.reasons or {})
     assert not any("held out" in sentence or "too few" in sentence for sentence in verdict(many.scores))
     of = model(horizon=3, precision="float64", use_calendar=False)
     table = panel(of, (200,), gaps=False)

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from statecast.cli import output
 from statecast.cli.options import FitRequest
-from statecast.data import calendar
 from statecast.data import results as files
 from statecast.errors import SettingError
 from statecast.estimators import Forecaster
-from statecast.forecast import channels
 from statecast.forecast.predict import Forecast
 from statecast.forecast.sample import Samples
 from statecast.forecast.verdict import verdict
-from statecast.model.trained import Model
 
 
 @dataclass(frozen=True)
@@ -110,7 +105,7 @@ def _backtest(
     columns, evaluation, tz = result.columns(), result.evaluation(), model.model_.schema.tz
     if out is not None:
         files.write(columns, out, tz)
-    if not refit and _learned_from(model.model_, columns):
+    if not refit and result.learned_from():
         output.note("note: the network learned from some of these rows, which flatters its scores; see backtest --help")
     if as_json:
         document = {"windows": windows, "evaluation": evaluation, "verdict": verdict(evaluation)}
@@ -120,15 +115,3 @@ def _backtest(
         if out:
             output.say(f"every forecast of the {windows} windows is in {out}")
     return 0
-
-
-def _learned_from(model: Model, columns: Mapping[str, np.ndarray]) -> bool:
-    """Whether training or validation saw a row that is forecast: one before the fit's test rows."""
-    schema, times = model.schema, columns[model.schema.time_column]
-    series = max(len(channels.series_ids(model, model.state.ids)), 1)
-    origins = model.scores.get("origins", 0) // series
-    test = origins + model.config.horizon - 1 if origins else 0
-    if not len(model.state.time):
-        return False
-    seen = schema.frequency.advance(model.state.time.max(keepdims=True), -test)
-    return bool(times.min() <= calendar.to_datetime64(seen, schema.time_kind, schema.frequency, schema.tz)[0])

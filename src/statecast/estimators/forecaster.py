@@ -136,7 +136,7 @@ class Forecaster(ForecasterKeywords):
         panel, schema = checks.panel(read, checks.Roles.of(target, id, time, past, known, static, freq))
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
         self._model, origins = _assembled(outcome, panel)
-        self._native, self.reasons_ = read.native, outcome.reasons
+        self._native, self.reasons_ = read.native, self._model.reasons or {}
         self._fit = _Fit(panel, outcome.base_parts, origins)
         return self
 

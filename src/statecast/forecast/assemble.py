@@ -15,6 +15,7 @@ from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast import calibrate, channels, evaluate, predict, sample
 from statecast.forecast.roll import Origins
+from statecast.forecast.verdict import about_calibration
 from statecast.model.adaptive import prior_quantiles
 from statecast.model.inputs import Rows, rows_of
 from statecast.model.trained import Model, TrainingRows
@@ -52,9 +53,11 @@ def assemble(model: Model, panel: Panel, split: Split, rows: Rows | None = None)
     model = replace(model, residuals=residuals, paths=sample.paths(scores) if enough else None)
     tested, state = predict.through(model, panel, rows, _at(origins, channels.fold_mask(model, panel, test)))
     evaluation = evaluate.evaluate(model, panel, tested, split.val)
-    counted = {"validation": _count(held_out), "training": _count(fitted), "enough": enough}
-    model = replace(model, state=state, training=TrainingRows.of(panel, split))
-    return replace(model, scores=evaluation | {"calibration": counted}), tested
+    evaluation["calibration"] = {"validation": _count(held_out), "training": _count(fitted), "enough": enough}
+    reason = about_calibration(evaluation)
+    reasons = (model.reasons or {}) | ({"levels": reason} if reason else {})
+    training = TrainingRows.of(panel, split)
+    return replace(model, state=state, training=training, scores=evaluation, reasons=reasons), tested
 
 
 def _calibration_origins(

@@ -110,6 +110,24 @@ class Backtest:
         head, targets = self.model.network.head, self.model.schema.target
         return comparison.evaluate(pairs, targets, head.horizon, self.panel.series)
 
+    def learned_from(self) -> bool | None:
+        """Whether the model was trained, chosen or calibrated on a row that is forecast here; None if it does not say.
+
+        Rows are told apart by their series and time, so tables without times are taken for parts of one table.
+        """
+        training = self.model.training
+        if training is None:
+            return None
+        for block in self.blocks:
+            s = training.index.get(self.panel.ids[block.series])
+            if s is None or not len(block.rows):
+                continue
+            time = self.panel.time[self.panel.span(block.series)]
+            first, last = time[block.rows.min() + 1], time[block.rows.max() + block.pairs.actual.shape[1]]
+            if training.first[s] <= last and first <= training.val[s]:
+                return True
+        return False
+
     def columns(self) -> dict[str, np.ndarray]:
         """A row for each series, target, origin and step ahead, in that order.
 

@@ -33,12 +33,12 @@ def verdict(evaluation: Mapping[str, Any]) -> list[str]:
     errors = {name: evaluation[name].get(metric) for name in evaluation["skill"]}
     if network.get(metric) is None or all(error is None for error in errors.values()):
         untested = "No test value was observed, so nothing is known of the network's error."
-        return [untested, *_about_calibration(evaluation)]
+        return [untested, *filter(None, [about_calibration(evaluation)])]
     return [
         *_against_baselines(evaluation, errors),
         *_against_targets(evaluation),
         *_about_intervals(network),
-        *_about_calibration(evaluation),
+        *filter(None, [about_calibration(evaluation)]),
         *_about_missed(network),
     ]
 
@@ -94,20 +94,20 @@ def _about_intervals(network: Mapping[str, float | None]) -> list[str]:
     return sentences
 
 
-def _about_calibration(evaluation: Mapping[str, Any]) -> list[str]:
-    """What the intervals rest on, where that is less than rows held out."""
+def about_calibration(evaluation: Mapping[str, Any]) -> str:
+    """What the intervals rest on, where that is less than rows held out; empty otherwise."""
     origins = evaluation.get("calibration")
     if origins is None or (origins["enough"] and origins["validation"]):
-        return []
+        return ""
     if origins["enough"]:
-        return [
-            "No rows were held out to calibrate the intervals on: they rest on errors of rows that the network was "
+        return (
+            "No rows were held out to calibrate the intervals: they rest on errors of rows that the network was "
             "trained on, and may be too narrow."
-        ]
-    return [
-        "There were too few rows to calibrate the intervals on: their widths are an estimate from how far the series "
+        )
+    return (
+        "There were too few rows to calibrate the intervals: their widths are an estimate from how far the series "
         "moves and from the few errors there are, and grow with the step ahead."
-    ]
+    )
 
 
 def _about_missed(network: Mapping[str, float | None]) -> list[str]:
