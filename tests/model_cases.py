@@ -7,6 +7,7 @@ is a comparison of two of them. Weights that start at zero are moved away from i
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -194,24 +195,27 @@ def natively(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[
 
 
 def segmented(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[Any, Any]:
-    """The way of training: statistics and rings first, by NumPy; then the forecasts of all steps."""
-    rows, cells = prepared(network, p, inputs, reset)
+    """The way of training: statistics first, by NumPy; then the forecasts of all steps."""
+    rows, rings, cells = prepared(network, p, inputs, reset)
     covariates = {name: value for name, value in inputs.items() if name not in ("y", "m")}
-    return network.segment(p, rows, cells, covariates, reset, None)
+    return network.segment(p, rows, rings, cells, covariates, reset, None)
 
 
-def prepared(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[Any, Any]:
-    """Levels, scales and rings of every step, and the state that the cells start from."""
+def prepared(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[Any, Rings, Any]:
+    """Levels and scales of every step, where the rings lie, and the state that the cells start from."""
     batch = reset.shape[1]
     statistics = network.front.start(p["constants"], like(p), (batch,))
     rows, _ = network.front.scan(p["constants"], inputs["y"], inputs["m"], reset, statistics)
     blank = np.zeros((batch, network.front.ring, network.front.targets), like(p).dtype)
-    ring, held = Rings.of(inputs["y"], inputs["m"], reset, blank, blank).at().values()
-    level, scale = network.front.level_scale(p["constants"], rows, ring, held)
-    lags = slice(network.front.ring - network.front.lags, None)
-    found = {"level": level, "scale": scale, "since": rows["since"], "ring": ring, "held": held}
-    found |= {"newest": ring[..., lags, :], "newest_held": held[..., lags, :]}
-    return found, network.cells(p, batch, like(p))
+    rings = Rings.of(inputs["y"], inputs["m"], reset, blank, blank)
+    level, scale = network.front.level_scale(rows, rings)
+    return {"level": level, "scale": scale, "since": rows["since"]}, rings, network.cells(p, batch, like(p))
+
+
+def rings_of(function: Any, rings: Rings) -> Rings:
+    """The rings with `function` of every array, as `mapped` does."""
+    arrays = {name: function(getattr(rings, name)) for name in ("values", "mask", "last", "age")}
+    return replace(rings, **arrays)
 
 
 def specification(network: Network) -> reference.Spec:

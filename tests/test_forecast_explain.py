@@ -147,7 +147,7 @@ def test_shuffled_lags_are_the_same_values_elsewhere() -> None:
     rng = np.random.default_rng(0)
     other = _Shuffled(**vars(front), group=(2, 3), rng=rng)
     y, blank = rng.normal(size=(30, 2, 1)), np.zeros((2, 10, 1))
-    ring, held = Rings.of(y, np.ones_like(y), np.zeros((30, 2), bool), blank, blank).at().values()
+    ring, held = Rings.of(y, np.ones_like(y), np.zeros((30, 2), bool), blank, blank).newest(10).values()
     level, scale = np.zeros((30, 2, 1)), np.ones((30, 2, 1))
     plain, found = front.relative(ring, held, level, scale), other.relative(ring, held, level, scale)
     kept = [n for n in range(10) if n not in (7, 8)]

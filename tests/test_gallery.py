@@ -41,6 +41,7 @@ from statecast.model.cells import CELLS
 from statecast.model.initial import Start, init_cell
 from statecast.model.inputs import Rows, rows_of
 from statecast.model.network import Network
+from statecast.model.rings import Rings
 from statecast.report.collect import weights_of
 
 SHARED = Path("../shared/data")
@@ -255,7 +256,7 @@ def test_windowed_forecasts_come_from_a_fresh_state(normalize: str) -> None:
                 state |= network.stack.start(p["weights"]["stack"], (1,), rows.y)
             state, said = network.step(p, state, rows.at(np.array([at]), 1))
         np.testing.assert_allclose(got.values[n], said[0], rtol=1e-9, atol=1e-12)
-        _, scale = network.front.level_scale(p["constants"], state, state["ring"], state["held"])
+        _, scale = network.front.level_scale(state, Rings.of_state(state["ring"], state["held"]))
         np.testing.assert_allclose(got.scale[n], scale[0], rtol=1e-9)
 
 

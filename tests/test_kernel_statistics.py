@@ -22,7 +22,7 @@ NAMES = ("level", "spread", "count", "since")
 
 
 def front_of(normalize: str, targets: int, decay: float = 0.1) -> Front:
-    return Front(targets, 2, 0, normalize, decay, 0, 0, 0, 0, False, False)
+    return Front(targets=targets, lags=2, skip=0, normalize=normalize, decay=decay)
 
 
 def constants(targets: int, dtype: Any) -> dict[str, np.ndarray]:

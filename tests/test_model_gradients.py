@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from model_cases import build, like, mapped, parameters, prepared, series
+from model_cases import build, like, mapped, parameters, prepared, rings_of, series
 
 from statecast.model.cells import CELLS
 from statecast.model.network import Network
+from statecast.model.rings import Rings
 
 STEPS, BATCH, WIDTH = 5, 2, 1e-5
 
@@ -31,14 +32,16 @@ CASES = [
 ]
 
 
-def loss_of(network: Network, rows: Any, constants: Any, inputs: Any, reset: np.ndarray) -> Callable[[Any], Any]:
+def loss_of(
+    network: Network, rows: Any, rings: Rings, constants: Any, inputs: Any, reset: np.ndarray
+) -> Callable[[Any], Any]:
     """The mean square of (forecast − 1)/2 over all numbers, from a start that the weights hold: nothing is left out."""
     covariates = {name: value for name, value in inputs.items() if name not in ("y", "m")}
 
     def loss(weights: Any) -> Any:
         start = network.stack.start(weights["stack"], (BATCH,), weights["head"]["out"]["b"])
         p = {"weights": weights, "constants": constants}
-        forecasts, _ = network.segment(p, rows, start, covariates, reset, None)
+        forecasts, _ = network.segment(p, rows, rings, start, covariates, reset, None)
         return (((forecasts - 1) / 2) ** 2).mean()
 
     return loss
@@ -60,11 +63,12 @@ def test_gradients_against_finite_differences(names: tuple[str, ...]) -> None:
     p = parameters(network)
     inputs, reset = series(network, p, STEPS, BATCH, resets=0.2)
     assert reset.any()
-    rows, _ = prepared(network, p, inputs, reset)
-    loss = loss_of(network, rows, p["constants"], inputs, reset)
+    rows, rings, _ = prepared(network, p, inputs, reset)
+    loss = loss_of(network, rows, rings, p["constants"], inputs, reset)
     with jax.enable_x64(True):
         given = mapped(jnp.asarray, p["weights"])
-        traced = loss_of(network, *map(lambda tree: mapped(jnp.asarray, tree), (rows, p["constants"], inputs)), reset)
+        arrays, constants, columns = (mapped(jnp.asarray, tree) for tree in (rows, p["constants"], inputs))
+        traced = loss_of(network, arrays, rings_of(jnp.asarray, rings), constants, columns, reset)
         value, gradient = jax.jit(jax.value_and_grad(traced))(given)
     assert value.dtype == like(p).dtype
     np.testing.assert_allclose(float(value), loss(p["weights"]), rtol=1e-12)

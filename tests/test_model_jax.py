@@ -21,6 +21,7 @@ from model_cases import (
     layer_state,
     like,
     prepared,
+    rings_of,
     same_bits,
     same_state,
     scanned,
@@ -114,12 +115,16 @@ def test_step(names: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("names", [COMPILED[2], COMPILED[6]], ids="-".join)
 def test_segment(names: tuple[str, ...]) -> None:
-    """The way of training: statistics and rings made by NumPy, the rest compiled."""
+    """The way of training: statistics made by NumPy, the rest compiled."""
     network, p, inputs, reset = case(*names, dtype="float32")
     forecasts, last = wanted(*names, dtype="float32")
-    rows, cells = prepared(network, p, inputs, reset)
+    rows, rings, cells = prepared(network, p, inputs, reset)
     covariates = {name: value for name, value in inputs.items() if name not in ("y", "m")}
-    found, cells = jax.jit(lambda *given: network.segment(*given, None))(p, rows, cells, covariates, reset)
+
+    def forecasts_of(p: Any, rows: Any, *arrays: Any) -> Any:
+        return network.segment(p, rows, rings_of(jnp.asarray, rings), *arrays, None)
+
+    found, cells = jax.jit(forecasts_of)(p, rows, cells, covariates, reset)
     close(found, forecasts, 1e-5)
     for name in cells:
         close(cells[name], last[name], 1e-5)

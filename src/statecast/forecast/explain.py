@@ -18,7 +18,7 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.forecast import assemble, evaluate
-from statecast.model.front import Front
+from statecast.model.front import Front, weighted
 from statecast.model.inputs import Rows
 from statecast.model.stack import Stack
 from statecast.model.trained import Model
@@ -215,6 +215,10 @@ class _Shuffled(Front):
 
     group: tuple[int, int] = (1, 1)
     rng: np.random.Generator = field(default_factory=np.random.default_rng, compare=False)
+
+    def skip_of(self, c: Any, w: Any, rings: Any, level: Any, scale: Any) -> Any:
+        newest = rings.newest(self.skip)  # all of them at once, to deal out
+        return weighted(w, self.relative(newest["ring"], newest["held"], level, scale) / c["ring_gain"])
 
     def relative(self, ring: Any, held: Any, level: Any, scale: Any) -> Any:
         found = np.array(super().relative(ring, held, level, scale), order="C")  # so that a reshape is a view

@@ -117,9 +117,8 @@ def _chunks(
 ) -> Iterator[tuple[Int64[np.ndarray, "T B"], Bool[np.ndarray, "T B"]]]:
     """Row numbers (negative before a series begins) and resets of each stretch of time, aligned at the end."""
     longest = int(lengths[members].max())
-    widest = len(members) * max(
-        network.front.ring * network.front.targets, network.head.horizon * network.head.targets * network.head.width, 1
-    )
+    head = network.head
+    widest = len(members) * max(network.front.inputs, head.horizon * head.targets * head.width)
     chunk = int(np.clip(CHUNK_NUMBERS // widest, 16, LONGEST_CHUNK))
     steps = -(-longest // chunk) * chunk
     for begin in range(0, steps, chunk):

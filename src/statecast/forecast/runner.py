@@ -310,7 +310,7 @@ class Runner:
         """
         model, front = self.model, self.model.network.front
         parts = self._network_layout.unpack(rows) | ({} if static is None else {"static": static})
-        longest = int(np.clip(NUMBERS // max(len(last) * front.ring * front.targets, 1), 1, LONGEST))
+        longest = int(np.clip(NUMBERS // max(len(last) * front.inputs, 1), 1, LONGEST))
         for begin in range(0, steps, longest):
             count = min(longest, steps - begin)
             blank = np.zeros((count, len(last), front.targets), model.dtype)

@@ -39,8 +39,8 @@ def tested(network: Network, p: Any, rows: Rows, wanted: Bool[np.ndarray, " R"],
     for begin in range(0, len(at), batch):
         part = slice(begin, begin + batch)
         values[part] = _last(network, p, rows, found, at[part], size)
-    ring, held = rows.ring(at, network.front.ring)
-    _, scale = network.front.level_scale(p["constants"], {name: found[name][at] for name in STATISTICS}, ring, held)
+    statistics_at = {name: found[name][at] for name in STATISTICS}
+    _, scale = network.front.level_scale(statistics_at, rows.rings(at, network.front.ring))
     return Origins(at, values, scale)
 
 
@@ -67,22 +67,14 @@ def _last(
     inside = np.maximum(index, first)
     # Rows before the series are the first row over and over; its last appearance resets what they left.
     reset = (index <= first) | (np.arange(size) == 0)[:, None]
-    ring, held = rows.ring(inside, network.front.ring)
-    front = network.front
-    level, scale = front.level_scale(p["constants"], {name: found[name][inside] for name in STATISTICS}, ring, held)
-    newest = {"newest": ring[..., front.ring - front.lags :, :], "newest_held": held[..., front.ring - front.lags :, :]}
-    here = {
-        "level": level,
-        "scale": scale,
-        "since": found["since"][inside],
-        "ring": ring[-1:],
-        "held": held[-1:],
-    } | newest
+    rings = rows.rings(inside, network.front.ring)
+    level, scale = network.front.level_scale({name: found[name][inside] for name in STATISTICS}, rings)
+    here = {"level": level, "scale": scale, "since": found["since"][inside]}
     inputs = rows.at(inside, np.arange(1, network.head.horizon + 1)) | {"series": rows.numbers[rows.series[inside]]}
     if "future" in inputs:
         inputs["future"] = inputs["future"][-1:]
     cells = network.cells(p, len(at), rows.y, rows.numbers[rows.series[at]])
-    forecasts, _ = network.segment(p, here, cells, inputs, reset, None, np.array([size - 1]))
+    forecasts, _ = network.segment(p, here, rings, cells, inputs, reset, None, np.array([size - 1]))
     return np.asarray(forecasts[-1])
 
 

@@ -1,8 +1,8 @@
-"""The front: from values just seen to the network's input, and from its output back to the data's units.
+"""The front: from the newest values to the network's input, and from its output back to the data's units.
 
-It keeps, per series, the level and scale of each target (the normaliser), how many values were seen, how many steps ago
-the last one was, and the last values themselves (the ring, newest last). All of it moves one step at a time and looks
-at the past alone, so a growing series is no harder than a flat one, and a stream needs nothing but this state.
+It keeps, per series, the level and scale of each target (the normaliser), a count of its values, how many steps ago the
+last one was, and the last values themselves (the ring, newest last). All of it moves one step at a time and looks at
+the past alone, so a growing series is no harder than a flat one, and a stream needs nothing but this state.
 
 Values arrive in working units: (y − origin) / unit, with constants of the training rows. The change of units exists so
 that float32 keeps its digits for tables far from zero; the normaliser makes the forecast independent of it.
@@ -15,6 +15,7 @@ from typing import Any
 
 from statecast.model.cells import Array, State
 from statecast.model.kernel import statistics as kernel_statistics
+from statecast.model.rings import Rings
 from statecast.model.scan import scan
 
 FLOOR = 1e-8  # smallest scale, in working units: a constant series has none of its own
@@ -23,7 +24,7 @@ CEILING = 20.0  # largest input from the ring, in typical deviations: an outlier
 STATISTICS = ("level", "spread", "count", "since")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Front:
     """What the front is made of.
 
@@ -44,12 +45,12 @@ class Front:
     skip: int
     normalize: str
     decay: float
-    past: int
-    known: int
-    calendar: int
-    static: int
-    missing: bool
-    level_input: bool
+    past: int = 0
+    known: int = 0
+    calendar: int = 0
+    static: int = 0
+    missing: bool = False
+    level_input: bool = False
     embedding: int = 0
 
     @property
@@ -113,25 +114,40 @@ class Front:
         last, rows = scan(step, state, (y, m, reset[..., None]), y.shape[0])
         return rows, last
 
-    def level_scale(self, c: Any, s: State, ring: Array, held: Array) -> tuple[Array, Array]:
-        """Level and scale [..., D] from the statistics and the ring [..., R, D] with its mask `held`."""
-        xp = ring.__array_namespace__()
+    def level_scale(self, s: State, rings: Rings) -> tuple[Array, Array]:
+        """Level and scale [..., D] from the statistics and, where they are those of the ring, from the rings [...]."""
         level, spread = s["level"], s["spread"]
+        xp = level.__array_namespace__()
         if self.normalize == "none":
             return xp.zeros_like(level), xp.ones_like(spread)
         if self.normalize == "window":
-            count = xp.sum(held, axis=-2)
-            some = count > 0
-            n = xp.maximum(count, xp.ones_like(count))
-            mean = xp.sum(ring * held, axis=-2) / n
-            deviation = (ring - mean[..., None, :]) * held
-            level = xp.where(some, mean, level)
-            spread = xp.where(count > 1, xp.sqrt(xp.sum(deviation * deviation, axis=-2) / n), spread)
+            both = rings.in_parts(_of_window, self.ring, level, spread)
+            level, spread = both[..., 0], both[..., 1]
         return level, xp.maximum(spread, xp.full_like(spread, FLOOR))
 
     def relative(self, ring: Array, held: Array, level: Array, scale: Array) -> Array:
         """The ring relative to level and scale [..., R, D]; 0 where nothing is held."""
         return (ring - level[..., None, :]) / scale[..., None, :] * held
+
+    def skip_of(self, c: Any, w: Array, rings: Rings, level: Array, scale: Array) -> Array:
+        """The linear skip from the rings at some steps [N, …].
+
+        Args:
+            c: constants.
+            w: weights [D, skip, H].
+            rings: of the steps.
+            level: what they are relative to, [N, …, D].
+            scale: in what units, likewise.
+
+        Returns:
+            Σₖ w[d,k,h] · (relative ring)[k,d] / ring_gain[d], [N, …, H, D].
+        """
+
+        def product(rings: Rings, level: Array, scale: Array) -> Array:
+            newest = rings.newest(self.skip)
+            return weighted(w, self.relative(newest["ring"], newest["held"], level, scale) / c["ring_gain"])
+
+        return rings.in_parts(product, self.skip, level, scale)
 
     def features(
         self, c: Any, relative: Array, s: State, level: Array, scale: Array, covariates: dict[str, Array]
@@ -154,9 +170,28 @@ class Front:
     def standardise(self, c: Any, name: str, values: Array) -> Array:
         """Covariates [..., n] of one kind in training deviations, NaN as 0, followed by marks of what is missing."""
         xp = values.__array_namespace__()
-        there = ~xp.isnan(values)
-        scaled = (xp.where(there, values, c[f"{name}_mean"]) - c[f"{name}_mean"]) / c[f"{name}_scale"]
-        return xp.concat([scaled, xp.astype(~there, scaled.dtype)], axis=-1) if self.missing else scaled
+        gaps, mean = xp.isnan(values), c[f"{name}_mean"]
+        scaled = (xp.where(gaps, mean, values) - mean) / c[f"{name}_scale"]
+        return xp.concat([scaled, xp.astype(gaps, scaled.dtype)], axis=-1) if self.missing else scaled
+
+
+def _of_window(rings: Rings, level: Array, spread: Array) -> Array:
+    """Mean and deviation of what each ring holds [..., D, 2]; level and spread where it holds too little for them."""
+    ring, held = rings.newest(rings.size).values()
+    xp = ring.__array_namespace__()
+    count = xp.sum(held, axis=-2)
+    n = xp.maximum(count, xp.ones_like(count))
+    mean = xp.sum(ring * held, axis=-2) / n
+    deviation = (ring - mean[..., None, :]) * held
+    spread = xp.where(count > 1, xp.sqrt(xp.sum(deviation * deviation, axis=-2) / n), spread)
+    return xp.stack([xp.where(count > 0, mean, level), spread], axis=-1)
+
+
+def weighted(w: Array, ring: Array) -> Array:
+    """The sums of a ring [..., K, D] with weights [D, K, H], target by target: [..., H, D]."""
+    xp = ring.__array_namespace__()
+    # One product for each target: [..., D, 1, K] · [D, K, H].
+    return xp.matrix_transpose((xp.matrix_transpose(ring)[..., None, :] @ w)[..., 0, :])
 
 
 def _towards(old: Array, new: Array, rate: Array) -> Array:

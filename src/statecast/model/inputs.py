@@ -17,6 +17,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.errors import UnknownSeries, nearest
 from statecast.model.network import Network
+from statecast.model.rings import Rings
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -59,15 +60,9 @@ class Rows:
             found["future"] = self.future[self.place[rows][..., None] + ahead]
         return found
 
-    def ring(self, rows: Int64[np.ndarray, "..."], size: int) -> tuple[np.ndarray, np.ndarray]:
-        """The last `size` values at the given rows [..., size, D], newest last, 0 where none is held; and their mask.
-
-        Held is what is observed and of the same series.
-        """
-        back = np.arange(size - 1, -1, -1)
-        place = np.maximum(rows[..., None] - back, 0)
-        held = self.m[place] * (back <= self.age[rows][..., None])[..., None]
-        return self.y[place] * held, held
+    def rings(self, rows: Int64[np.ndarray, "..."], size: int) -> Rings:
+        """The last `size` values at the given rows [...]: what is observed and of the same series."""
+        return Rings(self.y, self.m, rows, self.age[rows], size)
 
 
 def rows_of(network: Network, constants: dict[str, np.ndarray], schema: Schema, panel: Panel, dtype: Any) -> Rows:

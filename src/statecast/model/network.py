@@ -6,8 +6,8 @@ The forecast of the value k steps ahead, made at time t, in working units:
 
 which is the point, a quantile, or the location of a distribution whose other parameters the head gives beside it.
 
-`step` and `scan` differ only in how they come by the ring and the statistics; everything from there on is `_emit`, one
-set of lines for any leading axes. Weights are what training changes; constants come from the training rows and stay.
+`step` and `scan` differ only in how they come by the rings and the statistics; everything from there on is one set of
+lines for any leading axes. Weights are what training changes; constants come from the training rows and stay.
 Both are plain trees of arrays and travel together as `p = {"weights": …, "constants": …}`.
 
 Several networks may be one: they share the front, and each has a stack, a head and a skip of its own, along the first
@@ -77,18 +77,18 @@ class Network:
                 "hidden, lags, skip, normalize, missing and level_input must be chosen before a network is built"
             )
         front = Front(
-            targets,
-            config.lags,
-            config.skip,
-            config.normalize,
-            config.decay,
-            past,
-            known,
-            calendar,
-            static,
-            config.missing,
-            config.level_input,
-            config.embedding if series else 0,
+            targets=targets,
+            lags=config.lags,
+            skip=config.skip,
+            normalize=config.normalize,
+            decay=config.decay,
+            past=past,
+            known=known,
+            calendar=calendar,
+            static=static,
+            missing=config.missing,
+            level_input=config.level_input,
+            embedding=config.embedding if series else 0,
         )
         layers = config.cell, front.inputs, config.hidden, config.dense
         stack = Stack(*layers, config.activation, config.residual, config.threads, config.bf16)
@@ -116,7 +116,7 @@ class Network:
         return w | ({"series": {"E": 0.1 * rng.standard_normal((self.series, embedding))}} if embedding else {})
 
     def constants(self) -> dict[str, np.ndarray]:
-        """Neutral constants, for a network that has seen no table: every mean 0, every scale 1."""
+        """Neutral constants, for a network without a table: every mean 0, every scale 1."""
         front, d = self.front, self.front.targets
         c = {
             "least": np.zeros(d),
@@ -150,17 +150,17 @@ class Network:
         d = self.front.targets
         statistics = dict.fromkeys(STATISTICS, (d,))
         ring = {"ring": (self.front.ring, d), "held": (self.front.ring, d)}
-        own = self.stack.parts() | {"out": (self.stack.outputs,)}
-        return statistics | ring | self.members.shapes(own) | self._kept()
+        recurrent = self.stack.parts() | {"out": (self.stack.outputs,)}
+        return statistics | ring | self.members.shapes(recurrent) | self._constant_sizes()
 
-    def _kept(self) -> dict[str, tuple[int, ...]]:
-        """What the state keeps of a series beside its values: the static covariates, and which series it is."""
+    def _constant_sizes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of what the state keeps of a series beside its values: static covariates, and which series it is."""
         width = self.front.static * (2 if self.front.missing else 1)
         sizes = {"static": width, "series": 1 if self.series else 0}
         return {name: (size,) for name, size in sizes.items() if size}
 
     def start(self, p: Any, batch: int, like: Array, series: Array | None = None) -> State:
-        """The initial state of `batch` series that have seen nothing.
+        """The initial state of `batch` series without values.
 
         Args:
             p: weights and constants.
@@ -172,8 +172,8 @@ class Network:
         xp = like.__array_namespace__()
         ring = xp.zeros((batch, self.front.ring, self.front.targets), dtype=like.dtype)
         statistics = self.front.start(p["constants"], like, (batch,))
-        kept = self.members.shapes({"out": (self.stack.outputs,)}) | self._kept()
-        rest = {name: xp.zeros((batch, *shape), dtype=like.dtype) for name, shape in kept.items()}
+        shapes = self.members.shapes({"out": (self.stack.outputs,)}) | self._constant_sizes()
+        rest = {name: xp.zeros((batch, *shape), dtype=like.dtype) for name, shape in shapes.items()}
         if self.series and series is not None:
             rest["series"] = xp.astype(series, like.dtype)
         cells = self.cells(p, batch, like, rest.get("series"))
@@ -209,24 +209,25 @@ class Network:
         after = self.front.update({name: state[name] for name in STATISTICS}, y, m)
         after["ring"] = xp.concat([state["ring"][:, 1:], (y * m)[:, None]], axis=1)
         after["held"] = xp.concat([state["held"][:, 1:], m[:, None]], axis=1)
-        x = self._input(p, after, inputs)
+        rings = Rings.of_state(after["ring"], after["held"])
+        x = self._input(p, after, rings, *self.front.level_scale(after, rings), inputs)
         series = state.get("series")
 
         def run(w: Any, before: State, rows: Any) -> tuple[Array, State]:
             return self.stack.step(w["stack"], self._with_embedding(w, x, series)[rows], before)
 
         out, cells = self._recur(p, state, series, run)
-        return after | cells | {"out": out} | self._still(inputs, state)
+        return after | cells | {"out": out} | self._constant_parts(inputs, state)
 
     def emit(self, p: Any, state: State, future: Array | None) -> tuple[Array, Array]:
         """The forecast [B, H, D, O] in working units that a state holds, and its scale [B, D]: nothing moves."""
-        level, scale = self.front.level_scale(p["constants"], state, state["ring"], state["held"])
-        relative = self.front.relative(state["ring"], state["held"], level, scale)
-        return self._emit(p, state.get("series"), state["out"], relative, level, scale, future), scale
+        rings = Rings.of_state(state["ring"], state["held"])
+        level, scale = self.front.level_scale(state, rings)
+        return self._forecast(p, state.get("series"), state["out"], rings, level, scale, future), scale
 
-    def _still(self, inputs: Inputs, state: State) -> State:
+    def _constant_parts(self, inputs: Inputs, state: State) -> State:
         """What stays in the state from step to step: the static covariates that came last, and which series it is."""
-        return {name: inputs[name] if name in inputs else state[name] for name in self._kept()}
+        return {name: inputs[name] if name in inputs else state[name] for name in self._constant_sizes()}
 
     def scan(
         self, p: Any, state: State, inputs: Inputs, reset: Array, outputs: Array | None = None
@@ -238,7 +239,7 @@ class Network:
             state: before the first step, each part [B, …].
             inputs: y, m [T, B, D]; past, known, calendar, static [T, B, n]; future [T, B, H, F].
             reset: [T, B] bool; where true a new series begins.
-            outputs: [N] steps whose forecasts are wanted; all where None.
+            outputs: [N] steps to forecast from; all where None.
 
         Returns:
             The last state; forecasts [N, B, H, D, O] in working units; the scale [N, B, D] that they were made with.
@@ -247,66 +248,61 @@ class Network:
         y, m = inputs["y"] * inputs["m"], inputs["m"]
         rows, statistics = self.front.scan(p["constants"], y, m, reset, {name: state[name] for name in STATISTICS})
         rings = Rings.of(y, m, reset, state["ring"], state["held"])
-        # Whole rings are needed where there are forecasts; elsewhere what enters the stack will do.
-        newest = self.front.ring if self.front.normalize == "window" else max(self.front.lags, 1)
-        x = self._input(p, rows | rings.at(newest), inputs)
+        level, scale = self.front.level_scale(rows, rings)
+        x = self._input(p, rows, rings, level, scale, inputs)
         h, cells = self._over(p, state, x, state.get("series"), reset, None)
         static = {"static": inputs["static"][-1]} if self.front.static else {}
-        end = {name: value[0] for name, value in rings.at(pick=slice(-1, None)).items()}
-        last = statistics | end | cells | {"out": h[-1]} | self._still(static, state)
+        end = rings[-1].newest(self.front.ring)
+        last = statistics | end | cells | {"out": h[-1]} | self._constant_parts(static, state)
         pick = slice(None) if outputs is None else outputs
-        chosen = {name: value[pick] for name, value in rows.items()} | rings.at(pick=pick)
-        level, scale = self.front.level_scale(p["constants"], chosen, chosen["ring"], chosen["held"])
-        relative = self.front.relative(chosen["ring"], chosen["held"], level, scale)
         future = inputs["future"][pick] if "future" in inputs else None
+        at_outputs = h[pick], rings[pick], level[pick], scale[pick]
         return (
             {k: xp.asarray(v) for k, v in last.items()},
-            self._emit(p, state.get("series"), h[pick], relative, level, scale, future),
-            scale,
+            self._forecast(p, state.get("series"), *at_outputs, future),
+            scale[pick],
         )
 
     def segment(
         self,
         p: Any,
         rows: State,
+        rings: Rings,
         cells: State,
         inputs: Inputs,
         reset: Array,
         drop: Drop | None,
         outputs: Array | None = None,
     ) -> tuple[Array, State]:
-        """A training segment whose levels, scales and rings were worked out before.
+        """A training segment whose levels and scales were worked out before.
 
         Args:
             p: weights and constants.
-            rows: level, scale and since [T, B, D]; the ring's newest values and their mask, newest and newest_held
-                [T, B, lags, D]; the ring and its mask at the output steps, ring and held [N, B, R, D].
+            rows: level, scale and since [T, B, D].
+            rings: at every step [T, B].
             cells: recurrent state before the segment.
             inputs: covariates [T, B, n], future [N, B, H, F] of the output steps, and, where training series are told
                 apart, "series" [T, B, 1], their numbers; see `start`.
             reset: [T, B] bool.
             drop: dropout.
-            outputs: [N] steps whose forecasts are wanted; all where None.
+            outputs: [N] steps to forecast from; all where None.
 
         Returns:
             Forecasts [N, B, H, D, O] and the state of the cells.
         """
-        level, scale = rows["level"], rows["scale"]
-        newest = self.front.relative(rows["newest"], rows["newest_held"], level, scale)
-        x = self.front.features(p["constants"], newest, rows, level, scale, inputs)
-        series = inputs.get("series")
+        level, scale, series = rows["level"], rows["scale"], inputs.get("series")
+        x = self._input(p, rows, rings, level, scale, inputs)
         h, cells = self._over(p, cells, x, series, reset, drop)
         pick = slice(None) if outputs is None else outputs
-        h, level, scale = h[pick], level[pick], scale[pick]
         series = None if series is None else series[pick]
-        relative = self.front.relative(rows["ring"], rows["held"], level, scale)
-        return self._emit(p, series, h, relative, level, scale, inputs.get("future")), cells
+        at_outputs = h[pick], rings[pick], level[pick], scale[pick]
+        return self._forecast(p, series, *at_outputs, inputs.get("future")), cells
 
-    def _input(self, p: Any, here: State, inputs: Inputs) -> Array:
-        level, scale = self.front.level_scale(p["constants"], here, here["ring"], here["held"])
-        newest = slice(here["ring"].shape[-2] - self.front.lags, None)
-        relative = self.front.relative(here["ring"][..., newest, :], here["held"][..., newest, :], level, scale)
-        return self.front.features(p["constants"], relative, here, level, scale, inputs)
+    def _input(self, p: Any, rows: State, rings: Rings, level: Array, scale: Array, inputs: Inputs) -> Array:
+        """The stack's input [..., inputs] at the steps of `rings`, without the embedding."""
+        newest = rings.newest(self.front.lags)
+        relative = self.front.relative(newest["ring"], newest["held"], level, scale)
+        return self.front.features(p["constants"], relative, rows, level, scale, inputs)
 
     def _with_embedding(self, w: Any, x: Array, series: Array | None) -> Array:
         """The stack's input with the vector of each row's series; that of a new series is the mean of all."""
@@ -329,31 +325,24 @@ class Network:
         """The stack over a sequence of inputs [T, B, …]."""
 
         def run(w: Any, before: State, rows: Any) -> tuple[Array, State]:
-            own = self._with_embedding(w, x, series)[:, rows]
-            return self.stack.scan(w["stack"], own, before, reset[:, rows], drop)
+            embedded = self._with_embedding(w, x, series)[:, rows]
+            return self.stack.scan(w["stack"], embedded, before, reset[:, rows], drop)
 
         return self._recur(p, state, series, run)
 
-    def _emit(
-        self, p: Any, series: Array | None, h: Array, relative: Array, level: Array, scale: Array, future: Array | None
+    def _forecast(
+        self, p: Any, series: Array | None, h: Array, rings: Rings, level: Array, scale: Array, future: Array | None
     ) -> Array:
-        """The forecast in working units from the stack's output."""
+        """The forecast [..., B, H, D, O] in working units from the stack's output and the rings."""
         c, each = p["constants"], self.members.each(p["weights"], series)
-        last = relative[..., self.front.ring - self.front.skip :, :] / c["ring_gain"]
         units = level[..., None, :, None], (scale[..., None, :] * c["output_gain"])[..., None]
-        found = []
+        forecasts = []
         for n, (w, rows) in enumerate(each):
             known = None if future is None else future[..., rows, :, :]
             raw = self.head.raw(w["head"], self.members.share(h, n, rows), known)
-            own = (unit[..., rows, :, :, :] for unit in units)
-            found.append(self.head.forecast(raw, self._linear(w, last[..., rows, :, :]), *own))
-        return self.members.averaged(found, each)
-
-    def _linear(self, w: Any, last: Array) -> Array | None:
-        """The skip of one member [..., H, D, 1] from its input `last`; None where there is none."""
-        if not self.front.skip:
-            return None
-        xp = last.__array_namespace__()
-        # One product for each target: [..., D, 1, skip] · [D, skip, H].
-        linear = (xp.matrix_transpose(last)[..., None, :] @ w["skip"]["W"])[..., 0, :]
-        return xp.matrix_transpose(linear)[..., None]
+            skip = None
+            if self.front.skip:
+                at_rows = rings[..., rows], level[..., rows, :], scale[..., rows, :]
+                skip = self.front.skip_of(c, w["skip"]["W"], *at_rows)[..., None]
+            forecasts.append(self.head.forecast(raw, skip, *(unit[..., rows, :, :, :] for unit in units)))
+        return self.members.averaged(forecasts, each)

@@ -1,8 +1,15 @@
-"""The last values at every step of a sequence, in the order of time: what a stream's ring holds after each step."""
+"""The last values at many steps of many series, told by where they lie: a ring is copied only where it is asked for.
+
+A ring is a stretch of its series, and overlaps with the next step's in all but one value. So what is kept of each ring
+is the place of its newest value among all values, one series after another, and how many before it belong to the same
+series. A segment of training, a chunk of a backtest and a single state are told alike.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,26 +17,31 @@ import numpy as np
 from statecast.model.cells import Array, State
 from statecast.model.scan import is_jax
 
+NUMBERS = 4_000_000  # numbers of the rings that are copied together
+
 
 @dataclass(frozen=True, eq=False)
 class Rings:
-    """The rings of all steps; `at` makes those that are asked for, as all of them take R numbers for each value.
+    """The last R values at some steps.
 
     Attributes:
-        values: what the ring held before the first step, but for the oldest, and the values after it [R − 1 + T, B, D].
-        masks: 1 where there is a value, else 0.
-        fresh: how often a row began anew up to there [R − 1 + T, B].
+        values: [P, D], one series after another, 0 where missing. Under JAX, R − 1 rows at least come before the first
+            value that a ring ends at.
+        mask: [P, D], 1 where there is a value, else 0.
+        last: [...] integers, the place of the newest value of each ring.
+        age: [...] integers, how many values before it are of the same series; more than R − 1 are as good as R − 1.
         size: R.
     """
 
     values: Array
-    masks: Array
-    fresh: Array
+    mask: Array
+    last: Array
+    age: Array
     size: int
 
     @classmethod
     def of(cls, y: Array, m: Array, reset: Array, before: Array, held: Array) -> Self:
-        """The rings of a sequence.
+        """The rings [T, B] of a sequence.
 
         Args:
             y: values [T, B, D], 0 where missing.
@@ -38,34 +50,91 @@ class Rings:
             before: the ring before the first step [B, R, D].
             held: its mask.
         """
-        xp, size = y.__array_namespace__(), before.shape[1]
-        values = xp.concat([xp.moveaxis(before, 1, 0), y], axis=0)[1:]
-        masks = xp.concat([xp.moveaxis(held, 1, 0), m], axis=0)[1:]
-        fresh = xp.cumulative_sum(xp.astype(reset, xp.int32), axis=0)
-        fresh = xp.concat([xp.zeros((size - 1, *fresh.shape[1:]), dtype=fresh.dtype), fresh], axis=0)
-        return cls(values, masks, fresh, size)
+        xp, (steps, batch, targets), size = y.__array_namespace__(), y.shape, before.shape[1]
+        values, mask = (
+            xp.reshape(xp.concat([old, xp.moveaxis(new, 0, 1)], axis=1), (batch * (size + steps), targets))
+            for old, new in ((before, y), (held, m))
+        )
+        step = xp.arange(steps, dtype=xp.int32)[:, None]
+        last = step + size + (size + steps) * xp.arange(batch, dtype=xp.int32)
+        # The step at which the series began; the ring before the first step is older than any that begins here.
+        begin = _highest(xp.where(reset, step, xp.asarray(-size, dtype=xp.int32)))
+        return cls(values, mask, last, step - begin, size)
 
-    def at(self, newest: int | None = None, pick: Any = slice(None)) -> State:
-        """The "ring" and its mask, "held", at some steps, newest last [N, B, newest, D].
+    @classmethod
+    def of_state(cls, ring: Array, held: Array) -> Self:
+        """The rings [B] that states hold, which are themselves [B, R, D], with their mask."""
+        xp, (batch, size, targets) = ring.__array_namespace__(), ring.shape
+        values, mask = (xp.reshape(part, (batch * size, targets)) for part in (ring, held))
+        last = xp.arange(batch, dtype=xp.int32) * size + size - 1
+        return cls(values, mask, last, xp.zeros_like(last) + size - 1, size)
 
-        Args:
-            newest: so many of the R values; all where None.
-            pick: which steps.
-        """
-        size = newest or self.size
-        rest = slice(self.size - size, None)
-        ring, mask = (_windows(x[rest], size)[pick] for x in (self.values, self.masks))
-        now = self.fresh[self.size - 1 :][pick][:, :, None]
-        same = _windows(self.fresh[rest][..., None], size)[pick][..., 0] == now
+    def __getitem__(self, which: Any) -> Self:
+        """The rings of some of the steps."""
+        return replace(self, last=self.last[which], age=self.age[which])
+
+    def newest(self, count: int) -> State:
+        """The newest `count` values of each ring and their mask, "ring" and "held" [..., count, D], newest last."""
+        xp, first = self.last.__array_namespace__(), self.last - (count - 1)
+        ring, mask = (slices(part, first, count) for part in (self.values, self.mask))
+        same = xp.arange(count - 1, -1, -1) <= self.age[..., None]
         return {"ring": ring, "held": mask * same[..., None]}
 
+    def in_parts(self, function: Callable[..., Array], count: int, *arrays: Array) -> Array:
+        """`function(rings, *arrays)` over the first axis of `last` and of the arrays, the results joined.
 
-def _windows(x: Array, size: int) -> Array:
-    """[T + size − 1, B, D] → [T, B, size, D]; under NumPy a view without a copy."""
+        The function may ask for the newest `count` values: so many steps go together that those are `NUMBERS` at most.
+        """
+        steps, each = self.last.shape[0], math.prod(self.last.shape[1:]) * count * self.values.shape[1]
+        size = max(1, NUMBERS // max(each, 1))
+        if steps <= size:
+            return function(self, *arrays)
+        if not is_jax(self.values):
+            spans = [slice(begin, begin + size) for begin in range(0, steps, size)]
+            return np.concatenate([function(self[span], *(array[span] for array in arrays)) for span in spans])
+        return self._in_compiled_parts(function, -(-steps // size), *arrays)
+
+    def _in_compiled_parts(self, function: Callable[..., Array], parts: int, *arrays: Array) -> Array:
+        """Parts of equal size in one compiled loop, whose gradient copies the rings of a part once more."""
+        import jax
+        from jax import numpy as jnp
+
+        steps = self.last.shape[0]
+        size = -(-steps // parts)
+
+        def cut(array: Any) -> Any:
+            filled = jnp.pad(array, [(0, parts * size - steps), *[(0, 0)] * (array.ndim - 1)], mode="edge")
+            return filled.reshape(parts, size, *array.shape[1:])
+
+        def part(given: tuple[Any, ...]) -> Any:
+            last, age, *rest = given
+            return function(replace(self, last=last, age=age), *rest)
+
+        joined = jax.lax.map(jax.checkpoint(part), tuple(cut(array) for array in (self.last, self.age, *arrays)))
+        return joined.reshape(parts * size, *joined.shape[2:])[:steps]
+
+
+def slices(flat: Array, starts: Array, size: int) -> Array:
+    """`flat[start : start + size]` for starts [...] → [..., size, …].
+
+    NumPy takes the first row for those before it; JAX moves a slice that leaves the array into it.
+    """
+    if is_jax(flat):
+        import jax
+
+        take: Any = jax.vmap(lambda start: jax.lax.dynamic_slice_in_dim(flat, start, size))
+        return take(starts.reshape(-1)).reshape(*starts.shape, size, *flat.shape[1:])
+    if not starts.size or starts.min() < 0:
+        return np.asarray(flat[np.maximum(starts[..., None] + np.arange(size), 0)])
+    windows = np.lib.stride_tricks.sliding_window_view(flat, size, axis=0)
+    return np.moveaxis(windows[starts], -1, starts.ndim)
+
+
+def _highest(x: Array) -> Array:
+    """The highest number so far along the first axis."""
     if not is_jax(x):
-        return np.moveaxis(np.lib.stride_tricks.sliding_window_view(x, size, axis=0), -1, -2)
+        return np.maximum.accumulate(x, axis=0)
     import jax
 
-    xp = x.__array_namespace__()
-    take: Any = jax.vmap(lambda start: jax.lax.dynamic_slice_in_dim(x, start, size, axis=0))
-    return xp.moveaxis(take(xp.arange(x.shape[0] - size + 1)), 1, 2)
+    highest: Array = jax.lax.cummax(x, axis=0)
+    return highest

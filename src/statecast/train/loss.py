@@ -13,11 +13,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import Array
 
 from statecast.config import Config, RegressorConfig
 from statecast.model.head import Head
 from statecast.model.network import Network
+from statecast.model.rings import Rings, slices
 from statecast.model.stack import Drop
 
 MEDIANS = ("mae", "huber", "pinball")  # losses whose best forecast is a median: they count the sizes of errors
@@ -82,15 +83,6 @@ def cross_entropy(scores: Array, codes: Array) -> Array:
     return jax.nn.logsumexp(scores, axis=-1) - chosen
 
 
-def slices(flat: Array, starts: Array, size: int) -> Array:
-    """`flat[start : start + size]` for starts [T, B] → [T, B, size, …]."""
-
-    def one(start: Array) -> Array:
-        return lax.dynamic_slice_in_dim(flat, start, size)
-
-    return jax.vmap(jax.vmap(one))(starts)
-
-
 def gather(
     network: Network, data: dict[str, Array], tape: dict[str, Array], starts: Array, segments: Segments
 ) -> dict[str, Any]:
@@ -104,9 +96,9 @@ def gather(
         starts: places on the tape; a segment may begin before it or end after it.
         segments: length and burn-in.
     """
-    size, lags, horizon = network.front.ring, network.front.lags, network.head.horizon
+    size, horizon = network.front.ring, network.head.horizon
     place = starts[None, :] + jnp.arange(segments.length)[:, None]
-    there = (place >= tape.get("begin", 0)) & (place < tape.get("end", tape["rows"].shape[0]))
+    inside = (place >= tape.get("begin", 0)) & (place < tape.get("end", tape["rows"].shape[0]))
     at = jnp.clip(place, 0, tape["rows"].shape[0] - 1)
     rows = tape["rows"][at]
     inputs: dict[str, Array] = {name: data[name][rows] for name in ("past", "known", "calendar") if name in data}
@@ -114,47 +106,35 @@ def gather(
         inputs["static"] = data["static"][data["series"][rows]]
     if network.series:
         inputs["series"] = (data["series"][rows] + 1).astype(data["y"].dtype)[..., None]
-    newest, newest_held = _ring(data, rows, lags, size)
-    reset = tape["reset"][at] & there | (place == 0)
+    reset = tape["reset"][at] & inside | (place == 0)
     statistics = {name: data[name][rows] for name in ("level", "scale", "since")}
+    # The flat values carry `size` blank rows before the panel's and the horizon's after: no slice leaves them.
+    rings = Rings(data["y"], data["m"], rows + size, data["age"][rows], size)
     # From here on the output steps alone.
-    there_out, at, rows_out = there[segments.outputs], at[segments.outputs], rows[segments.outputs]
-    ring, held = _ring(data, rows_out, size, size)
+    at, origins, scored = (array[segments.outputs] for array in (at, rows, inside & tape["scored"][at]))
     if "future" in data:
-        inputs["future"] = slices(data["future"], data["place"][rows_out] + 1, horizon)
-    inside = rows_out[..., None] + jnp.arange(1, horizon + 1) < tape["limit"][at][..., None]
-    counted = there_out & tape["scored"][at]
+        inputs["future"] = slices(data["future"], data["place"][origins] + 1, horizon)
+    before_limit = origins[..., None] + jnp.arange(1, horizon + 1) < tape["limit"][at][..., None]
+    weight = (before_limit[..., None] * _weights(tape, at, scored)[..., None, None]).astype(data["m"].dtype)
     return {
-        "rows": statistics | {"newest": newest, "newest_held": newest_held, "ring": ring, "held": held},
+        "rows": statistics,
+        "rings": rings,
         "inputs": inputs,
         "reset": reset,
         "outputs": segments.outputs,
-        "origins": rows_out,
-        "target": slices(data["y"], rows_out + 1 + size, horizon),
-        "weight": slices(data["m"], rows_out + 1 + size, horizon)
-        * (inside[..., None] * _counts(tape, at, counted)[..., None, None]).astype(data["m"].dtype),
-        "loss_scale": data["loss_scale"][data["series"][rows_out]],
+        "origins": origins,
+        "target": slices(data["y"], origins + 1 + size, horizon),
+        "weight": slices(data["m"], origins + 1 + size, horizon) * weight,
+        "loss_scale": data["loss_scale"][data["series"][origins]],
     }
 
 
-def _counts(tape: dict[str, Array], at: Array, counted: Array) -> Array:
-    """How much each step [T, B] counts: all segments as much, since they are drawn for the sum of their steps."""
+def _weights(tape: dict[str, Array], at: Array, scored: Array) -> Array:
+    """The weight of each step [N, B] in the loss, of which all segments have as much: see `Sampler.weight`."""
     if "weight" not in tape:
-        return counted
-    weight = jnp.where(counted, tape["weight"][at], 0)
+        return scored
+    weight = jnp.where(scored, tape["weight"][at], 0)
     return weight * len(at) / jnp.maximum(jnp.sum(weight, axis=0), 1e-30)
-
-
-def _ring(data: dict[str, Array], rows: Array, count: int, size: int) -> tuple[Array, Array]:
-    """The last `count` values at rows [N, B] → [N, B, count, D], and which of them are observed and of the series.
-
-    The flat arrays carry `size` blank rows before the panel's and the horizon's after, so no slice leaves them.
-    """
-    begin = rows + 1 + size - count
-    held = slices(data["m"], begin, count)
-    return slices(data["y"], begin, count), held * (jnp.arange(count - 1, -1, -1) <= data["age"][rows][..., None])[
-        ..., None
-    ]
 
 
 def segment_loss(
@@ -170,6 +150,6 @@ def segment_loss(
     With the sums of the weights [N, B], and the cells' last state.
     """
     rows, inputs, outputs = batch["rows"], batch["inputs"], batch["outputs"]
-    forecast, cells = network.segment(p, rows, cells, inputs, batch["reset"], drop, outputs)
+    forecast, cells = network.segment(p, rows, batch["rings"], cells, inputs, batch["reset"], drop, outputs)
     losses = loss_of(forecast, batch["target"], batch["loss_scale"][:, :, None, :])
     return jnp.sum(losses * batch["weight"], axis=(-2, -1)), jnp.sum(batch["weight"], axis=(-2, -1)), cells

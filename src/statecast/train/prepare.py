@@ -24,6 +24,7 @@ from statecast.model.initial import Start
 from statecast.model.inputs import Rows, rows_of, transformed
 from statecast.model.members import cast
 from statecast.model.network import Network
+from statecast.model.rings import Rings
 from statecast.train import ridge
 from statecast.train.local import require_room
 from statecast.train.loss import MEDIANS
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 HEIGHT = 4096  # rows of a column of the front's pass
 FORGOTTEN = 40.0  # steps, in units of 1 / decay, after which a running statistic has forgotten its start: e^-40 < 2^-53
-RING_NUMBERS = 4_000_000  # numbers of the rings that are looked at together
 SAMPLE = 16_384  # rows from which typical sizes and the skip's start are taken
 
 
@@ -173,9 +173,10 @@ def relative_rows(
     Returns ring [n, R, D], target [n, H, D] with NaN where missing or not before `limit` [n], and scale [n, D].
     """
     front, horizon = network.front, network.head.horizon
-    ring, held = (part.astype(np.float64) for part in rows.ring(at, front.ring))
+    newest = rows.rings(at, front.ring).newest(front.ring)
+    ring, held = (part.astype(np.float64) for part in newest.values())
     state = {name: found[name][at].astype(np.float64) for name in STATISTICS}
-    level, scale = front.level_scale(c, state, ring, held)
+    level, scale = front.level_scale(state, Rings.of_state(ring, held))
     ahead = at[:, None] + np.arange(1, horizon + 1)
     inside = np.minimum(ahead, len(rows.y) - 1)
     there = (ahead < limit[:, None])[..., None] & (rows.m[inside] > 0)
@@ -228,27 +229,13 @@ def loss_scales(rows: Rows, parts: Split, config: Config) -> Float[np.ndarray, "
     return result
 
 
-def level_scale(network: Network, c: dict[str, np.ndarray], rows: Rows, found: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Level and scale that a forecast from every row is relative to, each [R, D]; a bounded number of rings at once."""
-    front, count = network.front, len(rows.y)
-    result = {name: np.empty_like(rows.y) for name in ("level", "scale")}
-    height = max(1, RING_NUMBERS // (front.ring * front.targets))
-    for begin in range(0, count, height):
-        at = np.arange(begin, min(begin + height, count))
-        ring, held = rows.ring(at, front.ring) if front.normalize == "window" else (rows.y[at], rows.m[at])
-        here = {name: values[at] for name, values in found.items()}
-        result["level"][at], result["scale"][at] = front.level_scale(c, here, ring, held)
-    return result
-
-
-def device_rows(
-    network: Network, c: dict[str, np.ndarray], rows: Rows, found: dict[str, np.ndarray], scales: np.ndarray
-) -> dict[str, Any]:
+def device_rows(network: Network, rows: Rows, found: dict[str, np.ndarray], scales: np.ndarray) -> dict[str, Any]:
     """The flat arrays that `loss.gather` reads; values carry blank rows before and after for slices to run into."""
     size, horizon = network.front.ring, network.head.horizon
     blank = ((size, horizon), (0, 0))
     data = {"y": np.pad(rows.y, blank), "m": np.pad(rows.m, blank), "age": rows.age, "series": rows.series}
-    data |= level_scale(network, c, rows, found) | {"since": found["since"]}
+    level, scale = network.front.level_scale(found, rows.rings(np.arange(len(rows.y)), size))
+    data |= {"level": level, "scale": scale, "since": found["since"]}
     data |= {"loss_scale": scales.astype(rows.y.dtype)} | rows.covariates
     if rows.future is not None:
         data |= {"future": rows.future, "place": rows.place}
@@ -337,7 +324,7 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, part
         _start(network, c, weights, trained, seen.validation(parts, most), config.loss in MEDIANS)
     units = ("least", "origin", "unit", "floor")  # between the table and working units, in float64
     constants = {name: value if name in units else value.astype(dtype) for name, value in c.items()}
-    data = device_rows(network, c, seen.rows, seen.statistics, seen.scales)
+    data = device_rows(network, seen.rows, seen.statistics, seen.scales)
     return Prepared(seen.rows, data, constants, cast(weights, dtype), panel.offsets, parts)
 
 
