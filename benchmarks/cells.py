@@ -87,9 +87,9 @@ def jax_steps(cell: str, arrays: dict[str, np.ndarray], layer: Callable[..., Any
 
 
 def statecast_layer(cell: str) -> Callable[..., Any]:
-    from statecast.model.kernel import layer as kernel
+    from statecast.model.kernel import layer
 
-    return lambda w, x: kernel.layer(cell, w, x)[0]
+    return lambda w, x: layer.forward(cell, w, x)[0]
 
 
 def plain_jax_layer(cell: str) -> Callable[..., Any]:

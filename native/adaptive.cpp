@@ -1,161 +1,191 @@
-// Intervals that follow a series: one step of src/statecast/model/adaptive.py, for the errors of a point forecast.
+// Intervals that adapt to a series: one step of src/statecast/model/adaptive.py, for the errors of a point forecast.
 #include <cmath>
 #include <cstring>
 
-#include "follow.h"
+#include "check.h"
 #include "prefetch.h"
+#include "table.h"
 
 namespace statecast {
 namespace {
 
-// Numbers of a row that are the intervals': the turn, what waits for its values, and how far they are moved.
-int64_t own(const statecast_following& f) {
-  return 1 + f.targets * (2 * (2 * f.steps[f.leads - 1] - 1) + f.leads * f.levels);
-}
-int64_t moved_numbers(const statecast_following& f) { return f.leads * f.levels * f.targets; }
+const double* doubles(const statecast_array& a) { return static_cast<const double*>(a.data); }
+const int64_t* integers(const statecast_array& a) { return static_cast<const int64_t*>(a.data); }
 
-// How far a row's intervals are moved, behind what waits: 1 + 2 + 4 + … + the last of the steps.
+int64_t last_step(const statecast_adaptation& a) { return int64_t{1} << (a.leads - 1); }
+// Numbers of the forecasts that wait for their values: 1 + 2 + 4 + ... + the last of the steps, each with its scale.
+int64_t waiting(const statecast_adaptation& a) { return (2 * last_step(a) - 1) * a.targets * 2; }
+int64_t shift_numbers(const statecast_adaptation& a) { return a.leads * a.levels * a.targets; }
+// What a row holds for its intervals: the turn, the waiting forecasts, and the shift.
+int64_t numbers(const statecast_adaptation& a) { return 1 + waiting(a) + shift_numbers(a); }
+
 template <class T>
-T* moved_of(const statecast_following& f, T* row) {
-  return row + f.begin + 1 + (2 * f.steps[f.leads - 1] - 1) * f.targets * 2;
+T* shift_of(const statecast_adaptation& a, T* row) {
+  return row + a.begin + 1 + waiting(a);
 }
 template <class T>
-void copy_moved(const statecast_following& f, T* row, void* to, int64_t place) {
-  const int64_t numbers = moved_numbers(f);
-  std::memcpy(static_cast<T*>(to) + place * numbers, moved_of(f, row), static_cast<size_t>(numbers) * sizeof(T));
+void copy_shift(const statecast_adaptation& a, T* row, const statecast_buffer& to, int64_t place) {
+  const int64_t count = shift_numbers(a);
+  if (count > 0)
+    std::memcpy(static_cast<T*>(to.data) + place * count, shift_of(a, row), static_cast<size_t>(count) * sizeof(T));
 }
 
-// One step of a row: the k-th values come, and the n-th forecast is made.
+// One step of a row: the k-th values come, and the n-th forecast begins to wait.
 template <class T>
-void follow(const statecast_following& f, const statecast_observations& o, T* row, int64_t k, int64_t n) {
-  T *turn = row + f.begin, *waiting = turn + 1, *moved = moved_of(f, row);
-  const int64_t last = f.steps[f.leads - 1], now = static_cast<int64_t>(*turn);
-  const double* values = o.values + k * f.targets;
-  const T* forecast = static_cast<const T*>(o.forecast) + n * f.horizon * f.targets;
-  const T* scale = static_cast<const T*>(o.scale) + n * f.targets;
-  for (int64_t l = 0; l < f.leads; ++l) {
-    T* due = waiting + (f.steps[l] - 1 + now % f.steps[l]) * f.targets * 2;
-    for (int64_t d = 0; d < f.targets; ++d, due += 2) {
-      const bool there = !std::isnan(values[d]);
-      if (there && due[1] > 0) {
-        const T y = static_cast<T>((values[d] - f.origin[d]) / f.unit[d]);
-        const double score = (static_cast<double>(y) - static_cast<double>(due[0])) / static_cast<double>(due[1]);
-        for (int64_t v = 0; v < f.levels; ++v) {
-          const int64_t at = (l * f.levels + v) * f.targets + d;
-          const double reach = f.size[l * f.targets + d] * static_cast<double>(moved[at]);
-          const double outside = score < f.low[at] - reach || score > f.high[at] + reach;
-          moved[at] = static_cast<T>(static_cast<double>(moved[at]) + f.rate[l] * (outside - f.share[v]));
+void step(const statecast_adaptation& a, const statecast_observations& o, T* row, int64_t k, int64_t n) {
+  T *turn = row + a.begin, *ring = turn + 1, *shift = shift_of(a, row);
+  const int64_t last = last_step(a);
+  // A state may come from a file: a turn that is no turn counts as the first.
+  const int64_t now = *turn >= T(0) && *turn < static_cast<T>(last) ? static_cast<int64_t>(*turn) : 0;
+  const double *values = doubles(o.values) + k * a.targets, *origin = doubles(a.origin), *unit = doubles(a.unit);
+  const double *low = doubles(a.low), *high = doubles(a.high), *width = doubles(a.width);
+  const T* forecast = static_cast<const T*>(o.forecast.data) + n * a.horizon * a.targets;
+  const T* scale = static_cast<const T*>(o.scale.data) + n * a.targets;
+  for (int64_t l = 0; l < a.leads; ++l) {
+    const int64_t lead = int64_t{1} << l;
+    T* place = ring + (lead - 1 + now % lead) * a.targets * 2;  // of the forecast that these values were of
+    for (int64_t d = 0; d < a.targets; ++d, place += 2) {
+      const bool observed = !std::isnan(values[d]);
+      if (observed && place[1] > 0) {
+        const T y = static_cast<T>((values[d] - origin[d]) / unit[d]);
+        const double score = (static_cast<double>(y) - static_cast<double>(place[0])) / static_cast<double>(place[1]);
+        for (int64_t v = 0; v < a.levels; ++v) {
+          const int64_t at = (l * a.levels + v) * a.targets + d;
+          const double reach = width[l * a.targets + d] * static_cast<double>(shift[at]);
+          const double outside = score < low[at] - reach || score > high[at] + reach;
+          shift[at] =
+              static_cast<T>(static_cast<double>(shift[at]) + doubles(a.rate)[l] * (outside - doubles(a.share)[v]));
         }
       }
       // A forecast from before the ring is full is worse than those to come, and no measure of them.
-      const bool kept = there && (f.counts < 0 || row[f.counts + d] >= static_cast<T>(f.least));
-      due[0] = forecast[f.ahead[l] * f.targets + d];
-      due[1] = kept ? scale[d] : T(0);
+      const bool measures = observed && (a.counts < 0 || row[a.counts + d] >= static_cast<T>(a.least));
+      place[0] = forecast[integers(a.ahead)[l] * a.targets + d];
+      place[1] = measures ? scale[d] : T(0);
     }
   }
   *turn = static_cast<T>((now + 1) % last);
 }
 
 template <class T>
-void follow_located(const statecast_following& f, const statecast_observations& o, T* const* rows, int64_t first,
-                    int64_t count) {
+void adapt(const statecast_adaptation& a, const statecast_observations& o, T* const* rows, int64_t first,
+           int64_t count) {
   for (int64_t r = 0; r < count; ++r) {
-    follow<T>(f, o, rows[r], first + r, first + r);
-    if (o.moved) copy_moved(f, rows[r], o.moved, first + r);
+    step<T>(a, o, rows[r], first + r, first + r);
+    if (o.shifts.data) copy_shift(a, rows[r], o.shifts, first + r);
   }
 }
 
 template <class T>
-void follow_all(const statecast_following& f, const statecast_observations& o) {
+void adapt_all(const statecast_adaptation& a, const statecast_observations& o) {
   constexpr int64_t early = 8;  // rows of a large table lie anywhere in memory
   T* rows[early] = {};
   for (int64_t k = 0; k < o.count + early; ++k) {
-    if (k >= early) follow_located<T>(f, o, rows + k % early, k - early, 1);
+    if (k >= early) adapt<T>(a, o, rows + k % early, k - early, 1);
     if (k >= o.count) continue;
     rows[k % early] = row_of<T>(o, k);
-    soon(rows[k % early] + f.begin, own(f));
+    soon(rows[k % early] + a.begin, numbers(a));
   }
 }
 
 template <class T>
-void follow_through(const statecast_following& f, const statecast_observations& o, int64_t steps, const int64_t* said,
-                    const int64_t* kept) {
+void adapt_along(const statecast_adaptation& a, const statecast_observations& o, const statecast_path& path) {
   T* row = row_of<T>(o, 0);
-  for (int64_t t = 0; t < steps; ++t) {
-    follow<T>(f, o, row, t, said[t]);
-    if (kept[t] >= 0) copy_moved(f, row, o.moved, kept[t]);
+  for (int64_t t = 0; t < path.steps; ++t) {
+    step<T>(a, o, row, t, integers(path.origins)[t]);
+    if (integers(path.places)[t] >= 0) copy_shift(a, row, o.shifts, integers(path.places)[t]);
   }
 }
 
-// `count` tells forecasts; `rows` how many rows of the table take them.
-int check(const statecast_following* f, const statecast_observations* o, int64_t rows) {
-  if (!f || !o) return STATECAST_NULL;
-  if (o->count < 0 || o->rows < 0) return STATECAST_BAD_SHAPE;
-  if (const int bad = check_following(*f, o->stride)) return bad;
-  if (o->count == 0) return STATECAST_OK;
-  if (!o->values || !o->forecast || !o->scale) return STATECAST_NULL;
-  return check_table(*o, rows);
+// For `values` rows of values, which move `rows` rows of the table and leave `slots` shifts.
+int32_t check(const statecast_adaptation* a, const statecast_observations* o, int64_t rows, int64_t values,
+              int64_t slots) {
+  if (o->count < 0) return STATECAST_BAD_SHAPE;
+  if (const int32_t status = check_adaptation(*a, o->stride)) return status;
+  const int64_t t = bytes_of(a->dtype), d = a->targets;
+  const int32_t status = check({needs(o->values, 8, {values, d}), needs(o->forecast, t, {o->count, a->horizon, d}),
+                                needs(o->scale, t, {o->count, d}),
+                                may_have(o->shifts, t, {slots, a->leads, a->levels, d})});
+  return status ? status : check_table(*o, rows, t);
 }
 
 }  // namespace
 
-int check_table(const statecast_observations& o, int64_t rows) {
-  if (!o.blocks) return STATECAST_NULL;
-  if (o.block < 1) return STATECAST_BAD_SHAPE;
-  if (!o.index && rows > o.rows) return STATECAST_BAD_ROW;
-  for (int64_t k = 0; o.index && k < rows; ++k)
-    if (o.index[k] < 0 || o.index[k] >= o.rows) return STATECAST_BAD_ROW;
+int32_t check_table(const statecast_observations& o, int64_t rows, int64_t element) {
+  if (o.block < 1 || o.rows < 0 || o.stride < 0) return STATECAST_BAD_SHAPE;
+  const int64_t blocks = o.rows / o.block + (o.rows % o.block > 0), bytes = int64_t{sizeof(statecast_buffer)};
+  const int32_t status = check({{o.blocks.data, o.blocks.bytes, product(bytes, {blocks}), 8, false},
+                                may_have(o.index, 8, {rows})});
+  if (status) return status;
+  if (!o.index.data && rows > o.rows) return STATECAST_BAD_ROW;
+  for (int64_t k = 0; k < rows; ++k) {
+    const int64_t at = o.index.data ? integers(o.index)[k] : k;
+    if (at < 0 || at >= o.rows) return STATECAST_BAD_ROW;
+    const statecast_buffer& b = static_cast<const statecast_buffer*>(o.blocks.data)[at / o.block];
+    if (!b.data) return STATECAST_NULL;
+    const int64_t end = product(element, {at % o.block + 1, o.stride});
+    if (end < 0 || b.bytes < end || reinterpret_cast<uintptr_t>(b.data) % static_cast<uintptr_t>(element) != 0)
+      return STATECAST_BAD_LENGTH;
+  }
   return STATECAST_OK;
 }
 
-int check_following(const statecast_following& f, int64_t stride) {
-  if (f.dtype != STATECAST_FLOAT32 && f.dtype != STATECAST_FLOAT64) return STATECAST_BAD_DTYPE;
-  if (f.leads < 1 || f.leads > 40 || f.levels < 0 || f.targets < 0 || f.horizon < 1 || f.begin < 0 ||
-      f.counts < -1 || (f.counts >= 0 && f.counts + f.targets > stride))
+int32_t check_adaptation(const statecast_adaptation& a, int64_t stride) {
+  if (a.dtype != STATECAST_FLOAT32 && a.dtype != STATECAST_FLOAT64) return STATECAST_BAD_DTYPE;
+  if (a.leads < 1 || a.leads > 24 || a.levels < 0 || a.levels > 1024 || a.targets < 0 ||
+      a.targets > int64_t{1} << 17 || a.horizon < 1 || a.begin < 0 || a.counts < -1)
     return STATECAST_BAD_SHAPE;
-  if (!f.steps || !f.ahead) return STATECAST_NULL;
-  for (int64_t l = 0; l < f.leads; ++l)
-    if (f.steps[l] != int64_t{1} << l || f.ahead[l] < 0 || f.ahead[l] >= f.horizon) return STATECAST_BAD_SHAPE;
-  if (f.begin + own(f) > stride) return STATECAST_BAD_SHAPE;
-  return f.origin && f.unit && f.low && f.high && f.size && f.rate && f.share ? STATECAST_OK : STATECAST_NULL;
+  if (numbers(a) > stride || a.begin > stride - numbers(a) || a.counts > stride - a.targets) return STATECAST_BAD_SHAPE;
+  const int64_t leads = a.leads, levels = a.levels, d = a.targets;
+  const int32_t status =
+      check({needs(a.steps, 8, {leads}), needs(a.ahead, 8, {leads}), needs(a.origin, 8, {d}), needs(a.unit, 8, {d}),
+             needs(a.low, 8, {leads, levels, d}), needs(a.high, 8, {leads, levels, d}), needs(a.width, 8, {leads, d}),
+             needs(a.rate, 8, {leads}), needs(a.share, 8, {levels})});
+  if (status) return status;
+  for (int64_t l = 0; l < leads; ++l)
+    if (integers(a.steps)[l] != int64_t{1} << l || integers(a.ahead)[l] < 0 || integers(a.ahead)[l] >= a.horizon)
+      return STATECAST_BAD_SHAPE;
+  return STATECAST_OK;
 }
 
-void follow_rows(const statecast_following& f, const statecast_observations& o, float* const* rows, int64_t first,
-                 int64_t count) {
-  follow_located<float>(f, o, rows, first, count);
+void adapt_rows(const statecast_adaptation& a, const statecast_observations& o, float* const* rows, int64_t first,
+                int64_t count) {
+  adapt<float>(a, o, rows, first, count);
 }
-void follow_rows(const statecast_following& f, const statecast_observations& o, double* const* rows, int64_t first,
-                 int64_t count) {
-  follow_located<double>(f, o, rows, first, count);
+void adapt_rows(const statecast_adaptation& a, const statecast_observations& o, double* const* rows, int64_t first,
+                int64_t count) {
+  adapt<double>(a, o, rows, first, count);
 }
 
 }  // namespace statecast
 
 using namespace statecast;
 
-extern "C" int32_t statecast_follow(const statecast_following* following, const statecast_observations* observations) {
-  if (const int bad = check(following, observations, observations ? observations->count : 0)) return bad;
-  if (following->dtype == STATECAST_FLOAT64)
-    follow_all<double>(*following, *observations);
+extern "C" int32_t statecast_adapt(const statecast_adaptation* adaptation, const statecast_observations* observations) {
+  if (!adaptation || !observations) return STATECAST_NULL;
+  const int64_t count = observations->count;
+  if (const int32_t status = check(adaptation, observations, count, count, count)) return status;
+  if (adaptation->dtype == STATECAST_FLOAT64)
+    adapt_all<double>(*adaptation, *observations);
   else
-    follow_all<float>(*following, *observations);
+    adapt_all<float>(*adaptation, *observations);
   return STATECAST_OK;
 }
 
-extern "C" int32_t statecast_follow_through(const statecast_following* following,
-                                            const statecast_observations* observations, int64_t steps,
-                                            const int64_t* said, const int64_t* kept, int64_t places) {
-  if (const int bad = check(following, observations, 1)) return bad;
-  if (steps < 0 || places < 0) return STATECAST_BAD_SHAPE;
-  if (steps == 0) return STATECAST_OK;
-  const statecast_observations& o = *observations;
-  if (o.count == 0) return STATECAST_BAD_SHAPE;
-  if (!said || !kept || (places > 0 && !o.moved)) return STATECAST_NULL;
-  for (int64_t t = 0; t < steps; ++t)
-    if (said[t] < 0 || said[t] >= o.count || kept[t] < -1 || kept[t] >= places) return STATECAST_BAD_ROW;
-  if (following->dtype == STATECAST_FLOAT64)
-    follow_through<double>(*following, o, steps, said, kept);
+extern "C" int32_t statecast_adapt_along(const statecast_adaptation* adaptation,
+                                         const statecast_observations* observations, const statecast_path* path) {
+  if (!adaptation || !observations || !path) return STATECAST_NULL;
+  if (path->steps < 0 || path->slots < 0) return STATECAST_BAD_SHAPE;
+  if (const int32_t status = check(adaptation, observations, 1, path->steps, path->slots)) return status;
+  if (const int32_t status = check({needs(path->origins, 8, {path->steps}), needs(path->places, 8, {path->steps})}))
+    return status;
+  const int64_t slots = observations->shifts.data ? path->slots : 0;
+  for (int64_t t = 0; t < path->steps; ++t) {
+    const int64_t origin = integers(path->origins)[t], place = integers(path->places)[t];
+    if (origin < 0 || origin >= observations->count || place < -1 || place >= slots) return STATECAST_BAD_ROW;
+  }
+  if (adaptation->dtype == STATECAST_FLOAT64)
+    adapt_along<double>(*adaptation, *observations, *path);
   else
-    follow_through<float>(*following, o, steps, said, kept);
+    adapt_along<float>(*adaptation, *observations, *path);
   return STATECAST_OK;
 }

@@ -63,7 +63,7 @@ struct Backward {
     const int64_t depth = K::elements(block * j.rows), gates = K::elements(C * W);
     recurrent = arena.take<E>(l.template transposed<typename Cell::Recurrent>(l.hidden));
     candidate = arena.take<E>(F::two_products ? l.template transposed<Columns<1, 2>>(l.hidden) : 0);
-    input = arena.take<E>(j.gradients->dx ? l.template transposed<typename Cell::Input>(l.inputs) : 0);
+    input = arena.take<E>(j.gradients->dx.data ? l.template transposed<typename Cell::Input>(l.inputs) : 0);
     dh = arena.take<T>(j.rows * l.padded);
     dc = arena.take<T>(F::has_c ? j.rows * l.padded : 0);
     d_reset_state = arena.take<T>(F::two_products ? j.rows * l.padded : 0);
@@ -92,28 +92,29 @@ struct Backward {
     const statecast_gradients& out = *j.gradients;
     const Sums sums(l, j.sums);
     std::memset(j.sums, 0, static_cast<size_t>(sums.bytes));
-    l.template pack_transposed<typename Cell::Recurrent>(static_cast<const T*>(j.in->U), l.hidden, recurrent);
+    l.template pack_transposed<typename Cell::Recurrent>(static_cast<const T*>(j.in->U.data), l.hidden, recurrent);
     if constexpr (F::two_products)
-      l.template pack_transposed<Columns<1, 2>>(static_cast<const T*>(j.in->U), l.hidden, candidate);
-    if (out.dx) l.template pack_transposed<typename Cell::Input>(static_cast<const T*>(j.in->W), l.inputs, input);
+      l.template pack_transposed<Columns<1, 2>>(static_cast<const T*>(j.in->U.data), l.hidden, candidate);
+    if (out.dx.data)
+      l.template pack_transposed<typename Cell::Input>(static_cast<const T*>(j.in->W.data), l.inputs, input);
     if constexpr (!K::same)  // products read the padding of a row, and rows beyond the last
       std::memset(dz.data, 0, static_cast<size_t>((dz.rows * dz.count + K::beyond) * dz.width) * sizeof(E));
     pad(nullptr, d_reset_state, F::two_products);  // its padding stays zero
-    pad(j.saved->dh, dh);
-    if constexpr (F::has_c) pad(j.saved->dc, dc);
+    pad(j.tape->dh.data, dh);
+    if constexpr (F::has_c) pad(j.tape->dc.data, dc);
     for (int64_t end = j.steps; end > 0; end -= block) {
       const int64_t begin = end > block ? end - block : 0;
       for (int64_t t = end - 1; t >= begin; --t) step(t, (t - begin) * j.rows, sums);
       int k = 0;
       groups([&](auto g) { weights(g, begin, end, sums.group[k++]); });
-      if (out.dx) inputs(begin, end);
+      if (out.dx.data) inputs(begin, end);
     }
-    unpad(dh, out.dh0);
-    if constexpr (F::has_c) unpad(dc, out.dc0);
+    unpad(dh, out.dh.data);
+    if constexpr (F::has_c) unpad(dc, out.dc.data);
   }
 
-  void pad(const void* from, T* to, bool wanted = true) const {
-    for (int64_t r = 0; wanted && r < j.rows; ++r)
+  void pad(const void* from, T* to, bool exists = true) const {
+    for (int64_t r = 0; exists && r < j.rows; ++r)
       for (int64_t k = 0; k < l.padded; k += W) {
         const T* row = static_cast<const T*>(from) + (j.first + r) * l.hidden;
         (from && k < l.hidden ? V::load_n(row + k, l.hidden - k) : V::set(0)).store(to + r * l.padded + k);
@@ -126,19 +127,24 @@ struct Backward {
   }
 
   int64_t at(int64_t t) const { return t * j.batch + j.first; }  // first of this job's rows at step t
-  bool seen(int64_t t, int64_t row) const { return !j.in->mask || j.in->mask[at(t) + row]; }
-  bool is_reset(int64_t t, int64_t row) const { return j.in->reset && j.in->reset[at(t) + row]; }
-  const T* gates(int64_t t) const {
-    return static_cast<const T*>(j.saved->gates) + (t * j.batch + j.first) * l.panels * C * W;
+  static bool flag(const statecast_array& flags, int64_t k, bool otherwise) {
+    return flags.data ? static_cast<const uint8_t*>(flags.data)[k] != 0 : otherwise;
   }
-  const T* aux(int64_t t, int64_t row) const { return static_cast<const T*>(j.saved->aux) + (at(t) + row) * l.padded; }
+  bool is_present(int64_t t, int64_t row) const { return flag(j.in->mask, at(t) + row, true); }
+  bool is_reset(int64_t t, int64_t row) const { return flag(j.in->reset, at(t) + row, false); }
+  const T* gates(int64_t t) const {
+    return static_cast<const T*>(j.tape->gates.data) + (t * j.batch + j.first) * l.panels * C * W;
+  }
+  const T* aux(int64_t t, int64_t row) const {
+    return static_cast<const T*>(j.tape->aux.data) + (at(t) + row) * l.padded;
+  }
 
   // One step: dz of row 0 stands at `first` of the block.
   void step(int64_t t, int64_t first, const Sums& sums) {
-    const T* kept = gates(t);
+    const T* from = gates(t);
     for (int64_t p = 0; p < l.panels; ++p)
       for (int64_t row = 0; row < j.rows; ++row)
-        unit(t, row, p, kept + (p * j.rows + row) * C * W, dz.at(p, first + row));
+        unit(t, row, p, from + (p * j.rows + row) * C * W, dz.at(p, first + row));
     if constexpr (F::two_products) {
       product<V>(dz, first, j.rows, l.template runs<Columns<1, 2>>(), candidate, l.hidden, d_reset_state, l.padded,
                  false);
@@ -160,7 +166,7 @@ struct Backward {
     const auto add = [&](const T* from, int64_t width) { a.add(from, j.rows * width * int64_t{sizeof(T)}); };
     add(gates(t), l.panels * C * W);
     if (F::has_aux) add(aux(t, 0), l.padded);
-    if (j.saved->dy) add(static_cast<const T*>(j.saved->dy) + at(t) * l.hidden, l.hidden);
+    if (j.tape->dy.data) add(static_cast<const T*>(j.tape->dy.data) + at(t) * l.hidden, l.hidden);
     return a;
   }
   void move(T* row, T* sum) const {
@@ -178,24 +184,24 @@ struct Backward {
       K::store(x, W, row + v * W / K::numbers);
   }
 
-  SC_INLINE void unit(int64_t t, int64_t row, int64_t p, const T* kept, E* to) const {
-    V saved[C], d[C];
-    const bool skip = !seen(t, row);
+  SC_INLINE void unit(int64_t t, int64_t row, int64_t p, const T* from, E* to) const {
+    V gates_of_step[C], d[C];
+    const bool skip = !is_present(t, row);
     SC_EACH (v, C) {
-      saved[v] = V::load(kept + v * W);
+      gates_of_step[v] = V::load(from + v * W);
       d[v] = V::set(0);
     }
     constexpr int cells = F::rnn ? C : 1;
     SC_EACH (v, cells) {
       const int64_t k = l.unit(p, v), place = row * l.padded + k;
       V g = V::load(dh + place), gc = V::set(0);
-      if (j.saved->dy && k < l.hidden)
-        g = g + V::load_n(static_cast<const T*>(j.saved->dy) + (at(t) + row) * l.hidden + k, l.hidden - k);
+      if (j.tape->dy.data && k < l.hidden)
+        g = g + V::load_n(static_cast<const T*>(j.tape->dy.data) + (at(t) + row) * l.hidden + k, l.hidden - k);
       if (!skip) {
         V before = V::set(0);
         if constexpr (F::has_aux) before = V::load(aux(t, row) + k);
         if constexpr (F::has_c) gc = V::load(dc + place);
-        Cell::backward(saved + v, before, g, gc, d + v);
+        Cell::backward(gates_of_step + v, before, g, gc, d + v);
         if constexpr (F::has_c) gc.store(dc + place);
       }
       g.store(dh + place);
@@ -207,7 +213,7 @@ struct Backward {
     if constexpr (F::two_products)
       for (int64_t p = 0; p < l.panels; ++p)
         for (int64_t row = 0; row < j.rows; ++row) {
-          if (!seen(t, row)) continue;
+          if (!is_present(t, row)) continue;
           const int64_t place = row * l.padded + p * W;
           V g = V::load(dh + place), d;
           Cell::close(V::load(gates(t) + (p * j.rows + row) * C * W), V::load(aux(t, row) + p * W),
@@ -225,7 +231,7 @@ struct Backward {
       T* at = row_of_left;
       for (int part = 0; part < K::numbers; ++part, at += m) {
         // A masked step's input may be anything; its gradients are zero, and zero times anything may be no number.
-        if (t < end && seen(t, row))
+        if (t < end && is_present(t, row))
           describe<G>(t, row, at);
         else
           std::memset(at, 0, static_cast<size_t>(m) * sizeof(T));
@@ -264,7 +270,7 @@ struct Backward {
   void describe(int64_t t, int64_t row, T* to) const {
     if constexpr (G::bias) *to++ = 1;
     if constexpr (G::input) {
-      copy(static_cast<const T*>(j.in->x) + (at(t) + row) * l.inputs, l.inputs, to);
+      copy(static_cast<const T*>(j.in->x.data) + (at(t) + row) * l.inputs, l.inputs, to);
       to += l.inputs;
     }
     if constexpr (G::side == Side::state) copy(before(t, row), l.hidden, to);
@@ -274,16 +280,16 @@ struct Backward {
   }
   // The output before a step; null where it is zero.
   const T* before(int64_t t, int64_t row) const {
-    if (is_reset(t, row)) return static_cast<const T*>(j.in->h_reset);
-    if (t > 0) return static_cast<const T*>(j.saved->y) + (at(t - 1) + row) * l.hidden;
-    return j.in->h0 ? static_cast<const T*>(j.in->h0) + (j.first + row) * l.hidden : nullptr;
+    if (is_reset(t, row)) return static_cast<const T*>(j.in->h_reset.data);
+    if (t > 0) return static_cast<const T*>(j.tape->y.data) + (at(t - 1) + row) * l.hidden;
+    return j.in->h.data ? static_cast<const T*>(j.in->h.data) + (j.first + row) * l.hidden : nullptr;
   }
   static SC_INLINE void copy(const T* from, int64_t n, T* to) {
     for (int64_t k = 0; k < n; k += W) (from ? V::load_n(from + k, n - k) : V::set(0)).store_n(to + k, n - k);
   }
 
   void inputs(int64_t begin, int64_t end) {
-    T* dx = static_cast<T*>(j.gradients->dx);
+    T* dx = static_cast<T*>(j.gradients->dx.data);
     // Rows of several steps follow each other where this job has the whole batch.
     const int64_t steps = j.rows == j.batch ? end - begin : 1;
     for (int64_t t = begin; t < end; t += steps)
@@ -306,8 +312,8 @@ struct Backward {
         sum.store_n(static_cast<T*>(to) + u, l.hidden - u);
       }
     };
-    total(false, out.dh_reset);
-    if constexpr (F::has_c) total(true, out.dc_reset);
+    total(false, out.dh_reset.data);
+    if constexpr (F::has_c) total(true, out.dc_reset.data);
   }
 
   template <class G>
@@ -326,7 +332,7 @@ struct Backward {
           V sum = V::load(first + from);
           for (int64_t k = 1; k < count; ++k) sum = sum + V::load(Sums(l, jobs[k].sums).group[index] + from);
           if (G::bias && !G::input && r == 0) {  // n's recurrent bias: the other gates' stand in b already
-            if (i == N - 1) sum.store_n(static_cast<T*>(out.dbn) + l.unit(p, v), left);
+            if (i == N - 1) sum.store_n(static_cast<T*>(out.dbn.data) + l.unit(p, v), left);
           } else {
             sum.store_n(to + l.gate(v) + l.unit(p, v), left);
           }
@@ -335,9 +341,9 @@ struct Backward {
   }
   template <class G>
   static T* destination(const Layout<V, Cell>& l, const statecast_gradients& out, int64_t r) {
-    if (G::bias && r-- == 0) return static_cast<T*>(G::input ? out.db : nullptr);
-    if (G::input && r < l.inputs) return static_cast<T*>(out.dW) + r * l.row();
-    return static_cast<T*>(out.dU) + (r - (G::input ? l.inputs : 0)) * l.row();
+    if (G::bias && r-- == 0) return static_cast<T*>(G::input ? out.db.data : nullptr);
+    if (G::input && r < l.inputs) return static_cast<T*>(out.dW.data) + r * l.row();
+    return static_cast<T*>(out.dU.data) + (r - (G::input ? l.inputs : 0)) * l.row();
   }
 };
 

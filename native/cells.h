@@ -1,10 +1,10 @@
-// The equations of the cells, one vector of units at a time: forward, and backward from what forward saved.
+// The equations of the cells, one vector of units at a time: forward, and backward from what forward left.
 //
-// forward: z holds the gates' pre-activations and leaves what is to be saved; h and c are the state before and after.
-// backward: saved is what forward left, `before` the state that the equations need (c for LSTM, h for the gated
-// recurrent units); dh comes as the gradient of h' and leaves as its part that reaches h past the products.
+// forward: z holds the gates' pre-activations and leaves the gates; h and c are the state before and after.
+// backward: a holds the gates as forward left them, `before` the state that the equations need (c for LSTM, h for the
+// gated recurrent units); dh comes as the gradient of h' and leaves as its part that reaches h past the products.
 #pragma once
-#include "statecast.h"
+#include "job.h"
 #include "tile.h"
 
 namespace statecast {
@@ -24,8 +24,8 @@ struct Lstm {
     h = z[3] * tanh(c);
   }
   template <class V>
-  static SC_INLINE void backward(const V* saved, V before, V& dh, V& dc, V* dz) {
-    const V one = V::set(1), i = saved[0], f = saved[1], g = saved[2], o = saved[3];
+  static SC_INLINE void backward(const V* a, V before, V& dh, V& dc, V* dz) {
+    const V one = V::set(1), i = a[0], f = a[1], g = a[2], o = a[3];
     const V squashed = tanh(fma(f, before, i * g));
     const V d = fma(dh * o, one - squashed * squashed, dc);
     dz[0] = d * g * i * (one - i);
@@ -50,11 +50,11 @@ struct Gru {
     h = fma(z[1], h - z[2], z[2]);
   }
   template <class V>
-  static SC_INLINE void backward(const V* saved, V before, V& dh, V&, V* dz) {
-    const V one = V::set(1), r = saved[0], u = saved[1], n = saved[2];
+  static SC_INLINE void backward(const V* a, V before, V& dh, V&, V* dz) {
+    const V one = V::set(1), r = a[0], u = a[1], n = a[2];
     dz[2] = dh * (one - u) * (one - n * n);
     dz[1] = dh * (before - n) * u * (one - u);
-    dz[0] = dz[2] * saved[3] * r * (one - r);
+    dz[0] = dz[2] * a[3] * r * (one - r);
     dz[3] = dz[2] * r;
     dh = dh * u;
   }
@@ -78,8 +78,8 @@ struct GruResetBefore {
     h = fma(z[1], h - z[2], z[2]);
   }
   template <class V>
-  static SC_INLINE void backward(const V* saved, V before, V& dh, V&, V* dz) {
-    const V one = V::set(1), u = saved[1], n = saved[2];
+  static SC_INLINE void backward(const V* a, V before, V& dh, V&, V* dz) {
+    const V one = V::set(1), u = a[1], n = a[2];
     dz[2] = dh * (one - u) * (one - n * n);
     dz[1] = dh * (before - n) * u * (one - u);
     dz[0] = V::set(0);
@@ -108,14 +108,20 @@ struct Rnn {
     h = z[0];
   }
   template <class V>
-  static SC_INLINE void backward(const V* saved, V, V& dh, V&, V* dz) {
+  static SC_INLINE void backward(const V* a, V, V& dh, V&, V* dz) {
     if constexpr (relu)
-      dz[0] = where_positive(saved[0], dh);
+      dz[0] = where_positive(a[0], dh);
     else
-      dz[0] = dh * (V::set(1) - saved[0] * saved[0]);
+      dz[0] = dh * (V::set(1) - a[0] * a[0]);
     dh = V::set(0);
   }
 };
+
+static_assert(Lstm::gates == gates_of(STATECAST_LSTM) && Gru::gates == gates_of(STATECAST_GRU) &&
+                  GruResetBefore::gates == gates_of(STATECAST_GRU_RESET_BEFORE) &&
+                  Rnn<1, false>::gates == gates_of(STATECAST_RNN_TANH) &&
+                  Rnn<1, true>::gates == gates_of(STATECAST_RNN_RELU),
+              "job.h tells how many gates a cell has");
 
 template <class Cell>
 struct IsRnn {

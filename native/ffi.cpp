@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "statecast.h"
+#include "job.h"
 #include "xla_ffi.h"
 
 namespace statecast {
@@ -62,8 +62,16 @@ int64_t attribute(const CallFrame& frame, const char* name) {
   refuse(std::string("attribute ") + name + " is missing or is no 64-bit integer");
 }
 
+// One network's part of a buffer.
+struct Part {
+  char* data = nullptr;
+  int64_t bytes = 0;
+  operator statecast_array() const { return {data, bytes}; }
+  operator statecast_buffer() const { return {data, bytes}; }
+};
+
 struct Call {
-  statecast_shape shape{};
+  statecast_layer shape{};
   Sizes leading;  // of the result
   int dtype = 0;
   statecast_pool pool{};
@@ -78,7 +86,7 @@ struct Call {
     dtype = x.dtype;
     if (dtype != xla::kFloat && dtype != xla::kDouble) refuse("x must be float32 or float64");
     shape.dtype = static_cast<int32_t>(attribute(frame, "dtype"));
-    if ((shape.dtype == STATECAST_FLOAT64) != (dtype == xla::kDouble)) refuse("x has another dtype than was said");
+    if ((shape.dtype == STATECAST_FLOAT64) != (dtype == xla::kDouble)) refuse("x has another dtype than the call");
     shape.steps = x.dims[x.rank - 3];
     shape.batch = x.dims[x.rank - 2];
     shape.inputs = x.dims[x.rank - 1];
@@ -90,10 +98,10 @@ struct Call {
     shape.pool = frame.api->struct_size >= sizeof(xla::Api) ? &pool : nullptr;
   }
 
-  // One pointer for each network; null where the array is absent, that is, empty.
-  std::vector<char*> pointers(const char* name, const Buffer& b, const Sizes& wanted, bool flags = false) const {
-    const int64_t axes = static_cast<int64_t>(leading.size()), rank = static_cast<int64_t>(wanted.size());
-    std::vector<char*> out(static_cast<size_t>(shape.networks), nullptr);
+  // One array for each network; without data where the buffer is empty, that is, absent.
+  std::vector<Part> parts(const char* name, const Buffer& b, const Sizes& lengths, bool flags = false) const {
+    const int64_t axes = static_cast<int64_t>(leading.size()), rank = static_cast<int64_t>(lengths.size());
+    std::vector<Part> out(static_cast<size_t>(shape.networks));
     if (b.rank != axes + rank) refuse(std::string(name) + " has the wrong number of axes");
     int64_t count = flags || dtype == xla::kFloat ? (flags ? 1 : 4) : 8, present = 1;
     for (int64_t k = 0; k < rank; ++k) present *= b.dims[axes + k];
@@ -101,9 +109,9 @@ struct Call {
     if (flags ? b.dtype != xla::kBool && b.dtype != xla::kByte : b.dtype != dtype)
       refuse(std::string(name) + " has another dtype than x, or is no mask");
     for (int64_t k = 0; k < rank; ++k) {
-      if (b.dims[axes + k] != wanted[static_cast<size_t>(k)])
+      if (b.dims[axes + k] != lengths[static_cast<size_t>(k)])
         refuse(std::string(name) + " has length " + std::to_string(b.dims[axes + k]) + " on axis " + std::to_string(k) +
-               ", wanted " + std::to_string(wanted[static_cast<size_t>(k)]));
+               ", wanted " + std::to_string(lengths[static_cast<size_t>(k)]));
       count *= b.dims[axes + k];
     }
     for (int64_t k = 0; k < axes; ++k)
@@ -117,7 +125,7 @@ struct Call {
         if (b.dims[k] != 1) at += index * step;
         step *= b.dims[k];
       }
-      out[static_cast<size_t>(n)] = static_cast<char*>(b.data) + at;
+      out[static_cast<size_t>(n)] = {static_cast<char*>(b.data) + at, count};
     }
     return out;
   }
@@ -132,32 +140,27 @@ void finished(int32_t status) {
   if (status != STATECAST_OK) refuse(statecast_message(status));
 }
 
-int64_t gate_blocks(int64_t cell) {
-  return cell == STATECAST_LSTM ? 4 : cell == STATECAST_GRU || cell == STATECAST_GRU_RESET_BEFORE ? 3 : 1;
-}
-
 void forward(const CallFrame& frame) {
   demand(frame, 11, 5);
   Buffer **a = frame.arguments.buffers, **r = frame.results.buffers;
   const Call call(frame, *a[0], *a[2], *r[0], 3);
-  const statecast_shape& s = call.shape;
-  const int64_t t = s.steps, b = s.batch, i = s.inputs, h = s.hidden, g = gate_blocks(s.cell) * h;
-  int64_t saved[2];
-  finished(statecast_saved_sizes(&s, saved));
-  const auto x = call.pointers("x", *a[0], {t, b, i}), w = call.pointers("W", *a[1], {i, g});
-  const auto u = call.pointers("U", *a[2], {h, g}), bias = call.pointers("b", *a[3], {g});
-  const auto bn = call.pointers("bn", *a[4], {h}), h0 = call.pointers("h", *a[5], {b, h});
-  const auto c0 = call.pointers("c", *a[6], {b, h}), hr = call.pointers("init h", *a[7], {h});
-  const auto cr = call.pointers("init c", *a[8], {h}), mask = call.pointers("mask", *a[9], {t, b}, true);
-  const auto reset = call.pointers("reset", *a[10], {t, b}, true);
-  const auto y = call.pointers("y", *r[0], {t, b, h}), hn = call.pointers("h after", *r[1], {b, h});
-  const auto cn = call.pointers("c after", *r[2], {b, h}), gates = call.pointers("gates", *r[3], {saved[0]});
-  const auto aux = call.pointers("aux", *r[4], {saved[1]});
+  const statecast_layer& s = call.shape;
+  const int64_t t = s.steps, b = s.batch, i = s.inputs, h = s.hidden, g = gates_of(s.cell) * h;
+  int64_t sizes[2];
+  finished(statecast_tape_sizes(&s, sizes));
+  const auto x = call.parts("x", *a[0], {t, b, i}), w = call.parts("W", *a[1], {i, g});
+  const auto u = call.parts("U", *a[2], {h, g}), bias = call.parts("b", *a[3], {g});
+  const auto bn = call.parts("bn", *a[4], {h}), h0 = call.parts("h", *a[5], {b, h});
+  const auto c0 = call.parts("c", *a[6], {b, h}), hr = call.parts("init h", *a[7], {h});
+  const auto cr = call.parts("init c", *a[8], {h}), mask = call.parts("mask", *a[9], {t, b}, true);
+  const auto reset = call.parts("reset", *a[10], {t, b}, true);
+  const auto y = call.parts("y", *r[0], {t, b, h}), hn = call.parts("h after", *r[1], {b, h});
+  const auto cn = call.parts("c after", *r[2], {b, h}), gates = call.parts("gates", *r[3], {sizes[0]});
+  const auto aux = call.parts("aux", *r[4], {sizes[1]});
   std::vector<statecast_inputs> in;
   std::vector<statecast_outputs> out;
   for (size_t n = 0; n < static_cast<size_t>(s.networks); ++n) {
-    in.push_back({x[n], w[n], u[n], bias[n], bn[n], h0[n], c0[n], hr[n], cr[n], reinterpret_cast<uint8_t*>(mask[n]),
-                  reinterpret_cast<uint8_t*>(reset[n])});
+    in.push_back({x[n], w[n], u[n], bias[n], bn[n], h0[n], c0[n], hr[n], cr[n], mask[n], reset[n]});
     out.push_back({y[n], hn[n], cn[n], gates[n], aux[n]});
   }
   finished(statecast_forward(&s, in.data(), out.data()));
@@ -167,31 +170,30 @@ void backward(const CallFrame& frame) {
   demand(frame, 13, 9);
   Buffer **a = frame.arguments.buffers, **r = frame.results.buffers;
   const Call call(frame, *a[0], *a[2], *r[1], 2);
-  const statecast_shape& s = call.shape;
-  const int64_t t = s.steps, b = s.batch, i = s.inputs, h = s.hidden, g = gate_blocks(s.cell) * h;
-  int64_t kept[2];
-  finished(statecast_saved_sizes(&s, kept));
-  const auto x = call.pointers("x", *a[0], {t, b, i}), w = call.pointers("W", *a[1], {i, g});
-  const auto u = call.pointers("U", *a[2], {h, g}), h0 = call.pointers("h", *a[3], {b, h});
-  const auto hr = call.pointers("init h", *a[4], {h}), mask = call.pointers("mask", *a[5], {t, b}, true);
-  const auto reset = call.pointers("reset", *a[6], {t, b}, true), y = call.pointers("y", *a[7], {t, b, h});
-  const auto gates = call.pointers("gates", *a[8], {kept[0]}), aux = call.pointers("aux", *a[9], {kept[1]});
-  const auto dy = call.pointers("dy", *a[10], {t, b, h}), dh = call.pointers("dh", *a[11], {b, h});
-  const auto dc = call.pointers("dc", *a[12], {b, h}), dx = call.pointers("dx", *r[0], {t, b, i});
-  const auto dw = call.pointers("dW", *r[1], {i, g}), du = call.pointers("dU", *r[2], {h, g});
-  const auto db = call.pointers("db", *r[3], {g}), dbn = call.pointers("dbn", *r[4], {h});
-  const auto dh0 = call.pointers("dh0", *r[5], {b, h}), dc0 = call.pointers("dc0", *r[6], {b, h});
-  const auto dhr = call.pointers("dinit h", *r[7], {h}), dcr = call.pointers("dinit c", *r[8], {h});
+  const statecast_layer& s = call.shape;
+  const int64_t t = s.steps, b = s.batch, i = s.inputs, h = s.hidden, g = gates_of(s.cell) * h;
+  int64_t sizes[2];
+  finished(statecast_tape_sizes(&s, sizes));
+  const auto x = call.parts("x", *a[0], {t, b, i}), w = call.parts("W", *a[1], {i, g});
+  const auto u = call.parts("U", *a[2], {h, g}), h0 = call.parts("h", *a[3], {b, h});
+  const auto hr = call.parts("init h", *a[4], {h}), mask = call.parts("mask", *a[5], {t, b}, true);
+  const auto reset = call.parts("reset", *a[6], {t, b}, true), y = call.parts("y", *a[7], {t, b, h});
+  const auto gates = call.parts("gates", *a[8], {sizes[0]}), aux = call.parts("aux", *a[9], {sizes[1]});
+  const auto dy = call.parts("dy", *a[10], {t, b, h}), dh = call.parts("dh", *a[11], {b, h});
+  const auto dc = call.parts("dc", *a[12], {b, h}), dx = call.parts("dx", *r[0], {t, b, i});
+  const auto dw = call.parts("dW", *r[1], {i, g}), du = call.parts("dU", *r[2], {h, g});
+  const auto db = call.parts("db", *r[3], {g}), dbn = call.parts("dbn", *r[4], {h});
+  const auto dh0 = call.parts("dh0", *r[5], {b, h}), dc0 = call.parts("dc0", *r[6], {b, h});
+  const auto dhr = call.parts("dinit h", *r[7], {h}), dcr = call.parts("dinit c", *r[8], {h});
   std::vector<statecast_inputs> in;
-  std::vector<statecast_saved> saved;
+  std::vector<statecast_tape> tape;
   std::vector<statecast_gradients> out;
   for (size_t n = 0; n < static_cast<size_t>(s.networks); ++n) {
-    in.push_back({x[n], w[n], u[n], nullptr, nullptr, h0[n], nullptr, hr[n], nullptr,
-                  reinterpret_cast<uint8_t*>(mask[n]), reinterpret_cast<uint8_t*>(reset[n])});
-    saved.push_back({y[n], gates[n], aux[n], dy[n], dh[n], dc[n]});
+    in.push_back({x[n], w[n], u[n], {}, {}, h0[n], {}, hr[n], {}, mask[n], reset[n]});
+    tape.push_back({y[n], gates[n], aux[n], dy[n], dh[n], dc[n]});
     out.push_back({dx[n], dw[n], du[n], db[n], dbn[n], dh0[n], dc0[n], dhr[n], dcr[n]});
   }
-  finished(statecast_backward(&s, in.data(), saved.data(), out.data()));
+  finished(statecast_backward(&s, in.data(), tape.data(), out.data()));
 }
 
 xla::Error* guarded(void (*call)(const CallFrame&), const CallFrame& frame) {

@@ -74,7 +74,7 @@ struct Forward {
   void take(Arena& arena, bool keeps) {
     ahead = j.rows < 4 && j.steps > 1;
     const uintptr_t places =
-        keeps ? reinterpret_cast<uintptr_t>(j.out->gates) | reinterpret_cast<uintptr_t>(j.out->aux) : 1;
+        keeps ? reinterpret_cast<uintptr_t>(j.out->gates.data) | reinterpret_cast<uintptr_t>(j.out->aux.data) : 1;
     past_cache = places % 64 == 0 && gates_elements(j) * int64_t{sizeof(T)} > large;
     const int64_t kept_here = keeps ? 0 : ahead ? together : two_products ? 1 : 0;
     slots = arena.take<T>(kept_here * slot());
@@ -123,29 +123,30 @@ struct Forward {
     next.clear(j.rows);
     h_reset.clear(1);
     if constexpr (two_products) reset_state.clear(j.rows);
-    pad(offset(in.h0, j.first * l.hidden), j.rows, h);
-    pad(in.h_reset, 1, h_reset);
+    pad(offset(in.h.data, j.first * l.hidden), j.rows, h);
+    pad(in.h_reset.data, 1, h_reset);
     if constexpr (has_c) {
-      pad(offset(in.c0, j.first * l.hidden), j.rows, c);
-      pad(in.c_reset, 1, c_reset);
+      pad(offset(in.c.data, j.first * l.hidden), j.rows, c);
+      pad(in.c_reset.data, 1, c_reset);
     }
     for (int64_t t = 0; t < j.steps; ++t) {
       if (ahead && t % together == 0) inputs_ahead(t);
-      if (in.reset) reset(in.reset + t * j.batch + j.first);
-      const T* x = static_cast<const T*>(in.x) + (t * j.batch + j.first) * l.inputs;
-      T* y = static_cast<T*>(j.out->y) + (t * j.batch + j.first) * l.hidden;
-      T* aux = has_aux && j.out->aux ? static_cast<T*>(j.out->aux) + (t * j.batch + j.first) * l.padded : nullptr;
-      step(x, slot_at(t), aux, y, in.mask ? in.mask + t * j.batch + j.first : nullptr);
+      const int64_t row = t * j.batch + j.first;
+      if (in.reset.data) reset(static_cast<const uint8_t*>(in.reset.data) + row);
+      const T* x = static_cast<const T*>(in.x.data) + row * l.inputs;
+      T* y = static_cast<T*>(j.out->y.data) + row * l.hidden;
+      T* aux = has_aux && j.out->aux.data ? static_cast<T*>(j.out->aux.data) + row * l.padded : nullptr;
+      step(x, slot_at(t), aux, y, in.mask.data ? static_cast<const uint8_t*>(in.mask.data) + row : nullptr);
     }
-    unpad(h.numbers, j.out->h);
-    if constexpr (has_c) unpad(c, j.out->c);
+    unpad(h.numbers, j.out->h.data);
+    if constexpr (has_c) unpad(c, j.out->c.data);
     if (past_cache) end_of_streams();
   }
 
   // Where step t's gates are kept; null where nobody needs them.
   T* slot_at(int64_t t) const {
-    if (j.out->gates)
-      return static_cast<T*>(j.out->gates) + t * j.batch * l.panels * C * W + j.first * l.panels * C * W;
+    if (j.out->gates.data)
+      return static_cast<T*>(j.out->gates.data) + t * j.batch * l.panels * C * W + j.first * l.panels * C * W;
     if (ahead) return slots + t % together * slot();
     return two_products ? slots : nullptr;
   }
@@ -173,8 +174,8 @@ struct Forward {
 
   void inputs_ahead(int64_t t) {
     const int64_t steps = j.steps - t < together ? j.steps - t : together;
-    const E* first = as_factors(static_cast<const T*>(j.in->x) + (t * j.batch + j.first) * l.inputs, steps);
-    const int64_t between = j.out->gates ? j.batch * l.panels * C * W : slot();
+    const E* first = as_factors(static_cast<const T*>(j.in->x.data) + (t * j.batch + j.first) * l.inputs, steps);
+    const int64_t between = j.out->gates.data ? j.batch * l.panels * C * W : slot();
     for (int64_t row = 0; row < j.rows; ++row)
       for (int64_t p = 0; p < l.panels; ++p)
         row_tiles<V>(steps, [&](int64_t k, auto m) {
@@ -263,19 +264,19 @@ struct Forward {
 
   // From a row's pre-activations to its new state.
   SC_INLINE void close(V* z, int64_t p, int64_t row, T* gates, T* aux, T* y, const uint8_t* mask) {
-    const bool seen = !mask || mask[row];
+    const bool present = !mask || mask[row];
     if constexpr (rnn) {
       SC_EACH (v, C) {
         V none = V::set(0);
-        one(z + v, none, l.unit(p, v), row, y, seen);
+        one(z + v, none, l.unit(p, v), row, y, present);
       }
     } else {
       const int64_t at = row * l.padded + p * W;
       V before = V::load((has_c ? c : h.numbers) + at);
       if (aux) keep(before, aux + at);
       V state = before;
-      one(z, state, p * W, row, y, seen);
-      if constexpr (has_c) (seen ? state : before).store(c + at);
+      one(z, state, p * W, row, y, present);
+      if constexpr (has_c) (present ? state : before).store(c + at);
     }
     if (gates)
       SC_EACH (v, C) keep(z[v], gates + (p * j.rows + row) * C * W + v * W);
@@ -286,11 +287,11 @@ struct Forward {
     else
       value.store(to);
   }
-  SC_INLINE void one(V* z, V& state, int64_t unit, int64_t row, T* y, bool seen) {
+  SC_INLINE void one(V* z, V& state, int64_t unit, int64_t row, T* y, bool present) {
     const V before = V::load(h.at(row) + unit);
     V after = before;
     Cell::forward(z, after, state);
-    if (!seen) after = before;
+    if (!present) after = before;
     next.put(after, row, unit, l.hidden - unit);
     if (y && unit < l.hidden) after.store_n(y + row * l.hidden + unit, l.hidden - unit);
   }
@@ -317,8 +318,8 @@ struct StepRows {
   }
   static void run(const Job& j, const StateRows<T>& rows, const void* weights, const T* x, T* y) {
     const Layout<V, Cell> l(j);
-    Arena held(weights), arena(j.scratch);
-    F f(j, arena, Packed<V, Cell>(l, held));
+    Arena block(weights), arena(j.scratch);
+    F f(j, arena, Packed<V, Cell>(l, block));
     for (int64_t r = 0; r < j.rows; ++r) {
       f.pad(rows.at(r) + rows.h_at, 1, f.h, r);
       if constexpr (F::has_c) f.pad(rows.at(r) + rows.c_at, 1, f.c + r * l.padded);

@@ -31,14 +31,14 @@ SC_INLINE T towards(T old, T now, T rate) {
   return rate == 1 ? now : old + rate * (now - old);
 }
 
-// Takes a value of one target in working units into its statistics; `there` is 0 where it is missing.
+// Takes a value of one target in working units into its statistics; `mask` is 0 where it is missing.
 template <class T>
-SC_INLINE void advance(T& level, T& spread, T& count, T& since, T value, T there, int32_t normalize, T decay) {
+SC_INLINE void advance(T& level, T& spread, T& count, T& since, T value, T mask, int32_t normalize, T decay) {
   const T before = count, gap = since + 1;
-  count += there;
-  since = gap * (1 - there);
+  count += mask;
+  since = gap * (1 - mask);
   const bool last = normalize == STATECAST_LAST;
-  if (!(last || normalize == STATECAST_EWMA) || !(there > 0)) return;
+  if (!(last || normalize == STATECAST_EWMA) || !(mask > 0)) return;
   const T deviation = last ? magnitude(value - level) / root(gap) : magnitude(value - level);
   const T rate = larger(1 / larger(count - 1, T(1)), decay);
   if (before > 0) spread = towards(spread, deviation, rate);
@@ -48,19 +48,18 @@ SC_INLINE void advance(T& level, T& spread, T& count, T& since, T value, T there
 // One target of one row: its statistics, and its ring, whose values lie `step` numbers apart.
 template <class T>
 struct Target {
-  T *level, *spread, *count, *since, *ring, *held;
+  T *level, *spread, *count, *since, *ring, *mask;
   int64_t step;
 
   // Takes a value, as `advance` does, which becomes the newest of the ring.
-  void update(T value, T there, int32_t normalize, T decay, int64_t length) const {
-    advance(*level, *spread, *count, *since, value, there, normalize, decay);
+  void update(T value, T observed, int32_t normalize, T decay, int64_t length) const {
+    advance(*level, *spread, *count, *since, value, observed, normalize, decay);
     ring[(length - 1) * step] = value;
-    held[(length - 1) * step] = there;
+    mask[(length - 1) * step] = observed;
   }
 
   // What forecasts are relative to.
-  void look(int32_t normalize, int64_t length, T& at, T& unit) const {
-    constexpr T smallest = T(1e-8);
+  void look(int32_t normalize, T floor, int64_t length, T& at, T& unit) const {
     at = *level;
     unit = *spread;
     if (normalize == STATECAST_NONE) {
@@ -71,17 +70,17 @@ struct Target {
     if (normalize == STATECAST_WINDOW) {
       T values = 0, sum = 0, squares = 0;
       for (int64_t k = 0; k < length; ++k) {
-        values += held[k * step];
-        sum += ring[k * step] * held[k * step];
+        values += mask[k * step];
+        sum += ring[k * step] * mask[k * step];
       }
       if (values > 0) at = sum / values;
       for (int64_t k = 0; k < length; ++k) {
-        const T d = (ring[k * step] - sum / larger(values, T(1))) * held[k * step];
+        const T d = (ring[k * step] - sum / larger(values, T(1))) * mask[k * step];
         squares += d * d;
       }
       if (values > 1) unit = root(squares / values);
     }
-    unit = larger(unit, smallest);
+    unit = larger(unit, floor);
   }
 
   // to[k] = the ring's k-th value from `first` on, relative to level and scale and in typical deviations.
@@ -89,13 +88,13 @@ struct Target {
   void relative(int64_t first, int64_t length, T at, T unit, T deviation, T* to) const {
     const T scale = 1 / (unit * deviation);
     if (step != 1) {
-      for (int64_t k = first; k < length; ++k) to[k - first] = (ring[k * step] - at) * scale * held[k * step];
+      for (int64_t k = first; k < length; ++k) to[k - first] = (ring[k * step] - at) * scale * mask[k * step];
       return;
     }
     const V middle = V::set(at), factor = V::set(scale);
     for (int64_t k = first; k < length; k += V::W) {
       const int64_t left = length - k;
-      const V value = (V::load_n(ring + k, left) - middle) * factor * V::load_n(held + k, left);
+      const V value = (V::load_n(ring + k, left) - middle) * factor * V::load_n(mask + k, left);
       value.store_n(to + k - first, left);
     }
   }

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <vector>
 
+#include "check.h"
 #include "job.h"
 #include "parallel.h"
 
@@ -25,9 +26,9 @@ bool processor_has(int isa) {
   __cpuid(a, 1);
   __cpuidex(b, 7, 0);
   if (!(a[2] & (1 << 27))) return false;
-  const unsigned long long saved = _xgetbv(0);
-  if (isa == STATECAST_AVX2) return (saved & 6) == 6 && (a[2] & (1 << 12)) && (b[1] & (1 << 5));
-  return (saved & 0xe6) == 0xe6 && (b[1] & (1 << 16)) && (b[1] & (1 << 17)) && (b[1] & (1 << 30)) && (b[1] & (1 << 31));
+  const unsigned long long registers = _xgetbv(0);
+  if (isa == STATECAST_AVX2) return (registers & 6) == 6 && (a[2] & (1 << 12)) && (b[1] & (1 << 5));
+  return (registers & 0xe6) == 0xe6 && (b[1] & (1 << 16)) && (b[1] & (1 << 17)) && (b[1] & (1 << 30)) && (b[1] & (1 << 31));
 }
 #elif defined(SC_X86)
 bool processor_has(int isa) {
@@ -122,9 +123,9 @@ bool multiplies(std::initializer_list<int64_t> factors) {
   return true;
 }
 
-int check(const statecast_shape* s) {
+int32_t check(const statecast_layer* s) {
   if (!s) return STATECAST_NULL;
-  if (s->cell < STATECAST_LSTM || s->cell > STATECAST_RNN_RELU) return STATECAST_BAD_CELL;
+  if (!gates_of(s->cell)) return STATECAST_BAD_CELL;
   if (s->dtype < STATECAST_FLOAT32 || s->dtype > STATECAST_BF16) return STATECAST_BAD_DTYPE;
   if (s->networks < 0 || s->steps < 0 || s->batch < 0 || s->inputs < 0 || s->hidden < 0) return STATECAST_BAD_SHAPE;
   if (!multiplies({s->networks, s->steps, s->batch, s->inputs + 1}) ||
@@ -136,17 +137,14 @@ int check(const statecast_shape* s) {
   return STATECAST_OK;
 }
 
-const Arithmetic& chosen(const statecast_shape& s) {
+const Arithmetic& arithmetic_of(const statecast_layer& s) {
   int isa = s.isa == -1 ? best_isa(s.dtype) : s.isa;
   // Up to 8 units fill half a wide vector: the shorter ones do the same in less time.
   if (isa == STATECAST_AVX512 && s.hidden <= 8 && arithmetic(STATECAST_AVX2, s.dtype)) isa = STATECAST_AVX2;
   return *arithmetic(isa, s.dtype);
 }
-int64_t gates(const statecast_shape& s) {
-  return s.cell == STATECAST_LSTM ? 4 : s.cell == STATECAST_GRU || s.cell == STATECAST_GRU_RESET_BEFORE ? 3 : 1;
-}
 
-Job job_of(const statecast_shape& s) {
+Job job_of(const statecast_layer& s) {
   Job j{};
   j.cell = s.cell;
   j.steps = s.steps;
@@ -158,9 +156,9 @@ Job job_of(const statecast_shape& s) {
 
 // Into how many parts a network's rows are split. It depends on the shape alone, so that backward finds what forward
 // left; a part should be worth the start of a thread.
-int64_t parts(const statecast_shape& s) {
+int64_t parts(const statecast_layer& s) {
   const double work =
-      2.0 * double(s.steps) * double(s.batch) * double(s.inputs + s.hidden) * double(gates(s) * s.hidden);
+      2.0 * double(s.steps) * double(s.batch) * double(s.inputs + s.hidden) * double(gates_of(s.cell) * s.hidden);
   const int64_t threads = std::max<int64_t>(s.threads, 1), worth = int64_t(std::min(work / 1e6, 1e6));
   const int64_t share = (threads + std::max<int64_t>(s.networks, 1) - 1) / std::max<int64_t>(s.networks, 1);
   return std::max<int64_t>(1, std::min({share, s.batch, worth}));
@@ -168,7 +166,7 @@ int64_t parts(const statecast_shape& s) {
 
 // The jobs of a call: each network's rows in parts.
 template <class Set>
-std::vector<Job> split(const statecast_shape& s, Set&& set) {
+std::vector<Job> split(const statecast_layer& s, Set&& set) {
   const int64_t count = parts(s);
   std::vector<Job> jobs;
   jobs.reserve(static_cast<size_t>(s.networks * count));
@@ -184,7 +182,7 @@ std::vector<Job> split(const statecast_shape& s, Set&& set) {
   return jobs;
 }
 
-int64_t workers(const statecast_shape& s, int64_t jobs) {
+int64_t workers(const statecast_layer& s, int64_t jobs) {
   return std::max<int64_t>(1, std::min<int64_t>(s.threads, jobs));
 }
 
@@ -194,18 +192,18 @@ int64_t most(const std::vector<Job>& jobs, int64_t (*bytes)(const Job&)) {
   return n;
 }
 
-void run_forward(const statecast_shape& s, const statecast_inputs* in, const statecast_outputs* out) {
-  const Arithmetic& a = chosen(s);
+void run_forward(const statecast_layer& s, const statecast_inputs* in, const statecast_outputs* out) {
+  const Arithmetic& a = arithmetic_of(s);
   std::vector<Job> jobs = split(s, [&](Job& j, int64_t n) {
     j.in = in + n;
     j.out = out + n;
   });
   const Job whole = job_of(s);
-  const int64_t element = s.dtype == STATECAST_FLOAT64 ? 8 : 4;
+  const int64_t element = bytes_of(s.dtype);
   for (int64_t n = 0; n < s.networks; ++n) {
-    touch_in_large_pages(out[n].y, s.steps * s.batch * s.hidden * element);
-    touch_in_large_pages(out[n].gates, a.gates_elements(whole) * element);
-    touch_in_large_pages(out[n].aux, a.aux_elements(whole) * element);
+    touch_in_large_pages(out[n].y.data, s.steps * s.batch * s.hidden * element);
+    touch_in_large_pages(out[n].gates.data, a.gates_elements(whole) * element);
+    touch_in_large_pages(out[n].aux.data, a.aux_elements(whole) * element);
   }
   const int64_t each = most(jobs, a.forward_bytes), threads = workers(s, int64_t(jobs.size()));
   const Memory scratch = memory(each * threads);
@@ -215,12 +213,12 @@ void run_forward(const statecast_shape& s, const statecast_inputs* in, const sta
   });
 }
 
-void run_backward(const statecast_shape& s, const statecast_inputs* in, const statecast_saved* saved,
+void run_backward(const statecast_layer& s, const statecast_inputs* in, const statecast_tape* tape,
                   const statecast_gradients* out) {
-  const Arithmetic& a = chosen(s);
+  const Arithmetic& a = arithmetic_of(s);
   std::vector<Job> jobs = split(s, [&](Job& j, int64_t n) {
     j.in = in + n;
-    j.saved = saved + n;
+    j.tape = tape + n;
     j.gradients = out + n;
   });
   const int64_t count = parts(s), threads = workers(s, int64_t(jobs.size()));
@@ -238,21 +236,45 @@ void run_backward(const statecast_shape& s, const statecast_inputs* in, const st
   for (int64_t k = 0; count > 1 && k < int64_t(jobs.size()); k += count) a.finish(&jobs[size_t(k)], count);
 }
 
-int check_weights(const statecast_shape& s, const statecast_inputs& in) {
-  return s.hidden > 0 && ((s.inputs > 0 && !in.W) || !in.U) ? STATECAST_NULL : STATECAST_OK;
-}
-int check_biases(const statecast_shape& s, const statecast_inputs& in) {
-  return s.hidden > 0 && (!in.b || (s.cell == STATECAST_GRU && !in.bn)) ? STATECAST_NULL : STATECAST_OK;
+bool has_c(const statecast_layer& s) { return s.cell == STATECAST_LSTM; }
+bool has_bn(const statecast_layer& s) { return s.cell == STATECAST_GRU; }
+
+int32_t check(const statecast_layer& s, const statecast_inputs& in) {
+  const int64_t e = bytes_of(s.dtype), t = s.steps, b = s.batch, h = s.hidden, columns = gates_of(s.cell) * h;
+  return check({needs(in.x, e, {t, b, s.inputs}), needs(in.W, e, {s.inputs, columns}), needs(in.U, e, {h, columns}),
+                may_have(in.b, e, {columns}), may_have(in.bn, e, {has_bn(s) ? h : 0}), may_have(in.h, e, {b, h}),
+                may_have(in.c, e, {has_c(s) ? b : 0, h}), may_have(in.h_reset, e, {h}),
+                may_have(in.c_reset, e, {has_c(s) ? h : 0}), may_have(in.mask, 1, {t, b}),
+                may_have(in.reset, 1, {t, b})});
 }
 
-int check_inputs(const statecast_shape& s, const statecast_inputs* in, bool biases) {
-  const bool rows = s.steps > 0 && s.batch > 0;
-  for (int64_t n = 0; n < s.networks; ++n) {
-    if (const int bad = check_weights(s, in[n])) return bad;
-    if (const int bad = biases ? check_biases(s, in[n]) : STATECAST_OK) return bad;
-    if (rows && s.inputs > 0 && !in[n].x) return STATECAST_NULL;
-  }
-  return STATECAST_OK;
+// Backward reads no biases.
+int32_t check_biases(const statecast_layer& s, const statecast_inputs& in) {
+  return (!in.b.data && s.hidden > 0) || (!in.bn.data && has_bn(s)) ? STATECAST_NULL : STATECAST_OK;
+}
+
+int32_t check(const statecast_layer& s, const statecast_outputs& out) {
+  const int64_t e = bytes_of(s.dtype), b = s.batch, h = s.hidden;
+  const Job j = job_of(s);
+  const int64_t gates = arithmetic_of(s).gates_elements(j), aux = out.gates.data ? arithmetic_of(s).aux_elements(j) : 0;
+  return check({needs(out.y, e, {s.steps, b, h}), may_have(out.h, e, {b, h}), may_have(out.c, e, {has_c(s) ? b : 0, h}),
+                may_have(out.gates, e, {gates}), needs(out.aux, e, {aux})});
+}
+
+int32_t check(const statecast_layer& s, const statecast_tape& tape) {
+  const int64_t e = bytes_of(s.dtype), t = s.steps, b = s.batch, h = s.hidden;
+  const Job j = job_of(s);
+  return check({needs(tape.y, e, {t, b, h}), needs(tape.gates, e, {arithmetic_of(s).gates_elements(j)}),
+                needs(tape.aux, e, {arithmetic_of(s).aux_elements(j)}), may_have(tape.dy, e, {t, b, h}),
+                may_have(tape.dh, e, {b, h}), may_have(tape.dc, e, {has_c(s) ? b : 0, h})});
+}
+
+int32_t check(const statecast_layer& s, const statecast_gradients& out) {
+  const int64_t e = bytes_of(s.dtype), b = s.batch, h = s.hidden, columns = gates_of(s.cell) * h;
+  return check({may_have(out.dx, e, {s.steps, b, s.inputs}), needs(out.dW, e, {s.inputs, columns}),
+                needs(out.dU, e, {h, columns}), needs(out.db, e, {columns}), needs(out.dbn, e, {has_bn(s) ? h : 0}),
+                may_have(out.dh, e, {b, h}), may_have(out.dc, e, {has_c(s) ? b : 0, h}),
+                may_have(out.dh_reset, e, {h}), may_have(out.dc_reset, e, {has_c(s) ? h : 0})});
 }
 
 }  // namespace
@@ -273,54 +295,49 @@ const char* statecast_message(int32_t status) {
                                          "a pointer that is needed is null",
                                          "out of memory",
                                          "not a packed network, or one for another instruction set or version",
-                                         "a row index outside the table of states"};
-  return status >= 0 && status <= STATECAST_BAD_ROW ? messages[status] : "unknown status";
+                                         "a row index outside the table of states",
+                                         "an array is not as long as the sizes say, or not aligned"};
+  return status >= 0 && status <= STATECAST_BAD_LENGTH ? messages[status] : "unknown status";
 }
 
 int32_t statecast_best_isa(int32_t dtype) { return best_isa(dtype); }
 int32_t statecast_runs_isa(int32_t isa) {
   return arithmetic(isa, isa > STATECAST_AVX512 ? STATECAST_BF16 : STATECAST_FLOAT32) != nullptr;
 }
-const char* statecast_isa_name(int32_t isa) {
-  static const char* const names[] = {"plain", "neon", "avx2", "avx512", "avx512_bf16", "amx"};
-  return isa >= STATECAST_PLAIN && isa <= STATECAST_AMX ? names[isa] : nullptr;
-}
+int32_t statecast_gates(int32_t cell) { return gates_of(cell); }
 
-int32_t statecast_saved_sizes(const statecast_shape* shape, int64_t sizes[2]) {
-  if (const int bad = check(shape)) return bad;
+int32_t statecast_tape_sizes(const statecast_layer* layer, int64_t sizes[2]) {
+  if (const int32_t status = check(layer)) return status;
   if (!sizes) return STATECAST_NULL;
-  const Job j = job_of(*shape);
-  sizes[0] = shape->hidden > 0 ? chosen(*shape).gates_elements(j) : 0;
-  sizes[1] = shape->hidden > 0 ? chosen(*shape).aux_elements(j) : 0;
+  const Job j = job_of(*layer);
+  sizes[0] = layer->hidden > 0 ? arithmetic_of(*layer).gates_elements(j) : 0;
+  sizes[1] = layer->hidden > 0 ? arithmetic_of(*layer).aux_elements(j) : 0;
   return STATECAST_OK;
 }
 
-int32_t statecast_forward(const statecast_shape* s, const statecast_inputs* in, const statecast_outputs* out) {
-  if (const int bad = check(s)) return bad;
+int32_t statecast_forward(const statecast_layer* s, const statecast_inputs* in, const statecast_outputs* out) {
+  if (const int32_t status = check(s)) return status;
   if (s->networks == 0 || s->batch == 0 || s->hidden == 0) return STATECAST_OK;
   if (!in || !out) return STATECAST_NULL;
-  if (const int bad = check_inputs(*s, in, true)) return bad;
   for (int64_t n = 0; n < s->networks; ++n) {
-    const bool needs_aux = s->cell <= STATECAST_GRU_RESET_BEFORE;
-    if (s->steps > 0 && (!out[n].y || (out[n].gates && needs_aux && !out[n].aux))) return STATECAST_NULL;
+    if (const int32_t status = check(*s, in[n])) return status;
+    if (const int32_t status = check_biases(*s, in[n])) return status;
+    if (const int32_t status = check(*s, out[n])) return status;
   }
   return guarded([&] { run_forward(*s, in, out); });
 }
 
-int32_t statecast_backward(const statecast_shape* s, const statecast_inputs* in, const statecast_saved* saved,
+int32_t statecast_backward(const statecast_layer* s, const statecast_inputs* in, const statecast_tape* tape,
                            const statecast_gradients* out) {
-  if (const int bad = check(s)) return bad;
+  if (const int32_t status = check(s)) return status;
   if (s->networks == 0 || s->hidden == 0) return STATECAST_OK;
-  if (!in || !saved || !out) return STATECAST_NULL;
-  if (const int bad = check_inputs(*s, in, false)) return bad;
+  if (!in || !tape || !out) return STATECAST_NULL;
   for (int64_t n = 0; n < s->networks; ++n) {
-    const statecast_saved& k = saved[n];
-    const bool needs_aux = s->cell <= STATECAST_GRU_RESET_BEFORE;
-    if (s->steps > 0 && s->batch > 0 && (!k.y || !k.gates || (needs_aux && !k.aux))) return STATECAST_NULL;
-    if ((s->inputs > 0 && !out[n].dW) || !out[n].dU || !out[n].db || (s->cell == STATECAST_GRU && !out[n].dbn))
-      return STATECAST_NULL;
+    if (const int32_t status = check(*s, in[n])) return status;
+    if (const int32_t status = check(*s, tape[n])) return status;
+    if (const int32_t status = check(*s, out[n])) return status;
   }
-  return guarded([&] { run_backward(*s, in, saved, out); });
+  return guarded([&] { run_backward(*s, in, tape, out); });
 }
 
 }  // extern "C"

@@ -20,7 +20,7 @@ template <class V, class C>
 struct ForwardBytes {
   static int64_t run(const Job& j) {
     Arena arena(nullptr);
-    Forward<V, C> f(j, arena, j.out->gates != nullptr);
+    Forward<V, C> f(j, arena, j.out->gates.data != nullptr);
     return arena.used;
   }
 };
@@ -41,7 +41,7 @@ struct RunForward {
   static void run(const Job& j) {
     [[maybe_unused]] const typename Factors<V>::Session session;
     Arena arena(j.scratch);
-    Forward<V, C>(j, arena, j.out->gates != nullptr).run();
+    Forward<V, C>(j, arena, j.out->gates.data != nullptr).run();
   }
 };
 template <class V, class C>

@@ -4,13 +4,19 @@
 
 namespace statecast {
 
+// Blocks of H columns in a cell's weights; `cells.h` compares its equations with this table.
+constexpr int32_t gates_of(int32_t cell) {
+  constexpr int32_t gates[] = {4, 3, 3, 1, 1};
+  return cell >= STATECAST_LSTM && cell <= STATECAST_RNN_RELU ? gates[cell] : 0;
+}
+
 // The rows first .. first + rows of one network's batch, through all steps.
 struct Job {
   int32_t cell;
   int64_t steps, batch, inputs, hidden, first, rows;
   const statecast_inputs* in;
   const statecast_outputs* out;
-  const statecast_saved* saved;
+  const statecast_tape* tape;
   const statecast_gradients* gradients;
   void* scratch;  // this job's alone, while it runs
   void* sums;     // its share of the weights' gradients, until `finish`
@@ -35,9 +41,9 @@ struct Arithmetic {
   void (*backward)(const Job&);
   void (*finish)(const Job*, int64_t count);  // adds the jobs' sums, in order, into the gradients
   int64_t (*packed_bytes)(const Net&);
-  void (*pack)(const Net&, const void* const* arrays, void* to);
+  int32_t (*pack)(const Net&, const statecast_array* arrays, int64_t count, void* to);
   int64_t (*observe_bytes)(const Net&, const statecast_observations&, int64_t rows);  // scratch
-  void (*observe)(const Net&, const statecast_observations&, const statecast_following*, int64_t first, int64_t rows,
+  void (*observe)(const Net&, const statecast_observations&, const statecast_adaptation*, int64_t first, int64_t rows,
                   void* scratch);
 };
 

@@ -6,8 +6,8 @@
 #pragma once
 #include "choose.h"
 #include "dense.h"
-#include "follow.h"
 #include "front.h"
+#include "table.h"
 
 namespace statecast {
 namespace SC_NAMESPACE {
@@ -31,6 +31,30 @@ struct Pack {
 template <class V, class C>
 struct StepBytes {
   static int64_t run(const Job& j) { return StepRows<V, C>::bytes(j); }
+};
+
+// The arrays that a caller hands to `pack`, each of which must be as long as the network asks; after the first that is
+// not, none is read.
+struct Source {
+  const statecast_array* next;
+  int64_t left;
+  int32_t status;
+  template <class N>
+  const N* take(int64_t count) {
+    if (status != STATECAST_OK) return nullptr;
+    if (left-- == 0) return refuse<N>(STATECAST_BAD_LENGTH);
+    const statecast_array& a = *next++;
+    const int64_t bytes = count * static_cast<int64_t>(sizeof(N));
+    if (!a.data && bytes > 0) return refuse<N>(STATECAST_NULL);
+    const bool aligned = reinterpret_cast<uintptr_t>(a.data) % sizeof(N) == 0;
+    if (a.bytes != bytes || !aligned) return refuse<N>(STATECAST_BAD_LENGTH);
+    return static_cast<const N*>(a.data);
+  }
+  template <class N>
+  const N* refuse(int32_t why) {
+    status = why;
+    return nullptr;
+  }
 };
 
 template <class V>
@@ -85,39 +109,62 @@ struct Arrays {
     a.member(nullptr);
     return a.rest.used - constants;
   }
-  // Packs a member's arrays, which are next in `from`, and returns what follows them; null: only passes over their room.
-  const void* const* member(const void* const* from) {
+  // Packs a member's arrays, which are next in `from`; null: only passes over their room.
+  void member(Source* from) {
     for (int64_t k = 0; k < n.layers; ++k) {
       Job j = layer(k, 1);
       void* to = weights(j);
-      if (!from) continue;
-      statecast_inputs in{};
-      in.W = *from++;
-      in.U = *from++;
-      in.b = *from++;
-      in.bn = *from++;
-      j.in = &in;
-      choose<V, Pack>(j, to);
+      if (from) fill(j, *from, to);
     }
-    const auto fill = [&](const Matrix<V>& m, bool biased) {
-      if (!from) return;
-      const void* w = *from++;
-      m.fill(w, biased ? *from++ : nullptr);
+    const auto copy = [&](const Matrix<V>& m, bool biased) {
+      if (from) fill(m, *from, biased);
     };
-    for (int64_t k = 0; k < n.dense; ++k) fill(dense(k), true);
-    fill(head(), true);
+    for (int64_t k = 0; k < n.dense; ++k) copy(dense(k), true);
+    copy(head(), true);
     if (n.future) {
-      fill(state_ahead(), true);
-      fill(known(), false);
+      copy(state_ahead(), true);
+      copy(known(), false);
       T* step = step_ahead();
-      if (from) std::memcpy(step, *from++, static_cast<size_t>(n.horizon * n.mixed) * sizeof(T));
-      fill(mix(), false);
+      if (from) fill(step, *from, n.horizon * n.mixed);
+      copy(mix(), false);
     }
+    const T* w = from && n.skip ? from->template take<T>(n.targets * n.skip * n.horizon) : nullptr;
     for (int64_t d = 0; d < n.targets && n.skip; ++d) {
       const Matrix<V> m = skip();
-      if (from) m.fill(static_cast<const T*>(*from) + d * n.skip * n.horizon, nullptr);
+      if (w) m.fill(w + d * n.skip * n.horizon, nullptr);
     }
-    return from && n.skip ? from + 1 : from;
+  }
+  void constants(Source& from) {
+    fill(origin, from, n.targets);
+    fill(unit, from, n.targets);
+    fill(level, from, n.targets);
+    fill(spread, from, n.targets);
+    fill(deviation, from, n.targets);
+    fill(ring_gain, from, n.targets);
+    fill(output_gain, from, n.horizon * n.targets);
+  }
+  static void fill(Job& j, Source& from, void* to) {
+    const int64_t columns = gates_of(j.cell) * j.hidden;
+    const auto array = [&](int64_t count) {
+      return statecast_array{from.template take<T>(count), count * int64_t{sizeof(T)}};
+    };
+    statecast_inputs in{};
+    in.W = array(j.inputs * columns);
+    in.U = array(j.hidden * columns);
+    in.b = array(columns);
+    in.bn = array(j.cell == STATECAST_GRU ? j.hidden : 0);
+    j.in = &in;
+    if (from.status == STATECAST_OK) choose<V, Pack>(j, to);
+  }
+  static void fill(const Matrix<V>& m, Source& from, bool biased) {
+    const T* w = from.template take<T>(m.depth * m.n);
+    const T* bias = biased ? from.template take<T>(m.n) : nullptr;
+    if (from.status == STATECAST_OK) m.fill(w, bias);
+  }
+  template <class N>
+  static void fill(N* to, Source& from, int64_t count) {
+    const N* numbers = from.template take<N>(count);
+    if (numbers && count > 0) std::memcpy(to, numbers, static_cast<size_t>(count) * sizeof(N));
   }
 };
 
@@ -127,29 +174,33 @@ struct Observe {
   const Net& net;
   const statecast_network& n;
   const statecast_observations& o;
-  const statecast_following* following;
+  const statecast_adaptation* adaptation;
   Arrays<V> arrays;
   Arena arena;
   int64_t rows, each, member_bytes;  // rows of a block, numbers of a forecast
-  T *x, *other, *third, *lasts, *levels, *scales, *linear, *mixed, *own;
+  T *x, *other, *third, *lasts, *levels, *scales, *linear, *mixed, *share;
+  const double* values;
+  T* forecast;
   T **here, **next;  // the rows of this block, and of the one after it
   char* scratch;
 
-  Observe(const Net& net_, const statecast_observations& o_, const statecast_following* following_, int64_t rows_,
+  Observe(const Net& net_, const statecast_observations& o_, const statecast_adaptation* adaptation_, int64_t rows_,
           void* memory)
       : net(net_),
         n(*net_.sizes),
         o(o_),
-        following(following_),
+        adaptation(adaptation_),
         arrays(net_, net_.arrays),
         arena(memory),
         rows(rows_) {
+    values = static_cast<const double*>(o.values.data);
+    forecast = static_cast<T*>(o.forecast.data);
     each = n.horizon * net.numbers;
     member_bytes = n.members > 1 ? Arrays<V>::bytes_of_member(net) : 0;
     x = arena.take<T>(rows * net.widest);
     other = arena.take<T>(rows * net.widest);
     third = n.members > 1 ? arena.take<T>(rows * net.widest) : x;  // where x is read again by the next member
-    own = arena.take<T>(n.members > 1 ? rows * each : 0);
+    share = arena.take<T>(n.members > 1 ? rows * each : 0);  // of one member in the forecast
     lasts = arena.take<T>(rows * net.ring);  // of one target at a time
     levels = arena.take<T>(rows * n.targets);
     scales = arena.take<T>(rows * n.targets);
@@ -174,17 +225,17 @@ struct Observe {
   }
 
   void run(int64_t first, int64_t count) {
-    const auto some_of = [&](int64_t done) { return count - done < rows ? count - done : rows; };
+    const auto some_of = [&](int64_t begin) { return count - begin < rows ? count - begin : rows; };
     locate(first, some_of(0), here);
-    for (int64_t done = 0; done < count; done += rows) {
-      const int64_t some = some_of(done), after = done + some < count ? some_of(done + some) : 0;
+    for (int64_t begin = 0; begin < count; begin += rows) {
+      const int64_t some = some_of(begin), after = begin + some < count ? some_of(begin + some) : 0;
       // Rows of a large table lie anywhere in memory: the next block's are fetched while this one is worked on.
-      locate(first + done + some, after, next);
+      locate(first + begin + some, after, next);
       for (int64_t r = 0; r < after; ++r) soon(next[r], o.stride);
-      if (o.values)
-        for (int64_t r = 0; r < some; ++r) front(first + done + r, row(r), x + r * net.inputs);
-      for (int64_t m = 0; m < n.members; ++m) member(m, first + done, some);
-      if (following) follow_rows(*following, o, here, first + done, some);
+      if (values)
+        for (int64_t r = 0; r < some; ++r) front(first + begin + r, row(r), x + r * net.inputs);
+      for (int64_t m = 0; m < n.members; ++m) member(m, first + begin, some);
+      if (adaptation) adapt_rows(*adaptation, o, here, first + begin, some);
       T** free = here;
       here = next;
       next = free;
@@ -195,31 +246,31 @@ struct Observe {
   void member(int64_t m, int64_t first, int64_t some) {
     Arrays<V> a = arrays.of_member(m, member_bytes);
     T* out = stack(a, m, some);
-    if (!o.forecast) return;
-    T* all = static_cast<T*>(o.forecast) + first * each;
-    emit(a, first, some, out, m ? own : all);
+    if (!forecast) return;
+    T* sum = forecast + first * each;
+    emit(a, first, some, out, m ? share : sum);
     if (m == 0) return;
-    const T share = m == n.members - 1 ? T(1) / static_cast<T>(n.members) : T(1);
-    for (int64_t i = 0; i < some * each; ++i) all[i] = (all[i] + own[i]) * share;
+    const T factor = m == n.members - 1 ? T(1) / static_cast<T>(n.members) : T(1);
+    for (int64_t i = 0; i < some * each; ++i) sum[i] = (sum[i] + share[i]) * factor;
   }
 
   // Moves a row's front, and writes the stack's input.
   void front(int64_t at, T* state, T* to) const {
-    const int64_t moved = (net.ring - 1) * n.targets;
+    const int64_t older = (net.ring - 1) * n.targets;
     for (int k = 4; k < 6; ++k) {  // the ring and its mask
       T* part = state + net.columns[k];
-      std::memmove(part, part + n.targets, static_cast<size_t>(moved) * sizeof(T));
+      std::memmove(part, part + n.targets, static_cast<size_t>(older) * sizeof(T));
     }
     T* more = to + n.lags * n.targets;  // of the features after the lags
     const int64_t marks = n.missing ? 2 * n.targets : 0;
     for (int64_t d = 0; d < n.targets; ++d) {
-      const double value = o.values[at * n.targets + d];
-      const bool there = value == value;
+      const double value = values[at * n.targets + d];
+      const bool observed = value == value;
       const Target<T> t = target(state, d);
-      t.update(there ? static_cast<T>((value - arrays.origin[d]) / arrays.unit[d]) : T(0), there, n.normalize,
+      t.update(observed ? static_cast<T>((value - arrays.origin[d]) / arrays.unit[d]) : T(0), observed, n.normalize,
                static_cast<T>(n.decay), net.ring);
       T level, scale;
-      t.look(n.normalize, net.ring, level, scale);
+      t.look(n.normalize, floor(), net.ring, level, scale);
       lags(t, level, scale, d, to);
       if (n.missing) {
         more[d] = *t.since == 0;
@@ -227,19 +278,20 @@ struct Observe {
       }
       if (n.level_input) {
         more[marks + d] = (level - arrays.level[d]) / arrays.deviation[d];
-        more[marks + n.targets + d] = logarithm(scale / larger(arrays.spread[d], T(1e-8)));
+        more[marks + n.targets + d] = logarithm(scale / larger(arrays.spread[d], floor()));
       }
     }
-    const T* told = static_cast<const T*>(o.covariates) + at * n.covariates;
+    const T* covariates = static_cast<const T*>(o.covariates.data) + at * n.covariates;
     if (n.covariates)
-      std::memcpy(more + marks + (n.level_input ? 2 * n.targets : 0), told,
+      std::memcpy(more + marks + (n.level_input ? 2 * n.targets : 0), covariates,
                   static_cast<size_t>(n.covariates) * sizeof(T));
     if (n.statics)
-      std::memcpy(state + net.columns[7 + 2 * n.layers], told + n.covariates - n.statics,
+      std::memcpy(state + net.columns[7 + 2 * n.layers], covariates + n.covariates - n.statics,
                   static_cast<size_t>(n.statics) * sizeof(T));
   }
+  T floor() const { return static_cast<T>(n.floor); }
   void lags(const Target<T>& t, T level, T scale, int64_t d, T* to) const {
-    const V top = V::set(20), bottom = V::set(-20);
+    const V top = V::set(static_cast<T>(n.ceiling)), bottom = V::set(static_cast<T>(-n.ceiling));
     T* line = n.targets == 1 ? to : lasts;
     t.template relative<V>(net.ring - n.lags, net.ring, level, scale, arrays.ring_gain[d], line);
     for (int64_t k = 0; k < n.lags; k += V::W)
@@ -258,15 +310,15 @@ struct Observe {
         j.scratch = scratch;
         const void* weights = a.weights(j);
         const StateRows<T> s{here, net.columns[6 + 2 * k] + m * width, net.columns[7 + 2 * k] + m * width};
-        if (o.values) choose<V, StepRows>(j, s, weights, const_cast<const T*>(in), out);
+        if (values) choose<V, StepRows>(j, s, weights, const_cast<const T*>(in), out);
       } else {
         const Matrix<V> dense = a.dense(k - n.layers);
-        if (!o.values) continue;
+        if (!values) continue;
         dense.apply(in, some, out);
         for (int64_t i = 0; i < some * width; i += V::W)
           activate(V::load_n(out + i, some * width - i), n.activation).store_n(out + i, some * width - i);
       }
-      if (!o.values) continue;
+      if (!values) continue;
       if (n.residual && width == before)
         for (int64_t i = 0; i < some * width; i += V::W)
           (V::load_n(out + i, some * width - i) + V::load_n(in + i, some * width - i))
@@ -277,8 +329,8 @@ struct Observe {
     }
     const size_t bytes = static_cast<size_t>(net.outputs) * sizeof(T);
     for (int64_t r = 0; r < some; ++r) {
-      T* kept = row(r) + net.columns[6 + 2 * n.layers] + m * net.outputs;
-      std::memcpy(o.values ? kept : in + r * net.outputs, o.values ? in + r * net.outputs : kept, bytes);
+      T* output = row(r) + net.columns[6 + 2 * n.layers] + m * net.outputs;
+      std::memcpy(values ? output : in + r * net.outputs, values ? in + r * net.outputs : output, bytes);
     }
     return in;
   }
@@ -294,8 +346,8 @@ struct Observe {
       for (int64_t r = 0; r < some; ++r) {
         const Target<T> t = target(row(r), d);
         T &level = levels[r * n.targets + d], &scale = scales[r * n.targets + d];
-        t.look(n.normalize, net.ring, level, scale);
-        static_cast<T*>(o.scale)[(first + r) * n.targets + d] = scale;
+        t.look(n.normalize, floor(), net.ring, level, scale);
+        static_cast<T*>(o.scale.data)[(first + r) * n.targets + d] = scale;
         if (n.skip)
           t.template relative<V>(net.ring - n.skip, net.ring, level, scale, arrays.ring_gain[d], lasts + r * n.skip);
       }
@@ -342,7 +394,7 @@ struct Observe {
           const int64_t left = n.mixed - k, at = h * n.mixed + k;
           (V::load_n(of_state + r * n.mixed + k, left) + V::load_n(step + at, left)).store_n(mixed + at, left);
         }
-      known.apply(static_cast<const T*>(o.future) + (first + r) * n.horizon * n.future, n.horizon, mixed, true);
+      known.apply(static_cast<const T*>(o.future.data) + (first + r) * n.horizon * n.future, n.horizon, mixed, true);
       for (int64_t k = 0; k < units; k += V::W) tanh(V::load_n(mixed + k, units - k)).store_n(mixed + k, units - k);
       mix.apply(mixed, n.horizon, to + r * n.horizon * net.numbers, true);
     }
@@ -367,36 +419,23 @@ struct Observing {
   using T = typename V::Number;
   static constexpr int64_t together = 8 * V::ROWS;  // rows of a block, at most
 
-  static int64_t packed_bytes(const Net& net) { return pack_or_count(net, nullptr, nullptr); }
-  static void pack(const Net& net, const void* const* from, void* to) { pack_or_count(net, from, to); }
+  static int64_t packed_bytes(const Net& net) {
+    return Arrays<V>(net, nullptr).rest.used + net.sizes->members * Arrays<V>::bytes_of_member(net);
+  }
+  // Fills the block at `to` from arrays in the order of statecast_network_pack.
+  static int32_t pack(const Net& net, const statecast_array* arrays, int64_t count, void* to) {
+    Source from{arrays, count, STATECAST_OK};
+    Arrays<V> a(net, to);
+    a.constants(from);
+    for (int64_t m = 0; m < net.sizes->members; ++m) a.member(&from);
+    return from.status == STATECAST_OK && from.left != 0 ? STATECAST_BAD_LENGTH : from.status;
+  }
   static int64_t bytes(const Net& net, const statecast_observations& o, int64_t rows) {
     return Observe<V>(net, o, nullptr, rows < together ? rows : together, nullptr).arena.used;
   }
-  static void run(const Net& net, const statecast_observations& o, const statecast_following* following, int64_t first,
-                  int64_t rows, void* scratch) {
-    Observe<V>(net, o, following, rows < together ? rows : together, scratch).run(first, rows);
-  }
-
-  // Fills the block at `to`; where that is null, tells its size. `from` is in the order of statecast_network_pack.
-  static int64_t pack_or_count(const Net& net, const void* const* from, void* to) {
-    const statecast_network& n = *net.sizes;
-    Arrays<V> a(net, to);
-    if (to) {
-      copy(a.origin, *from++, n.targets);
-      copy(a.unit, *from++, n.targets);
-      copy(a.level, *from++, n.targets);
-      copy(a.spread, *from++, n.targets);
-      copy(a.deviation, *from++, n.targets);
-      copy(a.ring_gain, *from++, n.targets);
-      copy(a.output_gain, *from++, n.horizon * n.targets);
-    }
-    if (!to) return a.rest.used + n.members * Arrays<V>::bytes_of_member(net);
-    for (int64_t m = 0; m < n.members; ++m) from = a.member(from);
-    return a.rest.used;
-  }
-  template <class N>
-  static void copy(N* to, const void* from, int64_t count) {
-    std::memcpy(to, from, static_cast<size_t>(count) * sizeof(N));
+  static void run(const Net& net, const statecast_observations& o, const statecast_adaptation* adaptation,
+                  int64_t first, int64_t rows, void* scratch) {
+    Observe<V>(net, o, adaptation, rows < together ? rows : together, scratch).run(first, rows);
   }
 };
 

@@ -107,7 +107,7 @@ struct Layout {
   }
 };
 
-// What the forward products read, in one block: it is also what `statecast_pack` leaves for later steps.
+// What the forward products read, in one block: it is also what `statecast_network_pack` leaves for later steps.
 template <class V, class Cell>
 struct Packed {
   using T = typename V::Number;
@@ -121,18 +121,18 @@ struct Packed {
     if constexpr (Cell::columns == 3 && Cell::gates == 3) candidate = arena.take<E>(l.panels * l.hidden_depth * V::W);
   }
   void fill(const Layout<V, Cell>& l, const statecast_inputs& in) {
-    const T* b = static_cast<const T*>(in.b);
+    const T* b = static_cast<const T*>(in.b.data);
     for (int64_t p = 0; p < l.panels; ++p)
       for (int v = 0; v < l.C; ++v) {
         const bool second = v >= Cell::gates && !IsRnn<Cell>::value;  // n's recurrent half has a bias of its own
-        const T* from = second ? static_cast<const T*>(in.bn) : b + l.gate(v);
+        const T* from = second ? static_cast<const T*>(in.bn.data) : b + l.gate(v);
         const int64_t left = l.hidden - l.unit(p, v);
         (left > 0 ? V::load_n(from + l.unit(p, v), left) : V::set(0)).store(bias + (p * l.C + v) * V::W);
       }
-    l.template pack<typename Cell::Input>(static_cast<const T*>(in.W), l.inputs, input);
-    l.template pack<typename Cell::Recurrent>(static_cast<const T*>(in.U), l.hidden, recurrent);
+    l.template pack<typename Cell::Input>(static_cast<const T*>(in.W.data), l.inputs, input);
+    l.template pack<typename Cell::Recurrent>(static_cast<const T*>(in.U.data), l.hidden, recurrent);
     if constexpr (Cell::columns == 3 && Cell::gates == 3)
-      l.template pack<Columns<1, 2>>(static_cast<const T*>(in.U), l.hidden, candidate);
+      l.template pack<Columns<1, 2>>(static_cast<const T*>(in.U.data), l.hidden, candidate);
   }
 };
 

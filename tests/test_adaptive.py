@@ -119,7 +119,7 @@ def follower_of(of: Model) -> Follower:
     return Follower(of.adaptive, of.bounds, of.constants, of.own.start, counts, ring, of.dtype)
 
 
-@pytest.mark.skipif(not kernel_library.available(), reason=kernel_library.reason())
+@pytest.mark.skipif(kernel_library.refuses() is not None, reason=kernel_library.description())
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("horizon", [1, 2, 3, 9])
 def test_the_native_kernel_moves_what_numpy_moves(horizon: int, precision: str) -> None:
@@ -146,7 +146,7 @@ def test_the_native_kernel_moves_what_numpy_moves(horizon: int, precision: str) 
     assert np.abs(plain[:, of.layout.slices["moved"][0]]).max() > RATE
 
 
-@pytest.mark.skipif(not kernel_library.available(), reason=kernel_library.reason())
+@pytest.mark.skipif(kernel_library.refuses() is not None, reason=kernel_library.description())
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_a_table_in_the_native_kernel_moves_what_its_steps_move(
     precision: str, monkeypatch: pytest.MonkeyPatch
@@ -217,7 +217,7 @@ def test_the_share_outside_comes_to_what_the_level_says(louder: float) -> None:
     np.testing.assert_allclose(inside, [0.8, 0.95], atol=0.01)
 
 
-@pytest.mark.skipif(not kernel_library.available(), reason=kernel_library.reason())
+@pytest.mark.skipif(kernel_library.refuses() is not None, reason=kernel_library.description())
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_a_step_and_its_intervals_in_one_call_are_both_calls(precision: str) -> None:
     """Early forecasts included, which are no measure yet; rows in several blocks."""
@@ -238,7 +238,7 @@ def test_a_step_and_its_intervals_in_one_call_are_both_calls(precision: str) -> 
         assert made.call() == 0
         raw, scale = step.step(apart, y, told, None, index)
         moved = follower.step(Blocks.of(apart), y, raw, scale, index)
-        for one, other in ((made.forecast, raw), (made.scale, scale), (made.moved, moved)):
+        for one, other in ((made.forecast, raw), (made.scale, scale), (made.shifts, moved)):
             same_bits(one, other)
     same_bits(together.take(np.arange(7)), apart)
     assert np.abs(apart[:, of.layout.slices["moved"][0]]).max() > 0

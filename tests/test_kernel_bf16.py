@@ -15,11 +15,11 @@ import pytest
 from test_kernel import CELLS, grads_of, masked_steps_reach_nothing, problem, sigmoid
 
 from statecast.errors import DataError, SettingError
-from statecast.model.kernel import layer as kernel
+from statecast.model.kernel import interface, layer
 from statecast.model.kernel import library as kernel_library
 
 SETS = kernel_library.runs(bf16=True) if kernel_library.load()[0] is not None else ()
-pytestmark = pytest.mark.skipif(not SETS, reason=f"bf16 is {kernel_library.bf16_reason()}")
+pytestmark = pytest.mark.skipif(not SETS, reason=f"bf16 is {kernel_library.bf16_description()}")
 # (T, B, I, H): one of everything, odd sizes, rows too few and too many for a tile, more units than a panel.
 SHAPES = [(1, 1, 1, 1), (7, 3, 2, 5), (5, 33, 7, 33), (3, 7, 3, 129), (60, 1, 3, 10), (2, 9, 33, 300), (3, 130, 1, 7)]
 SHAPES += [(6, 40, 129, 64), (20, 17, 1, 48)]
@@ -134,7 +134,7 @@ def agree(found: np.ndarray, wanted: np.ndarray, name: str) -> None:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_outputs_and_gradients_are_the_reference(cell: str, shape: tuple[int, int, int, int], threads: int) -> None:
     p = problem(cell, shape)
-    y, after = kernel.layer(cell, **p, threads=threads, bf16=True)
+    y, after = layer.forward(cell, **p, threads=threads, bf16=True)
     grads, dy, dstate = grads_of(cell, p, threads=threads, bf16=True)
     out, wanted = reference(cell, p, y, dy, dstate)
     agree(y, out, "y")
@@ -147,7 +147,7 @@ def test_outputs_and_gradients_are_the_reference(cell: str, shape: tuple[int, in
 @pytest.mark.parametrize("cell", CELLS)
 def test_float32_is_near_but_not_the_same(cell: str) -> None:
     p = problem(cell, (8, 20, 5, 64))
-    one, other = kernel.layer(cell, **p, bf16=True)[0], kernel.layer(cell, **p)[0]
+    one, other = layer.forward(cell, **p, bf16=True)[0], layer.forward(cell, **p)[0]
     assert 1e-4 < np.abs(one - other).max() < 0.05
 
 
@@ -159,7 +159,7 @@ def test_no_state_no_masks_and_no_gradients_of_outputs(cell: str) -> None:
     full["state"] = {n: np.zeros_like(v) for n, v in full["state"].items()}
     dy = np.ones((4, 18, 20), np.float32)
     for found, wanted in zip(
-        kernel.gradients(cell, **p, dy=dy, bf16=True), kernel.gradients(cell, **full, dy=dy, bf16=True), strict=True
+        layer.gradients(cell, **p, dy=dy, bf16=True), layer.gradients(cell, **full, dy=dy, bf16=True), strict=True
     ):
         if isinstance(found, dict):
             assert all(np.array_equal(value, wanted[name]) for name, value in found.items())
@@ -171,7 +171,7 @@ def test_no_state_no_masks_and_no_gradients_of_outputs(cell: str) -> None:
 @pytest.mark.parametrize("shape", [(0, 3, 2, 5), (3, 0, 2, 5), (3, 2, 0, 5)])
 def test_nothing_is_allowed(cell: str, shape: tuple[int, int, int, int]) -> None:
     p = problem(cell, shape)
-    y, after = kernel.layer(cell, **p, bf16=True)
+    y, after = layer.forward(cell, **p, bf16=True)
     assert y.shape == (shape[0], shape[1], shape[3])
     grads = grads_of(cell, p, bf16=True)[0]
     assert all(np.isfinite(value).all() for value in grads.values())
@@ -196,9 +196,9 @@ def test_what_a_masked_step_holds_reaches_nothing(cell: str) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_what_is_not_a_number_stays_in_its_row(cell: str, hidden: int) -> None:
     p = problem(cell, (5, 20, 2, hidden)) | {"mask": None, "reset": None}
-    clean = kernel.layer(cell, **p, bf16=True)[0]
+    clean = layer.forward(cell, **p, bf16=True)[0]
     p["x"][1, 0] = np.nan
-    y = kernel.layer(cell, **p, bf16=True)[0]
+    y = layer.forward(cell, **p, bf16=True)[0]
     assert np.isnan(y[1:, 0]).all()
     np.testing.assert_array_equal(y[:, 1:], clean[:, 1:])
     dx = grads_of(cell, p | {"mask": np.ones((5, 20), bool)}, bf16=True)[0]["x"]
@@ -212,7 +212,7 @@ def test_jax_gives_what_numpy_gives(cell: str) -> None:
     wanted, dy, dstate = grads_of(cell, p, bf16=True)
 
     def loss(weights: Any, x: Any, state: Any, init: Any, mask: Any, reset: Any) -> Any:
-        y, after = kernel.layer(cell, weights, x, state, mask, reset, init, bf16=True)
+        y, after = layer.forward(cell, weights, x, state, mask, reset, init, bf16=True)
         return (y * dy).sum() + sum((after[n] * d).sum() for n, d in dstate.items())
 
     arguments = (p["weights"], p["x"], p["state"], p["init"], p["mask"], p["reset"])
@@ -226,27 +226,27 @@ def test_jax_gives_what_numpy_gives(cell: str) -> None:
 def test_arrays_are_float32() -> None:
     p = problem("gru", (2, 2, 2, 3), np.float64)
     with pytest.raises(DataError, match="wanted float32 for bf16"):
-        kernel.layer("gru", **p, bf16=True)
+        layer.forward("gru", **p, bf16=True)
 
 
 def test_float32_goes_on_beside_it(instruction_set: str, monkeypatch: pytest.MonkeyPatch) -> None:
     p = problem("gru", (3, 2, 2, 20))
-    wanted = kernel.layer("gru", **p)[0]
-    assert kernel_library.instruction_set() not in kernel_library.BF16_SETS
+    wanted = layer.forward("gru", **p)[0]
+    assert kernel_library.instruction_set() not in interface.BF16_SETS
     monkeypatch.delenv("STATECAST_KERNEL")
-    np.testing.assert_array_equal(kernel.layer("gru", **p)[0], wanted)
-    assert "possible: native kernel" in kernel_library.bf16_reason()
+    np.testing.assert_array_equal(layer.forward("gru", **p)[0], wanted)
+    assert "possible: native kernel" in kernel_library.bf16_description()
 
 
 @pytest.mark.parametrize("choice", ["plain", "off"])
 def test_where_there_is_none_it_says_so(choice: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATECAST_KERNEL", choice)
     with pytest.raises(SettingError, match=re.escape('choose precision = "float32"')):
-        kernel.layer("gru", **problem("gru", (1, 1, 1, 1)), bf16=True)
-    assert kernel_library.bf16_reason().startswith("not possible")
+        layer.forward("gru", **problem("gru", (1, 1, 1, 1)), bf16=True)
+    assert kernel_library.bf16_description().startswith("not possible")
     monkeypatch.setenv("STATECAST_KERNEL", "auto")
     # As on a processor that has none, or one whose pairs are slower than its float32.
-    monkeypatch.setattr(kernel_library, "library", lambda: types.SimpleNamespace(statecast_best_isa=lambda dtype: -1))
+    monkeypatch.setattr(kernel_library, "handle", lambda: types.SimpleNamespace(statecast_best_isa=lambda dtype: -1))
     monkeypatch.setattr(kernel_library, "runs", lambda bf16=False: () if bf16 else ("plain",))
     with pytest.raises(SettingError, match="wanted AMX, or AVX512-BF16 on a processor that is not Intel's"):
-        kernel.layer("gru", **problem("gru", (1, 1, 1, 1)), bf16=True)
+        layer.forward("gru", **problem("gru", (1, 1, 1, 1)), bf16=True)

@@ -32,10 +32,10 @@ from statecast.forecast.runner import Runner
 from statecast.forecast.stream import Stream
 from statecast.model.blocks import Blocks
 from statecast.model.head import Head
-from statecast.model.kernel import layer as kernel
+from statecast.model.kernel import interface, layer
 from statecast.model.kernel import library as kernel_library
-from statecast.model.kernel import network as kernel_network
-from statecast.model.kernel.network import NetworkStep, unknown
+from statecast.model.kernel.interface import STATUSES
+from statecast.model.kernel.network import NetworkStep, refuses
 from statecast.model.members import Members, stacked
 from statecast.model.network import Network
 from statecast.model.state import Layout
@@ -61,7 +61,7 @@ def observed(step: NetworkStep, states: np.ndarray, inputs: Any, **more: Any) ->
 
 
 @pytest.mark.parametrize("instruction_set", SETS)
-@pytest.mark.parametrize("cell", kernel_library.CELLS)
+@pytest.mark.parametrize("cell", interface.CELLS)
 def test_every_instruction_set(cell: str, instruction_set: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Layers wider than a register, and sizes that fill no register."""
     monkeypatch.setenv("STATECAST_KERNEL", instruction_set)
@@ -101,10 +101,10 @@ def test_an_ensemble_shares_its_front(
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from(kernel_network.NORMALIZERS), st.integers(1, 3), st.data())
+@given(st.integers(0, 10_000), st.sampled_from(interface.NORMALIZERS), st.integers(1, 3), st.data())
 def test_any_size(seed: int, normalize: str, targets: int, data: st.DataObject) -> None:
     draw = lambda low, high: data.draw(st.integers(low, high))  # noqa: E731
-    cell = data.draw(st.sampled_from(list(kernel_library.CELLS)))
+    cell = data.draw(st.sampled_from(list(interface.CELLS)))
     hidden = tuple(draw(1, 40) for _ in range(draw(0, 2)))
     sizes = {"lags": draw(1, 40), "skip": draw(0, 40), "horizon": draw(1, 20), "hidden": hidden}
     head = data.draw(st.sampled_from(["point", "pinball"]))
@@ -115,7 +115,7 @@ def test_any_size(seed: int, normalize: str, targets: int, data: st.DataObject) 
     close(found, stepped(network, p, inputs, reset)[0], 1e-11)
 
 
-@pytest.mark.parametrize("cell", kernel_library.CELLS)
+@pytest.mark.parametrize("cell", interface.CELLS)
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_row_does_not_know_its_company(cell: str, threads: int) -> None:
     """Alone, among others, on one thread or several: the same bits."""
@@ -164,17 +164,17 @@ def test_a_stream_goes_through_it_and_says_so(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("STATECAST_KERNEL", "off")
     plain_model = forecast_cases.model()
     assert not Runner(plain_model).native
-    assert unknown(plain_model.network, plain_model.p) == "NumPy or JAX: STATECAST_KERNEL=off"
+    assert refuses(plain_model.network, plain_model.p) == "STATECAST_KERNEL=off"
     forecast_cases.close(Stream(plain_model).observe("a", 5.0, forecast_cases.START).values, native.values, "float32")
 
 
 def test_the_setting_of_threads_reaches_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
     network, p, inputs, reset = case("gru", "last", "point", "deep-residual", dtype="float32")
-    one, seen = replace(network, stack=replace(network.stack, threads=1)), []
-    layer = kernel.layer
-    monkeypatch.setattr(kernel, "layer", lambda *a, **more: seen.append(more["threads"]) or layer(*a, **more))
+    one, counts = replace(network, stack=replace(network.stack, threads=1)), []
+    forward = layer.forward
+    monkeypatch.setattr(layer, "forward", lambda *a, **more: counts.append(more["threads"]) or forward(*a, **more))
     scanned(one, p, inputs, reset)
-    assert seen == [1, 1, 1]
+    assert counts == [1, 1, 1]
     assert NetworkStep(one, p)._threads == 1
     monkeypatch.setenv("STATECAST_THREADS", "3")
     assert NetworkStep(network, p)._threads == 3
@@ -188,25 +188,25 @@ class OtherHead(Head):
 
 def test_what_it_does_not_know_it_refuses() -> None:
     network, p, *_ = case("lstm", "last", "point", "one-layer", dtype="float32")
-    assert unknown(network, p) is None
+    assert refuses(network, p) is None
     head = OtherHead(
         **{name: getattr(network.head, name) for name in ("inputs", "horizon", "targets", "levels", "future")}
     )
-    assert "OtherHead has attributes" in str(unknown(replace(network, head=head), p))
+    assert "OtherHead has attributes" in str(refuses(replace(network, head=head), p))
     for head in ("normal", "decoder"):
-        assert head in str(unknown(*case("gru", "last", head, "one-layer", dtype="float32")[:2]))
-    assert "'mingru'" in str(unknown(*case("mingru", "last", "point", "one-layer", dtype="float32")[:2]))
-    assert "series" in str(unknown(replace(network, members=Members(2, local=True)), p))
-    assert "weights head/known/W" in str(unknown(replace(network, members=Members(2)), p))  # they are of one network
-    assert "series" in str(unknown(replace(network, series=3), p))
+        assert head in str(refuses(*case("gru", "last", head, "one-layer", dtype="float32")[:2]))
+    assert "'mingru'" in str(refuses(*case("mingru", "last", "point", "one-layer", dtype="float32")[:2]))
+    assert "series" in str(refuses(replace(network, members=Members(2, local=True)), p))
+    assert "weights head/known/W" in str(refuses(replace(network, members=Members(2)), p))  # they are of one network
+    assert "series" in str(refuses(replace(network, series=3), p))
     more = {**p, "constants": p["constants"] | {"drift": np.zeros(2, np.float32)}}
-    assert "'drift'" in str(unknown(network, more))
+    assert "'drift'" in str(refuses(network, more))
     wider = {**p, "weights": p["weights"] | {"skip": {"W": np.zeros((2, 4, 2), np.float32)}}}
-    assert "skip/W" in str(unknown(network, wider))
+    assert "skip/W" in str(refuses(network, wider))
     mixed = {**p, "weights": p["weights"] | {"skip": {"W": np.zeros((2, 3, 2))}}}
-    assert "skip/W" in str(unknown(network, mixed))
+    assert "skip/W" in str(refuses(network, mixed))
     half = mapped(lambda a: a.astype(np.float16), p)
-    assert "float16" in str(unknown(network, half))
+    assert "float16" in str(refuses(network, half))
 
 
 @pytest.mark.parametrize(
@@ -245,55 +245,63 @@ def test_wrong_arrays_are_named_and_nothing_moves(change: dict[str, Any], messag
 
 def sizes(**change: Any) -> Any:
     right = {"isa": -1, "decay": 0.1, "targets": 1, "lags": 1, "horizon": 1, "layers": 1, "members": 1}
-    given = right | change
-    isa = kernel_library.INSTRUCTION_SETS.index(kernel_library.instruction_set()) if given["isa"] < 0 else given["isa"]
-    return kernel_library.Sizes(**given | {"isa": isa})
+    numbers = right | change
+    if numbers["isa"] < 0:
+        numbers["isa"] = interface.INSTRUCTION_SETS.index(kernel_library.instruction_set())
+    return interface.NetworkSizes(**numbers)
 
 
 @pytest.mark.parametrize(
     ("change", "status"),
     [
-        ({"targets": 0}, 1),
-        ({"lags": -1}, 1),
-        ({"skip": 2**40}, 1),
-        ({"members": 0}, 1),
-        ({"members": 2000}, 1),
-        ({"statics": 1}, 1),
-        ({"normalize": 7}, 1),
-        ({"activation": -1}, 1),
-        ({"cell": 5}, 2),
-        ({"dtype": 2}, 3),
-        ({"isa": 9}, 4),
-        ({}, 5),
+        ({"targets": 0}, "bad_shape"),
+        ({"lags": -1}, "bad_shape"),
+        ({"skip": 2**40}, "bad_shape"),
+        ({"members": 0}, "bad_shape"),
+        ({"members": 2000}, "bad_shape"),
+        ({"statics": 1}, "bad_shape"),
+        ({"normalize": 7}, "bad_shape"),
+        ({"activation": -1}, "bad_shape"),
+        ({"targets": 2**17, "horizon": 2**17, "levels": 1000}, "bad_shape"),  # more bytes than 64 bits count
+        ({"cell": 5}, "bad_cell"),
+        ({"dtype": 2}, "bad_dtype"),
+        ({"isa": 9}, "bad_isa"),
+        ({"layers": 2}, "bad_length"),  # units of one
+        ({}, "null"),
     ],
 )
-def test_the_c_interface_refuses(change: dict[str, Any], status: int) -> None:
-    lib, units = kernel_library.library(), np.array([4], np.int64)
-    at, shape = kernel_library.address(units), ctypes.byref(sizes(**change))
-    assert (lib.statecast_network_bytes(shape, at) == 0) == (status != 5)
-    assert lib.statecast_network_pack(shape, at, None, None, None) == status
-    assert lib.statecast_network_pack(ctypes.byref(sizes()), None, None, None, None) == 5
-    assert lib.statecast_network_pack(None, at, None, None, None) == 5
+def test_the_c_interface_refuses(change: dict[str, Any], status: str) -> None:
+    lib, units = kernel_library.handle(), np.array([4], np.int64)
+    at, network, number = ctypes.byref(interface.argument(units)), ctypes.byref(sizes(**change)), STATUSES.index(status)
+    assert (lib.statecast_network_bytes(network, at) == 0) == (status != "null")
+    assert lib.statecast_network_pack(network, at, None, None, 0, None) == number
+    assert lib.statecast_network_pack(ctypes.byref(sizes()), None, None, None, 0, None) == STATUSES.index("null")
+    assert lib.statecast_network_pack(None, at, None, None, 0, None) == STATUSES.index("null")
 
 
 def test_a_block_that_is_no_network_is_refused() -> None:
     network, p, inputs, _ = case("lstm", "last", "point", "one-layer", dtype="float32")
-    step = NetworkStep(network, p)
+    observe, none = kernel_library.handle().statecast_network_observe, interface.Observations()
+
+    def status(block: np.ndarray | None, observations: Any) -> str:
+        packed = None if block is None else ctypes.byref(interface.argument(block))
+        return STATUSES[observe(packed, 1, None if observations is None else ctypes.byref(observations), None)]
+
+    block = NetworkStep(network, p)._block
+    assert status(None, none) == "null"
+    assert status(block, None) == "null"
+    assert status(block, none) == "bad_shape"  # rows of no numbers
+    for size in (0, 8, 200, len(block) - 64):
+        assert status(block[:size], none) == "bad_pack"
+    for at in range(0, 200, 8):  # the header, number by number
+        changed = NetworkStep(network, p)._block
+        changed[at : at + 8].view(np.int64)[0] += 1 << 33
+        assert status(changed, none) in ("bad_pack", "bad_shape")
+    step, stride = NetworkStep(network, p), Layout.of(network.parts()).size
+    assert status(block, interface.Observations(block=1, stride=stride, count=1, rows=1)) == "null"
     step._block[:] = 0
     with pytest.raises(DataError, match="not a packed network"):
         observed(step, table(network, p, 3), inputs)
-    lib, nothing = kernel_library.library(), kernel_library.Observations()
-    assert lib.statecast_network_observe(None, 1, ctypes.byref(nothing), None) == 5
-    good = NetworkStep(network, p)
-    assert lib.statecast_network_observe(good._packed, 1, None, None) == 5
-    stride = Layout.of(network.parts()).size
-    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(nothing), None) == 1  # rows of no numbers
-    few = kernel_library.Observations(stride=stride, count=1, rows=1)
-    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(few), None) == 5
-    few = kernel_library.Observations(
-        blocks=kernel_library.address(step._block), block=1, stride=stride, count=2, rows=1
-    )
-    assert lib.statecast_network_observe(good._packed, 1, ctypes.byref(few), None) == 8
 
 
 def test_a_table_in_blocks_is_stepped_where_its_rows_lie() -> None:
@@ -322,4 +330,5 @@ def test_room_for_more_rows_moves_none() -> None:
     arrays = list(blocks.arrays)
     blocks.reserve(400)
     assert all(one is other for one, other in zip(arrays, blocks.arrays, strict=False))
-    assert blocks.addresses[: len(blocks.arrays)].tolist() == [kernel_library.address(array) for array in blocks.arrays]
+    spans = [[interface.address(array), array.nbytes] for array in blocks.arrays]
+    assert blocks.spans[: len(blocks.arrays)].tolist() == spans

@@ -15,9 +15,9 @@ from statecast.errors import DataError
 from statecast.model.front import Front
 from statecast.model.kernel import library as kernel_library
 from statecast.model.kernel import statistics as kernel_statistics
-from statecast.model.kernel.library import NORMALIZERS, Statistics, check
+from statecast.model.kernel.interface import NORMALIZERS, StatisticsCall, fill
 
-pytestmark = pytest.mark.skipif(not kernel_library.available(), reason="the native kernel was not built")
+pytestmark = pytest.mark.skipif(kernel_library.refuses() is not None, reason="the native kernel was not built")
 NAMES = ("level", "spread", "count", "since")
 
 
@@ -49,7 +49,7 @@ def test_the_kernel_says_what_the_front_says(
     y = (np.random.default_rng(data.draw(st.integers(0, 99))).standard_normal(shape) * m).astype(dtype)
     before = front.start(c, y, (rows,))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kernel_statistics, "takes", lambda *_: False)
+        patch.setattr(kernel_statistics, "refuses", lambda *_: "turned off")
         wanted, wanted_last = front.scan(c, y, m, reset, before)
     found, last = front.scan(c, y, m, reset, before)
     for name in NAMES:
@@ -93,14 +93,20 @@ def test_a_state_that_is_handed_on_gives_the_same_rows() -> None:
     ],
 )
 def test_what_is_wrong_is_refused(change: dict[str, Any], message: str) -> None:
-    held = {name: np.zeros((2, 1, 1), np.float32) for name in (*NAMES, "y", "m")}
-    held |= {name: np.zeros(1, np.float32) for name in ("level_first", "spread_first")}
-    held |= {f"{name}_before": np.zeros((1, 1), np.float32) for name in NAMES} | {"reset": np.zeros((2, 1), bool)}
-    told = Statistics(0, 2, 0.1, steps=2, rows=1, targets=1)
-    for name, array in held.items():
-        setattr(told, name, array.ctypes.data)
-    check(kernel_library.library().statecast_statistics(byref(told)))
+    arrays = {name: np.zeros((2, 1, 1), np.float32) for name in (*NAMES, "y", "m")}
+    arrays |= {name: np.zeros(1, np.float32) for name in ("level_first", "spread_first")}
+    arrays |= {f"{name}_before": np.zeros((1, 1), np.float32) for name in NAMES} | {"reset": np.zeros((2, 1), bool)}
+    call = fill(StatisticsCall(0, 2, 0.1, steps=2, rows=1, targets=1), arrays)
+    statistics = kernel_library.handle().statecast_statistics
+    kernel_library.check(statistics(byref(call)))
     for name, value in change.items():
-        setattr(told, name, value)
+        setattr(call, name, value)
     with pytest.raises(DataError, match=message):
-        check(kernel_library.library().statecast_statistics(byref(told)))
+        kernel_library.check(statistics(byref(call)))
+
+
+def test_arrays_of_other_shapes_are_named() -> None:
+    front, c = front_of("last", 2), constants(2, np.float32)
+    y = np.zeros((3, 4, 2), np.float32)
+    with pytest.raises(DataError, match=r"m is float32\[3, 4, 1\], wanted float32\[3, 4, 2\]"):
+        front.scan(c, y, y[..., :1], np.zeros((3, 4), bool), front.start(c, y, (4,)))

@@ -39,8 +39,9 @@ from model_cases import (
 
 from statecast import config
 from statecast.model.cells import CELLS
+from statecast.model.kernel import interface
 from statecast.model.kernel import library as kernel_library
-from statecast.model.kernel.network import unknown
+from statecast.model.kernel.network import refuses
 
 # Every cell × normaliser × head; the structures take turns, so that each meets each cell and each normaliser.
 NAMES = list(STRUCTURES)
@@ -82,14 +83,14 @@ def test_numpy_step_scan_and_segment(names: tuple[str, ...], dtype: str) -> None
         close(cells[name], last[name], TOLERANCE[dtype])
 
 
-@pytest.mark.skipif(not kernel_library.available(), reason=kernel_library.reason())
+@pytest.mark.skipif(kernel_library.refuses() is not None, reason=kernel_library.description())
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(
-    "names", [r for r in TABLE if r[0] in kernel_library.CELLS and r[2] in ("point", "pinball")], ids="-".join
+    "names", [r for r in TABLE if r[0] in interface.CELLS and r[2] in ("point", "pinball")], ids="-".join
 )
 def test_native_step(names: tuple[str, ...], dtype: str) -> None:
     network, p, inputs, reset = case(*names, dtype=dtype)
-    assert unknown(network, p) is None
+    assert refuses(network, p) is None
     found, state = natively(network, p, inputs, reset)
     assert found.dtype == dtype
     close(found, wanted(*names, dtype=dtype)[0], TOLERANCE[dtype])
@@ -131,7 +132,7 @@ def test_sizes_of_the_front(normalize: str, sizes: dict[str, Any]) -> None:
     inputs, reset = series(network, p, STEPS, BATCH)
     assert network.front.inputs == network.stack.inputs
     forecasts, last = referred(network, p, inputs, reset)
-    for execution in (stepped, scanned, *([natively] if kernel_library.available() else [])):
+    for execution in (stepped, scanned, *([natively] if kernel_library.refuses() is None else [])):
         found, state = execution(network, p, inputs, reset)
         close(found, forecasts, 1e-12)
         same_state(state, last, 1e-12)

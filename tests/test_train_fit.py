@@ -298,7 +298,7 @@ BF16 = {"horizon": 2, "lags": 2, "skip": 0, "hidden": (20,), "max_steps": 8, "pr
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_bf16_trains_nearly_what_float32_does(cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if kernel_library.load()[0] is None or not kernel_library.runs(bf16=True):
-        pytest.skip(f"bf16 is {kernel_library.bf16_reason()}")
+        pytest.skip(f"bf16 is {kernel_library.bf16_description()}")
     models = [sc.Forecaster(**BF16 | {"cell": cell, "precision": p}).fit(wave(200, 1)) for p in ("bf16", "float32")]
     found, wanted = (np.asarray(model.predict()["statecast"]) for model in models)
     assert 0 < np.abs(found - wanted).max() < 0.05

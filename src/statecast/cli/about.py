@@ -186,8 +186,8 @@ def system(as_json: bool) -> int:
         "processors": str(_processors()),
         "training": _training(),
         "forecasting": _forecasting(),
-        "recurrent layers": kernel_library.reason(),
-        "precision bf16": kernel_library.bf16_reason(),
+        "recurrent layers": kernel_library.description(),
+        "precision bf16": kernel_library.bf16_description(),
         **{name: _version(name) for name in PACKAGES},
     }
     if as_json:
@@ -215,7 +215,7 @@ def _forecasting() -> str:
     from statecast.model.kernel import library as kernel_library
 
     native = "NumPy, with recurrent layers and whole steps of streams in the native kernel"
-    return native if kernel_library.available() else "NumPy"
+    return native if kernel_library.refuses() is None else "NumPy"
 
 
 def _training() -> str:

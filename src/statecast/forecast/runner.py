@@ -2,7 +2,7 @@
 
 A series has one row, or one for each target where the network takes targets one at a time (`channels`). A row holds
 what the network remembers, and behind it what its intervals remember. The native kernel steps both in one call where
-it knows the network (`kernel.network.unknown`); else the network's own lines run under NumPy, on a copy of the rows.
+it knows the network (`kernel.network.refuses`); else the network's own lines run under NumPy, on a copy of the rows.
 
 A step has two halves. `prepare` reads, checks and calculates; it may raise whatever it likes, since nothing has moved.
 `Step.commit` then moves the rows, all or none. A gap in a stream, and the recursion beyond the horizon, are stretches
@@ -199,7 +199,7 @@ class Runner:
             assert self._native is not None
             values = transformed(self.model.constants, y)
             made = self._native.prepare(states, values, _joined(columns), ahead, index, self._follower)
-            return Step(made.forecast, made.scale, made.moved, (made.call,), [0], made.kept)
+            return Step(made.forecast, made.scale, made.shifts, (made.call,), [0], made.arguments)
         index = np.arange(len(y)) if index is None else index
         rows = states.take(index)
         raw, scales = self._stepped(rows, y, columns, ahead)
@@ -352,14 +352,14 @@ class Runner:
 
 def _native(model: Model) -> NetworkStep | None:
     """The network's step in the native kernel; None where NumPy runs it."""
-    if kernel_network.unknown(model.network, model.p) is not None:
+    if kernel_network.refuses(model.network, model.p) is not None:
         return None
     return NetworkStep(model.network, model.p)
 
 
 def _follower(model: Model) -> Follower | None:
     """Adaptation in the native kernel; None where intervals do not move, or NumPy moves them."""
-    if model.adaptive is None or not kernel_adaptive.knows(model.adaptive):
+    if model.adaptive is None or kernel_adaptive.refuses(model.adaptive) is not None:
         return None
     counts, ring = model.layout.slices["count"][0].start, model.network.front.ring
     return Follower(model.adaptive, model.bounds, model.constants, model.own.start, counts, ring, model.dtype)

@@ -2,7 +2,7 @@
 
 A stream holds one row or a few for each of perhaps millions of series. In one array, room for the next series would
 mean a copy of all of them, as would a snapshot; in blocks nothing that is done to some rows costs more than those rows.
-The native kernel takes the blocks' addresses as they are and steps rows in place.
+The native kernel takes the blocks where they lie and steps rows in place.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Blocks:
 
     Attributes:
         arrays: the blocks [block, size]; every row of each may be written to.
-        addresses: [≥ blocks] where each begins in memory; the rest is room for more.
+        spans: [≥ blocks, 2] where each begins in memory, and how many bytes it has; the rest is room for more.
     """
 
     def __init__(self, size: int, dtype: Any, block: int) -> None:
         self.size, self.dtype, self.block = size, np.dtype(dtype), block
         self.arrays: list[Float[np.ndarray, "block size"]] = []
-        self.addresses: Int64[np.ndarray, " n"] = np.zeros(8, np.int64)
+        self.spans: Int64[np.ndarray, "n 2"] = np.zeros((8, 2), np.int64)
 
     @classmethod
     def of(cls, array: Float[np.ndarray, "rows size"]) -> Blocks:
@@ -78,7 +78,7 @@ class Blocks:
             yield self.arrays[number], index[where] - number * self.block, where
 
     def _append(self, array: np.ndarray) -> None:
-        if len(self.arrays) == len(self.addresses):
-            self.addresses = np.concatenate([self.addresses, np.zeros_like(self.addresses)])
-        self.addresses[len(self.arrays)] = array.__array_interface__["data"][0]
+        if len(self.arrays) == len(self.spans):
+            self.spans = np.concatenate([self.spans, np.zeros_like(self.spans)])
+        self.spans[len(self.arrays)] = array.__array_interface__["data"][0], array.nbytes
         self.arrays.append(array)

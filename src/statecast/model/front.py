@@ -101,7 +101,7 @@ class Front:
     def scan(self, c: Any, y: Array, m: Array, reset: Array, state: State) -> tuple[State, State]:
         """`update` over time: y, m [T, B, D], reset [T, B] bool → statistics [T, B, D] each, and the last ones."""
         xp = y.__array_namespace__()
-        if kernel_statistics.takes(self.normalize, y):
+        if kernel_statistics.refuses(self.normalize, y) is None:
             return kernel_statistics.scan(self.normalize, self.decay, self.start(c, y, ()), y, m, reset, state)
         begin = self.start(c, y, tuple(y.shape[1:-1]))
 

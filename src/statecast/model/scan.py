@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from statecast.model.cells import Array, Cell, Parts, State, Weights, affine, product
-from statecast.model.kernel import layer as kernel
+from statecast.model.kernel import layer as kernel_layer
 
 
 def is_jax(x: Array) -> bool:
@@ -75,9 +75,10 @@ def layer(
     Returns:
         The outputs [T, B, H] and the state after the last step.
     """
-    if kernel.takes(cell.name, x):
+    if kernel_layer.refuses(cell.name, x) is None:
         init = {part: w[f"init_{part}"] for part in cell.states}
-        return kernel.layer(cell.name, w, x, state, mask, reset, init, threads=threads or None, bf16=bf16 and is_jax(x))
+        limit, bf16 = threads or None, bf16 and is_jax(x)
+        return kernel_layer.forward(cell.name, w, x, state, mask, reset, init, threads=limit, bf16=bf16)
     if x.shape[0] == 0:
         return x[..., :0] @ w["W"][:0, : state[cell.states[0]].shape[-1]], state
     z = x @ w["W"] + w["b"]

@@ -21,6 +21,7 @@ from statecast.data.segments import Split, split
 from statecast.errors import DataError, SettingError
 from statecast.model.inputs import Rows
 from statecast.model.kernel import library as kernel_library
+from statecast.model.kernel.interface import CELLS
 from statecast.model.network import Network
 from statecast.model.stack import Stack
 from statecast.train import judge
@@ -185,9 +186,8 @@ def require_bf16(stack: Stack) -> None:
     """Refuse to train in bf16 what only runs in float32 here."""
     if not stack.bf16 or not stack.hidden:
         return
-    cells = kernel_library.CELLS
-    if stack.cell not in cells:
-        wanted = f"wanted one of {', '.join(cells)}, which the native kernel knows"
+    if stack.cell not in CELLS:
+        wanted = f"wanted one of {', '.join(CELLS)}, which the native kernel knows"
         raise SettingError(f'precision = "bf16" with cell = {stack.cell!r}: {wanted}, or precision = "float32"')
     if jax.default_backend() != "cpu":
         told = 'which is for processors; choose precision = "float32"'

@@ -11,18 +11,32 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.errors import DataError
 from statecast.model.adaptive import Adaptive, Bounds
 from statecast.model.blocks import Blocks
-from statecast.model.kernel import library as kernel
-from statecast.model.kernel.library import DTYPES, Following, Observations, address, check, library
+from statecast.model.kernel import library
+from statecast.model.kernel.interface import (
+    FLOAT64,
+    FORMATS,
+    INT64,
+    Adaptation,
+    AdaptationPath,
+    Observations,
+    address,
+    checked,
+    fill,
+    span,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64
 
 
-def knows(adaptive: Adaptive) -> bool:
-    """Whether the kernel is built and knows the head."""
-    return kernel.available() and adaptive.head.width == 1
+def refuses(adaptive: Adaptive) -> str | None:
+    """Why the kernel does not adapt these intervals, or None where it does."""
+    if adaptive.head.width != 1:
+        return "the native kernel adapts the intervals of point forecasts"
+    return library.refuses()
 
 
 class Follower:
@@ -36,30 +50,41 @@ class Follower:
         counts: where in a row the counts of values begin.
         least: values from which on forecasts are measured, see `Front.ring`.
         dtype: of the states.
+
+    Attributes:
+        shape: of the shifts of a row, [K, L, D].
+        whole: the argument of a network's step, which forecasts all steps ahead.
+
+    Raises:
+        DataError: bounds of another shape or dtype.
     """
 
     def __init__(
         self, adaptive: Adaptive, bounds: Bounds, constants: Any, begin: int, counts: int, least: int, dtype: Any
     ) -> None:
-        leads, levels, targets = bounds.low.shape
-        self.shape, self._dtype = bounds.low.shape, np.dtype(dtype)
-        arrays = {"steps": adaptive.leads.astype(np.int64), "low": bounds.low, "high": bounds.high}
-        arrays |= {"size": bounds.unit, "rate": bounds.rate, "share": bounds.share}
-        arrays |= {name: np.asarray(constants[name], np.float64) for name in ("origin", "unit")}
-        self._arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # kept: only addresses go
-        sizes = {"dtype": DTYPES[self._dtype], "leads": leads, "levels": levels, "targets": targets, "begin": begin}
-        pointers = {name: address(array) for name, array in self._arrays.items()}
+        targets, leads, levels = adaptive.head.targets, len(adaptive.leads), len(adaptive.levels)
+        self.shape, self._dtype, self._counts = (leads, levels, targets), np.dtype(dtype), counts
+        self._arrays = {  # only their addresses go to the library
+            "steps": checked("leads", adaptive.leads.astype(np.int64), (leads,), INT64),
+            "low": checked("low", bounds.low, self.shape, FLOAT64),
+            "high": checked("high", bounds.high, self.shape, FLOAT64),
+            "width": checked("unit", bounds.unit, (leads, targets), FLOAT64),
+            "rate": checked("rate", bounds.rate, (leads, 1, 1), FLOAT64),
+            "share": checked("share", bounds.share, (levels, 1), FLOAT64),
+            "origin": checked("origin", np.asarray(constants["origin"], np.float64), (targets,), FLOAT64),
+            "unit": checked("unit", np.asarray(constants["unit"], np.float64), (targets,), FLOAT64),
+        }
+        sizes = {"dtype": FORMATS[self._dtype], "leads": leads, "levels": levels, "targets": targets, "begin": begin}
         # Where the watched steps lie among all of them, and where they stand alone.
-        self._ahead = {len(adaptive.leads): np.arange(leads), adaptive.head.horizon: adaptive.leads - 1}
-        self._following = {
-            (horizon, at): Following(**sizes, **pointers, horizon=horizon, ahead=address(ahead), counts=at, least=least)
+        self._ahead = {leads: np.arange(leads), adaptive.head.horizon: adaptive.leads - 1}
+        self._adaptations = {
+            (horizon, at): fill(
+                Adaptation(**sizes, horizon=horizon, counts=at, least=least), self._arrays | {"ahead": ahead}
+            )
             for horizon, ahead in self._ahead.items()
             for at in (counts, -1)
         }
-        self._counts = counts
-        self.whole = self._following[
-            adaptive.head.horizon, counts
-        ]  # beside a network's step, which forecasts all steps
+        self.whole = self._adaptations[adaptive.head.horizon, counts]
 
     def step(
         self,
@@ -79,48 +104,75 @@ class Follower:
             index: which rows, all different; the first N where None.
 
         Returns:
-            How far the intervals are moved now.
+            How far the intervals are shifted now.
+
+        Raises:
+            DataError: an array of another shape or dtype, or a row that the table does not hold. No state changes then.
         """
-        moved = np.empty((len(values), *self.shape), self._dtype)
-        arrays = [np.ascontiguousarray(array) for array in (values, forecast, scale)]
-        call = self._observations(states, *arrays, moved)
-        call.index, call.count = None if index is None else address(index), len(values)
-        check(library().statecast_follow(byref(self._following[forecast.shape[1], self._counts]), byref(call)))
-        return moved
+        shifts = np.empty((len(values), *self.shape), self._dtype)
+        index = None if index is None else checked("index", index, (len(values),), INT64)
+        adaptation, arrays = self._arguments(values, forecast, scale, len(values), self._counts)
+        observations = self._observations(states, len(values), arrays | {"shifts": shifts}, index)
+        library.check(library.handle().statecast_adapt(byref(adaptation), byref(observations)))
+        return shifts
 
     def through(
         self,
         states: Float[np.ndarray, "rows size"],
         row: int,
         values: Float64[np.ndarray, "T D"],
-        said: Int64[np.ndarray, " T"],
+        origins: Int64[np.ndarray, " T"],
         forecast: Float[np.ndarray, "N H D 1"],
         scale: Float[np.ndarray, "N D"],
-        kept: Int64[np.ndarray, " T"],
-        moved: Float[np.ndarray, "n K L D"],
+        places: Int64[np.ndarray, " T"],
+        shifts: Float[np.ndarray, "n K L D"],
     ) -> None:
         """Take many values of one row, one after another; its states change in place.
 
         Args:
             states: the table, C-ordered.
             row: which one.
-            values: in the units of the table, NaN where missing; float64 and C-ordered.
-            said: which of the forecasts was made at each step.
-            forecast: see `step`; C-ordered.
-            scale: the front's, 0 where the forecast is no measure; C-ordered.
-            kept: at which place of `moved` stands how far the intervals are moved after each step; −1 for nowhere.
-            moved: filled there; C-ordered, of the states' precision.
-        """
-        index, table = np.array([row], np.int64), Blocks.of(states)
-        call = self._observations(table, values, forecast, scale, moved)
-        call.index, call.count = address(index), len(forecast)
-        places = len(values), address(said), address(kept), len(moved)
-        following = self._following[forecast.shape[1], -1]
-        check(library().statecast_follow_through(byref(following), byref(call), *places))
+            values: in the units of the table, NaN where missing; float64.
+            origins: which of the forecasts was made at each step.
+            forecast: see `step`.
+            scale: the front's, 0 where the forecast is no measure.
+            places: where in `shifts` the shift of the intervals after each step is put; −1 for nowhere.
+            shifts: filled there; C-ordered, of the states' precision.
 
-    @staticmethod
-    def _observations(table: Blocks, *arrays: np.ndarray) -> Any:
-        """The arguments of a call; the arrays are C-ordered, and must outlive it."""
-        call = Observations(address(table.addresses), None, table.block, table.rows, table.size)
-        call.values, call.forecast, call.scale, call.moved = (address(array) for array in arrays)
-        return call
+        Raises:
+            DataError: as from `step`.
+        """
+        steps, index, table = len(values), np.array([row], np.int64), Blocks.of(states)
+        if shifts.dtype != self._dtype or shifts.shape[1:] != self.shape or not shifts.flags.c_contiguous:
+            raise DataError(f"shifts must be C-ordered {self._dtype} [places, {', '.join(map(str, self.shape))}]")
+        adaptation, arrays = self._arguments(values, forecast, scale, len(forecast), -1)
+        observations = self._observations(table, len(forecast), arrays | {"shifts": shifts}, index)
+        steps_of = {"origins": checked("origins", origins, (steps,), INT64)}
+        steps_of["places"] = checked("places", places, (steps,), INT64)
+        path = fill(AdaptationPath(steps=steps, slots=len(shifts)), steps_of)
+        call = library.handle().statecast_adapt_along
+        library.check(call(byref(adaptation), byref(observations), byref(path)))
+
+    def _arguments(
+        self, values: np.ndarray, forecast: np.ndarray, scale: np.ndarray, count: int, counts: int
+    ) -> tuple[Any, dict[str, np.ndarray]]:
+        """The bounds for forecasts of so many steps ahead, and the arrays of a call."""
+        horizon, targets = forecast.shape[1], self.shape[-1]
+        if horizon not in self._ahead:
+            raise DataError(f"forecast has {horizon} steps ahead, wanted {' or '.join(map(str, self._ahead))}")
+        arrays = {"values": checked("values", values, (len(values), targets), FLOAT64)}
+        arrays["forecast"] = checked("forecast", forecast, (count, horizon, targets, 1), self._dtype)
+        arrays["scale"] = checked("scale", scale, (count, targets), self._dtype)
+        return self._adaptations[horizon, counts], arrays
+
+    def _observations(self, table: Blocks, count: int, arrays: dict[str, np.ndarray], index: np.ndarray | None) -> Any:
+        """The rows of a call; the arrays must outlive it."""
+        if table.dtype != self._dtype:
+            raise DataError(f"states must be a C-ordered {self._dtype} table [rows, numbers], not of {table.dtype}")
+        observations = Observations(table.block, table.rows, table.size, count, *blocks_of(table), *span(index))
+        return fill(observations, arrays)
+
+
+def blocks_of(table: Blocks) -> tuple[int, int]:
+    """A table's blocks as the C interface takes them: where their spans lie, and how many bytes these have."""
+    return address(table.spans), len(table.arrays) * table.spans.itemsize * 2

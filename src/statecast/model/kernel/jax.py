@@ -1,6 +1,6 @@
 """The native kernel for JAX: a foreign function with a gradient of its own, inside jit, scan, vmap and value_and_grad.
 
-The forward call leaves what backward needs as further results; which of them are wanted is known when JAX traces, so
+The forward call leaves what backward needs as further results; which of them are needed is known when JAX traces, so
 an inference keeps nothing and a first layer, whose input nobody differentiates, computes no gradient of it. `vmap` adds
 an axis that the kernel takes as networks of one call; what is shared is not copied. JAX is imported on first use.
 """
@@ -15,11 +15,21 @@ from typing import Any
 import numpy as np
 
 from statecast.errors import DataError
-from statecast.model.kernel import library as kernel
+from statecast.model.cells import CELLS as EQUATIONS
+from statecast.model.kernel import library
+from statecast.model.kernel.interface import CELLS, FORMATS, LayerSizes, weight_shapes
 
 Setting = tuple[str, int, int, int]
-"""The cell, and the numbers of dtype, threads and instruction set as in the kernel's `Shape`."""
+"""The cell, and the numbers of dtype, threads and instruction set as in the kernel's `LayerSizes`."""
 FORWARD, BACKWARD = "statecast_forward", "statecast_backward"
+
+
+def refuses() -> str | None:
+    """Why the kernel does not run under JAX here, or None where it does."""
+    import jax
+
+    backend = jax.default_backend()
+    return None if backend == "cpu" else f"the native kernel is for processors, and JAX runs on {backend}"
 
 
 @cache
@@ -29,14 +39,14 @@ def register() -> Any:
 
     jax_ffi: Any = jax.ffi  # untyped
     for name, symbol in ((FORWARD, "statecast_xla_forward"), (BACKWARD, "statecast_xla_backward")):
-        handler = jax_ffi.pycapsule(getattr(kernel.library(), symbol))
+        handler = jax_ffi.pycapsule(getattr(library.handle(), symbol))
         jax_ffi.register_ffi_target(name, handler, platform="cpu")
     run = jax.custom_vjp(_inference, nondiff_argnums=(0,))
     run.defvjp(_forward, _backward, symbolic_zeros=True)
     return run
 
 
-def layer(
+def forward(
     cell: str,
     weights: Mapping[str, Any],
     x: Any,
@@ -48,10 +58,10 @@ def layer(
     threads: int | None = None,
     bf16: bool = False,
 ) -> tuple[Any, dict[str, Any]]:
-    """`kernel.layer` for JAX arrays: the same arguments and results."""
+    """`layer.forward` for JAX arrays: the same arguments and results."""
     run = register()
     arrays = _arrays(cell, weights, x, state, mask, reset, init)
-    setting = (cell, kernel.number_of(x.dtype, bf16), kernel.threads(threads), kernel.isa(bf16))
+    setting = (cell, library.number_of(x.dtype, bf16), library.threads(threads), library.isa(bf16))
     y, h, c = run(setting, *arrays)
     return y, {"h": h, "c": c} if cell == "lstm" else {"h": h}
 
@@ -62,12 +72,10 @@ def _arrays(
     """The foreign function's eleven arguments; what is absent is an empty array."""
     import jax.numpy as jnp
 
-    if cell not in kernel.CELLS:
-        raise DataError(f"cell {cell!r} is none of the native kernel's: {', '.join(kernel.CELLS)}")
-    if x.ndim != 3 or x.dtype not in kernel.DTYPES:
+    if x.ndim != 3 or x.dtype not in FORMATS:
         raise DataError(f"x has shape {x.shape} and dtype {x.dtype}, wanted [T, B, I] of float32 or float64")
     (steps, batch, inputs), hidden = x.shape, weights["U"].shape[0]
-    columns, lstm, none = kernel.GATES[cell] * hidden, cell == "lstm", None
+    of_weights, lstm, none = weight_shapes(cell, inputs, hidden), cell == "lstm", None
 
     def take(name: str, value: Any, shape: tuple[int, ...], dtype: Any = x.dtype) -> Any:
         if value is None:
@@ -82,13 +90,11 @@ def _arrays(
         return take(name, value, (steps, batch), np.dtype(bool))
 
     init = init or {}
-    parts = {name: none if state is None else state[name] for name in kernel.STATES[cell]}
+    parts = {name: none if state is None else state[name] for name in EQUATIONS[cell].states}
     return (
         x,
-        take("W", weights["W"], (inputs, columns)),
-        take("U", weights["U"], (hidden, columns)),
-        take("b", weights["b"], (columns,)),
-        take("bn", weights["bn"] if cell == "gru" else none, (hidden,)),
+        *(take(name, weights[name], of_weights[name]) for name in ("W", "U", "b")),
+        take("bn", weights["bn"] if "bn" in of_weights else none, (hidden,)),
         take("state h", parts["h"], (batch, hidden)),
         take("state c", parts["c"] if lstm else none, (batch, hidden)),
         take("init h", init.get("h"), (hidden,)),
@@ -105,19 +111,19 @@ def _call(name: str, setting: Setting, results: list[tuple[Any, ...]], dtype: An
     struct: Any = jax.ShapeDtypeStruct  # untyped
     shapes = [struct(shape, dtype) for shape in results]
     call = jax.ffi.ffi_call(name, shapes, vmap_method="expand_dims")
-    numbers = {"cell": kernel.CELLS[cell], "dtype": number, "threads": threads, "isa": isa}
+    numbers = {"cell": CELLS.index(cell), "dtype": number, "threads": threads, "isa": isa}
     return call(*arrays, **{key: np.int64(value) for key, value in numbers.items()})
 
 
 def _run_forward(setting: Setting, keep: bool, *arrays: Any) -> Any:
     x, u = arrays[0], arrays[2]
     (steps, batch, inputs), hidden = x.shape, u.shape[0]
-    saved = (c_int64 * 2)()
+    tape = (c_int64 * 2)()
     if keep:
-        shape = kernel.Shape(kernel.CELLS[setting[0]], *setting[1:], 1, steps, batch, inputs, hidden)
-        kernel.check(kernel.library().statecast_saved_sizes(byref(shape), saved))
+        sizes = LayerSizes(CELLS.index(setting[0]), *setting[1:], 1, steps, batch, inputs, hidden)
+        library.check(library.handle().statecast_tape_sizes(byref(sizes), tape))
     c = (batch, hidden) if setting[0] == "lstm" else (0, 0)
-    results = [(steps, batch, hidden), (batch, hidden), c, (saved[0],), (saved[1],)]
+    results = [(steps, batch, hidden), (batch, hidden), c, (tape[0],), (tape[1],)]
     return _call(FORWARD, setting, results, x.dtype, *arrays)
 
 
@@ -134,14 +140,14 @@ def _forward(setting: Setting, *arrays: Any) -> Any:
     return (y, h, c), (x, w, u, h0, h_reset, mask, reset, y, gates, aux, (bn, c0, c_reset), wants_dx)
 
 
-def _backward(setting: Setting, kept: Any, gradients: Any) -> tuple[Any, ...]:
-    *arrays, (bn, c0, c_reset), wants_dx = kept
+def _backward(setting: Setting, residuals: Any, gradients: Any) -> tuple[Any, ...]:
+    *arrays, (bn, c0, c_reset), wants_dx = residuals
     x, w, u, h0, h_reset = arrays[:5]
     dx = x.shape if wants_dx is not None else (0, 0, 0)
     biases = w.shape[1:]
     results = [dx, w.shape, u.shape, biases, bn.shape, h0.shape, c0.shape, h_reset.shape, c_reset.shape]
-    given = [_instantiate(g, x.dtype) for g in gradients]
-    out = _call(BACKWARD, setting, results, x.dtype, *arrays, *given)
+    outputs = [_instantiate(g, x.dtype) for g in gradients]
+    out = _call(BACKWARD, setting, results, x.dtype, *arrays, *outputs)
     return (out[0] if wants_dx is not None else None, *out[1:], None, None)
 
 

@@ -1,7 +1,7 @@
 """The native kernel's face for NumPy arrays: a layer over a segment, and its gradients.
 
-Arrays are checked here, by name, before their addresses go to the library (`library`). `jax` is the same
-kernel for JAX, and `layer` goes there when it is given JAX arrays; `network` is a whole network's step.
+Arrays are checked here, by name, before they go to the library. `jax` is the same kernel for JAX, and `forward` goes
+there when it is given JAX arrays; `network` is a whole network's step.
 """
 
 from __future__ import annotations
@@ -13,132 +13,118 @@ from typing import Any
 
 import numpy as np
 
-from statecast.errors import DataError, SettingError, nearest
-from statecast.model.kernel.library import (
+from statecast.errors import DataError
+from statecast.model.cells import CELLS as EQUATIONS
+from statecast.model.kernel import library
+from statecast.model.kernel.interface import (
     CELLS,
-    DTYPES,
-    GATES,
-    STATES,
-    Gradients,
-    Inputs,
-    Outputs,
-    Saved,
-    Shape,
-    available,
-    check,
+    FORMATS,
+    LayerGradients,
+    LayerInputs,
+    LayerOutputs,
+    LayerSizes,
+    LayerTape,
+    checked,
     fill,
-    isa,
-    library,
-    number_of,
+    weight_shapes,
 )
-from statecast.model.kernel.library import threads as thread_count
 
 
-def takes(cell: str, x: Any) -> bool:
-    """Whether a recurrence should run here: the kernel is there, knows the cell, and x is float32 on a processor.
+def refuses(cell: str, x: Any) -> str | None:
+    """Why this recurrence over x does not run in the kernel, or None where it does.
 
     float64 goes through plain code, for checks; NumPy and JAX are quicker there.
     """
-    if cell not in CELLS or x.dtype != np.float32 or not available():
-        return False
+    if cell not in CELLS:
+        return f"the native kernel has no cell {cell!r}"
+    if x.dtype != np.float32:
+        return f"layers of {x.dtype} run in NumPy or JAX"
     if isinstance(x, np.ndarray):
-        return True
-    import jax
+        return library.refuses()
+    from statecast.model.kernel import jax
 
-    return bool(jax.default_backend() == "cpu")
+    return jax.refuses() or library.refuses()
 
 
-def _array(name: str, value: Any, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    array = np.asarray(value)
-    if array.shape != shape:
-        raise DataError(f"{name} has shape {array.shape}, wanted {shape}")
-    if array.dtype != dtype:
-        raise DataError(f"{name} has dtype {array.dtype}, wanted {np.dtype(dtype)}; convert it with .astype")
-    return np.ascontiguousarray(array)
+@dataclass
+class LayerCall:
+    """A checked call: its sizes, and its arrays by the names of `LayerInputs`; they live as long as this does."""
+
+    cell: str
+    sizes: Any
+    dtype: Any
+    arrays: dict[str, np.ndarray]
+
+    @classmethod
+    def of(
+        cls,
+        cell: str,
+        weights: Mapping[str, Any],
+        x: Any,
+        state: Mapping[str, Any] | None,
+        mask: Any,
+        reset: Any,
+        init: Mapping[str, Any] | None,
+        threads: int | None,
+        bf16: bool,
+    ) -> LayerCall:
+        """The call that the arguments of `forward` describe."""
+        x = np.asarray(x)
+        if x.ndim != 3:
+            raise DataError(f"x has shape {x.shape}, wanted [T, B, I]")
+        if x.dtype not in FORMATS:
+            raise DataError(f"x has dtype {x.dtype}, wanted float32 or float64")
+        (steps, batch, _), (inputs, hidden) = x.shape, (np.shape(weights[name])[0] for name in "WU")
+        arrays = {
+            name: checked(name, np.asarray(weights[name]), shape, x.dtype)
+            for name, shape in weight_shapes(cell, inputs, hidden).items()
+        }
+        arrays["x"] = checked("x", x, (steps, batch, inputs), x.dtype)
+        for name in EQUATIONS[cell].states:
+            if state is not None:
+                arrays[name] = checked(f"state {name}", np.asarray(state[name]), (batch, hidden), x.dtype)
+            if init is not None and name in init:
+                arrays[f"{name}_reset"] = checked(f"init {name}", np.asarray(init[name]), (hidden,), x.dtype)
+        flags = {name: value for name, value in (("mask", mask), ("reset", reset)) if value is not None}
+        arrays |= {name: _flags(name, value, (steps, batch)) for name, value in flags.items()}
+        numbers = CELLS.index(cell), library.number_of(x.dtype, bf16), library.threads(threads), library.isa(bf16)
+        return cls(cell, LayerSizes(*numbers, 1, steps, batch, inputs, hidden), x.dtype, arrays)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The names of the state's parts."""
+        return EQUATIONS[self.cell].states
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The names of the weights."""
+        return tuple(name for name in ("W", "U", "b", "bn") if name in self.arrays)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """T, B, I and H."""
+        return self.sizes.steps, self.sizes.batch, self.sizes.inputs, self.sizes.hidden
+
+    def run(self, tape: bool) -> dict[str, np.ndarray]:
+        """The forward pass: outputs and state, with what backward needs where `tape` is true."""
+        steps, batch, _, hidden = self.shape
+        out = {"y": np.empty((steps, batch, hidden), self.dtype)}
+        out |= {name: np.empty((batch, hidden), self.dtype) for name in self.states}
+        if tape:
+            sizes = (c_int64 * 2)()
+            library.check(library.handle().statecast_tape_sizes(byref(self.sizes), sizes))
+            out |= {name: np.empty(size, self.dtype) for name, size in zip(("gates", "aux"), sizes, strict=True)}
+        arguments = fill(LayerInputs(), self.arrays), fill(LayerOutputs(), out)
+        library.check(library.handle().statecast_forward(byref(self.sizes), *map(byref, arguments)))
+        return out
 
 
 def _flags(name: str, value: Any, shape: tuple[int, ...]) -> np.ndarray:
     array = np.asarray(value)
-    if array.shape != shape:
-        raise DataError(f"{name} has shape {array.shape}, wanted {shape}")
-    return np.ascontiguousarray(array != 0 if array.dtype != np.bool_ else array).view(np.uint8)
+    return checked(name, array != 0 if array.dtype != np.bool_ else array, shape, np.bool_)
 
 
-@dataclass
-class _Call:
-    """A checked call: its sizes, and its arrays by the names of `Inputs`; they live as long as this does."""
-
-    cell: str
-    shape: Any
-    dtype: Any
-    arrays: dict[str, np.ndarray]
-
-    def inputs(self) -> Any:
-        return fill(Inputs, self.arrays)
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        return tuple(name for name in ("W", "U", "b", "bn") if name in self.arrays)
-
-    @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        return self.shape.steps, self.shape.batch, self.shape.inputs, self.shape.hidden
-
-
-def _weights(cell: str, weights: Mapping[str, Any], dtype: Any) -> tuple[dict[str, np.ndarray], int, int]:
-    if cell not in CELLS:
-        raise SettingError(f"cell {cell!r} is none of the native kernel's; {nearest(cell, CELLS)}")
-    if dtype not in DTYPES:
-        raise DataError(f"arrays have dtype {dtype}, wanted float32 or float64")
-    hidden = np.shape(weights["U"])[0]
-    inputs, columns = np.shape(weights["W"])[0], GATES[cell] * hidden
-    shapes = {"W": (inputs, columns), "U": (hidden, columns), "b": (columns,)}
-    shapes |= {"bn": (hidden,)} if cell == "gru" else {}
-    return {name: _array(name, weights[name], shape, dtype) for name, shape in shapes.items()}, inputs, hidden
-
-
-def _call(
-    cell: str,
-    weights: Mapping[str, Any],
-    x: Any,
-    state: Mapping[str, Any] | None,
-    mask: Any,
-    reset: Any,
-    init: Mapping[str, Any] | None,
-    count: int | None,
-    bf16: bool,
-) -> _Call:
-    x = np.asarray(x)
-    if x.ndim != 3:
-        raise DataError(f"x has shape {x.shape}, wanted [T, B, I]")
-    arrays, inputs, hidden = _weights(cell, weights, x.dtype)
-    steps, batch = x.shape[:2]
-    arrays["x"] = _array("x", x, (steps, batch, inputs), x.dtype)
-    for name in STATES[cell]:
-        if state is not None:
-            arrays[name] = _array(f"state {name}", state[name], (batch, hidden), x.dtype)
-        if init is not None and name in init:
-            arrays[f"{name}_reset"] = _array(f"init {name}", init[name], (hidden,), x.dtype)
-    flags = {name: value for name, value in (("mask", mask), ("reset", reset)) if value is not None}
-    arrays |= {name: _flags(name, value, (steps, batch)) for name, value in flags.items()}
-    numbers = (CELLS[cell], number_of(x.dtype, bf16), thread_count(count), isa(bf16))
-    shape = Shape(*numbers, 1, steps, batch, inputs, hidden)
-    return _Call(cell, shape, x.dtype, arrays)
-
-
-def _forward(call: _Call, keep: bool) -> dict[str, np.ndarray]:
-    steps, batch, _, hidden = call.sizes
-    out = {"y": np.empty((steps, batch, hidden), call.dtype)}
-    out |= {name: np.empty((batch, hidden), call.dtype) for name in STATES[call.cell]}
-    if keep:
-        sizes = (c_int64 * 2)()
-        check(library().statecast_saved_sizes(byref(call.shape), sizes))
-        out |= {name: np.empty(size, call.dtype) for name, size in zip(("gates", "aux"), sizes, strict=True)}
-    check(library().statecast_forward(byref(call.shape), byref(call.inputs()), byref(fill(Outputs, out))))
-    return out
-
-
-def layer(
+def forward(
     cell: str,
     weights: Mapping[str, Any],
     x: Any,
@@ -160,7 +146,7 @@ def layer(
         mask: [T, B]; where 0 the state passes the step unchanged.
         reset: [T, B]; where not 0 the state before the step is replaced by `init`.
         init: the row [H] that a reset puts in, for each part of the state; None for zeros.
-        threads: at most so many; None for `threads()`.
+        threads: at most so many; None for `library.threads()`.
         bf16: round the factors of the products of matrices, in their gradients as well, to bfloat16; arrays are
             float32, and so are sums, gates and states.
 
@@ -172,12 +158,12 @@ def layer(
         SettingError: for a cell that the kernel lacks, where the kernel is not there, or where bf16 is not possible.
     """
     if type(x).__module__.startswith("jax"):
-        from statecast.model.kernel import jax as kernel_jax
+        from statecast.model.kernel import jax
 
-        return kernel_jax.layer(cell, weights, x, state, mask, reset, init, threads=threads, bf16=bf16)
-    call = _call(cell, weights, x, state, mask, reset, init, threads, bf16)
-    out = _forward(call, keep=False)
-    return out["y"], {name: out[name] for name in STATES[cell]}
+        return jax.forward(cell, weights, x, state, mask, reset, init, threads=threads, bf16=bf16)
+    call = LayerCall.of(cell, weights, x, state, mask, reset, init, threads, bf16)
+    out = call.run(tape=False)
+    return out["y"], {name: out[name] for name in call.states}
 
 
 def gradients(
@@ -194,27 +180,30 @@ def gradients(
     threads: int | None = None,
     bf16: bool = False,
 ) -> tuple[Any, dict[str, Any], dict[str, np.ndarray]]:
-    """`layer`, and its backward pass, for NumPy arrays.
+    """`forward`, and its backward pass, for NumPy arrays.
 
-    The arguments are those of `layer`, with `dy`, the gradient of the outputs [T, B, H], and `dstate`, that of each
+    The arguments are those of `forward`, with `dy`, the gradient of the outputs [T, B, H], and `dstate`, that of each
     part of the state after the last step [B, H]; None for zero.
 
     Returns:
-        Outputs and state as from `layer`, and the gradients of x, W, U, b, bn, the state's parts ("h", "c") and their
+        Outputs and state as from `forward`, and the gradients of x, W, U, b, bn, the state's parts ("h", "c") and their
         resets ("h_reset", "c_reset").
     """
-    call = _call(cell, weights, x, state, mask, reset, init, threads, bf16)
-    steps, batch, _, hidden = call.sizes
-    out = _forward(call, keep=True)
-    saved = {name: out[name] for name in ("y", "gates", "aux")}
-    saved["dy"] = _array("dy", dy, (steps, batch, hidden), call.dtype)
+    call = LayerCall.of(cell, weights, x, state, mask, reset, init, threads, bf16)
+    steps, batch, _, hidden = call.shape
+    out = call.run(tape=True)
+    tape = {name: out[name] for name in ("y", "gates", "aux")}
+    tape["dy"] = checked("dy", np.asarray(dy), (steps, batch, hidden), call.dtype)
     for name, value in (dstate or {}).items():
-        saved[f"d{name}"] = _array(f"dstate {name}", value, (batch, hidden), call.dtype)
-    grads = {name: np.zeros_like(call.arrays[name]) for name in ("x", *call.weights)}
-    for name in STATES[cell]:
-        grads[name] = np.zeros((batch, hidden), call.dtype)
-        grads[f"{name}_reset"] = np.zeros(hidden, call.dtype)
-    into = fill(Gradients, {f"d{name}": array for name, array in grads.items()})
-    kept = fill(Saved, saved)
-    check(library().statecast_backward(byref(call.shape), byref(call.inputs()), byref(kept), byref(into)))
-    return out["y"], {name: out[name] for name in STATES[cell]}, grads
+        tape[f"d{name}"] = checked(f"dstate {name}", np.asarray(value), (batch, hidden), call.dtype)
+    results = {name: np.zeros_like(call.arrays[name]) for name in ("x", *call.weights)}
+    for name in call.states:
+        results[name] = np.zeros((batch, hidden), call.dtype)
+        results[f"{name}_reset"] = np.zeros(hidden, call.dtype)
+    arguments = (
+        fill(LayerInputs(), call.arrays),
+        fill(LayerTape(), tape),
+        fill(LayerGradients(), {f"d{name}": array for name, array in results.items()}),
+    )
+    library.check(library.handle().statecast_backward(byref(call.sizes), *map(byref, arguments)))
+    return out["y"], {name: out[name] for name in call.states}, results

@@ -11,13 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from statecast.model.kernel import library as kernel
-from statecast.model.kernel.library import DTYPES, NORMALIZERS, address, check, library
+from statecast.model.kernel import library
+from statecast.model.kernel.interface import FORMATS, NORMALIZERS, StatisticsCall, checked, fill
+
+FIRST = ("level", "spread")  # statistics that do not begin at zero
 
 
-def takes(normalize: str, y: Any) -> bool:
-    """Whether the kernel is built, knows the normaliser, and y is a NumPy array of its precisions."""
-    return isinstance(y, np.ndarray) and normalize in NORMALIZERS and y.dtype in DTYPES and kernel.available()
+def refuses(normalize: str, y: Any) -> str | None:
+    """Why the kernel does not run this normaliser over y, or None where it does."""
+    if not isinstance(y, np.ndarray) or y.dtype not in FORMATS:
+        return "the native kernel takes NumPy arrays of float32 or float64"
+    if normalize not in NORMALIZERS:
+        return f"the native kernel has no normaliser {normalize!r}"
+    return library.refuses()
 
 
 def scan(
@@ -39,16 +45,22 @@ def scan(
         m: 1 where there is one, else 0.
         reset: [T, B].
         state: the statistics before the first step, [B, D] each.
+
+    Raises:
+        DataError: an array of another shape or dtype.
     """
     steps, rows, targets = y.shape
-    held = {"y": y, "m": m, "level_first": begin["level"], "spread_first": begin["spread"]}
-    held |= {f"{name}_before": np.broadcast_to(state[name], (rows, targets)) for name in state}
-    held = {name: np.ascontiguousarray(array, y.dtype) for name, array in held.items()}
-    held["reset"] = np.ascontiguousarray(np.broadcast_to(reset, (steps, rows)), np.bool_)
-    found = {name: np.empty(y.shape, y.dtype) for name in state}
+
+    def take(name: str, values: Any, shape: tuple[int, ...]) -> np.ndarray:
+        return checked(name, np.asarray(values, y.dtype), shape, y.dtype)
+
+    arrays = {"y": take("y", y, y.shape), "m": take("m", m, y.shape)}
+    arrays |= {f"{name}_first": take(name, values, (targets,)) for name, values in begin.items() if name in FIRST}
+    before = {name: np.broadcast_to(values, (rows, targets)) for name, values in state.items()}
+    arrays |= {f"{name}_before": take(name, values, (rows, targets)) for name, values in before.items()}
+    arrays["reset"] = np.ascontiguousarray(np.broadcast_to(reset, (steps, rows)), np.bool_)
+    statistics = {name: np.empty(y.shape, y.dtype) for name in state}
     sizes = {"steps": steps, "rows": rows, "targets": targets}
-    told = kernel.Statistics(DTYPES[y.dtype], NORMALIZERS.index(normalize), decay, **sizes)
-    for name, array in (held | found).items():
-        setattr(told, name, address(array))
-    check(library().statecast_statistics(byref(told)))
-    return found, {name: found[name][-1].copy() if steps else state[name] for name in state}
+    call = StatisticsCall(FORMATS[y.dtype], NORMALIZERS.index(normalize), decay, **sizes)
+    library.check(library.handle().statecast_statistics(byref(fill(call, arrays | statistics))))
+    return statistics, {name: statistics[name][-1].copy() if steps else state[name] for name in state}
