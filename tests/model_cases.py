@@ -15,7 +15,7 @@ import reference
 
 from statecast.config import Config
 from statecast.model.cells import CELLS
-from statecast.model.initial import Start, init_cell
+from statecast.model.initial import Start
 from statecast.model.kernel.network import NetworkStep
 from statecast.model.network import Network
 from statecast.model.rings import Rings
@@ -114,7 +114,7 @@ def parameters(network: Network, seed: int = 0, dtype: Any = np.float64) -> dict
 def layer_parameters(cell: str, units: int = 3, inputs: int = 2, seed: int = 2) -> dict[str, np.ndarray]:
     """Weights of one layer with nothing left at zero; of two heads where the cell has heads and the units allow it."""
     rng = np.random.default_rng(seed)
-    drawn = init_cell(CELLS[cell], rng, inputs, units, Start(heads=2))
+    drawn = CELLS[cell].init(rng, inputs, units, Start(heads=2))
     return {name: value + rng.normal(size=value.shape) for name, value in drawn.items()}
 
 

@@ -38,7 +38,7 @@ from statecast.gallery import (
 from statecast.gallery import run as running
 from statecast.gallery.result import Confusion, Measurement, RecipeResult
 from statecast.model.cells import CELLS
-from statecast.model.initial import Start, init_cell
+from statecast.model.initial import Start
 from statecast.model.inputs import Rows, rows_of
 from statecast.model.network import Network
 from statecast.model.rings import Rings
@@ -371,7 +371,7 @@ def test_the_walk_goes_on_from_its_own_predictions() -> None:
 
 def test_the_bare_cell_reads_its_steps_in_order() -> None:
     """The equations by hand, with the weights that the demonstration draws."""
-    weights = init_cell(CELLS["rnn_tanh"], np.random.default_rng(0), 4, 6, Start("glorot"))
+    weights = CELLS["rnn_tanh"].init(np.random.default_rng(0), 4, 6, Start("glorot"))
     h, wanted = np.zeros((3, 6)), []
     for t in range(2):
         x = np.array(demonstrations.BATCHES, float)[:, t]

@@ -25,7 +25,7 @@ from statecast.gallery.result import Measurement
 from statecast.gallery.training import TrainedCase, train
 from statecast.model import archive
 from statecast.model.cells import CELLS
-from statecast.model.initial import Start, init_cell
+from statecast.model.initial import Start
 from statecast.model.inputs import from_working, rows_of
 from statecast.model.scan import layer
 from statecast.model.trained import Model
@@ -201,7 +201,7 @@ def cell(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
         return Demonstration()
     x = np.array(BATCHES, np.float32)
     equations = CELLS["rnn_tanh"]
-    drawn = init_cell(equations, np.random.default_rng(0), 4, 6, Start("glorot"))
+    drawn = equations.init(np.random.default_rng(0), 4, 6, Start("glorot"))
     weights: dict[str, Any] = {name: value.astype(np.float32) for name, value in drawn.items()}
     before = {"h": np.zeros((3, 6), np.float32)}
     out, state = layer(equations, weights, np.moveaxis(x, 1, 0), before)

@@ -1,39 +1,39 @@
 """One-step equations of the recurrent cells, about ten lines a cell; there is no loop over time here.
 
 A cell takes z = x·W + b, the input's share of every gate computed for all steps at once, and the state before the step;
-it returns the state after it, and the gates that led there, for who wants to look at them. Gates are blocks of H
+it returns the state after it, and the gates that led there, for those who want to look at them. Gates are blocks of H
 columns. The lines use the array API standard alone, so that the same ones run under NumPy and under JAX.
 
 Where the state after is a·(state before) + b with a and b from the input alone, the cell says just that, `linear`, and
 its step follows from it; so does the whole sequence at once, in `scan`.
 
-A new cell is a function with the `@cell(...)` or `@linear_cell(...)` line above it: scan, stream, training, archive
-and the command line take it from the table `CELLS`.
+A new cell is a function with `@cell(...)` or `@linear_cell(...)` above it: scan, stream, training, archive and the
+command line take it from the table `CELLS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import Any
 
 import numpy as np
 
 from statecast import config
-
-if TYPE_CHECKING:
-    from statecast.model.initial import Start
+from statecast.errors import SettingError
+from statecast.model.initial import Start, init_dense, init_recurrent
 
 Array = Any  # a NumPy or JAX array; shapes are given in the docstrings
 Weights = Mapping[str, Any]
 State = dict[str, Any]
 Gates = dict[str, Any]
-Parts = tuple[Any, ...]  # a real number for each unit, (re,), or a complex one, (re, im)
+Components = tuple[Any, ...]  # of a number for each unit: (real,), or (real, imaginary)
 
-Step = Callable[[Weights, Array, State], tuple[State, Gates]]
-Linear = Callable[[Weights, Array], tuple[Parts, Parts, Gates]]
-Read = Callable[[Weights, Array, State], Array]
-Draw = Callable[[np.random.Generator, int, "Start"], dict[str, np.ndarray]]
+Equations = Callable[[Weights, Array, State], tuple[State, Gates]]
+Coefficients = Callable[[Weights, Array], tuple[Components, Components, Gates]]
+Readout = Callable[[Weights, Array, State], Array]
+Draw = Callable[[np.random.Generator, int, Start], dict[str, np.ndarray]]
 Further = Callable[[int], Mapping[str, tuple[int, ...]]]
 
 
@@ -48,7 +48,7 @@ class Cell:
     Attributes:
         name: as in the setting `cell`.
         gates: blocks of H columns in W [I, gates·H] and b.
-        recurrent: blocks of H columns in U [H, recurrent·H]; 0 where the gates do not see the state.
+        recurrent: blocks of H columns in U [H, recurrent·H]; 0 where the gates do not depend on the state.
         states: names of the state's parts, each [B, H].
         equations: (weights, z [B, gates·H], state) → the state after the step, and its gates by name, each [B, H].
         forget: index of the forget gate's block, or None.
@@ -64,14 +64,14 @@ class Cell:
     gates: int
     recurrent: int
     states: tuple[str, ...]
-    equations: Step
+    equations: Equations
     forget: int | None = None
     heads: bool = False
     fixed: tuple[str, ...] = ()
-    read: Read = _output
+    read: Readout = _output
     draw: Draw = lambda rng, units, start: {}
     further: Further | None = None
-    linear: Linear | None = None
+    linear: Coefficients | None = None
 
     def step(self, w: Weights, z: Array, s: State) -> State:
         """The state after one step, each part [B, H]."""
@@ -81,50 +81,105 @@ class Cell:
         """What a part of the state starts from, [H] or zero."""
         return 0.0 if part in self.fixed else w[f"init_{part}"]
 
+    def init(self, rng: np.random.Generator, inputs: int, units: int, start: Start) -> dict[str, np.ndarray]:
+        """First weights of one layer, drawn gate by gate as float64 arrays; the initial state starts at zero."""
+        w = {"W": np.concatenate([init_dense(rng, inputs, units)["W"] for _ in range(self.gates)], axis=1)}
+        w["b"] = np.zeros(self.gates * units)
+        if self.forget is not None:
+            w["b"][self.forget * units : (self.forget + 1) * units] = start.forget_bias
+        if self.recurrent:
+            w["U"] = init_recurrent(rng, units, self.recurrent, start, self.heads)
+        w |= self.draw(rng, units, start)
+        return w | {f"init_{part}": np.zeros(units) for part in self.states if part not in self.fixed}
+
 
 CELLS: dict[str, Cell] = {}
-
-
-def _enter(entry: Cell) -> None:
-    CELLS[entry.name] = entry
-    if entry.name not in config.CELLS:
-        config.CELLS.append(entry.name)
+_BUILT_IN = frozenset(config.CELLS)
 
 
 def cell(
     name: str, gates: int, recurrent: int, states: tuple[str, ...] = ("h",), **more: Any
-) -> Callable[[Step], Step]:
-    """Enter a one-step function into the table of cells; see `Cell` for the arguments."""
+) -> Callable[[Equations], Equations]:
+    """Register a one-step function as a cell; see `Cell` for the arguments.
 
-    def enter(equations: Step) -> Step:
-        _enter(Cell(name, gates, recurrent, states, equations, **more))
+    Raises:
+        SettingError: a built-in cell has this name, or a part of the state cannot be called so. Where the function
+            later asks for a weight or a part that there is not, or returns other parts, the error says so.
+    """
+
+    def enter(equations: Equations) -> Equations:
+        _register(Cell(name, gates, recurrent, states, equations, **more))
         return equations
 
     return enter
 
 
-def linear_cell(name: str, gates: int, states: tuple[str, ...] = ("h",), **more: Any) -> Callable[[Linear], Linear]:
-    """Enter the coefficients of a linear recurrence into the table of cells; see `Cell` for the arguments."""
+def linear_cell(
+    name: str, gates: int, states: tuple[str, ...] = ("h",), **more: Any
+) -> Callable[[Coefficients], Coefficients]:
+    """Register the coefficients of a linear recurrence as a cell; see `Cell` for the arguments, `cell` for errors."""
 
-    def enter(linear: Linear) -> Linear:
+    def enter(linear: Coefficients) -> Coefficients:
         def equations(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
-            a, b, seen = linear(w, z)
-            return dict(zip(states, affine(a, tuple(s[part] for part in states), b), strict=True)), seen
+            a, b, gates_by_name = linear(w, z)
+            return dict(zip(states, affine(a, tuple(s[part] for part in states), b), strict=True)), gates_by_name
 
-        _enter(Cell(name, gates, 0, states, equations, linear=linear, **more))
+        _register(Cell(name, gates, 0, states, equations, linear=linear, **more))
         return linear
 
     return enter
 
 
-def product(a: Parts, s: Parts) -> Parts:
+def _register(entry: Cell) -> None:
+    if entry.name in _BUILT_IN and entry.name in CELLS:
+        raise SettingError(f"there is a built-in cell {entry.name!r}: give yours another name")
+    for part in entry.states:
+        if not part.isidentifier():
+            raise SettingError(f"cell {entry.name!r} has a part {part!r}: wanted letters, digits and underscores")
+    parts = {name: _explained(entry, getattr(entry, name)) for name in ("equations", "read")}
+    linear = entry.linear and _explained(entry, entry.linear)
+    CELLS[entry.name] = replace(entry, **parts, linear=linear)
+    if entry.name not in config.CELLS:
+        config.CELLS.append(entry.name)
+
+
+def _explained(entry: Cell, function: Any) -> Any:
+    """A function of a cell that raises a `SettingError` where it asks for, or returns, what there is not."""
+
+    @wraps(function)
+    def run(w: Weights, z: Array, *state: State) -> Any:
+        try:
+            result = function(w, z, *state)
+        except KeyError as error:
+            raise SettingError(
+                f"cell {entry.name!r} asks for {error}: its weights are {', '.join(w)}, and the parts of its state "
+                f"{', '.join(entry.states)}; `draw` makes further weights, and `states` names further parts"
+            ) from error
+        if function is entry.equations:
+            _require_parts(entry, result)
+        return result
+
+    return run
+
+
+def _require_parts(entry: Cell, result: Any) -> None:
+    if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Mapping)):
+        raise SettingError(f"cell {entry.name!r} returns {type(result).__name__}, wanted (state, gates), two mappings")
+    if set(result[0]) != set(entry.states):
+        raise SettingError(
+            f"cell {entry.name!r} returns the parts {', '.join(result[0])} of its state, wanted "
+            f"{', '.join(entry.states)}; `states` names them"
+        )
+
+
+def product(a: Components, s: Components) -> Components:
     """a·s, unit by unit: real numbers, or complex ones as pairs."""
     if len(a) == 1:
         return (a[0] * s[0],)
     return a[0] * s[0] - a[1] * s[1], a[0] * s[1] + a[1] * s[0]
 
 
-def affine(a: Parts, s: Parts, b: Parts) -> Parts:
+def affine(a: Components, s: Components, b: Components) -> Components:
     """a·s + b, unit by unit."""
     return tuple(x + y for x, y in zip(product(a, s), b, strict=True))
 
@@ -232,9 +287,9 @@ def _exponential(i: Array, log_f: Array, g: Array, o: Array, s: State) -> tuple[
     A memory without weight, n = 0, keeps nothing: there m starts at the input gate, so that n' ≥ 1 ever after.
     """
     xp = i.__array_namespace__()
-    kept = xp.where(s["n"] > 0, log_f + s["m"], -xp.inf)
-    m = xp.maximum(kept, i)
-    i, f, g, o = xp.exp(i - m), xp.exp(kept - m), xp.tanh(g), sigmoid(o)
+    memory = xp.where(s["n"] > 0, log_f + s["m"], -xp.inf)
+    m = xp.maximum(memory, i)
+    i, f, g, o = xp.exp(i - m), xp.exp(memory - m), xp.tanh(g), sigmoid(o)
     c, n = f * s["c"] + i * g, f * s["n"] + i
     return {"h": o * c / n, "c": c, "n": n, "m": m}, {"input": i, "forget": f, "candidate": g, "output": o}
 
@@ -257,7 +312,7 @@ def slstm_exp(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
 
 
 @linear_cell("mingru", gates=2)
-def mingru(w: Weights, z: Array) -> tuple[Parts, Parts, Gates]:
+def mingru(w: Weights, z: Array) -> tuple[Components, Components, Gates]:
     """Minimal gated recurrent unit (Feng et al. 2024): h' = (1 − u)·h + u·n, gates from the input alone."""
     u, n = blocks(z, 2)
     keep, u = sigmoid(-u), sigmoid(u)
@@ -265,7 +320,7 @@ def mingru(w: Weights, z: Array) -> tuple[Parts, Parts, Gates]:
 
 
 @linear_cell("minlstm", gates=3, forget=0)
-def minlstm(w: Weights, z: Array) -> tuple[Parts, Parts, Gates]:
+def minlstm(w: Weights, z: Array) -> tuple[Components, Components, Gates]:
     """Minimal LSTM (Feng et al. 2024): h' = f/(f+i)·h + i/(f+i)·n with f, i = σ of the input alone. Gates f, i, n."""
     f, i, n = blocks(z, 3)
     # σ(f)/(σ(f)+σ(i)) = σ(log σ(f) − log σ(i)), which keeps its digits where both gates are shut.
@@ -299,7 +354,7 @@ def _ring_shapes(units: int) -> dict[str, tuple[int, ...]]:
 
 
 @linear_cell("lru", gates=4, states=("re", "im"), read=_glu, draw=_ring, further=_ring_shapes)
-def lru(w: Weights, z: Array) -> tuple[Parts, Parts, Gates]:
+def lru(w: Weights, z: Array) -> tuple[Components, Components, Gates]:
     """Linear recurrent unit (Orvieto et al. 2023): s' = λ·s + γ·(B·x), diagonal and complex, as pairs of real numbers.
 
     λ = exp(−exp(ν) + i·exp(θ)), so that |λ| < 1 whatever is learned; γ = exp(log γ). The output is

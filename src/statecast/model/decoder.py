@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from statecast.model.cells import CELLS, Array, Cell
-from statecast.model.initial import Start, init_cell, init_dense
+from statecast.model.initial import Start, init_dense
 from statecast.model.scan import layer
 
 UNITS = 32  # of the decoder: it runs H steps for each step of the network above it
@@ -50,7 +50,7 @@ class Decoder:
         out = {"W": init_dense(rng, UNITS, self.numbers, gain)["W"], "b": np.zeros(self.horizon * self.numbers)}
         begun = [part for part in self.equations.states if part not in self.equations.fixed]
         return {
-            "decoder": init_cell(self.equations, rng, self.future + STEP_UNITS, UNITS, start),
+            "decoder": self.equations.init(rng, self.future + STEP_UNITS, UNITS, start),
             "begin": {part: init_dense(rng, self.inputs, UNITS) for part in begun},
             "step": {"e": 0.5 * rng.standard_normal((self.horizon, STEP_UNITS))},
             "out": out,

@@ -1,4 +1,4 @@
-"""First weights of the layers, drawn from a seeded generator as float64 arrays.
+"""First weights of layers, drawn from a seeded generator as float64 arrays.
 
 Input weights are Glorot-uniform, gate by gate, for every cell; recurrent ones are as the settings say; what a cell has
 beside these it draws itself (`Cell.draw`).
@@ -13,7 +13,6 @@ from typing import Self
 import numpy as np
 
 from statecast.config import Settings
-from statecast.model.cells import Cell
 
 
 @dataclass(frozen=True)
@@ -46,18 +45,15 @@ def init_dense(rng: np.random.Generator, inputs: int, units: int, gain: float = 
     return {"W": rng.uniform(-bound, bound, (inputs, units)), "b": np.zeros(units)}
 
 
-def init_cell(cell: Cell, rng: np.random.Generator, inputs: int, units: int, start: Start) -> dict[str, np.ndarray]:
-    """Weights of one recurrent layer, gate by gate; the initial state starts at zero."""
-    w = {"W": np.concatenate([init_dense(rng, inputs, units)["W"] for _ in range(cell.gates)], axis=1)}
-    w["b"] = np.zeros(cell.gates * units)
-    if cell.forget is not None:
-        w["b"][cell.forget * units : (cell.forget + 1) * units] = start.forget_bias
-    if cell.recurrent:
-        heads = math.gcd(start.heads, units) if cell.heads else 1
-        u = np.stack([_gates(rng, units // heads, cell.recurrent, start.recurrent) for _ in range(heads)])
-        w["U"] = u if cell.heads else u[0]
-    w |= cell.draw(rng, units, start)
-    return w | {f"init_{part}": np.zeros(units) for part in cell.states if part not in cell.fixed}
+def init_recurrent(rng: np.random.Generator, units: int, gates: int, start: Start, by_heads: bool) -> np.ndarray:
+    """Recurrent weights [H, gates·H], drawn gate by gate.
+
+    `by_heads`: of a block-diagonal recurrence, [heads, H/heads, gates·H/heads]; there are as many heads as `start`
+    allows and the units can be divided into.
+    """
+    heads = math.gcd(start.heads, units) if by_heads else 1
+    u = np.stack([_gates(rng, units // heads, gates, start.recurrent) for _ in range(heads)])
+    return u if by_heads else np.asarray(u[0])
 
 
 def _gates(rng: np.random.Generator, units: int, gates: int, kind: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from statecast.model.cells import Array, Cell, Parts, State, Weights, affine, product
+from statecast.model.cells import Array, Cell, Components, State, Weights, affine, product
 from statecast.model.kernel import layer as kernel_layer
 
 
@@ -64,7 +64,7 @@ def layer(
 
     Args:
         cell: its equations.
-        w: its weights, as `init_cell` draws them.
+        w: its weights, as `Cell.init` draws them.
         x: input [T, B, I].
         state: each part [B, H].
         reset: [T, B] bool; where true the state is the initial one before the step.
@@ -148,7 +148,7 @@ def in_parallel(x: Array) -> bool:
     return bool(jax.default_backend() != "cpu")
 
 
-def recurrence(a: Parts, b: Parts, start: Parts, parallel: bool) -> Parts:
+def recurrence(a: Components, b: Components, start: Components, parallel: bool) -> Components:
     """All states of s[t] = a[t]·s[t−1] + b[t].
 
     Args:
@@ -162,7 +162,7 @@ def recurrence(a: Parts, b: Parts, start: Parts, parallel: bool) -> Parts:
     """
     if not parallel:
 
-        def step(s: Parts, row: tuple[Array, ...]) -> tuple[Parts, Parts]:
+        def step(s: Components, row: tuple[Array, ...]) -> tuple[Components, Components]:
             s = affine(row[: len(s)], s, row[len(s) :])
             return s, s
 
@@ -172,10 +172,10 @@ def recurrence(a: Parts, b: Parts, start: Parts, parallel: bool) -> Parts:
     first = affine(tuple(part[0] for part in a), start, tuple(part[0] for part in b))
     b = tuple(part.at[0].set(new) for part, new in zip(b, first, strict=True))
 
-    def joined(one: tuple[Parts, Parts], two: tuple[Parts, Parts]) -> tuple[Parts, Parts]:
+    def joined(one: tuple[Components, Components], two: tuple[Components, Components]) -> tuple[Components, Components]:
         return product(two[0], one[0]), affine(two[0], one[1], two[1])
 
-    states: Parts = lax.associative_scan(joined, (a, b))[1]
+    states: Components = lax.associative_scan(joined, (a, b))[1]
     return states
 
 

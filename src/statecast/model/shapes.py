@@ -156,7 +156,7 @@ def _dense(inputs: int, units: int) -> Shapes:
 
 
 def cell(of: Cell, inputs: int, units: int, heads: int) -> Shapes:
-    """Of one recurrent layer; `initial.init_cell` draws it."""
+    """Of one recurrent layer; `Cell.init` draws it."""
     tree: Shapes = {"W": (inputs, of.gates * units), "b": (of.gates * units,)}
     if of.recurrent:
         blocks = math.gcd(heads, units) if of.heads else 1

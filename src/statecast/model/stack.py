@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from statecast.model.cells import CELLS, Array, Cell, State, sigmoid
-from statecast.model.initial import Start, init_cell, init_dense
+from statecast.model.initial import Start, init_dense
 from statecast.model.scan import gates, layer
 
 Drop = Callable[[int, Array], Array]  # (number of the place, activations) → activations
@@ -76,7 +76,7 @@ class Stack:
     def init(self, rng: np.random.Generator, start: Start) -> dict[str, Any]:
         """Weights as float64 arrays."""
         widths = (self.inputs, *self.hidden)
-        cells = {str(n): init_cell(self.equations, rng, widths[n], units, start) for n, units in enumerate(self.hidden)}
+        cells = {str(n): self.equations.init(rng, widths[n], units, start) for n, units in enumerate(self.hidden)}
         widths = (widths[-1], *self.dense)
         dense = {str(n): init_dense(rng, widths[n], units) for n, units in enumerate(self.dense)}
         return {"cells": cells, "dense": dense}
