@@ -20,7 +20,7 @@ from sklearn.base import clone
 import statecast as sc
 from statecast.config import ClassifierConfig, RegressorConfig, SequenceConfig
 from statecast.errors import DataError, ModelFileError, SettingError
-from statecast.model.reader import Reader
+from statecast.model.reader import SequenceReader
 from statecast.train import sequences as training
 
 UCR = Path(__file__).resolve().parents[2] / "shared" / "data" / "ucr"
@@ -51,7 +51,7 @@ def config(**settings: Any) -> SequenceConfig:
 @pytest.mark.parametrize("pooling", ["last", "mean", "max", "all"])
 @pytest.mark.parametrize("both", [False, True])
 def test_padding_changes_no_answer(pooling: str, both: bool) -> None:
-    reader = Reader.of(config(pooling=pooling, bidirectional=both), 3, 2, True)
+    reader = SequenceReader.of(config(pooling=pooling, bidirectional=both), 3, 2, True)
     w, rng = reader.init(0), np.random.default_rng(0)
     lengths = [4, 1, 7]
     x = rng.normal(size=(9, 3, 3))  # what stands where no step is, is noise
@@ -64,7 +64,7 @@ def test_padding_changes_no_answer(pooling: str, both: bool) -> None:
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn_tanh", "mingru"])
 def test_numpy_and_jax_agree(cell: str) -> None:
-    reader = Reader.of(config(cell=cell, pooling="all"), 3, 2, True)
+    reader = SequenceReader.of(config(cell=cell, pooling="all"), 3, 2, True)
     w, x = reader.init(0), np.random.default_rng(0).normal(size=(6, 4, 3))
     there = np.arange(6)[:, None] < np.array([6, 2, 3, 5])
     with jax.enable_x64(True):
@@ -73,9 +73,9 @@ def test_numpy_and_jax_agree(cell: str) -> None:
 
 
 def test_a_table_needs_dense_layers_alone() -> None:
-    reader = Reader.of(ClassifierConfig(hidden=(8, 5)), 9, 2, False)
+    reader = SequenceReader.of(ClassifierConfig(hidden=(8, 5)), 9, 2, False)
     assert (reader.recurrent.hidden, reader.dense.dense, reader.bidirectional) == ((), (8, 5), False)
-    softmax = Reader.of(ClassifierConfig(hidden=()), 4, 3, False).init(0)
+    softmax = SequenceReader.of(ClassifierConfig(hidden=()), 4, 3, False).init(0)
     assert sum(leaf.size for leaf in jax.tree.leaves(softmax)) == 15  # 4 · 3 weights and 3 biases
 
 

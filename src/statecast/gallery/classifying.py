@@ -17,7 +17,7 @@ from statecast.gallery import datasets
 from statecast.gallery.cases import Case
 from statecast.gallery.datasets import Dataset
 from statecast.gallery.result import Confusion, Measurement, RecipeResult
-from statecast.model.reader import Reader
+from statecast.model.reader import SequenceReader
 from statecast.report.collect import weights_of
 from statecast.report.summary import Layer
 
@@ -103,7 +103,9 @@ def _by_epoch(
     return {name: np.array(values, float) for name, values in found.items()}
 
 
-def layers(reader: Reader, weights: Mapping[str, Any], names: tuple[str, ...], members: int) -> tuple[Layer, ...]:
+def layers(
+    reader: SequenceReader, weights: Mapping[str, Any], names: tuple[str, ...], members: int
+) -> tuple[Layer, ...]:
     """The parts of one network of the ensemble, with their numbers of weights."""
     found = [Layer("input", f"{len(names)} columns or channels", str(reader.inputs), 0)]
     both = ("forwards", "backwards") if reader.bidirectional else ("forwards",)

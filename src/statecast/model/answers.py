@@ -19,7 +19,7 @@ from statecast.data.sequences import Sequences, patched
 from statecast.errors import DataError, ModelFileError, StatecastError
 from statecast.model.container import read_tensors, version, write_tensors
 from statecast.model.members import cast, member
-from statecast.model.reader import Reader
+from statecast.model.reader import SequenceReader
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
@@ -50,7 +50,7 @@ class Answers:
     config: SequenceConfig
     encoding: Encoding
     recurrent: bool
-    reader: Reader
+    reader: SequenceReader
     weights: dict[str, Any]
     classes: Shaped[np.ndarray, " K"] | None
     mean: Float[np.ndarray, " K"]
@@ -149,7 +149,7 @@ def load(path: str | Path, kind: str) -> tuple[Answers, dict[str, Any]]:
         told = {name: json.loads(text) for name, text in texts.items() if name not in ("kind", "statecast")}
         config = CONFIGS[kind].of(_untold(told["config"]))
         encoding = Encoding.from_json(told["encoding"])
-        reader = Reader.of(config, encoding.width, told["answers"], told["recurrent"])
+        reader = SequenceReader.of(config, encoding.width, told["answers"], told["recurrent"])
         classes = np.array(told["classes"]["values"], told["classes"]["type"]) if "classes" in told else None
         names = None if told["names"] is None else tuple(told["names"])
         found = Answers(

@@ -2,7 +2,7 @@
 
 The sequence-to-sequence network of Sutskever, Vinyals & Le (2014) in the form of Wen et al. (2017): the decoder starts
 from the encoder's output and runs over the H steps ahead, each of which brings what is known of it (covariates,
-calendar) and a learned vector of its own. Its steps see no forecast of earlier ones, so nothing is fed back while
+calendar) and a learned vector of its own. Its steps take no forecast of earlier ones, so nothing is fed back while
 training or forecasting. All origins of a segment run side by side, as the batch of one recurrent layer whose time is
 the horizon.
 """
@@ -48,10 +48,10 @@ class Decoder:
     def init(self, rng: np.random.Generator, gain: float, start: Start) -> dict[str, Any]:
         """Weights; `gain` = 0 makes every number 0 at first. The bias is one for each (step, number), [H·numbers]."""
         out = {"W": init_dense(rng, UNITS, self.numbers, gain)["W"], "b": np.zeros(self.horizon * self.numbers)}
-        begun = [part for part in self.equations.states if part not in self.equations.fixed]
+        learned = [part for part in self.equations.states if part not in self.equations.fixed]
         return {
             "decoder": self.equations.init(rng, self.future + STEP_UNITS, UNITS, start),
-            "begin": {part: init_dense(rng, self.inputs, UNITS) for part in begun},
+            "begin": {part: init_dense(rng, self.inputs, UNITS) for part in learned},
             "step": {"e": 0.5 * rng.standard_normal((self.horizon, STEP_UNITS))},
             "out": out,
         }

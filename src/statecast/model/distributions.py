@@ -123,8 +123,8 @@ def _negative_binomial_log_density(p: Array, y: Array) -> Array:
 def _negative_binomial_below(p: Float64[np.ndarray, "... O"], k: Float64[np.ndarray, ...]) -> Float64[np.ndarray, ...]:
     """The probability of at most k counts: the regularised incomplete beta function at r/(r + mean)."""
     mean, r = p[..., 0], (p[..., 0] / p[..., 1]) ** 2
-    found = incomplete_beta(r, np.maximum(k, 0) + 1, r / (r + mean))
-    return np.where(k < 0, 0.0, found)
+    probability = incomplete_beta(r, np.maximum(k, 0) + 1, r / (r + mean))
+    return np.where(k < 0, 0.0, probability)
 
 
 def _negative_binomial_quantile(
@@ -146,8 +146,8 @@ def _negative_binomial_quantile(
 
 def _negative_binomial_score(p: Float64[np.ndarray, "... O"], y: Float64[np.ndarray, ...]) -> Float64[np.ndarray, ...]:
     """Of the middle of the step that the distribution function makes at a count."""
-    there = np.where(np.isnan(y), 0.0, np.round(y))
-    below = 0.5 * (_negative_binomial_below(p, there - 1) + _negative_binomial_below(p, there))
+    count = np.where(np.isnan(y), 0.0, np.round(y))
+    below = 0.5 * (_negative_binomial_below(p, count - 1) + _negative_binomial_below(p, count))
     return np.where(np.isnan(y), np.nan, -normal_upper(below))
 
 

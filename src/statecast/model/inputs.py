@@ -53,12 +53,12 @@ class Rows:
 
     def at(self, rows: Int64[np.ndarray, "..."], ahead: Int64[np.ndarray, " H"]) -> dict[str, np.ndarray]:
         """The network's inputs at the given rows [...]: y, m, covariates, future [..., H, F] of the steps `ahead`."""
-        found = {"y": self.y[rows], "m": self.m[rows]}
+        inputs = {"y": self.y[rows], "m": self.m[rows]}
         for name, values in self.covariates.items():
-            found[name] = values[self.series[rows] if name == "static" else rows]
+            inputs[name] = values[self.series[rows] if name == "static" else rows]
         if self.future is not None:
-            found["future"] = self.future[self.place[rows][..., None] + ahead]
-        return found
+            inputs["future"] = self.future[self.place[rows][..., None] + ahead]
+        return inputs
 
     def rings(self, rows: Int64[np.ndarray, "..."], size: int) -> Rings:
         """The last `size` values at the given rows [...]: what is observed and of the same series."""
@@ -69,7 +69,7 @@ def rows_of(network: Network, constants: dict[str, np.ndarray], schema: Schema, 
     """Prepare a panel for a network.
 
     Args:
-        network: tells which covariates are wanted.
+        network: tells which covariates it takes.
         constants: means and scales of the training rows.
         schema: frequency and time zone, for the calendar.
         panel: the rows.
@@ -106,14 +106,14 @@ def numbers_of(network: Network, schema: Schema, ids: Sequence[str | int]) -> Fl
     """
     if not network.series:
         return np.zeros((len(ids), 1))
-    found = np.array([schema.numbers.get(name, 0) for name in ids], np.float64)
-    if network.members.local and not found.all():
-        name = ids[int(np.argmin(found))]
+    numbers = np.array([schema.numbers.get(name, 0) for name in ids], np.float64)
+    if network.members.local and not numbers.all():
+        name = ids[int(np.argmin(numbers))]
         raise UnknownSeries(
             f"series {name!r} is new, and with local = true a series has a network of its own, trained on its rows; "
             f"{nearest(name, schema.series)}; fit again with its rows, or with local = false"
         )
-    return found[:, None]
+    return numbers[:, None]
 
 
 def transformed(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
@@ -154,16 +154,16 @@ def future_features(
 
 
 def _future(network: Network, constants: dict[str, np.ndarray], schema: Schema, panel: Panel, dtype: Any) -> np.ndarray:
-    """Known features of each series' rows, then of the H rows after them; NaN, hence missing, where not given."""
+    """Known features of each series' rows, then of the H rows after them; NaN, hence missing, where there are none."""
     horizon, series = network.head.horizon, np.arange(panel.series)
     place = np.arange(panel.rows) + panel.series_of_row() * horizon
     after = (panel.offsets[1:] + series * horizon)[:, None] + np.arange(horizon)
     known = np.full((panel.rows + after.size, panel.known.shape[1]), np.nan)
     time = np.zeros(len(known), np.int64)
     known[place], time[place] = panel.known, panel.time
-    given = np.arange(horizon) < np.diff(panel.ahead_offsets)[:, None]
-    known[after[given]] = panel.ahead[(panel.ahead_offsets[:-1, None] + np.arange(horizon))[given]]
-    begun = panel.lengths > 0
-    ends = panel.time[panel.offsets[1:][begun] - 1]
-    time[after[begun]] = schema.frequency.advance(ends[:, None], np.arange(1, horizon + 1))
+    known_ahead = np.arange(horizon) < np.diff(panel.ahead_offsets)[:, None]
+    known[after[known_ahead]] = panel.ahead[(panel.ahead_offsets[:-1, None] + np.arange(horizon))[known_ahead]]
+    has_rows = panel.lengths > 0
+    ends = panel.time[panel.offsets[1:][has_rows] - 1]
+    time[after[has_rows]] = schema.frequency.advance(ends[:, None], np.arange(1, horizon + 1))
     return future_features(network, constants, schema, known, time).astype(dtype)

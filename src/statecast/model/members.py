@@ -97,11 +97,11 @@ class Members:
             names: of its parts.
             run: one network over some of the rows.
         """
-        found = []
+        results = []
         for n, (weights, rows) in enumerate(each):
-            found.append(run(weights, {name: self.share(value, n, rows) for name, value in state.items()}, rows))
-        after = {name: self._joined([last[name] for _, last in found], each) for name in names}
-        return self._joined([out for out, _ in found], each), after
+            results.append(run(weights, {name: self.share(value, n, rows) for name, value in state.items()}, rows))
+        after = {name: self._joined([last[name] for _, last in results], each) for name in names}
+        return self._joined([out for out, _ in results], each), after
 
     def share(self, value: Array, n: int, rows: Any) -> Array:
         """The n-th network's share of what the stacks put out or remember; see `recur`."""

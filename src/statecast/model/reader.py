@@ -1,9 +1,9 @@
 """The reader: from a sequence, or one row, to one answer; pure functions over a tree of weights.
 
-Recurrent layers run over the sequences of a batch, forwards and, if asked, backwards; what they give out is pooled over
-the steps that are there; dense layers and a linear map read the answer from it. A row of a table is a sequence of one
-step that needs no recurrent layer, so both are the same lines. Sequences of unequal lengths lie in one batch with a
-mask: a step that is not there changes no state and enters no pool, so padding changes no number.
+Recurrent layers run over the sequences of a batch, forwards and, as the settings say, backwards; their outputs are
+pooled over the steps of each sequence; dense layers and a linear map read the answer from that. A row of a table is a
+sequence of one step that needs no recurrent layer, so both are the same lines. Sequences of unequal lengths lie in one
+batch with a mask: a step of padding changes no state and enters no pool, so it changes no number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DENSE = 2000  # and in the dense layers
 
 
 @dataclass(frozen=True)
-class Reader:
+class SequenceReader:
     """A network from a sequence to one answer; a value without arrays, equal for equal settings and sizes.
 
     Attributes:
@@ -42,7 +42,7 @@ class Reader:
     answers: int
 
     @classmethod
-    def of(cls, config: SequenceConfig, inputs: int, answers: int, sequences: bool) -> Reader:
+    def of(cls, config: SequenceConfig, inputs: int, answers: int, sequences: bool) -> SequenceReader:
         """The network that settings describe for inputs of this width.
 
         Args:
@@ -75,60 +75,60 @@ class Reader:
         w["dense"] = self.dense.init(rng, start)
         return w | {"out": init_dense(rng, self.dense.outputs, self.answers)}
 
-    def read(self, w: Any, x: Array, there: Array, drop: Drop | None = None) -> Array:
+    def read(self, w: Any, x: Array, mask: Array, drop: Drop | None = None) -> Array:
         """The answers to a batch of sequences.
 
         Args:
             w: weights.
             x: steps [T, B, inputs].
-            there: [T, B] bool; the steps that are there, the first of each sequence in row 0.
+            mask: [T, B] bool; which steps are those of a sequence, whose first is in row 0, and not padding.
             drop: dropout, while training.
 
         Returns:
             [B, K].
         """
         xp = x.__array_namespace__()
-        pooled = pools(self.pooling, self._over(w["forwards"], x, there, drop), there, ends(there))
+        pooled = pools(self.pooling, self._over(w["forwards"], x, mask, drop), mask, ends(mask))
         if self.bidirectional:
-            turned = xp.flip(x, axis=0), xp.flip(there, axis=0)
+            reverse = xp.flip(x, axis=0), xp.flip(mask, axis=0)
             after = None if drop is None else _shifted(drop, BACKWARDS)
-            back = xp.flip(self._over(w["backwards"], *turned, after), axis=0)
-            pooled += pools(self.pooling, back, there, starts(there))
+            back = xp.flip(self._over(w["backwards"], *reverse, after), axis=0)
+            pooled += pools(self.pooling, back, mask, starts(mask))
         h = xp.concat(pooled, axis=-1)
         h, _ = self.dense.scan(w["dense"], h, {}, None, None if drop is None else _shifted(drop, DENSE))
         return h @ w["out"]["W"] + w["out"]["b"]
 
-    def _over(self, w: Any, x: Array, there: Array, drop: Drop | None) -> Array:
-        """Outputs of the recurrent layers [T, B, H]; a step that is not there gives those of the step before it."""
+    def _over(self, w: Any, x: Array, mask: Array, drop: Drop | None) -> Array:
+        """Outputs of the recurrent layers [T, B, H]; a step of padding gives those of the step before it."""
         if not self.recurrent.hidden:
             return x
-        return self.recurrent.scan(w, x, self.recurrent.start(w, x.shape[1:2], x), None, drop, there)[0]
+        return self.recurrent.scan(w, x, self.recurrent.start(w, x.shape[1:2], x), None, drop, mask)[0]
 
 
-def pools(pooling: str, h: Array, there: Array, last: Array) -> list[Array]:
-    """Outputs h [T, B, H] pooled over the steps that are there; `last` [T, B] marks the one where reading ended."""
+def pools(pooling: str, h: Array, mask: Array, last: Array) -> list[Array]:
+    """Outputs h [T, B, H] pooled over the steps of each sequence; `last` [T, B] marks the one where reading ended."""
     xp = h.__array_namespace__()
-    shown, end = xp.astype(there, h.dtype)[..., None], xp.astype(last, h.dtype)[..., None]
-    found = {
+    weight, end = xp.astype(mask, h.dtype)[..., None], xp.astype(last, h.dtype)[..., None]
+    reductions = {
         "last": lambda: xp.sum(h * end, axis=0),
-        "mean": lambda: xp.sum(h * shown, axis=0) / xp.sum(shown, axis=0),
-        "max": lambda: xp.max(xp.where(there[..., None], h, -xp.inf), axis=0),
+        "mean": lambda: xp.sum(h * weight, axis=0) / xp.sum(weight, axis=0),
+        "max": lambda: xp.max(xp.where(mask[..., None], h, -xp.inf), axis=0),
     }
-    return [found[name]() for name in POOLS[pooling]]
+    return [reductions[name]() for name in POOLS[pooling]]
 
 
-def ends(there: Array) -> Array:
+def ends(mask: Array) -> Array:
     """Of steps [T, B], the last one of each sequence."""
-    xp = there.__array_namespace__()
-    after = xp.concat([there[1:], xp.zeros_like(there[:1])], axis=0)
-    return there & ~after
+    xp = mask.__array_namespace__()
+    after = xp.concat([mask[1:], xp.zeros_like(mask[:1])], axis=0)
+    return mask & ~after
 
 
-def starts(there: Array) -> Array:
+def starts(mask: Array) -> Array:
     """Of steps [T, B], the first one of each sequence."""
-    xp = there.__array_namespace__()
-    before = xp.concat([xp.zeros_like(there[:1]), there[:-1]], axis=0)
-    return there & ~before
+    xp = mask.__array_namespace__()
+    before = xp.concat([xp.zeros_like(mask[:1]), mask[:-1]], axis=0)
+    return mask & ~before
 
 
 def _shifted(drop: Drop, by: int) -> Drop:

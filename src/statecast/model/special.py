@@ -102,16 +102,16 @@ def student_t_quantile(freedom: Any, z: Any) -> Float64[np.ndarray, ...]:
     d = ((94.5 / (b + c) - 3) / b + 1) * np.sqrt(a * math.pi / 2) * n
     y = (d * both) ** (2 / n)
     middle, tail = _hill_middle(n, x, a, b, c, d), _hill_tail(n, y)
-    found = np.sqrt(n * np.where(y > 0.05 + a, middle, tail))
-    return np.asarray(np.copysign(_halley(n, found, 0.5 * both), z))
+    t = np.sqrt(n * np.where(y > 0.05 + a, middle, tail))
+    return np.asarray(np.copysign(_halley(n, t, 0.5 * both), z))
 
 
-def _halley(n: Any, t: Any, wanted: Any) -> Float64[np.ndarray, ...]:
-    """A t ≥ 0 whose upper tail is closer to the wanted one."""
+def _halley(n: Any, t: Any, tail: Any) -> Float64[np.ndarray, ...]:
+    """A t ≥ 0 whose upper tail is closer to this one."""
     square = t * t
-    missed = student_t_tail(n, t) - wanted
+    error = student_t_tail(n, t) - tail
     density = np.exp(-_log_beta(0.5 * n, np.full_like(n, 0.5)) - 0.5 * np.log(n) - 0.5 * (n + 1) * np.log1p(square / n))
-    newton = missed / np.maximum(density, TINIEST)
+    newton = error / np.maximum(density, TINIEST)
     return np.asarray(np.maximum(t + newton * (1 + newton * t * (n + 1) / (2 * (square + n))), 0.0))
 
 
@@ -145,8 +145,8 @@ def incomplete_beta(a: Any, b: Any, x: Any) -> Float64[np.ndarray, ...]:
     p, q, t = np.where(other, b, a), np.where(other, a, b), np.where(other, 1 - x, x)
     t = np.clip(np.nan_to_num(t), TINIEST, 1.0)
     front = np.exp(p * np.log(t) + q * np.log1p(-np.minimum(t, 1 - 2**-53)) - _log_beta(p, q)) / p
-    found = np.where(t > TINIEST, front * _fraction(p, q, t), 0.0)
-    return np.where(np.isnan(x), np.nan, np.clip(np.where(other, 1 - found, found), 0.0, 1.0))
+    share = np.where(t > TINIEST, front * _fraction(p, q, t), 0.0)
+    return np.where(np.isnan(x), np.nan, np.clip(np.where(other, 1 - share, share), 0.0, 1.0))
 
 
 def _log_beta(a: Any, b: Any) -> Any:
@@ -156,18 +156,18 @@ def _log_beta(a: Any, b: Any) -> Any:
 
 
 def _fraction(a: Any, b: Any, x: Any) -> Float64[np.ndarray, ...]:
-    def kept(value: Any) -> Any:
+    def bounded(value: Any) -> Any:
         return np.where(np.abs(value) < TINIEST, TINIEST, value)
 
-    c, d = np.ones_like(x), 1 / kept(1 - (a + b) * x / (a + 1))
-    found = d
+    c, d = np.ones_like(x), 1 / bounded(1 - (a + b) * x / (a + 1))
+    fraction = d
     for m in range(1, MOST_TERMS):
         even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        d, c = 1 / kept(1 + even * d), kept(1 + even / c)
-        found = found * d * c
+        d, c = 1 / bounded(1 + even * d), bounded(1 + even / c)
+        fraction = fraction * d * c
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        d, c = 1 / kept(1 + odd * d), kept(1 + odd / c)
-        found = found * d * c
+        d, c = 1 / bounded(1 + odd * d), bounded(1 + odd / c)
+        fraction = fraction * d * c
         if (np.abs(d * c - 1) < SETTLED).all():
             break
-    return np.asarray(found)
+    return np.asarray(fraction)

@@ -128,13 +128,13 @@ class Stack:
 
         The arguments are those of `scan`.
         """
-        found: dict[str, Array] = {}
+        outputs: dict[str, Array] = {}
         for n in range(len(self.hidden)):
             before = {part: state[f"{n}.{part}"] for part in self.equations.states}
-            seen = gates(self.equations, w["cells"][str(n)], x, before, reset)
-            found |= {f"{n}.{name}": value for name, value in seen.items()}
-            x = self._between(n, x, seen["h"], None)
-        return found
+            of_layer = gates(self.equations, w["cells"][str(n)], x, before, reset)
+            outputs |= {f"{n}.{name}": value for name, value in of_layer.items()}
+            x = self._between(n, x, of_layer["h"], None)
+        return outputs
 
     def _between(self, place: int, x: Array, out: Array, drop: Drop | None) -> Array:
         out = out + x if self.residual and x.shape[-1] == out.shape[-1] else out

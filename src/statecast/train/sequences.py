@@ -26,7 +26,7 @@ from statecast.data.sequences import patched
 from statecast.model.initial import Start
 from statecast.model.kernel import library as kernel_library
 from statecast.model.members import cast, stacked
-from statecast.model.reader import Reader
+from statecast.model.reader import SequenceReader
 from statecast.train import optimizer
 from statecast.train.fit import precision, require_bf16
 from statecast.train.loop import QUIET, follow
@@ -75,7 +75,7 @@ class Outcome:
 
     config: SequenceConfig
     reasons: dict[str, str]
-    reader: Reader
+    reader: SequenceReader
     fitted: Fitted
 
 
@@ -99,7 +99,7 @@ def fit(
         config, reasons = choose(config, task)
         inputs, offsets = patched(task.inputs, task.offsets, config.patch or 1)
         task = replace(task, inputs=inputs, offsets=offsets)
-        reader = Reader.of(config, task.inputs.shape[1], task.answers, task.recurrent)
+        reader = SequenceReader.of(config, task.inputs.shape[1], task.answers, task.recurrent)
         kernel_library.warn_where_slow(reader.recurrent.cell, reader.recurrent.hidden)
         require_bf16(reader.recurrent)
         trainer = SequenceTrainer(config, reader, task)
@@ -135,7 +135,7 @@ PATCHES = 40  # most steps of the recurrence of a typical sequence
 RATE, BATCH, STEPS_OF_ROW, LEAST_STEPS, MOST_STEPS = 1e-2, 64, 30, 200, 2000
 
 
-def initial(config: SequenceConfig, reader: Reader) -> Any:
+def initial(config: SequenceConfig, reader: SequenceReader) -> Any:
     """First weights of all members, stacked on a first axis."""
     seeds = np.random.SeedSequence(config.random_state).generate_state(config.ensemble)
     trees = [reader.init(int(seed), Start.of(config)) for seed in seeds]
@@ -177,7 +177,7 @@ class Plan:
     """
 
     config: SequenceConfig
-    reader: Reader
+    reader: SequenceReader
     length: int
     steps: int
 
@@ -193,7 +193,7 @@ class Plan:
 class SequenceTrainer:
     """Compiled functions of one fit, and the arrays they read; see `steps.Compiled`."""
 
-    def __init__(self, config: SequenceConfig, reader: Reader, task: Task) -> None:
+    def __init__(self, config: SequenceConfig, reader: SequenceReader, task: Task) -> None:
         self.config, self.count = config, task.count
         self.steps_of_epoch = -(-task.count // (config.batch_size or 1))
         self.rows = -(-task.count // self.steps_of_epoch)  # batches of one size, as even as they can be
