@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from statecast.data import checks, examples, frames, results, table
 from statecast.data.calendar import Frequency
-from statecast.data.checks import Roles
 from statecast.data.panel import Panel
+from statecast.data.roles import Roles
 from statecast.data.schema import Schema
 from statecast.errors import DataError, SettingError, UnknownSeries
 
@@ -244,7 +244,7 @@ def test_ahead_from_a_table_of_its_own() -> None:
     ahead, offsets = checks.ahead_like(table.read(future), schema, panel.ids, last)
     assert offsets.tolist() == [0, 1, 3]
     assert ahead.tolist() == [[40], [44], [50]]
-    with pytest.raises(UnknownSeries, match="the series 'c', which the model has not seen: known: a, b"):
+    with pytest.raises(UnknownSeries, match="the series 'c', which the model does not know: known: a, b"):
         checks.ahead_like(table.read(future | {"i": ["c", "a", "a", "b"]}), schema, panel.ids, last)
     with pytest.raises(DataError, match="has no column 'x'"):
         checks.ahead_like(table.read({"i": ["a"], "t": [4]}), schema, panel.ids, last)
@@ -335,7 +335,7 @@ def test_roles_that_contradict() -> None:
     with pytest.raises(SettingError, match="the column 'x' has two roles"):
         fit(dict(GOOD), target="y", past="x", known="x")
     with pytest.raises(SettingError, match="freq='1h' needs a time column"):
-        fit(dict(GOOD), target="y", freq="1h")
+        fit(dict(GOOD), target="y", time="", freq="1h")
     with pytest.raises(SettingError, match="freq='2' does not suit the times of column 't', which are dates"):
         fit(dict(GOOD), target="y", time="t", freq="2")
     with pytest.raises(SettingError, match=r"freq='1h' does not suit .* which are integers: give a number"):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from statecast.data import checks, examples, table
+from statecast.data.roles import Roles
 from statecast.errors import SettingError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -29,7 +30,7 @@ def test_beijing_is_the_published_table() -> None:
 
 
 def test_beijing_as_a_panel() -> None:
-    roles = checks.Roles.of("pm25", time="time", past=["dew_point", "wind_direction", "wind_speed"])
+    roles = Roles.of("pm25", time="time", past=["dew_point", "wind_direction", "wind_speed"])
     panel, schema = checks.panel(table.read(examples.load("beijing_pm25")), roles)
     assert panel.y.shape == (43_824, 1)
     assert int(np.isnan(panel.y).sum()) == 2067
@@ -38,7 +39,7 @@ def test_beijing_as_a_panel() -> None:
 
 
 def test_air_passengers() -> None:
-    panel, schema = checks.panel(table.read(examples.path("air_passengers")), checks.Roles.of(time="month"))
+    panel, schema = checks.panel(table.read(examples.path("air_passengers")), Roles.of(time="month"))
     assert (panel.y[0, 0], panel.y[-1, 0], panel.rows) == (112, 432, 144)
     assert (schema.frequency.text, schema.time_kind, schema.target) == ("1mo", "date", ("passengers",))
 
@@ -67,7 +68,7 @@ def test_generators_are_seeded() -> None:
 
 def test_panel_example() -> None:
     columns = examples.panel(lengths=(30, 50))
-    roles = checks.Roles.of("load", "site", "hour", past="temperature", known="holiday", static="area")
+    roles = Roles.of("load", "site", "hour", past="temperature", known="holiday", static="area")
     panel, schema = checks.panel(table.read(columns), roles)
     assert panel.ids == ("site-0", "site-1")
     assert (panel.lengths + np.diff(panel.ahead_offsets)).tolist() == [30, 50]

@@ -369,8 +369,8 @@ def test_gzip_is_the_same_file_twice(tmp_path: Path) -> None:
 
 def test_reading_imports_no_frames_until_asked() -> None:
     code = (
-        "import sys; from statecast.data import checks, table, examples\n"
-        "checks.panel(table.read(examples.sine(9)), checks.Roles())\n"
+        "import sys; from statecast.data import checks, table, examples; from statecast.data.roles import Roles\n"
+        "checks.panel(table.read(examples.sine(9)), Roles())\n"
         "print({'polars', 'pandas', 'pyarrow', 'narwhals', 'jax'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

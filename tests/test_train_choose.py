@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from statecast.config import Config
 from statecast.data import checks, table
+from statecast.data.roles import Roles
 from statecast.data.segments import Split, split
 from statecast.train.choose import season, settings, skip
 from statecast.train.loss import Segments
@@ -20,7 +21,7 @@ def repeating(period: int, rows: int, seed: int, noise: float = 0.1) -> np.ndarr
 
 
 def panel_of(values: np.ndarray) -> tuple:
-    return checks.panel(table.read(values), checks.Roles.of(None, None, None, None, None, None, None))
+    return checks.panel(table.read(values), Roles.of(None, None, None, None, None, None, None))
 
 
 @given(st.integers(2, 40), st.integers(0, 9))
@@ -95,7 +96,7 @@ def test_steps_with_a_loss_end_at_the_last_and_never_lie_in_the_burn_in(length: 
 def test_the_course_of_a_year_is_an_input_from_two_years_on(days: int, years: bool) -> None:
     time = np.arange("2001-01-01", np.datetime64("2001-01-01") + days, dtype="M8[D]")
     frame = {"ds": time, "y": np.arange(len(time), dtype=float)}
-    _, schema = checks.panel(table.read(frame), checks.Roles.of("y", None, "ds", None, None, None, None))
+    _, schema = checks.panel(table.read(frame), Roles.of("y", None, "ds", None, None, None, None))
     assert schema.years == years
     assert any(name.startswith("yearday") for name in schema.calendar_features) == years
     assert any(name.startswith("weekday") for name in schema.calendar_features)
@@ -107,7 +108,7 @@ def test_many_series_take_several_networks_and_more_steps_of_smaller_batches(ser
     """From 50 series on, unless each series has a network of its own; what a user sets stays."""
     rows = 40
     frame = {"id": np.repeat([f"s{n}" for n in range(series)], rows), "y": np.tile(repeating(4, rows, 8), series)}
-    panel, schema = checks.panel(table.read(frame), checks.Roles.of("y", "id", None, None, None, None, None))
+    panel, schema = checks.panel(table.read(frame), Roles.of("y", "id", None, None, None, None, None))
     parts = split(panel.lengths, 1, 0.1, 0.1)
     config, reasons = settings.choose(Config(local=local, season=4), schema, panel, parts)
     several = series >= 50 and not local

@@ -43,6 +43,7 @@ LOSSES = ("mse", "mae", "huber", "pinball", *DISTRIBUTIONS)
 OPTIMIZERS = ("sgd", "momentum", "rmsprop", "adagrad", "adam", "adamw")
 SCHEDULES = ("constant", "piecewise", "cosine", "plateau")
 PRECISIONS = ("float32", "float64", "bf16")
+MERGES = ("first", "last", "mean", "sum", "min", "max")
 CARRIES = ("zero", "learned", "stored")
 POOLINGS = ("last", "mean", "max", "all")
 
@@ -183,6 +184,18 @@ class Config(Settings):
         None,
         "several targets: one network that sees them jointly, or the same network for each on its own",
         one_of(("joint", "independent")),
+    )
+    duplicates: str = setting(
+        "error",
+        "rows of one series and time: refused, or made one by the first, last, mean, sum, least or greatest value of "
+        "each target; other numbers are averaged then, and of categories the last counts",
+        one_of(("error", *MERGES)),
+    )
+    aggregate: str = setting(
+        "none",
+        "with freq: rows that fall into one step are made one, as duplicates are, so that irregular events become "
+        "steps; a step without rows is missing, or 0 where events are summed",
+        one_of(("none", *MERGES)),
     )
     season: int | None = setting(None, "rows in a season, for the seasonal baseline and for lags", whole(1, 1_000_000))
     # the network

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TimeKind = Literal["datetime", "date", "integer", "row"]
 SECOND, MINUTE, WEEK = 1_000_000, 60_000_000, 7 * DAY
+MONDAY = 4 * DAY  # 1970-01-01 was a Thursday
 _TEXT = re.compile(r"\s*(\d*)\s*([A-Za-z]*)(?:-[A-Za-z]{3})?\s*")
 _FIXED = {"w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1000, "us": 1}
 _MONTHS = {"y": 12, "q": 3, "mo": 1}
@@ -127,6 +128,14 @@ class Frequency:
         steps = (_month(second) - _month(first)) // self.count
         steps = steps - (self.advance(first, steps) > second)
         return steps if np.ndim(steps) else int(steps)
+
+    def floor(self, time: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+        """The beginning of each time's step: weeks begin on Mondays, quarters and years in January."""
+        if self.unit == "month":
+            month = _month(time)
+            return _start(month - month % self.count)
+        first = MONDAY if self.unit == "us" and self.count % WEEK == 0 else 0
+        return (time - first) // self.count * self.count + first
 
     def on_grid(self, a: Any, b: Any) -> Any:
         """Whether a whole number of steps leads from time `a` to time `b`."""

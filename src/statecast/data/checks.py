@@ -8,15 +8,17 @@ way, so a model sees the same numbers for the same table. Past here no one knows
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.data import calendar, keys, zones
 from statecast.data.covariates import decoded, learn, numbers, one_hot, values_of
-from statecast.data.keys import Grid
+from statecast.data.keys import Grid, SortedRows
+from statecast.data.merging import STRICT, Merging, Part
 from statecast.data.panel import Panel
+from statecast.data.roles import Roles, require_columns, resolved
 from statecast.data.schema import Covariate, Schema
 from statecast.data.table import Table
 from statecast.data.values import lone_series
@@ -26,61 +28,33 @@ if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
 
-@dataclass(frozen=True)
-class Roles:
-    """Which column is what.
-
-    Attributes:
-        target: the columns to forecast; None for the only numeric column that has no other role.
-        id: the column that names the series.
-        time: the column of times; without one rows are steps.
-        past: covariates known up to now.
-        known: covariates known ahead.
-        static: covariates of a series.
-        freq: what one step is; None to infer it.
-    """
-
-    target: tuple[str, ...] | None = None
-    id: str | None = None
-    time: str | None = None
-    past: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-    static: tuple[str, ...] = ()
-    freq: str | None = None
-
-    @classmethod
-    def of(
-        cls,
-        target: str | Sequence[str] | None = None,
-        id: str | None = None,
-        time: str | None = None,
-        past: str | Sequence[str] | None = None,
-        known: str | Sequence[str] | None = None,
-        static: str | Sequence[str] | None = None,
-        freq: str | None = None,
-    ) -> Roles:
-        """From single names or sequences of names."""
-        one = _names(target)
-        return cls(one or None, id, time, _names(past), _names(known), _names(static), freq)
-
-
-def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
-
-
-def panel(table: Table, roles: Roles) -> tuple[Panel, Schema]:
+def panel(table: Table, roles: Roles, merging: Merging = STRICT) -> tuple[Panel, Schema]:
     """The Panel of a table to fit on, and the Schema that it teaches.
+
+    Args:
+        table: the rows; what is chosen by looking at them is written down in its `reasons`.
+        roles: which column is what, as far as it was said.
+        merging: what becomes of rows of one series and time, and of rows within one step.
 
     Raises:
         DataError: the table cannot be used; the message names column, row and remedy.
         SettingError: a column has two roles, or `freq` does not suit the times.
     """
-    roles = _resolved(table, roles)
+    looked_for = roles.time is None
+    roles = resolved(table, roles)
     target = roles.target or ()
     codes, ids, id_kind = keys.series_ids(table, roles.id, lone_series(target))
-    stamps = keys.times(table, roles.time)
-    rows = keys.sort(table, codes, ids, id_kind, stamps, roles.id is not None)
-    step = keys.frequency(table, rows, roles.time, roles.freq)
+    try:
+        stamps = keys.times(table, roles.time)
+        rows = keys.sort(table, codes, ids, id_kind, stamps, roles.id is not None, merging.first)
+        rows = _gathered(rows, roles, merging)
+        step = keys.frequency(table, rows, roles.time, roles.freq)
+        grid = keys.grid(table, rows, step, roles.time, _empty(merging))
+    except DataError as error:
+        if not looked_for or roles.time is None:
+            raise
+        remedy = "name another with time='…', or pass time='' to count rows as steps"
+        raise DataError(f"{error} ({table.reasons['time']}; {remedy})") from error
     schema = Schema(
         target=target,
         id=roles.id,
@@ -93,7 +67,7 @@ def panel(table: Table, roles: Roles) -> tuple[Panel, Schema]:
         known=tuple(learn(table, name) for name in roles.known),
         static=tuple(learn(table, name) for name in roles.static),
     )
-    built = _build(table, schema, keys.grid(table, rows, step, roles.time))
+    built = _build(table, schema, grid)
     for index, name in enumerate(target):
         if np.isnan(built.y[:, index]).all():
             raise DataError(f"{table.where(name)}: every value is missing: leave this target out, or give values")
@@ -101,7 +75,22 @@ def panel(table: Table, roles: Roles) -> tuple[Panel, Schema]:
     return _with_ahead(built) if schema.known else built, schema
 
 
-def panel_like(table: Table, schema: Schema, future_allowed: bool = True) -> Panel:
+def _gathered(rows: SortedRows, roles: Roles, merging: Merging) -> SortedRows:
+    """The rows of each step as one, if that was asked for."""
+    if merging.aggregate == "none":
+        return rows
+    if roles.time is None or roles.freq is None:
+        missing = "a time column" if roles.time is None else "freq, such as freq='1h': it says how long a step is"
+        raise SettingError(f"aggregate = {merging.aggregate!r} gathers the rows of a step, which needs {missing}")
+    return keys.gathered(rows, keys.stated(roles.freq, rows.time_kind, roles.time), merging.aggregate)
+
+
+def _empty(merging: Merging) -> float:
+    """The target of a step in which there are no rows: nothing is known of it, but no events add up to 0."""
+    return 0.0 if merging.aggregate == "sum" else np.nan
+
+
+def panel_like(table: Table, schema: Schema, future_allowed: bool = True, merging: Merging = STRICT) -> Panel:
     """The Panel of a later table, read as the model's Schema says.
 
     Args:
@@ -109,19 +98,23 @@ def panel_like(table: Table, schema: Schema, future_allowed: bool = True) -> Pan
         schema: what the model was fitted with.
         future_allowed: rows after a series' last observed target become known-ahead rows, if the model has covariates
             known ahead; otherwise they stay rows with missing targets.
+        merging: as the model was fitted with.
 
     Raises:
         DataError: as in `panel`; and times of another kind.
     """
-    _require_columns(table, schema.columns)
+    require_columns(table, schema.columns)
     codes, ids, kind = keys.series_ids(table, schema.id, lone_series(schema.target))
     ids, kind = keys.like_ids(ids, kind, schema.id_kind)
-    stamps = keys.times(table, schema.time)
+    stamps = keys.times(table, schema.time, schema.time_kind)
     keys.like(table, stamps, schema)
-    rows = keys.sort(table, codes, ids, kind, stamps, schema.id is not None)
+    rows = keys.sort(table, codes, ids, kind, stamps, schema.id is not None, merging.first)
     if schema.tz:
         rows = replace(rows, tz=schema.tz)
-    built = _build(table, schema, keys.grid(table, rows, schema.frequency, schema.time))
+    if merging.aggregate != "none":
+        rows = keys.gathered(rows, schema.frequency, merging.aggregate)
+    grid = keys.grid(table, rows, schema.frequency, schema.time, _empty(merging))
+    built = _build(table, schema, grid)
     return _with_ahead(built) if schema.known and future_allowed else built
 
 
@@ -143,19 +136,19 @@ def ahead_like(
         UnknownSeries: the table has a series that is not among `ids`.
         DataError: a time is off the series' grid.
     """
-    names = tuple(name for name in (schema.id, schema.time) if name) + tuple(item.name for item in schema.known)
-    _require_columns(table, names)
-    codes, found, kind = keys.series_ids(table, schema.id, lone_series(schema.target))
-    found, _ = keys.like_ids(found, kind, schema.id_kind)
+    keyed = tuple(name for name in (schema.id, schema.time) if name)
+    require_columns(table, keyed + tuple(item.name for item in schema.known))
+    codes, names, kind = keys.series_ids(table, schema.id, lone_series(schema.target))
+    names, _ = keys.like_ids(names, kind, schema.id_kind)
     if schema.id is None:
-        found = tuple(ids[:1])  # type: ignore[assignment]
+        names = tuple(ids[:1])  # type: ignore[assignment]
     index = {item: number for number, item in enumerate(ids)}
-    lost = next((item for item in found if item not in index), None)
-    if lost is not None:
+    unknown = next((item for item in names if item not in index), None)
+    if unknown is not None:
         raise UnknownSeries(
-            f"{table.origin} has the series {lost!r}, which the model has not seen: {nearest(lost, ids)}"
+            f"{table.origin} has the series {unknown!r}, which the model does not know: {nearest(unknown, ids)}"
         )
-    series = np.array([index[item] for item in found], np.int64)[codes]
+    series = np.array([index[item] for item in names], np.int64)[codes]
     steps = _steps_ahead(table, schema, series, last)
     size = np.zeros(len(ids), np.int64)
     np.maximum.at(size, series, np.maximum(steps, 0))
@@ -176,7 +169,7 @@ def _steps_ahead(
     table: Table, schema: Schema, series: Int64[np.ndarray, " rows"], last: Int64[np.ndarray, " series"]
 ) -> Int64[np.ndarray, " rows"]:
     """How many steps after the end of its series each row stands."""
-    stamps = keys.times(table, schema.time)
+    stamps = keys.times(table, schema.time, schema.time_kind)
     keys.like(table, stamps, schema)
     if stamps is None:
         order = np.argsort(series, kind="stable")
@@ -197,40 +190,6 @@ def _steps_ahead(
     return np.asarray(step.steps_between(last[series], time), np.int64)
 
 
-# --- roles -------------------------------------------------------------------------------------------------------
-
-
-def _resolved(table: Table, roles: Roles) -> Roles:
-    """Roles of columns that are there, each in one role only, with a target."""
-    keyed = [name for name in (roles.id, roles.time) if name is not None]
-    others = [*keyed, *roles.past, *roles.known, *roles.static]
-    _require_columns(table, [*(roles.target or ()), *others])
-    target = roles.target or _only_target(table, others)
-    every = [*target, *others]
-    twice = next((name for index, name in enumerate(every) if name in every[:index]), None)
-    if twice is not None:
-        raise SettingError(f"the column {twice!r} has two roles: give it one of target, id, time, past, known, static")
-    return replace(roles, target=target)
-
-
-def _require_columns(table: Table, names: Sequence[str]) -> None:
-    for name in names:
-        if name not in table.names:
-            raise DataError(f"{table.origin} has no column {name!r}: {nearest(name, table.names)}")
-
-
-def _only_target(table: Table, others: list[str]) -> tuple[str, ...]:
-    if table.default_target and not others:
-        return table.default_target
-    free = [name for name in table.names if name not in others and table.numeric(name)]
-    if len(free) == 1:
-        return (free[0],)
-    have = (
-        f"its numeric columns without a role are {', '.join(free)}" if free else "no numeric column is without a role"
-    )
-    raise DataError(f"{table.origin}: no target was named, and {have} (all: {', '.join(table.names)}): pass target='…'")
-
-
 # --- the Panel ---------------------------------------------------------------------------------------------------
 
 
@@ -239,15 +198,19 @@ def _features(table: Table, grid: Grid, covariates: tuple[Covariate, ...]) -> Fl
     column = 0
     for item in covariates:
         width = len(item.features)
-        result[:, column : column + width] = one_hot(grid.put(values_of(table, item)), item)
+        result[:, column : column + width] = one_hot(grid.put(values_of(table, item), _part(item)), item)
         column += width
     return result
+
+
+def _part(covariate: Covariate) -> Part:
+    return "number" if covariate.kind == "numeric" else "category"
 
 
 def _static(table: Table, grid: Grid, covariates: tuple[Covariate, ...]) -> Float64[np.ndarray, "series features"]:
     parts = [np.empty((len(grid.ids), 0))]
     for item in covariates:
-        values = grid.put(values_of(table, item))
+        values = grid.put(values_of(table, item), "category")  # one of those in a series, which have to be alike
         low = np.fmin.reduceat(values, grid.offsets[:-1])
         high = np.fmax.reduceat(values, grid.offsets[:-1])
         if (low < high).any():
@@ -263,7 +226,7 @@ def _static(table: Table, grid: Grid, covariates: tuple[Covariate, ...]) -> Floa
 def _build(table: Table, schema: Schema, grid: Grid) -> Panel:
     y = np.empty((len(grid.time), len(schema.target)))
     for index, name in enumerate(schema.target):
-        y[:, index] = grid.put(numbers(table, table.column(name)))
+        y[:, index] = grid.put(numbers(table, table.column(name)), "target")
     if np.isnan(y).all():
         series = f"the only series, {grid.ids[0]!r}," if schema.id and len(grid.ids) == 1 else table.origin
         raise DataError(f"{series} has no value of {', '.join(schema.target)}: every one is missing")
@@ -283,8 +246,8 @@ def _build(table: Table, schema: Schema, grid: Grid) -> Panel:
 
 def _with_ahead(panel: Panel) -> Panel:
     """The rows after the last observed target of each series as known-ahead rows; a series with none keeps its rows."""
-    seen = np.where(np.isnan(panel.y).all(axis=1), -1, np.arange(panel.rows))
-    last = np.maximum.reduceat(seen, panel.offsets[:-1])
+    observed = np.where(np.isnan(panel.y).all(axis=1), -1, np.arange(panel.rows))
+    last = np.maximum.reduceat(observed, panel.offsets[:-1])
     stop = np.where(last < 0, panel.offsets[1:], last + 1)
     keep = np.arange(panel.rows) < np.repeat(stop, panel.lengths)
     if keep.all():

@@ -117,19 +117,30 @@ def columns(source: Any) -> tuple[dict[str, Any], Native]:
         native = native.collect()
     frame = native.alias(native.name or "y").to_frame() if isinstance(native, nw.Series) else native
     if frame.implementation.is_pandas_like():
-        frame = _with_index(frame)
+        frame = _with_index(frame, time_index(source))
     names = [str(name) for name in frame.columns]
     kind = str(frame.implementation).rpartition(".")[2].lower()
     kept: Any = kind if kind in ("polars", "pandas", "pyarrow") else "numpy"
     return {name: frame[column] for name, column in zip(names, frame.columns, strict=True)}, kept
 
 
-def _with_index(frame: nw.DataFrame[Any]) -> nw.DataFrame[Any]:
-    """A pandas index that has names is columns too: that is where pandas users keep times and ids."""
+def time_index(source: Any) -> str | None:
+    """The column that the index of a pandas frame or series becomes, if it is one of dates."""
+    index: Any = getattr(source, "index", None)
+    if type(index).__name__ not in ("DatetimeIndex", "PeriodIndex"):
+        return None
+    taken = [str(name) for name in getattr(source, "columns", ())]
+    return str(index.name) if index.name is not None else next(n for n in ("ds", "time", "index") if n not in taken)
+
+
+def _with_index(frame: nw.DataFrame[Any], time: str | None) -> nw.DataFrame[Any]:
+    """A pandas index that has names, or dates, is columns too: that is where pandas users keep times and ids."""
     import narwhals.stable.v2 as nw
 
     native = frame.to_native()
-    names = [str(name) for name in native.index.names if name is not None and name not in native.columns]
+    names = [name for name in native.index.names if name is not None and name not in native.columns]
+    if time is not None and not names and time not in native.columns:
+        native, names = native.set_axis(native.index.rename(time), axis=0), [time]
     return nw.from_native(native.reset_index(level=names), eager_only=True) if names else frame
 
 
@@ -163,6 +174,15 @@ def text_chunks(source: Any) -> Iterator[list[str]]:
     for start in range(0, len(source), _CHUNK):
         part = source[start : start + _CHUNK]
         yield part.astype(np.str_).tolist() if isinstance(source, np.ndarray) else part.fill_null("").to_list()
+
+
+def may_hold_dates(source: Any) -> bool:
+    """Whether a column holds dates, or objects that may be dates."""
+    if isinstance(source, np.ndarray):
+        return source.dtype.kind in "MO"
+    import narwhals.stable.v2 as nw
+
+    return source.dtype in (nw.Datetime, nw.Date) or is_opaque(source)
 
 
 def is_numeric(source: Any) -> bool:

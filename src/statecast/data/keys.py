@@ -1,8 +1,8 @@
 """Which series and which time each row of a table belongs to, and so its place in the Panel.
 
-Ids and times are read once; the rows are sorted by them, doubles are refused, the frequency is inferred or checked, and
-every gap gets its missing rows. All of it is done for the whole table at once: thousands of short series cost no more
-than one long one.
+Ids and times are read once; the rows are sorted by them, doubles are refused or become one, as do the rows of one step
+where that was asked for, the frequency is inferred or checked, and every gap gets its missing rows. All of it is done
+for the whole table at once: thousands of short series cost no more than one long one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from statecast.data import calendar, zones
 from statecast.data.calendar import ROWS, Frequency, TimeKind
 from statecast.data.columns import Column
+from statecast.data.merging import Part, Runs
 from statecast.data.schema import IdKind, Schema
 from statecast.data.table import Table
 from statecast.data.timetext import MISSING
@@ -32,7 +33,8 @@ class SortedRows:
     """The rows of a table in the order of series and time.
 
     Attributes:
-        order: [rows] the table's row of each sorted row.
+        order: [table rows] the table's row of each sorted row.
+        merged: what makes one row of several, one after the other; without any, rows are those of the table.
         time: [rows] times, ascending within each series.
         offsets: [S + 1] where each series begins.
         ids: the series, sorted.
@@ -41,7 +43,8 @@ class SortedRows:
         tz: their zone.
     """
 
-    order: Int64[np.ndarray, " rows"]
+    order: Int64[np.ndarray, " table_rows"]
+    merged: tuple[Runs, ...]
     time: Int64[np.ndarray, " rows"]
     offsets: Int64[np.ndarray, " series+1"]
     ids: Ids
@@ -49,31 +52,44 @@ class SortedRows:
     time_kind: TimeKind
     tz: str | None
 
+    def table_row(self, row: int) -> int:
+        """The table's row that a row is, or the first of those that it is made of."""
+        for runs in reversed(self.merged):
+            row = int(runs.starts[row])
+        return int(self.order[row])
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
     """The rows of the Panel: those of the table, and missing ones in its gaps.
 
     Attributes:
-        order: [rows] the table's row of each sorted row.
-        place: [rows] the Panel's row of each sorted row, or None where there are no gaps.
+        order: [table rows] the table's row of each sorted row.
+        merged: what makes one row of several, see `SortedRows`.
+        place: [rows] the Panel's row of each row, or None where there are no gaps.
         time: [total] times of the Panel.
         offsets: [S + 1] where each series begins in the Panel.
         ids: the series.
+        empty: the target of a step without rows: NaN, or 0 where events are summed.
     """
 
-    order: Int64[np.ndarray, " rows"]
+    order: Int64[np.ndarray, " table_rows"]
+    merged: tuple[Runs, ...]
     place: Int64[np.ndarray, " rows"] | None
     time: Int64[np.ndarray, " total"]
     offsets: Int64[np.ndarray, " series+1"]
     ids: Ids
+    empty: float = np.nan
 
-    def put(self, values: Float64[np.ndarray, " rows"]) -> Float64[np.ndarray, " total"]:
-        """Values of the table's rows [rows] at their places in the Panel [total], NaN in the gaps."""
+    def put(self, values: Float64[np.ndarray, " table_rows"], part: Part) -> Float64[np.ndarray, " total"]:
+        """Values of the table's rows at their places in the Panel [total], missing in the gaps."""
+        rows = np.take(values, self.order)
+        for runs in self.merged:
+            rows = runs.reduced(rows, part)
         if self.place is None:
-            return np.take(values, self.order)
-        result = np.full(len(self.time), np.nan)
-        result[self.place] = values[self.order]
+            return rows
+        result = np.full(len(self.time), self.empty if part == "target" else np.nan)
+        result[self.place] = rows
         return result
 
 
@@ -127,15 +143,20 @@ def like_ids(ids: Ids, kind: IdKind, schema_kind: IdKind) -> tuple[Ids, IdKind]:
     return tuple(series_id(item, schema_kind) for item in ids), schema_kind  # type: ignore[return-value]
 
 
-def times(table: Table, name: str | None) -> Column | None:
+def times(table: Table, name: str | None, kind: TimeKind | None = None) -> Column | None:
     """The time of each row, none missing; None where the table has no time column.
+
+    Args:
+        table: the rows.
+        name: the column.
+        kind: what the times of the model are, where there is one: a text such as "7" then is a whole number or no time.
 
     Raises:
         DataError: a time is missing or cannot be read.
     """
     if name is None:
         return None
-    column = table.times(name)
+    column = table.times(name, whole=kind == "integer")
     _require_all(table, column, column.values == MISSING, "the time")
     return column
 
@@ -147,30 +168,68 @@ def sort(
     id_kind: IdKind,
     stamps: Column | None,
     named: bool,
+    duplicates: str = "error",
 ) -> SortedRows:
-    """Bring the rows into the order of series and time.
+    """Bring the rows into the order of series and time; those of one series and time become one by the rule.
 
     Raises:
-        DataError: two rows of one series have one time.
+        DataError: two rows of one series have one time, and no rule says what becomes of them.
     """
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(ids)))]).astype(np.int64)
+    offsets = _offsets(codes, len(ids))
     if stamps is None:
         order = np.argsort(codes, kind="stable")
-        return SortedRows(order, np.arange(len(codes)) - offsets[codes[order]], offsets, ids, id_kind, "row", None)
+        return SortedRows(order, (), np.arange(len(codes)) - offsets[codes[order]], offsets, ids, id_kind, "row", None)
     time = stamps.values
+    kind: TimeKind = "date" if stamps.kind == "date" else "integer" if stamps.kind == "integer" else "datetime"
     step, same = np.diff(time), np.diff(codes)
     if ((same > 0) | ((same == 0) & (step > 0))).all():
-        order = np.arange(len(codes))
+        return SortedRows(np.arange(len(codes)), (), time, offsets, ids, id_kind, kind, stamps.tz)
+    order = np.lexsort((time, codes))
+    rows = SortedRows(order, (), time[order], offsets, ids, id_kind, kind, stamps.tz)
+    runs = _runs(rows, duplicates)
+    if duplicates == "keep" or len(runs.starts) == len(order):
+        return rows
+    if duplicates == "error":
+        at = int(np.argmax(np.diff(runs.starts, append=len(order)) > 1))
+        first, second = order[runs.starts[at]], order[runs.starts[at] + 1]
+        series = f"series {ids[codes[first]]!r} has " if named else "there are "
+        raise DataError(_double(table, stamps, series, int(first), int(second)))
+    return _merged(rows, runs)
+
+
+def _offsets(codes: Int64[np.ndarray, " rows"], series: int) -> Int64[np.ndarray, " series+1"]:
+    return np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=series))]).astype(np.int64)
+
+
+def _runs(rows: SortedRows, rule: str) -> Runs:
+    """The rows of one series and time."""
+    new = np.diff(rows.time, prepend=rows.time[:1] - 1) != 0
+    new[rows.offsets[:-1]] = True
+    return Runs(np.flatnonzero(new), rule)
+
+
+def _merged(rows: SortedRows, runs: Runs) -> SortedRows:
+    """The rows with those of each run as one."""
+    offsets = np.searchsorted(runs.starts, rows.offsets)
+    return replace(rows, merged=(*rows.merged, runs), time=rows.time[runs.starts], offsets=offsets)
+
+
+def gathered(rows: SortedRows, step: Frequency, rule: str) -> SortedRows:
+    """The rows that fall into one step as one, whose time is the beginning of the step.
+
+    Steps of a day and more begin by the clock of the times' zone, shorter ones at whole steps since 1970 by its usual
+    offset, so that they stay regular when clocks change.
+    """
+    if rows.tz is None:
+        time = step.floor(rows.time)
+    elif step.daily:
+        wall = rows.time + zones.offsets_at(rows.time, rows.tz)
+        time = zones.to_instants(step.floor(wall), rows.tz)
     else:
-        order = np.lexsort((time, codes))
-        time, codes = time[order], codes[order]
-        double = (np.diff(time) == 0) & (np.diff(codes) == 0)
-        if double.any():
-            at = int(np.argmax(double))
-            series = f"series {ids[codes[at]]!r} has " if named else "there are "
-            raise DataError(_double(table, stamps, series, int(order[at]), int(order[at + 1])))
-    kind: TimeKind = "date" if stamps.kind == "date" else "integer" if stamps.kind == "integer" else "datetime"
-    return SortedRows(order, time, offsets, ids, id_kind, kind, stamps.tz)
+        usual = zones.offset_at(zones.USUAL, rows.tz)
+        time = step.floor(rows.time + usual) - usual
+    rows = replace(rows, time=time)
+    return _merged(rows, _runs(rows, rule))
 
 
 def _double(table: Table, stamps: Column, series: str, first: int, second: int) -> str:
@@ -179,7 +238,8 @@ def _double(table: Table, stamps: Column, series: str, first: int, second: int) 
         hint = "; where clocks were set back, give times with a time zone"
     return (
         f"{table.where(stamps.name)}: {series}two rows for {show(int(stamps.values[first]), stamps.kind)}, "
-        f"{table.row(first)} and {table.row(second)}: keep one row for each series and time{hint}"
+        f"{table.row(first)} and {table.row(second)}: keep one row for each series and time, or choose what becomes of "
+        f"them with the setting duplicates (first, last, mean, sum, min or max){hint}"
     )
 
 
@@ -201,21 +261,31 @@ def frequency(table: Table, rows: SortedRows, name: str | None, freq: str | None
     if freq is None:
         try:
             return calendar.infer(
-                rows.time, rows.offsets, rows.time_kind, rows.tz, lambda row: table.row(int(rows.order[row]))
+                rows.time, rows.offsets, rows.time_kind, rows.tz, lambda row: table.row(rows.table_row(row))
             )
         except DataError as error:
             raise DataError(f"{table.where(name or '')}: {error}") from None
-    found = Frequency.parse(freq)
-    if name is None and found != ROWS:
+    step = stated(freq, rows.time_kind, name)
+    return calendar.with_ends(step, zones.to_wall(rows.time, rows.tz) if rows.tz else rows.time)
+
+
+def stated(freq: str, kind: TimeKind, name: str | None) -> Frequency:
+    """The frequency that a text states.
+
+    Raises:
+        SettingError: it does not suit the kind of time.
+    """
+    step = Frequency.parse(freq)
+    if name is None and step != ROWS:
         raise SettingError(f"freq={freq!r} needs a time column: name it with time='…', or set season=… instead")
-    if (found.unit == "step") != (rows.time_kind in ("integer", "row")):
-        have, wanted = ("dates", "a unit, such as 1h or 1d") if found.unit == "step" else ("integers", "a number")
-        raise SettingError(f"freq={freq!r} does not suit the times of column {name!r}, which are {have}: give {wanted}")
-    return calendar.with_ends(found, zones.to_wall(rows.time, rows.tz) if rows.tz else rows.time)
+    if (step.unit == "step") != (kind in ("integer", "row")):
+        times, unit = ("dates", "a unit, such as 1h or 1d") if step.unit == "step" else ("integers", "a number")
+        raise SettingError(f"freq={freq!r} does not suit the times of column {name!r}, which are {times}: give {unit}")
+    return step
 
 
-def grid(table: Table, rows: SortedRows, step: Frequency, name: str | None) -> Grid:
-    """Lay the rows on the regular grid of their series, with a row for each gap.
+def grid(table: Table, rows: SortedRows, step: Frequency, name: str | None, empty: float = np.nan) -> Grid:
+    """Lay the rows on the regular grid of their series, with a row for each gap, whose target is `empty`.
 
     Raises:
         DataError: a time is off the grid, or filling the gaps would blow the table up.
@@ -226,7 +296,7 @@ def grid(table: Table, rows: SortedRows, step: Frequency, name: str | None) -> G
     if bad is not None:
         start = int(time[rows.offsets[np.searchsorted(rows.offsets, bad, side="right") - 1]])
         raise DataError(
-            f"{table.where(name or '', int(rows.order[bad]))}: {show(int(time[bad]), rows.time_kind)} is no whole "
+            f"{table.where(name or '', rows.table_row(bad))}: {show(int(time[bad]), rows.time_kind)} is no whole "
             f"number of steps of {step} after {show(start, rows.time_kind)}, where its series begins: "
             "pass another freq, or bring the times onto a grid"
         )
@@ -236,13 +306,13 @@ def grid(table: Table, rows: SortedRows, step: Frequency, name: str | None) -> G
     size = steps[rows.offsets[1:] - 1] + 1
     total = int(size.sum())
     if total == len(time):
-        return Grid(rows.order, None, time, rows.offsets, rows.ids)
+        return Grid(rows.order, rows.merged, None, time, rows.offsets, rows.ids)
     _require_modest(table, rows, step, size, name)
     offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
     place = np.repeat(offsets[:-1], lengths) + steps
     every = np.arange(total) - np.repeat(offsets[:-1], size)
     full = step.advance(np.repeat(time[rows.offsets[:-1]], size), every)
-    return Grid(rows.order, place, full, offsets, rows.ids)
+    return Grid(rows.order, rows.merged, place, full, offsets, rows.ids, empty)
 
 
 def _require_modest(
@@ -257,7 +327,7 @@ def _require_modest(
     after = int(np.argmax(np.diff(times)))
     raise DataError(
         f"{table.where(name or '')}: filling the gaps in steps of {step} would make {int(size.sum()):,} rows of "
-        f"{table.rows:,}; the widest gap is before {table.row(int(rows.order[span][after + 1]))} "
+        f"{table.rows:,}; the widest gap is before {table.row(rows.table_row(span.start + after + 1))} "
         f"({show(int(times[after]), rows.time_kind)} to {show(int(times[after + 1]), rows.time_kind)}): "
         "correct that time, or pass a coarser freq"
     )
@@ -273,11 +343,11 @@ def like(table: Table, stamps: Column | None, schema: Schema) -> None:
         return
     integer = stamps.kind == "integer"
     if integer != (schema.time_kind == "integer"):
-        have, wanted = ("integers", "dates") if integer else ("dates", "integers")
-        raise DataError(f"{table.where(stamps.name)} holds {have}, but the model was fitted with {wanted}")
+        kind, other = ("integers", "dates") if integer else ("dates", "integers")
+        raise DataError(f"{table.where(stamps.name)} holds {kind}, but the model was fitted with {other}")
     if (stamps.tz is None) != (schema.tz is None):
-        have, wanted = ("without a time zone", f"in {schema.tz}") if stamps.tz is None else ("in a zone", "without one")
+        state, other = ("without a time zone", f"in {schema.tz}") if stamps.tz is None else ("in a zone", "without one")
         raise DataError(
-            f"{table.where(stamps.name)} holds times {have}, but the model was fitted with times {wanted}: "
+            f"{table.where(stamps.name)} holds times {state}, but the model was fitted with times {other}: "
             "give times of the same kind"
         )

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data import frames, lines, sources
+from statecast.data import frames, lines, sources, timetext
 from statecast.data.columns import Column, of_array, of_mapping, parsed
 from statecast.data.frames import Native
 from statecast.data.sources import Source
 from statecast.data.timetext import NULLS
-from statecast.data.values import LATEST, number_of
+from statecast.data.values import LATEST, number_of, whole
 from statecast.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
+
+_LOOKED_AT = 1000  # texts that tell whether a column holds dates
 
 
 class Table:
@@ -35,6 +37,7 @@ class Table:
         origin: the file's name or "the frame", for messages.
         native: the kind of source, so that results come back as the same kind.
         default_target: the targets where no one names any: every column of an array.
+        index: the column that was the index of a frame, if one was.
         reasons: what was found by looking at the source, and why: whether it has a header, and decimal commas.
     """
 
@@ -51,6 +54,7 @@ class Table:
         self.rows: int = len(next(iter(self._columns.values()))) if self._columns else 0
         self.origin, self.native = origin, native
         self.default_target: tuple[str, ...] | None = None
+        self.index: str | None = None
         self.reasons: dict[str, str] = {}
 
     def row(self, index: int) -> str:
@@ -71,24 +75,40 @@ class Table:
         """
         return frames.column(partial(self.where, name), name, self._source(name))
 
-    def times(self, name: str) -> Column:
+    def times(self, name: str, whole: bool = False) -> Column:
         """A column of times: "datetime", "date", or "integer"; text is parsed.
+
+        Args:
+            name: the column.
+            whole: whether texts state whole numbers, not dates.
 
         Raises:
             DataError: text that is no time, mixed zones, or numbers that are not whole.
         """
-        source = self._source(name)
-        if frames.is_text(source):
-            return parsed(partial(self.where, name), name, frames.text_chunks(source))
+        source, where = self._source(name), partial(self.where, name)
+        if frames.is_text(source) and not whole:
+            return parsed(where, name, frames.text_chunks(source))
         column = self.column(name)
-        if column.kind == "text":
+        if column.kind == "text" and not whole:
             texts = np.array([*column.labels, None], dtype=object)[column.values]
-            return parsed(partial(self.where, name), name, [texts.tolist()])
+            return parsed(where, name, [texts.tolist()])
+        if column.kind == "text":
+            column = self._stated(column)
         if column.kind in ("number", "integer"):
             return self._whole(column)
         if column.kind == "flag":
             raise DataError(f"{self.where(name)} holds true and false: times are dates or integers")
         return column
+
+    def _stated(self, column: Column) -> Column:
+        """Texts as the whole numbers that they state; NaN where they are missing, and a date is no number."""
+        stated = [whole(label) for label in column.labels]
+        wrong = np.array([number is None for number in stated] + [False])[column.values]
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            text = column.labels[column.values[row]]
+            raise DataError(f"{self.where(column.name, row)}: {text!r} is no whole number, as the model's times are")
+        return Column(column.name, "number", np.array([*map(float, stated), np.nan])[column.values])  # type: ignore
 
     def _whole(self, column: Column) -> Column:
         """A column of whole numbers as times; NaN and fractions are errors."""
@@ -115,6 +135,20 @@ class Table:
         if frames.is_opaque(source):
             return self.column(name).kind in ("number", "integer")
         return frames.is_numeric(source)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a column."""
+        return name in self._columns
+
+    def holds_dates(self, name: str) -> bool:
+        """Whether a column can be nothing but dates or times; of texts the first ones tell."""
+        source = self._source(name)
+        if frames.is_text(source):
+            return timetext.are_times(next(frames.text_chunks(source[:_LOOKED_AT]), []))
+        if not frames.may_hold_dates(source):
+            return False
+        column = self.column(name)
+        return column.kind in ("date", "datetime") or timetext.are_times(column.labels[:_LOOKED_AT])
 
     def frame(self) -> Any:
         """The source again: a frame, or a mapping of arrays for NumPy."""
@@ -156,6 +190,7 @@ def read(source: Any, name: str | None = None) -> Table:
     else:
         columns, native = frames.columns(source)
         table = Table(columns, name or "the frame", native)
+        table.index = frames.time_index(source)
     if not table.names or not table.rows:
         raise DataError(f"{table.origin} has no {'rows' if table.names else 'columns'}")
     return table

@@ -85,6 +85,17 @@ def parse(chunks: Iterable[Sequence[str | None]]) -> Times:
     return Times(values, column.dates, column.zone)
 
 
+def are_times(texts: Sequence[str | None]) -> bool:
+    """Whether all texts that are not missing are times, in whatever order day and month stand."""
+    if not any((text or "").strip() not in NULLS for text in texts):
+        return False
+    try:
+        parse([texts])
+    except Unreadable as error:
+        return error.reason == AMBIGUOUS
+    return True
+
+
 def _chunk(
     texts: Sequence[str | None], start: int, column: _Column
 ) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:

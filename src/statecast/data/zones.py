@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HOUR = 3_600_000_000
 DAY = 24 * HOUR
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+USUAL = 19_723 * DAY  # 2024-01-01, whose offset is taken for a zone's own where one must do for all times
 MICROSECOND = timedelta(microseconds=1)
 _FIXED = re.compile(r"(?:UTC|GMT)?([+-])(\d{2}):?(\d{2})?")
 LONGEST_JUMP = 3 * HOUR  # of a clock that is set forward

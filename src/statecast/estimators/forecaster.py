@@ -15,8 +15,10 @@ import numpy as np
 
 from statecast.config import Config
 from statecast.data import checks, table
+from statecast.data.merging import Merging
 from statecast.data.panel import Panel
 from statecast.data.results import Native, to_native
+from statecast.data.roles import Roles
 from statecast.errors import DataError, NotFitted
 from statecast.estimators.keywords import ForecasterKeywords
 from statecast.estimators.start import begun
@@ -133,10 +135,12 @@ class Forecaster(ForecasterKeywords):
         """
         train = _training()
         read = table.read(source)
-        panel, schema = checks.panel(read, checks.Roles.of(target, id, time, past, known, static, freq))
+        panel, schema = checks.panel(
+            read, Roles.of(target, id, time, past, known, static, freq), Merging.of(self.config)
+        )
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
         self._model, origins = _assembled(outcome, panel)
-        self._native, self.reasons_ = read.native, self._model.reasons or {}
+        self._native, self.reasons_ = read.native, {**read.reasons, **outcome.reasons}
         self._fit = _Fit(panel, outcome.base_parts, origins)
         return self
 
@@ -241,7 +245,7 @@ class Forecaster(ForecasterKeywords):
         from statecast.forecast.backtest import backtest
 
         model = self.model_
-        panel = checks.panel_like(table.read(source), model.schema, future_allowed=False)
+        panel = checks.panel_like(table.read(source), model.schema, False, Merging.of(model.config))
         return backtest(model, panel, windows=windows, step=step, refit=self._refit if refit else None)
 
     def _refit(self, panel: Panel) -> Model:
@@ -259,7 +263,7 @@ class Forecaster(ForecasterKeywords):
             there are several targets also `targets`: the same for each of them.
         """
         model = self.model_
-        panel = checks.panel_like(table.read(source), model.schema, future_allowed=False)
+        panel = checks.panel_like(table.read(source), model.schema, False, Merging.of(model.config))
         begin = self._judged(panel)
         origins = assemble.run(model, panel, scoring.test_origins(panel, begin, model.config.horizon))
         result = scoring.evaluate(model, panel, origins, begin)
@@ -293,7 +297,7 @@ class Forecaster(ForecasterKeywords):
 
         model = self.model_
         if source is not None:
-            panel = checks.panel_like(table.read(source), model.schema, future_allowed=False)
+            panel = checks.panel_like(table.read(source), model.schema, False, Merging.of(model.config))
             begin = self._judged(panel)
         elif self._fit is not None:
             panel, begin = self._fit.panel.cut(self._fit.parts.val), self._fit.parts.train

@@ -75,6 +75,8 @@ class ForecasterKeywords(SettingsKeywords):
         levels: int | float | Sequence[int | float] = (80, 95),
         adaptive: bool = True,
         channels: str | None = None,
+        duplicates: str = "error",
+        aggregate: str = "none",
         season: int | None = None,
         lags: int | None = None,
         skip: int | None = None,

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from statecast.data import checks, table
+from statecast.data.merging import Merging
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.forecast import channels
@@ -38,7 +39,7 @@ def begun(model: Model, source: Any, future: Any, fitted: Panel | None) -> tuple
         read = table.read(source)
         if future is None and _untold(read, model.schema):
             return begun(model, None, read, fitted)
-        panel = checks.panel_like(read, model.schema)
+        panel = checks.panel_like(read, model.schema, merging=Merging.of(model.config))
         return after_table(model, _with_future(model, panel, future))
     if future is None:
         known = fitted is not None and bool(model.schema.known)

@@ -16,6 +16,7 @@ import numpy as np
 from statecast.config import Config
 from statecast.data import checks, table
 from statecast.data.panel import Panel
+from statecast.data.roles import Roles
 from statecast.data.segments import Split
 from statecast.forecast import channels
 from statecast.forecast import evaluate as scoring
@@ -57,10 +58,10 @@ def train(case: Case, settings: Mapping[str, Any], folder: Path | None) -> Train
     return TrainedCase(model, fresh, panel, outcome.base_parts, window_of(outcome.config))
 
 
-def roles(given: Mapping[str, Any]) -> checks.Roles:
+def roles(given: Mapping[str, Any]) -> Roles:
     """The columns' roles as `[data]` gives them."""
     names = ("target", "id", "time", "past", "known", "static", "freq")
-    return checks.Roles.of(*(given.get(name) for name in names))
+    return Roles.of(*(given.get(name) for name in names))
 
 
 def window_of(config: Config) -> int:

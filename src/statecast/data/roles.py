@@ -1,0 +1,117 @@
+"""Which column of a table is what, as far as it was said, and the rest as far as only one answer is possible.
+
+The target is the one number column without another role, the time the one column that holds nothing but dates. Where
+several could be meant, nothing is guessed: the error names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from statecast.data.table import Table
+from statecast.errors import DataError, SettingError, nearest
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Which column is what.
+
+    Attributes:
+        target: the columns to forecast; None for the only numeric column that has no other role.
+        id: the column that names the series.
+        time: the column of times; None for the only column of dates that has no other role, if there is one; "" for
+            none, so that rows are steps.
+        past: covariates known up to now.
+        known: covariates known ahead.
+        static: covariates of a series.
+        freq: what one step is; None to infer it.
+    """
+
+    target: tuple[str, ...] | None = None
+    id: str | None = None
+    time: str | None = None
+    past: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+    freq: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        target: str | Sequence[str] | None = None,
+        id: str | None = None,
+        time: str | None = None,
+        past: str | Sequence[str] | None = None,
+        known: str | Sequence[str] | None = None,
+        static: str | Sequence[str] | None = None,
+        freq: str | None = None,
+    ) -> Roles:
+        """From single names or sequences of names."""
+        return cls(_names(target) or None, id, time, _names(past), _names(known), _names(static), freq)
+
+
+def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
+    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+
+
+def resolved(table: Table, roles: Roles) -> Roles:
+    """Roles of columns that are there, each in one role only, with a target, and with a time if there is any.
+
+    What is chosen by looking is written down in `table.reasons`.
+
+    Raises:
+        DataError: a column is not there; no target was named, or no time, and several could be meant.
+        SettingError: a column has two roles.
+    """
+    keyed = [name for name in (roles.id, roles.time) if name]
+    others = [*keyed, *roles.past, *roles.known, *roles.static]
+    require_columns(table, [*(roles.target or ()), *others])
+    time = roles.time
+    if time is None:
+        time = _only_time(table, [*(roles.target or ()), *others])
+        others = [time, *others] if time else others
+    target = roles.target or _only_target(table, others)
+    every = [*target, *others]
+    twice = next((name for index, name in enumerate(every) if name in every[:index]), None)
+    if twice is not None:
+        raise SettingError(f"the column {twice!r} has two roles: give it one of target, id, time, past, known, static")
+    return replace(roles, target=target, time=time or None)
+
+
+def require_columns(table: Table, names: Sequence[str]) -> None:
+    """Refuse a table that lacks one of these columns."""
+    for name in names:
+        if not table.has(name):
+            raise DataError(f"{table.origin} has no column {name!r}: {nearest(name, table.names)}")
+
+
+def _only_time(table: Table, others: Sequence[str]) -> str | None:
+    """The one column that holds dates and has no role, or None where there is none."""
+    taken = set(others)
+    dates = [name for name in table.names if name not in taken and table.holds_dates(name)]
+    if not dates:
+        return None
+    if len(dates) > 1:
+        raise DataError(
+            f"{table.origin}: the columns {', '.join(map(repr, dates[:10]))} hold dates, and which of them is the time "
+            "of a row was not said: pass time='…', or time='' to count rows as steps"
+        )
+    index = "the index of the frame" if dates[0] == table.index else f"the column {dates[0]!r}"
+    table.reasons["time"] = f"{index} alone holds dates, so it is the time of the rows"
+    return dates[0]
+
+
+def _only_target(table: Table, others: list[str]) -> tuple[str, ...]:
+    if table.default_target and not others:
+        return table.default_target
+    taken = set(others)
+    free = [name for name in table.names if name not in taken and table.numeric(name)]
+    if len(free) == 1:
+        return (free[0],)
+    state = f"its numeric columns without a role are {_listed(free)}" if free else "no numeric column is without a role"
+    raise DataError(f"{table.origin}: no target was named, and {state} (all: {_listed(table.names)}): pass target='…'")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (f", … ({len(names):,} in all)" if len(names) > 20 else "")
