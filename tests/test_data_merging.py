@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import statecast as sc
 from statecast.data import checks, table
 from statecast.data.calendar import Frequency
 from statecast.data.merging import Merging
@@ -155,3 +156,16 @@ def test_a_real_table_with_doubles_and_gaps() -> None:
     wanted = frame.set_axis(pd.to_datetime(frame.index)).asfreq("1h")
     np.testing.assert_array_equal(panel.y[:, 0], wanted.to_numpy())
     assert (schema.time, schema.frequency.text) == ("date_time", "1h")
+
+
+def test_a_fit_and_all_that_follows_it_read_by_the_settings() -> None:
+    frame = events(rows=600).drop(columns="id")
+    settings = {"max_steps": 1, "hidden": (), "skip": 4, "season": 1, "test_size": 20}
+    model = sc.Forecaster(aggregate="sum", horizon=2, **settings).fit(frame, "y", freq="1h")
+    assert model.reasons_["time"] == "the column 't' alone holds dates, so it is the time of the rows"
+    hours = frame.set_index("t").y.resample("1h").sum(min_count=0)
+    assert model.predict().t.tolist() == [hours.index[-1] + pd.Timedelta(hours=n) for n in (1, 2)]
+    pd.testing.assert_frame_equal(model.predict(frame), model.predict())
+    assert model.backtest(frame, windows=2).y.isna().sum() < 4
+    with pytest.raises(DataError, match="two rows for"):
+        sc.Forecaster(**settings).fit(pd.concat([frame, frame]), "y")

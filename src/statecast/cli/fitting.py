@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from statecast.cli import output
 from statecast.cli.destination import Destination
 from statecast.cli.options import FitRequest
+from statecast.config import Config, names
 from statecast.errors import (
     DataError,
     Interrupted,
@@ -95,7 +96,8 @@ def _tell(model: Forecaster, report: Report, place: Destination, written: Sequen
     output.say()
     output.say("chosen from the data:")
     reasons = [item for item in report.settings if not item.given and item.reason]
-    output.pairs([(f"{item.name} = {summary.value_text(item.value)}", item.reason) for item in reasons])
+    of_table = [(name, reason) for name, reason in model.reasons_.items() if name not in names(Config)]
+    output.pairs([*of_table, *((f"{item.name} = {summary.value_text(item.value)}", item.reason) for item in reasons)])
     output.say()
     if history.get("step"):
         output.say(f"trained {history['step'][-1]:,.0f} steps in {duration(history['seconds'][-1])}")
@@ -105,8 +107,8 @@ def _tell(model: Forecaster, report: Report, place: Destination, written: Sequen
     else:
         output.say("No rows were kept for a test, so nothing is known of the network's error.")
     output.say()
-    names = [path.relative_to(place.folder).parts[0] for path in written]
-    output.prose(f"in {place.folder}: {', '.join(dict.fromkeys(names))}")
+    files = [path.relative_to(place.folder).parts[0] for path in written]
+    output.prose(f"in {place.folder}: {', '.join(dict.fromkeys(files))}")
     output.say(
         f"look at {place.folder / 'report.html'}; go on with: statecast forecast {shlex.quote(str(place.folder))}"
     )
@@ -122,7 +124,8 @@ def _document(model: Forecaster, report: Report, place: Destination, written: Se
         "steps": int(history["step"][-1]) if history.get("step") else 0,
         "seconds": history["seconds"][-1] if history.get("seconds") else 0.0,
         "settings": model.model_.config.to_dict(),
-        "chosen": {item.name: item.reason for item in report.settings if not item.given and item.reason},
+        "chosen": {name: reason for name, reason in model.reasons_.items() if name not in names(Config)}
+        | {item.name: item.reason for item in report.settings if not item.given and item.reason},
         "evaluation": model.evaluation_,
         "verdict": summary.verdict(report.evaluation) if report.evaluation else [],
     }

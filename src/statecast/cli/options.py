@@ -77,7 +77,7 @@ class Columns:
     id: Name = None
     "column that names the series"
     time: Name = None
-    "column of times; without one, every row is a step"
+    "column of times; the only column of dates if left out, '' if every row is a step"
     past: Names = ()
     "covariates that are known up to the present"
     known: Names = ()
@@ -115,7 +115,7 @@ def fit_request(
     for name, (option, value) in options.items():
         if value is not None:
             settings[name] = canonical(name, value, option)
-    roles |= {name: value for name, value in asdict(columns or Columns()).items() if value}
+    roles |= {name: value for name, value in asdict(columns or Columns()).items() if value not in (None, ())}
     Config.of(settings)
     return FitRequest(settings, roles, table)
 

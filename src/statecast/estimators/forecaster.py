@@ -53,7 +53,7 @@ class Forecaster(ForecasterKeywords):
     Attributes:
         config: the settings as given.
         model_: the trained model.
-        reasons_: for each setting chosen from the data, why.
+        reasons_: for each setting chosen from the data, why; and for what was found by looking at the table.
         evaluation_: the scores on the test rows, beside the baselines'.
     """
 
@@ -116,7 +116,8 @@ class Forecaster(ForecasterKeywords):
             source: a CSV or Parquet file, a pandas, polars or pyarrow frame, a mapping, or an array [T] or [T, D].
             target: the columns to forecast; may be left out where only one column can be meant.
             id: the column that names the series.
-            time: the column of times; without one, rows are steps.
+            time: the column of times; where None, the only column (or index) of dates, if there is one and it can only
+                be the time; "" for none, so that rows are steps.
             past: covariates known up to now.
             known: covariates known ahead.
             static: covariates of a series.
@@ -139,8 +140,9 @@ class Forecaster(ForecasterKeywords):
             read, Roles.of(target, id, time, past, known, static, freq), Merging.of(self.config)
         )
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
-        self._model, origins = _assembled(outcome, panel)
+        model, origins = _assembled(outcome, panel)
         self._native, self.reasons_ = read.native, {**read.reasons, **outcome.reasons}
+        self._model = replace(model, reasons=self.reasons_)
         self._fit = _Fit(panel, outcome.base_parts, origins)
         return self
 
