@@ -175,9 +175,7 @@ class Config(Settings):
         1, "steps ahead that every step forecasts at once; beyond it forecasts feed on themselves", whole(1, 10_000)
     )
     levels: tuple[int | float, ...] = setting(
-        (80, 95),
-        "levels of the forecast intervals, in percent",
-        many(PERCENT, 0, 20),
+        (80, 95), "levels of the forecast intervals, in percent", many(PERCENT, 0, 20)
     )
     adaptive: bool = setting(True, "intervals follow each series, wider or narrower, until they hold", BOOLEAN)
     channels: str | None = setting(
@@ -186,16 +184,10 @@ class Config(Settings):
         one_of(("joint", "independent")),
     )
     duplicates: str = setting(
-        "error",
-        "rows of one series and time: refused, or made one by the first, last, mean, sum, least or greatest value of "
-        "each target; other numbers are averaged then, and of categories the last counts",
-        one_of(("error", *MERGES)),
+        "error", "rows of one time: refused, or made one by this rule", one_of(("error", *MERGES))
     )
     aggregate: str = setting(
-        "none",
-        "with freq: rows that fall into one step are made one, as duplicates are, so that irregular events become "
-        "steps; a step without rows is missing, or 0 where events are summed",
-        one_of(("none", *MERGES)),
+        "none", "with freq: the rows of each step made one by this rule, whenever they come", one_of(("none", *MERGES))
     )
     season: int | None = setting(None, "rows in a season, for the seasonal baseline and for lags", whole(1, 1_000_000))
     # the network

@@ -53,7 +53,7 @@ class Forecaster(ForecasterKeywords):
     Attributes:
         config: the settings as given.
         model_: the trained model.
-        reasons_: for each setting chosen from the data, why; and for what was found by looking at the table.
+        reasons_: for each setting chosen from the data, why; and what looking at the table told.
         evaluation_: the scores on the test rows, beside the baselines'.
     """
 
@@ -116,8 +116,7 @@ class Forecaster(ForecasterKeywords):
             source: a CSV or Parquet file, a pandas, polars or pyarrow frame, a mapping, or an array [T] or [T, D].
             target: the columns to forecast; may be left out where only one column can be meant.
             id: the column that names the series.
-            time: the column of times; where None, the only column (or index) of dates, if there is one and it can only
-                be the time; "" for none, so that rows are steps.
+            time: the column of times; the only column (or index) of dates where None; "" if every row is a step.
             past: covariates known up to now.
             known: covariates known ahead.
             static: covariates of a series.
@@ -136,12 +135,11 @@ class Forecaster(ForecasterKeywords):
         """
         train = _training()
         read = table.read(source)
-        panel, schema = checks.panel(
-            read, Roles.of(target, id, time, past, known, static, freq), Merging.of(self.config)
-        )
+        roles = Roles.of(target, id, time, past, known, static, freq)
+        panel, schema = checks.panel(read, roles, Merging.of(self.config))
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
         model, origins = _assembled(outcome, panel)
-        self._native, self.reasons_ = read.native, {**read.reasons, **outcome.reasons}
+        self._native, self.reasons_ = read.native, {**read.reasons, **(model.reasons or {})}
         self._model = replace(model, reasons=self.reasons_)
         self._fit = _Fit(panel, outcome.base_parts, origins)
         return self
@@ -332,14 +330,9 @@ class Forecaster(ForecasterKeywords):
             raise NotFitted("a report needs the table that the model was fitted on: call fit(table, target=…) first")
         title = title or f"Forecast of {', '.join(self.model_.schema.target[:4])}"
         if title not in self._fit.told:  # the pages and the terminal ask for the same
+            fit = self._fit
             self._fit.told[title] = collect.report(
-                title,
-                self.model_,
-                self._fit.panel,
-                self._fit.parts,
-                self._fit.origins,
-                self.reasons_,
-                self.config.changed(),
+                title, self.model_, fit.panel, fit.parts, fit.origins, self.reasons_, self.config.changed()
             )
         return self._fit.told[title]
 
