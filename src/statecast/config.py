@@ -183,9 +183,7 @@ class Config(Settings):
         "several targets: one network that sees them jointly, or the same network for each on its own",
         one_of(("joint", "independent")),
     )
-    duplicates: str = setting(
-        "error", "rows of one time: refused, or made one by this rule", one_of(("error", *MERGES))
-    )
+    duplicates: str = setting("error", "rows of one time: refused, or made one like this", one_of(("error", *MERGES)))
     aggregate: str = setting(
         "none", "with freq: the rows of each step made one by this rule, whenever they come", one_of(("none", *MERGES))
     )
