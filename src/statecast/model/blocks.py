@@ -27,13 +27,16 @@ class Blocks:
 
     Attributes:
         arrays: the blocks [block, size]; every row of each may be written to.
-        spans: [≥ blocks, 2] where each begins in memory, and how many bytes it has; the rest is room for more.
+        rows: how many rows there is room for.
+        spans: [≥ blocks, 2] where each block begins in memory, and how many bytes it has; the rest is room for more.
+        span: where the blocks' own `spans` begin, and how many bytes they have.
     """
 
     def __init__(self, size: int, dtype: Any, block: int) -> None:
         self.size, self.dtype, self.block = size, np.dtype(dtype), block
         self.arrays: list[Float[np.ndarray, "block size"]] = []
         self.spans: Int64[np.ndarray, "n 2"] = np.zeros((8, 2), np.int64)
+        self.rows, self.span = 0, (0, 0)
 
     @classmethod
     def of(cls, array: Float[np.ndarray, "rows size"]) -> Blocks:
@@ -41,11 +44,6 @@ class Blocks:
         table = cls(array.shape[1], array.dtype, max(len(array), 1))
         table._append(array)
         return table
-
-    @property
-    def rows(self) -> int:
-        """How many rows there is room for."""
-        return sum(map(len, self.arrays[-1:])) + max(len(self.arrays) - 1, 0) * self.block
 
     def reserve(self, rows: int) -> None:
         """Make room for at least so many rows in all. New rows hold nothing in particular."""
@@ -80,5 +78,13 @@ class Blocks:
     def _append(self, array: np.ndarray) -> None:
         if len(self.arrays) == len(self.spans):
             self.spans = np.concatenate([self.spans, np.zeros_like(self.spans)])
-        self.spans[len(self.arrays)] = array.__array_interface__["data"][0], array.nbytes
+        self.spans[len(self.arrays)] = _begin(array), array.nbytes
         self.arrays.append(array)
+        self.rows = (len(self.arrays) - 1) * self.block + len(array)
+        self.span = _begin(self.spans), len(self.arrays) * self.spans.itemsize * 2
+
+
+def _begin(array: np.ndarray) -> int:
+    """Where an array begins in memory."""
+    begin: int = array.__array_interface__["data"][0]
+    return begin

@@ -22,7 +22,6 @@ from statecast.model.kernel.interface import (
     Adaptation,
     AdaptationPath,
     Observations,
-    address,
     checked,
     fill,
     span,
@@ -169,10 +168,5 @@ class Follower:
         """The rows of a call; the arrays must outlive it."""
         if table.dtype != self._dtype:
             raise DataError(f"states must be a C-ordered {self._dtype} table [rows, numbers], not of {table.dtype}")
-        observations = Observations(table.block, table.rows, table.size, count, *blocks_of(table), *span(index))
+        observations = Observations(table.block, table.rows, table.size, count, *table.span, *span(index))
         return fill(observations, arrays)
-
-
-def blocks_of(table: Blocks) -> tuple[int, int]:
-    """A table's blocks as the C interface takes them: where their spans lie, and how many bytes these have."""
-    return address(table.spans), len(table.arrays) * table.spans.itemsize * 2

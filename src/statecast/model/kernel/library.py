@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import os
 import warnings
-from ctypes import POINTER, c_char_p, c_int32, c_int64
+from ctypes import POINTER, c_char_p, c_int32, c_int64, c_void_p
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ def _declare(library: Any) -> None:
     """Tell ctypes what each function of the library takes and returns."""
     i, array = interface, POINTER(interface.ArrayArgument)
     layer, network = POINTER(i.LayerSizes), POINTER(i.NetworkSizes)
-    adaptation, observations = POINTER(i.Adaptation), POINTER(i.Observations)
+    adaptation, observations = POINTER(i.Adaptation), c_void_p  # a struct, or its bytes
     functions: dict[str, tuple[Any, list[Any]]] = {
         "message": (c_char_p, [c_int32]),
         "best_isa": (c_int32, [c_int32]),

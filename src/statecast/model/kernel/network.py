@@ -21,7 +21,7 @@ from statecast.model.blocks import Blocks
 from statecast.model.front import CEILING, FLOOR, STATISTICS, Front
 from statecast.model.head import FUTURE_UNITS, Head
 from statecast.model.kernel import library
-from statecast.model.kernel.adaptive import Follower, blocks_of
+from statecast.model.kernel.adaptive import Follower
 from statecast.model.kernel.interface import (
     ACTIVATIONS,
     CELLS,
@@ -36,6 +36,7 @@ from statecast.model.kernel.interface import (
     address,
     argument,
     checked,
+    packer,
     span,
 )
 from statecast.model.network import Network
@@ -44,6 +45,8 @@ from statecast.model.state import Layout
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64
+
+_observations = packer(Observations)
 
 # A network with another attribute is another network, even where this file would find all that it looks for.
 _KNOWN = {
@@ -205,9 +208,20 @@ class NetworkStep:
         forecast = np.empty((count, *self._forecast), self._dtype)
         scale = np.empty((count, self._targets), self._dtype)
         shifts = None if follower is None else np.empty((count, *follower.shape), self._dtype)
-        spans = [blocks_of(table), *map(span, (index, values, covariates, future, forecast, scale, shifts))]
-        numbers = table.block, table.rows, table.size, count
-        observations = byref(Observations(*numbers, *(number for pair in spans for number in pair)))
+        observations = _observations(
+            table.block,
+            table.rows,
+            table.size,
+            count,
+            *table.span,
+            *span(index),
+            *span(values),
+            *span(covariates),
+            *span(future),
+            *span(forecast),
+            *span(scale),
+            *span(shifts),
+        )
         adaptation = None if follower is None else byref(follower.whole)
         call = partial(self._call, self._packed, self._threads, observations, adaptation)
         arguments = table, table.spans, values, covariates, future, index, follower
