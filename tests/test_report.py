@@ -18,13 +18,13 @@ from statecast.forecast.explain import Activity, Explanation, Input
 from statecast.forecast.metrics import Scores
 from statecast.report import page, plot
 from statecast.report.summary import (
-    Chosen,
     Example,
     Facts,
     Layer,
     Report,
     Residuals,
     Rolling,
+    SettingChoice,
     autocorrelation,
     facts_table,
     headline,
@@ -59,7 +59,8 @@ def made(targets: int = 1, horizon: int = 4, dated: bool = True, error: float = 
         title="Load & price",
         facts=Facts(60, 1, "2024-02-27", "2024-02-29", "hourly", "hour", 0.05, names, train=40, validation=8, test=12),
         evaluation=evaluation(scored(error, targets), {"persistence": scored(1.0, targets)}, names),
-        settings=(Chosen("hidden", (64,), True), Chosen("season", 24, False, "hourly rows repeat each day")),
+        settings=(SettingChoice("hidden", (64,), True),
+                  SettingChoice("season", 24, False, "hourly rows repeat each day")),
         layers=(Layer("layer 1", "lstm", "64", 16896), Layer("head", "point", f"{horizon} x {targets}", 260)),
         history={"step": time[:9] if not dated else np.arange(9), "loss": np.linspace(2, 0.1, 9),
                  "val_loss": np.array([np.nan, 2, np.nan, 1, np.nan, 0.5, np.nan, 0.6, 0.7]),
@@ -71,14 +72,14 @@ def made(targets: int = 1, horizon: int = 4, dated: bool = True, error: float = 
         residuals=tuple(Residuals(d, time, noise[0], 2 * noise[1]) for d in names),
         future=tuple(Example(d, back, past, ahead, came, **bounds) for d in names),
         values=dict.fromkeys(names, y),
-        used=used(time),
-        stretch=time,
+        explanation=explained(time),
+        activity_time=time,
         horizon=horizon,
         season=24,
     )  # fmt: skip
 
 
-def used(time: np.ndarray) -> Explanation:
+def explained(time: np.ndarray) -> Explanation:
     """What a network of 20 inputs and five units used."""
     rng = np.random.default_rng(2)
     inputs = tuple(Input(f"column {n}", "past", 0.2 / (n + 1) - 0.03, 0.01) for n in range(20))
@@ -208,7 +209,7 @@ def test_layers_and_facts_as_text() -> None:
     facts = dict(facts_table(report.facts))
     assert facts["missing"] == "5 % of the target values"
     assert facts["split by time"] == "40 training, 8 validation, 12 test"
-    assert "known ahead" not in facts
+    assert "known covariates" not in facts
 
 
 # --- pictures
@@ -341,7 +342,7 @@ def test_the_page_is_complete_in_itself(tmp_path: Path) -> None:
     assert "url(" not in text
     assert "@import" not in text
     order = [
-        text.index(part) for part in ("On the last 12 hours", "One forecast", "Is it any good?", "How far", "Training")
+        text.index(part) for part in ("On the last 12 hours", "One forecast", "How good is it?", "How far", "Training")
     ]
     assert order == sorted(order)
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
@@ -354,7 +355,7 @@ def test_all_text_is_escaped() -> None:
         report,
         title=bad,
         facts=replace(report.facts, targets=(bad,), past=(bad,), step=bad),
-        settings=(Chosen(bad, bad, True, bad),),
+        settings=(SettingChoice(bad, bad, True, bad),),
         layers=(Layer(bad, bad, bad, 1),),
         residuals=(replace(report.residuals[0], target=bad),),
         notes=(bad,),
@@ -362,6 +363,12 @@ def test_all_text_is_escaped() -> None:
     text = page.render(report, {"autocorrelation": b"png"})
     assert "<script" not in text
     assert text.count("&lt;script&gt;") >= 10
+
+
+def test_settings_say_where_they_come_from() -> None:
+    choices = (SettingChoice("a", 1, True), SettingChoice("b", 2, False, "why"), SettingChoice("c", 3, False))
+    assert [item.origin for item in choices] == ["given", "chosen", "default"]
+    assert "<td>b</td><td>2</td><td>chosen</td><td>why</td>" in page.render(replace(made(), settings=choices), {})
 
 
 def test_a_report_of_little_has_a_page_too() -> None:
@@ -404,10 +411,12 @@ def test_bars_of_importance_in_percent_with_what_is_left_out() -> None:
 
 
 def test_maps_of_the_gates_of_the_first_layer() -> None:
-    figure = dict(plot.figures(made()))["gates"]
+    report = made()
+    assert "north" not in texts(dict(plot.figures(report))["gates"])  # a lone series goes without saying
+    figure = dict(plot.figures(replace(report, facts=replace(report.facts, series=2))))["gates"]
     maps = [axes for axes in figure.axes if axes.get_ylabel() == "units"]
     assert [axes.get_title(loc="left") for axes in maps] == ["update gate", "candidate", "output"]
-    assert "north" in texts(figure)
+    assert "series north" in texts(figure)
     drawn = np.asarray(maps[0].collections[0].get_array())
     assert drawn.shape == (5, 60)
     assert (np.diff(drawn.mean(axis=1)) >= 0).all()

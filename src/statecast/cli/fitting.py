@@ -95,7 +95,7 @@ def _tell(model: Forecaster, report: Report, place: Destination, written: Sequen
     output.pairs(summary.facts_table(report.facts))
     output.say()
     output.say("chosen from the data:")
-    reasons = [item for item in report.settings if not item.given and item.reason]
+    reasons = [item for item in report.settings if not item.by_user and item.reason]
     of_table = [(name, reason) for name, reason in model.reasons_.items() if name not in names(Config)]
     output.pairs([*of_table, *((f"{item.name} = {summary.value_text(item.value)}", item.reason) for item in reasons)])
     output.say()
@@ -125,7 +125,7 @@ def _document(model: Forecaster, report: Report, place: Destination, written: Se
         "seconds": history["seconds"][-1] if history.get("seconds") else 0.0,
         "settings": model.model_.config.to_dict(),
         "chosen": {name: reason for name, reason in model.reasons_.items() if name not in names(Config)}
-        | {item.name: item.reason for item in report.settings if not item.given and item.reason},
+        | {item.name: item.reason for item in report.settings if not item.by_user and item.reason},
         "evaluation": model.evaluation_,
         "verdict": summary.verdict(report.evaluation) if report.evaluation else [],
     }

@@ -343,11 +343,11 @@ class Forecaster(ForecasterKeywords):
             OutputError: a file cannot be written.
         """
         from statecast.report import folder as output
-        from statecast.report import tested
+        from statecast.report import test_rows
 
         report = self.report(title)
         assert self._fit is not None
-        predicted, actual = tested.columns(self.model_, self._fit.panel, self._fit.parts, self._fit.origins)
+        predicted, actual = test_rows.columns(self.model_, self._fit.panel, self._fit.parts, self._fit.origins)
         return output.write(Path(folder), self.model_, report, predicted, actual)
 
     def save(self, path: str | Path) -> Path:

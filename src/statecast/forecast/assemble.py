@@ -15,7 +15,7 @@ from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast import calibrate, channels, evaluate, predict, sample
 from statecast.forecast.roll import Origins
-from statecast.forecast.verdict import about_calibration
+from statecast.forecast.verdict import calibration_texts
 from statecast.model.adaptive import prior_quantiles
 from statecast.model.inputs import Rows, rows_of
 from statecast.model.trained import Model, TrainingRows
@@ -54,7 +54,7 @@ def assemble(model: Model, panel: Panel, split: Split, rows: Rows | None = None)
     tested, state = predict.through(model, panel, rows, _at(origins, channels.fold_mask(model, panel, test)))
     evaluation = evaluate.evaluate(model, panel, tested, split.val)
     evaluation["calibration"] = {"validation": _count(held_out), "training": _count(fitted), "enough": enough}
-    reason = about_calibration(evaluation)
+    reason, _ = calibration_texts(evaluation)
     reasons = (model.reasons or {}) | ({"levels": reason} if reason else {})
     training = TrainingRows.of(panel, split)
     return replace(model, state=state, training=training, scores=evaluation, reasons=reasons), tested

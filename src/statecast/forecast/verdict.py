@@ -33,12 +33,12 @@ def verdict(evaluation: Mapping[str, Any]) -> list[str]:
     errors = {name: evaluation[name].get(metric) for name in evaluation["skill"]}
     if network.get(metric) is None or all(error is None for error in errors.values()):
         untested = "No test value was observed, so nothing is known of the network's error."
-        return [untested, *filter(None, [about_calibration(evaluation)])]
+        return [untested, *_about_calibration(evaluation)]
     return [
         *_against_baselines(evaluation, errors),
         *_against_targets(evaluation),
         *_about_intervals(network),
-        *filter(None, [about_calibration(evaluation)]),
+        *_about_calibration(evaluation),
         *_about_missed(network),
     ]
 
@@ -94,20 +94,31 @@ def _about_intervals(network: Mapping[str, float | None]) -> list[str]:
     return sentences
 
 
-def about_calibration(evaluation: Mapping[str, Any]) -> str:
-    """What the intervals rest on, where that is less than rows held out; empty otherwise."""
+CALIBRATION = {
+    "fitted": (
+        "no rows were held out: intervals rest on rows that were trained on, and may be too narrow",
+        "No rows were held out to calibrate the intervals: they rest on errors of rows that the network was trained "
+        "on, and may be too narrow.",
+    ),
+    "estimated": (
+        "too few rows to calibrate intervals: their widths are an estimate, and grow with the step ahead",
+        "There were too few rows to calibrate the intervals: their widths are an estimate from how far the series "
+        "moves and from the few errors there are, and grow with the step ahead.",
+    ),
+}
+"""What the intervals rest on where that is less than rows held out: as a reason in a list, and as a sentence."""
+
+
+def calibration_texts(evaluation: Mapping[str, Any]) -> tuple[str, str]:
+    """The texts of `CALIBRATION` that apply; empty where rows were held out, or where it is not known."""
     origins = evaluation.get("calibration")
     if origins is None or (origins["enough"] and origins["validation"]):
-        return ""
-    if origins["enough"]:
-        return (
-            "No rows were held out to calibrate the intervals: they rest on errors of rows that the network was "
-            "trained on, and may be too narrow."
-        )
-    return (
-        "There were too few rows to calibrate the intervals: their widths are an estimate from how far the series "
-        "moves and from the few errors there are, and grow with the step ahead."
-    )
+        return "", ""
+    return CALIBRATION["fitted" if origins["enough"] else "estimated"]
+
+
+def _about_calibration(evaluation: Mapping[str, Any]) -> list[str]:
+    return [sentence for sentence in calibration_texts(evaluation)[1:] if sentence]
 
 
 def _about_missed(network: Mapping[str, float | None]) -> list[str]:

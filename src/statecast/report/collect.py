@@ -1,6 +1,6 @@
-"""From a model and its tested forecasts to the `Report` that pictures, page and terminal show.
+"""From a model and its forecasts of the test rows to the `Report` that pictures, page and terminal show.
 
-Working units end here: everything in a report is in the units of the table.
+Everything in a report is in the units of the table.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from statecast.forecast.predict import Forecast, forecast
 from statecast.forecast.roll import Origins
 from statecast.model.inputs import from_working
 from statecast.model.trained import Model
-from statecast.report.summary import Chosen, Example, Facts, Layer, Report, Residuals, Rolling
+from statecast.report.summary import Example, Facts, Layer, Report, Residuals, Rolling, SettingChoice
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
-PAIRS = 6  # (series, target) pairs that are shown
+PAIRS = 6  # (series, target) pairs in pictures
 STEP_NAMES = {
     "h": "hour",
     "d": "day",
@@ -45,62 +45,62 @@ def report(
     title: str,
     model: Model,
     panel: Panel,
-    parts: Split,
+    split: Split,
     origins: Origins,
     reasons: Mapping[str, str],
-    given: Mapping[str, Any],
+    user_settings: Mapping[str, Any],
 ) -> Report:
-    """Everything worth telling of a fit.
+    """Everything worth reporting about a fit.
 
     Args:
         title: of the page.
         model: with its scores.
         panel: the table as it came, one series a series.
-        parts: its split.
+        split: of the table.
         origins: forecasts at the test origins, as rows of the folded panel.
         reasons: why settings were chosen.
-        given: the settings that the user gave.
+        user_settings: those that the user gave.
     """
     folded = channels.fold(model, panel)
-    shown = [_Pair(model, folded, parts, origins, s, d) for s, d in _pairs(model, folded)]
-    shown = [pair for pair in shown if len(pair.at)]
+    rows = [_TestRows(model, folded, split, origins, s, d) for s, d in _pairs(model, folded)]
+    rows = [part for part in rows if len(part.at)]
     season = season_of(model)
-    used = explain(model, panel.cut(parts.val), parts.train)
-    stretch = _stamps(model.schema, used.activity.time) if used and used.activity else np.zeros(0)
+    explanation = explain(model, panel.cut(split.val), split.train)
+    activity = explanation.activity if explanation else None
     return Report(
         title=title,
-        facts=facts(model.schema, panel, parts),
+        facts=facts(model.schema, panel, split),
         evaluation=model.scores,
-        settings=settings(model, reasons, given),
+        settings=settings(model, reasons, user_settings),
         layers=layers(model),
         history={name: np.array(values, float) for name, values in model.history.items()},
         error_by_step=_error_by_step(model),
-        examples=tuple(pair.example(season) for pair in shown),
-        rolling=tuple(pair.rolling() for pair in shown),
-        residuals=tuple(pair.residuals() for pair in shown),
+        examples=tuple(part.example(season) for part in rows),
+        rolling=tuple(part.rolling() for part in rows),
+        residuals=tuple(part.residuals() for part in rows),
         future=_future(model, panel, season),
         values={target: panel.y[panel.span(0), d] for d, target in enumerate(model.schema.target[:PAIRS])},
-        used=used,
-        stretch=stretch,
+        explanation=explanation,
+        activity_time=_stamps(model.schema, activity.time) if activity else np.zeros(0),
         horizon=model.config.horizon,
         season=season,
     )
 
 
 def _error_by_step(model: Model) -> dict[str, dict[str, np.ndarray]]:
-    """Of each target that the scores tell it of, by forecast."""
+    """By target and forecast, where there were values to compare."""
     targets = model.scores.get("targets", {model.schema.target[0]: model.scores})
     return {
         target: {name: np.array(values, float) for name, values in scores["error_by_step"].items()}
         for target, scores in targets.items()
-        if "error_by_step" in scores
+        if any(error is not None for error in scores.get("error_by_step", {}).get("statecast", ()))
     }
 
 
-def facts(schema: Schema, panel: Panel, parts: Split) -> Facts:
-    """What the table held."""
+def facts(schema: Schema, panel: Panel, split: Split) -> Facts:
+    """What the table holds."""
     times = [intake.shown(int(end), schema) for end in (panel.time.min(), panel.time.max())]
-    test = panel.lengths - parts.val
+    test = panel.lengths - split.val
     return Facts(
         rows=panel.rows,
         series=panel.series,
@@ -115,18 +115,18 @@ def facts(schema: Schema, panel: Panel, parts: Split) -> Facts:
         past=tuple(item.name for item in schema.past),
         known=tuple(item.name for item in schema.known),
         static=tuple(item.name for item in schema.static),
-        train=int(parts.train.sum()),
-        validation=int((parts.val - parts.train).sum()),
+        train=int(split.train.sum()),
+        validation=int((split.val - split.train).sum()),
         test=int(test.sum()),
     )
 
 
-def settings(model: Model, reasons: Mapping[str, str], given: Mapping[str, Any]) -> tuple[Chosen, ...]:
+def settings(model: Model, reasons: Mapping[str, str], user_settings: Mapping[str, Any]) -> tuple[SettingChoice, ...]:
     """Every setting with who chose it."""
     return tuple(
-        Chosen(name, getattr(model.config, name), name in given, reasons.get(name, ""))
+        SettingChoice(name, getattr(model.config, name), name in user_settings, reasons.get(name, ""))
         for name, *_ in describe_settings()
-        if name in given or name in reasons or getattr(model.config, name) is not None
+        if name in user_settings or name in reasons or getattr(model.config, name) is not None
     )
 
 
@@ -134,31 +134,31 @@ def layers(model: Model) -> tuple[Layer, ...]:
     """The parts of the network with their output for one step and their numbers of weights."""
     network, w = model.network, model.weights
     front, head = network.front, network.head
-    found = [Layer("front", f"{front.normalize} normaliser, {front.lags} lags", str(front.inputs), 0)]
+    parts = [Layer("front", f"{front.normalize} normaliser, {front.lags} lags", str(front.inputs), 0)]
     for n, units in enumerate(network.stack.hidden):
-        found.append(
+        parts.append(
             Layer(f"recurrent {n + 1}", network.stack.cell, str(units), weights_of(w["stack"]["cells"][str(n)]))
         )
     for n, units in enumerate(network.stack.dense):
-        found.append(
+        parts.append(
             Layer(f"dense {n + 1}", network.stack.activation, str(units), weights_of(w["stack"]["dense"][str(n)]))
         )
     kind = f"{len(head.quantiles)} quantiles" if head.quantiles else head.family or "point"
     kind += f", {head.decoder} decoder" if head.decoder else ""
-    found.append(Layer("head", kind, f"{head.horizon} x {head.targets}", weights_of(w["head"])))
+    parts.append(Layer("head", kind, f"{head.horizon} x {head.targets}", weights_of(w["head"])))
     if front.skip:
-        found.append(
+        parts.append(
             Layer(
                 "skip", f"linear, last {front.skip} values", f"{head.horizon} x {head.targets}", weights_of(w["skip"])
             )
         )
     if front.embedding:
         kind = f"a vector of each of {network.series:,} series"
-        found.insert(1, Layer("embedding", kind, str(front.embedding), weights_of(w["series"])))
+        parts.insert(1, Layer("embedding", kind, str(front.embedding), weights_of(w["series"])))
     if network.members.axis:
         kind = f"one for each of {network.series:,} series" if network.members.local else "the mean of their forecasts"
-        found.append(Layer(f"{network.members.axis:,} networks", kind, f"{head.horizon} x {head.targets}", 0))
-    return tuple(found)
+        parts.append(Layer(f"{network.members.axis:,} networks", kind, f"{head.horizon} x {head.targets}", 0))
+    return tuple(parts)
 
 
 def weights_of(tree: Any) -> int:
@@ -177,10 +177,10 @@ def _stamps(schema: Schema, time: Int64[np.ndarray, " n"]) -> Any:
     return calendar.to_datetime64(time, schema.time_kind, schema.frequency, schema.tz)
 
 
-class _Pair:
-    """One target of one series through the test rows."""
+class _TestRows:
+    """The test rows of one target of one series, and the forecasts of them."""
 
-    def __init__(self, model: Model, folded: Panel, parts: Split, origins: Origins, s: int, d: int) -> None:
+    def __init__(self, model: Model, folded: Panel, split: Split, origins: Origins, s: int, d: int) -> None:
         self.model, self.panel, self.d, self.horizon = model, folded, d, model.config.horizon
         width = channels.rows_each(model)
         self.span = folded.span(s)
@@ -188,7 +188,7 @@ class _Pair:
         self.target = model.schema.target[s % width if width > 1 else d]
         if width > 1 and folded.series > width:
             self.series = str(channels.series_ids(model, folded.ids)[s // width])
-        self.first = self.span.start + int(parts.val[s // width]) - 1
+        self.first = self.span.start + int(split.val[s // width]) - 1
         inside = np.flatnonzero((origins.rows >= self.first) & (origins.rows < self.span.stop))
         self.at = origins.rows[inside]
         point = origins.values[inside][..., model.network.head.middle, None]
@@ -203,7 +203,7 @@ class _Pair:
         return _stamps(self.model.schema, self.panel.time[np.minimum(rows, self.span.stop - 1)])
 
     def example(self, season: int) -> Example:
-        """The last forecast of the test rows that has all its steps."""
+        """The last forecast of the test rows whose steps all lie in the table."""
         whole = np.flatnonzero(self.at + self.horizon < self.span.stop)
         n = int(whole[-1]) if len(whole) else 0
         row = int(self.at[n])
@@ -230,7 +230,7 @@ class _Pair:
         )
 
     def rolling(self) -> Rolling:
-        """Forecasts end to end, as somebody would have had them who asks once a horizon."""
+        """Forecasts end to end, as somebody who asks once a horizon would have had them."""
         pick = np.flatnonzero((self.at - self.first) % self.horizon == 0)
         ahead = self.at[pick][:, None] + np.arange(1, self.horizon + 1)
         keep = ahead < self.span.stop
@@ -244,30 +244,30 @@ class _Pair:
 
 
 def _future(model: Model, panel: Panel, season: int) -> tuple[Example, ...]:
-    """The forecast beyond the table's end, where nothing more must be known for it."""
+    """The forecast beyond the end of the table, unless it needs covariates that are not known there."""
     future = [panel.ahead[slice(*panel.ahead_offsets[s : s + 2])] for s in range(panel.series)]
     try:
-        found = forecast(model, future=future)
+        result = forecast(model, future=future)
     except DataError:  # known covariates end with the table, so there is no forecast to show
         return ()
     return tuple(
-        _beyond(model, panel, found, s, d, season)
+        _beyond(model, panel, result, s, d, season)
         for s in range(panel.series)
         for d in range(len(model.schema.target))
     )[:PAIRS]  # fmt: skip
 
 
-def _beyond(model: Model, panel: Panel, found: Forecast, s: int, d: int, season: int) -> Example:
+def _beyond(model: Model, panel: Panel, result: Forecast, s: int, d: int, season: int) -> Example:
     span = panel.span(s)
     back = slice(max(span.start, span.stop - max(3 * model.config.horizon, 4 * season, 24)), span.stop)
     return Example(
         model.schema.target[d],
         _stamps(model.schema, panel.time[back]),
         panel.y[back, d],
-        _stamps(model.schema, found.times[s]),
-        found.values[s, :, d],
+        _stamps(model.schema, result.times[s]),
+        result.values[s, :, d],
         None,
-        {level: bound[s, :, d] for level, bound in found.lower.items()},
-        {level: bound[s, :, d] for level, bound in found.upper.items()},
+        {level: bound[s, :, d] for level, bound in result.lower.items()},
+        {level: bound[s, :, d] for level, bound in result.upper.items()},
         str(panel.ids[s]) if panel.series > 1 else "",
     )

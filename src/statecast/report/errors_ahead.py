@@ -1,6 +1,6 @@
 """The error of each forecast by step ahead, drawn on axes: lines, or bars where there is one step alone.
 
-It works on the axes that it is given and imports no drawing library, so that `plot` stays the only place that does.
+It only works on axes that are passed in and imports no drawing library, so that `plot` stays the one place that does.
 """
 
 from __future__ import annotations
@@ -30,8 +30,7 @@ def lines(axes: Any, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -
         width = 2.2 if name == "statecast" else 1.5
         axes.plot(np.arange(1, len(value) + 1), value, color=colour, ls=dashes, lw=width, label=style.label(name))
     if beyond:
-        axes.text(0.99, 0.97, "beyond the top: " + ", ".join(beyond), transform=axes.transAxes, ha="right", va="top",
-                  fontsize=7.5, color=style.SOFT)  # fmt: skip
+        axes.set_title("beyond the top: " + ", ".join(beyond), loc="right", fontsize=7.5, color=style.SOFT)
     horizon = max(len(value) for value in errors.values())
     axes.set(ylim=(0, top), xlim=(1, horizon), xlabel=f"{step}s ahead", ylabel="mean absolute error")
     axes.xaxis.get_major_locator().set_params(integer=True)

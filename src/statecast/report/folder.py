@@ -37,9 +37,9 @@ def write(
     """Write everything; returns the paths in the order of writing.
 
     Args:
-        folder: made where it is missing.
+        folder: created if it does not exist.
         model: the model.
-        report: what to tell of it.
+        report: what to report about it.
         predicted: columns of the test rows, as forecast.
         test: the same columns, as they were.
 

@@ -1,8 +1,8 @@
 """The report as one HTML file that a person can read, mail and print.
 
-Nothing in it is loaded from elsewhere and nothing runs: pictures are inside as data, the style is a few lines, and the
-page's own security policy forbids the rest. What matters comes first: one sentence on how good the network is, a
-picture of a forecast, the scores beside the baselines; how it was made comes last. All text is escaped.
+Nothing is loaded from elsewhere and nothing runs: pictures are embedded as data, the style is a few lines, and the
+page's own security policy forbids everything else. What matters comes first: one sentence on how good the network is, a
+picture of a forecast, the scores beside the baselines. How it was made comes last. All text is escaped.
 """
 
 from __future__ import annotations
@@ -30,46 +30,47 @@ from statecast.report.summary import (
 
 CAPTIONS = {
     "forecast": (
-        "One forecast, and what came",
-        "Dark is what happened, blue is what the network said at the dotted line, when it knew nothing to the right of "
-        "it. Of the values that came, the shaded bands should hold the share in their name.",
+        "One forecast, and what happened",
+        "The dark line is what happened. The blue line is what the network forecast at the dotted line, knowing "
+        "nothing to the right of it. Each shaded band should hold the share of values that it is named for.",
     ),
-    "future": ("What comes next", "The forecast that begins where the table ends."),
+    "future": ("What comes next", "The forecast that starts where the table ends."),
     "rolling": (
         "The whole test, forecast by forecast",
-        "Forecasts laid end to end: each begins where the last one ended, knowing all values up to there.",
+        "Forecasts laid end to end: each starts where the one before it ends, and knows all values up to that point.",
     ),
     "error_by_step": (
         "How far ahead it can see",
-        "The mean absolute error for each step ahead. Where the network's line is not the lowest, the simpler forecast "
-        "is the better one at that distance.",
+        "The mean absolute error at each step ahead. Wherever the network's line is not the lowest, a simpler forecast "
+        "is better at that distance.",
     ),
     "loss": (
         "Training",
-        "The loss on the rows that the network learned from, and on later ones that it did not. The weights with the "
-        "best validation loss were kept, unless the gain since the start may be luck: then those of the start were, as "
-        "the setting significance says below.",
+        "The loss on the rows that the network was trained on and, where rows were held out, on these. The weights "
+        "with the best validation loss were kept.",
     ),
     "residuals": (
         "What it missed",
-        "Residuals: what happened minus what was forecast. Good ones have no trend and no pattern, and lie evenly "
+        "Residuals are actual values minus forecasts. Good ones show no trend and no pattern, and scatter evenly "
         "around zero.",
     ),
     "autocorrelation": (
         "What is left to learn",
-        "Autocorrelation: how much a value tells of the one some steps later, left in the series, right in what the "
-        "network left over. Bars far outside the band on the right are structure that it has not learned.",
+        "Autocorrelation is how much a value says about the value some steps later: on the left for the series itself, "
+        "on the right for what the network missed. Bars far outside the band on the right are structure that it has "
+        "not learned.",
     ),
     "importance": (
         "What the network used",
-        "Permutation importance: the values of one input were shuffled among the validation rows, and this is by how "
-        "much the error grew. Around zero the network does without it. Lags are counted from the last value, relative "
-        "to it; that value itself, from which every forecast starts, is not among them.",
+        "Permutation importance: the values of one input were shuffled among the validation rows, and the bar shows "
+        "how much the error grew. An input near zero is one that the network can do without. Lags count back from the "
+        "last value and are taken relative to it; that value itself, from which every forecast starts, is not among "
+        "them.",
     ),
     "gates": (
-        "How it moved",
-        "The gates of the first recurrent layer through the last validation rows, a line for each unit: where a forget "
-        "gate is dark the unit keeps its state, where an update or input gate is dark it takes in something new.",
+        "Inside the network",
+        "The gates of the first recurrent layer over the last validation rows, one line for each unit. Where a forget "
+        "gate is dark, the unit keeps its state; where an update or input gate is dark, it takes in something new.",
     ),
 }
 """Heading and explanation of each picture."""
@@ -102,6 +103,7 @@ th{color:var(--soft);font-weight:600}tr:last-child td{border-bottom:0}
 td:first-child,th:first-child{text-align:left;padding-left:0}
 .words td,.words th{text-align:left;white-space:normal;vertical-align:top;overflow-wrap:break-word}
 .words td:first-child{white-space:nowrap;color:var(--soft);width:1%}
+.targets th{white-space:normal;vertical-align:bottom}
 .parts td:nth-child(-n+3),.parts th:nth-child(-n+3){text-align:left}
 .own td{font-weight:700;color:var(--mark)}.sum td{font-weight:600}
 ul{margin:0 0 1rem;padding-left:1.2rem}li{margin:.15rem 0}
@@ -114,39 +116,39 @@ max-width:none}section,.tile{break-inside:avoid;border-radius:0;padding:.6rem 0;
 """
 
 
-def write_page(report: Report, path: str | Path, made: Mapping[str, bytes] | None = None) -> Path:
+def write_page(report: Report, path: str | Path, pictures: Mapping[str, bytes] | None = None) -> Path:
     """Writes the report as one HTML file, whole or not at all, and returns its path.
 
     Args:
         report: what to show.
         path: of the file.
-        made: the report's pictures, where `plot.images` made them already.
+        pictures: the report's `plot.images`, where they exist already.
 
     Raises:
         MissingDependency: matplotlib is not installed.
         OutputError: the file cannot be written.
     """
-    return write_text(path, render(report, made))
+    return write_text(path, render(report, pictures))
 
 
-def render(report: Report, made: Mapping[str, bytes] | None = None) -> str:
+def render(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
     """The report as the text of one HTML page that needs no other file.
 
     Raises:
         MissingDependency: matplotlib is not installed.
     """
-    pictures = _pictures(report, made)
+    sections = _pictures(report, pictures)
     order = ("error_by_step", "importance", "gates", "loss", "residuals", "autocorrelation")
     body = [
         f"<header><h1>{escape(report.title)}</h1><p class=lead>{escape(headline(report))}</p></header>",
         _tiles(report),
-        *(pictures.get(name, "") for name in ("forecast", "future")),
+        *(sections.get(name, "") for name in ("forecast", "future")),
         _scores(report),
-        *(pictures.get(name, "") for name in ("rolling", *order)),
+        *(sections.get(name, "") for name in ("rolling", *order)),
         _network(report),
         _settings(report),
         _data(report),
-        "<footer>Made by statecast. This page is complete in itself: it loads nothing and runs no script.</footer>",
+        "<footer>Made by statecast. This page is complete in itself: it loads nothing and runs no scripts.</footer>",
     ]
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
@@ -159,26 +161,34 @@ def render(report: Report, made: Mapping[str, bytes] | None = None) -> str:
     )
 
 
-def _pictures(report: Report, made: Mapping[str, bytes] | None) -> dict[str, str]:
-    if made is None:
-        # Here and not at the top: matplotlib takes half a second, and a page is not always asked for.
+def _pictures(report: Report, pictures: Mapping[str, bytes] | None) -> dict[str, str]:
+    if pictures is None:
+        # Imported here and not at the top: matplotlib takes half a second, and a page is not always asked for.
         from statecast.report.plot import images
 
-        made = images(report)
-    return {name: _picture(report, name, image) for name, image in made.items()}
+        pictures = images(report)
+    return {name: _picture(report, name, image) for name, image in pictures.items()}
 
 
 def _picture(report: Report, name: str, image: bytes) -> str:
     heading, caption = CAPTIONS[name]
-    remark = residual_remark(report) if name == "autocorrelation" else ""
     data = base64.b64encode(image).decode()
-    # On a narrow screen a picture scrolls; one of a forecast begins at its right end, where the forecast is.
+    # On a narrow screen a picture scrolls; one of a forecast starts at its right end, where the forecast is.
     late = " late" if name in ("forecast", "future", "rolling") else ""
     return html_section(
         heading,
         f'<div class="wide picture{late}"><img alt="{escape(heading)}" src="data:image/png;base64,{data}"></div>',
-        f"{caption} {remark}".strip(),
+        f"{caption} {_remark(report, name)}".strip(),
     )
+
+
+def _remark(report: Report, name: str) -> str:
+    """What the numbers of this report add to the caption of a picture."""
+    if name == "autocorrelation":
+        return residual_remark(report)
+    if name == "loss" and any(item.name == "significance" and item.reason for item in report.settings):
+        return "What the setting significance says below is whether that gain is more than chance."
+    return ""
 
 
 def html_section(heading: str, content: str, text: str = "") -> str:
@@ -196,14 +206,14 @@ def html_section(heading: str, content: str, text: str = "") -> str:
 def _tiles(report: Report) -> str:
     """The few numbers that a reader looks for first."""
     tiles = []
-    own = report.evaluation.get("statecast", {})
+    scores = report.evaluation.get("statecast", {})
     targets = report.facts.targets
-    if own.get("mae") is not None and len(targets) == 1:
-        tiles.append((number(own["mae"]), f"mean absolute error, {targets[0]}", ""))
+    if scores.get("mae") is not None and len(targets) == 1:
+        tiles.append((number(scores["mae"]), f"mean absolute error, {targets[0]}", ""))
     for name, skill in report.evaluation.get("skill", {}).items():
         if skill is not None:
             tiles.append((signed_percent(skill), f"skill against {spoken(name)}", "good" if skill > 0 else "bad"))
-    for key, share in own.items():
+    for key, share in scores.items():
         if key.startswith("coverage/") and share is not None:
             tiles.append((percent(share), f"of values in the {key.removeprefix('coverage/')} % interval", ""))
     if not tiles:
@@ -220,10 +230,11 @@ def _scores(report: Report) -> str:
         return ""
     content = f"<ul>{items}</ul>"
     for lines in tables:
+        kind = "targets" if lines[0][0] == "target" else ""
         marks = ["own" if line[0] == "statecast" else "" for line in lines[1:]]
-        content += html_table(lines[0], lines[1:], marks=marks)
-    text = "Skill is 1 - error / error of the simple forecast: above zero the network is better, below it is worse."
-    return html_section("Is it any good?", content, text if tables else "")
+        content += html_table(lines[0], lines[1:], kind, marks)
+    text = "Skill is 1 - error / error of the simple forecast: above zero the network is better, below zero worse."
+    return html_section("How good is it?", content, text if tables else "")
 
 
 def _network(report: Report) -> str:
@@ -235,12 +246,11 @@ def _network(report: Report) -> str:
 
 
 def _settings(report: Report) -> str:
-    who = {True: "given", False: "chosen"}
-    rows = [[item.name, value_text(item.value), who[item.given], item.reason] for item in report.settings]
+    rows = [[item.name, value_text(item.value), item.origin, item.reason] for item in report.settings]
     if not rows:
         return ""
-    text = "What was given was taken as it is; the rest was chosen, for the reason beside it."
-    return html_section("Settings", html_table(["setting", "value", "by", "reason"], rows, "words"), text)
+    text = "Given settings were used as they are. The chosen ones follow from the data, for the reason beside them."
+    return html_section("Settings", html_table(["setting", "value", "from", "reason"], rows, "words"), text)
 
 
 def _data(report: Report) -> str:

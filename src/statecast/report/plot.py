@@ -1,9 +1,9 @@
 """The pictures of a report: the only place that draws.
 
 Each function takes numbers from a `Report` and returns a matplotlib Figure, made without pyplot, so that nothing
-global is touched and threads may draw at once. One style for all: light ground, dark ink for what happened, blue for
-the network, and for the baselines colours after Okabe and Ito, which colour-blind people tell apart, each with a
-dash pattern of its own. Missing values are gaps; where not everything is shown, the picture says so.
+global is touched and several threads may draw at once. All share one style: a light ground, dark ink for actual values,
+blue for the network, and for the baselines the colours of Okabe and Ito, which colour-blind people can tell apart, each
+with its own dash pattern. Missing values are gaps. Where something is left out, the picture says so.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 from statecast.errors import MissingDependency
 from statecast.files import write_bytes
-from statecast.report import errors_ahead, style, used
+from statecast.report import errors_ahead, explanation, style
 from statecast.report.summary import (
     Example,
     Report,
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 
 DATES = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"]  # of ticks, from years to seconds
 ROUND_DATES = ["", "%Y", "%b %Y", "%d %b", "%d %b", "%H:%M"]  # where a tick begins a larger unit
-MOST = 6  # small multiples in one picture; the rest is said to be left out
-TAIL = 500  # points of a long line that are still told apart at the width of a page
-DOTS = 6000  # points of a scatter that are drawn; more would only be darker
+MOST = 6  # panels in one picture
+TAIL = 500  # points of a line that can be told apart at the width of a page
+DOTS = 6000  # points of a scatter plot; more would only make it darker
 
 
-def forecast(examples: Sequence[Example], title: str = "Forecast and what happened", step: str = "step") -> Figure:
+def forecast(examples: Sequence[Example], title: str = "Forecast and actual values", step: str = "step") -> Figure:
     """Forecasts with their intervals, each beside the values before it and, where known, those that came.
 
     Args:
@@ -170,8 +170,8 @@ def error_by_step(
         targets: how many there are, where not all of them are in `errors`.
     """
     horizon = max((len(value) for part in errors.values() for value in part.values()), default=0)
-    shown = min(len(errors), MOST)
-    left_out = f"{shown} of {targets} targets" if targets > shown else ""
+    count = min(len(errors), MOST)
+    left_out = f"{count} of {targets} targets" if targets > count else ""
     figure, panels = _panels(len(errors), "Mean absolute error by step ahead", left_out)
     for axes, (target, part) in zip(panels, errors.items(), strict=False):
         style.name(axes, target, "")
@@ -202,13 +202,12 @@ def figures(report: Report) -> Iterator[tuple[str, Figure]]:
         yield "residuals", residuals(report.residuals, report.horizon, step)
     if report.values or report.residuals:
         yield "autocorrelation", correlations(report.values, report.residuals, report.season, step=step)
-    if report.used:
-        yield "importance", used.importance(_figure, report.used)
-    if report.used and report.used.activity:
-        yield (
-            "gates",
-            used.gates(_figure, report.used.activity, report.stretch, functools.partial(_time_axis, step=step)),
-        )
+    if report.explanation:
+        yield "importance", explanation.importance(_figure, report.explanation)
+    if report.explanation and report.explanation.activity:
+        activity, time_axis = report.explanation.activity, functools.partial(_time_axis, step=step)
+        series = activity.series if report.facts.series > 1 else ""
+        yield "gates", explanation.gates(_figure, activity, report.activity_time, time_axis, series)
 
 
 def images(report: Report) -> dict[str, bytes]:
@@ -216,19 +215,19 @@ def images(report: Report) -> dict[str, bytes]:
     return {name: png(figure) for name, figure in figures(report)}
 
 
-def save_all(report: Report, folder: str | Path, made: Mapping[str, bytes] | None = None) -> list[Path]:
+def save_all(report: Report, folder: str | Path, pictures: Mapping[str, bytes] | None = None) -> list[Path]:
     """Writes each picture as `plots/<name>.png` in `folder` and returns their paths; each appears whole or not at all.
 
     Args:
         report: what to draw.
-        folder: where the folder `plots` is made.
-        made: the report's `images` where they were made already.
+        folder: where the folder `plots` goes.
+        pictures: the report's `images`, where they exist already.
 
     Raises:
         OutputError: a file cannot be written.
     """
-    drawn = images(report) if made is None else made
-    return [write_bytes(Path(folder) / "plots" / f"{name}.png", image) for name, image in drawn.items()]
+    pictures = images(report) if pictures is None else pictures
+    return [write_bytes(Path(folder) / "plots" / f"{name}.png", image) for name, image in pictures.items()]
 
 
 def png(figure: Figure, dpi: int = 160) -> bytes:
@@ -241,22 +240,22 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
 
 def _figure(height: float, title: str, *notes: str) -> Figure:
     figure = Figure(figsize=(7.6, height), layout="constrained", facecolor=style.GROUND)
-    said = "; ".join(filter(None, notes))
-    text = f"{title} ({said})" if said else title
+    note = "; ".join(filter(None, notes))
+    text = f"{title} ({note})" if note else title
     figure.suptitle(text, x=0.01, ha="left", fontsize=10, color=style.INK, fontweight="bold")
     return figure
 
 
 def _panels(count: int, title: str, *notes: str) -> tuple[Figure, list[Axes]]:
-    """Small multiples, at most `MOST`: in one column up to two of them, then in two."""
-    shown = max(1, min(count, MOST))
-    columns = 1 if shown <= 2 else 2
-    rows = math.ceil(shown / columns)
+    """Panels, at most `MOST`: up to two of them in one column, more in two."""
+    panels = max(1, min(count, MOST))
+    columns = 1 if panels <= 2 else 2
+    rows = math.ceil(panels / columns)
     figure = _figure(0.8 + (2.4 if rows == 1 else 2.0) * rows, title, *notes)
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
-    for axes in grid[shown:]:
+    for axes in grid[panels:]:
         axes.remove()
-    return figure, grid[:shown]
+    return figure, grid[:panels]
 
 
 def _rows(count: int, title: str, widths: Sequence[float], *notes: str) -> tuple[Figure, Any]:
@@ -321,10 +320,16 @@ def _clock(history: Mapping[str, Any]) -> tuple[Any, str]:
 
 
 def _curve(axes: Axes, step: Any, value: Any, colour: str, label: str) -> None:
-    seen = np.isfinite(value)
-    if seen.any():
+    finite = np.isfinite(value)
+    if finite.any():
         axes.plot(
-            step[seen], value[seen], color=colour, lw=1.4, label=label, marker="o" if seen.sum() < 30 else "", ms=3
+            step[finite],
+            value[finite],
+            color=colour,
+            lw=1.4,
+            label=label,
+            marker="o" if finite.sum() < 30 else "",
+            ms=3,
         )
 
 
@@ -354,24 +359,24 @@ def _residuals_of(left: Axes, right: Axes, part: Residuals, horizon: int, thin: 
     # An odd number of bins, so that one of them is around zero.
     edges = np.linspace(-reach, reach, 2 * int(np.clip(math.sqrt(len(part.time)), 4, 24)) + 2).tolist()
     size = 5 if len(part.time) < 200 else 3
-    for (value, colour, label), seen in zip(kinds, finite, strict=True):
+    for (value, colour, label), known in zip(kinds, finite, strict=True):
         dots: dict[str, Any] = {"ls": "", "marker": ".", "ms": size, "alpha": 0.6, "mew": 0}
         left.plot(part.time[::thin], value[::thin], color=colour, label=label, **dots)
-        right.hist(seen, bins=edges, color=colour, alpha=0.25, histtype="stepfilled")
-        right.hist(seen, bins=edges, color=colour, histtype="step", lw=1.2)
+        right.hist(known, bins=edges, color=colour, alpha=0.25, histtype="stepfilled")
+        right.hist(known, bins=edges, color=colour, histtype="step", lw=1.2)
     left.axhline(0, color=style.INK, lw=0.8)
     right.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
 
 
 def _correlogram(axes: Axes, series: Any, lag: int, season: int) -> None:
-    found = autocorrelation(series, lag)
+    correlation = autocorrelation(series, lag)
     axes.set_ylim(-1.05, 1.05)
-    if np.isnan(found.values).all():
+    if np.isnan(correlation.values).all():
         axes.text(0.5, 0.7, "constant or empty", transform=axes.transAxes, ha="center", color=style.SOFT, fontsize=9)
         return
-    lags = np.arange(len(found.values))
-    axes.axhspan(-found.band, found.band, color=style.BANDS[1], lw=0, zorder=1)
-    axes.vlines(lags[1:], 0, found.values[1:], color=style.INK, lw=max(0.8, min(2.4, 100 / len(lags))), zorder=2)
+    lags = np.arange(len(correlation.values))
+    axes.axhspan(-correlation.band, correlation.band, color=style.BANDS[1], lw=0, zorder=1)
+    axes.vlines(lags[1:], 0, correlation.values[1:], color=style.INK, lw=max(0.8, min(2.4, 100 / len(lags))), zorder=2)
     axes.axhline(0, color=style.INK, lw=0.8)
     axes.set_xlim(0, max(len(lags) - 0.5, 1))
     if 1 < season < len(lags):

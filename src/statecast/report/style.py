@@ -1,6 +1,6 @@
-"""How the pictures look: the colours, and axes and lines dressed alike.
+"""How the pictures look: the colours, and the common style of axes and lines.
 
-It works on the axes that it is given and imports no drawing library, so that `plot` stays the only place that does.
+It only works on axes that are passed in and imports no drawing library, so that `plot` stays the one place that does.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def dress(axes: Any) -> None:
 
 
 def name(axes: Any, target: str, series: str) -> None:
-    """Dresses a panel and says what it is of; the target's name is its unit."""
+    """Dresses a panel and puts the target above it; the target's name is also its unit."""
     dress(axes)
     axes.set_title(f"{target} · {series}" if series else target, loc="left", fontsize=9, color=INK)
 
@@ -59,10 +59,10 @@ def legend(figure: Any, panels: Sequence[Any], columns: int = 6, markerscale: fl
 
 
 def line(axes: Any, time: Any, value: Any, colour: str, label: str, width: float, marker: str = "") -> None:
-    """A line with gaps where values are missing; a value between two gaps is a dot, else it would not be seen."""
+    """A line with gaps where values are missing; a value between two gaps is a dot, or it would not be visible."""
     value = np.asarray(value, np.float64)
-    seen = np.pad(np.isfinite(value), 1)
-    alone = seen[1:-1] & ~seen[:-2] & ~seen[2:]
-    axes.plot(time, np.where(seen[1:-1], value, np.nan), color=colour, lw=width, label=label, marker=marker, ms=3)
+    finite = np.pad(np.isfinite(value), 1)
+    alone = finite[1:-1] & ~finite[:-2] & ~finite[2:]
+    axes.plot(time, np.where(finite[1:-1], value, np.nan), color=colour, lw=width, label=label, marker=marker, ms=3)
     if alone.any() and not marker:
         axes.plot(np.asarray(time)[alone], value[alone], color=colour, ls="", marker="o", ms=2 * width)

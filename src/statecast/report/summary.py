@@ -1,8 +1,8 @@
-"""What a fit has to tell, as one value and as words.
+"""Everything that a fit reports, as one value and as words.
 
-`Report` holds plain numbers and texts only, so that the rooms that make it (estimators, the command line) and those
-that show it (plot, page, a terminal) need to know nothing of each other. The words are made here once: the terminal
-and the report page say the same. Nothing here draws.
+`Report` holds plain numbers and texts only, so that the code that fills it (estimators, the command line) and the code
+that shows it (plot, page, a terminal) need to know nothing about each other. The words are written once, here, so that
+the terminal and the report page say the same. Nothing here draws.
 """
 
 from __future__ import annotations
@@ -22,21 +22,26 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Shaped
 
 __all__ = [
-    "Chosen", "Correlations", "Example", "Facts", "Layer", "Report", "Residuals", "Rolling",
+    "Correlations", "Example", "Facts", "Layer", "Report", "Residuals", "Rolling", "SettingChoice",
     "autocorrelation", "facts_table", "headline", "lags_shown", "layers_table", "number", "percent",
     "plural", "residual_remark", "score_tables", "signed_percent", "spoken", "value_text", "verdict",
 ]  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Chosen:
+class SettingChoice:
     """A setting as it was used, and who chose it."""
 
     name: str
     value: Any
-    given: bool
+    by_user: bool
     """True where the user gave it, False where it was chosen from the data or is the default."""
     reason: str = ""
+
+    @property
+    def origin(self) -> str:
+        """Where it comes from, in a word: given, chosen (from the data) or default."""
+        return "given" if self.by_user else "chosen" if self.reason else "default"
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the table held. Sizes of the splits are in rows."""
+    """What the table holds. Sizes of the splits are in rows."""
 
     rows: int
     series: int = 1
@@ -116,7 +121,7 @@ class Residuals:
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Everything that pictures, page and terminal show; what is left empty is left out there.
+    """Everything that pictures, page and terminal show; what is empty is left out there.
 
     Attributes:
         title: of the page.
@@ -131,8 +136,8 @@ class Report:
         residuals: of these.
         future: forecasts beyond the table's end.
         values: for each target (by name), the values of one series, for the autocorrelation.
-        used: what the network used, from validation rows; None where there are none.
-        stretch: times of the picture of its gates.
+        explanation: what the network used, from validation rows; None where there are none.
+        activity_time: times of the picture of its gates.
         horizon: steps ahead, H.
         season: rows in a season; 1 for none.
         notes: anything else that the reader must know, as sentences.
@@ -141,7 +146,7 @@ class Report:
     title: str
     facts: Facts
     evaluation: Mapping[str, Any] = field(default_factory=dict)
-    settings: tuple[Chosen, ...] = ()
+    settings: tuple[SettingChoice, ...] = ()
     layers: tuple[Layer, ...] = ()
     history: Mapping[str, Float[np.ndarray, " rows"]] = field(default_factory=dict)
     error_by_step: Mapping[str, Mapping[str, Float[np.ndarray, " H"]]] = field(default_factory=dict)
@@ -150,8 +155,8 @@ class Report:
     residuals: tuple[Residuals, ...] = ()
     future: tuple[Example, ...] = ()
     values: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
-    used: Explanation | None = None
-    stretch: Shaped[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0))
+    explanation: Explanation | None = None
+    activity_time: Shaped[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0))
     horizon: int = 1
     season: int = 1
     notes: tuple[str, ...] = ()
@@ -186,14 +191,14 @@ def autocorrelation(x: Float[np.ndarray, " n"], max_lag: int) -> Correlations:
         raise DataError(f"autocorrelation takes one series [n]; got an array of shape {x.shape}")
     if max_lag < 0:
         raise SettingError(f"max_lag is at least 0; got {max_lag}")
-    seen = ~np.isnan(x)
+    observed = ~np.isnan(x)
     lags = min(max_lag, max(len(x) - 1, 0))
-    count = int(seen.sum())
-    if count < 2 or np.ptp(x[seen]) == 0:
+    count = int(observed.sum())
+    if count < 2 or np.ptp(x[observed]) == 0:
         return Correlations(np.full(lags + 1, np.nan), math.nan if count == 0 else 1.96 / math.sqrt(count))
     # First to a size near 1, so that squares neither overflow nor vanish.
-    centred = np.where(seen, (x - x[seen].mean()) / np.ptp(x[seen]), 0.0)
-    pairs = np.rint(_lagged_products(seen.astype(np.float64), lags))
+    centred = np.where(observed, (x - x[observed].mean()) / np.ptp(x[observed]), 0.0)
+    pairs = np.rint(_lagged_products(observed.astype(np.float64), lags))
     sums = _lagged_products(centred, lags)
     weight = 1 - np.arange(lags + 1) / len(x)
     values = np.where(pairs >= 2, weight * (sums / np.maximum(pairs, 1)) / (sums[0] / count), np.nan)
@@ -216,15 +221,15 @@ def residual_remark(report: Report) -> str:
     if not report.residuals:
         return ""
     part = report.residuals[0]
-    found = autocorrelation(part.one_step, lags_shown(report.season))
-    lags = found.values[1:][np.isfinite(found.values[1:])]
+    correlation = autocorrelation(part.one_step, lags_shown(report.season))
+    lags = correlation.values[1:][np.isfinite(correlation.values[1:])]
     if not len(lags):
         return ""
-    outside = int(np.sum(np.abs(lags) > found.band))
+    outside = int(np.sum(np.abs(lags) > correlation.band))
     expected = max(1, round(0.05 * len(lags)))
     # Neighbouring lags are not independent, so up to twice the expected number is still chance.
     chance = "about as many as chance gives" if outside <= 2 * expected + 1 else f"chance gives about {expected}"
-    return f"For {part.target}, {outside} of {len(lags)} lags of the residuals lie outside: {chance}."
+    return f"For {part.target}, {outside} of {len(lags)} lags of the residuals lie outside the band; {chance}."
 
 
 COLUMNS: Mapping[str, str] = {
@@ -311,28 +316,28 @@ def facts_table(facts: Facts) -> list[list[str]]:
         ["frequency", facts.frequency],
         ["missing", f"{percent(facts.missing)} of the target values" if facts.missing else "none"],
         ["targets", ", ".join(facts.targets)],
-        ["known up to now", ", ".join(facts.past)],
-        ["known ahead", ", ".join(facts.known)],
-        ["of a series", ", ".join(facts.static)],
+        ["past covariates", ", ".join(facts.past)],
+        ["known covariates", ", ".join(facts.known)],
+        ["static covariates", ", ".join(facts.static)],
         ["split by time", ", ".join(f"{size:,} {name}" for name, size in split if size)],
     ]
     return [row for row in rows if row[1]]
 
 
 def headline(report: Report) -> str:
-    """The one sentence that a person should read: how well the network did, in plain words."""
+    """The one sentence that everybody should read: how well the network did, in plain words."""
     evaluation, ahead = report.evaluation, f"{plural(report.horizon, report.facts.step)} ahead"
-    mine = evaluation["statecast"].get(evaluation["metric"]) if evaluation else None
+    network_error = evaluation["statecast"].get(evaluation["metric"]) if evaluation else None
     errors = {name: evaluation[name].get(evaluation["metric"]) for name in evaluation.get("skill", ())}
-    known = {name: error for name, error in errors.items() if error is not None}
-    if mine is None or not known:
+    baselines = {name: error for name, error in errors.items() if error is not None}
+    if network_error is None or not baselines:
         return f"The network forecasts {ahead}; it was not tested."
-    best = min(known, key=known.__getitem__)
-    where = f"{_tested(report.facts)}, forecasting {ahead}"
-    return f"{where}, {_result(mine, best, known[best], len(known), NAMES[evaluation['metric']])}"
+    best = min(baselines, key=baselines.__getitem__)
+    where = f"{_test_rows(report.facts)}, forecasting {ahead}"
+    return f"{where}, {_result(network_error, best, baselines[best], len(baselines), NAMES[evaluation['metric']])}"
 
 
-def _tested(facts: Facts) -> str:
+def _test_rows(facts: Facts) -> str:
     if not facts.test:
         return "On the test rows"
     if facts.series > 1:
@@ -340,16 +345,20 @@ def _tested(facts: Facts) -> str:
     return f"On the last {plural(facts.test, facts.step)}"
 
 
-def _result(mine: float, best: str, error: float, baselines: int, label: str) -> str:
+def _result(network_error: float, best: str, error: float, baselines: int, label: str) -> str:
     among = f", the best of {baselines} simple forecasts" if baselines > 1 else ""
-    if mine == error:
+    if network_error == error:
         return f"the network is exactly as good as {spoken(best)}{among}."
-    if mine < error:
-        return f"the network's {label} is {percent(1 - mine / error)} below that of {spoken(best)}{among}."
+    if network_error < error:
+        return f"the network's {label} is {percent(1 - network_error / error)} below that of {spoken(best)}{among}."
     if error == 0:
         return f"the network does not beat {spoken(best)}, which makes no error at all."
-    higher = f"{mine / error:,.0f} times as high" if mine > 10 * error else f"{percent(mine / error - 1)} higher"
+    higher = _higher(network_error / error)
     return f"the network does not beat {spoken(best)}: its {label} is {higher}."
+
+
+def _higher(ratio: float) -> str:
+    return f"{ratio:,.0f} times as high" if ratio > 10 else f"{percent(ratio - 1)} higher"
 
 
 def plural(count: int, step: str) -> str:
