@@ -11,19 +11,19 @@ from forecast_cases import HEADS, HOUR, START, close, mapped, model, panel, reme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statecast.data import checks
 from statecast.data.panel import Panel
-from statecast.data.schema import Schema
 from statecast.errors import DataError, SettingError, TimeOrderError, UnknownSeries
-from statecast.forecast import calibrate, channels
+from statecast.forecast import calibrate
 from statecast.forecast.calibrate import quantiles
 from statecast.forecast.predict import Forecast, forecast, from_table, state_after
 from statecast.forecast.roll import roll
 from statecast.forecast.runner import Runner
+from statecast.forecast.sample import sample
 from statecast.forecast.stream import Stream
 from statecast.model.adaptive import GRID, prior_quantiles
 from statecast.model.inputs import from_working, rows_of
 from statecast.model.network import Network
+from statecast.model.state import State
 from statecast.model.trained import Model
 
 
@@ -125,7 +125,7 @@ def test_levels_and_horizons_that_cannot_be() -> None:
         with pytest.raises(SettingError, match=r"horizon = .*: wanted a whole number of steps, at least 1"):
             forecast(of, horizon=horizon)  # type: ignore[arg-type]
     for level in (0, 100, -5, float("nan"), "80", None):
-        with pytest.raises(SettingError, match=r"levels: .* is not a level: wanted percent"):
+        with pytest.raises(SettingError, match=r"levels = .*: wanted a list of 0 to 20 items, each a number"):
             forecast(of, levels=[level])  # type: ignore[list-item]
     assert list(forecast(of, levels=[95]).lower) == [95]
     assert list(forecast(of, levels=[]).lower) == []
@@ -134,6 +134,33 @@ def test_levels_and_horizons_that_cannot_be() -> None:
     assert list(forecast(point, levels=90).columns()) == [  # type: ignore[arg-type]
         "site", "hour", "statecast", "statecast-lo-90", "statecast-hi-90",
     ]  # fmt: skip
+
+
+def test_a_horizon_that_no_forecast_reaches_is_refused_at_once() -> None:
+    of = remembering(model(), panel(model()))
+    for horizon in (100_001, 10**9, 10**400):
+        with pytest.raises(SettingError, match=r"wanted at most 100,000 steps; beyond the 3 that"):
+            forecast(of, horizon=horizon)
+        with pytest.raises(SettingError, match=r"wanted at most 100,000 steps"):
+            sample(of, 2, horizon=horizon)
+        with pytest.raises(SettingError, match=r"wanted at most 100,000 steps"):
+            Stream(of).forecast(horizon=horizon)
+    assert forecast(of, horizon=5000).values.shape == (2, 5000, 1)
+
+
+def test_a_forecast_is_shown_in_a_line() -> None:
+    of = remembering(model(targets=2), panel(model(targets=2), (9, 5, 4, 3)))
+    shown = repr(forecast(of, horizon=7))
+    assert shown == (
+        "<Forecast: y0, y1 of 's0', 's1', 's2', …, 7 steps "
+        "from 2024-01-02 18:00:00 to 2024-01-03 00:00:00; levels 80, 95>"
+    )
+    single = Stream(of).observe("s1", [1.0, 2.0])
+    assert repr(single).startswith("<Forecast: y0, y1 of 's1', 3 steps from 2024-01-02 17:00:00")
+    none = forecast(of, State.empty(of.layout, of.dtype))
+    assert repr(none) == "<Forecast: y0, y1 of no series, 3 steps; levels 80, 95>"
+    wide = model(targets=40)
+    assert len(repr(Stream(wide).observe("a" * 300, [1.0] * 40, START))) < 500
 
 
 def test_known_covariates_must_reach_to_the_horizon() -> None:
@@ -217,11 +244,6 @@ def test_the_future_does_not_reach_back() -> None:
     wanted = np.arange(9) < 4  # their known covariates end at row 6
     found = [next(roll(of.network, of.p, part, wanted)).values for part in rows]
     same_bits(found[0], found[1])
-
-
-def test_the_only_series_is_called_as_tables_call_it() -> None:
-    for target in (("load",), ("a", "b")):
-        assert channels.sole(Schema(target)) == checks._alone(target)
 
 
 def test_columns_are_rows_by_series_target_and_step() -> None:

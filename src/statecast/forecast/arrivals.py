@@ -6,13 +6,14 @@ whether the time may follow the last one, how many steps were skipped, and the c
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.data.schema import Schema
-from statecast.data.values import described
+from statecast.data.values import LAST_DAY, LATEST, described
 from statecast.errors import DataError, TimeOrderError
 from statecast.forecast import channels, features, intake, predict
 from statecast.forecast.intake import shown
@@ -22,6 +23,7 @@ from statecast.model.trained import Model
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64
 
+PLAIN = {type(None), int, str, datetime, date, np.int64, np.datetime64}  # what most times are
 LONGEST_GAP = 1_000_000  # skipped steps; more is a wrong time stamp rather than a gap
 
 Names = Sequence[str | int]
@@ -43,7 +45,7 @@ def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, in
     step = schema.frequency
     if time is None:
         if last != UNSEEN:
-            return step.advance(last, 1), 0
+            return _checked(schema, name, step.advance(last, 1)), 0
         if schema.time_kind == "row":
             return 0, 0
         raise DataError(f"series {name!r} is new, so its first row needs a time: pass time=")
@@ -69,27 +71,40 @@ def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, in
     return now, gap
 
 
+def _checked(schema: Schema, name: str | int, now: int) -> int:
+    """A time that follows another by itself, if it is one that could have been written."""
+    dated = schema.time_kind in ("date", "datetime")
+    if now < (LAST_DAY if dated else LATEST):
+        return now
+    end = "the year 9999" if dated else "2^62"
+    raise DataError(f"series {name!r}: its last time was {shown(now, schema)}, less one step, and times end with {end}")
+
+
 def when_many(
     schema: Schema, names: Names, last: Int64[np.ndarray, " S"], times: Any
 ) -> tuple[Int64[np.ndarray, " S"], Int64[np.ndarray, " S"]]:
     """`when` for each series; `times` is one for all or one for each. Series that stand alike are worked out once."""
     if times is None and not (last == UNSEEN).any():
-        return np.asarray(schema.frequency.advance(last, 1)), np.zeros(len(last), np.int64)
+        now = np.asarray(schema.frequency.advance(last, 1))
+        if len(now):
+            latest = int(np.argmax(now))
+            _checked(schema, names[latest], int(now[latest]))
+        return now, np.zeros(len(last), np.int64)
     several = isinstance(times, (list, tuple)) or (isinstance(times, np.ndarray) and times.ndim == 1)
     if several:
         require_each("times", times, names)
     if not several and len(last) and (last == last[0]).all():
-        now, gap = when(schema, names[0], int(last[0]), times)
-        return np.full(len(last), now), np.full(len(last), gap)
+        time, gap = when(schema, names[0], int(last[0]), times)
+        return np.full(len(last), time), np.full(len(last), gap)
     known: dict[Any, tuple[int, int]] = {}
     results = np.empty((len(names), 2), np.int64)
-    each = times if several else [times] * len(names)
+    each = list(times) if several else [times] * len(names)
     for s, (before, time) in enumerate(zip(last.tolist(), each, strict=True)):
-        if not isinstance(time, Hashable):
-            time = str(time)
-        if (before, time) not in known:
-            known[before, time] = when(schema, names[s], before, time)
-        results[s] = known[before, time]
+        # By its identity too: 1, True and 1.0 are equal, and what is no time may have no hash.
+        key = before, id(time) if type(time) not in PLAIN else (type(time), time)
+        if key not in known:
+            known[key] = when(schema, names[s], before, time)
+        results[s] = known[key]
     return results[:, 0], results[:, 1]
 
 
@@ -102,7 +117,7 @@ def targets(model: Model, names: Names, values: Any) -> Float64[np.ndarray, "N D
     count = len(model.schema.target)
     if isinstance(values, np.ndarray) and count == 1 and values.ndim == 1:
         values = values[:, None]
-    if isinstance(values, (str, bytes)) or not np.iterable(values):
+    if isinstance(values, (str, bytes, Mapping)) or not np.iterable(values):
         raise DataError(f"values: got {described(values)}, wanted a row for each of the {len(names)} series")
     y = intake.table(values, count, "values")
     if y is None:
@@ -171,7 +186,7 @@ def _known(
 ) -> dict[str, np.ndarray]:
     """Known covariates of this step, and those of the next H as the head takes them."""
     horizon = model.network.head.horizon
-    blocks = [[] for _ in names] if known is None else list(known)
+    blocks = [[] for _ in names] if known is None else intake.listed(known, "known")
     require_each("known", blocks, names)
     values = np.empty((len(names), horizon + 1, model.network.front.known))
     for s, (name, block) in enumerate(zip(names, blocks, strict=True)):

@@ -14,6 +14,7 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
+from statecast.data.values import lone_series
 from statecast.errors import DataError
 from statecast.model.state import State
 from statecast.model.trained import Model
@@ -93,7 +94,7 @@ def join(model: Model, values: Shaped[np.ndarray, "N H Dn"]) -> Shaped[np.ndarra
 
 def _names(schema: Schema, name: str | int) -> Ids:
     """The rows of one series, as `Schema.output_ids` calls them: by the targets alone where there is no id column."""
-    if schema.id is None and name == sole(schema):
+    if schema.id is None and name == lone_series(schema.target):
         return schema.target
     return tuple(f"{name}/{target}" for target in schema.target)
 
@@ -101,11 +102,6 @@ def _names(schema: Schema, name: str | int) -> Ids:
 def _series(schema: Schema, row: str | int) -> str | int:
     first = schema.target[0]
     if schema.id is None and row == first:
-        return sole(schema)
+        return lone_series(schema.target)
     name = str(row).removesuffix(f"/{first}")
     return int(name) if schema.id_kind == "integer" and name.lstrip("-").isdigit() else name
-
-
-def sole(schema: Schema) -> str:
-    """What the only series of a table without an id column is called; `data.checks` names it so."""
-    return schema.target[0] if len(schema.target) == 1 else "series"

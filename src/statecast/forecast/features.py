@@ -11,6 +11,7 @@ import numpy as np
 
 from statecast.data import calendar
 from statecast.data.schema import Schema
+from statecast.data.values import FIRST_DAY, LAST_DAY
 from statecast.errors import DataError
 from statecast.model.inputs import calendar_features, future_features, to_working
 from statecast.model.trained import Model
@@ -83,18 +84,19 @@ def covariates(
 
 def calendar_at(schema: Schema, time: Int64[np.ndarray, "..."]) -> Float64[np.ndarray, "... C"]:
     """The calendar's features; those of a single time, and of many equal ones, by the quick way."""
-    if time.size == 1 or (time.size and (time == time.flat[0]).all()):
-        names = schema.calendar_features
+    names = schema.calendar_features
+    equal = time.size == 1 or (time.size > 0 and bool((time == time.flat[0]).all()))
+    if equal and FIRST_DAY <= time.flat[0] < LAST_DAY:
         row = np.array(calendar.features_at(time.item(0), schema.frequency, schema.tz, names))
         return row.reshape(*time.shape, -1) if time.size == 1 else np.broadcast_to(row, (*time.shape, len(names)))
-    return calendar_features(schema, time.reshape(-1)).reshape(*time.shape, -1)
+    return calendar_features(schema, time.reshape(-1)).reshape(*time.shape, len(names))
 
 
 def ahead(model: Model, known: Float64[np.ndarray, "N H K"], time: Int64[np.ndarray, "N H"]) -> Any:
     """What is known of the H steps after a step, [N, H, F], as the head takes it."""
     flat = known.reshape(-1, known.shape[-1])
     features = future_features(model.network, model.constants, model.schema, flat, time.reshape(-1))
-    return features.reshape(*time.shape, -1).astype(model.dtype)
+    return features.reshape(*time.shape, features.shape[-1]).astype(model.dtype)
 
 
 def after(model: Model, last: Int64[np.ndarray, " N"], first: int, count: int) -> Int64[np.ndarray, "N count"]:

@@ -1,7 +1,7 @@
 """What an observation is made of, read one at a time: values, times and covariates as people and programs write them.
 
-Tables are read by the column in `data.checks`, by the same rules. Here everything is plain Python and small arrays,
-since a stream reads one row in a few microseconds. Nothing is changed by reading: an error leaves the stream as it was.
+Tables are read by the column in `data.checks`, by the same grammar (`data.values`). Here everything is plain Python and
+small arrays, since a stream reads one row in a few microseconds.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data import values as data
 from statecast.data.schema import Covariate, Schema
-from statecast.data.values import FIRST_DAY, LARGEST, LAST_DAY, NUMBERS, number
+from statecast.data.values import FIRST_DAY, LARGEST, LAST_DAY, NUMBERS, described, number
 from statecast.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def numbers(values: Any, schema: Schema, series: str | int) -> list[float]:
     target = schema.target
     if type(values) is float and len(target) == 1 and -LARGEST <= values <= LARGEST:
         return [values]
-    if len(target) == 1 and (values is None or isinstance(values, (*NUMBERS, str))):
+    if len(target) == 1 and (values is None or isinstance(values, (*NUMBERS, str, bytes))):
         return [number(values, f"{target[0]} of series {series!r}")]
     if values is None:
         return [np.nan] * len(target)
@@ -51,8 +51,8 @@ def time(value: Any, schema: Schema, last: int | None = None) -> int:
 
 def shown(value: int, schema: Schema) -> str:
     """A time for people to read."""
-    found = calendar.to_datetime64(np.array([value]), schema.time_kind, schema.frequency, schema.tz)[0]
-    text = str(found).replace("T", " ")
+    stamp = calendar.to_datetime64(np.array([value]), schema.time_kind, schema.frequency, schema.tz)[0]
+    text = str(stamp).replace("T", " ")
     return (text.removesuffix(".000000") + ("Z" if schema.tz else "")) if schema.time_kind == "datetime" else text
 
 
@@ -65,44 +65,57 @@ def covariates(items: Sequence[Covariate], row: Any, name: str) -> Float64[np.nd
         name: what they are, for messages.
 
     Raises:
-        DataError: a column is not given or not known, or its value cannot be used.
+        DataError: a column is missing or not known, or its value cannot be used.
     """
     if row is None:
         return np.full(sum(len(item.features) for item in items), np.nan)
     values = _items(row, tuple(item.name for item in items), name)
     if all(item.kind == "numeric" for item in items):
         return np.array([number(value, item.name) for item, value in zip(items, values, strict=True)])
-    found = [feature for item, value in zip(items, values, strict=True) for feature in data.features(item, value)]
-    return np.array(found)
+    return np.array([part for item, value in zip(items, values, strict=True) for part in data.features(item, value)])
 
 
-def rows(items: Sequence[Covariate], given: Any, name: str) -> Float64[np.ndarray, "n features"]:
-    """The features of several rows: a sequence of what `covariates` takes, or a mapping from column to values."""
-    found = table(given, len(items), name) if all(item.kind == "numeric" for item in items) else None
-    if found is not None:
-        return found
-    if isinstance(given, Mapping):
-        columns = [item.name for item in items]
-        values = _items(given, tuple(columns), name)
-        if len({len(value) for value in values}) > 1:
-            raise DataError(
-                f"{name}: its columns have {', '.join(str(len(v)) for v in values)} values: give as many each"
-            )
-        given = list(zip(*values, strict=True))
-    if given is None or isinstance(given, str) or not np.iterable(given):
-        raise DataError(f"{name}: {given!r} is not a sequence of rows: give one row for each step")
-    read = [covariates(items, row, name) for row in given]
-    return np.array(read).reshape(len(read), sum(len(item.features) for item in items))
+def rows(items: Sequence[Covariate], values: Any, name: str) -> Float64[np.ndarray, "n features"]:
+    """The features of several rows: a sequence of what `covariates` takes, or a mapping from column to values.
+
+    Raises:
+        DataError: as `covariates`, or the columns do not have as many values each.
+    """
+    array = table(values, len(items), name) if all(item.kind == "numeric" for item in items) else None
+    if array is not None:
+        return array
+    if isinstance(values, Mapping):
+        names = tuple(item.name for item in items)
+        columns = [
+            listed(column, f"{name}: {key}") for key, column in zip(names, _items(values, names, name), strict=True)
+        ]
+        if len({len(column) for column in columns}) > 1:
+            counts = ", ".join(str(len(column)) for column in columns)
+            raise DataError(f"{name}: its columns have {counts} values: give as many each")
+        values = list(zip(*columns, strict=True))
+    features = [covariates(items, row, name) for row in listed(values, name)]
+    return np.array(features).reshape(len(features), sum(len(item.features) for item in items))
 
 
-def table(given: Any, columns: int, name: str) -> Float64[np.ndarray, "n columns"] | None:
+def listed(values: Any, name: str) -> list[Any]:
+    """The items of a sequence of rows.
+
+    Raises:
+        DataError: it is none.
+    """
+    if values is None or isinstance(values, (str, bytes, Mapping)) or not np.iterable(values):
+        raise DataError(f"{name}: {described(values)} is not a sequence of rows: give one row for each step")
+    return list(values)
+
+
+def table(values: Any, columns: int, name: str) -> Float64[np.ndarray, "n columns"] | None:
     """An array of numbers as it is, checked as a whole; None for anything else, which is read row by row."""
-    if not isinstance(given, np.ndarray) or given.dtype.kind not in "iuf" or given.shape[1:] != (columns,):
+    if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf" or values.shape[1:] != (columns,):
         return None
-    found = given.astype(np.float64)
-    if not (np.abs(found) <= LARGEST)[~np.isnan(found)].all():
-        number(found[(np.abs(found) > LARGEST) & ~np.isnan(found)][0], name)
-    return found
+    numbers = values.astype(np.float64)
+    if not (np.abs(numbers) <= LARGEST)[~np.isnan(numbers)].all():
+        number(numbers[(np.abs(numbers) > LARGEST) & ~np.isnan(numbers)][0], name)
+    return numbers
 
 
 def _items(row: Any, names: tuple[str, ...], name: str) -> list[Any]:
@@ -110,12 +123,13 @@ def _items(row: Any, names: tuple[str, ...], name: str) -> list[Any]:
     if isinstance(row, Mapping):
         strange = next((key for key in row if key not in names), None)
         if strange is not None:
-            raise DataError(f"{name}: there is no column {strange!r}; {nearest(strange, names)}")
+            hint = nearest(strange, names) if isinstance(strange, str) else ""
+            raise DataError(f"{name}: there is no column {described(strange)}; {hint}")
         lost = next((key for key in names if key not in row), None)
         if lost is not None:
             raise DataError(f"{name}: the column {lost!r} is not given: give it, or None where it is missing")
         return [row[key] for key in names]
-    values = [row] if isinstance(row, str) or not np.iterable(row) else list(row)
+    values = [row] if isinstance(row, (str, bytes)) or not np.iterable(row) else list(row)
     if len(values) != len(names):
         raise DataError(f"{name}: got {len(values)} values, wanted {len(names)}: {', '.join(names)}")
     return values

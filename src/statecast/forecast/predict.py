@@ -17,6 +17,7 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
+from statecast.data.values import described, lone_series
 from statecast.errors import DataError, SettingError, TimeOrderError
 from statecast.forecast import calibrate, channels, features, intake
 from statecast.forecast.follow import follow
@@ -67,7 +68,7 @@ class Forecast:
     known: Float64[np.ndarray, "S m K"] | None = None
 
     def __repr__(self) -> str:
-        names = ", ".join(repr(name) for name in self.ids[:3]) + (", …" if len(self.ids) > 3 else "")
+        names = ", ".join(described(name) for name in self.ids[:3]) + (", …" if len(self.ids) > 3 else "")
         what = f"{', '.join(self.targets[:5])}{', …' if len(self.targets) > 5 else ''} of {names or 'no series'}"
         steps = f"{self.horizon} step{'s' if self.horizon > 1 else ''}"
         ends = np.atleast_2d(self.times)[:1, [0, -1]] if self.ids else np.zeros((0, 2), np.int64)
@@ -152,7 +153,7 @@ class Forecast:
 
 def output_ids(schema: Schema, ids: Sequence[str | int]) -> channels.Ids:
     """What the rows of results are called: `Schema.output_ids`, and a stream may hold several series without an id."""
-    if schema.id is None and len(schema.target) > 1 and tuple(ids) != (channels.sole(schema),):
+    if schema.id is None and len(schema.target) > 1 and tuple(ids) != (lone_series(schema.target),):
         return tuple(f"{item}/{target}" for item in ids for target in schema.target)
     return schema.output_ids(ids)
 
@@ -268,12 +269,12 @@ def checked_horizon(model: Model, horizon: int | None) -> int:
     if horizon is None:
         return model.network.head.horizon
     if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
-        raise SettingError(f"horizon = {horizon!r}: wanted a whole number of steps, at least 1")
+        raise SettingError(f"horizon = {described(horizon)}: wanted a whole number of steps, at least 1")
     if horizon > FARTHEST_STEP:
         raise SettingError(
-            f"horizon = {horizon:,}: wanted at most {FARTHEST_STEP:,} steps; beyond the {model.network.head.horizon} "
-            "that the model was trained for, each rests on the forecasts before it: fit on longer steps, such as days "
-            "in place of minutes, to look further ahead"
+            f"horizon = {described(horizon)}: wanted at most {FARTHEST_STEP:,} steps; beyond the "
+            f"{model.network.head.horizon} that the model was trained for, each rests on the forecasts before it: fit "
+            "on longer steps, such as days in place of minutes, to look further ahead"
         )
     return int(horizon)
 

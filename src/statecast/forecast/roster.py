@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data.values import series_id
-from statecast.errors import DataError, UnknownSeries, nearest
+from statecast.data.values import described, series_id
+from statecast.errors import DataError, SettingError, UnknownSeries, nearest
 from statecast.forecast import channels
 from statecast.forecast.change import Change, Moves
 from statecast.forecast.runner import BLOCK, Runner
@@ -82,11 +82,17 @@ class Roster:
         """The names of series, each once, and their numbers; −1 for those that are new.
 
         Raises:
-            DataError: an id is none, or comes twice.
+            SettingError: no sequence of ids.
+        DataError: an id is none, or comes twice.
         """
+        if isinstance(ids, (str, bytes, int)) or not np.iterable(ids):
+            raise SettingError(f"ids: got {described(ids)}, wanted a list of series")
         names: tuple[Any, ...] = tuple(ids)
-        if names == self._recent[0]:  # who observes the same series at every step pays for the look-up once
-            return self._recent
+        try:
+            if names == self._recent[0]:  # who observes the same series at every step pays for the look-up once
+                return self._recent
+        except ValueError:  # an array among them, which compares number by number
+            pass
         if set(map(type, names)) - {str if self._kind == "text" else int}:
             names = tuple(self.name(name) for name in names)
         series = self._series(names)
