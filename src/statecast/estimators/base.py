@@ -18,7 +18,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from statecast.config import SequenceConfig, require_names
 from statecast.data.encoding import Encoding
 from statecast.data.sequences import Sequences, is_sequences, of_sequences, of_table
-from statecast.errors import DataError, MissingDependency
+from statecast.errors import DataError
+from statecast.estimators import training
 from statecast.estimators.keywords import SettingsKeywords
 from statecast.model import answers
 from statecast.model.answers import Answers
@@ -49,11 +50,11 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
     def _sequences(self, X: Any, y: Any = None, *, reset: bool = False) -> Sequences:
         """X as rows or sequences; scikit-learn's own checks for tables."""
         if is_sequences(X):
-            found = of_sequences(X)
+            sequences = of_sequences(X)
             if reset:
-                self.n_features_in_ = found.channels
+                self.n_features_in_ = sequences.channels
                 self.__dict__.pop("feature_names_in_", None)
-            return found
+            return sequences
         if hasattr(X, "to_pandas") and type(X).__module__.startswith("pyarrow"):
             X = X.to_pandas()
         # Text stays text; numbers in columns of objects are looked at column by column.
@@ -70,7 +71,7 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
         resume: bool,
     ) -> dict[str, Any]:
         """Train, and give what the model is made of."""
-        train = _training()
+        train = training.room("sequences")
         config = self._config()
         encoding = Encoding.fit(source, config.differences)
         task = train.Task(encoding.apply(source), source.offsets, source.recurrent, target, weight, count)
@@ -111,13 +112,13 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
             ModelFileError: the file is missing, damaged, of another kind or of a later statecast.
         """
         model, settings = answers.load(path, cls._kind)
-        found = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()})
-        found._keep(model)
-        found._restore(model)
-        found.n_features_in_ = len(model.encoding.columns)
+        estimator = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()})
+        estimator._keep(model)
+        estimator._restore(model)
+        estimator.n_features_in_ = len(model.encoding.columns)
         if model.names is not None:
-            found.feature_names_in_ = np.array(model.names, object)
-        return found
+            estimator.feature_names_in_ = np.array(model.names, object)
+        return estimator
 
     def _restore(self, model: Answers) -> None:
         """Further attributes of a model that was loaded."""
@@ -127,14 +128,3 @@ def require_target(y: Any) -> None:
     """Refuse a fit without targets, in the words that scikit-learn's checks look for."""
     if y is None:
         raise DataError("This estimator requires y to be passed, but the target y is None")
-
-
-def _training() -> Any:
-    """The training room, whose extra may not be installed."""
-    try:
-        from statecast.train import sequences
-    except ImportError as error:
-        if isinstance(error, MissingDependency) or (error.name or "").split(".")[0] not in ("jax", "jaxlib", "optax"):
-            raise
-        raise MissingDependency.of(error.name or "jax", "train", "training") from error
-    return sequences

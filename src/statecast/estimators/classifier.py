@@ -59,9 +59,9 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         Args:
             X: rows or sequences.
             y: labels [n].
-            watch: told of the progress, see `statecast.train.progress.Report`.
-            checkpoint: a folder for checkpoints; none are written where None.
-            resume: go on from the checkpoint there.
+            watch: called with the progress now and then, see `statecast.train.progress.Report`.
+            checkpoint: a folder for checkpoints; none are written if None.
+            resume: continue from the checkpoint in that folder.
 
         Returns:
             This object, fitted.
@@ -101,8 +101,7 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row or sequence [n]."""
-        found = self.predict_proba(X)
-        return np.asarray(self.classes_[np.argmax(found, axis=1)])
+        return np.asarray(self.classes_[np.argmax(self.predict_proba(X), axis=1)])
 
     def _restore(self, model: Answers) -> None:
         self.classes_ = np.asarray(model.classes)

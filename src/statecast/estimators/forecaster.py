@@ -1,7 +1,8 @@
 """Forecaster: settings in, a trained model out; thin, and shaped like scikit-learn's estimators.
 
-Nothing is worked out here: tables are read by `data`, networks trained by `train`, everything after that comes from
-`forecast` and `report`. Training rooms are imported when `fit` is called, so that a saved model serves without them.
+Nothing is worked out here: tables are read by `data`, networks are trained by `train`, and everything after that is
+done by `forecast` and `report`. Training rooms are imported when `fit` is called, so that a saved model serves without
+them.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from statecast.data.merging import Merging
 from statecast.data.panel import Panel
 from statecast.data.results import Native, to_native
 from statecast.data.roles import Roles
-from statecast.errors import DataError, NotFitted
+from statecast.errors import DataError, NotFitted, SettingError
+from statecast.estimators import training
 from statecast.estimators.keywords import ForecasterKeywords
-from statecast.estimators.start import begun
+from statecast.estimators.start import origin_of
+from statecast.estimators.training import FitRecord
 from statecast.forecast import assemble
 from statecast.forecast import evaluate as scoring
 from statecast.forecast.predict import Forecast, Future, forecast
-from statecast.forecast.roll import Origins
 from statecast.forecast.sample import Samples, sample
 from statecast.forecast.stream import Stream
 from statecast.model import archive
-from statecast.model.state import Layout, State
+from statecast.model.state import State
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
-    from statecast.data.segments import Split
     from statecast.forecast.backtest import Backtest
     from statecast.forecast.explain import Explanation
     from statecast.report.summary import Report
@@ -51,18 +52,19 @@ class Forecaster(ForecasterKeywords):
         SettingError: a setting is unknown or out of range.
 
     Attributes:
-        config: the settings as given.
-        model_: the trained model.
-        reasons_: for each setting chosen from the data, why; and what looking at the table told.
+        config: the settings as given; those that are left to the data are None.
+        model_: the trained model, whose own `config` holds the values that were chosen.
+        reasons_: for each setting that was chosen from the data, why; and what was concluded from the table's form.
         evaluation_: the scores on the test rows, beside the baselines'.
     """
 
     def _accept(self, settings: dict[str, Any]) -> None:
         self.config = Config.of(settings)
         self.reasons_: dict[str, str] = {}
-        self._fit: _Fit | None = None
+        self._record: FitRecord | None = None
         self._model: Model | None = None
         self._native: Native = "polars"
+        self._axes = 0
 
     @property
     def model_(self) -> Model:
@@ -114,16 +116,16 @@ class Forecaster(ForecasterKeywords):
 
         Args:
             source: a CSV or Parquet file, a pandas, polars or pyarrow frame, a mapping, or an array [T] or [T, D].
-            target: the columns to forecast; may be left out where only one column can be meant.
+            target: the columns to forecast; may be left out if the table leaves no choice.
             id: the column that names the series.
-            time: the column of times; the only column (or index) of dates where None; "" if every row is a step.
-            past: covariates known up to now.
+            time: the column of times; the only column (or index) of dates if None; "" if every row is a step.
+            past: covariates that are known up to the present.
             known: covariates known ahead.
             static: covariates of a series.
-            freq: what one step is, such as "1h"; inferred where None.
-            watch: told of the progress, see `statecast.train.progress.Report`.
-            checkpoint: a folder for checkpoints; none are written where None.
-            resume: go on from the checkpoint there.
+            freq: the length of a step, such as "1h"; inferred if None.
+            watch: called with the progress now and then, see `statecast.train.progress.Report`.
+            checkpoint: a folder for checkpoints; none are written if None.
+            resume: continue from the checkpoint in that folder.
 
         Returns:
             This object, fitted.
@@ -133,15 +135,15 @@ class Forecaster(ForecasterKeywords):
             SettingError: a setting does not suit it.
             TrainingError: the loss is not finite.
         """
-        train = _training()
-        read = table.read(source)
+        train = training.room("fit")
+        rows = table.read(source)
         roles = Roles.of(target, id, time, past, known, static, freq)
-        panel, schema = checks.panel(read, roles, Merging.of(self.config))
+        panel, schema = checks.panel(rows, roles, Merging.of(self.config))
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
-        model, origins = _assembled(outcome, panel)
-        self._native, self.reasons_ = read.native, {**read.reasons, **(model.reasons or {})}
+        model, origins = training.assembled(outcome, panel)
+        self._native, self._axes, self.reasons_ = rows.native, _axes(source), rows.reasons | (model.reasons or {})
         self._model = replace(model, reasons=self.reasons_)
-        self._fit = _Fit(panel, outcome.base_parts, origins)
+        self._record = FitRecord(panel, outcome.base_parts, origins)
         return self
 
     def predict(
@@ -152,17 +154,32 @@ class Forecaster(ForecasterKeywords):
         levels: Sequence[float] | None = None,
         future: Any = None,
     ) -> Any:
-        """Forecast as a frame of the kind that came in; see `forecast` for the arguments.
+        """Forecast in the form that the data had: a frame of the same library, a mapping, or an array.
+
+        See `forecast` for the arguments; it gives bounds and times of an array as well.
 
         Returns:
-            Columns id, time, `statecast`, `statecast-lo-80`, `statecast-hi-80`, …; a row for each series and step.
+            For an array [T] or [T, D] the point forecasts, an array [H] or [H, D]. Otherwise the columns id, time,
+            `statecast`, `statecast-lo-80`, `statecast-hi-80`, …, with a row for each series and step.
+
+        Raises:
+            SettingError: levels for an array, which has no place for bounds.
         """
-        native = self._native if source is None else table.read(source).native
-        return to_native(
-            self.forecast(source, horizon=horizon, levels=levels, future=future).columns(),
-            native,
-            self.model_.schema.tz,
-        )
+        rows = None if source is None else table.read(source)
+        axes = self._axes_of(source)
+        if axes and levels is not None:
+            raise SettingError("levels: predict gives an array of points alone; forecast(levels=…) has the bounds")
+        result = self.forecast(rows, horizon=horizon, levels=levels, future=future)
+        return _array(result.values[0], axes) if axes else self._frame(result.columns(), rows)
+
+    def _axes_of(self, source: Any) -> int:
+        """Axes of the array that the results are to be like; 0 for results as a table."""
+        lone = self.model_.schema.id is None
+        return (self._axes if source is None else _axes(source)) if lone else 0
+
+    def _frame(self, columns: dict[str, np.ndarray], rows: table.Table | None) -> Any:
+        """Columns in the form of a table, or of the training table."""
+        return to_native(columns, self._native if rows is None else rows.native, self.model_.schema.tz)
 
     def forecast(
         self,
@@ -175,10 +192,10 @@ class Forecaster(ForecasterKeywords):
         """Forecast the next values of every series.
 
         Args:
-            source: a table like that of `fit`, from whose rows alone each series is forecast; the series of the
-                training table, from where it ended, where None. A table without any observed target tells the
-                covariates known ahead of those series.
-            horizon: steps; beyond the network's own its forecasts feed on themselves.
+            source: a table like that of `fit`, whose rows alone each series is forecast from. If None, the series of
+                the training table are forecast from its end; so they are by a table without any observed target, whose
+                rows are then the covariates known ahead.
+            horizon: steps; beyond the network's own, its forecasts are fed back as inputs.
             levels: of the intervals, in percent.
             future: a table of the covariates known ahead.
 
@@ -187,13 +204,13 @@ class Forecaster(ForecasterKeywords):
             DataError: the table cannot be used, or known covariates are missing.
             SettingError: horizon or levels are out of range.
         """
-        state, ahead = self._begun(source, future)
+        state, ahead = self._origin(source, future)
         return forecast(self.model_, state, horizon, levels, ahead)
 
     def sample(
         self, n: int, source: Any = None, *, horizon: int | None = None, future: Any = None, seed: int = 0
     ) -> Any:
-        """Sample paths of every series: futures whose steps hang together; see `forecast` for the arguments.
+        """Sample paths of every series: possible futures, each consistent from step to step.
 
         Args:
             n: paths of each series.
@@ -203,42 +220,42 @@ class Forecaster(ForecasterKeywords):
             seed: the same seed gives the same paths.
 
         Returns:
-            A frame of the kind that came in: id, time, sample (a number from 0 on) and statecast; a row for each
-            series, path and step.
+            For an array [T] or [T, D] an array [n, H] or [n, H, D]. Otherwise a frame like that of `predict` with the
+            columns id, time, sample (a number from 0) and statecast; a row for each series, path and step.
         """
-        native = self._native if source is None else table.read(source).native
-        found = self.samples(n, source, horizon=horizon, future=future, seed=seed)
-        return to_native(found.columns(), native, self.model_.schema.tz)
+        rows, axes = None if source is None else table.read(source), self._axes_of(source)
+        paths = self.samples(n, rows, horizon=horizon, future=future, seed=seed)
+        return _array(paths.values[0], axes) if axes else self._frame(paths.columns(), rows)
 
     def samples(
         self, n: int, source: Any = None, *, horizon: int | None = None, future: Any = None, seed: int = 0
     ) -> Samples:
         """`sample` with its values as an array [S, N, H, D]."""
-        state, ahead = self._begun(source, future)
+        state, ahead = self._origin(source, future)
         return sample(self.model_, n, state, horizon, ahead, seed)
 
-    def _begun(self, source: Any, future: Any) -> tuple[State, Future | None]:
-        """The state to forecast from, and the covariates known ahead of it; see `asked.begun`."""
-        return begun(self.model_, source, future, self._fit.panel if self._fit else None)
+    def _origin(self, source: Any, future: Any) -> tuple[State, Future | None]:
+        """The state to forecast from, and the covariates known ahead of it; see `start.origin_of`."""
+        return origin_of(self.model_, source, future, self._record.panel if self._record else None)
 
     def backtest(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> Any:
-        """Forecasts from the last origins of a table beside what happened and the baselines.
+        """Forecast from the last origins of a table, beside what happened and the baselines.
 
         Args:
             source: a table like that of `fit`.
             windows: number of origins.
-            step: rows between two of them; the horizon where None.
+            step: rows between two of them; the horizon if None.
             refit: train anew on the rows before each origin.
 
         Returns:
-            A frame: id, time, cutoff, y, statecast and its bounds, and a column for each baseline.
+            A frame, or a mapping for an array: id, time, cutoff, y, statecast and its bounds, and a column for each
+            baseline.
 
         Raises:
             DataError: too few rows.
         """
-        read = table.read(source)
-        columns = self.backtested(read, windows=windows, step=step, refit=refit).columns()
-        return to_native(columns, read.native, self.model_.schema.tz)
+        rows = table.read(source)
+        return self._frame(self.backtested(rows, windows=windows, step=step, refit=refit).columns(), rows)
 
     def backtested(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> Backtest:
         """`backtest` with its scores: `columns()` are those of the frame, `evaluation()` is like `evaluation_`."""
@@ -250,10 +267,8 @@ class Forecaster(ForecasterKeywords):
 
     def _refit(self, panel: Panel) -> Model:
         """The same settings trained on other rows, all of them for training and validation."""
-        train = _training()
         config = self.config.with_(test_size=0)
-        schema = self.model_.schema
-        return _assembled(train.fit(config, schema, panel), panel)[0]
+        return training.assembled(training.room("fit").fit(config, self.model_.schema, panel), panel)[0]
 
     def score(self, source: Any) -> dict[str, Any]:
         """Scores on a table, from all origins that have seen as many rows as the network looks back.
@@ -288,8 +303,9 @@ class Forecaster(ForecasterKeywords):
             NotFitted: a loaded model without a table.
             DataError: there are no rows to judge.
         """
-        native = self._native if source is None else table.read(source).native
-        return to_native(self.explanation(source, seed=seed).columns(), native, None)
+        rows = None if source is None else table.read(source)
+        native = self._native if rows is None else rows.native
+        return to_native(self.explanation(rows, seed=seed).columns(), native, None)
 
     def explanation(self, source: Any = None, *, seed: int = 0) -> Explanation:
         """What `explain` puts into a frame, and the gates of the recurrent layers over time."""
@@ -299,15 +315,15 @@ class Forecaster(ForecasterKeywords):
         if source is not None:
             panel = checks.panel_like(table.read(source), model.schema, False, Merging.of(model.config))
             begin = self._judged(panel)
-        elif self._fit is not None:
-            panel, begin = self._fit.panel.cut(self._fit.parts.val), self._fit.parts.train
+        elif self._record is not None:
+            panel, begin = self._record.panel.cut(self._record.split.val), self._record.split.train
         else:
             raise NotFitted("a loaded model has no table at hand: call explain(table)")
-        found = explain(model, panel, begin, seed)
-        if found is None:
+        explanation = explain(model, panel, begin, seed)
+        if explanation is None:
             what = "no validation rows (val_size)" if source is None else "too few rows"
             raise DataError(f"there is nothing to judge: the table has {what}; give explain a table with more rows")
-        return found
+        return explanation
 
     def _judged(self, panel: Panel) -> np.ndarray:
         """Rows of each series before the first that is judged: as many as the network looks back, half at most."""
@@ -315,26 +331,26 @@ class Forecaster(ForecasterKeywords):
         return np.asarray(np.minimum(least, np.maximum(panel.lengths // 2, 1)))
 
     def stream(self, *, empty: bool = False) -> Stream:
-        """A live stream: each series goes on where the table ended, or with `empty` none is known yet."""
+        """A live stream, in which each series continues where the table ended; with `empty` it has no series yet."""
         return Stream(self.model_, State.empty(self.model_.layout, self.model_.dtype) if empty else None)
 
     def report(self, title: str = "") -> Report:
-        """What the fit has to tell, for pictures and pages.
+        """What pictures and pages say of the fit.
 
         Raises:
             NotFitted: this object was loaded, not fitted: the table is not at hand.
         """
         from statecast.report import collect
 
-        if self._fit is None:
+        if self._record is None:
             raise NotFitted("a report needs the table that the model was fitted on: call fit(table, target=…) first")
         title = title or f"Forecast of {', '.join(self.model_.schema.target[:4])}"
-        if title not in self._fit.told:  # the pages and the terminal ask for the same
-            fit = self._fit
-            self._fit.told[title] = collect.report(
-                title, self.model_, fit.panel, fit.parts, fit.origins, self.reasons_, self.config.changed()
+        record, settings = self._record, self.config.changed()
+        if title not in record.reports:  # pages and terminal show the same one
+            record.reports[title] = collect.report(
+                title, self.model_, record.panel, record.split, record.origins, self.reasons_, settings
             )
-        return self._fit.told[title]
+        return record.reports[title]
 
     def write(self, folder: str | Path, title: str = "") -> list[Path]:
         """Write model, settings, scores, tested rows, pictures and the report page into a folder.
@@ -346,8 +362,9 @@ class Forecaster(ForecasterKeywords):
         from statecast.report import test_rows
 
         report = self.report(title)
-        assert self._fit is not None
-        predicted, actual = test_rows.columns(self.model_, self._fit.panel, self._fit.parts, self._fit.origins)
+        assert self._record is not None
+        record = self._record
+        predicted, actual = test_rows.columns(self.model_, record.panel, record.split, record.origins)
         return output.write(Path(folder), self.model_, report, predicted, actual)
 
     def save(self, path: str | Path) -> Path:
@@ -362,36 +379,17 @@ class Forecaster(ForecasterKeywords):
             ModelFileError: the file is missing, damaged, of another program or of a later statecast.
         """
         model = archive.load(path)
-        found = cls()
-        found.config, found._model, found.reasons_ = model.config, model, model.reasons or {}
-        return found
+        forecaster = cls()
+        forecaster.config, forecaster.reasons_ = training.given_settings(model), model.reasons or {}
+        forecaster._model = model
+        return forecaster
 
 
-class _Fit:
-    """What is kept of a fit beside the model: the table, its split and the forecasts of its test rows."""
-
-    def __init__(self, panel: Panel, parts: Split, origins: Origins) -> None:
-        self.panel, self.parts, self.origins = panel, parts, origins
-        self.told: dict[str, Report] = {}
+def _axes(source: Any) -> int:
+    """How many axes an array has; 0 for any other table."""
+    return source.ndim if isinstance(source, np.ndarray) and source.dtype.names is None else 0
 
 
-def _training() -> Any:
-    """The training room, whose extra may not be installed."""
-    from statecast.errors import MissingDependency
-
-    try:
-        from statecast.train import fit
-    except ImportError as error:
-        if isinstance(error, MissingDependency) or (error.name or "").split(".")[0] not in ("jax", "jaxlib", "optax"):
-            raise
-        raise MissingDependency.of(error.name or "jax", "train", "training") from error
-    return fit
-
-
-def _assembled(outcome: Any, panel: Panel) -> tuple[Model, Origins]:
-    """The model that a training `Outcome` makes, and its forecasts at the test origins."""
-    config, schema = outcome.config, outcome.schema
-    weights, constants = outcome.fitted.weights, outcome.prepared.constants
-    empty = State.empty(Layout(()), np.dtype(config.dtype))
-    model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.fitted.history)
-    return assemble.assemble(replace(model, reasons=outcome.reasons), panel, outcome.base_parts, outcome.rows)
+def _array(values: np.ndarray, axes: int) -> np.ndarray:
+    """Values [..., H, D] of a lone series as an array that is like the one that came in: without D for [T]."""
+    return values[..., 0] if axes == 1 else values

@@ -56,9 +56,9 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         Args:
             X: rows or sequences.
             y: values [n] or [n, K].
-            watch: told of the progress, see `statecast.train.progress.Report`.
-            checkpoint: a folder for checkpoints; none are written where None.
-            resume: go on from the checkpoint there.
+            watch: called with the progress now and then, see `statecast.train.progress.Report`.
+            checkpoint: a folder for checkpoints; none are written if None.
+            resume: continue from the checkpoint in that folder.
 
         Returns:
             This object, fitted.
@@ -83,5 +83,5 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
     def predict(self, X: Any) -> np.ndarray:
         """The values of each row or sequence, [n] or [n, K] as `y` was."""
         check_is_fitted(self)
-        found = self.model_.values(self._sequences(X))
-        return found[:, 0] if self.model_.single else found
+        values = self.model_.values(self._sequences(X))
+        return values[:, 0] if self.model_.single else values

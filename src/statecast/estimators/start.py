@@ -1,7 +1,7 @@
-"""What a forecast is asked of: the series of the training table, those of another table, or covariates known ahead.
+"""Where a forecast starts: from the end of the training table, or from that of another table.
 
-All of it comes down to a state, and for each of its series the rows of covariates known after the last one that was
-seen; whoever forecasts or samples needs to know no more.
+Either comes down to a state, and for each of its series the covariates known after its last row; forecasting and
+sampling need to know no more.
 """
 
 from __future__ import annotations
@@ -22,28 +22,29 @@ from statecast.model.state import State
 from statecast.model.trained import Model
 
 
-def begun(model: Model, source: Any, future: Any, fitted: Panel | None) -> tuple[State, Future | None]:
+def origin_of(model: Model, source: Any, future: Any, training: Panel | None) -> tuple[State, Future | None]:
     """The state to forecast from, and the covariates known ahead of it.
 
     Args:
         model: the model.
-        source: a table from whose rows alone each series is forecast; the series that the model remembers where None.
-            A table without any observed target tells the covariates known ahead of those.
+        source: a table whose rows alone each series is forecast from; the series that the model remembers if None. A
+            table without any observed target holds the covariates known ahead of those.
         future: a table of the covariates known ahead.
-        fitted: the training table, while it is at hand.
+        training: the training table, while it is at hand.
 
     Raises:
         DataError: a table cannot be used, or known covariates are missing.
     """
     if source is not None:
-        read = table.read(source)
-        if future is None and _untold(read, model.schema):
-            return begun(model, None, read, fitted)
-        panel = checks.panel_like(read, model.schema, merging=Merging.of(model.config))
+        rows = table.read(source)
+        if future is None and _lacks_targets(rows, model.schema):
+            return origin_of(model, None, rows, training)
+        panel = checks.panel_like(rows, model.schema, merging=Merging.of(model.config))
         return after_table(model, _with_future(model, panel, future))
     if future is None:
-        known = fitted is not None and bool(model.schema.known)
-        return model.state, _parts(fitted.ahead, fitted.ahead_offsets) if known and fitted is not None else None
+        if training is None or not model.schema.known:
+            return model.state, None
+        return model.state, _parts(training.ahead, training.ahead_offsets)
     ids = channels.series_ids(model, model.state.ids)
     last = channels.last_times(model, model.state)
     return model.state, _parts(*checks.ahead_like(table.read(future), model.schema, ids, last))
@@ -61,9 +62,10 @@ def _with_future(model: Model, panel: Panel, future: Any) -> Panel:
     return replace(panel, ahead=ahead, ahead_offsets=offsets)
 
 
-def _untold(read: table.Table, schema: Schema) -> bool:
-    """Whether a table tells no value of any target: it then holds the known covariates of the steps to forecast."""
-    held = [read.column(name) for name in schema.target if name in read.names]
+def _lacks_targets(rows: table.Table, schema: Schema) -> bool:
+    """Whether a table has no value of any target: it then holds the known covariates of the steps to forecast."""
+    columns = [rows.column(name) for name in schema.target if name in rows.names]
     return bool(schema.known) and all(
-        bool((column.values < 0).all() if column.kind == "text" else np.isnan(column.values).all()) for column in held
+        bool((column.values < 0).all() if column.kind == "text" else np.isnan(column.values).all())
+        for column in columns
     )
