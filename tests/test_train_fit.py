@@ -258,7 +258,7 @@ def test_one_line_tells_that_training_could_be_faster(
         found = sc.Forecaster(horizon=2, max_steps=2, lags=2, **{"skip": 0, "hidden": (3,)} | more).fit(wave(60, 1))
     lines = [str(item.message) for item in caught if item.category is UserWarning]
     assert lines == ([f"recurrent layers run in NumPy or JAX, more slowly: {why}"] if told else [])
-    assert np.isfinite(found.predict()["statecast"]).all()
+    assert np.isfinite(found.predict()).all()
 
 
 @pytest.mark.parametrize(("shape", "told"), [((12, 5, 2), True), ((12, 4), False)])
@@ -300,7 +300,7 @@ def test_bf16_trains_nearly_what_float32_does(cell: str, tmp_path: Path, monkeyp
     if kernel_library.load()[0] is None or not kernel_library.runs(bf16=True):
         pytest.skip(f"bf16 is {kernel_library.bf16_description()}")
     models = [sc.Forecaster(**BF16 | {"cell": cell, "precision": p}).fit(wave(200, 1)) for p in ("bf16", "float32")]
-    found, wanted = (np.asarray(model.predict()["statecast"]) for model in models)
+    found, wanted = (np.asarray(model.predict()) for model in models)
     assert 0 < np.abs(found - wanted).max() < 0.05
     models[0].save(tmp_path / "model")
     monkeypatch.setenv("STATECAST_KERNEL", "plain")  # a machine that has no bf16 forecasts the same

@@ -76,10 +76,10 @@ def test_what_is_learned_of_noise_is_not_kept() -> None:
     assert found.model_.history["val_loss"][0] > min(found.model_.history["val_loss"])
     assert found.reasons_["significance"].endswith("no more than chance, so least squares on the last values is kept")
     start = sc.Forecaster(**{**given, "max_steps": 1, "learning_rate": 1e-12, "significance": 1}).fit(walk)
-    np.testing.assert_allclose(found.predict()["statecast"], start.predict()["statecast"], rtol=1e-5)
+    np.testing.assert_allclose(found.predict(), start.predict(), rtol=1e-5)
     trained = sc.Forecaster(**given, significance=1.0).fit(walk)
     assert "significance" not in trained.reasons_
-    assert not np.allclose(trained.predict()["statecast"], start.predict()["statecast"], rtol=1e-5)
+    assert not np.allclose(trained.predict(), start.predict(), rtol=1e-5)
 
 
 def test_what_is_learned_of_a_rule_is_kept() -> None:

@@ -91,11 +91,11 @@ def test_a_fit_chooses_them_and_a_stream_goes_on_from_the_table(tmp_path: Any) -
     given: dict[str, Any] = {"horizon": 6, "max_steps": 5, "hidden": (4,), "season": 12}
     model = sc.Forecaster(**given).fit(y[:890], target="y")
     assert model.model_.config.transform == "log" and "logarithms" in model.reasons_["transform"]
-    first = model.predict()
-    bounds = [first[f"statecast-{side}"] for side in ("lo-95", "lo-80", "hi-80", "hi-95")]
-    assert (np.array(bounds[0]) > 0).all() and (np.diff(np.array(bounds), axis=0) >= 0).all()
+    first = model.forecast()
+    bounds = [first.lower[95], first.lower[80], first.upper[80], first.upper[95]]
+    assert (bounds[0] > 0).all() and (np.diff(bounds, axis=0) >= 0).all()
     again = sc.Forecaster.load(model.save(tmp_path / "m"))
-    np.testing.assert_array_equal(again.predict()["statecast"], first["statecast"])
+    np.testing.assert_array_equal(again.forecast().values, first.values)
     stream = model.stream()
     for value in y[890:]:
         said = stream.observe(stream.ids[0], value)
@@ -103,7 +103,7 @@ def test_a_fit_chooses_them_and_a_stream_goes_on_from_the_table(tmp_path: Any) -
     assert (said.values > 0).all()
     # The same growth from a level a thousand times higher is the same forecast, a thousand times higher.
     high = sc.Forecaster(**given).fit(1000 * y[:890], target="y")
-    np.testing.assert_allclose(np.array(high.predict()["statecast"]), 1000 * np.array(first["statecast"]), rtol=1e-3)
+    np.testing.assert_allclose(high.forecast().values, 1000 * first.values, rtol=1e-3)
 
 
 def test_the_settings_name_them() -> None:
