@@ -25,7 +25,7 @@ from statecast.forecast.runner import Runner
 from statecast.forecast.stream import Stream
 from statecast.model.kernel import library as kernel_library
 
-NATIVE = pytest.mark.skipif(not kernel_library.available(), reason=kernel_library.reason())
+NATIVE = pytest.mark.skipif(kernel_library.refuses() is not None, reason=kernel_library.description())
 
 
 def bits(stream: Stream) -> tuple[Any, ...]:
