@@ -81,7 +81,7 @@ class Forecaster(ForecasterKeywords):
 
     @property
     def evaluation_(self) -> dict[str, Any]:
-        """The scores on the test rows, the network's and every baseline's; see `metrics.evaluation`."""
+        """The scores on the test rows, the network's and every baseline's; see docs/scores.md."""
         return self.model_.scores
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

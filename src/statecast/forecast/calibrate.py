@@ -201,7 +201,7 @@ def moved_scores(
         above.append((bounds[1], np.maximum(high, above[-1][1]) if above else high))
     middle = bounds_of(model.quantiles, 0)[0]
     knots = [*below[::-1], (middle, np.clip(middle, below[0][1], above[0][1])), *above]
-    return marginal.bent([x for x, _ in knots], [y for _, y in knots], score)
+    return marginal.piecewise_linear([x for x, _ in knots], [y for _, y in knots], score)
 
 
 def _up_to(model: Model, level: float) -> list[float]:
