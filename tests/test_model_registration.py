@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import forecast_cases
 import numpy as np
 import pytest
 
 from statecast import config
-from statecast.errors import SettingError
+from statecast.errors import SettingError, UnknownCell
+from statecast.forecast.stream import Stream
+from statecast.model import archive
 from statecast.model.cells import CELLS, cell, linear_cell, sigmoid
 from statecast.model.initial import Start
 from statecast.model.network import Network
@@ -92,3 +96,19 @@ def test_built_in_names_and_odd_parts_are_refused() -> None:
     for _ in range(2):  # as a notebook does when its cell runs again
         cell("mine", gates=1, recurrent=1)(lambda w, z, s: (s, {}))
     assert config.CELLS.count("mine") == 1
+
+
+def test_a_file_whose_cell_is_not_registered_says_which_and_how(tmp_path: Path) -> None:
+    def register() -> None:
+        cell("mine", gates=1, recurrent=1)(lambda w, z, s: ({"h": np.tanh(z + s["h"] @ w["U"])}, {}))
+
+    register()
+    written = forecast_cases.model("mine")
+    path = archive.save(written, tmp_path / "model")
+    del CELLS["mine"]
+    config.CELLS.remove("mine")
+    with pytest.raises(UnknownCell, match=r"model: its cell is 'mine', and no module .* by @.*cell\('mine', …\)$"):
+        archive.load(path)
+    register()
+    forecasts = [Stream(model).observe("a", 5.0, forecast_cases.START) for model in (archive.load(path), written)]
+    np.testing.assert_array_equal(*(forecast.values for forecast in forecasts))

@@ -7,7 +7,8 @@
     ├── SettingError           a setting, option or argument that is unknown or out of range
     ├── NotFitted              a result was asked of an estimator before `fit`
     ├── ModelFileError         a model, stream or checkpoint file that cannot be read or written
-    │   └── NewerFormat        written by a later statecast than this one
+    │   ├── NewerFormat        written by a later statecast than this one
+    │   └── UnknownCell        needs a cell of the user's own that no imported module registers
     ├── OutputError            an output folder or file that exists, or cannot be written
     ├── TimeOrderError         an observation that is not after its series' last one
     ├── StreamBusy             a stream was called by a signal handler in the middle of a change
@@ -61,6 +62,10 @@ class ModelFileError(StatecastError, ValueError):
 
 class NewerFormat(ModelFileError):
     """A file that a later version of statecast wrote."""
+
+
+class UnknownCell(ModelFileError):
+    """A file that needs a cell of the user's own, which no module that was imported registers."""
 
 
 class OutputError(StatecastError, OSError):

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from statecast import config as settings
 from statecast.config import Config
 from statecast.data.schema import Schema, names
-from statecast.errors import ModelFileError, StatecastError, shortened
+from statecast.errors import StatecastError, shortened
 from statecast.files import write_bytes
 from statecast.model import checked
-from statecast.model.container import FILE, Tree, pack, parse_json, read_content, unpack, version
+from statecast.model.cells import require_registered
+from statecast.model.container import FILE, Tree, disagreement, pack, parse_json, read_content, unpack
 from statecast.model.network import Network
 from statecast.model.shapes import leaves
 from statecast.model.state import Layout, State
@@ -35,7 +35,6 @@ from statecast.model.trained import Model, TrainingRows
 __all__ = ["FILE", "from_bytes", "load", "save", "to_bytes"]
 
 LONGEST_CONFIG = 16_384  # characters; TOML with many dots in its keys takes the square of its length
-LONGEST_REASON = 400  # characters of an error that is quoted in another
 SIZES = ("targets", "past", "known", "calendar", "static")
 KINDS = ("model", "stream")
 
@@ -89,12 +88,7 @@ def from_bytes(content: bytes, name: str = "a copied model") -> Model:
     try:
         return _model(tree, texts)
     except (StatecastError, ValueError) as error:
-        reason = str(error)
-        reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
-        raise ModelFileError(
-            f"{name}: written by statecast {texts['statecast']}, but not as this statecast {version()} reads it "
-            f"({reason}): upgrade statecast, or save the model anew"
-        ) from error
+        raise disagreement(name, texts, error) from error
 
 
 def _model(tree: Tree, texts: Mapping[str, str]) -> Model:
@@ -120,7 +114,7 @@ def _model(tree: Tree, texts: Mapping[str, str]) -> Model:
         state=state,
         residuals=flat.get("residuals"),
         scores=_scores(parse_json(_text(texts, "scores"), infinite=True)),
-        history=_history(parse_json(_text(texts, "history"), infinite=True)),
+        history=checked.history(parse_json(_text(texts, "history"), infinite=True)),
         paths=flat.get("paths"),
         reasons=_reasons(parse_json(texts["reasons"])) if "reasons" in texts else None,
         training=_training(flat, texts, model, state) if checked.TRAINING[0] in flat else None,
@@ -140,13 +134,7 @@ def _config(text: str) -> Config:
         values = tomllib.loads(text)
     except RecursionError as error:
         raise ValueError("its settings are nested too deeply") from error
-    for name in ("cell", "decoder"):
-        cell = values.get(name, "none")
-        if isinstance(cell, str) and cell not in ("none", *settings.CELLS):
-            raise ValueError(
-                f"its {name} is {shortened(cell)}, and no module that was imported registers such a cell: "
-                "import the module that does before loading"
-            )
+    require_registered(values)
     return Config.of(values)
 
 
@@ -174,13 +162,6 @@ def _scores(values: Any) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ValueError(f"its scores are {shortened(values)}, not a mapping")
     return values
-
-
-def _history(values: Any) -> dict[str, list[float]]:
-    columns = values.values() if isinstance(values, dict) else [None]
-    if not all(isinstance(column, list) and all(type(item) in (int, float) for item in column) for column in columns):
-        raise ValueError(f"its history is {shortened(values)}, not columns of numbers")
-    return dict(values)
 
 
 def _reasons(values: Any) -> dict[str, str]:

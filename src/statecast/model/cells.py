@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from statecast import config
-from statecast.errors import SettingError
+from statecast.errors import SettingError, UnknownCell, shortened
 from statecast.model.initial import Start, init_dense, init_recurrent
 
 Array = Any  # a NumPy or JAX array; shapes are given in the docstrings
@@ -128,6 +128,21 @@ def linear_cell(
         return linear
 
     return enter
+
+
+def require_registered(settings: Mapping[str, Any]) -> None:
+    """Refuse the settings of a file whose cell is not registered here.
+
+    Raises:
+        UnknownCell: says which cell, and how to register it.
+    """
+    for name in ("cell", "decoder"):
+        value = settings.get(name, "none")
+        if isinstance(value, str) and value not in ("none", *CELLS):
+            raise UnknownCell(
+                f"its {name} is {shortened(value)}, and no module that was imported registers such a cell; before "
+                f"loading, import the one that does, by @statecast.model.cells.cell({shortened(value)}, …)"
+            )
 
 
 def _register(entry: Cell) -> None:

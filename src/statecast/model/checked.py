@@ -8,7 +8,7 @@ so that checking a table of a million series takes little room beside it.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,15 +78,24 @@ def require_forms(flat: Mapping[str, Any], model: Model) -> None:
     """
     config = model.config
     expected = forms(model.network, model.layout, config.dtype, config.cell_heads)
+    require_alike(flat, expected, OPTIONAL)
+    if any(path in flat for path in TRAINING) and not all(path in flat for path in TRAINING):
+        raise ModelFileError("it tells the rows that it was trained on in part")
+
+
+def require_alike(flat: Mapping[str, Any], expected: Mapping[str, Any], optional: Collection[str] = ()) -> None:
+    """Refuse arrays of other names, shapes or formats than these; see `shapes.forms` and `shapes.leaves`.
+
+    Raises:
+        ModelFileError: which is missing, superfluous or different.
+    """
     for path in sorted(expected.keys() | flat.keys()):
         if path not in expected:
             raise ModelFileError(f"it holds {shortened(path)}, which its network does not have")
-        if path not in flat and path not in OPTIONAL:
+        if path not in flat and path not in optional:
             raise ModelFileError(f"it lacks {path!r}")
         if path in flat and not _alike(flat[path], expected[path]):
             raise ModelFileError(f"{path!r} is {_description(flat[path])}, wanted {_description(expected[path])}")
-    if any(path in flat for path in TRAINING) and not all(path in flat for path in TRAINING):
-        raise ModelFileError("it tells the rows that it was trained on in part")
 
 
 def _alike(array: Any, form: Any) -> bool:
@@ -109,7 +118,7 @@ def require_numbers(flat: Mapping[str, Any], model: Model) -> None:
     for path, array in flat.items():
         branch, _, name = path.partition("/")
         if branch in ("weights", "constants", "residuals", "paths") and not isinstance(array, dict):
-            _require(array, *(CONSTANTS.get(name, FINITE) if branch == "constants" else FINITE), path)
+            require(array, *(CONSTANTS.get(name, FINITE) if branch == "constants" else FINITE), path)
     least = flat["constants/least"]
     if least.any() and not least.all():
         raise ModelFileError("'constants/least' is zero for some of the targets alone")
@@ -134,9 +143,9 @@ def require_state(state: State, model: Model) -> None:
         rules["turn"] = "whole numbers in turn", _below(int(model.adaptive.leads[-1]))
     parts = state.layout.unpack(state.data)
     for name, part in parts.items():
-        _require(part, *rules.get(name, FINITE), f"state/{name}")
+        require(part, *rules.get(name, FINITE), f"state/{name}")
     if model.adaptive:
-        _require(parts["waiting"][..., -1], *AT_LEAST_ZERO, "state/waiting")
+        require(parts["waiting"][..., -1], *AT_LEAST_ZERO, "state/waiting")
     if "series" in parts and (parts["series"] != numbers_of(model.network, model.schema, state.ids)).any():
         raise ModelFileError("its state takes one series for another")
     _require_side_by_side(state, model)
@@ -150,7 +159,7 @@ def require_times(times: Int64[np.ndarray, " S"], count: int, path: str) -> None
     """
     if len(times) != count:
         raise ModelFileError(f"{path!r} holds {len(times):,} times for {count:,} series")
-    _require(times, f"times between ±{LATEST}", lambda x: (x == UNSEEN) | ((x >= -LATEST) & (x <= LATEST)), path)
+    require(times, f"times between ±{LATEST}", lambda x: (x == UNSEEN) | ((x >= -LATEST) & (x <= LATEST)), path)
 
 
 def _require_side_by_side(state: State, model: Model) -> None:
@@ -170,7 +179,24 @@ def _require_side_by_side(state: State, model: Model) -> None:
             raise ModelFileError(f"the series {shortened(name)} has no integer id")
 
 
-def _require(array: np.ndarray, wanted: str, test: Test, path: str) -> None:
+def history(values: Any) -> dict[str, list[float]]:
+    """The columns of a training history, from JSON.
+
+    Raises:
+        ValueError: they are none.
+    """
+    columns = values.values() if isinstance(values, dict) else [None]
+    if not all(isinstance(column, list) and all(type(item) in (int, float) for item in column) for column in columns):
+        raise ValueError(f"its history is {shortened(values)}, not columns of numbers")
+    return dict(values)
+
+
+def require(array: np.ndarray, wanted: str, test: Test, path: str) -> None:
+    """Refuse numbers that fail a test; `wanted` says what they should be, and `path` where they are.
+
+    Raises:
+        ModelFileError: one of them.
+    """
     for piece in _pieces(array):
         if not test(piece).all():
             value = piece[~test(piece)].reshape(-1)[0]

@@ -20,13 +20,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statecast.errors import ModelFileError, NewerFormat, shortened
+from statecast.errors import ModelFileError, NewerFormat, UnknownCell, shortened
 from statecast.files import write_bytes
 
 Tree = dict[str, Any]  # a tree of arrays: dicts of dicts of arrays; names hold no "/"
 
 FORMAT = 1  # of the container and of what lies in it; a higher number is a later statecast's
 FILE = "model.safetensors"  # the name inside a model's folder
+LONGEST_REASON = 400  # characters of an error that is quoted in another
 LONGEST_HEADER = 100_000_000  # bytes; safetensors' own limit
 MOST_TENSORS = 100_000
 DEEPEST = 16  # names in the path of a tensor, and axes of a tensor
@@ -185,6 +186,18 @@ def parse_json(text: str, infinite: bool = False) -> Any:
     except RecursionError as error:
         raise ValueError("a text is nested too deeply") from error
     return document
+
+
+def disagreement(name: str, texts: Mapping[str, str], error: Exception) -> ModelFileError:
+    """The error for a file that is whole, and says what cannot be."""
+    if isinstance(error, UnknownCell):
+        return UnknownCell(f"{name}: {error}")
+    reason = str(error)
+    reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
+    return ModelFileError(
+        f"{name}: written by statecast {texts['statecast']}, but not as this statecast {version()} reads it "
+        f"({reason}): upgrade statecast, or save the model anew"
+    )
 
 
 def version() -> str:

@@ -19,6 +19,7 @@ from statecast.model.decoder import STEP_UNITS, UNITS, Decoder
 from statecast.model.head import FUTURE_UNITS, Head
 from statecast.model.initial import Start
 from statecast.model.network import Network
+from statecast.model.reader import SequenceReader
 from statecast.model.stack import Stack
 from statecast.model.state import Layout
 
@@ -79,6 +80,15 @@ def constants(network: Network) -> dict[str, tuple[int, ...]]:
     for name in ("past", "known", "static"):
         shapes |= {f"{name}_{moment}": (getattr(front, name),) for moment in ("mean", "scale")}
     return shapes
+
+
+def answers(reader: SequenceReader, heads: int, ensemble: int) -> Shapes:
+    """Of every weight of an ensemble of readers, in the tree that `SequenceReader.init` makes; see `weights`."""
+    tree: Shapes = {"forwards": _stack(reader.recurrent, heads), "dense": _stack(reader.dense, heads)}
+    tree["out"] = _dense(reader.dense.outputs, reader.answers)
+    if reader.bidirectional:
+        tree["backwards"] = _stack(reader.recurrent, heads)
+    return dict(_several(tree, ensemble))
 
 
 def forms(network: Network, layout: Layout, dtype: Any, heads: int) -> dict[str, Any]:
