@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import warnings
@@ -16,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_cases import Command, loads, passengers, plain, rich, statecast
+from cli_cases import TINY, Command, loads, passengers, plain, rich, said, statecast
 
 from statecast import Forecaster
 from statecast.cli import about, main, output
@@ -80,6 +81,46 @@ def test_what_is_known_ahead_comes_from_a_table(statecast: Command, rich: Path, 
     done = statecast("forecast", rich)
     assert done.code == 1
     assert "known" in done.error
+
+
+# --- the hint at the end of a fit
+
+
+def hint(out: str) -> str:
+    return next(line for line in out.splitlines() if line.startswith("go on with: ")).removeprefix("go on with: ")
+
+
+def test_the_hint_at_the_end_of_a_fit_is_a_command_that_works(statecast: Command, plain: Path) -> None:
+    program, *words = shlex.split(hint(said(plain).out))
+    assert program == "statecast"
+    assert len(statecast.well(*words).out.splitlines()) == 4
+
+
+def test_the_hint_says_what_has_to_be_known_ahead(
+    statecast: Command, rich: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, _, table = hint(said(rich).out).partition(", ")
+    assert table == "a table of site, hour, holiday for the next 4 steps of every series"
+    rows = [f"{site},{np.datetime64(end, 'h') + k}:00:00,yes" for site, end in ENDS.items() for k in range(4)]
+    (tmp_path / "next.csv").write_text("site,hour,holiday\n" + "\n".join(rows) + "\n")
+    monkeypatch.chdir(tmp_path)
+    assert len(statecast.well(*shlex.split(command)[1:]).out.splitlines()) == 1 + 12
+
+
+def test_the_hint_names_a_table_that_reaches_ahead(statecast: Command, tmp_path: Path) -> None:
+    days = np.datetime64("2024-01-01") + np.arange(62)
+    values = [f"{10 + n % 7}" if n < 60 else "" for n in range(62)]
+    table = tmp_path / "a b.csv"
+    rows = (f"{day},{value},{n % 7}" for n, (day, value) in enumerate(zip(days, values, strict=True)))
+    table.write_text("\n".join(["day,load,open", *rows]))
+    roles = ["--target", "load", "--time", "day", "--known", "open", "--horizon", "2"]
+    done = statecast.well("fit", table, *roles, "--set", *TINY, "--out", tmp_path / "out")
+    words = shlex.split(hint(done.out))
+    assert words[-2:] == ["--future", str(table)]
+    assert [line.split(",")[1] for line in statecast.well(*words[1:]).out.splitlines()[1:]] == [
+        "2024-03-01",
+        "2024-03-02",
+    ]
 
 
 # --- explain
@@ -264,6 +305,23 @@ def test_wrong_calls(statecast: Command) -> None:
         assert message in done.error
         assert ", ;" not in done.error
         assert done.out == ""
+
+
+def test_arguments_of_the_library_are_said_as_options(statecast: Command, plain: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text("day,load\n2024-01-01,3\n")
+    fit = ("fit", tmp_path / "one.csv", "--out", tmp_path / "out")
+    assert "such as --freq 1h" in statecast(*fit, "--target", "load", "--time", "day").error
+    assert statecast(*fit, "--target", "load", "--time", "day", "--freq", "1zz").error.startswith("--freq 1zz is not")
+    for words, message in (
+        (["--horizon", "0"], "--horizon 0: wanted a whole number of at least 1"),
+        (["--samples", "0"], "--samples 0: wanted a whole number of at least 1"),
+        (["--samples", "2", "--seed", "-1"], "--seed -1: wanted a whole number of at least 0"),
+        (["--levels", "80", "0.9"], "--levels [80, 0.9]: wanted a list of 0 to 20 items"),
+    ):
+        done = statecast("forecast", plain, *words)
+        assert (done.code, message in done.error) == (2, True), done.error
+    done = statecast("backtest", plain, passengers(), "--step", "0")
+    assert (done.code, done.error) == (2, "--step 0: wanted a whole number of at least 1")
 
 
 def test_debug_shows_where_an_error_came_from(statecast: Command, tmp_path: Path) -> None:

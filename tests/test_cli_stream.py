@@ -110,7 +110,7 @@ def test_several_targets_are_told_by_name() -> None:
         values = np.array([[1.0, 2.0], [3.0, 4.0]])
         lower = upper = MappingProxyType({80: np.array([[0.5, 1.5], [2.5, 3.5]])})
 
-    found = live._document(Found())  # type: ignore
+    found = live.document(Found())  # type: ignore
     assert (found["time"], found["times"]) == (6, [7, 8])
     assert {name: part.tolist() for name, part in found["statecast"].items()} == {"a": [1.0, 3.0], "b": [2.0, 4.0]}  # type: ignore
 
@@ -332,3 +332,61 @@ def test_when_nobody_reads_on_the_snapshot_is_kept(plain: Path, tmp_path: Path) 
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ('{"id"\n141\n', "")
     assert (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_row_whose_forecast_is_not_delivered_is_taken_back(
+    feed: Feed, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    """Of a series that was there, and of one whose first row it is."""
+    delivered: list[object] = []
+
+    def line(value: object) -> None:
+        if len(delivered) == rows - 1:
+            raise BrokenPipeError
+        delivered.append(value)
+
+    options = ["--empty"] if rows == 1 else []
+    with monkeypatch.context() as patched:
+        patched.setattr("statecast.cli.output.line", line)
+        assert feed(as_json(ROWS), plain, "--snapshot", tmp_path / "s", *options).code == 141
+    wanted = Stream.load(plain, empty=bool(options))
+    for month, value in ROWS[: rows - 1]:
+        wanted.observe("passengers", value, month)
+    stream = Stream.load(tmp_path / "s")
+    assert stream.ids == wanted.ids
+    assert stream.state.data.tobytes() == wanted.state.data.tobytes()
+    assert stream.state.time.tolist() == wanted.state.time.tolist()
+    whole = lines(feed(as_json(ROWS), plain, *options))
+    assert lines(feed(as_json(ROWS[rows - 1 :]), plain, "--snapshot", tmp_path / "s")) == whole[rows - 1 :]
+
+
+# --- Windows
+
+
+def test_rows_are_served_where_input_cannot_be_waited_for(
+    feed: Feed, plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows `select` knows no standard input, and pipes are not set to block or not."""
+    wanted = lines(feed(as_json(ROWS), plain))
+
+    def refuse(*_: object) -> None:
+        raise OSError("an operation was attempted on something that is not a socket")
+
+    monkeypatch.setattr(live, "WAITS", False)
+    monkeypatch.setattr("select.select", refuse)
+    monkeypatch.delattr(os, "set_blocking")
+    done = feed(as_json(ROWS), plain)
+    assert (done.code, done.err, lines(done)) == (0, "", wanted)
+
+
+@pytest.mark.parametrize("words", [["settings", "hidden"], ["gallery", "--list"], ["stream", "--help"]])
+def test_the_command_line_starts_without_what_windows_lacks(words: list[str]) -> None:
+    code = (
+        "import signal, sys; del signal.SIGPIPE; sys.modules.update(resource=None, fcntl=None, pwd=None)\n"
+        "from statecast.cli import UNREAD, live, main\n"
+        "assert UNREAD == 141\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

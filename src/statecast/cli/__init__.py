@@ -72,7 +72,7 @@ def _failed(error: BaseException, code: int, debug: bool) -> int:
     if isinstance(error, KeyboardInterrupt):
         output.error("interrupted")
     elif isinstance(error, StatecastError):
-        output.error(str(error))
+        output.error(output.in_options(str(error)))
     else:
         hint = "" if debug else "; this is a fault of statecast: please run it again with --debug and report the output"
         output.error(f"{type(error).__name__}: {error}{hint}")
@@ -87,7 +87,7 @@ def _warnings_as_lines() -> Iterator[None]:
     def show(message: Warning | str, category: type[Warning], *_: object) -> None:
         if category is UserWarning and str(message) not in shown:
             shown.add(str(message))
-            output.warning(str(message))
+            output.warning(output.in_options(str(message)))
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", UserWarning)

@@ -1,6 +1,6 @@
 """What is wrong with a command line, in one sentence that names options and commands as they are typed.
 
-cyclopts says it in terms of parameters and Python's types; here each of its errors is said again in those of the help.
+cyclopts speaks of parameters and of Python's types; this puts what it says into the terms of the help.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`statecast fit`: train, write, and tell; broken off, it leaves a checkpoint and says how to go on."""
+"""`statecast fit`: train, write, and report; an interrupted fit leaves a checkpoint and says how to continue."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def run(
         table: the file, or a mapping of columns.
         out: the folder.
         request: settings and columns.
-        resume: go on from the checkpoint.
+        resume: continue from the checkpoint.
         force: replace an earlier fit.
         as_json: print JSON.
         words: the command line as typed, without the program's name.
 
     Raises:
-        Interrupted: Ctrl-C; says how to go on.
-        StatecastError: whatever else went wrong.
+        Interrupted: Ctrl-C; says how to continue.
+        StatecastError: anything else that went wrong.
     """
-    if find_spec("matplotlib") is None:  # better known now than after the training
+    if find_spec("matplotlib") is None:  # said now rather than after the training
         raise MissingDependency.of("matplotlib", "plot", "the report of a fit")
     model = Forecaster(**request.settings)
     place = Destination(Path(out))
@@ -57,13 +57,13 @@ def run(
             written = model.write(place.folder)
             place.finish(written)
     except (KeyboardInterrupt, Interrupted) as error:
-        raise Interrupted(_how_to_go_on(error, place, words)) from error
+        raise Interrupted(_interruption(error, place, words)) from error
     except OutputError:
         if place.unfinished:  # a full disk, perhaps: nothing that was trained is lost
-            output.note(f"the checkpoint in {place.checkpoint} is kept; go on with --resume: {_again(words)}")
+            output.note(f"the checkpoint in {place.checkpoint} is kept; go on with --resume: {_resumption(words)}")
         raise
     except (DataError, SettingError, TrainingError):
-        if not resume:  # going on would end in the same error
+        if not resume:  # the same error would come again
             place.clear_checkpoint()
         raise
     finally:
@@ -72,23 +72,52 @@ def run(
     if as_json:
         output.document(_document(model, report, place, written))
     else:
-        _tell(model, report, place, written)
+        _show(model, report, place, written, table)
     return 0
 
 
-def _how_to_go_on(error: BaseException, place: Destination, words: Sequence[str]) -> str:
+def _interruption(error: BaseException, place: Destination, words: Sequence[str]) -> str:
     if not place.unfinished:
         return "interrupted before the first checkpoint; nothing was written"
-    kept = f"interrupted: the checkpoint in {place.checkpoint} is kept; go on with --resume"
-    return f"{error if isinstance(error, Interrupted) else kept}: {_again(words)}"
+    text = (
+        str(error) if isinstance(error, Interrupted) else f"interrupted: the checkpoint in {place.checkpoint} is kept"
+    )
+    return f"{text}; continue with: {_resumption(words)}"
 
 
-def _again(words: Sequence[str]) -> str:
-    kept = [word for word in words if word not in ("--force", "--resume")]
-    return f"statecast {shlex.join([*kept, '--resume'])}"
+def _resumption(words: Sequence[str]) -> str:
+    return f"statecast {shlex.join([*(word for word in words if word not in ('--force', '--resume')), '--resume'])}"
 
 
-def _tell(model: Forecaster, report: Report, place: Destination, written: Sequence[Path]) -> None:
+def next_step(model: Forecaster, folder: Path, table: Any) -> str:
+    """The command that forecasts from the folder of a fit, and what has to be written for it.
+
+    Args:
+        model: the fitted model.
+        folder: where it was written.
+        table: what it was fitted on: a path, "-" or columns.
+    """
+    command, known = f"statecast forecast {shlex.quote(str(folder))}", model.model_.schema.known
+    if not known:
+        return command
+    if isinstance(table, str) and table != "-" and _reaches_ahead(model):
+        return f"{command} --future {shlex.quote(table)}"
+    schema, horizon = model.model_.schema, model.model_.config.horizon
+    columns = [name for name in (schema.id, schema.time, *(item.name for item in known)) if name]
+    steps = "the next step" if horizon == 1 else f"the next {horizon} steps"
+    return f"{command} --future next.csv, a table of {', '.join(columns)} for {steps} of every series"
+
+
+def _reaches_ahead(model: Forecaster) -> bool:
+    """Whether the training table holds what is known of the steps to forecast."""
+    try:
+        model.forecast()
+    except DataError:
+        return False
+    return True
+
+
+def _show(model: Forecaster, report: Report, place: Destination, written: Sequence[Path], table: Any) -> None:
     from statecast.report import summary
 
     history = model.model_.history
@@ -105,13 +134,12 @@ def _tell(model: Forecaster, report: Report, place: Destination, written: Sequen
     if report.evaluation:
         output.scores(report.evaluation)
     else:
-        output.say("No rows were kept for a test, so nothing is known of the network's error.")
+        output.say("No rows were kept for a test, so the error of the network is unknown.")
     output.say()
     files = [path.relative_to(place.folder).parts[0] for path in written]
     output.prose(f"in {place.folder}: {', '.join(dict.fromkeys(files))}")
-    output.say(
-        f"look at {place.folder / 'report.html'}; go on with: statecast forecast {shlex.quote(str(place.folder))}"
-    )
+    output.say(f"look at {place.folder / 'report.html'}")
+    output.say(f"go on with: {next_step(model, place.folder, table)}")
 
 
 def _document(model: Forecaster, report: Report, place: Destination, written: Sequence[Path]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`statecast forecast` and `statecast backtest`: frames of results, printed or written."""
+"""`statecast forecast`, `backtest` and `explain`: what a saved model says of a table, printed or written to a file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from statecast.cli import output
-from statecast.cli.options import FitRequest
+from statecast.cli.options import FitRequest, require_count
+from statecast.config import canonical
 from statecast.data import results as files
-from statecast.errors import SettingError
 from statecast.estimators import Forecaster
 from statecast.forecast.predict import Forecast
 from statecast.forecast.sample import Samples
@@ -19,7 +19,11 @@ from statecast.forecast.verdict import verdict
 
 @dataclass(frozen=True)
 class ForecastRequest:
-    """What `statecast forecast` is asked for; see the command."""
+    """The options of `statecast forecast`; see the command.
+
+    Raises:
+        SettingError: one is out of range.
+    """
 
     table: str | None
     horizon: int | None
@@ -27,6 +31,13 @@ class ForecastRequest:
     future: str | None
     samples: int | None
     seed: int
+
+    def __post_init__(self) -> None:
+        require_count("--horizon", self.horizon)
+        require_count("--samples", self.samples)
+        require_count("--seed", self.seed, 0)
+        if self.levels is not None:
+            canonical("levels", self.levels, "--levels")
 
     def of(self, model: Forecaster) -> Forecast | Samples:
         """The forecast, or sample paths."""
@@ -38,8 +49,7 @@ class ForecastRequest:
 def forecast(path: str, request: ForecastRequest, out: str | None, as_json: bool) -> int:
     """Print or write the next values of every series; see the command."""
     model = Forecaster.load(path)
-    found = request.of(model)
-    columns, tz = found.columns(), model.model_.schema.tz
+    columns, tz = request.of(model).columns(), model.model_.schema.tz
     if out is not None and out != "-":
         files.write(columns, out, tz)
     if as_json:
@@ -59,23 +69,28 @@ def explain(path: str, table: str, out: str | None, as_json: bool) -> int:
     """Print or write what a saved model uses; see the command."""
     from statecast.report.summary import signed_percent
 
-    found = Forecaster.load(path).explanation(table)
-    columns = found.columns()
+    explanation = Forecaster.load(path).explanation(table)
+    columns = explanation.columns()
     if out is not None:
         files.write(columns, out, None)
     if as_json:
-        inputs = list(output.records(columns, False))
-        output.document({"model": path, "origins": found.origins, "inputs": inputs} | ({"file": out} if out else {}))
+        document = {"model": path, "origins": explanation.origins, "inputs": list(output.records(columns, False))}
+        output.document(document | ({"file": out} if out else {}))
     elif out != "-":
-        rows = [[item.name, item.kind, signed_percent(item.importance)] for item in found.inputs]
+        rows = [[item.name, item.kind, signed_percent(item.importance)] for item in explanation.inputs]
         output.table([["input", "kind", "error when shuffled"], *rows])
         output.say()
-        output.prose(f"Mean absolute error over {found.origins:,} forecasts; around 0 % the network does without it.")
+        output.prose(
+            "By how much the mean absolute error grows, "
+            f"over {explanation.origins:,} forecasts; around 0 % the network does without the input."
+        )
     return 0
 
 
 def backtest(path: str, table: str, windows: int, step: int | None, refit: bool, out: str | None, as_json: bool) -> int:
     """Score a saved model on a table; see the command."""
+    require_count("--windows", windows)
+    require_count("--step", step)
     return _backtest(Forecaster.load(path), table, windows, step, refit, out, as_json)
 
 
@@ -87,9 +102,9 @@ def backtest_from(
     from statecast.report.progress import ProgressDisplay
 
     horizon = int(request.settings.get("horizon", 1))
-    if windows < 1 or (step is not None and step < 1):
-        raise SettingError(f"windows = {windows}, step = {step}: wanted whole numbers of at least 1")
-    # None of the rows that are forecast may be learned from.
+    require_count("--windows", windows)
+    require_count("--step", step)
+    # No row that is forecast may be learned from.
     kept = (windows - 1) * (step or horizon) + horizon
     rows = read(table)
     model = Forecaster(**{"test_size": kept, **request.settings})

@@ -1,7 +1,8 @@
 """`statecast stream`: a row in, a forecast out, from standard input to standard output.
 
-A row is either wholly taken or refused, and a signal is only acted upon between two rows: a snapshot always holds
-exactly the rows whose forecasts were printed. So whoever feeds the stream knows, from the output alone, where to go on.
+A row counts once its forecast is delivered: a row that cannot be used changes nothing, one whose forecast nobody reads
+is taken back, and a signal is acted upon between two rows only. So a snapshot holds exactly the rows whose forecasts
+were printed, and whoever feeds the stream knows from the output alone where to continue.
 """
 
 from __future__ import annotations
@@ -11,35 +12,37 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
 import numpy as np
 
 from statecast.cli import output
+from statecast.cli.options import require_count
 from statecast.cli.rows import LineSplitter, RowReader
 from statecast.errors import DataError, ModelFileError, SettingError, StatecastError
 from statecast.forecast.predict import Forecast
 from statecast.forecast.stream import Stream
 from statecast.model import archive
+from statecast.model.state import State
 
 CHUNK = 1 << 16
+WAITS = sys.platform != "win32"  # Windows cannot wait for standard input and a signal at once
 
 
 def run(path: str, snapshot: str | None, every: int, empty: bool, csv: bool) -> int:
     """Serve standard input until it ends; see the command.
 
     Returns:
-        0; 1 where a row was refused; 130 or 143 where a signal ended it.
+        0; 1 if a row was refused; 130 or 143 if a signal ended it.
     """
-    if every < 1:
-        raise SettingError(f"--every {every}: wanted a whole number of at least 1")
+    require_count("--every", every)
     stream = _open(path, snapshot, empty)
-    with _Ending() as ending, _saved(stream, snapshot):
-        refused = _serve(stream, ending, snapshot, every, csv)
-    if ending.signal:
-        return 128 + ending.signal
+    with _InputLines() as lines, _saved(stream, snapshot):
+        refused = _serve(stream, lines, snapshot, every, _print_csv if csv else _print_json)
+    if lines.signal:
+        return 128 + lines.signal
     return 1 if refused else 0
 
 
@@ -49,17 +52,17 @@ def _open(path: str, snapshot: str | None, empty: bool) -> Stream:
         return Stream.load(path, empty=empty)
     if empty:
         raise SettingError(f"--empty starts with no series, but {snapshot} holds some: remove it, or leave --empty out")
-    found = Stream.load(snapshot)
-    if not found.model.shares_states(archive.load(path)):
+    stream = Stream.load(snapshot)
+    if not stream.model.shares_states(archive.load(path)):
         raise ModelFileError(
             f"{snapshot} is a snapshot of another model than {path}: give its own model, or another name"
         )
-    return found
+    return stream
 
 
 @contextlib.contextmanager
 def _saved(stream: Stream, snapshot: str | None) -> Iterator[None]:
-    """However it ends, the snapshot is written."""
+    """Write the snapshot, however the stream ends."""
     try:
         yield
     finally:
@@ -67,100 +70,128 @@ def _saved(stream: Stream, snapshot: str | None) -> Iterator[None]:
             stream.save(snapshot)
 
 
-def _serve(stream: Stream, ending: _Ending, snapshot: str | None, every: int, csv: bool) -> int:
+def _serve(
+    stream: Stream, lines: _InputLines, snapshot: str | None, every: int, deliver: Callable[[Forecast, bool], None]
+) -> int:
     """Take row after row; returns how many were refused."""
-    reader, refused, taken = RowReader(stream.model.schema), 0, 0
-    for number, line in enumerate(ending.lines(), 1):
+    reader, refused, count = RowReader(stream.model.schema), 0, 0
+    for number, line in enumerate(lines.each(), 1):
         try:
             row = reader.read(line)
             if row is None:
                 continue
-            found = stream.observe(row.id, row.value, row.time, row.past, row.known, row.static)
+            before = stream.state_of([row.id])
+            forecast = stream.observe(row.id, row.value, row.time, row.past, row.known, row.static)
         except StatecastError as error:
             if not reader.started:
                 raise DataError(f"standard input, line {number}: {error}") from error
             refused += 1
             output.error(f"line {number}: {error}")
             continue
-        taken += 1
-        if csv:
-            _print_csv(found, heading=taken == 1)
-        else:
-            output.line(_document(found))
-        if snapshot is not None and taken % every == 0:
+        try:
+            deliver(forecast, count == 0)
+        except BaseException:
+            _restore(stream, forecast, before)
+            raise
+        count += 1
+        if snapshot is not None and count % every == 0:
             stream.save(snapshot)
     return refused
 
 
-def _document(found: Forecast) -> dict[str, object]:
-    """One forecast; with several targets each number series is a mapping from target to numbers."""
-    schema = found.model.schema
-    values = {"statecast": found.values}
-    for level, lower in found.lower.items():
-        values |= {f"statecast-lo-{level:g}": lower, f"statecast-hi-{level:g}": found.upper[level]}
-    alone = len(found.targets) == 1
-    shown = {
-        name: part[:, 0] if alone else {target: part[:, d] for d, target in enumerate(found.targets)}
-        for name, part in values.items()
+def _restore(stream: Stream, forecast: Forecast, before: State) -> None:
+    """Take the row of a forecast back."""
+    if before.ids:
+        stream.put(before)
+    else:
+        stream.remove(forecast.ids)
+
+
+def _print_json(forecast: Forecast, first: bool) -> None:
+    output.line(document(forecast))
+
+
+def document(forecast: Forecast) -> dict[str, object]:
+    """One forecast as JSON: with several targets, values and bounds are mappings from target to numbers."""
+    schema = forecast.model.schema
+    numbers = {"statecast": forecast.values}
+    for level, lower in forecast.lower.items():
+        numbers |= {f"statecast-lo-{level:g}": lower, f"statecast-hi-{level:g}": forecast.upper[level]}
+    lone = len(forecast.targets) == 1
+    columns = {
+        name: part[:, 0] if lone else {target: part[:, d] for d, target in enumerate(forecast.targets)}
+        for name, part in numbers.items()
     }
-    times = output.texts(np.atleast_1d(found.stamps), bool(schema.tz))
-    return {"id": found.ids[0], "time": output.texts(_stamp(found), bool(schema.tz))[0], "times": times, **shown}
+    times = output.texts(np.atleast_1d(forecast.stamps), bool(schema.tz))
+    return {
+        "id": forecast.ids[0],
+        "time": output.texts(_cutoff(forecast), bool(schema.tz))[0],
+        "times": times,
+    } | columns
 
 
-def _print_csv(found: Forecast, heading: bool) -> None:
+def _print_csv(forecast: Forecast, first: bool) -> None:
     import csv
 
-    columns, schema = found.columns(), found.model.schema
-    cutoff = output.texts(_stamp(found), bool(schema.tz)) * len(columns["statecast"])
+    columns, schema = forecast.columns(), forecast.model.schema
+    cutoff = output.texts(_cutoff(forecast), bool(schema.tz)) * len(columns["statecast"])
     names = [schema.id_column, schema.time_column]
-    out = {names[0]: columns.pop(names[0]).tolist(), names[1]: output.texts(columns.pop(names[1]), bool(schema.tz))}
-    out |= {"cutoff": cutoff, **{name: values.tolist() for name, values in columns.items()}}
+    rows = {names[0]: columns.pop(names[0]).tolist(), names[1]: output.texts(columns.pop(names[1]), bool(schema.tz))}
+    rows |= {"cutoff": cutoff, **{name: values.tolist() for name, values in columns.items()}}
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    if heading:
-        writer.writerow(out)
-    writer.writerows(zip(*out.values(), strict=True))
+    if first:
+        writer.writerow(rows)
+    writer.writerows(zip(*rows.values(), strict=True))
     sys.stdout.flush()
 
 
-def _stamp(found: Forecast) -> np.ndarray:
+def _cutoff(forecast: Forecast) -> np.ndarray:
+    """The time of the row that was observed."""
     from statecast.data import calendar
 
-    schema = found.model.schema
-    return np.asarray(calendar.to_datetime64(found.last, schema.time_kind, schema.frequency, schema.tz))
+    schema = forecast.model.schema
+    return np.asarray(calendar.to_datetime64(forecast.last, schema.time_kind, schema.frequency, schema.tz))
 
 
-class _Ending:
+class _InputLines:
     """Lines of standard input until it ends, or until SIGINT or SIGTERM comes; neither cuts a row in two.
 
     The handlers only take note. A signal that comes while nothing is read must still wake the reader, so Python writes
-    a byte to a pipe that is waited for together with standard input.
+    a byte to a pipe that is waited for together with standard input. Where that is not possible a signal is noticed
+    with the next row, or when Ctrl-C ends a read at the terminal.
+
+    Attributes:
+        signal: the number of the signal that came; 0 for none.
     """
 
     def __init__(self) -> None:
         self.signal = 0
-        self._wake, self._bell = os.pipe()
-        os.set_blocking(self._bell, False)
+        self._undo = contextlib.ExitStack()
+        self._wake = -1
 
-    def __enter__(self) -> _Ending:
-        self._old = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        self._old_bell = signal.set_wakeup_fd(self._bell, warn_on_full_buffer=False)
+    def __enter__(self) -> _InputLines:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._undo.callback(signal.signal, number, signal.signal(number, self._note))
+        if WAITS:
+            self._wake, bell = os.pipe()
+            os.set_blocking(bell, False)
+            for end in (self._wake, bell):
+                self._undo.callback(os.close, end)
+            self._undo.callback(signal.set_wakeup_fd, signal.set_wakeup_fd(bell, warn_on_full_buffer=False))
         return self
 
     def __exit__(self, *_: object) -> None:
-        signal.set_wakeup_fd(self._old_bell)
-        for number, handler in self._old.items():
-            signal.signal(number, handler)
-        os.close(self._wake)
-        os.close(self._bell)
+        self._undo.close()
 
     def _note(self, number: int, _: FrameType | None) -> None:
         self.signal = number
 
-    def lines(self) -> Iterator[bytes]:
+    def each(self) -> Iterator[bytes]:
         """The lines, without their ends; the last one needs none."""
         source, splitter = sys.stdin.fileno(), LineSplitter()
         while not self.signal:
-            select.select([source, self._wake], [], [])
+            if WAITS:
+                select.select([source, self._wake], [], [])
             if self.signal:
                 return
             chunk = os.read(source, CHUNK)

@@ -162,6 +162,16 @@ def _role(path: str, name: str, value: Any) -> Any:
     raise SettingError(f"{path}: [data] {name} = {value!r}: wanted {requirement}")
 
 
+def require_count(option: str, value: int | None, least: int = 1) -> None:
+    """Check an option that counts something; None is an option that was left out.
+
+    Raises:
+        SettingError: it is below the least count.
+    """
+    if value is not None and value < least:
+        raise SettingError(f"{option} {value}: wanted a whole number of at least {least}")
+
+
 def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
     """Settings from `KEY=VALUE` texts; a value is TOML, or plain text if it is not valid TOML."""
     values: dict[str, Any] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
 import shutil
 import sys
 import textwrap
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+ARGUMENT = re.compile(r"\b(target|id|time|past|known|static|freq|horizon|levels|future)=(?:'([^'…]*)'|'?…'?)")
 MOST = 60  # rows of a table that a terminal shows; files and pipes get all
 
 
@@ -55,6 +57,11 @@ def warning(text: str) -> None:
 def one_line(text: str) -> str:
     """A message without line breaks."""
     return " ".join(part.strip() for part in text.splitlines() if part.strip())
+
+
+def in_options(text: str) -> str:
+    """A message of the library, in which `freq='1h'` and `time='…'` are arguments, with options in their place."""
+    return ARGUMENT.sub(lambda m: f"--{m[1]} {m[2]}" if m[2] else f"--{m[1]}", text)
 
 
 def document(value: Any) -> None:

@@ -95,6 +95,12 @@ class Stream:
         with self._turns.lock:
             return self._roster.state(self._roster.index)
 
+    def state_of(self, ids: Sequence[Id]) -> State:
+        """What is remembered of those of the series that are here: a part of `state`, which `put` takes back."""
+        with self._turns.lock:
+            names = [self._roster.name(name) for name in ids]
+            return self._roster.state(name for name in names if name in self._roster.index)
+
     @property
     def blocks(self) -> int:
         """How many blocks of series there are, some of them perhaps empty; see `block`."""
