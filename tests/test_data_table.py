@@ -15,7 +15,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from statecast.data import frames, lines, results, table
+from statecast.data import checks, frames, lines, results, table
+from statecast.data.roles import Roles
 from statecast.errors import DataError, OutputError, SettingError
 
 HOURS = np.datetime64("2024-03-30T22", "us") + np.arange(4) * np.timedelta64(1, "h")
@@ -255,7 +256,7 @@ def test_no_rows(source: Any) -> None:
 
 
 def test_sources_that_are_no_tables() -> None:
-    with pytest.raises(DataError, match="cannot be made of 'SimpleNamespace'"):
+    with pytest.raises(DataError, match=r"cannot be made of namespace\(\) \(SimpleNamespace\)"):
         table.read(SimpleNamespace())
     with pytest.raises(DataError, match=r"shape \(2, 2, 2\)"):
         table.read(np.zeros((2, 2, 2)))
@@ -431,3 +432,35 @@ def test_decimal_commas_are_read_where_they_are_certain(tmp_path: Path, text: st
 def test_lines_may_end_in_carriage_returns_alone(tmp_path: Path, text: str) -> None:
     found = table.read(write(tmp_path / "t.csv", text))
     assert (found.names, found.column("a").values.tolist()) == (("a", "b"), [1, 2])
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame(np.ones((2, 3)), columns=["a", "b", "a"]),
+        pd.DataFrame(np.ones((2, 3)), columns=[1, "b", "1"]),
+        pa.table([[1], [2], [3]], names=["a", "b", "a"]),
+    ],
+)
+def test_two_columns_of_one_name_are_named(frame: Any) -> None:
+    with pytest.raises(DataError, match=r"the frame has two columns named '[a1]': give each column a name of its own"):
+        table.read(frame)
+
+
+def test_a_number_is_no_table() -> None:
+    with pytest.raises(
+        DataError, match=r"a table cannot be made of 24 \(int\): .*for a forecast of 24 steps write hor"
+    ):
+        table.read(24)
+
+
+def test_columns_are_taken_out_of_a_frame_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frame may have 100,000 columns, of which two have a role."""
+    taken: list[str] = []
+    get = frames.FrameColumns.__getitem__
+    monkeypatch.setattr(frames.FrameColumns, "__getitem__", lambda self, name: taken.append(name) or get(self, name))
+    for frame in (pl.DataFrame(np.ones((2, 50))), pd.DataFrame(np.ones((2, 50))).add_prefix("column_")):
+        read = table.read(frame)
+        checks.panel(read, Roles.of("column_7", past="column_8"))
+        assert set(taken) <= {"column_0", "column_7", "column_8"}  # the first one tells how many rows there are
+        taken.clear()

@@ -7,7 +7,8 @@ becomes codes and labels by the means of its library, without a Python object fo
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,7 +19,7 @@ from statecast.data.decimals import DECIMAL_COMMA, THOUSANDS_COMMA, THOUSANDS_PO
 from statecast.data.lines import CsvLayout
 from statecast.data.sources import Source
 from statecast.data.timetext import MISSING, NULLS
-from statecast.data.values import INT64
+from statecast.data.values import INT64, described
 from statecast.errors import DataError, MissingDependency
 
 if TYPE_CHECKING:
@@ -98,30 +99,71 @@ def read_parquet(source: Source) -> Any:
         raise DataError(f"{source.origin} is not a sound Parquet file: {str(error).splitlines()[0]}") from error
 
 
-def columns(source: Any) -> tuple[dict[str, Any], Native]:
-    """The series of a data frame by name, and its library.
+class FrameColumns(Mapping[str, Any]):
+    """The series of a data frame by name, each taken out when it is asked for: a frame may have 100,000 of them.
+
+    Attributes:
+        dtypes: narwhals' types of the columns, by name.
+    """
+
+    def __init__(self, frame: nw.DataFrame[Any], origin: str) -> None:
+        labels = frame.columns
+        self._frame, self._labels = frame, {str(label): label for label in labels}
+        if len(self._labels) < len(labels):
+            raise _twice(map(str, labels), origin)
+        self.dtypes = dict(zip(self._labels, frame.schema.values(), strict=True))
+
+    @property
+    def native(self) -> Any:
+        """The data frame."""
+        return self._frame.to_native()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._frame.get_column(self._labels[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+
+def _twice(names: Iterable[str], origin: str) -> DataError:
+    name = next(name for name, count in Counter(names).items() if count > 1)
+    return DataError(f"{origin} has two columns named {name!r}: give each column a name of its own")
+
+
+def columns(source: Any, origin: str) -> tuple[FrameColumns, Native]:
+    """The columns of a data frame, and its library.
 
     Raises:
-        DataError: the source is no data frame.
+        DataError: the source is no data frame, or two of its columns have one name.
     """
     import narwhals.stable.v2 as nw
+    from narwhals.exceptions import DuplicateError
 
     try:
         native = nw.from_native(source, allow_series=True)
     except TypeError:
-        raise DataError(
-            f"a table cannot be made of {type(source).__name__!r}: give a path, a pandas, polars or pyarrow frame, "
-            "a NumPy array, or a mapping of names to columns"
-        ) from None
+        raise _no_table(source) from None
+    except DuplicateError:
+        names = getattr(source, "column_names", None)  # of pyarrow, whose columns are the values
+        raise _twice(map(str, source.columns if names is None else names), origin) from None
     if isinstance(native, nw.LazyFrame):
         native = native.collect()
     frame = native.alias(native.name or "y").to_frame() if isinstance(native, nw.Series) else native
     if frame.implementation.is_pandas_like():
         frame = _with_index(frame, time_index(source))
-    names = [str(name) for name in frame.columns]
-    kind = str(frame.implementation).rpartition(".")[2].lower()
-    kept: Any = kind if kind in ("polars", "pandas", "pyarrow") else "numpy"
-    return {name: frame[column] for name, column in zip(names, frame.columns, strict=True)}, kept
+    library = str(frame.implementation).rpartition(".")[2].lower()
+    kind: Any = library if library in ("polars", "pandas", "pyarrow") else "numpy"
+    return FrameColumns(frame, origin), kind
+
+
+def _no_table(source: Any) -> DataError:
+    remedy = "give a path, a pandas, polars or pyarrow frame, a NumPy array, or a mapping of names to columns"
+    if isinstance(source, (int, np.integer)) and not isinstance(source, bool):
+        remedy += f"; for a forecast of {source} steps write horizon={source}"
+    return DataError(f"a table cannot be made of {described(source)} ({type(source).__name__}): {remedy}")
 
 
 def time_index(source: Any) -> str | None:
@@ -144,29 +186,23 @@ def _with_index(frame: nw.DataFrame[Any], time: str | None) -> nw.DataFrame[Any]
     return nw.from_native(native.reset_index(level=names), eager_only=True) if names else frame
 
 
-def rebuilt(series: Mapping[str, Any]) -> Any:
-    """A data frame of these series."""
+ColumnKind = Literal["text", "time", "number", "objects", "other"]
+
+
+def kind_of(columns: Mapping[str, Any], name: str) -> ColumnKind:
+    """What a column holds as far as its type tells; of objects only the values themselves do."""
+    if not isinstance(columns, FrameColumns):
+        kinds: dict[str, ColumnKind] = {"U": "text", "S": "text", "M": "time", "O": "objects"}
+        kinds |= dict.fromkeys("iuf", "number")
+        return kinds.get(columns[name].dtype.kind, "other")
     import narwhals.stable.v2 as nw
 
-    return nw.from_dict(series).to_native()
-
-
-def is_opaque(source: Any) -> bool:
-    """Whether only the values themselves tell what a column holds."""
-    if isinstance(source, np.ndarray):
-        return bool(source.dtype.kind == "O")
-    import narwhals.stable.v2 as nw
-
-    return source.dtype in (nw.Object, nw.Unknown)
-
-
-def is_text(source: Any) -> bool:
-    """Whether a column holds texts."""
-    if isinstance(source, np.ndarray):
-        return source.dtype.kind in "US"
-    import narwhals.stable.v2 as nw
-
-    return bool(source.dtype == nw.String)
+    dtype = columns.dtypes[name]
+    if dtype == nw.String:
+        return "text"
+    if dtype.is_numeric():
+        return "number"
+    return "time" if dtype in (nw.Datetime, nw.Date) else "objects" if dtype in (nw.Object, nw.Unknown) else "other"
 
 
 def text_chunks(source: Any) -> Iterator[list[str]]:
@@ -174,20 +210,6 @@ def text_chunks(source: Any) -> Iterator[list[str]]:
     for start in range(0, len(source), _CHUNK):
         part = source[start : start + _CHUNK]
         yield part.astype(np.str_).tolist() if isinstance(source, np.ndarray) else part.fill_null("").to_list()
-
-
-def may_hold_dates(source: Any) -> bool:
-    """Whether a column holds dates, or objects that may be dates."""
-    if isinstance(source, np.ndarray):
-        return source.dtype.kind in "MO"
-    import narwhals.stable.v2 as nw
-
-    return source.dtype in (nw.Datetime, nw.Date) or is_opaque(source)
-
-
-def is_numeric(source: Any) -> bool:
-    """Whether a column holds numbers."""
-    return source.dtype.kind in "iuf" if isinstance(source, np.ndarray) else bool(source.dtype.is_numeric())
 
 
 def column(where: Where, name: str, source: Any) -> Column:
@@ -220,7 +242,7 @@ def _from_series(where: Where, name: str, series: nw.Series[Any]) -> Column:
         return labelled(where, name, *_encoded(series))
     if dtype in (nw.Datetime, nw.Date):
         return _stamps(name, series)
-    if is_opaque(series):
+    if dtype in (nw.Object, nw.Unknown):
         return from_objects(where, name, series.to_list())
     raise DataError(f"{where(None)} holds {dtype}: {WANTED}")
 

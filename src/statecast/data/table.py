@@ -49,9 +49,9 @@ class Table:
         lines: Int64[np.ndarray, " rows"] | None = None,
         first_line: int | None = None,
     ):
-        self._columns, self._lines, self._first_line = dict(columns), lines, first_line
-        self.names: tuple[str, ...] = tuple(self._columns)
-        self.rows: int = len(next(iter(self._columns.values()))) if self._columns else 0
+        self._columns, self._lines, self._first_line = columns, lines, first_line
+        self.names: tuple[str, ...] = tuple(columns)
+        self.rows: int = len(columns[self.names[0]]) if self.names else 0
         self.origin, self.native = origin, native
         self.default_target: tuple[str, ...] | None = None
         self.index: str | None = None
@@ -86,7 +86,7 @@ class Table:
             DataError: text that is no time, mixed zones, or numbers that are not whole.
         """
         source, where = self._source(name), partial(self.where, name)
-        if frames.is_text(source) and not whole:
+        if frames.kind_of(self._columns, name) == "text" and not whole:
             return parsed(where, name, frames.text_chunks(source))
         column = self.column(name)
         if column.kind == "text" and not whole:
@@ -128,13 +128,11 @@ class Table:
 
     def numeric(self, name: str) -> bool:
         """Whether a column holds numbers (text that reads as numbers counts), without reading most of it."""
-        source = self._source(name)
-        if frames.is_text(source):
-            texts = [text for text in next(frames.text_chunks(source), []) if text and text.strip() not in NULLS]
+        kind = frames.kind_of(self._columns, name)
+        if kind == "text":
+            texts = [text for text in next(frames.text_chunks(self._source(name)), []) if text.strip() not in NULLS]
             return bool(texts) and all(number_of(text) is not None for text in texts)
-        if frames.is_opaque(source):
-            return self.column(name).kind in ("number", "integer")
-        return frames.is_numeric(source)
+        return kind == "number" or (kind == "objects" and self.column(name).kind in ("number", "integer"))
 
     def has(self, name: str) -> bool:
         """Whether there is such a column."""
@@ -142,19 +140,17 @@ class Table:
 
     def holds_dates(self, name: str) -> bool:
         """Whether a column can be nothing but dates or times; of texts the first ones tell."""
-        source = self._source(name)
-        if frames.is_text(source):
-            return timetext.are_times(next(frames.text_chunks(source[:_LOOKED_AT]), []))
-        if not frames.may_hold_dates(source):
-            return False
+        kind = frames.kind_of(self._columns, name)
+        if kind == "text":
+            return timetext.are_times(next(frames.text_chunks(self._source(name)[:_LOOKED_AT]), []))
+        if kind != "objects":
+            return kind == "time"
         column = self.column(name)
         return column.kind in ("date", "datetime") or timetext.are_times(column.labels[:_LOOKED_AT])
 
     def frame(self) -> Any:
         """The source again: a frame, or a mapping of arrays for NumPy."""
-        if any(isinstance(source, np.ndarray) for source in self._columns.values()):
-            return dict(self._columns)
-        return frames.rebuilt(self._columns)
+        return self._columns.native if isinstance(self._columns, frames.FrameColumns) else dict(self._columns)
 
     def _source(self, name: str) -> Any:
         if name not in self._columns:
@@ -188,8 +184,9 @@ def read(source: Any, name: str | None = None) -> Table:
         origin = name or "the mapping"
         table = Table(of_mapping(source, origin), origin, "numpy")
     else:
-        columns, native = frames.columns(source)
-        table = Table(columns, name or "the frame", native)
+        origin = name or "the frame"
+        columns, native = frames.columns(source, origin)
+        table = Table(columns, origin, native)
         table.index = frames.time_index(source)
     if not table.names or not table.rows:
         raise DataError(f"{table.origin} has no {'rows' if table.names else 'columns'}")
@@ -200,7 +197,7 @@ def _read_csv(source: Source) -> Table:
     layout = lines.check(source.view(), source.origin, source.separator)
     body = source.content if layout.body is None else layout.body
     frame, commas = frames.read_csv(body, layout, source.origin)
-    columns, native = frames.columns(frame)
+    columns, native = frames.columns(frame, source.origin)
     table = Table(columns, source.origin, native, layout.lines, first_line=1 + layout.headed)
     if not layout.headed:
         span = layout.names[0] + (f" to {layout.names[-1]}" if len(layout.names) > 1 else "")
@@ -211,5 +208,5 @@ def _read_csv(source: Source) -> Table:
 
 
 def _read_parquet(source: Source) -> Table:
-    columns, native = frames.columns(frames.read_parquet(source))
+    columns, native = frames.columns(frames.read_parquet(source), source.origin)
     return Table(columns, source.origin, native)
