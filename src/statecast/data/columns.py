@@ -136,6 +136,8 @@ def _from_moments(where: Where, name: str, items: list[Any]) -> Column:
         if moment is not None and first is not None and moment.tz != first.tz:
             mixed = "time zones are mixed" if moment.tz and first.tz else "times with and without a time zone are mixed"
             raise DataError(f"{where(row)}: {items[row]}: {mixed}; give all in one zone, or all without")
+        if moment is not None and not values.FIRST_DAY <= moment.microseconds < values.LAST_DAY:
+            raise DataError(f"{where(row)}: {items[row]}: dates lie between the years 1 and 9999")
     micros = np.array([MISSING if moment is None else moment.microseconds for moment in moments], np.int64)
     dates = all(moment is None or moment.is_date for moment in moments)
     return Column(name, "date" if dates else "datetime", micros, tz=first.tz if first else None)

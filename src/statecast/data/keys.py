@@ -113,7 +113,9 @@ def series_ids(table: Table, name: str | None, alone: str) -> tuple[Int64[np.nda
         return _used(rank[column.values], sorted(column.labels))
     if column.kind == "number":
         _require_all(table, column, np.isnan(column.values), "the id")
-    whole = column.kind == "integer" or (column.kind == "number" and bool((column.values % 1 == 0).all()))
+    whole = column.kind == "integer" or (
+        column.kind == "number" and bool((column.values == np.floor(column.values)).all())
+    )
     if not whole or (column.kind == "number" and (np.abs(column.values) >= INT64).any()):
         raise DataError(f"{table.where(name)} cannot name series: ids are texts or whole numbers")
     numbers, codes = np.unique(column.values.astype(np.int64), return_inverse=True)

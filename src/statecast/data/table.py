@@ -112,7 +112,7 @@ class Table:
 
     def _whole(self, column: Column) -> Column:
         """A column of whole numbers as times; NaN and fractions are errors."""
-        wrong = (column.values % 1 != 0) | (np.abs(column.values) >= LATEST)
+        wrong = (column.values != np.floor(column.values)) | (np.abs(column.values) >= LATEST)
         if wrong.any():
             row = int(np.argmax(wrong))
             value = column.values[row]

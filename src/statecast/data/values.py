@@ -52,6 +52,11 @@ def described(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
+def _decoded(value: bytes) -> str:
+    """Bytes as the text that arrays of them hold."""
+    return value.decode("utf-8", "replace")
+
+
 def lone_series(target: Sequence[str]) -> str:
     """What the only series of a table without ids is called."""
     return target[0] if len(target) == 1 else "series"
@@ -86,7 +91,7 @@ def real(value: Any) -> float | None:
             return None
         value = value.reshape(-1)[0]
     if isinstance(value, bytes):
-        value = value.decode("utf-8", "replace")
+        value = _decoded(value)
     if isinstance(value, str):
         return _number_or_flag(value)
     if isinstance(value, (date, np.datetime64, np.timedelta64)):
@@ -133,6 +138,8 @@ def whole(value: Any) -> int | None:
     """The whole number that a value is or states, or None."""
     if type(value) is int:
         return value
+    if isinstance(value, bytes):
+        value = _decoded(value)
     if isinstance(value, str):
         return int(value) if len(value) < 400 and _WHOLE.fullmatch(value := value.strip()) else None
     if isinstance(value, (bool, np.bool_, date, np.datetime64, np.timedelta64)):
@@ -148,6 +155,8 @@ def whole(value: Any) -> int | None:
 
 def label(value: Any) -> str:
     """A value as the text of a category or a name: whole numbers without a fraction, flags as "true" and "false"."""
+    if isinstance(value, bytes):
+        value = _decoded(value)
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, (bool, np.bool_)):
@@ -174,6 +183,8 @@ def series_id(value: Any, kind: IdKind) -> str | int:
     Raises:
         DataError: it is missing, neither a text nor a whole number, or of the other kind.
     """
+    if isinstance(value, bytes):
+        value = _decoded(value)
     if isinstance(value, str):
         name: str | int | None = value.strip()
         if name in NULLS:
@@ -259,7 +270,8 @@ def moment(value: Any) -> Moment | None:
         return Moment((value.toordinal() - date(1970, 1, 1).toordinal()) * zones.DAY, None, True)
     if isinstance(value, np.datetime64):
         is_date = np.datetime_data(value.dtype)[0] in "YMWD"
-        return Moment(int(value.astype("M8[us]").astype(np.int64)), None, is_date)
+        in_range = 1 <= int(value.astype("M8[Y]").astype(np.int64)) + 1970 <= 9999  # else microseconds may overflow
+        return Moment(int(value.astype("M8[us]").astype(np.int64)) if in_range else LAST_DAY, None, is_date)
     if hasattr(value, "to_timestamp"):  # a period of pandas begins at its first moment
         start = moment(value.to_timestamp())
         return start and Moment(start.microseconds, None, start.microseconds % zones.DAY == 0)
@@ -292,6 +304,8 @@ def time(value: Any, schema: Schema, last: int | None = None) -> int:
         if not -LATEST < step < LATEST:
             raise _no_time(value, "whole-number times lie between -2^62 and 2^62")
         return step
+    if isinstance(value, bytes):
+        value = _decoded(value)
     stamp = _of_text(value) if isinstance(value, str) else None if is_missing(value) else moment(value)
     if stamp is None and is_missing(value):
         raise _no_time(value, "every row needs one")
