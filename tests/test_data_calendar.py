@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statecast.data import calendar, zones
+from statecast.data import calendar, values, zones
 from statecast.data.calendar import Frequency
+from statecast.data.schema import Schema
 from statecast.errors import DataError, SettingError
 
 
@@ -233,3 +234,40 @@ def test_unknown_zone() -> None:
 def test_canonical_zones(name: str, known: str) -> None:
     assert zones.canonical(name) == known
     zones.zone(known)
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "clock"),
+    [
+        ("America/Sao_Paulo", "2018-11-04", "00:00"),  # 00:00 became 01:00
+        ("America/Sao_Paulo", "2018-11-04", "00:30"),
+        ("Asia/Beirut", "2022-03-27", "00:00"),
+        ("America/Santiago", "2023-09-03", "00:00"),
+        ("Europe/Berlin", "2024-03-31", "02:30"),  # 02:00 became 03:00
+        ("Australia/Lord_Howe", "2023-10-01", "02:15"),  # 02:00 became 02:30
+    ],
+)
+def test_a_day_whose_time_no_clock_showed_is_a_day_of_a_table_and_of_a_stream(name: str, day: str, clock: str) -> None:
+    first = datetime.fromisoformat(f"{day}T{clock}") - timedelta(days=2)
+    days = [(first + timedelta(days=n)).replace(tzinfo=ZoneInfo(name)).astimezone(UTC) for n in range(5)]
+    instants = np.array([round(moment.timestamp()) * 1_000_000 for moment in days], np.int64)
+    wall = zones.to_wall(instants, name)
+    assert np.diff(wall).tolist() == [zones.DAY] * 4
+    assert zones.to_instants(wall, name).tolist() == instants.tolist()
+    schema = Schema(("y",), time="t", time_kind="datetime", tz=name, frequency=Frequency.parse("1d"))
+    last: int | None = None
+    for moment, wanted in zip(days, wall.tolist(), strict=True):
+        last = values.time(moment, schema, last)
+        assert last == wanted
+    if clock == "00:00":  # a series may begin on that day: a midnight is taken for what it was meant to be
+        assert values.time(days[2], schema) == wall[2]
+        assert zones.to_wall(instants[2:3], name) == wall[2]
+
+
+def test_an_hour_late_is_an_hour_late() -> None:
+    """Only a row that follows the jump by less than its size can have lost its time of day to it."""
+    jump = round(datetime(2018, 11, 4, 3, tzinfo=UTC).timestamp()) * 1_000_000
+    for hours, shown in ((0, 0), (1, 2), (2, 3)):
+        wall = zones.to_wall(np.array([jump + hours * zones.HOUR]), "America/Sao_Paulo", clock=0)
+        assert wall % zones.DAY == shown * zones.HOUR
+    assert zones.to_wall(np.array([jump]), "America/Sao_Paulo", clock=zones.HOUR) % zones.DAY == zones.HOUR
