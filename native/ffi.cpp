@@ -70,27 +70,27 @@ struct Part {
   operator statecast_buffer() const { return {data, bytes}; }
 };
 
+// What the elements of a buffer are: of the call's dtype, bytes of 0 or 1, or 32-bit integers.
+enum class Kind { number, flag, place };
+
+// The networks of a call, and what their arrays have in common.
+template <class Shape>
 struct Call {
-  statecast_layer shape{};
+  Shape shape{};
   Sizes leading;  // of the result
   int dtype = 0;
   statecast_pool pool{};
 
   // `shape` points into this.
   Call(const Call&) = delete;
-  Call(const CallFrame& frame, const Buffer& x, const Buffer& u, const Buffer& result, int64_t result_rank) {
-    if (x.rank < 3 || u.rank < 2 || result.rank < result_rank) refuse("an array has too few axes");
-    shape.cell = static_cast<int32_t>(attribute(frame, "cell"));
+  Call(const CallFrame& frame, const Buffer& x, const Buffer& result, int64_t result_rank) {
+    if (result.rank < result_rank) refuse("an array has too few axes");
     shape.threads = static_cast<int32_t>(attribute(frame, "threads"));
     shape.isa = static_cast<int32_t>(attribute(frame, "isa"));
     dtype = x.dtype;
-    if (dtype != xla::kFloat && dtype != xla::kDouble) refuse("x must be float32 or float64");
+    if (dtype != xla::kFloat && dtype != xla::kDouble) refuse("arrays must be float32 or float64");
     shape.dtype = static_cast<int32_t>(attribute(frame, "dtype"));
-    if ((shape.dtype == STATECAST_FLOAT64) != (dtype == xla::kDouble)) refuse("x has another dtype than the call");
-    shape.steps = x.dims[x.rank - 3];
-    shape.batch = x.dims[x.rank - 2];
-    shape.inputs = x.dims[x.rank - 1];
-    shape.hidden = u.dims[u.rank - 2];
+    if ((shape.dtype == STATECAST_FLOAT64) != (dtype == xla::kDouble)) refuse("arrays have another dtype than the call");
     leading.assign(result.dims, result.dims + result.rank - result_rank);
     shape.networks = 1;
     for (int64_t n : leading) shape.networks *= n;
@@ -99,15 +99,16 @@ struct Call {
   }
 
   // One array for each network; without data where the buffer is empty, that is, absent.
-  std::vector<Part> parts(const char* name, const Buffer& b, const Sizes& lengths, bool flags = false) const {
+  std::vector<Part> parts(const char* name, const Buffer& b, const Sizes& lengths, Kind kind = Kind::number) const {
     const int64_t axes = static_cast<int64_t>(leading.size()), rank = static_cast<int64_t>(lengths.size());
     std::vector<Part> out(static_cast<size_t>(shape.networks));
     if (b.rank != axes + rank) refuse(std::string(name) + " has the wrong number of axes");
-    int64_t count = flags || dtype == xla::kFloat ? (flags ? 1 : 4) : 8, present = 1;
+    int64_t count = kind == Kind::flag ? 1 : kind == Kind::place || dtype == xla::kFloat ? 4 : 8, present = 1;
     for (int64_t k = 0; k < rank; ++k) present *= b.dims[axes + k];
     if (present == 0) return out;
-    if (flags ? b.dtype != xla::kBool && b.dtype != xla::kByte : b.dtype != dtype)
-      refuse(std::string(name) + " has another dtype than x, or is no mask");
+    const bool flag = b.dtype == xla::kBool || b.dtype == xla::kByte;
+    if (!(kind == Kind::flag ? flag : b.dtype == (kind == Kind::place ? xla::kInt32 : dtype)))
+      refuse(std::string(name) + " has another dtype than it must have");
     for (int64_t k = 0; k < rank; ++k) {
       if (b.dims[axes + k] != lengths[static_cast<size_t>(k)])
         refuse(std::string(name) + " has length " + std::to_string(b.dims[axes + k]) + " on axis " + std::to_string(k) +
@@ -131,6 +132,19 @@ struct Call {
   }
 };
 
+// The sizes of a layer's call.
+struct LayerBuffers : Call<statecast_layer> {
+  LayerBuffers(const CallFrame& frame, const Buffer& x, const Buffer& u, const Buffer& result, int64_t result_rank)
+      : Call(frame, x, result, result_rank) {
+    if (x.rank < 3 || u.rank < 2) refuse("an array has too few axes");
+    shape.cell = static_cast<int32_t>(attribute(frame, "cell"));
+    shape.steps = x.dims[x.rank - 3];
+    shape.batch = x.dims[x.rank - 2];
+    shape.inputs = x.dims[x.rank - 1];
+    shape.hidden = u.dims[u.rank - 2];
+  }
+};
+
 void demand(const CallFrame& frame, int64_t arguments, int64_t results) {
   if (frame.arguments.size != arguments || frame.results.size != results) refuse("wrong number of arrays");
 }
@@ -143,7 +157,7 @@ void finished(int32_t status) {
 void forward(const CallFrame& frame) {
   demand(frame, 11, 5);
   Buffer **a = frame.arguments.buffers, **r = frame.results.buffers;
-  const Call call(frame, *a[0], *a[2], *r[0], 3);
+  const LayerBuffers call(frame, *a[0], *a[2], *r[0], 3);
   const statecast_layer& s = call.shape;
   const int64_t t = s.steps, b = s.batch, i = s.inputs, h = s.hidden, g = gates_of(s.cell) * h;
   int64_t sizes[2];
@@ -152,8 +166,8 @@ void forward(const CallFrame& frame) {
   const auto u = call.parts("U", *a[2], {h, g}), bias = call.parts("b", *a[3], {g});
   const auto bn = call.parts("bn", *a[4], {h}), h0 = call.parts("h", *a[5], {b, h});
   const auto c0 = call.parts("c", *a[6], {b, h}), hr = call.parts("init h", *a[7], {h});
-  const auto cr = call.parts("init c", *a[8], {h}), mask = call.parts("mask", *a[9], {t, b}, true);
-  const auto reset = call.parts("reset", *a[10], {t, b}, true);
+  const auto cr = call.parts("init c", *a[8], {h}), mask = call.parts("mask", *a[9], {t, b}, Kind::flag);
+  const auto reset = call.parts("reset", *a[10], {t, b}, Kind::flag);
   const auto y = call.parts("y", *r[0], {t, b, h}), hn = call.parts("h after", *r[1], {b, h});
   const auto cn = call.parts("c after", *r[2], {b, h}), gates = call.parts("gates", *r[3], {sizes[0]});
   const auto aux = call.parts("aux", *r[4], {sizes[1]});
@@ -169,15 +183,15 @@ void forward(const CallFrame& frame) {
 void backward(const CallFrame& frame) {
   demand(frame, 13, 9);
   Buffer **a = frame.arguments.buffers, **r = frame.results.buffers;
-  const Call call(frame, *a[0], *a[2], *r[1], 2);
+  const LayerBuffers call(frame, *a[0], *a[2], *r[1], 2);
   const statecast_layer& s = call.shape;
   const int64_t t = s.steps, b = s.batch, i = s.inputs, h = s.hidden, g = gates_of(s.cell) * h;
   int64_t sizes[2];
   finished(statecast_tape_sizes(&s, sizes));
   const auto x = call.parts("x", *a[0], {t, b, i}), w = call.parts("W", *a[1], {i, g});
   const auto u = call.parts("U", *a[2], {h, g}), h0 = call.parts("h", *a[3], {b, h});
-  const auto hr = call.parts("init h", *a[4], {h}), mask = call.parts("mask", *a[5], {t, b}, true);
-  const auto reset = call.parts("reset", *a[6], {t, b}, true), y = call.parts("y", *a[7], {t, b, h});
+  const auto hr = call.parts("init h", *a[4], {h}), mask = call.parts("mask", *a[5], {t, b}, Kind::flag);
+  const auto reset = call.parts("reset", *a[6], {t, b}, Kind::flag), y = call.parts("y", *a[7], {t, b, h});
   const auto gates = call.parts("gates", *a[8], {sizes[0]}), aux = call.parts("aux", *a[9], {sizes[1]});
   const auto dy = call.parts("dy", *a[10], {t, b, h}), dh = call.parts("dh", *a[11], {b, h});
   const auto dc = call.parts("dc", *a[12], {b, h}), dx = call.parts("dx", *r[0], {t, b, i});
@@ -194,6 +208,61 @@ void backward(const CallFrame& frame) {
     out.push_back({dx[n], dw[n], du[n], db[n], dbn[n], dh0[n], dc0[n], dhr[n], dcr[n]});
   }
   finished(statecast_backward(&s, in.data(), tape.data(), out.data()));
+}
+
+// The sizes and the series of a skip's call, whose arrays y, m, last, age, level and scale come first.
+struct SkipBuffers : Call<statecast_skip> {
+  std::vector<statecast_skip_arrays> arrays;
+
+  SkipBuffers(const CallFrame& frame, const Buffer& result, int64_t result_rank)
+      : Call(frame, *frame.arguments.buffers[0], result, result_rank) {
+    Buffer** a = frame.arguments.buffers;
+    if (a[0]->rank < 2 || a[4]->rank < 3) refuse("an array has too few axes");
+    shape.places = a[0]->dims[a[0]->rank - 1];
+    shape.targets = a[0]->dims[a[0]->rank - 2];
+    shape.steps = a[4]->dims[a[4]->rank - 3];
+    shape.batch = a[4]->dims[a[4]->rank - 2];
+    const Sizes series = {shape.targets, shape.places}, rows = {shape.steps, shape.batch};
+    const Sizes statistics = {shape.steps, shape.batch, shape.targets};
+    const auto y = parts("y", *a[0], series), m = parts("m", *a[1], series);
+    const auto last = parts("last", *a[2], rows, Kind::place), age = parts("age", *a[3], rows, Kind::place);
+    const auto level = parts("level", *a[4], statistics), scale = parts("scale", *a[5], statistics);
+    for (size_t n = 0; n < static_cast<size_t>(shape.networks); ++n)
+      arrays.push_back({y[n], m[n], last[n], age[n], level[n], scale[n], {}, {}, {}, {}});
+  }
+};
+
+void skip_forward(const CallFrame& frame) {
+  demand(frame, 7, 1);
+  const Buffer &w = *frame.arguments.buffers[6], &out = *frame.results.buffers[0];
+  SkipBuffers call(frame, out, 4);
+  if (w.rank < 3) refuse("W has too few axes");
+  statecast_skip& s = call.shape;
+  s.size = w.dims[w.rank - 2];
+  s.horizon = w.dims[w.rank - 1];
+  const auto weights = call.parts("W", w, {s.targets, s.size, s.horizon});
+  const auto results = call.parts("out", out, {s.steps, s.batch, s.horizon, s.targets});
+  for (size_t n = 0; n < call.arrays.size(); ++n) {
+    call.arrays[n].W = weights[n];
+    call.arrays[n].out = results[n];
+  }
+  finished(statecast_skip_forward(&s, call.arrays.data()));
+}
+
+void skip_backward(const CallFrame& frame) {
+  demand(frame, 7, 1);
+  const Buffer &dout = *frame.arguments.buffers[6], &dw = *frame.results.buffers[0];
+  SkipBuffers call(frame, dw, 3);
+  statecast_skip& s = call.shape;
+  s.size = dw.dims[dw.rank - 2];
+  s.horizon = dw.dims[dw.rank - 1];
+  const auto gradients = call.parts("dout", dout, {s.steps, s.batch, s.horizon, s.targets});
+  const auto results = call.parts("dW", dw, {s.targets, s.size, s.horizon});
+  for (size_t n = 0; n < call.arrays.size(); ++n) {
+    call.arrays[n].dout = gradients[n];
+    call.arrays[n].dW = results[n];
+  }
+  finished(statecast_skip_backward(&s, call.arrays.data()));
 }
 
 xla::Error* guarded(void (*call)(const CallFrame&), const CallFrame& frame) {
@@ -218,5 +287,11 @@ STATECAST_API statecast::xla::Error* statecast_xla_forward(statecast::xla::CallF
 }
 STATECAST_API statecast::xla::Error* statecast_xla_backward(statecast::xla::CallFrame* frame) {
   return statecast::guarded(statecast::backward, *frame);
+}
+STATECAST_API statecast::xla::Error* statecast_xla_skip_forward(statecast::xla::CallFrame* frame) {
+  return statecast::guarded(statecast::skip_forward, *frame);
+}
+STATECAST_API statecast::xla::Error* statecast_xla_skip_backward(statecast::xla::CallFrame* frame) {
+  return statecast::guarded(statecast::skip_backward, *frame);
 }
 }

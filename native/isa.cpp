@@ -3,6 +3,7 @@
 #include "choose.h"
 #if !defined(SC_BF16)
 #include "network.h"
+#include "skip.h"
 #endif
 
 namespace statecast {
@@ -68,7 +69,8 @@ const Arithmetic* arithmetic() {
       [](const Job& j) { choose<V, RunForward>(j); },
       [](const Job& j) { choose<V, RunBackward>(j); },
       [](const Job* j, int64_t count) { choose<V, Finish>(*j, count); },
-#if defined(SC_BF16)  // a network's step is always float32
+#if defined(SC_BF16)  // a network's step is always float32, and so is the skip
+      nullptr,
       nullptr,
       nullptr,
       nullptr,
@@ -78,6 +80,7 @@ const Arithmetic* arithmetic() {
       Observing<V>::pack,
       Observing<V>::bytes,
       Observing<V>::run,
+      skip_arithmetic<V>(),
 #endif
   };
   return &table;

@@ -22,6 +22,14 @@ struct Job {
   void* sums;     // its share of the weights' gradients, until `finish`
 };
 
+// The linear skip of one network: sizes and arrays as in statecast.h, and memory that all jobs of the call share.
+struct SkipCall {
+  int64_t places, steps, batch, targets, size, horizon;
+  const void *y, *m, *level, *scale, *W, *dout;
+  const int32_t *last, *age;
+  void *shared, *out;  // out: dW of a backward call
+};
+
 // A whole network, packed: its sizes, what follows from them, and its arrays.
 struct Net {
   const statecast_network* sizes;
@@ -29,6 +37,20 @@ struct Net {
   int64_t ring, inputs, outputs, numbers, widest;
   void* arrays;
 };
+
+// The skip's part of the table. A call packs the weights, or prepares the rows, before it runs the jobs proper.
+struct SkipArithmetic {
+  int64_t (*packed_bytes)(const SkipCall&);
+  int64_t (*packs)(const SkipCall&);  // jobs
+  void (*pack)(const SkipCall&, int64_t job);
+  int64_t (*forward_bytes)(const SkipCall&);  // scratch
+  void (*forward)(const SkipCall&, int64_t first, int64_t rows, void* scratch);
+  int64_t (*prepared_bytes)(const SkipCall&);
+  void (*prepare)(const SkipCall&, int64_t first, int64_t rows);
+  int64_t (*backwards)(const SkipCall&);  // jobs
+  void (*backward)(const SkipCall&, int64_t job);
+};
+constexpr int64_t skip_rows = 48;  // of a job, at most
 
 // A table of the arithmetic for one instruction set and dtype.
 struct Arithmetic {
@@ -45,6 +67,7 @@ struct Arithmetic {
   int64_t (*observe_bytes)(const Net&, const statecast_observations&, int64_t rows);  // scratch
   void (*observe)(const Net&, const statecast_observations&, const statecast_adaptation*, int64_t first, int64_t rows,
                   void* scratch);
+  const SkipArithmetic* skip;  // null for bf16
 };
 
 // Null where this build lacks it.

@@ -1,5 +1,5 @@
-/* The plain C interface of statecast's native kernel: a recurrent layer over a segment, forward and backward, and a
- * whole network over one time step.
+/* The plain C interface of statecast's native kernel: a recurrent layer over a segment and the linear skip, forward and
+ * backward, and a whole network over one time step.
  *
  * Arrays are dense, row-major and time-major: x [T, B, I], y [T, B, H], states [B, H], W [I, G*H], U [H, G*H],
  * b [G*H], bn [H], mask and reset [T, B] bytes of 0 or 1. Gates are blocks of H columns:
@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-#define STATECAST_VERSION 7
+#define STATECAST_VERSION 8
 
 enum statecast_cell {
   STATECAST_LSTM = 0,
@@ -226,6 +226,26 @@ typedef struct {
   statecast_buffer level, spread, count, since;
 } statecast_statistics_call;
 STATECAST_API int32_t statecast_statistics(const statecast_statistics_call* call);
+
+/* The linear skip over many steps of many series (Front.skip_of of statecast/model/front.py). Of target d, step n of row
+ * b holds the `size` values of y [targets, places] that end at place last[n, b], or the 1 + age[n, b] newest of them where
+ * its series begins after the others; m has 1 where y has a value and 0 where it is missing, or is absent for 1
+ * everywhere. last, age (int32 [steps, batch]); level, scale [steps, batch, targets].
+ * forward:  out [steps, batch, horizon, targets] = sum over k of W[d, k, h] (y - level) m / scale, for W [targets, size,
+ * horizon]. backward: dW, from the gradient dout of out. What the other one reads and writes is absent.
+ * networks > 1: that many calls of one shape, with an array of argument structs. threads, isa, pool: as for a layer; the
+ * bits of a result depend on no number of threads, and those of out on no step beside it. */
+typedef struct {
+  int32_t dtype, threads, isa;
+  int64_t networks, places, steps, batch, targets, size, horizon;
+  const statecast_pool* pool;
+} statecast_skip;
+typedef struct {
+  statecast_array y, m, last, age, level, scale, W, dout;
+  statecast_buffer out, dW;
+} statecast_skip_arrays;
+STATECAST_API int32_t statecast_skip_forward(const statecast_skip* skip, const statecast_skip_arrays* arrays);
+STATECAST_API int32_t statecast_skip_backward(const statecast_skip* skip, const statecast_skip_arrays* arrays);
 
 #ifdef __cplusplus
 }

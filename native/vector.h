@@ -84,6 +84,7 @@ SC_INLINE Float reciprocal(Float x) {  // 14 bits, and one step of Newton's
   const __m512 r = _mm512_rcp14_ps(x.v);
   return {_mm512_fmadd_ps(r, _mm512_fnmadd_ps(x.v, r, _mm512_set1_ps(1.0f)), r)};
 }
+SC_INLINE float total(Float x) { return _mm512_reduce_add_ps(x.v); }
 #elif defined(SC_AVX2)
 struct Float {
   using Number = float;
@@ -113,6 +114,11 @@ SC_INLINE Float where_positive(Float x, Float y) {
   return {_mm256_and_ps(_mm256_cmp_ps(x.v, _mm256_setzero_ps(), _CMP_GT_OQ), y.v)};
 }
 SC_INLINE Float reciprocal(Float x) { return {_mm256_div_ps(_mm256_set1_ps(1.0f), x.v)}; }
+SC_INLINE float total(Float x) {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x.v), _mm256_extractf128_ps(x.v, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
 #elif defined(SC_NEON)
 struct Float {
   using Number = float;
@@ -149,6 +155,7 @@ SC_INLINE Float where_positive(Float x, Float y) {
   return {vreinterpretq_f32_u32(vandq_u32(vcgtq_f32(x.v, vdupq_n_f32(0)), vreinterpretq_u32_f32(y.v)))};
 }
 SC_INLINE Float reciprocal(Float x) { return {vdivq_f32(vdupq_n_f32(1.0f), x.v)}; }
+SC_INLINE float total(Float x) { return vaddvq_f32(x.v); }
 #endif
 
 // Streams pass by the caches, and are ordered before what follows by this alone.
@@ -204,6 +211,13 @@ SC_PLAIN(clamp, (SC_A, SC_B, SC_C), c.v[k] < a.v[k] ? a.v[k] : (c.v[k] > b.v[k] 
 SC_PLAIN(positive, (SC_A), a.v[k] < T(0) ? T(0) : a.v[k])
 SC_PLAIN(where_positive, (SC_A, SC_B), a.v[k] > T(0) ? b.v[k] : T(0))
 SC_PLAIN(reciprocal, (SC_A), T(1) / a.v[k])
+// The sum of all numbers, in one order.
+template <class T, int W>
+SC_INLINE T total(Plain<T, W> x) {
+  for (int half = W / 2; half > 0; half /= 2)
+    for (int k = 0; k < half; ++k) x.v[k] = x.v[k] + x.v[k + half];
+  return x.v[0];
+}
 template <int W>
 SC_INLINE Plain<float, W> power_of_2(Plain<float, W> shifted) {
   uint32_t bits[W];

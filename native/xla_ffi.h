@@ -59,7 +59,7 @@ struct Api {
   void* between2[8];
   Error* (*schedule)(Schedule*);
 };
-enum Type { kBool = 1, kInt64 = 5, kByte = 6, kFloat = 11, kDouble = 12 };
+enum Type { kBool = 1, kInt32 = 4, kInt64 = 5, kByte = 6, kFloat = 11, kDouble = 12 };
 struct Buffer {
   size_t struct_size;
   Extension* extension;

@@ -42,6 +42,8 @@ STRUCTS = {
     "adaptation": interface.Adaptation,
     "path": interface.AdaptationPath,
     "statistics_call": interface.StatisticsCall,
+    "skip": interface.SkipSizes,
+    "skip_arrays": interface.SkipArrays,
     "array": interface.ArrayArgument,
     "buffer": interface.ArrayArgument,
 }
@@ -231,9 +233,33 @@ def observe_call() -> tuple[Call, dict[str, np.ndarray]]:
     return run, arrays
 
 
+def skip_calls() -> dict[str, tuple[Call, dict[str, np.ndarray]]]:
+    """The linear skip over five taps, four steps of two series of two targets, and two steps ahead."""
+    places, steps, batch, targets, taps, horizon = 20, 4, 2, 2, 5, 2
+    sizes = interface.SkipSizes(0, 1, -1, 1, places, steps, batch, targets, taps, horizon)
+    shapes = {"y": (targets, places), "m": (targets, places)}
+    shapes |= dict.fromkeys(("level", "scale"), (steps, batch, targets))
+    series = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    series |= {name: np.full((steps, batch), 6, np.int32) for name in ("last", "age")}
+    weights, result = (
+        np.ones((targets, taps, horizon), np.float32),
+        np.ones((steps, batch, horizon, targets), np.float32),
+    )
+
+    def call(direction: str) -> Call:
+        function = getattr(library.handle(), f"statecast_skip_{direction}")
+        return lambda arrays: status(function(byref(sizes), byref(fill(interface.SkipArrays(), arrays))))
+
+    return {
+        "skip_forward": (call("forward"), series | {"W": weights, "out": result}),
+        "skip_backward": (call("backward"), series | {"dout": result, "dW": weights}),
+    }
+
+
 def all_calls() -> dict[str, tuple[Call, dict[str, np.ndarray]]]:
     calls = {"statistics": statistics_call(), "adapt": adaptive_call(False), "adapt_along": adaptive_call(True)}
     calls["observe"] = observe_call()
+    calls |= skip_calls()
     for cell in CELLS:
         forward, backward, arrays, gradients = layer_call(cell)
         calls |= {f"forward-{cell}": (forward, arrays), f"backward-{cell}": (backward, gradients)}
@@ -365,7 +391,7 @@ def test_a_turn_that_is_none_moves_nothing_outside_its_row(turn: float) -> None:
         ({"states": Blocks.of(np.zeros((3, 400)))}, "C-ordered float32"),
         ({"states": Blocks.of(np.zeros((3, 10), np.float32))}, "a column lies outside a row"),
     ],
-    ids=str,
+    ids=lambda part: part if isinstance(part, str) else next(iter(part)),
 )
 def test_adaptation_names_what_is_wrong(change: dict[str, Any], message: str) -> None:
     native, _, layout = follower()

@@ -216,7 +216,7 @@ class _Shuffled(Front):
     group: tuple[int, int] = (1, 1)
     rng: np.random.Generator = field(default_factory=np.random.default_rng, compare=False)
 
-    def skip_of(self, c: Any, w: Any, rings: Any, level: Any, scale: Any) -> Any:
+    def skip_of(self, c: Any, w: Any, rings: Any, level: Any, scale: Any, threads: int = 0) -> Any:
         newest = rings.newest(self.skip)  # all of them at once, to deal out
         return weighted(w, self.relative(newest["ring"], newest["held"], level, scale) / c["ring_gain"])
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from statecast.model.cells import Array, State
+from statecast.model.kernel import skip as kernel_skip
 from statecast.model.kernel import statistics as kernel_statistics
 from statecast.model.rings import Rings
 from statecast.model.scan import scan
@@ -129,7 +130,7 @@ class Front:
         """The ring relative to level and scale [..., R, D]; 0 where nothing is held."""
         return (ring - level[..., None, :]) / scale[..., None, :] * held
 
-    def skip_of(self, c: Any, w: Array, rings: Rings, level: Array, scale: Array) -> Array:
+    def skip_of(self, c: Any, w: Array, rings: Rings, level: Array, scale: Array, threads: int = 0) -> Array:
         """The linear skip from the rings at some steps [N, …].
 
         Args:
@@ -138,10 +139,14 @@ class Front:
             rings: of the steps.
             level: what they are relative to, [N, …, D].
             scale: in what units, likewise.
+            threads: of the native kernel, at most; 0 for all.
 
         Returns:
             Σₖ w[d,k,h] · (relative ring)[k,d] / ring_gain[d], [N, …, H, D].
         """
+        if kernel_skip.refuses(rings.values) is None:
+            places = rings.values, rings.mask, rings.last, rings.age
+            return kernel_skip.product(w, *places, level, scale * c["ring_gain"], threads=threads or None)
 
         def product(rings: Rings, level: Array, scale: Array) -> Array:
             newest = rings.newest(self.skip)

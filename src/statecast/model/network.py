@@ -343,6 +343,6 @@ class Network:
             skip = None
             if self.front.skip:
                 at_rows = rings[..., rows], level[..., rows, :], scale[..., rows, :]
-                skip = self.front.skip_of(c, w["skip"]["W"], *at_rows)[..., None]
+                skip = self.front.skip_of(c, w["skip"]["W"], *at_rows, self.stack.threads)[..., None]
             forecasts.append(self.head.forecast(raw, skip, *(unit[..., rows, :, :, :] for unit in units)))
         return self.members.averaged(forecasts, each)

@@ -17,7 +17,7 @@ import numpy as np
 from statecast.errors import DataError, SettingError, nearest
 from statecast.model.cells import CELLS as EQUATIONS
 
-VERSION = 7
+VERSION = 8
 CELLS = ("lstm", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu")
 DTYPES = ("float32", "float64", "bf16")  # bf16: float32 arrays whose products take bfloat16
 INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512", "avx512_bf16", "amx")
@@ -91,6 +91,13 @@ StatisticsCall = _struct(
     (_ARRAY, "y m reset level_first spread_first level_before spread_before count_before since_before"),
     (_ARRAY, "level spread count since"),
 )
+SkipSizes = _struct(
+    "SkipSizes",
+    (c_int32, "dtype threads isa"),
+    (c_int64, "networks places steps batch targets size horizon"),
+    (c_void_p, "pool"),
+)
+SkipArrays = _struct("SkipArrays", (_ARRAY, "y m last age level scale W dout out dW"))
 
 
 def weight_shapes(cell: str, inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:

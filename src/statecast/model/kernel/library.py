@@ -107,6 +107,8 @@ def _declare(library: Any) -> None:
         "adapt": (c_int32, [adaptation, observations]),
         "adapt_along": (c_int32, [adaptation, observations, POINTER(i.AdaptationPath)]),
         "statistics": (c_int32, [POINTER(i.StatisticsCall)]),
+        "skip_forward": (c_int32, [POINTER(i.SkipSizes), POINTER(i.SkipArrays)]),
+        "skip_backward": (c_int32, [POINTER(i.SkipSizes), POINTER(i.SkipArrays)]),
     }
     for name, (result, arguments) in functions.items():
         function = getattr(library, f"statecast_{name}")
