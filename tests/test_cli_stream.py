@@ -64,13 +64,13 @@ def test_each_row_gives_the_forecast_of_a_stream(feed: Feed, plain: Path, text: 
     assert (done.code, done.err) == (0, "")
     stream = Stream.load(plain)
     for line, (month, value) in zip(lines(done), ROWS, strict=True):
-        found = stream.observe("passengers", value, month)
+        result = stream.observe("passengers", value, month)
         assert line["id"] == "passengers"
         assert line["time"] == month
-        assert line["times"] == [str(stamp)[:10] for stamp in found.stamps]
-        assert line["statecast"] == found.values[:, 0].tolist()
-        assert line["statecast-lo-80"] == found.lower[80][:, 0].tolist()
-        assert line["statecast-hi-95"] == found.upper[95][:, 0].tolist()
+        assert line["times"] == [str(stamp)[:10] for stamp in result.stamps]
+        assert line["statecast"] == result.values[:, 0].tolist()
+        assert line["statecast-lo-80"] == result.lower[80][:, 0].tolist()
+        assert line["statecast-hi-95"] == result.upper[95][:, 0].tolist()
 
 
 def test_covariates_and_several_series(feed: Feed, rich: Path) -> None:
@@ -94,9 +94,9 @@ def test_csv_out_has_a_line_for_each_step(feed: Feed, plain: Path) -> None:
 
 
 def test_empty_starts_with_no_series(feed: Feed, plain: Path) -> None:
-    found = lines(feed(as_json(ROWS[:1]), plain, "--empty"))
-    wanted = Stream.load(plain, empty=True).observe("passengers", 450, "1961-01-01")
-    assert found[0]["statecast"] == wanted.values[:, 0].tolist()
+    result = lines(feed(as_json(ROWS[:1]), plain, "--empty"))
+    expected = Stream.load(plain, empty=True).observe("passengers", 450, "1961-01-01")
+    assert result[0]["statecast"] == expected.values[:, 0].tolist()
 
 
 def test_several_targets_are_told_by_name() -> None:
@@ -110,9 +110,9 @@ def test_several_targets_are_told_by_name() -> None:
         values = np.array([[1.0, 2.0], [3.0, 4.0]])
         lower = upper = MappingProxyType({80: np.array([[0.5, 1.5], [2.5, 3.5]])})
 
-    found = live.document(Found())  # type: ignore
-    assert (found["time"], found["times"]) == (6, [7, 8])
-    assert {name: part.tolist() for name, part in found["statecast"].items()} == {"a": [1.0, 3.0], "b": [2.0, 4.0]}  # type: ignore
+    result = live.document(Found())  # type: ignore
+    assert (result["time"], result["times"]) == (6, [7, 8])
+    assert {name: part.tolist() for name, part in result["statecast"].items()} == {"a": [1.0, 3.0], "b": [2.0, 4.0]}  # type: ignore
 
 
 # --- rows that cannot be used
@@ -133,7 +133,7 @@ def test_a_refused_row_changes_nothing_and_is_named(feed: Feed, plain: Path) -> 
     done = feed("\n".join([good[0], good[1], "", *bad, good[2]]).encode() + b"\n\xff\xfe\n", plain)
     assert done.code == 1
     assert lines(done) == lines(feed(as_json(ROWS), plain))
-    wanted = {
+    expected = {
         4: "'many' is not a number",
         5: "there is no column 'passengers'; did you mean 'passenger'?",
         6: "1960-12-01 is not after 1961-02-01",
@@ -144,9 +144,9 @@ def test_a_refused_row_changes_nothing_and_is_named(feed: Feed, plain: Path) -> 
         11: "no whole number of steps of 1mo",
         13: "not UTF-8 text",
     }
-    told = done.err.splitlines()
-    assert [line.split(":")[1] for line in told] == [f" line {number}" for number in wanted]
-    assert [text for line, text in zip(told, wanted.values(), strict=True) if text not in line] == []
+    messages = done.err.splitlines()
+    assert [line.split(":")[1] for line in messages] == [f" line {number}" for number in expected]
+    assert [text for line, text in zip(messages, expected.values(), strict=True) if text not in line] == []
 
 
 @pytest.mark.parametrize(
@@ -243,10 +243,10 @@ def test_odd_rows_are_named_and_passed_over(feed: Feed, plain: Path) -> None:
     good = as_json(ROWS).splitlines()
     done = feed("\n".join([good[0], *(row for row, _ in ODD.values()), *good[1:]]), plain)
     assert (done.code, lines(done)) == (1, lines(feed(as_json(ROWS), plain)))
-    told = done.err.splitlines()
-    assert [line.split(":")[1] for line in told] == [f" line {number}" for number in range(2, 2 + len(ODD))]
-    assert [line for line, (_, message) in zip(told, ODD.values(), strict=True) if message not in line] == []
-    assert max(map(len, told)) < 300
+    messages = done.err.splitlines()
+    assert [line.split(":")[1] for line in messages] == [f" line {number}" for number in range(2, 2 + len(ODD))]
+    assert [line for line, (_, message) in zip(messages, ODD.values(), strict=True) if message not in line] == []
+    assert max(map(len, messages)) < 300
 
 
 def test_odd_ids_times_and_fields_are_named() -> None:
@@ -317,11 +317,11 @@ def test_a_signal_ends_a_stream_that_waits_and_keeps_what_was_seen(
         assert running.wait(timeout=30) == code
         assert running.stderr.read() == b""
     stream = Stream.load(state)
-    wanted = Stream.load(plain)
+    expected = Stream.load(plain)
     for month, value in ROWS[:2]:
-        wanted.observe("passengers", value, month)
-    assert stream.forecast().values.tolist() == wanted.forecast().values.tolist()
-    assert seen[1]["statecast"] == wanted.forecast().values[0, :, 0].tolist()
+        expected.observe("passengers", value, month)
+    assert stream.forecast().values.tolist() == expected.forecast().values.tolist()
+    assert seen[1]["statecast"] == expected.forecast().values[0, :, 0].tolist()
 
 
 def test_when_nobody_reads_on_the_snapshot_is_kept(plain: Path, tmp_path: Path) -> None:
@@ -350,13 +350,13 @@ def test_a_row_whose_forecast_is_not_delivered_is_taken_back(
     with monkeypatch.context() as patched:
         patched.setattr("statecast.cli.output.line", line)
         assert feed(as_json(ROWS), plain, "--snapshot", tmp_path / "s", *options).code == 141
-    wanted = Stream.load(plain, empty=bool(options))
+    expected = Stream.load(plain, empty=bool(options))
     for month, value in ROWS[: rows - 1]:
-        wanted.observe("passengers", value, month)
+        expected.observe("passengers", value, month)
     stream = Stream.load(tmp_path / "s")
-    assert stream.ids == wanted.ids
-    assert stream.state.data.tobytes() == wanted.state.data.tobytes()
-    assert stream.state.time.tolist() == wanted.state.time.tolist()
+    assert stream.ids == expected.ids
+    assert stream.state.data.tobytes() == expected.state.data.tobytes()
+    assert stream.state.time.tolist() == expected.state.time.tolist()
     whole = lines(feed(as_json(ROWS), plain, *options))
     assert lines(feed(as_json(ROWS[rows - 1 :]), plain, "--snapshot", tmp_path / "s")) == whole[rows - 1 :]
 
@@ -368,7 +368,7 @@ def test_rows_are_served_where_input_cannot_be_waited_for(
     feed: Feed, plain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On Windows `select` knows no standard input, and pipes are not set to block or not."""
-    wanted = lines(feed(as_json(ROWS), plain))
+    expected = lines(feed(as_json(ROWS), plain))
 
     def refuse(*_: object) -> None:
         raise OSError("an operation was attempted on something that is not a socket")
@@ -377,7 +377,7 @@ def test_rows_are_served_where_input_cannot_be_waited_for(
     monkeypatch.setattr("select.select", refuse)
     monkeypatch.delattr(os, "set_blocking")
     done = feed(as_json(ROWS), plain)
-    assert (done.code, done.err, lines(done)) == (0, "", wanted)
+    assert (done.code, done.err, lines(done)) == (0, "", expected)
 
 
 @pytest.mark.parametrize("words", [["settings", "hidden"], ["gallery", "--list"], ["stream", "--help"]])

@@ -256,9 +256,9 @@ def test_a_day_whose_time_no_clock_showed_is_a_day_of_a_table_and_of_a_stream(na
     assert zones.to_instants(wall, name).tolist() == instants.tolist()
     schema = Schema(("y",), time="t", time_kind="datetime", tz=name, frequency=Frequency.parse("1d"))
     last: int | None = None
-    for moment, wanted in zip(days, wall.tolist(), strict=True):
+    for moment, expected in zip(days, wall.tolist(), strict=True):
         last = values.time(moment, schema, last)
-        assert last == wanted
+        assert last == expected
     if clock == "00:00":  # a series may begin on that day: a midnight is taken for what it was meant to be
         assert values.time(days[2], schema) == wall[2]
         assert zones.to_wall(instants[2:3], name) == wall[2]

@@ -112,9 +112,9 @@ def test_order_of_rows_does_not_matter(seed: int, native: Any) -> None:
     order = np.random.default_rng(seed).permutation(28)
     frame = frames.to_native({name: values[order] for name, values in columns.items()}, native)
     expected, schema = fit(columns, ROLES)
-    found, learned = fit(frame, ROLES)
+    result, learned = fit(frame, ROLES)
     assert learned == schema
-    same(found, expected)
+    same(result, expected)
 
 
 @settings(max_examples=40, deadline=None)
@@ -202,8 +202,8 @@ def test_categories_that_a_column_may_hold_but_does_not() -> None:
     assert fit(frame, target="y", past="c")[1].past_features == ("c=b",)
     series = pd.Series(pd.Categorical(["b", "b"], categories=["a", "b"]))
     assert fit(pd.DataFrame({"y": [1.0, 2.0], "i": series}), target="y", id=None, past="i")[1].past_features == ("i=b",)
-    found, _ = fit(pl.DataFrame({"y": [1.0, 2.0], "i": frame["c"]}), target="y", id="i")
-    assert found.ids == ("b",)
+    result, _ = fit(pl.DataFrame({"y": [1.0, 2.0], "i": frame["c"]}), target="y", id="i")
+    assert result.ids == ("b",)
 
 
 def test_static_may_be_missing_in_some_rows() -> None:

@@ -78,13 +78,13 @@ def test_events_become_steps_as_pandas_resamples_them(rule: str, freq: str, pand
     panel, schema = fit(frame, Merging(aggregate=rule), id="id", time="t", freq=freq)
     assert schema.frequency == Frequency.parse(freq)
     for s, name in enumerate(["a", "b"]):
-        wanted = frame[frame.id == name].sort_values("t", kind="stable").set_index("t").y.resample(pandas).agg(rule)
+        expected = frame[frame.id == name].sort_values("t", kind="stable").set_index("t").y.resample(pandas).agg(rule)
         mine = panel.y[panel.span(s), 0]
         if rule == "sum":  # pandas adds up what is missing to 0 as well
             counts = frame[frame.id == name].set_index("t").y.resample(pandas).size().to_numpy()
-            assert np.isnan(mine[(wanted == 0) & (counts > 0)]).all()
+            assert np.isnan(mine[(expected == 0) & (counts > 0)]).all()
             mine = np.nan_to_num(mine)
-        np.testing.assert_allclose(mine, wanted.to_numpy(), atol=1e-12)
+        np.testing.assert_allclose(mine, expected.to_numpy(), atol=1e-12)
 
 
 @pytest.mark.parametrize(("freq", "pandas"), [("1d", "1D"), ("6h", "6h")])
@@ -92,8 +92,8 @@ def test_steps_of_a_zone_begin_by_its_clock(freq: str, pandas: str) -> None:
     frame = events().drop(columns="id")
     frame["t"] = (frame.t - pd.Timedelta(days=60)).dt.tz_localize("UTC").dt.tz_convert("America/New_York")
     panel, schema = fit(frame, Merging(aggregate="sum"), time="t", freq=freq)
-    wanted = frame.set_index("t").y.resample(pandas).sum()
-    np.testing.assert_allclose(np.nan_to_num(panel.y[:, 0]), wanted.to_numpy())
+    expected = frame.set_index("t").y.resample(pandas).sum()
+    np.testing.assert_allclose(np.nan_to_num(panel.y[:, 0]), expected.to_numpy())
     assert schema.tz == "America/New_York"
 
 
@@ -153,8 +153,8 @@ def test_errors_name_the_rows_of_the_table() -> None:
 def test_a_real_table_with_doubles_and_gaps() -> None:
     panel, schema = checks.panel(table.read(TRAFFIC), Roles.of("traffic_volume", past="temp"), Merging("first"))
     frame = pd.read_csv(TRAFFIC).groupby("date_time").traffic_volume.first()
-    wanted = frame.set_axis(pd.to_datetime(frame.index)).asfreq("1h")
-    np.testing.assert_array_equal(panel.y[:, 0], wanted.to_numpy())
+    expected = frame.set_axis(pd.to_datetime(frame.index)).asfreq("1h")
+    np.testing.assert_array_equal(panel.y[:, 0], expected.to_numpy())
     assert (schema.time, schema.frequency.text) == ("date_time", "1h")
 
 

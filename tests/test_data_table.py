@@ -39,11 +39,11 @@ def write(path: Path, content: str | bytes) -> Path:
 @pytest.mark.parametrize("tz", [None, "Europe/Berlin", "UTC", "+05:30"])
 def test_every_kind_there_and_back(native: Any, tz: str | None) -> None:
     frame = frames.to_native(COLUMNS, native, tz)
-    found = table.read(frame)
-    assert found.native == native
-    assert found.names == tuple(COLUMNS)
+    result = table.read(frame)
+    assert result.native == native
+    assert result.names == tuple(COLUMNS)
     for name, values in COLUMNS.items():
-        column = found.times(name) if values.dtype.kind == "M" else found.column(name)
+        column = result.times(name) if values.dtype.kind == "M" else result.column(name)
         if native != "pandas" or name != "day":  # pandas has no dates
             assert column.kind == KINDS[name]
         if name == "text":
@@ -53,8 +53,8 @@ def test_every_kind_there_and_back(native: Any, tz: str | None) -> None:
         else:
             np.testing.assert_array_equal(column.values, values)
     expected = None if native == "numpy" else "UTC" if native == "polars" and tz == "+05:30" else tz
-    assert found.column("time").tz == expected
-    assert found.row(2) == "row 2"
+    assert result.column("time").tz == expected
+    assert result.row(2) == "row 2"
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv", ".csv.gz", ".parquet"])
@@ -63,13 +63,13 @@ def test_files_there_and_back(tmp_path: Path, suffix: str, tz: str | None) -> No
     path = tmp_path / f"table{suffix}"
     results.write(COLUMNS, path, tz)
     assert os.listdir(tmp_path) == [path.name]
-    found = table.read(path)
-    assert found.origin == path.name
-    np.testing.assert_array_equal(found.times("time").values, HOURS.astype(np.int64))
-    assert found.times("time").tz == (None if tz is None else tz if suffix == ".parquet" else "UTC")
-    assert found.times("day").kind == "date"
-    np.testing.assert_array_equal(found.column("real").values, COLUMNS["real"])
-    assert found.row(2) == ("row 2" if suffix == ".parquet" else "line 4")
+    result = table.read(path)
+    assert result.origin == path.name
+    np.testing.assert_array_equal(result.times("time").values, HOURS.astype(np.int64))
+    assert result.times("time").tz == (None if tz is None else tz if suffix == ".parquet" else "UTC")
+    assert result.times("day").kind == "date"
+    np.testing.assert_array_equal(result.column("real").values, COLUMNS["real"])
+    assert result.row(2) == ("row 2" if suffix == ".parquet" else "line 4")
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ def test_kinds_of_columns(source: Any, kind: str) -> None:
 
 def test_signs_for_missing_and_leading_blanks(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "y,c\n 1, a\nNA,a \n,?\nNaN,NA\nnull,\nN/A,b\n?,b\n 2.5,null\n")
-    found = table.read(path)
-    column = found.column("c")
+    result = table.read(path)
+    column = result.column("c")
     assert column.labels == ("a", "b")
     assert column.values.tolist() == [0, 0, -1, -1, -1, 1, 1, -1]
-    assert found.numeric("y")
-    assert not found.numeric("c")
+    assert result.numeric("y")
+    assert not result.numeric("c")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,10 @@ def test_times_in_text(texts: list[str], kind: str, first: str, native: str) -> 
         (["2010-01-02", "soon"], r"column 't', row 1: 'soon': not a time: write it as YYYY-MM-DD"),
         (["2010-01-02", "2010-02-30"], r"row 1: '2010-02-30': no such day or time"),
         (["2010-01-02 03:04", "2010-01-02 25:04"], "row 1: '2010-01-02 25:04': no such day or time"),
-        (["01/02/2010", "02/03/2010"], "row 0: '01/02/2010': day and month cannot be told apart: write .* YYYY-MM-DD"),
+        (
+            ["01/02/2010", "02/03/2010"],
+            "row 0: '01/02/2010': day and month cannot be told apart: write .* YYYY-MM-DD",
+        ),
         (["25/02/2010", "02/25/2010"], "row 1: '02/25/2010': day and month change places"),
         (["25/02/2010", "31/02/2010"], "row 1: '31/02/2010': no such day"),
         (["2010-01-02T00:00Z", "2010-01-02T01:00+01:00"], r"row 1: .*time zones are mixed: write all times in UTC"),
@@ -277,9 +280,9 @@ def test_arrays_and_their_names() -> None:
 
 def test_a_named_pandas_index_is_a_column() -> None:
     index = pd.date_range("2024-01-01", periods=3, name="ds")
-    found = table.read(pd.DataFrame({"y": [1, 2, 3]}, index=index))
-    assert found.names == ("ds", "y")
-    assert found.times("ds").kind == "datetime"
+    result = table.read(pd.DataFrame({"y": [1, 2, 3]}, index=index))
+    assert result.names == ("ds", "y")
+    assert result.times("ds").kind == "datetime"
     assert table.read(pd.Series([1.0, 2.0])).names == ("y",)
     assert table.read(pl.DataFrame({"y": [1]}).lazy()).names == ("y",)
 
@@ -288,16 +291,16 @@ def test_a_named_pandas_index_is_a_column() -> None:
     "text", ["a;b\n1;x\n", "a\tb\n1\tx\n", "a|b\n1|x\n", "\ufeffa,b\r\n1,x\r\n", "\n\na,b\n\n1,x\n\n"]
 )
 def test_csv_dialects(tmp_path: Path, text: str) -> None:
-    found = table.read(write(tmp_path / "t.csv", text))
-    assert found.names == ("a", "b")
-    assert found.rows == 1
-    assert found.column("a").values.tolist() == [1]
-    assert found.column("b").labels == ("x",)
+    result = table.read(write(tmp_path / "t.csv", text))
+    assert result.names == ("a", "b")
+    assert result.rows == 1
+    assert result.column("a").values.tolist() == [1]
+    assert result.column("b").labels == ("x",)
 
 
 def test_lines_of_rows(tmp_path: Path) -> None:
-    found = table.read(write(tmp_path / "t.csv", 'a,b\n"x\ny",1\n\nz,2\n'))
-    assert [found.row(index) for index in range(2)] == ["line 2", "line 5"]
+    result = table.read(write(tmp_path / "t.csv", 'a,b\n"x\ny",1\n\nz,2\n'))
+    assert [result.row(index) for index in range(2)] == ["line 2", "line 5"]
     single = table.read(write(tmp_path / "s.csv", "a\n1\n\n3\n\n\n"))
     np.testing.assert_array_equal(single.column("a").values, [1, np.nan, 3])
     assert single.row(2) == "line 4"
@@ -329,8 +332,8 @@ def test_standard_input(tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyP
     path = tmp_path / f"t{suffix}"
     results.write(COLUMNS, path)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(path.read_bytes())))
-    found = table.read("-")
-    assert (found.origin, found.rows) == ("standard input", 4)
+    result = table.read("-")
+    assert (result.origin, result.rows) == ("standard input", 4)
 
 
 def test_standard_output(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -395,12 +398,12 @@ def test_reading_imports_no_frames_until_asked() -> None:
 def test_a_header_is_missed_where_the_first_line_holds_values(
     tmp_path: Path, text: str, names: tuple[str, ...], first: list[float]
 ) -> None:
-    found = table.read(write(tmp_path / "t.csv", text))
-    assert found.names == names
-    assert found.column(names[-1]).values.tolist() == first
+    result = table.read(write(tmp_path / "t.csv", text))
+    assert result.names == names
+    assert result.column(names[-1]).values.tolist() == first
     headed = len(first) < len(text.splitlines())
-    assert found.row(0) == ("line 2" if headed else "line 1")
-    assert [reason for reason in found.reasons if "header" in reason] == ([] if headed else ["header"])
+    assert result.row(0) == ("line 2" if headed else "line 1")
+    assert [reason for reason in result.reasons if "header" in reason] == ([] if headed else ["header"])
 
 
 @pytest.mark.parametrize(
@@ -421,17 +424,17 @@ def test_a_header_is_missed_where_the_first_line_holds_values(
     ],
 )
 def test_decimal_commas_are_read_where_they_are_certain(tmp_path: Path, text: str, numbers: list[float] | None) -> None:
-    found = table.read(write(tmp_path / "t.csv", text))
-    column = found.column("a")
+    result = table.read(write(tmp_path / "t.csv", text))
+    column = result.column("a")
     assert (column.values.tolist() if column.kind in ("number", "integer") else None) == numbers
     commas = numbers is not None and "," in text.partition("\n")[2] and "." not in text.partition("\n")[0]
-    assert ("decimal" in found.reasons) == commas
+    assert ("decimal" in result.reasons) == commas
 
 
 @pytest.mark.parametrize("text", ["a,b\r1,x\r2,y\r", "a,b\r1,x\r2,y", "a,b\r\r1,x\r\r2,y"])
 def test_lines_may_end_in_carriage_returns_alone(tmp_path: Path, text: str) -> None:
-    found = table.read(write(tmp_path / "t.csv", text))
-    assert (found.names, found.column("a").values.tolist()) == (("a", "b"), [1, 2])
+    result = table.read(write(tmp_path / "t.csv", text))
+    assert (result.names, result.column("a").values.tolist()) == (("a", "b"), [1, 2])
 
 
 @pytest.mark.parametrize(

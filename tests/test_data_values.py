@@ -365,8 +365,8 @@ COLUMNS = st.lists(st.one_of(st.integers(-(2**40), 2**40), st.floats(-1e6, 1e6),
 @given(column=COLUMNS)
 def test_a_column_is_its_values(column: list[Any]) -> None:
     read = table.read({"y": column})
-    found = covariates.numbers(read, read.column("y"))
-    np.testing.assert_array_equal(found, [values.number(value, "y") for value in column])
+    result = covariates.numbers(read, read.column("y"))
+    np.testing.assert_array_equal(result, [values.number(value, "y") for value in column])
 
 
 def test_odd_values_are_shown_short() -> None:

@@ -18,10 +18,10 @@ MIXED = np.array([[1.0, "a"], [3.0, "b"], [None, "a"], [5.0, None]], object)
 
 
 def test_sequences_lie_flat() -> None:
-    found = of_sequences([np.ones((2, 3)), np.zeros((4, 3))])
-    assert (found.count, found.channels, found.recurrent) == (2, 3, True)
-    assert found.offsets.tolist() == [0, 2, 6]
-    assert found.where(3) == "sequence 1, step 1"
+    result = of_sequences([np.ones((2, 3)), np.zeros((4, 3))])
+    assert (result.count, result.channels, result.recurrent) == (2, 3, True)
+    assert result.offsets.tolist() == [0, 2, 6]
+    assert result.where(3) == "sequence 1, step 1"
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_what_is_no_sequence_is_named(source: list[np.ndarray], words: str) -> N
 def test_columns_become_inputs() -> None:
     source = of_table(MIXED)
     encoding = Encoding.fit(source, differences=True)
-    found = encoding.apply(source)
+    result = encoding.apply(source)
     known = np.array([1.0, 3.0, 5.0])
     number = (np.array([1.0, 3.0, 3.0, 5.0]) - known.mean()) / known.std()
-    np.testing.assert_allclose(found[:, 0], number)  # what is missing is the mean
-    assert found[:, 1].tolist() == [0, 0, 1, 0]  # and marked
-    assert found[:, 2:].tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]]  # a, b, missing
+    np.testing.assert_allclose(result[:, 0], number)  # what is missing is the mean
+    assert result[:, 1].tolist() == [0, 0, 1, 0]  # and marked
+    assert result[:, 2:].tolist() == [[1, 0, 0], [0, 1, 0], [1, 0, 0], [0, 0, 1]]  # a, b, missing
     assert Encoding.from_json(encoding.to_json()) == encoding
 
 
@@ -71,9 +71,9 @@ def test_a_category_that_training_has_not_seen_is_all_zeros() -> None:
 
 def test_changes_stay_within_a_sequence() -> None:
     source = of_sequences([np.array([[1.0], [3.0]]), np.array([[100.0], [101.0]])])
-    found = Encoding.fit(source, differences=True).apply(source)
+    result = Encoding.fit(source, differences=True).apply(source)
     size = np.sqrt((0 + 4 + 0 + 1) / 4)
-    np.testing.assert_allclose(found[:, 1], np.array([0, 2, 0, 1]) / size)
+    np.testing.assert_allclose(result[:, 1], np.array([0, 2, 0, 1]) / size)
     assert Encoding.fit(source, differences=False).width == 1
 
 
@@ -91,9 +91,9 @@ def test_what_is_neither_number_nor_text_is_named() -> None:
 def test_patches_hold_every_step_once(lengths: list[int], size: int) -> None:
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     inputs = np.arange(1.0, offsets[-1] * 2 + 1).reshape(-1, 2)
-    found, begins = patched(inputs, offsets, size)
+    result, begins = patched(inputs, offsets, size)
     for n, length in enumerate(lengths):
-        steps = found[begins[n] : begins[n + 1]].reshape(-1, 2)
+        steps = result[begins[n] : begins[n + 1]].reshape(-1, 2)
         np.testing.assert_array_equal(steps[:length], inputs[offsets[n] : offsets[n + 1]])
         assert not steps[length:].any()
         assert len(steps) - length < size
@@ -105,10 +105,10 @@ TS = "# a comment\n@problemName Toy\n@timeStamps false\n@classLabel true up down
 def test_a_ts_file(tmp_path: Path) -> None:
     path = tmp_path / "toy.ts"
     path.write_text(TS + "1,2,?:4,5,6:up\n7:8:down\n", encoding="utf-8")
-    found = read_ts(path)
-    assert (found.name, list(found.labels if found.labels is not None else [])) == ("Toy", ["up", "down"])
-    np.testing.assert_array_equal(found.sequences[0], [[1, 4], [2, 5], [np.nan, 6]])
-    assert found.sequences[1].shape == (1, 2)
+    result = read_ts(path)
+    assert (result.name, list(result.labels if result.labels is not None else [])) == ("Toy", ["up", "down"])
+    np.testing.assert_array_equal(result.sequences[0], [[1, 4], [2, 5], [np.nan, 6]])
+    assert result.sequences[1].shape == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -205,14 +205,14 @@ def infer(
         )
     if kind == "integer":
         _require_no_dates(time)
-        found = Frequency("step", step)
+        frequency = Frequency("step", step)
     else:
         if tz and step >= DAY - 2 * HOUR:
             time = zones.to_wall(time, tz)
             step, _ = common_step(time, offsets)
-        found = _calendar_months(time, offsets) or Frequency("us", step)
-    _require_grid(found, time, offsets, kind, row)
-    return found
+        frequency = _calendar_months(time, offsets) or Frequency("us", step)
+    _require_grid(frequency, time, offsets, kind, row)
+    return frequency
 
 
 def _require_no_dates(time: Int64[np.ndarray, " rows"]) -> None:
@@ -238,21 +238,21 @@ def _calendar_months(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray
 
 
 def _require_grid(
-    found: Frequency,
+    frequency: Frequency,
     time: Int64[np.ndarray, " rows"],
     offsets: Int64[np.ndarray, " series+1"],
     kind: TimeKind,
     row: Callable[[int], str],
 ) -> None:
-    bad = off_grid(found, time, offsets)
-    if bad is None:
+    index = off_grid(frequency, time, offsets)
+    if index is None:
         return
     _, share = common_step(time, offsets)
-    step = int(time[bad] - time[bad - 1])
-    odd = str(step) if kind == "integer" else Frequency("us", step).text
+    step = int(time[index] - time[index - 1])
+    gap = str(step) if kind == "integer" else Frequency("us", step).text
     raise DataError(
-        f"the steps are irregular: the most common one is {found} ({share:.0%} of all), "
-        f"but {row(bad)} comes {odd} after the row before it; "
+        f"the steps are irregular: the most common one is {frequency} ({share:.0%} of all), "
+        f"but {row(index)} comes {gap} after the row before it; "
         "pass freq='…' with a step that leads to every time, bring the times onto a grid, "
         "or leave the time column out to count rows as steps"
     )
@@ -263,8 +263,8 @@ def off_grid(
 ) -> int | None:
     """The first row that is no whole number of steps after its series' first row, or None."""
     first = np.repeat(time[offsets[:-1]], np.diff(offsets))
-    good: Bool[np.ndarray, " rows"] = np.asarray(frequency.on_grid(first, time))
-    return None if good.all() else int(np.argmin(good))
+    on_grid: Bool[np.ndarray, " rows"] = np.asarray(frequency.on_grid(first, time))
+    return None if on_grid.all() else int(np.argmin(on_grid))
 
 
 def with_ends(frequency: Frequency, time: Int64[np.ndarray, " rows"]) -> Frequency:

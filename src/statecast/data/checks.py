@@ -180,12 +180,12 @@ def _steps_ahead(
     step, time = schema.frequency, stamps.values
     if schema.tz and step.daily:
         time = zones.to_wall(time, schema.tz)
-    good = np.asarray(step.on_grid(last[series], time))
-    if not good.all():
-        bad = int(np.argmin(good))
+    on_grid = np.asarray(step.on_grid(last[series], time))
+    if not on_grid.all():
+        row = int(np.argmin(on_grid))
         raise DataError(
-            f"{table.where(stamps.name, bad)}: {keys.show(int(time[bad]), stamps.kind)} is no whole number of steps of "
-            f"{step} after {keys.show(int(last[series[bad]]), stamps.kind)}, where its series ends"
+            f"{table.where(stamps.name, row)}: {keys.show(int(time[row]), stamps.kind)} is no whole number of steps of "
+            f"{step} after {keys.show(int(last[series[row]]), stamps.kind)}, where its series ends"
         )
     return np.asarray(step.steps_between(last[series], time), np.int64)
 

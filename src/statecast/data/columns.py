@@ -164,9 +164,13 @@ def of_mapping(mapping: Mapping[Any, Any], origin: str) -> dict[str, np.ndarray]
     """
     columns = {str(name): _as_array(items) for name, items in mapping.items()}
     sizes = {name: array.shape for name, array in columns.items()}
-    odd = next((name for name, shape in sizes.items() if len(shape) != 1 or shape != next(iter(sizes.values()))), None)
-    if odd is not None:
-        raise DataError(f"{origin}: column {odd!r} has the shape {sizes[odd]}; give columns [rows] of one length")
+    unequal = next(
+        (name for name, shape in sizes.items() if len(shape) != 1 or shape != next(iter(sizes.values()))), None
+    )
+    if unequal is not None:
+        raise DataError(
+            f"{origin}: column {unequal!r} has the shape {sizes[unequal]}; give columns [rows] of one length"
+        )
     return columns
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data.sequences import Sequences
+from statecast.data.values import described, is_missing, real
 from statecast.errors import DataError, WrongType
 
 if TYPE_CHECKING:
@@ -79,8 +80,8 @@ class Encoding:
     @classmethod
     def from_json(cls, columns: list[Mapping[str, Any]]) -> Encoding:
         """From what `to_json` gave."""
-        made = ({**c, "categories": None if c["categories"] is None else tuple(c["categories"])} for c in columns)
-        return cls(tuple(ColumnEncoding(**column) for column in made))
+        arguments = ({**c, "categories": None if c["categories"] is None else tuple(c["categories"])} for c in columns)
+        return cls(tuple(ColumnEncoding(**column) for column in arguments))
 
 
 def _fitted(source: Sequences, n: int, changes: bool) -> ColumnEncoding:
@@ -88,10 +89,10 @@ def _fitted(source: Sequences, n: int, changes: bool) -> ColumnEncoding:
     if is_text(values):
         texts, missing = _texts(values)
         return ColumnEncoding(categories=tuple(sorted(set(texts[~missing]))), marked=bool(missing.any()))
-    found = _numbers(source, n)
-    missing = np.isnan(found)
-    mean, scale = _moments(found[~missing])
-    change = _size(_changes(source, found)) if changes else 0.0
+    numbers = _numbers(source, n)
+    missing = np.isnan(numbers)
+    mean, scale = _moments(numbers[~missing])
+    change = _size(_changes(source, numbers)) if changes else 0.0
     return ColumnEncoding(mean, scale, change, None, bool(missing.any()))
 
 
@@ -100,11 +101,11 @@ def _inputs(source: Sequences, n: int, column: ColumnEncoding) -> list[np.ndarra
         texts, missing = _texts(source.values[:, n])
         parts = [(texts == category).astype(np.float64) for category in column.categories]
     else:
-        found = _numbers(source, n)
-        missing = np.isnan(found)
-        parts = [np.where(missing, 0.0, (found - column.mean) / column.scale)]
+        numbers = _numbers(source, n)
+        missing = np.isnan(numbers)
+        parts = [np.where(missing, 0.0, (numbers - column.mean) / column.scale)]
         if column.change > 0:
-            parts.append(np.nan_to_num(_changes(source, found)) / column.change)
+            parts.append(np.nan_to_num(_changes(source, numbers)) / column.change)
     return parts + ([missing.astype(np.float64)] if column.marked else [])
 
 
@@ -115,58 +116,48 @@ def is_text(values: Shaped[np.ndarray, " steps"]) -> bool:
 
 def _texts(values: Shaped[np.ndarray, " steps"]) -> tuple[np.ndarray, Bool[np.ndarray, " steps"]]:
     """Texts of a column, and where it has none; numbers among texts are categories by their text."""
-    missing = np.array([_is_missing(v) for v in values], bool)
+    missing = np.array([is_missing(v) for v in values], bool)
     return np.array(["" if gone else str(v) for v, gone in zip(values, missing, strict=True)], object), missing
-
-
-def _is_missing(value: Any) -> bool:
-    """None, NaN and the missing values of data frames, which equal nothing, themselves included."""
-    if value is None:
-        return True
-    equal = value == value
-    return not equal if isinstance(equal, bool | np.bool_) else True
 
 
 def _numbers(source: Sequences, n: int) -> Float[np.ndarray, " steps"]:
     values = source.values[:, n]
     if values.dtype == object:
-        found = np.array([_number(source, n, i, v) for i, v in enumerate(values)], np.float64)
+        numbers = np.array([_number(source, n, i, v) for i, v in enumerate(values)], np.float64)
     elif values.dtype.kind in "biuf":
-        found = values.astype(np.float64)
+        numbers = values.astype(np.float64)
     else:
         raise WrongType(f"column {n} holds {values.dtype}: wanted numbers or texts")
-    infinite = np.flatnonzero(np.isinf(found))
+    infinite = np.flatnonzero(np.isinf(numbers))
     if len(infinite):
         raise DataError(
             f"{source.where(int(infinite[0]))}, column {n} holds infinity: wanted finite numbers; NaN is missing"
         )
-    return found
+    return numbers
 
 
 def _number(source: Sequences, n: int, i: int, value: Any) -> float:
-    if _is_missing(value):
-        return np.nan
-    try:
-        return float(value)
-    except (TypeError, ValueError):
+    number = real(value)
+    if number is None:
         raise WrongType(
-            f"{source.where(i)}, column {n} holds {value!r}: argument must be a string or a real number, "
+            f"{source.where(i)}, column {n} holds {described(value)}: argument must be a string or a real number, "
             f"not {type(value).__name__!r}"
-        ) from None
+        )
+    return number
 
 
-def _changes(source: Sequences, found: np.ndarray) -> Float[np.ndarray, " steps"]:
+def _changes(source: Sequences, numbers: np.ndarray) -> Float[np.ndarray, " steps"]:
     """Changes since the step before; 0 at the first step of a sequence."""
-    change = np.diff(found, prepend=found[:1])
+    change = np.diff(numbers, prepend=numbers[:1])
     change[source.offsets[:-1]] = 0
     return change
 
 
-def _moments(found: np.ndarray) -> tuple[float, float]:
-    if not len(found):
+def _moments(numbers: np.ndarray) -> tuple[float, float]:
+    if not len(numbers):
         return 0.0, 1.0
-    mean = float(np.mean(found))
-    scale = float(np.std(found))
+    mean = float(np.mean(numbers))
+    scale = float(np.std(numbers))
     # A column that never changes gives rounding alone, which is not to be blown up.
     return mean, scale if scale > 1e-12 * max(abs(mean), 1e-300) else 1.0
 

@@ -294,11 +294,11 @@ def grid(table: Table, rows: SortedRows, step: Frequency, name: str | None, empt
     """
     time = zones.to_wall(rows.time, rows.tz) if rows.tz and step.daily else rows.time
     rows = replace(rows, time=time)
-    bad = calendar.off_grid(step, time, rows.offsets)
-    if bad is not None:
-        start = int(time[rows.offsets[np.searchsorted(rows.offsets, bad, side="right") - 1]])
+    row = calendar.off_grid(step, time, rows.offsets)
+    if row is not None:
+        start = int(time[rows.offsets[np.searchsorted(rows.offsets, row, side="right") - 1]])
         raise DataError(
-            f"{table.where(name or '', rows.table_row(bad))}: {show(int(time[bad]), rows.time_kind)} is no whole "
+            f"{table.where(name or '', rows.table_row(row))}: {show(int(time[row]), rows.time_kind)} is no whole "
             f"number of steps of {step} after {show(start, rows.time_kind)}, where its series begins: "
             "pass another freq, or bring the times onto a grid"
         )

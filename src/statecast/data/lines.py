@@ -75,9 +75,9 @@ def check(data: Bytes, origin: str, separator: str | None = None) -> CsvLayout:
     keep = ~blank
     if len(names) == 1:  # a blank line is a missing value there, except at the end and before the header
         keep[top : len(blank) - int(np.argmin(blank[::-1]))] = True
-    kept = np.flatnonzero(keep)
-    _require_fields(data, separator, starts[kept], ends[kept], len(names), newlines, origin)
-    rows = kept[int(headed) :]
+    records = np.flatnonzero(keep)
+    _require_fields(data, separator, starts[records], ends[records], len(names), newlines, origin)
+    rows = records[int(headed) :]
     if not len(rows):
         raise DataError(f"{origin} has a header but no rows")
     lines = 1 + np.searchsorted(newlines, starts[rows])
@@ -232,10 +232,8 @@ def _require_fields(
     counts = np.diff(before, prepend=0) + 1
     if (counts == fields).all():
         return
-    bad = int(np.argmax(counts != fields))
-    line = 1 + int(np.searchsorted(newlines, starts[bad]))
-    text = bytes(data[starts[bad] : ends[bad]]).decode().strip()[:60]
-    raise DataError(
-        f"{origin}, line {line} has {counts[bad]} field{'s' if counts[bad] != 1 else ''}, but the header has {fields}: "
-        f"{text!r}"
-    )
+    record = int(np.argmax(counts != fields))
+    line = 1 + int(np.searchsorted(newlines, starts[record]))
+    text = bytes(data[starts[record] : ends[record]]).decode().strip()[:60]
+    count = "1 field" if counts[record] == 1 else f"{counts[record]} fields"
+    raise DataError(f"{origin}, line {line} has {count}, but the header has {fields}: {text!r}")

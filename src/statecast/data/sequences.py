@@ -98,9 +98,9 @@ def patched(
     counts = -(-lengths // size)
     begins = np.concatenate([[0], np.cumsum(counts)])
     steps = np.arange(len(inputs)) - np.repeat(offsets[:-1], lengths) + np.repeat(begins[:-1] * size, lengths)
-    found = np.zeros((int(begins[-1]) * size, inputs.shape[1]))
-    found[steps] = inputs
-    return found.reshape(int(begins[-1]), -1), begins.astype(np.int64)
+    patches = np.zeros((int(begins[-1]) * size, inputs.shape[1]))
+    patches[steps] = inputs
+    return patches.reshape(int(begins[-1]), -1), begins.astype(np.int64)
 
 
 def _require(number: int, item: np.ndarray, width: int | None) -> None:

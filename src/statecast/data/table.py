@@ -174,8 +174,8 @@ def read(source: Any, name: str | None = None) -> Table:
     if isinstance(source, Table):
         return source
     if isinstance(source, (str, os.PathLike)):
-        found = sources.find(source, name)
-        table = _read_parquet(found) if found.format == "parquet" else _read_csv(found)
+        file = sources.find(source, name)
+        table = _read_parquet(file) if file.format == "parquet" else _read_csv(file)
     elif isinstance(source, np.ndarray):
         origin = name or "the array"
         table = Table(of_array(source, origin), origin, "numpy")

@@ -54,7 +54,7 @@ class Times:
 
 
 @dataclass
-class _Column:
+class _Conventions:
     """What is learned over the whole column: one zone, and which number is the day where that is in doubt."""
 
     zone: str | None = None
@@ -71,7 +71,7 @@ def parse(chunks: Iterable[Sequence[str | None]]) -> Times:
     Raises:
         Unreadable: a text is no time, zones are mixed, or day and month cannot be told apart.
     """
-    column, start = _Column(), 0
+    column, start = _Conventions(), 0
     parts: list[tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]] = []
     for chunk in chunks:
         parts.append(_chunk(chunk, start, column))
@@ -97,7 +97,7 @@ def are_times(texts: Sequence[str | None]) -> bool:
 
 
 def _chunk(
-    texts: Sequence[str | None], start: int, column: _Column
+    texts: Sequence[str | None], start: int, column: _Conventions
 ) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
     """The times of a chunk, read with the day first and with the month first; mostly one and the same array."""
     stripped = [(text or "").strip() for text in texts]
@@ -120,16 +120,16 @@ def _chunk(
         else:
             orders = [(day, "month", "day")] if month is day else [(day, "month", "day"), (month, "month", "day")]
         for target, month_name, day_name in orders:
-            values, good = _read(codes[rows], match, month_name, day_name)
-            if not good.all() and (month_name in ("month", _order(column))):
-                bad = int(rows[np.argmin(good)])
-                raise Unreadable(start + bad, str(clean[bad]), "no such day or time: write it as YYYY-MM-DD HH:MM:SS")
+            values, valid = _read(codes[rows], match, month_name, day_name)
+            if not valid.all() and (month_name in ("month", _order(column))):
+                row = int(rows[np.argmin(valid)])
+                raise Unreadable(start + row, str(clean[row]), "no such day or time: write it as YYYY-MM-DD HH:MM:SS")
             target[rows] = values
         todo[rows] = False
     return day, month
 
 
-def _order(column: _Column) -> str | None:
+def _order(column: _Conventions) -> str | None:
     """Which of the two numbers is the month so far, so that "31/31/2020" is refused; None where both have to be."""
     if column.day_first and column.month_first:
         return None
@@ -137,16 +137,16 @@ def _order(column: _Column) -> str | None:
 
 
 def _has_layout(codes: UInt32[np.ndarray, "n width"], layout: str) -> Bool[np.ndarray, " n"]:
-    good = np.ones(len(codes), bool)
+    valid = np.ones(len(codes), bool)
     for index in range(codes.shape[1]):
         code = codes[:, index]
         if index >= len(layout):
-            good &= code == 0
+            valid &= code == 0
         elif layout[index] == "0":
-            good &= (code >= 48) & (code <= 57)
+            valid &= (code >= 48) & (code <= 57)
         else:
-            good &= code == ord(layout[index])
-    return good
+            valid &= code == ord(layout[index])
+    return valid
 
 
 def _number(codes: UInt32[np.ndarray, "n width"], span: tuple[int, int]) -> Int64[np.ndarray, " n"]:
@@ -169,7 +169,7 @@ def _read(
     months = (part("year") - 1970) * 12 + np.clip(month, 1, 12) - 1
     first = months.astype("M8[M]").astype("M8[D]").astype(np.int64)
     days = (months + 1).astype("M8[M]").astype("M8[D]").astype(np.int64) - first
-    good = (
+    valid = (
         (part("year") >= 1)
         & (month >= 1)
         & (month <= 12)
@@ -182,7 +182,7 @@ def _read(
     digits = len(parts.get("fraction") or "")
     fraction = part("fraction") * 10 ** max(6 - digits, 0) // 10 ** max(digits - 6, 0)
     clock = (first + day - 1) * DAY + hour * HOUR + minute * 60_000_000 + second * 1_000_000 + fraction
-    return clock - _offset(codes, match), good
+    return clock - _offset(codes, match), valid
 
 
 def _offset(codes: UInt32[np.ndarray, "n width"], match: re.Match[str]) -> Int64[np.ndarray, " n"]:
@@ -198,7 +198,7 @@ def _offset(codes: UInt32[np.ndarray, "n width"], match: re.Match[str]) -> Int64
 
 
 def _note(
-    column: _Column,
+    column: _Conventions,
     match: re.Match[str],
     text: str,
     row: int,
@@ -213,8 +213,8 @@ def _note(
     zone = canonical(text[slice(*match.span("zone"))]) if name else None
     offsets = _offset(codes, match)
     if name and (offsets != offsets[0]).any():
-        odd = int(np.argmax(offsets != offsets[0]))
-        raise Unreadable(int(rows[odd]), str(texts[odd]), "time zones are mixed: write all times in UTC (…Z)")
+        other = int(np.argmax(offsets != offsets[0]))
+        raise Unreadable(int(rows[other]), str(texts[other]), "time zones are mixed: write all times in UTC (…Z)")
     if column.zoned and zone != column.zone:
         mixed = "time zones are mixed" if zone and column.zone else "times with and without a time zone are mixed"
         raise Unreadable(row, text, f"{mixed}: write all times in UTC (…Z), or all without a zone")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Sequences, and what is to be told from each.
+    """Sequences, and what is to be counts from each.
 
     Attributes:
         sequences: arrays [T_i, channels], NaN where missing.
@@ -91,8 +91,8 @@ def _cases(lines: list[str], first: int) -> Iterator[tuple[int, str]]:
 def _sequence(path: Path, number: int, channels: list[str]) -> Float[np.ndarray, "T F"]:
     parts = [_channel(path, number, text) for text in channels]
     if not parts or len({len(part) for part in parts}) > 1:
-        told = ", ".join(str(len(part)) for part in parts) or "none"
-        raise DataError(f"{path}, line {number}: its channels have {told} values: wanted as many in each")
+        counts = ", ".join(str(len(part)) for part in parts) or "none"
+        raise DataError(f"{path}, line {number}: its channels have {counts} values: wanted as many in each")
     return np.stack(parts, axis=1)
 
 

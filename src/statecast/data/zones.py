@@ -135,5 +135,5 @@ def to_instants(wall: Int64[np.ndarray, " n"], name: str) -> Int64[np.ndarray, "
     """The instants at which the local clock shows these readings: the earlier of two, the jump itself where none."""
     early = wall - offsets_at(wall - DAY, name)
     late = wall - offsets_at(early, name)
-    found: Int64[np.ndarray, " n"] = np.where(late + offsets_at(late, name) == wall, late, early)
-    return found
+    instants: Int64[np.ndarray, " n"] = np.where(late + offsets_at(late, name) == wall, late, early)
+    return instants
