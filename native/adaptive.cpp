@@ -83,7 +83,7 @@ void adapt_all(const statecast_adaptation& a, const statecast_observations& o) {
     if (k >= early) adapt<T>(a, o, rows + k % early, k - early, 1);
     if (k >= o.count) continue;
     rows[k % early] = row_of<T>(o, k);
-    soon(rows[k % early] + a.begin, numbers(a));
+    prefetch(rows[k % early] + a.begin, numbers(a));
   }
 }
 

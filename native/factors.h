@@ -29,7 +29,7 @@ struct Factors {
   static SC_INLINE V at(int64_t k, F&& row) {
     return row(k);
   }
-  // `count` numbers, of which the first n are given, to places `step` apart.
+  // `count` numbers, of which the first n come from memory and the others are zero, to places `step` apart.
   static SC_INLINE void spread(const Element* from, int64_t n, int64_t count, Element* to, int64_t step) {
     for (int64_t k = 0; k < count; ++k) to[k * step] = k < n ? from[k] : Element(0);
   }

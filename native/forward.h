@@ -33,7 +33,7 @@ struct Rows {
   void clear(int64_t rows) const {
     if constexpr (!K::same) std::memset(factors, 0, static_cast<size_t>((rows + K::beyond) * depth) * sizeof(E));
   }
-  // A vector of a row from unit k on, of which `left` units are there: padding may be no number, and is no factor.
+  // A vector of a row from unit k on, of which `left` are units and not padding, which may be no number and is no factor.
   SC_INLINE void put(V x, int64_t row, int64_t k, int64_t left) const {
     x.store(at(row) + k);
     if constexpr (!K::same) K::store(x, left, factors + row * depth + k / K::numbers);
@@ -61,7 +61,7 @@ struct Forward {
   Layout<V, Cell> l;
   Packed<V, Cell> w;
   bool ahead;       // input products beforehand
-  bool past_cache;  // what is kept for backward is too large to stay in a cache until then
+  bool past_cache;  // the tape is too large to stay in a cache until then
   T *slots, *c, *c_reset;
   Rows<V> h, next, reset_state, h_reset;
   E* x_factors;
@@ -143,7 +143,7 @@ struct Forward {
     if (past_cache) end_of_streams();
   }
 
-  // Where step t's gates are kept; null where nobody needs them.
+  // Where step t's gates are put; null where nobody needs them.
   T* slot_at(int64_t t) const {
     if (j.out->gates.data)
       return static_cast<T*>(j.out->gates.data) + t * j.batch * l.panels * C * W + j.first * l.panels * C * W;
@@ -213,7 +213,7 @@ struct Forward {
       row_tiles<V>(j.rows, [&](int64_t row, auto m) SC_APART {
         constexpr int M = decltype(m)::value;
         V z[M][C];
-        if (gates && !past_cache) soon(gates + (p * j.rows + row) * C * W, m.count() * C * W);
+        if (gates && !past_cache) prefetch(gates + (p * j.rows + row) * C * W, m.count() * C * W);
         if (ahead)
           SC_ROWS (r, m)
             SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);

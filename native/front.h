@@ -58,8 +58,8 @@ struct Target {
     mask[(length - 1) * step] = observed;
   }
 
-  // What forecasts are relative to.
-  void look(int32_t normalize, T floor, int64_t length, T& at, T& unit) const {
+  // The level and the scale that forecasts are relative to.
+  void level_scale(int32_t normalize, T floor, int64_t length, T& at, T& unit) const {
     at = *level;
     unit = *spread;
     if (normalize == STATECAST_NONE) {

@@ -36,7 +36,7 @@ bool processor_has(int isa) {
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
-// Leaf 7 of what the processor tells of itself, for pairs of numbers in bfloat16 and for tiles of them.
+// Leaf 7 of the processor's description of itself: products of pairs of numbers in bfloat16, and tiles of them.
 bool processor_multiplies_pairs() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return processor_has(STATECAST_AVX512) && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & (1u << 5));

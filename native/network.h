@@ -1,7 +1,7 @@
 // A whole network for one time step over rows of a table of states: front, stack, head and skip in one pass.
 //
 // Rows go through in blocks that stay in the nearest caches. Everything that a step reads but the states lies in one
-// block of memory that `pack` made; `Arrays` names its pieces, in the order in which a step needs them. A row's bits
+// block of memory that `pack` filled; `Arrays` names its pieces, in the order in which a step needs them. A row's bits
 // depend on that row alone, not on how many others are observed with it, nor on the number of threads.
 #pragma once
 #include "choose.h"
@@ -75,9 +75,9 @@ struct Arrays {
     output_gain = rest.take<T>(n.horizon * n.targets);
   }
   Job layer(int64_t k, int64_t rows) const {
-    static const statecast_outputs nothing{};  // is kept
+    static const statecast_outputs none{};  // backward needs nothing of it
     Job j{};
-    j.out = &nothing;
+    j.out = &none;
     j.cell = n.cell;
     j.steps = 1;
     j.batch = j.rows = rows;
@@ -97,7 +97,7 @@ struct Arrays {
   Matrix<V> mix() { return Matrix<V>(n.mixed, net.numbers, rest); }
   Matrix<V> skip() { return Matrix<V>(n.skip, n.horizon, rest); }
 
-  // The same, before the arrays of a member; `each` is what `bytes_of_member` tells.
+  // The same, before the arrays of a member, of which each takes `each` bytes, see `bytes_of_member`.
   Arrays of_member(int64_t member, int64_t each) const {
     Arrays a = *this;
     a.rest.used += member * each;
@@ -215,8 +215,8 @@ struct Observe {
 
   // A row of the block that is worked on.
   T* row(int64_t r) const { return here[r]; }
-  void locate(int64_t first, int64_t some, T** to) const {
-    for (int64_t r = 0; r < some; ++r) to[r] = row_of<T>(o, first + r);
+  void locate(int64_t first, int64_t count, T** to) const {
+    for (int64_t r = 0; r < count; ++r) to[r] = row_of<T>(o, first + r);
   }
   Target<T> target(T* row, int64_t d) const {
     const int64_t* at = net.columns;
@@ -225,33 +225,33 @@ struct Observe {
   }
 
   void run(int64_t first, int64_t count) {
-    const auto some_of = [&](int64_t begin) { return count - begin < rows ? count - begin : rows; };
-    locate(first, some_of(0), here);
+    const auto size_of = [&](int64_t begin) { return count - begin < rows ? count - begin : rows; };
+    locate(first, size_of(0), here);
     for (int64_t begin = 0; begin < count; begin += rows) {
-      const int64_t some = some_of(begin), after = begin + some < count ? some_of(begin + some) : 0;
+      const int64_t size = size_of(begin), after = begin + size < count ? size_of(begin + size) : 0;
       // Rows of a large table lie anywhere in memory: the next block's are fetched while this one is worked on.
-      locate(first + begin + some, after, next);
-      for (int64_t r = 0; r < after; ++r) soon(next[r], o.stride);
+      locate(first + begin + size, after, next);
+      for (int64_t r = 0; r < after; ++r) prefetch(next[r], o.stride);
       if (values)
-        for (int64_t r = 0; r < some; ++r) front(first + begin + r, row(r), x + r * net.inputs);
-      for (int64_t m = 0; m < n.members; ++m) member(m, first + begin, some);
-      if (adaptation) adapt_rows(*adaptation, o, here, first + begin, some);
-      T** free = here;
+        for (int64_t r = 0; r < size; ++r) front(first + begin + r, row(r), x + r * net.inputs);
+      for (int64_t m = 0; m < n.members; ++m) member(m, first + begin, size);
+      if (adaptation) adapt_rows(*adaptation, o, here, first + begin, size);
+      T** previous = here;
       here = next;
-      next = free;
+      next = previous;
     }
   }
 
   // A member's step; forecasts are the mean of all members'.
-  void member(int64_t m, int64_t first, int64_t some) {
+  void member(int64_t m, int64_t first, int64_t count) {
     Arrays<V> a = arrays.of_member(m, member_bytes);
-    T* out = stack(a, m, some);
+    T* out = stack(a, m, count);
     if (!forecast) return;
     T* sum = forecast + first * each;
-    emit(a, first, some, out, m ? share : sum);
+    emit(a, first, count, out, m ? share : sum);
     if (m == 0) return;
     const T factor = m == n.members - 1 ? T(1) / static_cast<T>(n.members) : T(1);
-    for (int64_t i = 0; i < some * each; ++i) sum[i] = (sum[i] + share[i]) * factor;
+    for (int64_t i = 0; i < count * each; ++i) sum[i] = (sum[i] + share[i]) * factor;
   }
 
   // Moves a row's front, and writes the stack's input.
@@ -270,7 +270,7 @@ struct Observe {
       t.update(observed ? static_cast<T>((value - arrays.origin[d]) / arrays.unit[d]) : T(0), observed, n.normalize,
                static_cast<T>(n.decay), net.ring);
       T level, scale;
-      t.look(n.normalize, floor(), net.ring, level, scale);
+      t.level_scale(n.normalize, floor(), net.ring, level, scale);
       lags(t, level, scale, d, to);
       if (n.missing) {
         more[d] = *t.since == 0;
@@ -299,14 +299,14 @@ struct Observe {
     for (int64_t k = 0; k < n.lags && n.targets > 1; ++k) to[k * n.targets + d] = line[k];
   }
 
-  // Runs a member's layers where there are values, and returns the stack's output of every row. What members remember
-  // lies side by side, part by part.
-  T* stack(Arrays<V>& a, int64_t m, int64_t some) {
+  // Runs a member's layers where there are values, and returns the stack's output of every row. The states of
+  // members lie side by side, part by part.
+  T* stack(Arrays<V>& a, int64_t m, int64_t count) {
     T *in = x, *out = other;
     for (int64_t k = 0; k < n.layers + n.dense; ++k) {
       const int64_t width = net.units[k], before = k ? net.units[k - 1] : net.inputs;
       if (k < n.layers) {
-        Job j = a.layer(k, some);
+        Job j = a.layer(k, count);
         j.scratch = scratch;
         const void* weights = a.weights(j);
         const StateRows<T> s{here, net.columns[6 + 2 * k] + m * width, net.columns[7 + 2 * k] + m * width};
@@ -314,21 +314,21 @@ struct Observe {
       } else {
         const Matrix<V> dense = a.dense(k - n.layers);
         if (!values) continue;
-        dense.apply(in, some, out);
-        for (int64_t i = 0; i < some * width; i += V::W)
-          activate(V::load_n(out + i, some * width - i), n.activation).store_n(out + i, some * width - i);
+        dense.apply(in, count, out);
+        for (int64_t i = 0; i < count * width; i += V::W)
+          activate(V::load_n(out + i, count * width - i), n.activation).store_n(out + i, count * width - i);
       }
       if (!values) continue;
       if (n.residual && width == before)
-        for (int64_t i = 0; i < some * width; i += V::W)
-          (V::load_n(out + i, some * width - i) + V::load_n(in + i, some * width - i))
-              .store_n(out + i, some * width - i);
-      T* free = in == x ? third : in;
+        for (int64_t i = 0; i < count * width; i += V::W)
+          (V::load_n(out + i, count * width - i) + V::load_n(in + i, count * width - i))
+              .store_n(out + i, count * width - i);
+      T* unused = in == x ? third : in;
       in = out;
-      out = free;
+      out = unused;
     }
     const size_t bytes = static_cast<size_t>(net.outputs) * sizeof(T);
-    for (int64_t r = 0; r < some; ++r) {
+    for (int64_t r = 0; r < count; ++r) {
       T* output = row(r) + net.columns[6 + 2 * n.layers] + m * net.outputs;
       std::memcpy(values ? output : in + r * net.outputs, values ? in + r * net.outputs : output, bytes);
     }
@@ -336,26 +336,26 @@ struct Observe {
   }
 
   // forecast [H, D, O] of each row = level + scale gain (head + skip).
-  void emit(Arrays<V>& a, int64_t first, int64_t some, const T* out, T* to) const {
+  void emit(Arrays<V>& a, int64_t first, int64_t count, const T* out, T* to) const {
     const int64_t width = net.numbers / n.targets;
-    a.head().apply(out, some, to);
-    if (n.future) ahead(a, first, some, out, to);
+    a.head().apply(out, count, to);
+    if (n.future) ahead(a, first, count, out, to);
     const bool plain = net.numbers == 1;  // the skip's product goes straight to the head's
-    for (int64_t i = 0; n.levels > 0 && i < some * each; i += width) order(to + i);
+    for (int64_t i = 0; n.levels > 0 && i < count * each; i += width) order(to + i);
     for (int64_t d = 0; d < n.targets; ++d) {
-      for (int64_t r = 0; r < some; ++r) {
+      for (int64_t r = 0; r < count; ++r) {
         const Target<T> t = target(row(r), d);
         T &level = levels[r * n.targets + d], &scale = scales[r * n.targets + d];
-        t.look(n.normalize, floor(), net.ring, level, scale);
+        t.level_scale(n.normalize, floor(), net.ring, level, scale);
         static_cast<T*>(o.scale.data)[(first + r) * n.targets + d] = scale;
         if (n.skip)
           t.template relative<V>(net.ring - n.skip, net.ring, level, scale, arrays.ring_gain[d], lasts + r * n.skip);
       }
       if (n.skip && plain)
-        a.skip().apply(lasts, some, to, true);
+        a.skip().apply(lasts, count, to, true);
       else if (n.skip)
-        a.skip().apply(lasts, some, linear);
-      for (int64_t r = 0; r < some; ++r)
+        a.skip().apply(lasts, count, linear);
+      for (int64_t r = 0; r < count; ++r)
         into_units(levels[r * n.targets + d], scales[r * n.targets + d], d,
                    n.skip && !plain ? linear + r * n.horizon : nullptr, to + r * each);
     }
@@ -381,14 +381,14 @@ struct Observe {
   }
 
   // What is known of the steps ahead, through one hidden layer that they share.
-  void ahead(Arrays<V>& a, int64_t first, int64_t some, const T* out, T* to) const {
+  void ahead(Arrays<V>& a, int64_t first, int64_t count, const T* out, T* to) const {
     const int64_t units = n.horizon * n.mixed;
     T* of_state = mixed + units;
-    a.state_ahead().apply(out, some, of_state);
+    a.state_ahead().apply(out, count, of_state);
     const Matrix<V> known = a.known();
     const T* step = a.step_ahead();
     const Matrix<V> mix = a.mix();
-    for (int64_t r = 0; r < some; ++r) {
+    for (int64_t r = 0; r < count; ++r) {
       for (int64_t h = 0; h < n.horizon; ++h)
         for (int64_t k = 0; k < n.mixed; k += V::W) {
           const int64_t left = n.mixed - k, at = h * n.mixed + k;

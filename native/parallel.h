@@ -77,7 +77,7 @@ Memory memory(int64_t bytes) {
 }
 
 // What the threads of a call share. Tasks of a pool may begin when the call is long over, and then find no job left, so
-// they own this; the function itself lives in the call, which ends when every job that was begun is done.
+// they own this; the function itself lives in the call, which ends when every job that a thread has taken is done.
 struct Shared {
   const int64_t jobs;
   void (*const run)(const void* f, int64_t worker, int64_t job);
@@ -102,15 +102,15 @@ void in_pool(const statecast_pool& pool, int64_t jobs, int64_t threads, const F&
   const auto run = [](const void* g, int64_t worker, int64_t job) { (*static_cast<const F*>(g))(worker, job); };
   const std::shared_ptr<Shared> shared(new Shared{jobs, run, &f});
   for (int64_t k = 1; k < std::min(threads, jobs); ++k) {
-    // Without memory for one more there is no exception: threads that were asked before may be at work on this call.
-    auto* own = new (std::nothrow) std::shared_ptr<Shared>(shared);
-    if (!own) break;
+    // Without memory for one more there is no exception: other threads may be at work on this call already.
+    auto* reference = new (std::nothrow) std::shared_ptr<Shared>(shared);
+    if (!reference) break;
     const auto task = [](void* data) {
-      const std::unique_ptr<std::shared_ptr<Shared>> held(static_cast<std::shared_ptr<Shared>*>(data));
-      (*held)->work();
+      const std::unique_ptr<std::shared_ptr<Shared>> owner(static_cast<std::shared_ptr<Shared>*>(data));
+      (*owner)->work();
     };
-    if (pool.schedule(pool.context, task, own) != 0) {
-      delete own;
+    if (pool.schedule(pool.context, task, reference) != 0) {
+      delete reference;
       break;  // this thread does the rest
     }
   }

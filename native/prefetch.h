@@ -10,7 +10,7 @@ namespace statecast {
 namespace {
 
 template <class T>
-inline void soon(const T* numbers, int64_t count) {
+inline void prefetch(const T* numbers, int64_t count) {
   const char* p = reinterpret_cast<const char*>(numbers);
   for (int64_t line = 0; line < count * int64_t{sizeof(T)}; line += 64) {
 #if defined(__GNUC__)

@@ -10,7 +10,7 @@
  * Where mask = 0 the state passes a step unchanged and nothing of that step's input is read into a result; where
  * reset = 1 the state before the step is replaced by the row h_reset (c_reset).
  *
- * Every array comes with its length in bytes, which a call compares with the sizes that it was given before it reads or
+ * Every array comes with its length in bytes, which a call compares with its sizes before it reads or
  * writes anything: an array of another length, or one that is not aligned to its elements, is STATECAST_BAD_LENGTH.
  *
  * The library keeps nothing between calls and may be called from any number of threads. Equal arguments (threads and
@@ -171,7 +171,7 @@ STATECAST_API int32_t statecast_network_pack(const statecast_network* network, c
 
 /* Intervals that adapt to each series (statecast/model/adaptive.py), for a point head: what is the same for all rows.
  * From number `begin` of a row on lie turn [1], waiting [1 + 2 + 4 + ... + 2^(leads-1), D, 2] and shift
- * [leads, levels, D]. From number `counts` on lies how many values [D] have come; a forecast made after fewer than
+ * [leads, levels, D]. From number `counts` on lies how many values [D] have come; a forecast from after fewer than
  * `least` of them does not wait (counts = -1: all do). steps (int64 [leads]): 1, 2, 4, ...; ahead (int64 [leads]): where
  * on the axis H of the forecast each of them lies. origin and unit [D] make working units of values; these, low, high
  * [leads, levels, D], width [leads, D], rate [leads] and share [levels] are double, as `Bounds` has them. */

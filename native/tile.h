@@ -169,10 +169,10 @@ struct Runs {
   int64_t count = 0, total = 0, first[4] = {}, length[4] = {};
   // Adds a run; what follows the last one without a gap makes it longer, and what that one holds counts once.
   SC_INLINE void add(int64_t begin, int64_t n) {
-    const int64_t held = count > 0 ? first[count - 1] + length[count - 1] - begin : 0;
-    if (held > 0) {
-      begin += held;
-      n -= held;
+    const int64_t room = count > 0 ? first[count - 1] + length[count - 1] - begin : 0;
+    if (room > 0) {
+      begin += room;
+      n -= room;
     }
     if (count > 0 && first[count - 1] + length[count - 1] == begin) {
       length[count - 1] += n;
@@ -242,7 +242,7 @@ void product(const Panels<E>& z, int64_t first, int64_t rows, const Runs& runs, 
 }
 
 #if defined(SC_AMX)
-// Puts rows k - 15 to k of `lines` [16][width] into strips of 16 columns, each [16][depth], once they are all there.
+// Puts rows k - 15 to k of `lines` [16][width] into strips of 16 columns, each [16][depth], once all of them are written.
 template <class V>
 void put_in_strips(const Pair* lines, int64_t m, int64_t k, int64_t depth, Pair* strips) {
   const int64_t width = (m + 15) / 16 * 16;

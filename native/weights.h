@@ -87,7 +87,7 @@ struct Layout {
         for (int64_t run = 0; run < r.count; to += r.length[run++] * split.width(o) * W)
           pack_run<Columns>(w, n, p, r.first[run], r.length[run], vector * W, split.width(o) * W, to);
   }
-  // One run: to [length][width], of the outputs from `first` on; columns between those asked for have no weight.
+  // One run: to [length][width], of the outputs from `first` on; columns between those of the cell have no weight.
   template <class Columns>
   void pack_run(const T* w, int64_t n, int64_t p, int64_t begin, int64_t length, int64_t first, int64_t width,
                 E* to) const {

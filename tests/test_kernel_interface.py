@@ -322,33 +322,69 @@ def test_rows_outside_the_table_are_refused() -> None:
         assert run(arrays | {field: np.array(numbers)}) == "bad_shape"
 
 
+def pack_call() -> tuple[Callable[..., str], list[np.ndarray | None], np.ndarray, np.ndarray, np.ndarray]:
+    """An LSTM of four units with a head and a skip: the call, its arrays, units, columns and block."""
+    sizes = interface.NetworkSizes(
+        isa=interface.INSTRUCTION_SETS.index(library.instruction_set()), decay=0.1, floor=1e-8, ceiling=20.0,
+        targets=1, lags=2, skip=3, layers=1, horizon=2, members=2,
+    )  # fmt: skip
+    shapes = [(2, 16), (4, 16), (16,), None, (4, 2), (2,), (1, 3, 2)] * 2
+    arrays = [np.ones(1), np.ones(1), *(np.ones(1, np.float32) for _ in range(4)), np.ones(2, np.float32)]
+    arrays += [None if shape is None else np.ones(shape, np.float32) for shape in shapes]
+    units, columns = np.array([4]), np.arange(10) * 8
+    size = library.handle().statecast_network_bytes(byref(sizes), byref(interface.argument(units)))
+    room = np.zeros(size + 64, np.uint8)
+    begin = -interface.address(room) % 64
+
+    def run(arrays: list[np.ndarray | None], units: np.ndarray, columns: np.ndarray, block: np.ndarray) -> str:
+        arguments = [byref(interface.argument(array)) for array in (units, columns, block)]
+        listed = (interface.ArrayArgument * len(arrays))(*(interface.ArrayArgument(*interface.span(a)) for a in arrays))
+        return status(library.handle().statecast_network_pack(
+            byref(sizes), *arguments[:2], listed, len(arrays), arguments[2])
+        )  # fmt: skip
+
+    return run, arrays, units, columns, room[begin : begin + size]
+
+
+def others(array: np.ndarray) -> list[np.ndarray]:
+    """Arrays of other lengths, and one of as many elements that are narrower."""
+    flat = array.ravel()
+    return [flat[:-1].copy(), flat[:0].copy(), np.append(flat, flat[:1]), flat.astype(np.int8)]
+
+
 @needs_kernel
 def test_packing_takes_as_many_arrays_of_such_lengths_as_the_network_has() -> None:
-    """Of an ensemble with every kind of layer; an array too few or too many is refused as well."""
-    import statecast.model.kernel.network as kernel_network
-
-    network = build("gru", "last", "pinball", "deep-residual")
-    p, layout = parameters(network, dtype=np.float32), Layout.of(network.parts())
-    covariates = NetworkStep(network, p)._covariates
-    sizes = kernel_network._sizes(network, np.dtype(np.float32), covariates)
-    arrays = kernel_network._arrays(network, p)
-
-    def run(arrays: list[np.ndarray | None]) -> None:
-        kernel_network._block(network, layout, sizes, arrays)
-
-    run(arrays)
+    run, arrays, *rest = pack_call()
+    assert run(arrays, *rest) == "ok"
     for n, array in enumerate(arrays):
         if array is None:
+            assert run([*arrays[:n], np.ones(4, np.float32), *arrays[n + 1 :]], *rest) == "bad_length"
             continue
-        flat = array.ravel()
-        for other in (flat[:-1].copy(), flat[:0].copy(), np.append(flat, flat[:1]), flat.astype(np.int8)):
+        for other in others(array):
+            assert run([*arrays[:n], other, *arrays[n + 1 :]], *rest) == "bad_length", (n, other)
+        assert run([*arrays[:n], None, *arrays[n + 1 :]], *rest) == "null"
+    for number in (arrays[:-1], [*arrays, np.ones(1, np.float32)], []):
+        assert run(number, *rest) == "bad_length"
+    for n, array in enumerate(rest):
+        for other in others(array)[: 2 if n == 2 else 4]:  # bytes are as narrow as can be
+            assert run(arrays, *rest[:n], other, *rest[n + 1 :]) in ("bad_length", "null"), n
+
+
+@needs_kernel
+def test_a_network_that_has_other_arrays_than_it_says_is_not_packed() -> None:
+    network = build("gru", "last", "pinball", "deep-residual")
+    p = parameters(network, dtype=np.float32)
+    NetworkStep(network, p)
+    weights, cells_of = p["weights"], p["weights"]["stack"]["cells"]
+    for name in ("W", "U", "b", "bn"):
+        for other in others(cells_of["1"][name]):
+            changed = {**cells_of, "1": cells_of["1"] | {name: other}}
             with pytest.raises(DataError, match="not as long as the sizes say"):
-                run([*arrays[:n], other, *arrays[n + 1 :]])
-        with pytest.raises(DataError, match="null"):
-            run([*arrays[:n], None, *arrays[n + 1 :]])
-    for others in (arrays[:-1], [*arrays, np.zeros(1, np.float32)], []):
-        with pytest.raises(DataError, match="not as long as the sizes say"):
-            run(others)
+                NetworkStep(network, {**p, "weights": {**weights, "stack": weights["stack"] | {"cells": changed}}})
+    for name in ("origin", "spread", "output_gain"):
+        for other in others(p["constants"][name])[:3]:
+            with pytest.raises(DataError, match="not as long as the sizes say"):
+                NetworkStep(network, {**p, "constants": p["constants"] | {name: other}})
 
 
 # --- what a state or a caller may say

@@ -1,9 +1,9 @@
 """A recurrent decoder over the horizon: from the stack's output after a step to the numbers of each step ahead.
 
 The sequence-to-sequence network of Sutskever, Vinyals & Le (2014) in the form of Wen et al. (2017): the decoder starts
-from the encoder's output and runs over the H steps ahead, each of which brings what is known of it (covariates,
-calendar) and a learned vector of its own. Its steps take no forecast of earlier ones, so nothing is fed back while
-training or forecasting. All origins of a segment run side by side, as the batch of one recurrent layer whose time is
+from the encoder's output and runs over the H steps ahead. The input of each is what is known about it (covariates,
+calendar) and a learned vector of its own; forecasts of earlier steps are no input, so nothing is fed back, in training
+or in forecasting. All origins of a segment run side by side, as the batch of one recurrent layer whose time is
 the horizon.
 """
 
@@ -30,8 +30,8 @@ class Decoder:
         cell: name of the cell.
         inputs: width of the stack's output.
         horizon: H.
-        future: width of what is known of each step ahead.
-        numbers: given for each step ahead.
+        future: width of what is known about each step ahead.
+        numbers: outputs for each step ahead.
     """
 
     cell: str

@@ -2,9 +2,9 @@
 
 The parameters of one (step, target) lie along the last axis, [..., O], in working units, the location first. Training
 needs their density alone, written for NumPy and JAX alike; a forecast needs `quantile` and its inverse `score`, which
-run under NumPy in float64. Both speak of normal scores rather than of probabilities: z stands for the probability Φ(z),
-so that far tails keep their digits, and for a normal forecast it is the error in deviations. The score of what happened
-is its normalised quantile residual (Dunn & Smyth, J. Comput. Graph. Stat. 5, 1996).
+run under NumPy in float64. Both use normal scores instead of probabilities: z stands for the probability Φ(z), which
+keeps the digits of far tails, and for a normal forecast z is the error in standard deviations. The score of an observed
+value is its normalised quantile residual (Dunn & Smyth, J. Comput. Graph. Stat. 5, 1996).
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _negative_binomial_quantile(
 
 
 def _negative_binomial_score(p: Float64[np.ndarray, "... O"], y: Float64[np.ndarray, ...]) -> Float64[np.ndarray, ...]:
-    """Of the middle of the step that the distribution function makes at a count."""
+    """At a count the distribution function jumps; this is the score of the middle of the jump."""
     count = np.where(np.isnan(y), 0.0, np.round(y))
     below = 0.5 * (_negative_binomial_below(p, count - 1) + _negative_binomial_below(p, count))
     return np.where(np.isnan(y), np.nan, -normal_upper(below))

@@ -1,9 +1,9 @@
 """The head: from the stack's output to a forecast of the next H values, in relative units.
 
-A point head gives one number for each (step, target), a quantile head one for each quantile, and one of a distribution
-its parameters (see `distributions`). What is known ahead of a step enters through one hidden layer shared by all steps:
-tanh(A·h + B·known[t+k] + e_k), so that, say, tomorrow's temperature acts on tomorrow's load in the state that today's
-load left; or all steps are given by a recurrent decoder (see `decoder`).
+A point head returns one number for each (step, target), a quantile head one for each quantile, and a distribution head
+the parameters of the distribution (see `distributions`). What is known about a step ahead enters through one hidden
+layer that all steps share, tanh(A·h + B·known[t+k] + e_k), so that tomorrow's temperature, say, acts on tomorrow's load
+given the state after today. A recurrent decoder can take the place of all this (see `decoder`).
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Head:
         horizon: H.
         targets: D.
         levels: levels of the intervals in percent, for a quantile head; else empty.
-        future: width of what is known of each step ahead; 0 for nothing.
-        family: name of the distribution whose parameters it gives; empty for none.
+        future: width of what is known about each step ahead; 0 for nothing.
+        family: name of the distribution whose parameters it returns; empty for none.
         decoder: name of the decoder's cell; empty for none.
     """
 
@@ -46,7 +46,7 @@ class Head:
 
     @classmethod
     def of(cls, config: Config, inputs: int, targets: int, future: int) -> Head:
-        """The head that the settings describe: the loss tells what it forecasts."""
+        """The head that the settings describe; what it forecasts follows from the loss."""
         levels = config.levels if config.loss == "pinball" else ()
         family = config.loss if config.loss in DISTRIBUTIONS else ""
         decoder = "" if config.decoder == "none" else config.decoder
@@ -54,12 +54,12 @@ class Head:
 
     @property
     def distribution(self) -> Distribution | None:
-        """The distribution that it forecasts; None for a point and a quantile head."""
+        """The distribution that it forecasts; None for point and quantile heads."""
         return DISTRIBUTIONS[self.family] if self.family else None
 
     @property
     def quantiles(self) -> tuple[float, ...]:
-        """The probabilities forecast, ascending, the median in the middle; empty for another head than that."""
+        """The probabilities of a quantile head, ascending, the median in the middle; empty for other heads."""
         if not self.levels:
             return ()
         tails = sorted((100 - level) / 200 for level in self.levels)
@@ -95,7 +95,10 @@ class Head:
         return w
 
     def started(self, center: np.ndarray, spread: np.ndarray) -> np.ndarray:
-        """Biases [H, D, O] that forecast a point [H, D] and normal errors of a deviation [H, D] in typical errors."""
+        """Biases [H, D, O] at which the head forecasts a point `center` [H, D] and normal errors.
+
+        `spread` [H, D] is the standard deviation of these errors, in typical errors.
+        """
         bias = np.zeros((self.horizon, self.targets, self.width))
         scores = np.array([normal_score(q) for q in self.quantiles])
         for number, gap in enumerate(np.diff(scores)):
@@ -106,7 +109,7 @@ class Head:
         return bias
 
     def narrowed(self, w: Any, ahead: np.ndarray) -> tuple[Head, Any]:
-        """The head that forecasts some of the steps ahead alone, and its weights; leading axes of `w` stay."""
+        """The head that forecasts only the steps `ahead`, and its weights, whose leading axes stay as they are."""
         numbers, pick = self.targets * self.width, ahead - 1
         each = {name: part.reshape(*part.shape[:-1], self.horizon, numbers) for name, part in w["out"].items()}
         out = {
@@ -120,7 +123,7 @@ class Head:
         xp = h.__array_namespace__()
         numbers = self.targets * self.width
         if self.future and future is None:
-            raise ValueError("this head needs what is known ahead")
+            raise ValueError("this head needs what is known about the steps ahead")
         if self.decoding:
             out = self.decoding.run(w, h, future)
             return xp.reshape(out, (*h.shape[:-1], self.horizon, self.targets, self.width))

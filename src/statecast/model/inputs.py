@@ -1,4 +1,4 @@
-"""A panel in the network's terms: working units, standardised covariates, calendar features, what is known ahead.
+"""A panel as the network's inputs: working units, standardised covariates, calendar features, what is known ahead.
 
 Everything is flat, one row per (series, time), as the panel is. Training gathers segments from these rows, forecasting
 runs over them in chunks; no array of windows is made here.
@@ -33,12 +33,12 @@ class Rows:
     Attributes:
         y, m: values in working units, 0 where missing, and their mask [R, D].
         covariates: "past", "known", "calendar" [R, n] and "static" [S, n], those that the network has.
-        future: what is known of the rows of each series and of H more [R', F]; None where nothing is.
+        future: what is known about the rows of each series and H more [R', F]; None where nothing is.
         place: [R] row in `future` of each row.
         series: [R] number of the series of each row.
         age: [R] rows since its series began.
         offsets: [S + 1].
-        numbers: [S, 1] the number of each series among those that the network tells apart; see `numbers_of`.
+        numbers: [S, 1] the number of each series among the training series; see `numbers_of`.
     """
 
     y: Float[np.ndarray, "R D"]
@@ -69,7 +69,7 @@ def rows_of(network: Network, constants: dict[str, np.ndarray], schema: Schema, 
     """Prepare a panel for a network.
 
     Args:
-        network: tells which covariates it takes.
+        network: decides which covariates there are.
         constants: means and scales of the training rows.
         schema: frequency and time zone, for the calendar.
         panel: the rows.
@@ -99,10 +99,10 @@ def rows_of(network: Network, constants: dict[str, np.ndarray], schema: Schema, 
 
 
 def numbers_of(network: Network, schema: Schema, ids: Sequence[str | int]) -> Float[np.ndarray, "S 1"]:
-    """The number of each series among the training series, from 1 on; 0 for others, and where none are told apart.
+    """The number of each series among the training series, from 1 on; 0 for others, and where numbers do not matter.
 
     Raises:
-        UnknownSeries: the network is one for each training series, and this is none of them.
+        UnknownSeries: each training series has a network of its own, and this is none of them.
     """
     if not network.series:
         return np.zeros((len(ids), 1))
@@ -117,9 +117,9 @@ def numbers_of(network: Network, schema: Schema, ids: Sequence[str | int]) -> Fl
 
 
 def transformed(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
-    """Targets [..., D] of the table as the network counts them: their logarithms where the settings say so.
+    """Targets [..., D] of the table, or their logarithms where the settings say so.
 
-    The constant "least" is then positive, and a value below it counts as it: logarithms end nowhere.
+    The constant "least" is then positive, and values below it count as it, since 0 has no logarithm.
     """
     least = constants["least"]
     return np.log(np.maximum(y, least)) if least.any() else y
@@ -146,7 +146,7 @@ def calendar_features(schema: Schema, time: np.ndarray) -> np.ndarray:
 def future_features(
     network: Network, constants: dict[str, np.ndarray], schema: Schema, known: np.ndarray, time: np.ndarray
 ) -> np.ndarray:
-    """What is known of steps ahead [n, F]: the known covariates and the calendar."""
+    """What is known about steps ahead [n, F]: the known covariates and the calendar."""
     parts = [network.front.standardise(constants, "known", known)]
     if network.front.calendar:
         parts.append(calendar_features(schema, time))

@@ -1,8 +1,8 @@
 """Several networks of one shape as one tree of weights: the networks, or members, are the first axis of every array.
 
-They are trained at once along that axis, and whoever runs them takes them out one by one: the equations of the network
-know of a single one. What the members of an ensemble remember lies side by side before the last axis of its part of the
-state; local networks share the rows of a batch among them.
+Training runs all of them at once along that axis; elsewhere they are taken out one by one, as the network's equations
+are those of a single one. The recurrent states of an ensemble's members lie side by side along the axis before the
+last; local networks each have some of the rows of a batch.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ ALL = slice(None)
 
 
 def seeds(random_state: int, count: int) -> list[int]:
-    """A seed for each member; the first is that of a network without company."""
+    """A seed for each member; the first is the seed of a network that is alone."""
     more = np.random.SeedSequence(random_state).generate_state(count - 1) >> 1  # as `random_state` may be
     return [random_state, *more.tolist()]
 
 
 def stacked(trees: Sequence[Any]) -> Any:
-    """Trees of arrays of the same shapes as one tree, its arrays with an axis more in front."""
+    """Trees of arrays of the same shapes as one tree, whose arrays have one more axis in front."""
     if isinstance(trees[0], dict):
         return {name: stacked([tree[name] for tree in trees]) for name in trees[0]}
     return np.stack(trees)
@@ -53,7 +53,7 @@ class Members:
 
     Attributes:
         count: networks.
-        local: each runs over the rows of one series, told by its number; otherwise all run over all rows.
+        local: each runs over the rows of one series, by its number; otherwise all run over all rows.
     """
 
     count: int = 1
@@ -70,7 +70,7 @@ class Members:
         return 1 if self.local else self.count
 
     def shapes(self, parts: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-        """Shapes, per row, of parts of the state that every network which runs over the row has for itself."""
+        """Shapes, per row, of those parts of the state that each network has for itself."""
         several = (self.of_row,) if self.of_row > 1 else ()
         return {name: (*several, *shape) for name, shape in parts.items()}
 
@@ -79,8 +79,8 @@ class Members:
 
         Args:
             weights: of all.
-            series: [..., B, 1] the number of each row's series, from 1 on; local networks alone look at it. They are
-                told apart by their values, so not where JAX traces them: training maps over the networks instead.
+            series: [..., B, 1] the number of each row's series, from 1 on; only local networks need it. The values
+                decide, so JAX cannot trace this: training maps over the networks instead.
         """
         if not self.local:
             return [(member(weights, n), ALL) for n in range(self.count)] if self.axis else [(weights, ALL)]
@@ -89,7 +89,7 @@ class Members:
         return [(member(weights, n - 1), np.flatnonzero(number == n)) for n in np.unique(number)]
 
     def recur(self, each: list[tuple[Any, Any]], state: State, names: Iterable[str], run: Run) -> tuple[Array, State]:
-        """What every network makes of its share of the recurrent state: the outputs and the next state of all rows.
+        """Run every network on its share of the recurrent state: the outputs and the next state of all rows.
 
         Args:
             each: see `each`.
@@ -104,7 +104,7 @@ class Members:
         return self._joined([out for out, _ in results], each), after
 
     def share(self, value: Array, n: int, rows: Any) -> Array:
-        """The n-th network's share of what the stacks put out or remember; see `recur`."""
+        """The n-th network's share of the outputs or of a part of the state; see `recur`."""
         return value[..., rows, :] if self.local or self.count == 1 else value[..., n, :]
 
     def _joined(self, parts: list[Array], each: list[tuple[Any, Any]]) -> Array:
@@ -114,7 +114,7 @@ class Members:
         return parts[0].__array_namespace__().stack(parts, axis=-2) if self.count > 1 else parts[0]
 
     def averaged(self, parts: list[Array], each: list[tuple[Any, Any]]) -> Array:
-        """The forecasts [..., B, H, D, O] of all rows: of an ensemble the mean, number by number."""
+        """The forecasts [..., B, H, D, O] of all rows; for an ensemble, the mean of its members'."""
         if self.local:
             return _scattered(parts, each, -4)
         return sum(parts[1:], parts[0]) / self.count if self.count > 1 else parts[0]
@@ -124,6 +124,6 @@ ALONE = Members()
 
 
 def _scattered(parts: list[Array], each: list[tuple[Any, Any]], axis: int) -> Array:
-    """What several networks made of their rows, put back in the order of the batch along this axis."""
+    """The results of several networks for their own rows, in the order of the batch along this axis."""
     xp = parts[0].__array_namespace__()
     return xp.take(xp.concat(parts, axis=axis), np.argsort(np.concatenate([rows for _, rows in each])), axis=axis)

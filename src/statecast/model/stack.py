@@ -1,6 +1,6 @@
 """The stack: layers of cells, then dense layers; pure functions over a tree of weights.
 
-Dropout acts between layers and in training alone: whoever trains hands in `drop`, inference hands in nothing.
+Dropout acts between layers, and only in training, which passes `drop`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Stack:
         dense: units of each dense layer.
         activation: of the dense layers.
         residual: add a layer's input to its output where their widths agree.
-        threads: at most so many run a layer in the native kernel, 0 for all; no number depends on it.
+        threads: most threads of a layer in the native kernel, 0 for all; no result depends on it.
         bf16: whether recurrent layers are trained with products of bfloat16.
     """
 

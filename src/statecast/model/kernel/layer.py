@@ -1,7 +1,7 @@
 """The native kernel's face for NumPy arrays: a layer over a segment, and its gradients.
 
-Arrays are checked here, by name, before they go to the library. `jax` is the same kernel for JAX, and `forward` goes
-there when it is given JAX arrays; `network` is a whole network's step.
+Arrays are checked here, by name, before they go to the library. `jax` is the same kernel for JAX, to which `forward`
+passes JAX arrays; `network` is a whole network's step.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from statecast.model.kernel.interface import (
 def refuses(cell: str, x: Any) -> str | None:
     """Why this recurrence over x does not run in the kernel, or None where it does.
 
-    float64 goes through plain code, for checks; NumPy and JAX are quicker there.
+    float64 goes through plain code, which is there for tests; NumPy and JAX are quicker.
     """
     if cell not in CELLS:
         return f"the native kernel has no cell {cell!r}"
@@ -155,7 +155,7 @@ def forward(
 
     Raises:
         DataError: for an array of the wrong shape or dtype.
-        SettingError: for a cell that the kernel lacks, where the kernel is not there, or where bf16 is not possible.
+        SettingError: for a cell that the kernel lacks, where there is no kernel, or where bf16 is not possible.
     """
     if type(x).__module__.startswith("jax"):
         from statecast.model.kernel import jax

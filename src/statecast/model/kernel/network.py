@@ -1,8 +1,8 @@
 """A whole network in the native kernel, for one time step over rows of a table of states.
 
-At a few microseconds a step NumPy's calls would be most of the time, so front, stack, head and skip are one call. What
-the kernel does not know, it refuses: `refuses` tells why, and the network's own lines run instead. They say the same
-numbers; the conformance table holds the two together.
+A step takes a few microseconds, less than NumPy's calls for it would, so front, stack, head and skip are one call. For
+a network that the kernel does not know, `refuses` says why, and the network's own lines run instead, with the same
+results: one conformance table tests both.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 _observations = packer(Observations)
 
-# A network with another attribute is another network, even where this file would find all that it looks for.
+# A network with a further attribute is another network, even if it has all that this file reads.
 _KNOWN = {
     Network: "front stack head members series",
     Front: "targets lags skip normalize decay past known calendar static missing level_input embedding",
@@ -96,12 +96,12 @@ def _refuses_arrays(network: Network, p: Any) -> str | None:
 
 
 class NetworkCall(NamedTuple):
-    """A step that is checked and ready, of which nothing has happened yet.
+    """A step that is checked and ready; no state has changed yet.
 
     Attributes:
-        call: takes no arguments and does all of it at once; what it returns is for `library.check`.
-        forecast, scale, shifts: filled by it, see `NetworkStep.step`.
-        arguments: what must outlive the call.
+        call: makes the step, without arguments; its result is for `library.check`.
+        forecast, scale, shifts: the results, filled by the call; see `NetworkStep.step`.
+        arguments: the arrays that must outlive the call.
     """
 
     call: Callable[[], int]
@@ -114,10 +114,9 @@ class NetworkCall(NamedTuple):
 class NetworkStep:
     """A network's weights, packed once, for one step at a time over rows of a table of states.
 
-    The table is the streams' own: one row for each series, laid out as `Layout.of(network.parts())` says. A call takes
-    the rows that got an observation, and puts their next states back in place. Their bits depend on nothing but
-    themselves: not on the rows beside them, nor on the number of threads. Calls from several threads at once are safe
-    as long as no two of them step the same row.
+    The table has one row for each series, with the layout `Layout.of(network.parts())`. A call replaces the states of
+    the rows that have an observation. The bits of a row depend neither on the rows beside it nor on the number of
+    threads. Calls from several threads at once are safe as long as no two of them step the same row.
     """
 
     def __init__(self, network: Network, p: Any) -> None:
