@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from statecast.cli.rows import RowReader
 from statecast.data import checks, covariates, frames, keys, lines, table, values
 from statecast.data.calendar import Frequency
+from statecast.data.roles import Roles
 from statecast.data.schema import Covariate, Schema
 from statecast.errors import DataError
 
@@ -31,6 +32,8 @@ SCHEMAS = {
     "zoned days": Schema(
         ("y",), time="t", time_kind="datetime", tz="America/Sao_Paulo", frequency=Frequency.parse("1d")
     ),
+    "day first": Schema(("y",), time="t", time_kind="date", frequency=Frequency.parse("1d"), day_first=True),
+    "month first": Schema(("y",), time="t", time_kind="date", frequency=Frequency.parse("1d"), day_first=False),
     "integers": Schema(("y",), time="t", time_kind="integer"),
 }
 NULLS = sorted(values.NULLS)
@@ -199,6 +202,23 @@ def test_times_that_were_refused_live_or_in_tables_once() -> None:
     with pytest.raises(DataError, match="it comes without a time zone, and this model's times are in Europe/Berlin"):
         values.time("2024-01-01", zone)
     assert values.time("2024-01-01 01:00+01:00", zone) == 19_723 * day
+
+
+def test_a_model_remembers_whether_the_day_came_first() -> None:
+    day = 86_400_000_000
+    for texts, day_first in ((["30/1/2024", "31/1/2024"], True), (["1/30/2024", "1/31/2024"], False)):
+        panel, schema = checks.panel(table.read({"t": texts, "y": [1.0, 2]}), Roles.of("y", time="t"))
+        assert schema.day_first is day_first
+        assert Schema.from_json(schema.to_json()) == schema
+        later = "1/2/2024" if day_first else "2/1/2024"
+        assert values.time(later, schema) == panel.time[-1] + day == in_table(later, schema)
+        other = "2/25/2024" if day_first else "25/2/2024"
+        with pytest.raises(DataError, match="day and month stand the other way round than in the table of the fit"):
+            values.time(other, schema)
+        with pytest.raises(DataError, match="day and month stand the other way round than in the table of the fit"):
+            in_table(other, schema)
+    _, schema = checks.panel(table.read({"t": ["2024-01-30", "2024-01-31"], "y": [1.0, 2]}), Roles.of("y", time="t"))
+    assert schema.day_first is None
 
 
 # --- numbers

@@ -66,6 +66,7 @@ def panel(table: Table, roles: Roles, merging: Merging = STRICT) -> tuple[Panel,
         past=tuple(learn(table, name) for name in roles.past),
         known=tuple(learn(table, name) for name in roles.known),
         static=tuple(learn(table, name) for name in roles.static),
+        day_first=stamps.day_first if stamps else None,
     )
     built = _build(table, schema, grid)
     for index, name in enumerate(target):
@@ -106,7 +107,7 @@ def panel_like(table: Table, schema: Schema, future_allowed: bool = True, mergin
     require_columns(table, schema.columns)
     codes, ids, kind = keys.series_ids(table, schema.id, lone_series(schema.target))
     ids, kind = keys.like_ids(ids, kind, schema.id_kind)
-    stamps = keys.times(table, schema.time, schema.time_kind)
+    stamps = keys.times(table, schema.time, schema)
     keys.like(table, stamps, schema)
     rows = keys.sort(table, codes, ids, kind, stamps, schema.id is not None, merging.first)
     if schema.tz:
@@ -169,7 +170,7 @@ def _steps_ahead(
     table: Table, schema: Schema, series: Int64[np.ndarray, " rows"], last: Int64[np.ndarray, " series"]
 ) -> Int64[np.ndarray, " rows"]:
     """How many steps after the end of its series each row stands."""
-    stamps = keys.times(table, schema.time, schema.time_kind)
+    stamps = keys.times(table, schema.time, schema)
     keys.like(table, stamps, schema)
     if stamps is None:
         order = np.argsort(series, kind="stable")

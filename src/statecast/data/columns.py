@@ -33,6 +33,7 @@ class Column:
         values: [rows].
         labels: the texts.
         tz: the zone of aware times; their values are instants.
+        day_first: of dates in text, whether the day stands before the month; None where the year comes first.
     """
 
     name: str
@@ -40,19 +41,20 @@ class Column:
     values: np.ndarray
     labels: tuple[str, ...] = ()
     tz: str | None = None
+    day_first: bool | None = None
 
 
-def parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]]) -> Column:
-    """A column of times from texts.
+def parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]], day_first: bool | None = None) -> Column:
+    """A column of times from texts; see `timetext.parse`.
 
     Raises:
         DataError: a text is no time, zones are mixed, or day and month cannot be told apart.
     """
     try:
-        times = timetext.parse(chunks)
+        times = timetext.parse(chunks, day_first)
     except timetext.Unreadable as error:
         raise DataError(f"{where(error.row)}: {error.text!r}: {error.reason}") from None
-    return Column(name, "date" if times.dates else "datetime", times.values, tz=times.tz)
+    return Column(name, "date" if times.dates else "datetime", times.values, tz=times.tz, day_first=times.day_first)
 
 
 def labelled(where: Where, name: str, codes: np.ndarray, labels: Sequence[str]) -> Column:

@@ -145,20 +145,21 @@ def like_ids(ids: Ids, kind: IdKind, schema_kind: IdKind) -> tuple[Ids, IdKind]:
     return tuple(series_id(item, schema_kind) for item in ids), schema_kind  # type: ignore[return-value]
 
 
-def times(table: Table, name: str | None, kind: TimeKind | None = None) -> Column | None:
+def times(table: Table, name: str | None, schema: Schema | None = None) -> Column | None:
     """The time of each row, none missing; None where the table has no time column.
 
     Args:
         table: the rows.
         name: the column.
-        kind: what the times of the model are, where there is one: a text such as "7" then is a whole number or no time.
+        schema: of the model, where there is one: it says whether texts are whole numbers or dates, and how these are
+            written.
 
     Raises:
         DataError: a time is missing or cannot be read.
     """
     if name is None:
         return None
-    column = table.times(name, whole=kind == "integer")
+    column = table.times(name) if schema is None else table.times(name, schema.time_kind == "integer", schema.day_first)
     _require_all(table, column, column.values == MISSING, "the time")
     return column
 

@@ -58,6 +58,7 @@ class Schema:
         static: covariates of a series.
         series: the series of the training table, where the network tells them apart; as its rows are named.
         years: whether the table reaches over two years, so that the course of a year can be told from a trend.
+        day_first: of dates in text such as 1/2/2024, whether the day stands before the month; None if it was not seen.
     """
 
     target: tuple[str, ...]
@@ -72,6 +73,7 @@ class Schema:
     static: tuple[Covariate, ...] = ()
     series: tuple[str | int, ...] = ()
     years: bool = True
+    day_first: bool | None = None
 
     @property
     def id_column(self) -> str:
@@ -143,6 +145,7 @@ class Schema:
             **groups,
             "series": list(self.series),
             "years": self.years,
+            "day_first": self.day_first,
         }
 
     @classmethod
@@ -171,6 +174,9 @@ def _read(of: type[Schema], values: Mapping[str, Any]) -> Schema:
     years = values.get("years", True)
     if type(years) is not bool:
         raise ValueError(f"years is {shortened(years)}, not true or false")
+    day_first = values.get("day_first")
+    if day_first is not None and type(day_first) is not bool:
+        raise ValueError(f"day_first is {shortened(day_first)}, neither true, false nor null")
     id_kind = _one_of(values, "id_kind", ("text", "integer"))
     return of(
         target=_texts(values["target"], "target"),
@@ -183,6 +189,7 @@ def _read(of: type[Schema], values: Mapping[str, Any]) -> Schema:
         **{role: _covariates(values[role], role) for role in ROLES},
         series=names(values.get("series", []), None, "series"),
         years=years,
+        day_first=day_first,
     )
 
 

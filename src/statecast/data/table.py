@@ -75,23 +75,24 @@ class Table:
         """
         return frames.column(partial(self.where, name), name, self._source(name))
 
-    def times(self, name: str, whole: bool = False) -> Column:
+    def times(self, name: str, whole: bool = False, day_first: bool | None = None) -> Column:
         """A column of times: "datetime", "date", or "integer"; text is parsed.
 
         Args:
             name: the column.
             whole: whether texts state whole numbers, not dates.
+            day_first: whether the day stands before the month, where that is known from an earlier table.
 
         Raises:
             DataError: text that is no time, mixed zones, or numbers that are not whole.
         """
         source, where = self._source(name), partial(self.where, name)
         if frames.kind_of(self._columns, name) == "text" and not whole:
-            return parsed(where, name, frames.text_chunks(source))
+            return parsed(where, name, frames.text_chunks(source), day_first)
         column = self.column(name)
         if column.kind == "text" and not whole:
             texts = np.array([*column.labels, None], dtype=object)[column.values]
-            return parsed(where, name, [texts.tolist()])
+            return parsed(where, name, [texts.tolist()], day_first)
         if column.kind == "text":
             column = self._stated(column)
         if column.kind in ("number", "integer"):

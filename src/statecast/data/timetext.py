@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data.zones import DAY, HOUR, canonical
+from statecast.data.zones import DAY, HOUR, MICROSECOND, canonical
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int64, UInt32
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 MISSING = int(np.iinfo(np.int64).min)
 NULLS = frozenset(["", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL", "None", "none", "?", "NaT", "<NA>"])
 AMBIGUOUS = "day and month cannot be told apart: write dates as YYYY-MM-DD"
+CONTRARY = "day and month stand the other way round than in the table of the fit: write dates as YYYY-MM-DD"
+NO_TIME = "not a time: write it as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS"
+NO_DAY = "no such day or time: write it as YYYY-MM-DD HH:MM:SS"
 _CLOCK = (
     r"(?:(?:[T ]| +)(?P<hour>0{1,2}):(?P<minute>00)(?::(?P<second>00)(?:[.,](?P<fraction>0{1,9}))?)?"
     r" ?(?P<zone>Z|UTC|GMT|[+-]00(?::?00)?)?)?"
@@ -34,6 +38,8 @@ _LAYOUTS = (
     re.compile(r"(?P<first>0{1,2})(?P<gap>[-/.])(?P<last>0{1,2})(?P=gap)(?P<year>0000)" + _CLOCK),
 )
 _DIGIT = re.compile(r"[0-9]")
+_NUMBERS = ("year", "month", "day", "first", "last", "hour", "minute", "second", "fraction")
+_EPOCH = datetime(1970, 1, 1)
 
 
 class Unreadable(Exception):
@@ -46,11 +52,19 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Times:
-    """A column of times: int64 microseconds (`MISSING` where there is none), whether all are dates, their zone."""
+    """A column of times.
+
+    Attributes:
+        values: microseconds, `MISSING` where there is none.
+        dates: whether all are dates.
+        tz: their zone.
+        day_first: whether the day stands before the month; None where the year comes first.
+    """
 
     values: Int64[np.ndarray, " rows"]
     dates: bool
     tz: str | None
+    day_first: bool | None
 
 
 @dataclass
@@ -65,8 +79,12 @@ class _Conventions:
     doubtful: tuple[int, str] | None = None
 
 
-def parse(chunks: Iterable[Sequence[str | None]]) -> Times:
+def parse(chunks: Iterable[Sequence[str | None]], day_first: bool | None = None) -> Times:
     """Read a column of times that comes in chunks.
+
+    Args:
+        chunks: the texts.
+        day_first: whether "1/2/2024" is the first of February, where that is known from an earlier table.
 
     Raises:
         Unreadable: a text is no time, zones are mixed, or day and month cannot be told apart.
@@ -79,10 +97,59 @@ def parse(chunks: Iterable[Sequence[str | None]]) -> Times:
     if column.day_first and column.month_first:
         row, text = max(column.day_first, column.month_first)
         raise Unreadable(row, text, "day and month change places within the column: write dates as YYYY-MM-DD")
-    if column.doubtful and not (column.day_first or column.month_first):
+    contrary = column.month_first if day_first else column.day_first if day_first is not None else None
+    if contrary:
+        raise Unreadable(*contrary, CONTRARY)
+    if column.day_first or column.month_first:
+        day_first = column.month_first is None
+    elif column.doubtful and day_first is None:
         raise Unreadable(*column.doubtful, AMBIGUOUS)
-    values = np.concatenate([month if column.month_first else day for day, month in parts] or [np.empty(0, np.int64)])
-    return Times(values, column.dates, column.zone)
+    values = np.concatenate([month if day_first is False else day for day, month in parts] or [np.empty(0, np.int64)])
+    return Times(values, column.dates, column.zone, day_first if column.doubtful else None)
+
+
+def single(text: str, day_first: bool | None = None) -> tuple[int, bool, bool]:
+    """Read one time, as `parse` reads a column of one.
+
+    Returns:
+        Microseconds since 1970, of the instant where a zone is stated; whether one is; and whether it is a date alone.
+
+    Raises:
+        Unreadable: as in `parse`.
+    """
+    text = text.strip()
+    match = _layout(_DIGIT.sub("0", text))
+    if match is None:
+        raise Unreadable(0, text, NO_TIME)
+    numbers = {name: int(text[slice(*match.span(name))]) for name in _NUMBERS if match.groupdict().get(name)}
+    if "first" in numbers:
+        numbers["day"], numbers["month"] = _ordered(text, numbers.pop("first"), numbers.pop("last"), day_first)
+    fraction = numbers.pop("fraction", 0)
+    digits = len(match.groupdict().get("fraction") or "")
+    try:
+        moment = datetime(**{"day": 1, **numbers})  # type: ignore[arg-type]
+    except ValueError:
+        raise Unreadable(0, text, NO_DAY) from None
+    micros = (moment - _EPOCH) // MICROSECOND + fraction * 10 ** max(6 - digits, 0) // 10 ** max(digits - 6, 0)
+    zone = text[slice(*match.span("zone"))] if match.groupdict().get("zone") else ""
+    if zone[:1] in ("+", "-"):
+        shift = int(zone[1:3]) * HOUR + (int(zone[-2:]) * 60_000_000 if len(zone) > 3 else 0)
+        micros -= -shift if zone[0] == "-" else shift
+    return micros, bool(zone), "hour" not in numbers
+
+
+def _ordered(text: str, first: int, last: int, day_first: bool | None) -> tuple[int, int]:
+    """Day and month of a date that begins with either."""
+    if first <= 12 and last <= 12 and day_first is None:
+        raise Unreadable(0, text, AMBIGUOUS)
+    evident = first > 12 if max(first, last) > 12 else day_first
+    if day_first is not None and evident != day_first:
+        raise Unreadable(0, text, CONTRARY)
+    return (first, last) if evident else (last, first)
+
+
+def _layout(text: str) -> re.Match[str] | None:
+    return next((match for match in (form.fullmatch(text) for form in _LAYOUTS) if match), None)
 
 
 def are_times(texts: Sequence[str | None]) -> bool:
@@ -110,9 +177,9 @@ def _chunk(
         text = str(clean[head])
         layout = _DIGIT.sub("0", text)
         rows = np.flatnonzero(todo & _has_layout(codes, layout))
-        match = next((match for match in (form.fullmatch(layout) for form in _LAYOUTS) if match), None)
+        match = _layout(layout)
         if match is None:
-            raise Unreadable(start + head, text, "not a time: write it as YYYY-MM-DD or YYYY-MM-DD HH:MM:SS")
+            raise Unreadable(start + head, text, NO_TIME)
         _note(column, match, text, start + head, codes[rows], start + rows, clean[rows])
         if "first" in match.groupdict():
             month = day.copy() if month is day else month
@@ -123,7 +190,7 @@ def _chunk(
             values, valid = _read(codes[rows], match, month_name, day_name)
             if not valid.all() and (month_name in ("month", _order(column))):
                 row = int(rows[np.argmin(valid)])
-                raise Unreadable(start + row, str(clean[row]), "no such day or time: write it as YYYY-MM-DD HH:MM:SS")
+                raise Unreadable(start + row, str(clean[row]), NO_DAY)
             target[rows] = values
         todo[rows] = False
     return day, month

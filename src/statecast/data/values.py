@@ -306,7 +306,9 @@ def time(value: Any, schema: Schema, last: int | None = None) -> int:
         return step
     if isinstance(value, bytes):
         value = _decoded(value)
-    stamp = _of_text(value) if isinstance(value, str) else None if is_missing(value) else moment(value)
+    stamp = (
+        _of_text(value, schema.day_first) if isinstance(value, str) else None if is_missing(value) else moment(value)
+    )
     if stamp is None and is_missing(value):
         raise _no_time(value, "every row needs one")
     if stamp is None:
@@ -320,7 +322,7 @@ def time(value: Any, schema: Schema, last: int | None = None) -> int:
     return calendar.from_instant(micros, schema.frequency, schema.tz, last) if schema.tz else micros
 
 
-def _of_text(text: str) -> Moment:
+def _of_text(text: str, day_first: bool | None) -> Moment:
     """The moment that a text states, by the grammar of whole columns; ISO texts are read at once."""
     if _ISO.fullmatch(text):
         return _of_iso(text)
@@ -329,10 +331,10 @@ def _of_text(text: str) -> Moment:
     if len(text) > _SHOWN:
         raise _no_time(text, "a time is no longer than that")
     try:
-        column = timetext.parse([[text]])
+        micros, zoned, is_date = timetext.single(text, day_first)
     except timetext.Unreadable as error:
         raise _no_time(text, error.reason) from None
-    return Moment(int(column.values[0]), column.tz, column.dates)
+    return Moment(micros, "UTC" if zoned else None, is_date)
 
 
 def _of_iso(text: str) -> Moment:
