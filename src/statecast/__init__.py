@@ -37,15 +37,15 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'statecast' has no attribute {name!r}")
     try:
-        found = getattr(import_module(_HOMES[name]), name)
+        value = getattr(import_module(_HOMES[name]), name)
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "sklearn":
             raise
         from statecast.errors import MissingDependency
 
         raise MissingDependency.of("scikit-learn", "sklearn", name) from error
-    globals()[name] = found
-    return found
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

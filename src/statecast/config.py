@@ -1,9 +1,9 @@
 """Settings: each one exists once, with its default, its help and its check.
 
 `Config` is a frozen value whose fields are the constructor arguments of the estimators, the keys of a TOML file and the
-`--set` keys of the command line alike; the reference page is printed from the same fields. `None` means "chosen from
-the data": `settings.choose` replaces it by a value and says why. A wrong setting is refused with the nearest right
-name; nothing is ever repaired silently.
+`--set` keys of the command line; the reference page and the signatures are written from them. `None` means "chosen from
+the data": `train.choose.settings` replaces it by a value and says why. A wrong setting is refused with the nearest
+right name; nothing is ever repaired silently.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from statecast.allowed import (
 from statecast.errors import SettingError, nearest
 
 CELLS = ["rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "slstm", "slstm_exp", "mingru", "minlstm", "lru"]
-"""Names of the cells; a cell that a user enters into `statecast.model.cells.CELLS` is added."""
+"""Names of the cells; one that a user registers in `statecast.model.cells.CELLS` is added."""
 CELL = one_of(CELLS, {"rnn": "rnn_tanh"})
 TRANSFORMS = ("none", "log")
 NORMALIZERS = ("last", "ewma", "window", "global", "none")
@@ -66,63 +66,63 @@ class Settings:
     activation: str = setting("relu", "activation of the dense layers", one_of(ACTIVATIONS))
     dropout: float | tuple[float, ...] = setting(
         0.0,
-        "share of a layer's outputs dropped while training; a list gives each layer its own, recurrent layers first",
+        "share of a layer's outputs that is dropped in training; a list has one for each layer, recurrent layers first",
         either(DROPPED, many(DROPPED)),
     )
-    residual: bool = setting(False, "add a layer's input to its output where their sizes agree", BOOLEAN)
+    residual: bool = setting(False, "add a layer's input to its output if their sizes agree", BOOLEAN)
     recurrent_init: str = setting(
-        "orthogonal", "start of the recurrent weights", one_of(("orthogonal", "glorot", "uniform"))
+        "orthogonal", "initial recurrent weights", one_of(("orthogonal", "glorot", "uniform"))
     )
-    forget_bias: float = setting(1.0, "start of the forget gate's bias", real(-100, 100))
+    forget_bias: float = setting(1.0, "initial bias of the forget gate", real(-100, 100))
     cell_heads: int = setting(
-        4, "slstm: heads, each of which sees its own units alone; fewer where they do not divide the units", whole(1)
+        4, "slstm: heads, each of which sees only its own units; fewer if they do not divide the units", whole(1)
     )
     eigenvalue_radius: tuple[float, ...] = setting(
-        (0.0, 0.999), "lru: least and greatest modulus of the eigenvalues at the start", RING
+        (0.0, 0.999), "lru: least and greatest initial modulus of the eigenvalues", RING
     )
     eigenvalue_phase: float = setting(
-        6.28, "lru: greatest phase of the eigenvalues at the start, in radians", real(0, open_low=True)
+        6.28, "lru: greatest initial phase of the eigenvalues, in radians", real(0, open_low=True)
     )
     ensemble: int | None = setting(
-        None, "networks that are trained at once and whose forecasts are averaged", whole(1, 1000)
+        None, "networks that are trained together and whose forecasts are averaged", whole(1, 1000)
     )
     # training
     optimizer: str = setting("adam", "optimizer", one_of(OPTIMIZERS))
     learning_rate: float | None = setting(None, "step size of the optimizer", real(0, 1e3, open_low=True))
     momentum: float = setting(0.9, "momentum of the optimizer `momentum`", real(0, 1, open_high=True))
     weight_decay: float = setting(1e-4, "weight decay of adamw", real(0))
-    schedule: str = setting("cosine", "course of the learning rate", one_of(SCHEDULES))
+    schedule: str = setting("cosine", "schedule of the learning rate", one_of(SCHEDULES))
     milestones: tuple[float, ...] = setting(
         (0.5, 0.75), "piecewise: shares of the steps after which the rate falls", many(real(0, 1))
     )
     rate_factor: float = setting(0.1, "piecewise and plateau: factor of each fall", real(0, 1, open_low=True))
     clip: float = setting(1.0, "largest global norm of the gradient; 0 for no clipping", real(0))
     batch_size: int | None = setting(None, "segments or sequences in a batch", whole(1, 1_000_000))
-    max_steps: int | None = setting(None, "training steps at most", whole(1))
-    max_epochs: int | None = setting(None, "passes over the training rows at most", whole(1))
-    eval_every: int | None = setting(None, "steps between two looks at the validation rows", whole(1))
-    patience: int = setting(10, "looks without improvement before stopping; 0 for never", whole(0))
+    max_steps: int | None = setting(None, "most training steps", whole(1))
+    max_epochs: int | None = setting(None, "most passes over the training rows", whole(1))
+    eval_every: int | None = setting(None, "steps between two evaluations on the validation rows", whole(1))
+    patience: int = setting(10, "evaluations without improvement before training stops; 0 for never", whole(0))
     significance: float = setting(
         0.05,
-        "largest chance at which a gain on the validation rows may be luck: beyond it what least squares gave the skip "
-        "is kept, as it was before training; 1 keeps what training found in any case",
+        "largest probability at which a gain on the validation rows may be chance: above it, training is discarded and "
+        "the linear map stays as least squares gave it; 1 keeps what was trained in any case",
         real(0, 1, open_low=True),
     )
-    val_size: int | float = setting(0.1, "last training rows of each series kept for validation", SHARE)
+    val_size: int | float = setting(0.1, "last training rows of each series that are kept for validation", SHARE)
     tensorboard: str | None = setting(
-        None, "folder for TensorBoard's logs of the fit; left out, none are written", PATH
+        None, "folder for TensorBoard logs of the fit; if left out, none are written", PATH
     )
     # the machine
     precision: str = setting(
         "float32",
-        "floating-point format; bf16 trains recurrent layers with products of bfloat16, all else in float32, which "
-        "needs a processor that has them",
+        "floating-point format; bf16 trains recurrent layers with products in bfloat16 and all else in float32, which "
+        "needs a processor that supports it",
         one_of(PRECISIONS),
     )
     threads: int = setting(
         0,
-        "threads that the native kernel may use at once; 0 for every processor of the process. JAX's own pool follows "
-        "the environment variable NPROC at its start",
+        "threads that the native kernel may use; 0 for all processors of the process. The size of JAX's own pool is "
+        "taken from the environment variable NPROC when it starts",
         whole(0, 4096),
     )
     random_state: int = setting(0, "seed of everything random", whole(0))
@@ -133,7 +133,7 @@ class Settings:
 
     @property
     def dtype(self) -> str:
-        """The format of arrays: with bf16 they are float32, and products alone differ."""
+        """The format of arrays; with bf16 they are float32, and only products differ."""
         return "float32" if self.bf16 else self.precision
 
     @property
@@ -160,7 +160,7 @@ class Settings:
         return {s.name: getattr(self, s.name) for s in dataclasses.fields(self) if getattr(self, s.name) != s.default}
 
     def to_toml(self) -> str:
-        """The settings as TOML; those left to be chosen from the data are left out."""
+        """The settings as TOML, without those that are to be chosen from the data."""
         import tomli_w
 
         return tomli_w.dumps({name: _plain(value) for name, value in self.to_dict().items() if value is not None})
@@ -168,49 +168,49 @@ class Settings:
 
 @dataclass(frozen=True)
 class Config(Settings):
-    """All settings of a fit that forecasts; see `describe_settings` for what each means."""
+    """All settings of a Forecaster; see `describe_settings` for what each means."""
 
     # the task
     horizon: int = setting(
-        1, "steps ahead that every step forecasts at once; beyond it forecasts feed on themselves", whole(1, 10_000)
+        1, "steps ahead that every step forecasts; beyond it, forecasts are fed back as inputs", whole(1, 10_000)
     )
     levels: tuple[int | float, ...] = setting(
         (80, 95), "levels of the forecast intervals, in percent", many(PERCENT, 0, 20)
     )
-    adaptive: bool = setting(True, "intervals follow each series, wider or narrower, until they hold", BOOLEAN)
+    adaptive: bool = setting(True, "widen or narrow the intervals of each series until they hold", BOOLEAN)
     channels: str | None = setting(
         None,
-        "several targets: one network that sees them jointly, or the same network for each on its own",
+        "several targets: one network that sees them all (joint), or one that is applied to each (independent)",
         one_of(("joint", "independent")),
     )
     duplicates: str = setting("error", "rows of one time: refused, or made one like this", one_of(("error", *MERGES)))
     aggregate: str = setting(
         "none", "with freq: the rows of each step made one by this rule, whenever they come", one_of(("none", *MERGES))
     )
-    season: int | None = setting(None, "rows in a season, for the seasonal baseline and for lags", whole(1, 1_000_000))
+    season: int | None = setting(None, "rows in a season, for the seasonal baseline and the lags", whole(1, 1_000_000))
     # the network
     lags: int | None = setting(None, "last values that enter the recurrent layers at each step", whole(1, 100_000))
     skip: int | None = setting(
-        None, "last values of the linear map straight to the forecast; 0 for none", whole(0, 100_000)
+        None, "last values that a linear map takes straight to the forecast; 0 for no such map", whole(0, 100_000)
     )
     skip_init: str = setting(
-        "ridge", "start of that linear map: least squares on the training rows, or zero", one_of(("ridge", "zero"))
+        "ridge", "initial values of that map: least squares on the training rows, or zero", one_of(("ridge", "zero"))
     )
-    normalize: str | None = setting(None, "level and scale of the front", one_of(NORMALIZERS))
+    normalize: str | None = setting(None, "how the level and scale of a series are followed", one_of(NORMALIZERS))
     transform: str | None = setting(
         None,
-        "what is forecast of a target: its values, or their logarithms, for which changes are shares of what is there; "
-        "zero then counts as half the smallest positive training value",
+        "forecast the values of a target or their logarithms, for series whose changes are proportional to their "
+        "level; zero then counts as half the smallest positive training value",
         one_of(TRANSFORMS),
     )
-    nonnegative: bool | None = setting(None, "no forecast and no bound below zero", BOOLEAN)
+    nonnegative: bool | None = setting(None, "keep forecasts and bounds at zero or above", BOOLEAN)
     decay: float = setting(0.01, "rate at which the running level and scale forget", real(0, 1, open_low=True))
     calendar: bool | None = setting(None, "sine and cosine of the hour, weekday and season as inputs", BOOLEAN)
-    missing: bool | None = setting(None, "inputs that tell which values are missing and for how long", BOOLEAN)
-    level_input: bool | None = setting(None, "the level and scale themselves as inputs", BOOLEAN)
+    missing: bool | None = setting(None, "inputs that mark missing values and for how long they are missing", BOOLEAN)
+    level_input: bool | None = setting(None, "the level and scale as inputs", BOOLEAN)
     decoder: str = setting(
         "none",
-        "cell of a recurrent decoder that runs over the steps ahead; none for a linear map to all of them at once",
+        "cell of a recurrent decoder over the steps ahead; none for a linear map to all of them at once",
         either(one_of(("none",)), CELL),
     )
     # the loss
@@ -218,7 +218,7 @@ class Config(Settings):
         "mae", "loss; pinball trains the quantiles of the levels, a distribution its parameters", one_of(LOSSES)
     )
     huber_delta: float = setting(
-        1.0, "error at which the Huber loss turns linear, in training deviations", real(0, open_low=True)
+        1.0, "error above which the Huber loss is linear, in training deviations", real(0, open_low=True)
     )
     # segments
     segment: int | str | None = setting(
@@ -226,20 +226,20 @@ class Config(Settings):
     )
     burn_in: int | None = setting(None, "first steps of a segment that carry no loss", whole(0))
     loss_every: int | None = setting(None, "steps between two scored forecasts of a segment", whole(1, 10_000))
-    carry: str = setting("zero", "state that a segment starts from", one_of(CARRIES))
+    carry: str = setting("zero", "state that a segment starts from; stored: as the last pass left it", one_of(CARRIES))
     shuffle: bool | None = setting(None, "draw segments in random order", BOOLEAN)
     sampling: str = setting(
         "rows",
-        "what counts alike in training and is drawn as often: every row, or every series whatever its length",
+        "what is drawn equally often in training: every row, or every series whatever its length",
         one_of(("rows", "series")),
     )
     # many series
     embedding: int = setting(
-        0, "numbers learned of each training series, as inputs; a new series has their mean", whole(0, 4096)
+        0, "size of a vector learned for each training series, as an input; a new series has their mean", whole(0, 4096)
     )
-    local: bool = setting(False, "a network of its own for each series, all of them trained at once", BOOLEAN)
+    local: bool = setting(False, "a separate network for each series, all of them trained together", BOOLEAN)
     # training
-    test_size: int | float = setting(0.1, "last rows of each series kept for the test scores", SHARE)
+    test_size: int | float = setting(0.1, "last rows of each series that are kept for the test scores", SHARE)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -263,14 +263,14 @@ class Config(Settings):
 
     def _require_order(self) -> None:
         ordered = 'carry = "stored"' if self.carry == "stored" else "shuffle = false" if self.shuffle is False else None
-        given = "local = true" if self.local else 'sampling = "series"' if self.sampling == "series" else None
-        if ordered and given:
-            told = 'draws segments in random order; choose carry = "zero" and shuffle = true'
-            raise SettingError(f"{given} with {ordered}: it {told}")
+        drawn = "local = true" if self.local else 'sampling = "series"' if self.sampling == "series" else None
+        if ordered and drawn:
+            reason = 'draws segments in random order; choose carry = "zero" and shuffle = true'
+            raise SettingError(f"{drawn} with {ordered}: it {reason}")
         other = "ensemble" if (self.ensemble or 1) > 1 else "embedding" if self.embedding else None
         if self.local and other:
-            told = f"a network that sees one series alone has no use for it; leave {other} out, or choose local = false"
-            raise SettingError(f"{other} = {getattr(self, other)} with local = true: {told}")
+            reason = f"a network for one series has no use for it; leave {other} out, or choose local = false"
+            raise SettingError(f"{other} = {getattr(self, other)} with local = true: {reason}")
 
 
 def canonical(name: str, value: Any, label: str = "") -> Any:
@@ -303,36 +303,36 @@ def _canonical(spec: dataclasses.Field[Any], value: Any, label: str = "") -> Any
 
 
 def restated(name: str, default: Any, check: Check | None = None, help: str | None = None) -> Any:
-    """A setting of `Config` for another face: with a default of its own, and what else differs there."""
+    """A setting of `Config` for another face, with another default, check or help."""
     spec = _field(name)
     return setting(default, help or spec.metadata["help"], check or spec.metadata["check"])
 
 
 @dataclass(frozen=True)
 class SequenceConfig(Settings):
-    """The settings of a fit that reads a row or a sequence to one answer; what differs in them by default is here."""
+    """The settings that Classifier and Regressor share, with the defaults in which they differ from a Forecaster's."""
 
     hidden: tuple[int, ...] = restated(
         "hidden", (32,), help="units of each recurrent layer for sequences, of each dense layer for a table"
     )
     cell: str = restated("cell", "gru")
-    dropout: float = restated("dropout", 0.2, DROPPED, "share of a layer's outputs dropped while training")
+    dropout: float = restated("dropout", 0.2, DROPPED, "share of a layer's outputs that is dropped in training")
     optimizer: str = restated("optimizer", "adamw")
     weight_decay: float = restated("weight_decay", 0.01)
     patience: int = restated("patience", 8)
     val_size: int | float = restated(
-        "val_size", 0.2, help="rows that each network keeps for validation, as large a share of every class"
+        "val_size", 0.2, help="rows that each network keeps for validation, the same share of every class"
     )
-    bidirectional: bool = setting(True, "read a sequence from its end as well", BOOLEAN)
+    bidirectional: bool = setting(True, "read a sequence from both ends", BOOLEAN)
     pooling: str = setting(
         "all",
-        "what is kept of the outputs over a sequence: the last, their mean, their maximum, or all three",
+        "how the outputs over a sequence are pooled: the last, their mean, their maximum, or all three",
         one_of(POOLINGS),
     )
-    differences: bool = setting(True, "the change since the step before as inputs, for sequences", BOOLEAN)
-    patch: int | None = setting(None, "steps of a sequence that enter the recurrent layers at once", whole(1, 100_000))
+    differences: bool = setting(True, "the changes since the previous step as inputs, for sequences", BOOLEAN)
+    patch: int | None = setting(None, "steps of a sequence that the recurrent layers take at once", whole(1, 100_000))
     ensemble: int = restated(
-        "ensemble", 5, help="networks whose answers are averaged; each keeps other rows for validation"
+        "ensemble", 5, help="networks whose predictions are averaged; each keeps different rows for validation"
     )
 
 
@@ -342,8 +342,8 @@ class ClassifierConfig(SequenceConfig):
 
     class_weight: str | Mapping[Any, float] | None = setting(
         None,
-        'weight of each class in the loss: "balanced" for the inverse of its share, or a mapping; left out, rows count '
-        "alike",
+        'weight of each class in the loss: "balanced" for the inverse of its share, or a mapping; if left out, rows '
+        "count the same",
         either(one_of(("balanced",)), WEIGHTS),
     )
 
@@ -352,12 +352,12 @@ class ClassifierConfig(SequenceConfig):
 class RegressorConfig(SequenceConfig):
     """All settings of a Regressor."""
 
-    loss: str = restated("loss", "mse", one_of(("mse", "mae", "huber")), "loss of each value, in deviations")
+    loss: str = restated("loss", "mse", one_of(("mse", "mae", "huber")), "loss of each value, in standard deviations")
     huber_delta: float = restated("huber_delta", 1.0)
 
 
 def _frozen(value: Any) -> Any:
-    """Lists as tuples, and what array libraries hold as Python's own."""
+    """Lists as tuples, and numbers of array libraries as Python's."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
@@ -368,20 +368,20 @@ def _plain(value: Any) -> Any:
 
 
 def names(of: type[Settings] = Config) -> tuple[str, ...]:
-    """The names of all settings of a face; the forecaster's where none is named."""
+    """The names of all settings of a face; by default of the Forecaster's."""
     return tuple(spec.name for spec in dataclasses.fields(of))
 
 
-def require_names(of: type[Settings], given: Iterable[str]) -> None:
-    """Refuse names that are no settings of a face.
+def require_names(of: type[Settings], values: Iterable[str]) -> None:
+    """Refuse names that are not settings of a face.
 
     Raises:
-        SettingError: there is no such setting; says which are like it.
+        SettingError: there is no such setting; names similar ones.
     """
     known = names(of)
-    strange = next((name for name in given if name not in known), None)
-    if strange is not None:
-        raise SettingError(f"there is no setting {strange!r}; {nearest(strange, known)}")
+    unknown = next((name for name in values if name not in known), None)
+    if unknown is not None:
+        raise SettingError(f"there is no setting {unknown!r}; {nearest(unknown, known)}")
 
 
 def describe_settings(of: type[Settings] = Config) -> list[tuple[str, Any, str, str]]:
@@ -390,7 +390,7 @@ def describe_settings(of: type[Settings] = Config) -> list[tuple[str, Any, str, 
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:
-    """The top-level settings of a TOML file; sections are returned as they are, for the caller to know."""
+    """The top-level keys of a TOML file; sections are returned as they are, for the caller to interpret."""
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -98,7 +98,7 @@ class MissingDependency(StatecastError, ImportError):
 
 
 def nearest(name: object, known: Iterable[object], label: str = "did you mean") -> str:
-    """A hint with the known names nearest to `name`, or all of them where few; empty where there are none."""
+    """A hint with the known names nearest to `name`, or else the first of them; empty if there are none."""
     names = [str(item) for item in known]
     close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     if close:

@@ -82,11 +82,11 @@ def _failed(error: BaseException, code: int, debug: bool) -> int:
 @contextlib.contextmanager
 def _warnings_as_lines() -> Iterator[None]:
     """Show the warnings that statecast gives its users as lines; those that libraries give developers are dropped."""
-    shown: set[str] = set()
+    messages: set[str] = set()
 
     def show(message: Warning | str, category: type[Warning], *_: object) -> None:
-        if category is UserWarning and str(message) not in shown:
-            shown.add(str(message))
+        if category is UserWarning and str(message) not in messages:
+            messages.add(str(message))
             output.warning(output.in_options(str(message)))
 
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""What there is to know without working anything out: models, settings, bundled tables, versions."""
+"""What can be said without computing anything: models, settings, bundled tables, versions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PACKAGES = ("numpy", "safetensors", "narwhals", "jax", "jaxlib", "optax", "polar
 INTRODUCTION = """# Settings
 
 Every setting is a constructor argument of `sc.Forecaster`, a key of a TOML file (`statecast fit --config`) and a key of
-`--set KEY=VALUE`. Settings that are "chosen" follow from the data; `fit` says which value it chose, and why. An unknown
-name or a value out of range is refused with the nearest right name. Names may be written in capitals, and with a hyphen
-in place of an underscore (`cell="LSTM"`); one item stands for a list of one (`hidden=32`, `levels=90`). Levels are
-percentages: 90, not 0.9. This page is `statecast settings --markdown`.
+`--set KEY=VALUE`. Settings whose default is "chosen" are chosen from the data; `fit` says which value, and why. An
+unknown name or a value out of range is refused, with the nearest right name. Names may be written in capitals, and with
+a hyphen in place of an underscore (`cell="LSTM"`); one item stands for a list of one (`hidden=32`, `levels=90`). Levels
+are percentages: 90, not 0.9. This page is `statecast settings --markdown`.
 
 | setting | default | what it is | allowed |
 |---|---|---|---|
@@ -29,20 +29,20 @@ percentages: 90, not 0.9. This page is `statecast settings --markdown`.
 SEQUENCES = """
 ## Classifier and Regressor
 
-`sc.Classifier` and `sc.Regressor` take the settings above that concern layers, training and the machine, and these; a
-default that differs from the one above is listed again.
+`sc.Classifier` and `sc.Regressor` take those of the settings above that concern layers, training and the machine, and
+these; a setting whose default differs is listed again.
 
 | setting | default | what it is | allowed |
 |---|---|---|---|
 """
 
 
-def settings(wanted: Sequence[str], markdown: bool, as_json: bool) -> int:
+def settings(chosen: Sequence[str], markdown: bool, as_json: bool) -> int:
     """Print settings; see the command."""
-    strange = next((name for name in wanted if name not in names()), None)
-    if strange is not None:
-        raise SettingError(f"there is no setting {strange!r}; {nearest(strange, names())}")
-    rows = [row for row in describe_settings() if not wanted or row[0] in wanted]
+    unknown = next((name for name in chosen if name not in names()), None)
+    if unknown is not None:
+        raise SettingError(f"there is no setting {unknown!r}; {nearest(unknown, names())}")
+    rows = [row for row in describe_settings() if not chosen or row[0] in chosen]
     if as_json:
         output.document({name: {"default": d, "help": h, "allowed": a} for name, d, h, a in rows})
     elif markdown:
@@ -59,8 +59,8 @@ def page() -> str:
     """The reference page of all settings, in Markdown."""
     forecasts = describe_settings()
     others = [*describe_settings(ClassifierConfig), *describe_settings(RegressorConfig)]
-    own = [row for n, row in enumerate(others) if row not in forecasts and row not in others[:n]]
-    return INTRODUCTION + _rows(forecasts) + SEQUENCES + _rows(own)
+    particular = [row for n, row in enumerate(others) if row not in forecasts and row not in others[:n]]
+    return INTRODUCTION + _rows(forecasts) + SEQUENCES + _rows(particular)
 
 
 def _rows(settings: Sequence[tuple[str, Any, str, str]]) -> str:
@@ -121,28 +121,28 @@ def model(path: str, as_json: bool) -> int:
     from statecast.model import archive
     from statecast.report import collect, summary
 
-    found = archive.load(path)
-    layers = collect.layers(found)
-    scores = found.scores
+    trained = archive.load(path)
+    layers = collect.layers(trained)
+    scores = trained.scores
     if as_json:
         output.document(
             {
                 "model": path,
                 "layers": [vars(layer) for layer in layers],
                 "parameters": sum(layer.parameters for layer in layers),
-                "schema": found.schema.to_json(),
-                "series": len(found.state.ids),
-                "settings": found.config.to_dict(),
-                "evaluation": found.scores,
+                "schema": trained.schema.to_json(),
+                "series": len(trained.state.ids),
+                "settings": trained.config.to_dict(),
+                "evaluation": trained.scores,
                 "verdict": summary.verdict(scores) if scores else [],
             }
         )
         return 0
     output.table(summary.layers_table(layers))
     output.say()
-    output.pairs(_columns(found))
+    output.pairs(_columns(trained))
     output.say()
-    for name, value in found.config.to_dict().items():
+    for name, value in trained.config.to_dict().items():
         if value is not None:
             output.say(f"  {name} = {summary.value_text(value)}")
     if scores:
@@ -151,13 +151,13 @@ def model(path: str, as_json: bool) -> int:
     return 0
 
 
-def _columns(found: Any) -> list[tuple[str, str]]:
+def _columns(trained: Any) -> list[tuple[str, str]]:
     """The columns of the tables that a model takes."""
     from statecast.forecast import channels
 
-    schema = found.schema
+    schema = trained.schema
     covariates = (("past", schema.past), ("known", schema.known), ("static", schema.static))
-    shown = [
+    rows = [
         ("target", ", ".join(schema.target)),
         ("id", schema.id or ""),
         (
@@ -165,9 +165,9 @@ def _columns(found: Any) -> list[tuple[str, str]]:
             f"{schema.time}, {schema.frequency.text}" + (f", {schema.tz}" if schema.tz else "") if schema.time else "",
         ),
         *((role, ", ".join(_covariate(item) for item in items)) for role, items in covariates),
-        ("series", f"{len(channels.series_ids(found, found.state.ids)):,} remembered"),
+        ("series", f"{len(channels.series_ids(trained, trained.state.ids)):,} remembered"),
     ]
-    return [(name, text) for name, text in shown if text]
+    return [(name, text) for name, text in rows if text]
 
 
 def _covariate(item: Any) -> str:
@@ -179,7 +179,7 @@ def system(as_json: bool) -> int:
     from statecast.model.container import version
     from statecast.model.kernel import library as kernel_library
 
-    found = {
+    facts = {
         "statecast": version(),
         "python": platform.python_version(),
         "platform": platform.platform(),
@@ -191,9 +191,9 @@ def system(as_json: bool) -> int:
         **{name: _version(name) for name in PACKAGES},
     }
     if as_json:
-        output.document(found)
+        output.document(facts)
     else:
-        output.pairs(found.items())
+        output.pairs(facts.items())
     return 0
 
 

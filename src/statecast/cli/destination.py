@@ -1,7 +1,7 @@
-"""The folder that `fit` writes: what may be there already, what is replaced, and what an unfinished fit leaves.
+"""The folder that `fit` writes: what it may hold already, what is replaced, and what an unfinished fit leaves.
 
 Nothing of anyone else's is ever deleted: `--force` replaces the files that statecast writes, and only in a folder that
-a fit of statecast has written before. That it can be written is tried before training begins, not after.
+a fit of statecast has written before. Whether it can be written is tested before training, not after.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from statecast.files import write_bytes
 MODEL, CHECKPOINT, PLOTS = "model.safetensors", "checkpoint", "plots"
 WRITTEN = ("config.toml", "schema.json", "metrics.json", "history.csv", "predicted.csv", "test_data.csv", "report.html")
 # Names under which a file is written before it is renamed (see `files`), of the files that a fit writes.
-TRIAL = "statecast.trial"  # written before the work and taken away at once
+TRIAL = "statecast.trial"  # written before the work and removed at once
 LEFTOVER = re.compile(r"\.\w+\.(safetensors|toml|json|csv|html|png|trial)\.[0-9a-f]{8}\.tmp|" + re.escape(TRIAL))
 
 
@@ -28,7 +28,7 @@ class Destination:
 
     Attributes:
         folder: its path.
-        made: folders that were made for it, the innermost first; they go again if nothing comes to lie in them.
+        made: folders that were made for it, the innermost first; they are removed again if they stay empty.
     """
 
     folder: Path
@@ -41,7 +41,7 @@ class Destination:
 
     @property
     def unfinished(self) -> bool:
-        """Whether a fit was broken off here and can go on."""
+        """Whether a fit was interrupted here and can be continued."""
         return any(self.checkpoint.glob("*.safetensors"))
 
     def prepare(self, resume: bool, force: bool) -> None:
@@ -55,13 +55,13 @@ class Destination:
         if resume:
             self._require_checkpoint()
         elif self._names():
-            self._require_leave(force)
+            self._require_permission(force)
         self._try()
         if not resume:
             self.clear_checkpoint()
 
     def _names(self) -> list[str]:
-        """What is there, but for what a fit leaves that is killed before its first checkpoint."""
+        """The files in the folder, except those that a fit leaves if it is killed before its first checkpoint."""
         if not self.folder.is_dir():
             return []
         here = [path for path in self.folder.iterdir() if not LEFTOVER.fullmatch(path.name)]
@@ -74,8 +74,8 @@ class Destination:
                 f"--resume: there is no unfinished fit in {self.folder}{done}: leave --resume out to start one"
             )
 
-    def _require_leave(self, force: bool) -> None:
-        """Leave to replace what is there."""
+    def _require_permission(self, force: bool) -> None:
+        """Refuse to replace anything without --force, and anything that statecast did not write."""
         if self.unfinished and not force:
             raise OutputError(
                 f"{self.folder} holds an unfinished fit: add --resume to go on with it, or --force to start over"
@@ -86,14 +86,14 @@ class Destination:
             raise OutputError(f"{self.folder} exists and is not empty: {way} another folder")
         if not ours:
             names = self._names()
-            shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+            examples = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
             raise OutputError(
-                f"{self.folder} holds files that no fit of statecast wrote ({shown}): --force replaces only what "
+                f"{self.folder} holds files that no fit of statecast wrote ({examples}): --force replaces only what "
                 "statecast wrote; choose another folder"
             )
 
     def _try(self) -> None:
-        """Write a small file, so that a folder that cannot be written is known before the work."""
+        """Write a small file, so that an unwritable folder is reported before the work."""
         missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         trial = self.folder / TRIAL
         try:
@@ -109,7 +109,7 @@ class Destination:
                 self.abandon()
 
     def abandon(self) -> None:
-        """Take away the folders that were made, as far as they are empty."""
+        """Remove the folders that were made, as far as they are empty."""
         with contextlib.suppress(OSError):
             if not self.unfinished:
                 self.clear_checkpoint()
@@ -117,20 +117,20 @@ class Destination:
                 path.rmdir()
 
     def finish(self, written: Iterable[Path]) -> None:
-        """The fit is complete: the checkpoint goes, and so do files of an earlier fit that this one did not write."""
+        """Remove the checkpoint of a complete fit, and files of an earlier fit that this one did not write."""
         from statecast.report.page import CAPTIONS
 
-        kept = {path.resolve() for path in written}
+        current = {path.resolve() for path in written}
         pictures = [self.folder / PLOTS / f"{name}.png" for name in CAPTIONS]
         for path in [*(self.folder / name for name in WRITTEN), *pictures]:
-            if path.resolve() not in kept:
+            if path.resolve() not in current:
                 path.unlink(missing_ok=True)
         self.clear_checkpoint()
         _clear(self.folder, "")
         _clear(self.folder / PLOTS, "")
 
     def clear_checkpoint(self) -> None:
-        """Remove what a fit keeps to go on from."""
+        """Remove the checkpoint."""
         _clear(self.checkpoint, "*.safetensors")
         with contextlib.suppress(OSError):
             self.checkpoint.rmdir()

@@ -79,10 +79,8 @@ def run(
 def _interruption(error: BaseException, place: Destination, words: Sequence[str]) -> str:
     if not place.unfinished:
         return "interrupted before the first checkpoint; nothing was written"
-    text = (
-        str(error) if isinstance(error, Interrupted) else f"interrupted: the checkpoint in {place.checkpoint} is kept"
-    )
-    return f"{text}; continue with: {_resumption(words)}"
+    kept = f"interrupted: the checkpoint in {place.checkpoint} is kept; go on with --resume"
+    return f"{error if isinstance(error, Interrupted) else kept}: {_resumption(words)}"
 
 
 def _resumption(words: Sequence[str]) -> str:

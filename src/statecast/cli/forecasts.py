@@ -105,9 +105,9 @@ def backtest_from(
     require_count("--windows", windows)
     require_count("--step", step)
     # No row that is forecast may be learned from.
-    kept = (windows - 1) * (step or horizon) + horizon
+    test_size = (windows - 1) * (step or horizon) + horizon
     rows = read(table)
-    model = Forecaster(**{"test_size": kept, **request.settings})
+    model = Forecaster(**{"test_size": test_size, **request.settings})
     with ProgressDisplay() as progress:
         model.fit(rows, **request.roles, watch=progress)
     return _backtest(model, rows, windows, step, refit, out, as_json)

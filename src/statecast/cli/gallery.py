@@ -40,7 +40,9 @@ def run(names: Sequence[str], out: str | None, data: str | None, recipe: str | N
         if not set(recipes) & set(case.recipes):
             raise SettingError(f"--recipe {recipe}: {case.name} comes from no tutorial, so it has no such recipe")
     attempts: list[Attempt] = []
-    for attempt in running.run(names or cases.NAMES, Path(data) if data is not None else None, recipes, tell=_tell):
+    for attempt in running.run(
+        names or cases.NAMES, Path(data) if data is not None else None, recipes, announce=_announce
+    ):
         if isinstance(attempt, Skipped):
             output.note(f"{attempt.case}: {'failed' if attempt.failed else 'left out'}: {attempt.reason}")
         attempts.append(attempt)
@@ -54,5 +56,5 @@ def run(names: Sequence[str], out: str | None, data: str | None, recipe: str | N
     return int(any(isinstance(attempt, Skipped) and (attempt.failed or names) for attempt in attempts))
 
 
-def _tell(case: str, recipe: str) -> None:
+def _announce(case: str, recipe: str) -> None:
     output.note(f"{case}, {recipe}'s recipe …")

@@ -1,7 +1,7 @@
-"""What is printed, and where: results on standard output, everything that is said about them on standard error.
+"""What is printed, and where: results on standard output, remarks about them on standard error.
 
-A table is drawn with rules and colours on a terminal and is plain aligned text elsewhere. JSON is one document, in
-which what is not known is null. NumPy is not imported at the top: help and settings need none.
+On a terminal a table is drawn with rules and colours, elsewhere it is plain aligned text. JSON is one document, in
+which unknown values are null. NumPy is not imported at the top: help and settings need none.
 """
 
 from __future__ import annotations
@@ -154,14 +154,14 @@ def texts(values: np.ndarray, zoned: bool) -> list[Any]:
     if day:
         return [str(text) for text in np.datetime_as_string(values, unit="D")]
     whole = bool((values == values.astype("M8[s]")).all())
-    found = np.datetime_as_string(values, unit="s" if whole else "us")
-    return [text.replace("T", " ") + ("Z" if zoned else "") for text in found.tolist()]
+    stamps = np.datetime_as_string(values, unit="s" if whole else "us")
+    return [text.replace("T", " ") + ("Z" if zoned else "") for text in stamps.tolist()]
 
 
 def frame(columns: Mapping[str, np.ndarray], zoned: bool) -> None:
-    """Columns as a table on a terminal; a long one is cut short, and that is said."""
-    shown = {name: values[:MOST] for name, values in columns.items()}
-    cells = [[_cell(value) for value in texts(values, zoned)] for values in shown.values()]
+    """Columns as a table on a terminal; a long one is cut short, with a note."""
+    excerpt = {name: values[:MOST] for name, values in columns.items()}
+    cells = [[_cell(value) for value in texts(values, zoned)] for values in excerpt.values()]
     table([list(columns), *(list(row) for row in zip(*cells, strict=True))])
     size = len(next(iter(columns.values()), ()))
     if size > MOST:

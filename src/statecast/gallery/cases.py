@@ -152,7 +152,7 @@ def read(file: Path) -> Case:
     makers = datasets.MAKERS if kind == "classify" else series.MAKERS
     if example not in makers:
         raise SettingError(f"{file}: [data] example = {example!r}: {nearest(example, makers)}")
-    found = Case(
+    experiment = Case(
         file.stem,
         **{name: case.pop(name, "") for name in ("title", "text", "source")},
         kind=kind,
@@ -166,14 +166,14 @@ def read(file: Path) -> Case:
         units=case.pop("units", {}),
         notes=tuple(case.pop("notes", ())),
     )
-    strange = next((name for name in found.show if name not in SHOWS), None)
-    if strange is not None:
-        raise SettingError(f"{file}: [case] show = {strange!r}: {nearest(strange, SHOWS)}")
+    unknown = next((name for name in experiment.show if name not in SHOWS), None)
+    if unknown is not None:
+        raise SettingError(f"{file}: [case] show = {unknown!r}: {nearest(unknown, SHOWS)}")
     if case:
         raise SettingError(f"{file}: [case] has no {next(iter(case))!r}")
     for settings in (values, sections["tutorial"]):
         _check(file, kind, settings)
-    return found
+    return experiment
 
 
 def _check(file: Path, kind: str, settings: Mapping[str, Any]) -> None:

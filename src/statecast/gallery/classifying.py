@@ -28,19 +28,19 @@ EPOCHS = (1, 2, 3, 5, 7, 10, 15, 20, 30, 40, 60, 80)  # after which the accuracy
 
 def run(case: Case, recipe: str, folder: Path | None = None) -> RecipeResult:
     """Fit and count; see `forecasting.run` for the arguments."""
-    found = datasets.MAKERS[case.example](folder)
-    X, y = _coded(found, recipe)
+    dataset = datasets.MAKERS[case.example](folder)
+    X, y = _coded(dataset, recipe)
     settings = case.recipe(recipe)
     classes = np.unique(y)
     counts, losses, first = np.zeros((len(classes), len(classes)), int), [], None
     accuracies = []
-    for train, test in splits(found.first, len(y)):
+    for train, test in splits(dataset.first, len(y)):
         model = Classifier(**settings).fit(_rows(X, train), y[train])
         chances = model.predict_proba(_rows(X, test))
-        truth, said = np.searchsorted(classes, y[test]), np.argmax(chances, axis=1)
-        np.add.at(counts, (truth, said), 1)
+        truth, labels = np.searchsorted(classes, y[test]), np.argmax(chances, axis=1)
+        np.add.at(counts, (truth, labels), 1)
         losses.append(float(-np.log(np.maximum(chances[np.arange(len(test)), truth], FLOOR)).mean()))
-        accuracies.append(float((truth == said).mean()))
+        accuracies.append(float((truth == labels).mean()))
         first = first or (model, train, test)
     assert first is not None
     values = {"accuracy": float(np.mean(accuracies)), "loss": float(np.mean(losses))}
@@ -53,7 +53,7 @@ def run(case: Case, recipe: str, folder: Path | None = None) -> RecipeResult:
         recipe=recipe,
         rows=tuple(rows),
         settings={name: value for name, value in answers.config.to_dict().items() if value is not None},
-        layers=layers(answers.reader, answers.weights, found.names, answers.config.ensemble),
+        layers=layers(answers.reader, answers.weights, dataset.names, answers.config.ensemble),
         history={name: np.array(column, float) for name, column in answers.history.items()},
         sentences=_spread(accuracies),
         confusion=Confusion(tuple(str(label) for label in classes), counts),
@@ -71,12 +71,12 @@ def splits(first: int, count: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield np.flatnonzero(chosen), np.flatnonzero(~chosen)
 
 
-def _coded(found: Dataset, recipe: str) -> tuple[Any, np.ndarray]:
+def _coded(dataset: Dataset, recipe: str) -> tuple[Any, np.ndarray]:
     """The rows as they are, or as the tutorial codes them: dummies, and without those that miss a value."""
-    if recipe != "tutorial" or found.dummies is None:
-        return found.X, found.y
-    keep = slice(None) if found.complete is None else found.complete
-    return found.dummies[keep], found.y[keep]
+    if recipe != "tutorial" or dataset.dummies is None:
+        return dataset.X, dataset.y
+    keep = slice(None) if dataset.complete is None else dataset.complete
+    return dataset.dummies[keep], dataset.y[keep]
 
 
 def _rows(X: Any, rows: np.ndarray) -> Any:
@@ -95,26 +95,26 @@ def _by_epoch(
 ) -> dict[str, np.ndarray]:
     """The accuracy on the first split after some epochs, each a fit of its own that stops there."""
     last = int(settings["max_epochs"])
-    found: dict[str, list[float]] = {"epoch": [*(n for n in EPOCHS if n < last), last], "training": [], "test": []}
-    for epochs in found["epoch"]:
+    accuracies: dict[str, list[float]] = {"epoch": [*(n for n in EPOCHS if n < last), last], "training": [], "test": []}
+    for epochs in accuracies["epoch"]:
         one = model if epochs == last else type(model)(**{**settings, "max_epochs": epochs}).fit(X[train], y[train])
         for name, part in (("training", train), ("test", test)):
-            found[name].append(float((one.predict(X[part]) == y[part]).mean()))
-    return {name: np.array(values, float) for name, values in found.items()}
+            accuracies[name].append(float((one.predict(X[part]) == y[part]).mean()))
+    return {name: np.array(values, float) for name, values in accuracies.items()}
 
 
 def layers(
     reader: SequenceReader, weights: Mapping[str, Any], names: tuple[str, ...], members: int
 ) -> tuple[Layer, ...]:
     """The parts of one network of the ensemble, with their numbers of weights."""
-    found = [Layer("input", f"{len(names)} columns or channels", str(reader.inputs), 0)]
+    parts = [Layer("input", f"{len(names)} columns or channels", str(reader.inputs), 0)]
     both = ("forwards", "backwards") if reader.bidirectional else ("forwards",)
     for n, units in enumerate(reader.recurrent.hidden):
         count = sum(weights_of(weights[way]["cells"][str(n)]) for way in both)
         kind = f"{reader.recurrent.cell}, both ways" if reader.bidirectional else reader.recurrent.cell
-        found.append(Layer(f"recurrent {n + 1}", kind, str(units * len(both)), count // members))
+        parts.append(Layer(f"recurrent {n + 1}", kind, str(units * len(both)), count // members))
     for n, units in enumerate(reader.dense.dense):
         count = weights_of(weights["dense"]["dense"][str(n)])
-        found.append(Layer(f"dense {n + 1}", reader.dense.activation, str(units), count // members))
-    found.append(Layer("head", "softmax", str(reader.answers), weights_of(weights["out"]) // members))
-    return tuple(found)
+        parts.append(Layer(f"dense {n + 1}", reader.dense.activation, str(units), count // members))
+    parts.append(Layer("head", "softmax", str(reader.answers), weights_of(weights["out"]) // members))
+    return tuple(parts)

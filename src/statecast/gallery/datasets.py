@@ -78,7 +78,7 @@ def archive(problem: str, folder: Path | None) -> Dataset:
     """A problem of the UCR archive, its training part first."""
     train, test = (read_ts(series.find(KEYS[problem], f"{problem}_{part}.ts", folder)) for part in ("TRAIN", "TEST"))
     if train.labels is None or test.labels is None:
-        raise DataError(f"{problem} tells no classes (@classLabel true); wanted {TS}")
+        raise DataError(f"{problem} has no classes (@classLabel true); wanted {TS}")
     X = [*train.sequences, *test.sequences]
     names = tuple(f"channel {n + 1}" for n in range(X[0].shape[1]))
     return Dataset(X, np.concatenate([train.labels, test.labels]), names, len(train.sequences))

@@ -1,4 +1,4 @@
-"""What a case shows beside its figures, each in the tutorial's own terms: sentences, small tables, further rows.
+"""What a case shows besides its figures, in the terms of its tutorial: sentences, small tables, further rows.
 
 redundancy  the tutorial's windows beside segments: memory, work, time and error of the same network
 restore     a model saved and loaded again, and the state of a shorter sequence
@@ -45,12 +45,12 @@ class Demonstration:
 
 
 def of(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
-    """Everything that the case asks to be shown."""
-    found = [SHOWN[name](case, recipe, trained) for name in case.show if name in SHOWN]
+    """All demonstrations of the case."""
+    demonstrations = [SHOWN[name](case, recipe, trained) for name in case.show if name in SHOWN]
     return Demonstration(
-        tuple(row for part in found for row in part.rows),
-        tuple(text for part in found for text in part.sentences),
-        {name: rows for part in found for name, rows in part.tables.items()},
+        tuple(row for part in demonstrations for row in part.rows),
+        tuple(text for part in demonstrations for text in part.sentences),
+        {name: rows for part in demonstrations for name, rows in part.tables.items()},
     )
 
 
@@ -85,11 +85,11 @@ def redundancy(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
             *(number(float(np.sqrt(model.history["val_loss"][-1]))) for model in (trained.model, other)),
         ],
     ]
-    said = (
+    sentence = (
         f"An array of all windows, as the tutorial makes it, repeats every row {size} times. It is never made here: a "
         "window is the number of a row. Segments do away with the repeated work as well."
     )
-    return Demonstration(sentences=(said,), tables={"Windows and segments": rows})
+    return Demonstration(sentences=(sentence,), tables={"Windows and segments": rows})
 
 
 def pass_seconds(history: Mapping[str, Sequence[float]]) -> float:
@@ -127,13 +127,16 @@ def printed(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
         return Demonstration()
     history, targets = trained.model.history, int(trained.parts.train[0]) - 1
     sums = [value * targets for value in history["loss"]]
-    said = dict(zip((150 * n for n in range(10)), PRINTED, strict=True))
+    published = dict(zip((150 * n for n in range(10)), PRINTED, strict=True))
     rows = [["step", "mean of the last 150 steps", "the tutorial's"]]
     for step, value in zip(history["step"], sums, strict=True):
         if np.isfinite(value):
-            rows.append([f"{step:,.0f}", f"{value:,.0f}", f"{said[int(step)]:,.0f}" if int(step) in said else ""])
+            figure = f"{published[int(step)]:,.0f}" if int(step) in published else ""
+            rows.append([f"{step:,.0f}", f"{value:,.0f}", figure])
     last = next((v for s, v in zip(history["step"], sums, strict=True) if s == 1350), None)
-    row = Measurement(case.name, recipe, "training sum of squares, steps 1201-1350", last, said[1350], None, None, None)
+    row = Measurement(
+        case.name, recipe, "training sum of squares, steps 1201-1350", last, published[1350], None, None, None
+    )
     return Demonstration(rows=(row,), tables={"Sum of squares while training": rows})
 
 
@@ -142,37 +145,37 @@ PRINTED = (502893.34, 13839.129, 3964.835, 2619.885, 2418.772, 2110.5923, 1887.9
 
 
 def ahead(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
-    """One, two and three steps ahead; from the second on the network is fed with what it said itself."""
+    """One, two and three steps ahead; from the second on, the network is fed its own forecasts."""
     panel, begin = trained.panel, int(trained.parts.val[0])
     y = panel.y[:, 0]
     starts = np.arange(begin - 1, panel.rows - 3)
-    said = recursion(trained, starts, 3)
+    forecasts = recursion(trained, starts, 3)
     actual = y[starts[:, None] + np.arange(1, 4)]
-    error, still = np.abs(said - actual).mean(axis=0), np.abs(y[starts][:, None] - actual).mean(axis=0)
+    error, naive = np.abs(forecasts - actual).mean(axis=0), np.abs(y[starts][:, None] - actual).mean(axis=0)
     rows = [["steps ahead", "mean absolute error", "persistence's", "ratio"]]
-    rows += [[str(k + 1), number(error[k]), number(still[k]), f"{error[k] / still[k]:.3f}"] for k in range(3)]
+    rows += [[str(k + 1), number(error[k]), number(naive[k]), f"{error[k] / naive[k]:.3f}"] for k in range(3)]
     lines = [
-        Measurement(case.name, recipe, f"mae, {k} steps ahead, fed back", float(own), None, float(last), None, None)
-        for k, own, last in zip((2, 3), error[1:], still[1:], strict=True)
+        Measurement(case.name, recipe, f"mae, {k} steps ahead, fed back", float(mae), None, float(base), None, None)
+        for k, mae, base in zip((2, 3), error[1:], naive[1:], strict=True)
     ]
-    return Demonstration(rows=tuple(lines), tables={"Further ahead, from its own predictions": rows})
+    return Demonstration(rows=tuple(lines), tables={"Further ahead, from its own forecasts": rows})
 
 
 def recursion(trained: TrainedCase, starts: np.ndarray, steps: int) -> Float64[np.ndarray, "n steps"]:
     """Forecasts of one target from each start, each fed back as if it had been observed."""
     model, panel = trained.model, trained.panel
     size = trained.window or int(starts.max()) + 1
-    found = np.zeros((len(starts), steps))
+    forecasts = np.zeros((len(starts), steps))
     for k in range(steps):
         for n, start in enumerate(starts):
             first = max(0, start + 1 - size)
-            y = np.concatenate([panel.y[first : start + 1, 0], found[n, :k]])
-            found[n, k] = _after(model, _piece(panel, first, y), trained.window)
-    return found
+            y = np.concatenate([panel.y[first : start + 1, 0], forecasts[n, :k]])
+            forecasts[n, k] = _after(model, _piece(panel, first, y), trained.window)
+    return forecasts
 
 
 def _piece(panel: Panel, first: int, y: np.ndarray) -> Panel:
-    """The rows of the panel from `first` on with other values, as many as there are."""
+    """The rows of the panel from `first` on, with these values in place of its own."""
     rows = slice(first, first + len(y))
     nothing = np.zeros((len(y), 0))
     return replace(
@@ -183,12 +186,12 @@ def _piece(panel: Panel, first: int, y: np.ndarray) -> Panel:
 def _after(model: Model, panel: Panel, window: int) -> float:
     """The forecast of the value after the last row."""
     rows = rows_of(model.network, model.constants, model.schema, panel, model.dtype)
-    wanted = np.arange(panel.rows) == panel.rows - 1
+    mask = np.arange(panel.rows) == panel.rows - 1
     if window:
-        found = windowed.tested(model.network, model.p, rows, wanted, window)
+        origins = windowed.tested(model.network, model.p, rows, mask, window)
     else:
-        found = scoring.tested(model.network, model.p, rows, wanted)
-    return float(from_working(model.constants, found.values)[0, 0, 0, 0])
+        origins = scoring.tested(model.network, model.p, rows, mask)
+    return float(from_working(model.constants, origins.values)[0, 0, 0, 0])
 
 
 BATCHES = [[[0, 1, 2, 5], [9, 8, 7, 4]], [[3, 4, 5, 2], [0, 0, 0, 0]], [[6, 7, 8, 5], [6, 5, 4, 2]]]
@@ -211,7 +214,7 @@ def cell(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
     rows += [[str(b + 1), str(t + 1), *(f"{v:.3f}" for v in outputs[b, t])] for b in range(3) for t in range(2)]
     return Demonstration(
         sentences=(f"A bare cell makes {outputs.shape} out of {x.shape}; the last step {same} the state.",),
-        tables={"A bare cell: what its six neurons say": rows},
+        tables={"A bare cell: the outputs of its six neurons": rows},
     )
 
 

@@ -49,20 +49,20 @@ def run(case: Case, recipe: str, folder: Path | None = None) -> RecipeResult:
         TrainingError: the loss is not finite.
     """
     trained = train(case, case.recipe(recipe), folder)
-    found = test(trained)
-    rows = [row for metric in case.metrics for row in rows_for(case, recipe, metric, trained.model.schema, found)]
-    shown = demonstrations.of(case, recipe, trained)
+    comparison = test(trained)
+    rows = [row for metric in case.metrics for row in rows_for(case, recipe, metric, trained.model.schema, comparison)]
+    demonstration = demonstrations.of(case, recipe, trained)
     return RecipeResult(
         case=case.name,
         recipe=recipe,
-        rows=(*rows, *shown.rows),
+        rows=(*rows, *demonstration.rows),
         settings={name: value for name, value in trained.model.config.to_dict().items() if value is not None},
         layers=collect.layers(trained.model),
         history={name: np.array(values, float) for name, values in trained.model.history.items()},
-        tracks=tracks(case, trained, found),
+        tracks=tracks(case, trained, comparison),
         season=trained.model.config.season or 1,
-        sentences=shown.sentences,
-        tables=shown.tables,
+        sentences=demonstration.sentences,
+        tables=demonstration.tables,
         series={name: trained.panel.y[:, d] for d, name in enumerate(trained.model.schema.target)},
     )
 
@@ -71,22 +71,24 @@ def test(trained: TrainedCase, model: Model | None = None) -> Comparison:
     """Forecast every test row that has all its steps, with the network and the baselines."""
     model, panel = model or trained.model, trained.panel
     horizon, season = model.config.horizon, model.config.season or 1
-    wanted = scoring.test_origins(panel, trained.parts.val, horizon)
-    _, at, found = next(scoring.by_series(model, panel, origins(model, panel, wanted, trained.window)))
+    mask = scoring.test_origins(panel, trained.parts.val, horizon)
+    _, at, forecasts = next(scoring.by_series(model, panel, origins(model, panel, mask, trained.window)))
     actual = panel.y[at[:, None] + np.arange(1, horizon + 1)]
-    guesses = {"network": found.point}
+    guesses = {"network": forecasts.point}
     for name, baseline in (("persistence", persistence), ("linear", linear_extrapolation)):
         guesses[name] = baseline(panel.y, at, horizon, season)
     return Comparison(at, actual, guesses)
 
 
-def rows_for(case: Case, recipe: str, metric: Metric, schema: Schema, found: Comparison) -> list[Measurement]:
+def rows_for(case: Case, recipe: str, metric: Metric, schema: Schema, comparison: Comparison) -> list[Measurement]:
     """The lines of one metric: the recipe's, and once for each case linear extrapolation's."""
     places = [schema.target.index(name) for name in metric.targets or schema.target]
     steps = slice(None) if case.step == 0 else slice(case.step - 1, case.step)
 
     def of(name: str) -> float:
-        error, plain = ((found.guesses[which] - found.actual)[:, steps, places] for which in (name, "persistence"))
+        error, plain = (
+            (comparison.guesses[which] - comparison.actual)[:, steps, places] for which in (name, "persistence")
+        )
         return measured(metric.measure, error, plain)
 
     base = of("persistence")
@@ -101,25 +103,25 @@ def measured(measure: str, error: np.ndarray, persistence: np.ndarray) -> float:
     if measure in ("mse", "rmse"):
         square = float(np.nanmean(error**2))
         return square if measure == "mse" else float(np.sqrt(square))
-    own = float(np.nanmean(np.abs(error)))
+    mae = float(np.nanmean(np.abs(error)))
     if measure == "mae":
-        return own
-    share = own / float(np.nanmean(np.abs(persistence)))
+        return mae
+    share = mae / float(np.nanmean(np.abs(persistence)))
     return share if measure == "ratio" else 1 - share
 
 
-def tracks(case: Case, trained: TrainedCase, found: Comparison) -> tuple[Track, ...]:
+def tracks(case: Case, trained: TrainedCase, comparison: Comparison) -> tuple[Track, ...]:
     """Each target through the test rows, at the step that is measured."""
     step, schema = case.step or 1, trained.model.schema
-    rows = found.at + step
+    rows = comparison.at + step
     time = calendar.to_datetime64(trained.panel.time[rows], schema.time_kind, schema.frequency, schema.tz)
     before = test(trained, trained.fresh).guesses["network"] if "before" in case.show else None
     return tuple(
         Track(
             name,
             np.asarray(time),
-            found.actual[:, step - 1, d],
-            found.guesses["network"][:, step - 1, d],
+            comparison.actual[:, step - 1, d],
+            comparison.guesses["network"][:, step - 1, d],
             None if before is None else before[:, step - 1, d],
         )
         for d, name in enumerate(schema.target)

@@ -51,14 +51,14 @@ def markdown(rows: Iterable[Measurement]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in (heading, marks, *lines)) + "\n"
 
 
-def write(folder: Path, found: Sequence[Attempt]) -> list[Path]:
+def write(folder: Path, attempts: Sequence[Attempt]) -> list[Path]:
     """Write everything, and return the paths, the page last.
 
     Raises:
         MissingDependency: matplotlib is not installed.
         OutputError: a file cannot be written.
     """
-    outcomes = [item for item in found if isinstance(item, RecipeResult)]
+    outcomes = [item for item in attempts if isinstance(item, RecipeResult)]
     paths: list[Path] = []
     images: dict[tuple[str, str], list[tuple[str, str, bytes]]] = {}
     for outcome in outcomes:
@@ -68,7 +68,7 @@ def write(folder: Path, found: Sequence[Attempt]) -> list[Path]:
         paths += [write_bytes(place / f"{name}.png", image) for name, _, image in made]
         paths += _tables(place, outcome)
     paths.append(write_text(folder / "table.md", markdown(row for outcome in outcomes for row in outcome.rows)))
-    paths.append(write_text(folder / "gallery.html", render(found, images)))
+    paths.append(write_text(folder / "gallery.html", render(attempts, images)))
     return paths
 
 
@@ -98,10 +98,10 @@ def _tables(place: Path, outcome: RecipeResult) -> list[Path]:
 Images = Mapping[tuple[str, str], Sequence[tuple[str, str, bytes]]]
 
 
-def render(found: Sequence[Attempt], images: Images) -> str:
+def render(attempts: Sequence[Attempt], images: Images) -> str:
     """The page as the text of one HTML file."""
-    names = list(dict.fromkeys(item.case for item in found))
-    rows = [row for item in found if isinstance(item, RecipeResult) for row in item.rows]
+    names = list(dict.fromkeys(item.case for item in attempts))
+    rows = [row for item in attempts if isinstance(item, RecipeResult) for row in item.rows]
     links = "".join(f'<div><a href="#{escape(n)}">{escape(cases.load(n).title)}</a></div>' for n in names)
     text = (
         "Each experiment of the five tutorials twice: by the tutorial's own recipe, and by statecast's, beside what "
@@ -112,7 +112,7 @@ def render(found: Sequence[Attempt], images: Images) -> str:
         f"<header><h1>statecast: the gallery</h1><p class=lead>{escape(_lead(rows))}</p></header>",
         f"<nav>{links}</nav>",
         html_section("All figures", _figures(table(rows), rows), text),
-        *(_case(name, [item for item in found if item.case == name], images) for name in names),
+        *(_case(name, [item for item in attempts if item.case == name], images) for name in names),
         "<footer>Seconds are training and testing alone, without imports; the peak of memory is that of the whole "
         "process, about 0.3 GB of which are Python and JAX. This page is complete in itself.</footer>",
     ]
@@ -129,23 +129,23 @@ def render(found: Sequence[Attempt], images: Images) -> str:
 def _lead(rows: Sequence[Measurement]) -> str:
     names = {row.case for row in rows}
     goals = {(name, m.name): m for name in names for m in cases.load(name).metrics if m.goal is not None}
-    asked = [row for row in rows if row.recipe == "statecast" and (row.case, row.metric) in goals]
-    kept = [row for row in asked if row.value is not None and goals[row.case, row.metric].reached(row.value)]
-    if not asked:
+    measurements = [row for row in rows if row.recipe == "statecast" and (row.case, row.metric) in goals]
+    reached = [row for row in measurements if row.value is not None and goals[row.case, row.metric].reached(row.value)]
+    if not measurements:
         return "The tutorials' experiments, reproduced and measured."
-    return f"statecast's own recipe reaches {len(kept)} of the {len(asked)} figures that were set for it."
+    return f"statecast's own recipe reaches {len(reached)} of the {len(measurements)} figures that were set for it."
 
 
-def _case(name: str, found: Sequence[Attempt], images: Images) -> str:
+def _case(name: str, attempts: Sequence[Attempt], images: Images) -> str:
     case = cases.load(name)
-    outcomes = [item for item in found if isinstance(item, RecipeResult)]
+    outcomes = [item for item in attempts if isinstance(item, RecipeResult)]
     content = [f"<p class=source>{escape(case.source)}.</p>"]
-    content += [f"<p>{escape(_why(item))}</p>" for item in found if isinstance(item, Skipped)]
+    content += [f"<p>{escape(_why(item))}</p>" for item in attempts if isinstance(item, Skipped)]
     if outcomes:
         rows = [row for outcome in outcomes for row in outcome.rows]
         content.append(_figures([line[1:] for line in table(rows)], rows))
     notes = [*case.notes] if any(item.recipe == "tutorial" for item in outcomes) else []
-    notes += [f"{_recipe(item)}: {said}" for item in outcomes for said in item.sentences]
+    notes += [f"{_recipe(item)}: {sentence}" for item in outcomes for sentence in item.sentences]
     content.append("".join(["<ul>", *(f"<li>{escape(note)}</li>" for note in notes), "</ul>"]) if notes else "")
     content.append(f"<div class=two>{''.join(_recipe_shown(item, images) for item in outcomes)}</div>")
     section = html_section(case.title, "".join(content), case.text)
@@ -182,10 +182,10 @@ def _recipe_shown(outcome: RecipeResult, images: Images) -> str:
     return f"<div>{''.join(parts)}</div>"
 
 
-def confusion(found: Confusion) -> list[list[str]]:
-    """Test rows by their class and by the class that was said."""
-    rows = [["true, then said", *found.classes]]
-    return rows + [[name, *(f"{n:,}" for n in line)] for name, line in zip(found.classes, found.counts, strict=True)]
+def confusion(table: Confusion) -> list[list[str]]:
+    """Test rows by their class and by the predicted class."""
+    rows = [["true, then predicted", *table.classes]]
+    return rows + [[name, *(f"{n:,}" for n in line)] for name, line in zip(table.classes, table.counts, strict=True)]
 
 
 def _split(rows: Sequence[Sequence[str]]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIRST = 100  # predictions in the picture of the first ones
-CIRCLES = 9  # of a layer that are drawn; more are said by an ellipsis
+CIRCLES = 9  # of a layer that are drawn; an ellipsis stands for the others
 HAPPENED = "#b9c3cc"  # what happened, below the forecast
 LAGS = 3000  # of the autocorrelation, at most
 
@@ -34,17 +34,17 @@ def of(case: Case, outcome: RecipeResult) -> Iterator[tuple[str, str, Figure]]:
     if "scatter" in case.show:
         yield "scatter", "On the line a forecast is exact.", scatter(outcome.tracks, case.units)
     if len(outcome.history.get("loss", ())) and np.isfinite(outcome.history["loss"]).any():
-        said = "The loss on training rows, and on validation rows where some were kept."
-        yield "loss", said, plot.loss(outcome.history, loss_of(outcome))
+        caption = "The loss on the training rows, and on the validation rows if there are any."
+        yield "loss", caption, plot.loss(outcome.history, loss_of(outcome))
     if outcome.accuracy:
-        said = "Share of the rows that are told right. Test rows are looked at here and decide nothing."
-        yield "accuracy", said, accuracy(outcome.accuracy)
+        caption = "Share of the rows that are classified correctly. The test rows are only shown; they decide nothing."
+        yield "accuracy", caption, accuracy(outcome.accuracy)
     if "correlation" in case.show:
-        said = "Autocorrelation of the series over its whole length, and of what the network left over."
-        yield "correlation", said, correlation(outcome)
+        caption = "Autocorrelation of the whole series, and of the errors of the network."
+        yield "correlation", caption, correlation(outcome)
     if "graph" in case.show:
-        said = "Inputs on the left, outputs on the right; a loop is a state that is handed on."
-        yield "graph", said, graph(outcome.layers)
+        caption = "Inputs on the left, outputs on the right; a loop is a state that is carried to the next step."
+        yield "graph", caption, graph(outcome.layers)
 
 
 def titled(target: str, units: Mapping[str, str]) -> str:
@@ -60,12 +60,12 @@ def loss_of(outcome: RecipeResult) -> str:
     return name if outcome.settings["normalize"] == "none" else f"{name},\nin training deviations"
 
 
-def accuracy(found: Mapping[str, np.ndarray]) -> Figure:
+def accuracy(shares: Mapping[str, np.ndarray]) -> Figure:
     """Accuracy on training and test rows by epoch, on an axis from 0 to 1."""
     figure = plot._figure(3.0, "Accuracy while training, first split")
     axes = figure.subplots()
     for name, colour in (("training", style.INK), ("test", style.STATECAST)):
-        style.line(axes, found["epoch"], found[name], colour, name, 1.4, "o")
+        style.line(axes, shares["epoch"], shares[name], colour, name, 1.4, "o")
     style.dress(axes)
     axes.set(ylim=(0, 1.02), xlabel="epoch", ylabel="accuracy")
     style.legend(figure, [axes])
@@ -74,17 +74,17 @@ def accuracy(found: Mapping[str, np.ndarray]) -> Figure:
 
 def tracks(parts: Sequence[Track], most: int | None, step: int, units: Mapping[str, str]) -> tuple[str, Figure]:
     """Forecasts for the test rows over what happened; the first ones, or all of them."""
-    shown = len(parts[0].time) if most is None else min(most, len(parts[0].time))
+    count = len(parts[0].time) if most is None else min(most, len(parts[0].time))
     far = f"{step} steps ahead" if step > 1 else "one step ahead"
-    what = f"all {shown:,} test rows" if most is None else f"the first {shown:,} test rows"
+    what = f"all {count:,} test rows" if most is None else f"the first {count:,} test rows"
     figure, panels = plot._panels(len(parts), f"Forecasts {far}, {what}")
     for axes, part in zip(panels, parts, strict=False):
         # Where a forecast is exact its line would hide what happened, so that is a broader, lighter one.
-        time, thin = part.time[:shown], 1.2 if shown <= FIRST else 0.8
+        time, thin = part.time[:count], 1.2 if count <= FIRST else 0.8
         if part.before is not None:
-            style.line(axes, time, part.before[:shown], style.FAR, "before training", 1.0)
-        style.line(axes, time, part.actual[:shown], HAPPENED, "actual", 3 * thin)
-        style.line(axes, time, part.predicted[:shown], style.STATECAST, "forecast", thin)
+            style.line(axes, time, part.before[:count], style.FAR, "before training", 1.0)
+        style.line(axes, time, part.actual[:count], HAPPENED, "actual", 3 * thin)
+        style.line(axes, time, part.predicted[:count], style.STATECAST, "forecast", thin)
         style.name(axes, titled(part.target, units), "")
         plot._time_axis(axes, time, "row")
     style.legend(figure, panels)
@@ -122,9 +122,9 @@ def graph(layers: Sequence[Layer]) -> Figure:
     axes.set_axis_off()
     columns = [(layer, *_circles(layer)) for layer in layers if layer.name != "skip"]
     for n, (_, heights, _) in enumerate(columns[:-1]):
-        for here in heights:
-            for there in columns[n + 1][1]:
-                axes.plot([n, n + 1], [here, there], color=style.BANDS[1], lw=0.6, zorder=1)
+        for height in heights:
+            for target in columns[n + 1][1]:
+                axes.plot([n, n + 1], [height, target], color=style.BANDS[1], lw=0.6, zorder=1)
     for n, (layer, heights, units) in enumerate(columns):
         colour = style.FAR if n == len(columns) - 1 else style.STATECAST if n == 0 else style.BANDS[0]
         axes.plot([n] * len(heights), heights, ls="", marker="o", ms=11, color=colour, mec=style.GROUND, zorder=2)
@@ -141,10 +141,10 @@ def graph(layers: Sequence[Layer]) -> Figure:
     return figure
 
 
-def _skip(axes: Axes, here: float, there: float, width: int, kind: str) -> None:
+def _skip(axes: Axes, start: float, end: float, width: int, kind: str) -> None:
     """The linear map from the inputs straight to the outputs, as a bow above the layers."""
     t = np.linspace(0, 1, 60)
-    x, y = width * t, (1 - t) ** 2 * here + 2 * t * (1 - t) * 12.5 + t**2 * there
+    x, y = width * t, (1 - t) ** 2 * start + 2 * t * (1 - t) * 12.5 + t**2 * end
     axes.plot(x, y, color=style.SOFT, lw=1.2, ls=(0, (4, 2)))
     top = int(np.argmax(y))
     axes.text(x[top], y[top] + 0.4, f"skip: {kind}", ha="center", va="bottom", fontsize=8.5, color=style.SOFT)

@@ -1,6 +1,6 @@
 """What a recipe of a case gave: the rows of the table, and all that pictures, CSV files and the page show.
 
-Plain numbers and texts only: recipes run in processes of their own, and what they found travels back.
+Plain numbers and texts only: recipes run in separate processes, and their results travel back.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ class Track:
     actual: Float[np.ndarray, " n"]
     predicted: Float[np.ndarray, " n"]
     before: Float[np.ndarray, " n"] | None = None
-    """What the network said before it was trained, where that is shown."""
+    """The forecasts of the network before it was trained, if they are shown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Confusion:
-    """Test rows counted by their class (rows) and by the class that was said (columns)."""
+    """Counts of the test rows, by their class (rows) and by the predicted class (columns)."""
 
     classes: tuple[str, ...]
     counts: Shaped[np.ndarray, "C C"]
@@ -67,7 +67,7 @@ class RecipeResult:
         history: columns of the training history.
         tracks: each target through the test rows.
         season: rows in a season, for pictures.
-        sentences: what was found, in words.
+        sentences: further results, in words.
         tables: further tables by their headings.
         series: whole series by name, for pictures of the data.
         confusion: of a classifier.

@@ -38,7 +38,7 @@ def run(
     folder: Path | None = None,
     recipes: Iterable[str] = cases.RECIPES,
     apart: bool = True,
-    tell: Callable[[str, str], None] = lambda case, recipe: None,
+    announce: Callable[[str, str], None] = lambda case, recipe: None,
 ) -> Iterator[Attempt]:
     """Run cases, one recipe after the other, and yield what each gave.
 
@@ -47,7 +47,7 @@ def run(
         folder: where files lie that are not shipped.
         recipes: which.
         apart: each in a process of its own; else in this one, where the peak of memory is that of all so far.
-        tell: told the case and the recipe before each begins.
+        announce: called with the case and the recipe before each starts.
 
     Raises:
         SettingError: there is no such case.
@@ -59,7 +59,7 @@ def run(
             continue
         for recipe in case.recipes:
             if recipe in recipes:
-                tell(case.name, recipe)
+                announce(case.name, recipe)
                 yield _run(case.name, recipe, folder, apart)
 
 
@@ -92,10 +92,10 @@ def measured(name: str, recipe: str, folder: Path | None) -> RecipeResult:
     case = cases.load(name)
     room = classifying if case.kind == "classify" else forecasting
     began = time.perf_counter()
-    found: RecipeResult = room.run(case, recipe, folder)
-    spent, peak = round(time.perf_counter() - began, 2), peak_mb()
-    rows = tuple(replace(r, seconds=spent, peak_mb=peak) if r.recipe == recipe else r for r in found.rows)
-    return replace(found, rows=rows)
+    result: RecipeResult = room.run(case, recipe, folder)
+    seconds, peak = round(time.perf_counter() - began, 2), peak_mb()
+    rows = tuple(replace(r, seconds=seconds, peak_mb=peak) if r.recipe == recipe else r for r in result.rows)
+    return replace(result, rows=rows)
 
 
 def peak_mb() -> float | None:

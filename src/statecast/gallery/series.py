@@ -22,13 +22,13 @@ FILES: dict[str, str] = {}
 """For each maker that reads a file: what is wanted, in what form."""
 
 
-def maker(name: str, wanted: str = "") -> Callable[[Maker], Maker]:
-    """Enter a maker into the table; `wanted` describes the file that it reads, if it reads one."""
+def maker(name: str, form: str = "") -> Callable[[Maker], Maker]:
+    """Enter a maker into the table; `form` describes the file that it reads, if it reads one."""
 
     def enter(function: Maker) -> Maker:
         MAKERS[name] = function
-        if wanted:
-            FILES[name] = wanted
+        if form:
+            FILES[name] = form
         return function
 
     return enter
@@ -50,17 +50,17 @@ def find(name: str, file: str, folder: Path | None) -> Path:
     """The path of a file in a folder or in a folder inside it.
 
     Raises:
-        DataError: it is not there; says what is wanted.
+        DataError: it is not there; says what is need.
     """
-    wanted = f"the case needs {file}: {FILES.get(name, '')}".rstrip(": ")
+    need = f"the case needs {file}: {FILES.get(name, '')}".rstrip(": ")
     if folder is None:
-        raise DataError(f"{wanted}; it may not be shipped with statecast: say where it lies with --data DIR")
+        raise DataError(f"{need}; it may not be shipped with statecast: say where it lies with --data DIR")
     if not folder.is_dir():
-        raise DataError(f"--data {folder} is not a folder; {wanted}")
+        raise DataError(f"--data {folder} is not a folder; {need}")
     for path in (folder / file, *sorted(folder.glob(f"*/{file}")), *sorted(folder.glob(f"*/*/{file}"))):
         if path.is_file():
             return path
-    raise DataError(f"{file} is not in {folder} nor in a folder inside it; {wanted}")
+    raise DataError(f"{file} is not in {folder} nor in a folder inside it; {need}")
 
 
 def grid() -> np.ndarray:

@@ -58,10 +58,10 @@ def train(case: Case, settings: Mapping[str, Any], folder: Path | None) -> Train
     return TrainedCase(model, fresh, panel, outcome.base_parts, window_of(outcome.config))
 
 
-def roles(given: Mapping[str, Any]) -> Roles:
+def roles(data: Mapping[str, Any]) -> Roles:
     """The columns' roles as `[data]` gives them."""
     names = ("target", "id", "time", "past", "known", "static", "freq")
-    return Roles.of(*(given.get(name) for name in names))
+    return Roles.of(*(data.get(name) for name in names))
 
 
 def window_of(config: Config) -> int:
@@ -78,11 +78,11 @@ def _model(outcome: Any, weights: dict[str, Any]) -> Model:
     return replace(model, state=State.empty(model.layout, model.dtype))
 
 
-def origins(model: Model, panel: Panel, wanted: np.ndarray, window: int) -> Origins:
-    """The network's forecasts at the wanted rows: with its state carried, or from a fresh one over a window."""
+def origins(model: Model, panel: Panel, mask: np.ndarray, window: int) -> Origins:
+    """The network's forecasts at some of the rows: with its state carried, or from a fresh one over a window."""
     folded = channels.fold(model, panel)
     rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
-    asked = channels.fold_mask(model, panel, wanted)
+    folded_mask = channels.fold_mask(model, panel, mask)
     if window:
-        return windowed.tested(model.network, model.p, rows, asked, window)
-    return scoring.tested(model.network, model.p, rows, asked)
+        return windowed.tested(model.network, model.p, rows, folded_mask, window)
+    return scoring.tested(model.network, model.p, rows, folded_mask)

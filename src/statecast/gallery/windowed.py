@@ -22,31 +22,31 @@ if TYPE_CHECKING:
 NUMBERS = 4_000_000  # numbers of the widest array of a batch
 
 
-def tested(network: Network, p: Any, rows: Rows, wanted: Bool[np.ndarray, " R"], size: int) -> Origins:
-    """The forecasts at the wanted rows, each made from the initial state over its last `size` rows.
+def tested(network: Network, p: Any, rows: Rows, mask: Bool[np.ndarray, " R"], size: int) -> Origins:
+    """The forecasts at some of the rows, each made from the initial state over its last `size` rows.
 
     Args:
         network: the network.
         p: weights and constants, in the precision of `rows`.
         rows: the panel, prepared.
-        wanted: which rows are origins.
+        mask: which rows are origins.
         size: rows of a window; one that would reach before its series begins there instead.
     """
-    at, d = np.flatnonzero(wanted), network.front.targets
-    found = statistics(network, p, rows)
+    at, d = np.flatnonzero(mask), network.front.targets
+    numbers = statistics(network, p, rows)
     batch = max(1, NUMBERS // (size * _width(network)))
     values = np.zeros((len(at), network.head.horizon, d, network.head.width), rows.y.dtype)
     for begin in range(0, len(at), batch):
         part = slice(begin, begin + batch)
-        values[part] = _last(network, p, rows, found, at[part], size)
-    statistics_at = {name: found[name][at] for name in STATISTICS}
+        values[part] = _last(network, p, rows, numbers, at[part], size)
+    statistics_at = {name: numbers[name][at] for name in STATISTICS}
     _, scale = network.front.level_scale(statistics_at, rows.rings(at, network.front.ring))
     return Origins(at, values, scale)
 
 
 def statistics(network: Network, p: Any, rows: Rows) -> dict[str, np.ndarray]:
     """The front's statistics after every row, each [R, D]: one series after another, in the order of time."""
-    found = {name: np.empty_like(rows.y) for name in STATISTICS}
+    numbers = {name: np.empty_like(rows.y) for name in STATISTICS}
     for begin, end in zip(rows.offsets[:-1], rows.offsets[1:], strict=True):
         if begin == end:
             continue
@@ -54,12 +54,12 @@ def statistics(network: Network, p: Any, rows: Rows) -> dict[str, np.ndarray]:
         start = network.front.start(p["constants"], rows.y, (1,))
         parts, _ = network.front.scan(p["constants"], y, m, np.zeros((end - begin, 1), bool), start)
         for name in STATISTICS:
-            found[name][begin:end] = parts[name][:, 0]
-    return found
+            numbers[name][begin:end] = parts[name][:, 0]
+    return numbers
 
 
 def _last(
-    network: Network, p: Any, rows: Rows, found: dict[str, np.ndarray], at: Int64[np.ndarray, " B"], size: int
+    network: Network, p: Any, rows: Rows, numbers: dict[str, np.ndarray], at: Int64[np.ndarray, " B"], size: int
 ) -> np.ndarray:
     """The forecasts [B, H, D, O] after the last step of each window."""
     index = at[None, :] - np.arange(size - 1, -1, -1)[:, None]
@@ -68,8 +68,8 @@ def _last(
     # Rows before the series are the first row over and over; its last appearance resets what they left.
     reset = (index <= first) | (np.arange(size) == 0)[:, None]
     rings = rows.rings(inside, network.front.ring)
-    level, scale = network.front.level_scale({name: found[name][inside] for name in STATISTICS}, rings)
-    here = {"level": level, "scale": scale, "since": found["since"][inside]}
+    level, scale = network.front.level_scale({name: numbers[name][inside] for name in STATISTICS}, rings)
+    here = {"level": level, "scale": scale, "since": numbers["since"][inside]}
     inputs = rows.at(inside, np.arange(1, network.head.horizon + 1)) | {"series": rows.numbers[rows.series[inside]]}
     if "future" in inputs:
         inputs["future"] = inputs["future"][-1:]
