@@ -20,8 +20,9 @@ from statecast.model.network import Network
 from statecast.model.state import Layout, State
 from statecast.report import collect
 from statecast.train.fit import precision
-from statecast.train.loop import follow
-from statecast.train.trainer import Trainer
+from statecast.train.loop import train
+from statecast.train.segment_trainer import SegmentTrainer
+from statecast.train.trainer import Look
 
 MEMBERS = 3
 
@@ -51,9 +52,9 @@ def _trained(config: Any, panel: Any) -> dict[str, Any]:
     """Weights, moments and losses of the validation rows after some steps."""
     network, prepared, _ = ready(config, panel)
     with precision(config):
-        trainer = Trainer(config, network, prepared)
-        arrays, _ = run(trainer, trainer.begin(jax.tree.map(jnp.asarray, prepared.weights)), 0, 6)
-        total, weight, _ = trainer.validate(arrays["weights"])
+        trainer = SegmentTrainer(config, network, prepared)
+        arrays, _ = run(trainer, trainer.begin(prepared.weights), 0, 6)
+        (total,), (weight,), _ = trainer.validate(arrays["weights"])
         kept = {name: jax.tree.map(np.asarray, arrays[name]) for name in ("weights", "stored")}
     return kept | {"loss": np.asarray(total), "weight": np.asarray(weight)}
 
@@ -61,6 +62,7 @@ def _trained(config: Any, panel: Any) -> dict[str, Any]:
 class Scripted:
     """A trainer of two members, whose weights are the step's number and whose validation losses are written here."""
 
+    measures = 1
     losses = np.array([[5.0, 5.0], [1.0, 4.0], [3.0, 3.0], [4.0, 2.5], [6.0, 7.0], [6.0, 7.0], [6.0, 7.0]])
     steps, steps_of_epoch = 100, 10
 
@@ -68,24 +70,24 @@ class Scripted:
         self.config = settings(eval_every=1, patience=3, schedule="constant", ensemble=2)
 
     def begin(self, weights: Any) -> Any:
-        return {"weights": weights, "best": weights}
+        return {"weights": weights}
 
     def batches(self, step: int, count: int) -> np.ndarray:
         return np.zeros(0)
 
-    def run(self, arrays: Any, batches: Any, count: Any, first: Any, factor: Any) -> Any:
-        return arrays | {"weights": arrays["weights"] + count}, np.full(int(count), 0.5)
+    def run(self, arrays: Any, batches: Any, rates: Any, count: Any, first: Any) -> Any:
+        return {"weights": arrays["weights"] + count}, np.full(int(count), 0.5)
 
-    def validate(self, weights: Any) -> Any:
-        return 2 * self.losses[int(weights[0, 0])], np.array([2.0, 2.0]), True
+    def validate(self, weights: Any) -> Look:
+        return Look(2 * self.losses[[int(weights[0, 0])]], np.array([[2.0, 2.0]]), True)
 
-    def rate(self, step: Any) -> Any:
-        return 1.0
+    def rates(self, steps: Any) -> np.ndarray:
+        return np.ones(np.shape(steps))
 
 
 def test_each_member_keeps_its_own_best_weights_and_the_mean_decides_when_to_stop() -> None:
     """The first is best after one step, the second after three, their mean after one, which is three looks ago then."""
-    found = follow(Scripted(), np.zeros((2, 1)), "")
+    found = train(Scripted(), np.zeros((2, 1)))
     assert np.asarray(found.weights)[:, 0].tolist() == [1, 3]
     assert found.history["val_loss"] == [5, 2.5, 3, 3.25, 6.5]
     assert (found.steps, found.best_step) == (4, 1)

@@ -16,12 +16,13 @@ pytest.importorskip("jax")
 import jax
 import jax.numpy as jnp
 from sklearn.base import clone
+from train_cases import compilations
 
 import statecast as sc
 from statecast.config import ClassifierConfig, RegressorConfig, SequenceConfig
 from statecast.errors import DataError, ModelFileError, SettingError
 from statecast.model.reader import SequenceReader
-from statecast.train import sequences as training
+from statecast.train import reader_trainer
 
 UCR = Path(__file__).resolve().parents[2] / "shared" / "data" / "ucr"
 QUICK: dict[str, Any] = {"ensemble": 2, "hidden": (8,), "max_steps": 80, "eval_every": 20}
@@ -106,8 +107,8 @@ def test_history_and_reasons(fitted: sc.Classifier) -> None:
 
 def test_each_member_keeps_other_rows() -> None:
     codes = np.array([0] * 50 + [1] * 10)
-    task = training.Task(np.zeros((60, 1)), np.arange(61), False, codes, np.ones(60), 2)
-    held = training.held_out(ClassifierConfig(), task)
+    task = reader_trainer.Task(np.zeros((60, 1)), np.arange(61), False, codes, np.ones(60), 2)
+    held = reader_trainer.held_out(ClassifierConfig(), task)
     assert held.shape == (5, 60)
     assert (held.sum(axis=0) == 1).all()  # five members with a share of 0.2: each row once
     assert (held[:, codes == 1].sum(axis=1) == 2).all()  # the small class as well
@@ -115,8 +116,8 @@ def test_each_member_keeps_other_rows() -> None:
 
 def test_a_class_is_never_held_out_whole() -> None:
     codes = np.array([0] * 9 + [1])
-    task = training.Task(np.zeros((10, 1)), np.arange(11), False, codes, np.ones(10), 2)
-    assert not training.held_out(ClassifierConfig(val_size=0.9), task)[:, 9].any()
+    task = reader_trainer.Task(np.zeros((10, 1)), np.arange(11), False, codes, np.ones(10), 2)
+    assert not reader_trainer.held_out(ClassifierConfig(val_size=0.9), task)[:, 9].any()
 
 
 def test_early_stopping_ends_a_fit() -> None:
@@ -185,9 +186,8 @@ def test_the_same_seed_gives_the_same_bits(fitted: sc.Classifier) -> None:
 def test_a_second_fit_of_about_this_size_compiles_nothing() -> None:
     x, y = np.random.default_rng(0).normal(size=(40, 8, 2)), np.arange(40) % 2
     sc.Classifier(**QUICK).fit(x, y)
-    before = training._run._cache_size()
-    sc.Classifier(**QUICK, random_state=3, patience=4, class_weight="balanced").fit(x[:39], y[:39])
-    assert training._run._cache_size() == before
+    other = sc.Classifier(**QUICK, random_state=3, patience=4, class_weight="balanced")
+    assert compilations(lambda: other.fit(x[:39], y[:39])) == 0
 
 
 def test_float64(fitted: sc.Classifier) -> None:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from train_cases import leaves, panel_of, ready, settings, wave
+from train_cases import leaves, panel_of, ready, run, settings, wave
 
 import statecast as sc
 from statecast.config import Config
@@ -20,7 +20,7 @@ from statecast.model.members import member
 from statecast.train import local
 from statecast.train.fit import precision
 from statecast.train.loss import Segments, gather
-from statecast.train.trainer import Trainer
+from statecast.train.segment_trainer import SegmentTrainer
 
 SMALL: dict[str, Any] = {"horizon": 2, "hidden": (3,), "lags": 3, "skip": 0, "max_steps": 30, "eval_every": 10}
 
@@ -42,16 +42,16 @@ def test_rows_or_series_count_alike(sampling: str) -> None:
     panel = panel_of(*(wave(n, k) for k, n in enumerate(lengths)))
     config = settings(sampling=sampling, val_size=0, test_size=0, segment=24, burn_in=4, batch_size=4, horizon=1)
     network, prepared, _ = ready(config, panel)
-    trainer = Trainer(config, network, prepared)
-    total = np.zeros(len(lengths))
+    trainer = SegmentTrainer(config, network, prepared)
+    total, segments = np.zeros(len(lengths)), trainer.plan.segments
     count = jax.jit(
-        lambda starts: gather(trainer.network, trainer.data, trainer.tape, starts, trainer.segments)["weight"]
+        lambda starts: gather(trainer.network, trainer.data["rows"], trainer.data["tape"], starts, segments)["weight"]
     )
     series = np.repeat(np.arange(len(lengths)), lengths)
     steps = 60 * trainer.steps_of_epoch
     for starts in trainer.sampler.batches(0, steps):
         weight = np.asarray(count(jnp.asarray(starts)))[..., 0, 0]
-        place = starts + trainer.segments.outputs[:, None]
+        place = starts + segments.outputs[:, None]
         inside = (place >= 0) & (place < len(series))
         total += np.bincount(series[place[inside]], weight[inside], len(lengths))
     # The last row of a series is no origin, so a series has one origin less than rows.
@@ -149,11 +149,10 @@ def test_a_local_network_sees_its_series_alone() -> None:
         constants = constants or prepared.constants  # of all series
         prepared = replace(prepared, constants=constants)
         with precision(config):
-            trainer = Trainer(config, network, prepared)
-            arrays = trainer.begin(jax.tree.map(jnp.asarray, prepared.weights))
-            numbers = np.asarray(6), np.asarray(0), np.asarray(1.0, np.float32)
-            arrays, _ = trainer.run(arrays, trainer.batches(0, 6), *numbers)
-            losses, counts, _ = trainer.validate(arrays["weights"])
+            trainer = SegmentTrainer(config, network, prepared)
+            arrays = trainer.begin(prepared.weights)
+            arrays, _ = run(trainer, arrays, 0, 6)
+            (losses,), (counts,), _ = trainer.validate(arrays["weights"])
         fits.append((jax.tree.map(np.asarray, arrays["weights"]), np.asarray(losses), np.asarray(counts)))
     (first, losses, counts), (second, other, _) = fits
     for path, value in leaves(member(first, 0)).items():
@@ -176,11 +175,11 @@ def test_every_place_of_a_series_is_as_likely_to_be_drawn(length: int) -> None:
 
 def test_a_look_takes_every_validation_row_of_each_local_network_once() -> None:
     span = {"begin": np.array([0, 30, 30]), "end": np.array([30, 30, 75])}
-    starts = local.looked_at(span, Segments(10, 4), 10**6, 6)
+    starts = local.spaced(span, Segments(10, 4), 10**6, 6)
     for n, (begin, end) in enumerate(zip(*span.values(), strict=True)):
         place = starts[:, n].reshape(-1, 1) + np.arange(4, 10)
         assert sorted(place[(place >= begin) & (place < end)].tolist()) == list(range(begin, end))
-    assert local.looked_at(span, Segments(10, 4), 1, 6).shape == (1, 3, 1)
+    assert local.spaced(span, Segments(10, 4), 1, 6).shape == (1, 3, 1)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from statecast.data.roles import Roles
 from statecast.data.segments import Split, split
 from statecast.train.choose import season, settings, skip
 from statecast.train.loss import Segments
+from statecast.train.working import WorkingTable
 
 
 def repeating(period: int, rows: int, seed: int, noise: float = 0.1) -> np.ndarray:
@@ -27,20 +28,20 @@ def panel_of(values: np.ndarray) -> tuple:
 @given(st.integers(2, 40), st.integers(0, 9))
 def test_the_season_is_the_period_that_repeats(period: int, seed: int) -> None:
     y = repeating(period, 12 * period + 90, seed)[:, None]
-    size, correlation = season.found(y, np.array([0, len(y)]), np.array([len(y)]))
+    size, correlation = season.rows_of_season(y, np.array([0, len(y)]), np.array([len(y)]))
     assert size in {n for n in range(2, period + 1) if period % n == 0} and correlation > season.CLEAR
 
 
 def test_a_day_is_taken_before_the_week_that_repeats_it() -> None:
     day, week = repeating(24, 24 * 60, 1, 0.0), repeating(168, 24 * 60, 2, 0.0)
     y = (day + 0.3 * week)[:, None]
-    assert season.found(y, np.array([0, len(y)]), np.array([len(y)]))[0] == 24
+    assert season.rows_of_season(y, np.array([0, len(y)]), np.array([len(y)]))[0] == 24
 
 
 @pytest.mark.parametrize("rows", [0, 1, 5, 40, 3000])
 def test_a_random_walk_has_no_season(rows: int) -> None:
     y = np.cumsum(np.random.default_rng(3).normal(size=rows))[:, None]
-    assert season.found(y, np.array([0, rows]), np.array([rows])) == (1, 0.0)
+    assert season.rows_of_season(y, np.array([0, rows]), np.array([rows])) == (1, 0.0)
 
 
 def test_rows_after_the_training_part_do_not_matter() -> None:
@@ -48,14 +49,17 @@ def test_rows_after_the_training_part_do_not_matter() -> None:
     other = y.copy()
     other[300:] = 7.0
     ends = np.array([0, 400]), np.array([300])
-    assert season.found(y, *ends) == season.found(other, *ends) and season.found(y, *ends)[0] == 12
+    assert (
+        season.rows_of_season(y, *ends) == season.rows_of_season(other, *ends)
+        and season.rows_of_season(y, *ends)[0] == 12
+    )
 
 
 def test_gaps_and_constants_are_no_season() -> None:
     y = repeating(7, 700, 5)[:, None]
     y[::10] = np.nan
     both = np.concatenate([y, np.full((50, 1), 3.0)])
-    assert season.found(both, np.array([0, 700, 750]), np.array([700, 50]))[0] == 7
+    assert season.rows_of_season(both, np.array([0, 700, 750]), np.array([700, 50]))[0] == 7
 
 
 def test_autocorrelation_by_hand() -> None:
@@ -72,7 +76,8 @@ def test_the_skip_reaches_back_to_what_tells_the_next_value() -> None:
         y[t] = 0.9 * y[t - lag] + 0.4 * y[t]
     panel, schema = panel_of(y)
     config = Config(normalize="none", season=4, missing=False, calendar=False, nonnegative=False)
-    size, why = skip.best(config, schema, panel, split(panel.lengths, 1, 0.2, 0.1))
+    table = WorkingTable.of(config, schema, panel, split(panel.lengths, 1, 0.2, 0.1))
+    size, why = skip.best(config, table)
     assert size == lag and "56" in why
     assert settings._lags(config.with_(skip=size), 3000)[0] == 28
 
@@ -81,7 +86,7 @@ def test_the_skip_without_validation_rows_follows_the_shape() -> None:
     panel, schema = panel_of(repeating(4, 400, 7))
     parts = Split(panel.lengths, panel.lengths)
     config = Config(normalize="last", season=4, missing=False, calendar=False, nonnegative=False, horizon=3)
-    assert skip.best(config, schema, panel, parts)[0] == 56
+    assert skip.best(config, WorkingTable.of(config, schema, panel, parts))[0] == 56
 
 
 @given(st.integers(1, 60), st.integers(0, 59), st.integers(1, 12))
@@ -110,10 +115,12 @@ def test_many_series_take_several_networks_and_more_steps_of_smaller_batches(ser
     frame = {"id": np.repeat([f"s{n}" for n in range(series)], rows), "y": np.tile(repeating(4, rows, 8), series)}
     panel, schema = checks.panel(table.read(frame), Roles.of("y", "id", None, None, None, None, None))
     parts = split(panel.lengths, 1, 0.1, 0.1)
-    config, reasons = settings.choose(Config(local=local, season=4), schema, panel, parts)
+    config, reasons, _ = settings.choose(Config(local=local, season=4), schema, panel, parts, series)
     several = series >= 50 and not local
     assert (config.ensemble, config.batch_size, config.max_steps) == ((3, 32, 900) if several else (1, 64, 600))
     assert {"ensemble", "batch_size", "max_steps"} <= set(reasons)
-    given, told = settings.choose(Config(local=local, season=4, batch_size=7, ensemble=1), schema, panel, parts)
+    given, told, _ = settings.choose(
+        Config(local=local, season=4, batch_size=7, ensemble=1), schema, panel, parts, series
+    )
     assert (given.batch_size, given.ensemble, given.max_steps) == (7, 1, config.max_steps)
     assert not {"ensemble", "batch_size"} & set(told)

@@ -22,8 +22,8 @@ from statecast.forecast.roll import roll
 from statecast.model.inputs import from_working
 from statecast.model.kernel import library as kernel_library
 from statecast.train.choose.settings import choose
-from statecast.train.fit import Outcome, fit
-from statecast.train.trainer import Trainer
+from statecast.train.fit import Fit, fit
+from statecast.train.segment_trainer import SegmentTrainer
 
 
 def disturbed(panel: Panel, begin: np.ndarray, stop: np.ndarray) -> Panel:
@@ -36,7 +36,7 @@ def disturbed(panel: Panel, begin: np.ndarray, stop: np.ndarray) -> Panel:
     return replace(panel, y=y)
 
 
-def fitted(config: Config, panel: Panel) -> Outcome:
+def fitted(config: Config, panel: Panel) -> Fit:
     return fit(config, schema_of(panel), panel)
 
 
@@ -49,15 +49,15 @@ def test_test_rows_change_nothing() -> None:
     second = fitted(config, disturbed(panel, parts.val, panel.lengths))
     assert (first.config, first.reasons) == (second.config, second.reasons)
     assert same_bits(first.prepared.constants, second.prepared.constants)
-    assert same_bits(first.fitted.weights, second.fitted.weights)
-    assert first.fitted.history["val_loss"] == second.fitted.history["val_loss"]
+    assert same_bits(first.training.weights, second.training.weights)
+    assert first.training.history["val_loss"] == second.training.history["val_loss"]
 
 
-def trained(config: Config, panel: Panel) -> tuple[Trainer, dict[str, Any]]:
+def trained(config: Config, panel: Panel) -> tuple[SegmentTrainer, dict[str, Any]]:
     """The last weights of some steps, whatever the validation rows say of them."""
     network, prepared, _ = ready(config, panel)
-    trainer = Trainer(config, network, prepared)
-    arrays, _ = run(trainer, trainer.begin(jax.tree.map(jax.numpy.asarray, prepared.weights)), 0, 6)
+    trainer = SegmentTrainer(config, network, prepared)
+    arrays, _ = run(trainer, trainer.begin(prepared.weights), 0, 6)
     return trainer, arrays
 
 
@@ -69,8 +69,8 @@ def test_validation_rows_change_no_step() -> None:
     other = disturbed(panel, parts.train, parts.val)
     (first, before), (second, after) = trained(config, panel), trained(config, other)
     assert same_bits(before["weights"], after["weights"])
-    assert same_bits(first.constants, second.constants)
-    looks = [float(t.validate(a["weights"])[0]) for t, a in ((first, before), (second, after))]
+    assert same_bits(first.data["constants"], second.data["constants"])
+    looks = [t.validate(a["weights"]).total.item() for t, a in ((first, before), (second, after))]
     assert looks[0] != looks[1]  # and they were seen there
 
 
@@ -87,9 +87,9 @@ def test_validation_rows_choose_no_more_than_the_penalty() -> None:
 # --- odd tables
 
 
-def forecasts(outcome: Outcome) -> np.ndarray:
+def forecasts(outcome: Fit) -> np.ndarray:
     """Every forecast over the whole table, in its units."""
-    p = {"weights": outcome.fitted.weights, "constants": outcome.prepared.constants}
+    p = {"weights": outcome.training.weights, "constants": outcome.prepared.constants}
     everywhere = np.ones(len(outcome.rows.y), bool)
     found = [o.values for o in roll(outcome.network, p, outcome.rows, everywhere)]
     return from_working(outcome.prepared.constants, np.concatenate(found))
@@ -117,7 +117,7 @@ ODD: dict[str, list[Any]] = {
 def test_an_odd_table_is_fitted_and_forecast(name: str) -> None:
     outcome = fitted(settings(horizon=5, skip=3, missing=True, max_steps=4), panel_of(*ODD[name]))
     assert np.isfinite(forecasts(outcome)).all()
-    assert all(np.isfinite(leaf).all() for leaf in leaves(outcome.fitted.weights).values())
+    assert all(np.isfinite(leaf).all() for leaf in leaves(outcome.training.weights).values())
     if name == "constant":
         np.testing.assert_allclose(forecasts(outcome), 3.0, rtol=1e-6)
 
@@ -126,7 +126,7 @@ def test_many_short_series_are_packed() -> None:
     """Fifty series of six rows take the steps of one of three hundred, not fifty batches of padding."""
     config = settings(segment=10, burn_in=0, batch_size=4, shuffle=False, val_size=0, test_size=0)
     network, prepared, _ = ready(config, panel_of(*[wave(6, n) for n in range(50)]))
-    assert Trainer(config, network, prepared).sampler.segments == 30
+    assert SegmentTrainer(config, network, prepared).sampler.segments == 30
 
 
 @pytest.mark.parametrize("lengths", [[], [1], [2, 1, 2]])
@@ -309,7 +309,7 @@ def test_bf16_trains_nearly_what_float32_does(cell: str, tmp_path: Path, monkeyp
     assert next(iter(again.stream().observe("0", 10.0).values.ravel())) > 0
     monkeypatch.delenv("STATECAST_KERNEL")
     outcome = fitted(Config(**BF16 | {"cell": cell}), panel_of(wave(200, 1)))
-    assert {leaf.dtype for leaf in jax.tree.leaves(outcome.fitted.weights)} == {np.dtype(np.float32)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(outcome.training.weights)} == {np.dtype(np.float32)}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What training gained beside chance: the standard error by hand, what is kept on noise and on waves, and why."""
+"""What training gained beside chance: the test by hand, what is kept on noise and on waves, and why."""
 
 from __future__ import annotations
 
@@ -9,45 +9,76 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from train_cases import panel_of, ready, settings, wave
+from train_cases import panel_of, ready, run, same_bits, settings, wave
 
 import statecast as sc
-from statecast.train import fit, judge
+from statecast.train import fit, judge, loop, validation
 from statecast.train.prepare import gains
-from statecast.train.progress import Fitted
-from statecast.train.trainer import Trainer
+from statecast.train.progress import Training
+from statecast.train.segment_trainer import SegmentTrainer
 
 
-def test_the_standard_error_by_hand() -> None:
-    """Two series, two blocks: the differences 3, 1 | 2, 6 have mean 3; by series −2, 2 are left, by block −1, 1."""
-    before = np.array([10.0, 10, 10, 10])
-    after = before - [3, 1, 2, 6]
-    series, block = np.array([4, 4, 9, 9]), np.array([0, 1, 0, 1])
-    one = np.ones(4)
-    mean, error = judge.compared(before, after, one, series, block)
-    assert mean == 3
-    # Excesses over 4: series (0 − 2)/4 and (−1 + 3)/4, so Σ² = 1/2; blocks (0 − 1)/4 and (−2 + 3)/4; times 2/(2 − 1).
-    assert error == pytest.approx((2 * 0.5) ** 0.5)
-    _, error = judge.compared(before, after, one, 0 * series, block)
-    assert error == pytest.approx((2 * 2 / 16) ** 0.5)
-    assert judge.compared(before, after, one, 0 * series, 0 * block) == (3, 0)
+def test_the_chance_of_gains_by_hand() -> None:
+    """Of the eight signs of 3, 1, −2 three give sums of at least 2: all as they are, +3 +1 +2, and +3 −1 +2 = 4."""
+    assert judge.chance_of(np.array([3.0, 1.0, -2.0])) == 3 / 8
+    assert judge.chance_of(np.ones(6)) == 1 / 64
+    assert judge.chance_of(np.zeros(6)) == 1
+    assert judge.chance_of(np.zeros(0)) == 1
+    assert judge.chance_of(-np.ones(8)) == 1
+    many = np.random.default_rng(1).standard_normal(40) + 0.3
+    assert judge.chance_of(many) == judge.chance_of(many[::-1].copy()[::-1])
+    assert judge.chance_of(np.ones(40)) == 1 / 4096
+    # A sum with forty signs at random is normal: one of 1.645 deviations is as rare as 5 %.
+    noise = np.random.default_rng(2).standard_normal(40)
+    noise = (noise - noise.mean()) / noise.std()
+    even = 1.645 / (40 - 1.645**2) ** 0.5
+    assert judge.chance_of(even + noise) == pytest.approx(0.05, abs=0.01)
 
 
-def test_forecasts_count_by_their_weights() -> None:
-    """A forecast of twice the weight is two of half the sum, and which of them comes first is all the same."""
-    r = np.random.default_rng(0)
-    before, after = r.random(30), r.random(30)
-    series, block = r.integers(0, 3, 30), r.integers(0, 5, 30)
-    split = judge.compared(*(np.repeat(x / 2, 2) for x in (before, after, np.ones(30))), *_twice(series, block))
-    whole = judge.compared(before, after, np.ones(30), series, block)
-    np.testing.assert_allclose(split, whole)
-    order = r.permutation(30)
-    again = judge.compared(*(x[order] for x in (before, after, np.ones(30), series, block)))
-    np.testing.assert_allclose(again, whole)
+def test_chance_is_as_often_small_as_it_says() -> None:
+    """Of gains without a rule, as large a share as it says falls below each chance."""
+    rng = np.random.default_rng(3)
+    chances = np.array([judge.chance_of(rng.standard_normal(9)) for _ in range(800)])
+    for level in (0.05, 0.25, 0.5):
+        assert (chances <= level).mean() == pytest.approx(level, abs=0.04)
 
 
-def _twice(*arrays: np.ndarray) -> list[np.ndarray]:
-    return [np.repeat(x, 2) for x in arrays]
+def test_gains_are_added_up_by_unit() -> None:
+    sums = judge.by_unit(np.array([1.0, 2.0, 0.0, -4.0, 0.0]), np.array([7, 7, 3, 9, 3]))
+    assert sums.tolist() == [3.0, -4.0]  # nothing is known of unit 3
+
+
+def dealt(lengths: list[int], val: int, horizon: int, by_series: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Units and halves of all origins of validation rows; the last row of a series is none."""
+    panel = panel_of(*(wave(n, k) for k, n in enumerate(lengths)))
+    config = settings(horizon=horizon, val_size=val, test_size=0)
+    _, prepared, parts = ready(config, panel)
+    rows = prepared.rows
+    scored = (rows.age >= parts.train[rows.series] - 1) & (rows.age < parts.val[rows.series] - 1)
+    return validation.dealt(rows, parts, np.arange(len(rows.y)), scored, horizon, by_series)
+
+
+def test_halves_in_time_are_a_horizon_apart() -> None:
+    """Validation rows 60 to 89 of one series: the first half forecasts rows before 75, the second from there on."""
+    units, (first, second) = dealt([90], 30, 4)
+    assert np.flatnonzero(first).tolist() == list(range(59, 71))  # from row 70 the fourth value ahead is that of row 74
+    assert np.flatnonzero(second).tolist() == list(range(74, 89))
+    assert units[59:63].tolist() == [0] * 4 and units[63] == 1 and units[88] == 7
+
+
+def test_halves_are_of_series_where_the_rows_span_few_horizons() -> None:
+    units, (first, second) = dealt([40] * 8, 6, 4)
+    series = np.repeat(np.arange(8), 40)
+    assert set(series[first]) == {0, 2, 4, 6} and set(series[second]) == {1, 3, 5, 7}
+    assert np.array_equal(units, series)
+    # Networks of one series each learn nothing of the rows of others.
+    units, (first, second) = dealt([40] * 8, 12, 4, by_series=True)
+    assert set(series[first]) == set(series[second]) == set(range(8))
+
+
+@pytest.mark.parametrize(("lengths", "val", "horizon"), [([90], 5, 4), ([90], 1, 1), ([30, 30], 6, 4), ([90], 0, 1)])
+def test_too_few_rows_make_no_halves(lengths: list[int], val: int, horizon: int) -> None:
+    assert len(dealt(lengths, val, horizon)[1]) == 0
 
 
 @pytest.mark.parametrize("more", [{}, {"ensemble": 3}, {"local": True}, {"carry": "stored", "burn_in": 0}])
@@ -55,12 +86,19 @@ def test_losses_of_origins_add_up_to_the_look(more: dict[str, Any]) -> None:
     panel = panel_of(wave(60), wave(45, 1), wave(52, 2))
     config = settings(skip=3, val_size=10, **more)
     network, prepared, parts = ready(config, panel)
-    trainer = Trainer(config, network, prepared)
-    weights = jax.tree.map(np.asarray, trainer.begin(prepared.weights)["weights"])
-    total, weight, _ = trainer.validate(weights)
-    each, counted, rows = (np.asarray(x) for x in trainer.origins(weights))
-    assert each.sum() == pytest.approx(float(np.sum(total)), rel=1e-5)
-    assert counted.sum() == pytest.approx(float(np.sum(weight)))
+    trainer = SegmentTrainer(config, network, prepared)
+    look = trainer.validate(prepared.weights)
+    each, counted = trainer.losses(prepared.weights)
+    rows = trainer.validation.rows
+    # Members of an ensemble begin with the same forecast, so the loss of its mean is that of each.
+    networks = config.ensemble or 1
+    assert networks * each.sum() == pytest.approx(look.total[0].sum(), rel=1e-5)
+    assert networks * counted.sum() == pytest.approx(look.weight[0].sum())
+    halves = trainer.validation.halves
+    for half, (total, weight) in enumerate(zip(look.total[1:], look.weight[1:], strict=True)):
+        assert networks * each[halves[half]].sum() == pytest.approx(total.sum(), rel=1e-5)
+        assert networks * counted[halves[half]].sum() == pytest.approx(weight.sum())
+    assert len(look.total) == (3 if len(halves) else 1)
     series = prepared.rows.series[rows]
     age = prepared.rows.age[rows]
     inside = (age >= parts.train[series] - 1) & (age < parts.val[series] - 1)
@@ -103,9 +141,9 @@ def test_forecasts_of_weights_between_lie_between(share: float, more: dict[str, 
     panel = dataclasses.replace(panel_of(wave(120)), known=r.standard_normal((120, known)), ahead=np.zeros((0, known)))
     config = settings(skip=5, val_size=10, learning_rate=0.05, **more)
     network, prepared, _ = ready(config, panel)
-    trainer = Trainer(config, network, prepared)
-    arrays = trainer.begin(jax.tree.map(jax.numpy.asarray, prepared.weights))
-    arrays, _ = trainer.run(arrays, trainer.batches(0, 20), np.asarray(20), np.asarray(0), np.float32(1))
+    trainer = SegmentTrainer(config, network, prepared)
+    arrays = trainer.begin(prepared.weights)
+    arrays, _ = run(trainer, arrays, 0, 20)
     found = jax.tree.map(np.asarray, arrays["weights"])
     # The stack's output, and what is known ahead, are the same whatever the head makes of them.
     state = network.start({"weights": found, "constants": prepared.constants}, 3, np.zeros(0, np.float32))
@@ -127,27 +165,87 @@ class Judged:
 
     config: Any
     values: np.ndarray
-    val_starts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(1))
 
-    def origins(self, weights: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    @property
+    def validation(self) -> Any:
+        count = len(self.values)
+        halves = np.arange(count) < count // 2
+        return types.SimpleNamespace(units=np.arange(count) // 10, halves=np.stack([halves, ~halves]))
+
+    def losses(self, weights: Any) -> tuple[np.ndarray, np.ndarray]:
         error = np.abs(self.values - weights["skip"]["W"])
-        return error, np.ones(len(error)), np.arange(len(error))
+        return error, np.ones(len(error))
+
+
+def weights_of(skip: float) -> Any:
+    return {"skip": {"W": np.float32(skip)}, "head": {"out": {"b": np.zeros(1)}}}
+
+
+def kept_of(values: np.ndarray, first: float = 10, second: float = 10) -> Training:
+    """What is kept where the start forecasts 0, training made it 10, and the halves chose these."""
+    prepared = types.SimpleNamespace(weights=weights_of(0))
+    halves = weights_of(first), weights_of(second)
+    trained = Training(weights_of(10), {}, 20, 10, 1.0, halves, ((10,), (int(first),), (int(second) + 100,)))
+    return judge.kept(Judged(settings(skip=5), values), prepared, trained, 0.05)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("middle", "share"), [(10.0, 1.0), (7.0, 0.75), (5.0, 0.5), (2.0, 0.25), (-1.0, 0.0)])
 def test_as_much_is_taken_as_validation_rows_support(middle: float, share: float) -> None:
-    """The start forecasts 0, training made it 10, and the values lie around a number on the way."""
-    values = middle + 0.01 * np.random.default_rng(0).standard_normal(400)
-    config = settings(skip=5)
-    rows = types.SimpleNamespace(series=np.zeros(400, np.int64), age=np.arange(400))
-    start, found = ({"skip": {"W": np.float32(w)}, "head": {"out": {"b": np.zeros(1)}}} for w in (0, 10))
-    parts = types.SimpleNamespace(train=np.zeros(1, np.int64))
-    prepared = types.SimpleNamespace(weights=start, rows=rows, parts=parts)
-    fitted = Fitted(found, {}, 20, 10, 1.0)
-    kept = judge.kept(Judged(config, values), prepared, fitted)  # type: ignore[arg-type]
+    """The values lie around a number on the way."""
+    kept = kept_of(middle + 0.01 * np.random.default_rng(0).standard_normal(400))
     assert kept.weights["skip"]["W"] == pytest.approx(10 * share)
     assert kept.best_step == (10 if share else 0)
-    assert kept.worth.startswith("training" if share in (0, 1) else f"{share:.0%} of what training found") or not share
+    assert (
+        kept.verdict.startswith("training" if share in (0, 1) else f"{share:.0%} of what training found") or not share
+    )
+
+
+def test_rows_do_not_judge_what_they_chose() -> None:
+    """Each half chose its own mean, on the other side of the start from what the other half is like."""
+    values = np.repeat([5.0, -5.0], 200) + 0.01 * np.random.default_rng(0).standard_normal(400)
+    assert kept_of(values, first=5, second=-5).verdict.endswith("least squares on the last values is kept")
+    assert kept_of(np.abs(values), first=5, second=5).best_step == 10
+
+
+def test_without_halves_nothing_is_known_and_the_start_is_kept() -> None:
+    """Two validation rows cannot tell learning from luck; without any, what was trained is kept and said to be so."""
+    y = wave(120)
+    given: dict[str, Any] = {"horizon": 4, "max_steps": 20, "hidden": (3,), "eval_every": 5, "test_size": 0, "skip": 1}
+    few = sc.Forecaster(**given, val_size=8, learning_rate=0.05).fit(y)
+    start = sc.Forecaster(**given, val_size=8, learning_rate=1e-12, significance=1).fit(y)
+    assert few.reasons_["significance"].startswith("too few validation rows to tell")
+    np.testing.assert_allclose(few.predict()["statecast"], start.predict()["statecast"], rtol=1e-5)
+    blind = sc.Forecaster(**given, val_size=0).fit(y)
+    assert blind.reasons_["significance"].startswith("no validation rows")
+    assert blind.model_.history["step"][-1] == 20
+
+
+@pytest.mark.parametrize(
+    ("seed", "more"),
+    [(2, {"ensemble": 2, "learning_rate": 0.05, "eval_every": 2}), (1, {"local": True, "learning_rate": 0.02})],
+)
+def test_networks_of_several_keep_no_weights_untested(seed: int, more: dict[str, Any]) -> None:
+    """Random walks: some member is the better for luck at some look, whatever the mean of all does."""
+    rng = np.random.default_rng(seed)
+    panel = panel_of(*(np.cumsum(rng.standard_normal(160)) for _ in range(2)))
+    config = settings(**{"skip": 4, "val_size": 40, "hidden": (4,), "max_steps": 40, "eval_every": 4} | more)
+    network, prepared, _ = ready(config, panel)
+    trainer = SegmentTrainer(config, network, prepared)
+    trained = loop.train(trainer, prepared.weights)
+    assert any(trained.best_steps[0])  # so there is something to test
+    kept = judge.kept(trainer, prepared, dataclasses.replace(trained, best_step=0), 0.05)
+    assert kept.verdict.endswith("no more than chance, so least squares on the last values is kept")
+    assert same_bits(kept.weights, prepared.weights)
+
+
+def test_an_ensemble_is_judged_by_the_mean_of_its_forecasts() -> None:
+    config = settings(skip=4, val_size=20, hidden=(4,), ensemble=2, learning_rate=0.05, max_steps=20)
+    network, prepared, _ = ready(config, panel_of(wave(120)))
+    trainer = SegmentTrainer(config, network, prepared)
+    arrays, _ = run(trainer, trainer.begin(prepared.weights), 0, 20)
+    together, _ = trainer.losses(arrays["weights"])
+    apart = trainer.validate(arrays["weights"]).total[0]
+    assert together.sum() < apart.mean()  # the error of a mean is less than the mean of the errors
 
 
 @pytest.mark.parametrize("ensemble", [1, 2])
@@ -157,16 +255,16 @@ def test_the_skip_alone_forecasts_what_the_whole_network_does(ensemble: int, mor
     config = settings(skip=5, val_size=10, ensemble=ensemble, dense=(3,), learning_rate=0.05, **more)
     network, prepared, _ = ready(config, panel_of(wave(120), wave(90, 1)))
     assert judge.applies(config, network)
-    whole = Trainer(config, network, prepared)
+    whole = SegmentTrainer(config, network, prepared)
     trainer, start = judge.alone(config, network, prepared)
 
-    def losses(of: Trainer, weights: Any) -> float:
-        total, weight, _ = of.validate(of.begin(jax.tree.map(jax.numpy.asarray, weights))["weights"])
-        return float(np.sum(total) / np.sum(weight))
+    def losses(of: SegmentTrainer, weights: Any) -> float:
+        look = of.validate(weights)
+        return float(look.total[0].sum() / look.weight[0].sum())
 
     assert losses(trainer, start.weights) == pytest.approx(losses(whole, prepared.weights), rel=1e-5)
-    arrays = trainer.begin(jax.tree.map(jax.numpy.asarray, start.weights))
-    arrays, _ = trainer.run(arrays, trainer.batches(0, 20), np.asarray(20), np.asarray(0), np.float32(1))
+    arrays = trainer.begin(start.weights)
+    arrays, _ = run(trainer, arrays, 0, 20)
     found = jax.tree.map(np.asarray, arrays["weights"])
     placed = judge.into(prepared.weights, found)
     assert losses(trainer, found) != pytest.approx(losses(trainer, start.weights), rel=1e-3)
@@ -186,22 +284,23 @@ def test_the_skip_is_not_trained_alone_where_there_is_no_use_for_it(change: dict
 def test_the_skip_alone_is_tried_where_the_whole_network_found_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What either training is worth is written here: the whole network nothing, the skip something."""
 
-    def kept(trainer: Trainer, prepared: Any, fitted: Any) -> Any:
-        if trainer.skip_alone:
-            return dataclasses.replace(fitted, best_step=3, worth="it helped", weights=moved(prepared.weights))
-        return dataclasses.replace(fitted, best_step=0, worth="luck", weights=prepared.weights)
+    def kept(trainer: SegmentTrainer, prepared: Any, training: Training, significance: float) -> Training:
+        assert significance == config.significance / 2  # two trainings are two chances
+        if trainer.plan.skip_alone:
+            return dataclasses.replace(training, best_step=3, verdict="it helped", weights=moved(prepared.weights))
+        return dataclasses.replace(training, best_step=0, verdict="luck", weights=prepared.weights)
 
     def moved(weights: Any) -> Any:
         return weights | {"skip": {"W": weights["skip"]["W"] + 0.5}}
 
     monkeypatch.setattr(judge, "kept", kept)
-    config = settings(skip=5, val_size=10, ensemble=2)
+    config = settings(skip=5, val_size=30, ensemble=2)
     network, prepared, _ = ready(config, panel_of(wave(120)))
     found = fit.train(config, network, prepared)
-    assert (found.worth, found.best_step) == ("of the skip alone, it helped", 0)
+    assert (found.verdict, found.best_step) == ("of the skip alone, it helped", 0)
     np.testing.assert_array_equal(found.weights["skip"]["W"], prepared.weights["skip"]["W"] + np.float32(0.5))
-    monkeypatch.setattr(judge, "applies", lambda *_: False)
-    assert fit.train(config, network, prepared).worth == "luck"
+    few = ready(settings(skip=5, val_size=2, ensemble=2), panel_of(wave(120)))[1]  # nothing could be judged
+    assert fit.train(config, network, few).verdict == "luck"
 
 
 def test_a_few_huge_numbers_do_not_set_typical_sizes() -> None:

@@ -13,33 +13,33 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from train_cases import leaves, panel_of, ready, run, same_bits, schema_of, settings, wave
+from train_cases import compilations, leaves, panel_of, ready, run, same_bits, schema_of, settings, wave
 
 from statecast.config import Config
 from statecast.errors import MissingDependency, OutputError, SettingError, TrainingError
 from statecast.model.network import Network
 from statecast.train import loop
-from statecast.train.checkpoint import Progress
 from statecast.train.fit import fit, train
 from statecast.train.prepare import Prepared
-from statecast.train.progress import HISTORY, Fitted, Report
-from statecast.train.trainer import Trainer
+from statecast.train.progress import HISTORY, Report, Training
+from statecast.train.segment_trainer import SegmentTrainer
+from statecast.train.trainer import Look, dropper
 
 
 @cache
-def compiled(config: Config) -> tuple[Network, Prepared, Trainer]:
+def compiled(config: Config) -> tuple[Network, Prepared, SegmentTrainer]:
     panel = panel_of(wave(60, 1), wave(30, 2))
     network, prepared, _ = ready(config, panel)
-    return network, prepared, Trainer(config, network, prepared)
+    return network, prepared, SegmentTrainer(config, network, prepared)
 
 
-def fitted(monkeypatch: pytest.MonkeyPatch, config: Config, watch: Any = None, **kept: Any) -> Fitted:
+def fitted(monkeypatch: pytest.MonkeyPatch, config: Config, watch: Any = None, **kept: Any) -> Training:
     """A fit whose functions are compiled once for all tests; `kept` are settings that the compiled ones do not see."""
     network, prepared, trainer = compiled(config)
     config = config.with_(**kept)
     monkeypatch.setattr(trainer, "config", config)
     monkeypatch.setattr(trainer, "steps", kept.get("max_steps", trainer.steps))
-    monkeypatch.setattr("statecast.train.fit.Trainer", lambda *_: trainer)
+    monkeypatch.setattr("statecast.train.fit.SegmentTrainer", lambda *_: trainer)
     return train(config, network, prepared, watch)
 
 
@@ -48,7 +48,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch, config: Config, watch: Any = None, *
 
 def test_the_same_seed_gives_the_same_bits() -> None:
     panel = panel_of(wave(60, 1), wave(30, 2))
-    found = [fit(settings(dropout=0.1, dense=(2,)), schema_of(panel), panel).fitted for _ in range(2)]
+    found = [fit(settings(dropout=0.1, dense=(2,)), schema_of(panel), panel).training for _ in range(2)]
     assert same_bits(found[0].weights, found[1].weights)
     assert found[0].history["val_loss"] == found[1].history["val_loss"]
 
@@ -61,25 +61,26 @@ def test_another_seed_gives_other_weights_and_another_order(monkeypatch: pytest.
     assert not same_bits(ends[0].weights, ends[1].weights)
 
 
+def dropped(share: Any, step: int, place: int) -> np.ndarray:
+    drop = dropper(share, jax.random.fold_in(jax.random.key(0), step))
+    assert drop is not None
+    return np.asarray(drop(place, np.ones((40, 50), np.float32)))
+
+
 def test_dropout_is_of_the_step_and_keeps_the_mean() -> None:
     """Each step and place drops other units, of which a share is zero and the rest larger by as much."""
-    _, _, trainer = compiled(settings(dropout=0.25))
-    ones = np.ones((40, 50), np.float32)
-    drops = {(n, place): np.asarray(trainer._drop(n, 0)(place, ones)) for n in (1, 2) for place in (0, 1)}  # type: ignore
-    assert len({found.tobytes() for found in drops.values()}) == 4
-    assert np.array_equal(drops[1, 0], np.asarray(trainer._drop(1, 0)(0, ones)))  # type: ignore[misc]
-    for found in drops.values():
-        assert set(np.unique(found)) == {np.float32(0), np.float32(1 / 0.75)}
-        assert found.mean() == pytest.approx(1, abs=0.06)
+    drops = {(n, place): dropped(0.25, n, place) for n in (1, 2) for place in (0, 1)}
+    assert len({outputs.tobytes() for outputs in drops.values()}) == 4
+    assert np.array_equal(drops[1, 0], dropped(0.25, 1, 0))
+    for outputs in drops.values():
+        assert set(np.unique(outputs)) == {np.float32(0), np.float32(1 / 0.75)}
+        assert outputs.mean() == pytest.approx(1, abs=0.06)
 
 
 def test_each_layer_has_a_dropout_of_its_own() -> None:
-    _, _, trainer = compiled(settings(hidden=(3,), dense=(2,), dropout=(0, 0.5)))
-    ones = np.ones((40, 50), np.float32)
-    recurrent, dense = (np.asarray(trainer._drop(1, 0)(place, ones)) for place in (0, 1))  # type: ignore[misc]
-    assert np.array_equal(recurrent, ones)
-    assert set(np.unique(dense)) == {np.float32(0), np.float32(2)}
-    assert compiled(settings(hidden=(3,), dense=(2,), dropout=(0, 0)))[2]._drop(1, 0) is None
+    assert (dropped((0, 0.5), 1, 0) == 1).all()
+    assert set(np.unique(dropped((0, 0.5), 1, 1))) == {np.float32(0), np.float32(2)}
+    assert dropper((0, 0), jax.random.key(0)) is None
     with pytest.raises(SettingError, match=r"dropout = \[0.1\] has 1 shares, and .* have 2 layers: wanted"):
         settings(hidden=(3,), dense=(2,), dropout=(0.1,))
 
@@ -87,9 +88,9 @@ def test_each_layer_has_a_dropout_of_its_own() -> None:
 # --- compilation
 
 
-def begun(config: Config) -> tuple[Trainer, dict[str, Any]]:
+def begun(config: Config) -> tuple[SegmentTrainer, dict[str, Any]]:
     _, prepared, trainer = compiled(config)
-    return trainer, trainer.begin(jax.tree.map(jax.numpy.asarray, prepared.weights))
+    return trainer, trainer.begin(prepared.weights)
 
 
 def test_how_many_steps_a_call_makes_changes_no_bit() -> None:
@@ -103,21 +104,35 @@ def test_how_many_steps_a_call_makes_changes_no_bit() -> None:
     assert same_bits(arrays["weights"], at_once["weights"])
 
 
-def test_a_fit_compiles_each_of_its_functions_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    traced: list[str] = []
-    for name in ("_run", "_validate"):
-        inner = getattr(Trainer, name)
+WAYS: dict[str, dict[str, Any]] = {
+    "skip alone": {"skip": 3},
+    "dropout": {"dropout": 0.2, "schedule": "piecewise"},
+    "judged ensemble": {"ensemble": 2, "skip": 1, "learning_rate": 0.05},
+    "stored": {"carry": "stored", "burn_in": 0, "shuffle": False},
+}
 
-        def counting(self: Trainer, *given: Any, name: str = name, inner: Any = inner) -> Any:
-            traced.append(name)
-            return inner(self, *given)
 
-        monkeypatch.setattr(Trainer, name, counting)
-    panel = panel_of(wave(60, 1))
-    reports: list[Report] = []
-    fit(settings(max_steps=9, eval_every=3, patience=0), schema_of(panel), panel, reports.append)
-    assert len({report.step for report in reports}) > 3
-    assert sorted(traced) == ["_run", "_validate"]
+@pytest.mark.parametrize("way", WAYS)
+def test_a_second_fit_of_like_shape_compiles_nothing(way: str) -> None:
+    """Other values, rows, seed, rate and number of steps: the sizes that are compiled have room for them.
+
+    A random walk teaches nothing, so there the skip is trained alone, too; what is learned of a wave is judged.
+    """
+    config = settings(
+        **{"val_size": 30, "hidden": (3,), "max_steps": 9, "eval_every": 3, "learning_rate": 0.02} | WAYS[way]
+    )
+    y = wave(230) if way == "judged ensemble" else np.cumsum(np.random.default_rng(1).standard_normal(230))
+    first, second, longer = panel_of(y[:200]), panel_of(5 * y[10:210]), panel_of(y[:202])
+    phases: set[str] = set()
+    fit(config, schema_of(first), first, lambda report: phases.add(report.phase))
+    assert ("training the linear part" in phases) == (way == "skip alone")
+    assert compilations(lambda: fit(config, schema_of(second), second)) == 0
+    other = config.with_(random_state=5, learning_rate=0.01, max_steps=8, eval_every=2, patience=2)
+    assert compilations(lambda: fit(other, schema_of(longer), longer)) == 0
+
+
+def test_compilations_are_counted() -> None:
+    assert compilations(lambda: jax.jit(lambda x: x * 1.375 + 2)(1.0)) == 1
 
 
 # --- early stopping and the course of the rate
@@ -126,75 +141,76 @@ def test_a_fit_compiles_each_of_its_functions_once(monkeypatch: pytest.MonkeyPat
 class Scripted:
     """A trainer whose validation losses are given: the decisions of the loop alone are looked at."""
 
+    measures = 1
+
     def __init__(self, config: Config, losses: list[float], steps: int = 100) -> None:
         self.config, self.losses, self.steps = config, iter(losses), steps
         self.steps_of_epoch = 4
 
-    def validate(self, weights: Any) -> tuple[float, float, bool]:
-        found = next(self.losses)
-        return (0.0, 0.0, True) if math.isnan(found) else (found * 3, 3.0, True)
+    def begin(self, weights: Any) -> Any:
+        return {"weights": weights}
 
-    def rate(self, step: Any) -> float:
-        return 0.5
+    def validate(self, weights: Any) -> Look:
+        loss = next(self.losses)
+        total, weight = (0.0, 0.0) if math.isnan(loss) else (loss * 3, 3.0)
+        return Look(np.full((1, 1), total), np.full((1, 1), weight), True)
+
+    def rates(self, steps: Any) -> np.ndarray:
+        return np.full(np.shape(steps), 0.5)
 
     def batches(self, step: int, count: int) -> Any:
         return step
 
-    def run(self, arrays: Any, starts: Any, count: Any, first: Any, factor: Any) -> Any:
+    def run(self, arrays: Any, starts: Any, rates: Any, count: Any, first: Any) -> Any:
         """Weights that count the steps, and losses of the step's own number."""
-        return arrays | {"weights": arrays["weights"] + int(count)}, first + 1.0 + np.arange(int(count))
+        return {"weights": arrays["weights"] + int(count)}, first + 1.0 + np.arange(int(count))
 
 
-def scripted(losses: list[float], **values: Any) -> list[tuple[Progress, dict[str, Any]]]:
+def scripted(losses: list[float], **values: Any) -> Training:
     trainer = Scripted(settings(eval_every=10, **values), losses)
-    begin = Progress(0, math.inf, 0, 1.0, 0.0, {name: [] for name in HISTORY}, False)
-    looks = loop._looks(trainer, begin, {"weights": 0, "best": 0}, 0.0, None)  # type: ignore[arg-type]
-    return list(looks)
+    return loop.train(trainer, np.zeros(1))
 
 
 def test_the_best_weights_are_kept_and_the_fit_stops_when_patience_ends() -> None:
-    looks = scripted([9.0, 5.0, 3.0, 4.0, 3.5, 3.0, 1.0], patience=3)
-    progress, arrays = looks[-1]
-    assert progress.history["val_loss"] == [9.0, 5.0, 3.0, 4.0, 3.5, 3.0]
-    assert (progress.best, arrays["best"], progress.step, progress.done) == (3.0, 20, 50, True)
-    result = loop._fitted(progress, {"best": {"w": arrays["best"]}})
-    assert (result.best_step, result.steps) == (20, 50)
+    training = scripted([9.0, 5.0, 3.0, 4.0, 3.5, 3.0, 1.0], patience=3)
+    assert training.history["val_loss"] == [9.0, 5.0, 3.0, 4.0, 3.5, 3.0]
+    assert (training.weights.item(), training.best_step, training.steps) == (20, 20, 50)
+    assert training.best_steps == ((20,),)
 
 
 def test_an_improvement_starts_the_wait_anew() -> None:
-    looks = scripted([9.0, 9.5, 9.5, 8.0, 8.5, 8.5, 8.5, 1.0], patience=3)
-    assert looks[-1][0].history["val_loss"][-1] == 8.5 and looks[-1][0].step == 60
+    training = scripted([9.0, 9.5, 9.5, 8.0, 8.5, 8.5, 8.5, 1.0], patience=3)
+    assert training.history["val_loss"][-1] == 8.5 and training.steps == 60
 
 
 def test_no_patience_at_all_means_never_to_stop_early() -> None:
-    looks = scripted([1.0] * 11, patience=0)
-    assert looks[-1][0].step == 100 and looks[-1][1]["best"] == 0
+    training = scripted([1.0] * 11, patience=0)
+    assert training.steps == 100 and training.weights.item() == 0
 
 
 def test_without_validation_rows_the_last_weights_are_the_best() -> None:
-    looks = scripted([math.nan] * 11, patience=2)
-    progress, arrays = looks[-1]
-    assert (progress.step, arrays["best"]) == (100, 100)
-    assert loop._fitted(progress, {"best": {"w": 1}}).best_step == 100
+    training = scripted([math.nan] * 11, patience=2)
+    assert (training.steps, training.weights.item(), training.best_step) == (100, 100, 100)
 
 
 def test_a_plateau_lowers_the_rate() -> None:
     """It falls at every second look without improvement, half of the patience."""
-    looks = scripted([9, 5, 5, 5, 5, 4, 4, 4, 4, 4], patience=4, schedule="plateau", rate_factor=0.1)
-    rates = [progress.history["learning_rate"][-1] for progress, _ in looks]
-    np.testing.assert_allclose(rates, 0.5 * 0.1 ** np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 3]))
+    training = scripted([9, 5, 5, 5, 5, 4, 4, 4, 4, 4], patience=4, schedule="plateau", rate_factor=0.1)
+    wanted = 0.5 * 0.1 ** np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 3])
+    np.testing.assert_allclose(training.history["learning_rate"], wanted)
 
 
 def test_without_validation_rows_a_plateau_is_of_the_training_loss() -> None:
     """The scripted training loss only rises."""
-    looks = scripted([math.nan] * 11, patience=2, schedule="plateau", rate_factor=0.5)
-    assert looks[1][0].factor == 1.0
-    assert looks[-1][0].factor == pytest.approx(0.5**9)
+    training = scripted([math.nan] * 11, patience=2, schedule="plateau", rate_factor=0.5)
+    np.testing.assert_allclose(
+        training.history["learning_rate"], 0.5 * 0.5 ** np.array([0, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
+    )
 
 
 @pytest.mark.parametrize("limits", [{"max_steps": None, "max_epochs": 2}, {"max_steps": 3, "max_epochs": 2}])
 def test_epochs_and_steps_limit_a_fit(limits: dict[str, Any]) -> None:
-    from statecast.train.steps import count_steps
+    from statecast.train.trainer import count_steps
 
     config = settings(**limits)
     assert count_steps(config, 7) == (14 if config.max_steps is None else 3)
@@ -208,6 +224,7 @@ def test_a_fit_ends_at_its_last_step_with_a_look(monkeypatch: pytest.MonkeyPatch
     assert math.isnan(found.history["loss"][0]) and np.isfinite(found.history["loss"][1:]).all()
     assert found.weights is not None and found.best_step in found.history["step"]
     assert (reports[-1].step, reports[-1].steps) == (7, 7)
+    assert {report.phase for report in reports} == {"training"}
     assert reports[-1].val_loss == found.history["val_loss"][-1]
 
 
@@ -232,7 +249,7 @@ def test_weights_that_are_not_finite_are_never_taken_for_the_best(monkeypatch: p
     """The last step may break the weights after a loss that was finite still."""
     network, prepared, trainer = compiled(settings())
     broken = prepared.weights | {"head": {"out": {**prepared.weights["head"]["out"], "b": np.full(2, np.inf, "f4")}}}
-    monkeypatch.setattr("statecast.train.fit.Trainer", lambda *_: trainer)
+    monkeypatch.setattr("statecast.train.fit.SegmentTrainer", lambda *_: trainer)
     with pytest.raises(TrainingError, match="no longer finite after step 0"):
         train(settings(), network, dataclasses.replace(prepared, weights=broken))
 
@@ -248,14 +265,14 @@ def test_a_stored_state_takes_no_burn_in() -> None:
 def test_double_precision_works_and_leaves_the_global_setting_alone() -> None:
     panel = panel_of(wave(60, 1))
     assert not jax.config.jax_enable_x64
-    found = fit(settings(precision="float64"), schema_of(panel), panel).fitted
+    found = fit(settings(precision="float64"), schema_of(panel), panel).training
     assert not jax.config.jax_enable_x64
     assert {leaf.dtype for leaf in leaves(found.weights).values()} == {np.dtype(np.float64)}
 
 
 QUIET = """
 import numpy as np
-from train_cases import panel_of, schema_of, settings, wave
+from train_cases import compilations, panel_of, schema_of, settings, wave
 import jax
 before = dict(jax.config.values)
 from statecast.train.fit import fit

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from train_cases import leaves, panel_of, ready, schema_of, settings, wave
 
 from statecast.config import NORMALIZERS
+from statecast.data.segments import Split
 from statecast.model.front import STATISTICS
 from statecast.model.inputs import rows_of
 from statecast.model.network import Network
-from statecast.train import prepare as prepare_file
-from statecast.train import ridge
+from statecast.train import ridge, working
 from statecast.train.fit import network_of
-from statecast.train.prepare import statistics, validation_rows
+from statecast.train.working import statistics, validation_rows
 
 
 def holes(y: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
@@ -43,8 +43,8 @@ def stepped(front: Any, c: Any, y: np.ndarray, m: np.ndarray, offsets: np.ndarra
 @pytest.mark.parametrize("normalize", NORMALIZERS)
 def test_statistics_are_those_of_step_by_step(normalize: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Columns far shorter than the series, and than the memory of the statistics: more than two passes are needed."""
-    monkeypatch.setattr(prepare_file, "HEIGHT", 7)
-    monkeypatch.setattr(prepare_file, "FORGOTTEN", 0.0)
+    monkeypatch.setattr(working, "HEIGHT", 7)
+    monkeypatch.setattr(working, "FORGOTTEN", 0.0)
     panel = panel_of(holes(wave(60, 1), 0.3), wave(1), holes(wave(30, 2), 0.9), np.full(25, np.nan), wave(9, 4))
     config = settings(normalize=normalize, decay=0.05, precision="float64")
     network, prepared, _ = ready(config, panel)
@@ -57,7 +57,7 @@ def test_statistics_are_those_of_step_by_step(normalize: str, monkeypatch: pytes
 
 def test_two_passes_do_for_a_long_series(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time is O(rows): the columns run side by side, and what they start from is known after the first pass."""
-    monkeypatch.setattr(prepare_file, "HEIGHT", 400)
+    monkeypatch.setattr(working, "HEIGHT", 400)
     panel = panel_of(np.cumsum(np.random.default_rng(0).standard_normal(8000)))
     config = settings(decay=0.1)
     network, prepared, _ = ready(config, panel)
@@ -84,7 +84,7 @@ def test_validation_rows_are_the_origins_that_forecast_validation_values(lengths
     wanted = [
         np.arange(o + max(t - 1, 0), o + v) if v > t else [] for o, t, v in zip(offsets, train, val, strict=False)
     ]
-    parts = prepare_file.Split(train, val)
+    parts = Split(train, val)
     assert np.array_equal(validation_rows(offsets, parts), np.concatenate(wanted))
 
 

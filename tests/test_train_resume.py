@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -17,12 +18,14 @@ from train_cases import panel_of, ready, same_bits, settings, wave
 
 from statecast.config import Config
 from statecast.errors import Interrupted, ModelFileError
+from statecast.model.archive import read_tensors
 from statecast.model.network import Network
-from statecast.train import checkpoint, loop
-from statecast.train.fit import fingerprint, train
+from statecast.train import loop
+from statecast.train.checkpoint import NAME, SKIP_NAME, Checkpoint
+from statecast.train.fit import train
 from statecast.train.prepare import Prepared
-from statecast.train.progress import Fitted, Report
-from statecast.train.trainer import Trainer
+from statecast.train.progress import LoopState, Report, Training
+from statecast.train.segment_trainer import SegmentTrainer
 
 CARRIES: dict[str, dict[str, Any]] = {
     "zero": {"dropout": 0.2, "dense": (2,)},
@@ -40,7 +43,7 @@ def table() -> Any:
     return panel_of(wave(40, 1), wave(25, 2))
 
 
-def alike(a: Fitted, b: Fitted) -> bool:
+def alike(a: Training, b: Training) -> bool:
     """The same bits, but for the clock."""
     columns = [name for name in a.history if name != "seconds"]
     histories = [np.array([fit.history[name] for name in columns]) for fit in (a, b)]
@@ -52,9 +55,9 @@ def alike(a: Fitted, b: Fitted) -> bool:
 
 
 @cache
-def compiled(config: Config) -> tuple[Network, Prepared, Trainer]:
+def compiled(config: Config) -> tuple[Network, Prepared, SegmentTrainer]:
     network, prepared, _ = ready(config, table())
-    return network, prepared, Trainer(config, network, prepared)
+    return network, prepared, SegmentTrainer(config, network, prepared)
 
 
 class Fit:
@@ -63,9 +66,9 @@ class Fit:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, config: Config) -> None:
         self.config = config
         self.network, self.prepared, trainer = compiled(config)
-        monkeypatch.setattr("statecast.train.fit.Trainer", lambda *_: trainer)
+        monkeypatch.setattr("statecast.train.fit.SegmentTrainer", lambda *_: trainer)
 
-    def __call__(self, watch: Any = None, folder: Path | None = None, resume: bool = False) -> Fitted:
+    def __call__(self, watch: Any = None, folder: Path | None = None, resume: bool = False) -> Training:
         return train(self.config, self.network, self.prepared, watch, folder, resume)
 
 
@@ -119,7 +122,7 @@ def test_a_fit_that_is_done_stays_done(tmp_path: Path, monkeypatch: pytest.Monke
         raise AssertionError("a step was made")
 
     assert alike(fit(never, tmp_path, resume=True), whole)
-    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.NAME]
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
 def test_without_resume_a_fit_starts_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,18 +151,18 @@ def test_a_checkpoint_of_another_fit_is_refused(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_checkpoint_with_other_arrays_or_damage_is_refused(tmp_path: Path) -> None:
-    progress = checkpoint.Progress(3, 0.5, 1, 1.0, 2.0, {"loss": [float("nan"), 1.5]}, False)
-    checkpoint.save(tmp_path, progress, {"w": np.arange(3.0)}, "mark")
-    found, arrays = checkpoint.load(tmp_path, {"w": np.zeros(3)}, "mark")
+    checkpoint = Checkpoint(tmp_path / NAME, "mark", resume=True)
+    assert checkpoint.load({"w": np.zeros(3)}) is None
+    checkpoint.save(LoopState(3, 0.5, 1, 1.0, 2.0, {"loss": [float("nan"), 1.5]}), {"w": np.arange(3.0)})
+    state, arrays = checkpoint.load({"w": np.zeros(3)}) or (LoopState(), {})
     assert np.array_equal(np.asarray(arrays["w"]), np.arange(3.0))
-    assert (found.step, found.best, found.history["loss"][1]) == (3, 0.5, 1.5)
+    assert (state.step, state.best, state.history["loss"][1]) == (3, 0.5, 1.5)
     for like in ({"w": np.zeros(4)}, {"w": np.zeros(3, np.int64)}, {"w": np.zeros(3), "v": np.zeros(3)}):
         with pytest.raises(ModelFileError, match="other arrays"):
-            checkpoint.load(tmp_path, like, "mark")
-    content = (tmp_path / checkpoint.NAME).read_bytes()
-    (tmp_path / checkpoint.NAME).write_bytes(content[:-3])
+            checkpoint.load(like)
+    checkpoint.path.write_bytes(checkpoint.path.read_bytes()[:-3])
     with pytest.raises(ModelFileError, match="truncated"):
-        checkpoint.load(tmp_path, {"w": np.zeros(3)}, "mark")
+        checkpoint.load({"w": np.zeros(3)})
 
 
 CHILD = """
@@ -181,7 +184,7 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path, monkeypa
         [sys.executable, "-c", CHILD, str(tmp_path)], env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     )
     deadline = time.monotonic() + 100
-    while not (tmp_path / checkpoint.NAME).exists() and child.poll() is None and time.monotonic() < deadline:
+    while not (tmp_path / NAME).exists() and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
     assert child.poll() is None
@@ -189,19 +192,17 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path, monkeypa
     child.wait()
     config = config_of("zero", max_steps=100_000, patience=0)
     fit = Fit(monkeypatch, config)
-    mark = fingerprint(config, fit.prepared)
-    like = Trainer(config, fit.network, fit.prepared).begin(fit.prepared.weights)
-    step = checkpoint.load(tmp_path, like, mark)[0].step
+    step = stand_of(tmp_path)[0]["step"]
     assert step < 100_000
     # Both are stopped a few looks further on, where the two checkpoints must agree to the bit.
     ends = []
     for folder in (tmp_path, tmp_path / "anew"):
         with pytest.raises(Interrupted):
             fit(stop_after(step + 6), folder, resume=True)
-        progress, arrays = checkpoint.load(folder, like, mark)
-        ends.append((progress.step, progress.best, progress.history["val_loss"], arrays))
-    assert ends[0][:3] == ends[1][:3]
-    assert same_bits(plain(ends[0][3]), plain(ends[1][3]))
+        state, arrays = stand_of(folder)
+        ends.append(([state[name] for name in ("step", "best", "least", "best_steps")], arrays))
+    assert ends[0][0] == ends[1][0]
+    assert same_bits(ends[0][1], ends[1][1])
 
 
 def stop_after(step: int) -> Any:
@@ -212,7 +213,56 @@ def stop_after(step: int) -> Any:
     return watch
 
 
-def plain(arrays: dict[str, Any]) -> dict[str, Any]:
-    import jax
+def stand_of(folder: Path, name: str = NAME) -> tuple[dict[str, Any], Any]:
+    """Where the training of a checkpoint stood, and its arrays."""
+    tree, texts = read_tensors(folder / name, "checkpoint")
+    return json.loads(texts["progress"]), tree
 
-    return {str(n): np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(arrays))}
+
+SKIP: dict[str, Any] = {"skip": 3, "val_size": 30, "hidden": (3,), "max_steps": 8, "eval_every": 2}
+
+
+@pytest.fixture(scope="module")
+def walk() -> Any:
+    """A table that teaches nothing, so that the skip is trained alone after the whole network."""
+    return panel_of(np.cumsum(np.random.default_rng(0).standard_normal(200)))
+
+
+def test_a_second_training_is_interrupted_and_goes_on_like_the_first(tmp_path: Path, walk: Any) -> None:
+    config = settings(**SKIP)
+    network, prepared, _ = ready(config, walk)
+    whole = train(config, network, prepared)
+    reports: list[Report] = []
+
+    def interrupt(report: Report) -> None:
+        reports.append(report)
+        if report.phase == "training the linear part" and report.step >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match=r"interrupted after \d of at most 8 steps of training the linear part: the"):
+        train(config, network, prepared, interrupt, tmp_path)
+    assert [report.step for report in reports if report.phase == "training"][-1] == 8
+    assert {path.name for path in tmp_path.iterdir()} == {NAME, SKIP_NAME}
+    state, _ = stand_of(tmp_path, SKIP_NAME)
+    assert 0 < state["step"] < 8 and not state["done"]
+    phases: set[str] = set()
+    resumed = train(config, network, prepared, lambda report: phases.add(report.phase), tmp_path, resume=True)
+    assert phases == {"training the linear part"}  # the first training is over, and not made again
+    assert alike(resumed, whole) and resumed.verdict == whole.verdict
+
+
+def test_an_interrupt_between_the_two_trainings_keeps_the_first(
+    tmp_path: Path, walk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = settings(**SKIP)
+    network, prepared, _ = ready(config, walk)
+    whole = train(config, network, prepared)
+
+    def stop(*_: object) -> Any:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("statecast.train.judge.kept", stop)
+        with pytest.raises(Interrupted, match="is kept; go on with --resume"):
+            train(config, network, prepared, folder=tmp_path)
+    assert alike(train(config, network, prepared, folder=tmp_path, resume=True), whole)

@@ -7,6 +7,7 @@ write for it, which knows no tapes, segments, masks or fill-ups.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ import pytest
 from train_cases import leaves, one_step, panel_of, ready, run, settings, wave
 
 from statecast.train.fit import precision
-from statecast.train.trainer import Trainer
+from statecast.train.segment_trainer import SegmentTrainer, batch_loss
 
 ROWS = 30
 # No level and no scale, so that a hand-written loop sees the values as they are; one step of plain gradient descent.
@@ -106,7 +107,7 @@ def test_a_preset_does_what_the_classic_loop_does(preset: str) -> None:
     config = settings(**CLASSIC, **{k: v for k, v in PRESETS[preset].items() if k != "batch_size"})
     config = config.with_(batch_size=PRESETS[preset].get("batch_size", 64))
     trainer, before, after = one_step(config, panel_of(values()))
-    c = trainer.constants
+    c = trainer.data["constants"]
     y, gains = values(), (float(c["ring_gain"][0]), float(c["output_gain"][0, 0]))
     y = (y - float(c["origin"][0])) / float(c["unit"][0])
     old, new = net_of(before), net_of(after)
@@ -123,8 +124,8 @@ def test_a_preset_does_what_the_classic_loop_does(preset: str) -> None:
 def test_the_loss_is_that_of_the_classic_loop() -> None:
     network, prepared, _ = ready(settings(**CLASSIC, segment="full", burn_in=0), panel_of(values()))
     with precision(settings(precision="float64")):
-        trainer = Trainer(settings(**CLASSIC, segment="full", burn_in=0), network, prepared)
-        arrays = trainer.begin(jax.tree.map(jax.numpy.asarray, prepared.weights))
+        trainer = SegmentTrainer(settings(**CLASSIC, segment="full", burn_in=0), network, prepared)
+        arrays = trainer.begin(prepared.weights)
         _, losses = run(trainer, arrays, 0, 1)
     c = prepared.constants
     gains = (float(c["ring_gain"][0]), float(c["output_gain"][0, 0]))
@@ -136,8 +137,8 @@ def test_a_carried_state_is_that_of_one_long_run() -> None:
     config = settings(**CLASSIC | {"learning_rate": 1e-30, "batch_size": 1}, segment=6, burn_in=0, carry="stored")
     network, prepared, _ = ready(config, panel_of(values()))
     with precision(config):
-        trainer = Trainer(config, network, prepared)
-        arrays = trainer.begin(jax.tree.map(jax.numpy.asarray, prepared.weights))
+        trainer = SegmentTrainer(config, network, prepared)
+        arrays = trainer.begin(prepared.weights)
         arrays, _ = run(trainer, arrays, 0, trainer.sampler.steps)
     gains = (float(prepared.constants["ring_gain"][0]), 1.0)
     h = np.zeros(2)
@@ -152,8 +153,8 @@ def test_a_carried_state_ends_where_its_series_ends() -> None:
     config = settings(**CLASSIC | {"learning_rate": 1e-30, "batch_size": 1}, segment=6, burn_in=0, carry="stored")
     network, prepared, _ = ready(config, panel_of(values()[:9], values()[9:18]))
     with precision(config):
-        trainer = Trainer(config, network, prepared)
-        arrays = trainer.begin(jax.tree.map(jax.numpy.asarray, prepared.weights))
+        trainer = SegmentTrainer(config, network, prepared)
+        arrays = trainer.begin(prepared.weights)
         arrays, _ = run(trainer, arrays, 0, trainer.sampler.steps)
     gains = (float(prepared.constants["ring_gain"][0]), 1.0)
     _, h = classic_run(net_of(arrays), values()[9:12], gains, np.zeros(2))
@@ -172,9 +173,10 @@ def test_segments_that_fill_up_a_batch_change_nothing() -> None:
     config = settings(**CLASSIC, segment=5, burn_in=0)
     network, prepared, _ = ready(config, panel_of(values()))
     with precision(config):
-        trainer = Trainer(config, network, prepared)
-        arrays = trainer.begin(jax.tree.map(jax.numpy.asarray, prepared.weights))
-        gradient = jax.jit(lambda starts: jax.grad(trainer.loss, has_aux=True)(arrays["weights"], {}, starts, 0)[0])
+        trainer = SegmentTrainer(config, network, prepared)
+        arrays = trainer.begin(prepared.weights)
+        loss = partial(batch_loss, trainer.plan, trainer.data)
+        gradient = jax.jit(lambda starts: jax.grad(loss, has_aux=True)(arrays["weights"], {}, starts, None)[0])
         filled = gradient(np.array([0, 5, -(2**30), -(2**30)]))
         alone = gradient(np.array([0, 5]))
     for path, value in leaves(filled).items():

@@ -16,7 +16,7 @@ from statecast.data.segments import split
 from statecast.errors import DataError, SettingError
 from statecast.model.inputs import from_working, to_working
 from statecast.train.choose import transform
-from statecast.train.prepare import unit_constants
+from statecast.train.working import WorkingTable, unit_constants
 
 NEITHER = {"least": np.zeros(1), "origin": np.array([3.0]), "unit": np.array([2.0]), "floor": np.array([-np.inf])}
 LOG = NEITHER | {"least": np.array([0.5])}
@@ -33,7 +33,9 @@ def choice(values: np.ndarray, **more: Any) -> tuple[bool, str]:
     panel = panel_of(values)
     config = settings(**{"season": 12, "horizon": 6, "val_size": 0.2, "loss": "mae"} | more)
     parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
-    return transform.helps(config, schema_of(panel), panel, parts, 24)
+    table = WorkingTable.of(config, schema_of(panel), panel, parts)
+    _, name, reason = transform.best(config, schema_of(panel), panel, table, 24)
+    return name == "log", reason
 
 
 @given(st.lists(st.floats(0.5, 1e12), min_size=1, max_size=5), st.booleans())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 
 from statecast.config import Config
@@ -13,7 +15,9 @@ from statecast.data.segments import Split, split
 from statecast.model.network import Network
 from statecast.train.fit import network_of, precision
 from statecast.train.prepare import Prepared, prepare
-from statecast.train.trainer import Trainer
+from statecast.train.segment_trainer import SegmentTrainer
+from statecast.train.trainer import CALL
+from statecast.train.working import WorkingTable
 
 # Small enough to compile in about a second; everything that would be chosen from the data is given.
 TINY: dict[str, Any] = {
@@ -77,26 +81,24 @@ def ready(config: Config, panel: Panel) -> tuple[Network, Prepared, Split]:
     schema = schema_of(panel)
     network = network_of(config, schema, panel)
     with precision(config):
-        return network, prepare(config, network, schema, panel, parts), parts
+        table = WorkingTable.of(config, schema, panel, parts)
+        return network, prepare(config, network, schema, panel, table), parts
 
 
-def one_step(config: Config, panel: Panel) -> tuple[Trainer, dict[str, Any], dict[str, Any]]:
+def one_step(config: Config, panel: Panel) -> tuple[SegmentTrainer, dict[str, Any], dict[str, Any]]:
     """A trainer, the arrays before the first step, and those after it."""
-    import jax
-    import jax.numpy as jnp
-
     network, prepared, _ = ready(config, panel)
     with precision(config):
-        trainer = Trainer(config, network, prepared)
-        before = trainer.begin(jax.tree.map(jnp.asarray, prepared.weights))
+        trainer = SegmentTrainer(config, network, prepared)
+        before = trainer.begin(prepared.weights)
         after, _ = run(trainer, before, 0, 1)
     return trainer, before, after
 
 
-def run(trainer: Trainer, arrays: dict[str, Any], step: int, count: int) -> tuple[dict[str, Any], np.ndarray]:
+def run(trainer: SegmentTrainer, arrays: dict[str, Any], step: int, count: int) -> tuple[dict[str, Any], np.ndarray]:
     """Some steps in one compiled call, and their losses."""
-    numbers = np.asarray(count), np.asarray(step), np.asarray(1.0, trainer.config.precision)
-    arrays, losses = trainer.run(arrays, trainer.batches(step, count), *numbers)
+    rates = trainer.rates(step + np.arange(CALL)).astype(trainer.config.dtype)
+    arrays, losses = trainer.run(arrays, trainer.batches(step, count), rates, np.asarray(count), np.asarray(step))
     return arrays, np.asarray(losses)[:count]
 
 
@@ -110,3 +112,19 @@ def leaves(tree: Any, path: str = "") -> dict[str, np.ndarray]:
 def same_bits(a: Any, b: Any) -> bool:
     first, second = leaves(a), leaves(b)
     return first.keys() == second.keys() and all(first[k].tobytes() == second[k].tobytes() for k in first)
+
+
+def compilations(function: Callable[[], Any]) -> int:
+    """How often JAX compiles while a function runs."""
+    count = 0
+
+    def heard(name: str, seconds: float, **_: Any) -> None:
+        nonlocal count
+        count += name.endswith("backend_compile_duration")
+
+    jax.monitoring.register_event_duration_secs_listener(heard)
+    try:
+        function()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(heard)
+    return count

@@ -71,7 +71,7 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
         resume: bool,
     ) -> dict[str, Any]:
         """Train, and give what the model is made of."""
-        train = training.room("sequences")
+        train = training.room("fit_reader")
         config = self._config()
         encoding = Encoding.fit(source, config.differences)
         task = train.Task(encoding.apply(source), source.offsets, source.recurrent, target, weight, count)
@@ -83,9 +83,9 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
             "encoding": encoding,
             "recurrent": source.recurrent,
             "reader": outcome.reader,
-            "weights": outcome.fitted.weights,
+            "weights": outcome.training.weights,
             "names": tuple(self.feature_names_in_) if hasattr(self, "feature_names_in_") else None,
-            "history": outcome.fitted.history,
+            "history": outcome.training.history,
         }
 
     def _keep(self, model: Answers) -> None:

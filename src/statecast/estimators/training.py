@@ -58,11 +58,11 @@ class FitRecord:
 
 
 def assembled(outcome: Any, panel: Panel) -> tuple[Model, Origins]:
-    """The model that a training `Outcome` makes, and its forecasts at the test origins."""
+    """The model that a `train.fit.Fit` makes, and its forecasts at the test origins."""
     config, schema = outcome.config, outcome.schema
-    weights, constants = outcome.fitted.weights, outcome.prepared.constants
+    weights, constants = outcome.training.weights, outcome.prepared.constants
     empty = State.empty(Layout(()), np.dtype(config.dtype))
-    model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.fitted.history)
+    model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.training.history)
     return assemble.assemble(replace(model, reasons=outcome.reasons), panel, outcome.base_parts, outcome.rows)
 
 

@@ -54,7 +54,7 @@ def train(case: Case, settings: Mapping[str, Any], folder: Path | None) -> Train
     read = table.read(series.make(case.example, folder), case.example)
     panel, schema = checks.panel(read, roles(case.roles))
     outcome = fit.fit(Config.of({"levels": (), **settings}), schema, panel)
-    model, fresh = (_model(outcome, weights) for weights in (outcome.fitted.weights, outcome.prepared.weights))
+    model, fresh = (_model(outcome, weights) for weights in (outcome.training.weights, outcome.prepared.weights))
     return TrainedCase(model, fresh, panel, outcome.base_parts, window_of(outcome.config))
 
 
@@ -73,7 +73,7 @@ def window_of(config: Config) -> int:
 
 def _model(outcome: Any, weights: dict[str, Any]) -> Model:
     state = State.empty(Layout(()), np.dtype(outcome.config.dtype))
-    constants, history = outcome.prepared.constants, outcome.fitted.history
+    constants, history = outcome.prepared.constants, outcome.training.history
     model = Model(outcome.config, outcome.schema, outcome.network, weights, constants, state, None, {}, history)
     return replace(model, state=State.empty(model.layout, model.dtype))
 

@@ -2,13 +2,14 @@
 
 The order of batches and the dropout are functions of the seed and the step number, so weights, optimizer, carried
 states, best weights and history are all there is; a fit that goes on from here ends in the bits of one that was never
-stopped.
+stopped. A fit of two trainings has a checkpoint of each.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,59 +19,61 @@ import numpy as np
 
 from statecast.errors import ModelFileError
 from statecast.model.container import read_tensors, write_tensors
+from statecast.train.progress import LoopState
 
 KIND = "checkpoint"
-NAME = "checkpoint.safetensors"
+NAME, SKIP_NAME = "checkpoint.safetensors", "checkpoint-skip.safetensors"  # of a fit, and of its skip alone
+QUIET = frozenset({"tensorboard"})  # settings that change nothing of the result
 
 
 @dataclass(frozen=True)
-class Progress:
-    """Where a fit stands, apart from its arrays.
+class Checkpoint:
+    """The file of one training.
 
     Attributes:
-        step: steps done.
-        best: least validation loss so far.
-        waited: looks since then.
-        factor: what `plateau` has made of the learning rate.
-        seconds: time spent so far.
-        history: columns of the training history.
-        done: whether training has ended.
-        least: as `best`, of each member of an ensemble.
+        path: where it is.
+        fingerprint: of the settings and the table, see `fingerprint`.
+        resume: whether to go on from what the file holds.
     """
 
-    step: int
-    best: float
-    waited: int
-    factor: float
-    seconds: float
-    history: dict[str, list[float]]
-    done: bool
-    least: float | list[float] = math.inf
+    path: Path
+    fingerprint: str
+    resume: bool = False
+
+    def save(self, state: LoopState, arrays: Any) -> None:
+        """Write where a training stands, with its arrays, a tree."""
+        leaves = {f"{n:04d}": np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(arrays))}
+        texts = {"kind": KIND, "progress": json.dumps(vars(state)), "fingerprint": self.fingerprint}
+        write_tensors(self.path, {"leaves": leaves}, texts)
+
+    def load(self, like: Any) -> tuple[LoopState, Any] | None:
+        """Where the same training stood; None where there is nothing to go on from.
+
+        Args:
+            like: a tree of arrays of the same shapes.
+
+        Raises:
+            ModelFileError: the file is damaged, or of other settings or another table.
+        """
+        if not self.resume or not self.path.exists():
+            return None
+        tree, texts = read_tensors(self.path, KIND)
+        if texts.get("fingerprint") != self.fingerprint:
+            raise ModelFileError(
+                f"{self.path} is of a fit with other settings or another table: resume with the same ones, or start "
+                "over with --force"
+            )
+        leaves = [tree["leaves"][name] for name in sorted(tree["leaves"])]
+        expected, structure = jax.tree.flatten(like)
+        if [(a.shape, a.dtype) for a in expected] != [(b.shape, b.dtype) for b in leaves]:
+            raise ModelFileError(f"{self.path} holds other arrays than this fit trains: start over with --force")
+        return LoopState(**json.loads(texts["progress"])), jax.tree.unflatten(structure, leaves)
 
 
-def save(folder: Path, progress: Progress, arrays: Any, fingerprint: str) -> None:
-    """Write the checkpoint of a fit; `fingerprint` tells of which settings and table."""
-    leaves = {f"{n:04d}": np.asarray(leaf) for n, leaf in enumerate(jax.tree.leaves(arrays))}
-    texts = {"kind": KIND, "progress": json.dumps(vars(progress)), "fingerprint": fingerprint}
-    write_tensors(folder / NAME, {"leaves": leaves}, texts)
-
-
-def load(folder: Path, like: Any, fingerprint: str) -> tuple[Progress, Any]:
-    """Read the checkpoint of the same fit; `like` is a tree of arrays of its shapes.
-
-    Raises:
-        ModelFileError: the file is damaged, or of other settings or another table.
-    """
-    path = folder / NAME
-    tree, texts = read_tensors(path, KIND)
-    if texts.get("fingerprint") != fingerprint:
-        raise ModelFileError(
-            f"{path} is of a fit with other settings or another table: resume with the same ones, or start over with "
-            "--force"
-        )
-    leaves = [tree["leaves"][name] for name in sorted(tree["leaves"])]
-    wanted, structure = jax.tree.flatten(like)
-    if [(a.shape, a.dtype) for a in wanted] != [(b.shape, b.dtype) for b in leaves]:
-        raise ModelFileError(f"{path} holds other arrays than this fit trains: start over with --force")
-    arrays = jax.tree.unflatten(structure, [jax.numpy.asarray(leaf) for leaf in leaves])
-    return Progress(**json.loads(texts["progress"])), arrays
+def fingerprint(settings: dict[str, Any], arrays: Iterable[np.ndarray]) -> str:
+    """Of the settings and the values that a fit depends on."""
+    plain = {name: value for name, value in settings.items() if name not in QUIET}
+    digest = hashlib.sha256(repr(sorted(plain.items(), key=lambda item: item[0])).encode())
+    for values in arrays:
+        digest.update(np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()

@@ -1,11 +1,11 @@
-"""From a panel to trained weights: choose what is left open, prepare, train.
+"""The story of a fit, top to bottom: split, fold, choose, prepare, train, judge.
 
-This is the door of the room: nothing outside `train` needs to know of JAX.
+This is the door of the room: nothing outside `train` needs to know of JAX. What comes before a fit is a panel; what
+comes after it, intervals and scores, is made of its result by `forecast.assemble`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,22 +18,22 @@ from statecast.config import Config, Settings
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split, split
-from statecast.errors import DataError, SettingError
+from statecast.errors import DataError, Interrupted, SettingError
 from statecast.model.inputs import Rows
 from statecast.model.kernel import library as kernel_library
 from statecast.model.kernel.interface import CELLS
 from statecast.model.network import Network
 from statecast.model.stack import Stack
-from statecast.train import judge
+from statecast.train import judge, loop
+from statecast.train.checkpoint import NAME, SKIP_NAME, Checkpoint, fingerprint
 from statecast.train.choose import settings
-from statecast.train.loop import QUIET, follow
 from statecast.train.prepare import Prepared, prepare
-from statecast.train.progress import Fitted, Watch
-from statecast.train.trainer import Trainer
+from statecast.train.progress import PREPARING, SCORING, SKIP_ALONE, Report, Training, Watch
+from statecast.train.segment_trainer import SegmentTrainer
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class Fit:
     """A trained network and what it was trained on.
 
     Attributes:
@@ -43,10 +43,8 @@ class Outcome:
         network: the network.
         panel: the table as the network takes it, with channels folded where they are independent.
         base_parts: the split of the table as it came.
-        parts: the split of `panel`.
-        rows: the same in working units.
-        prepared: constants and first weights.
-        fitted: the best weights and the history.
+        prepared: the rows in working units, constants, first weights, and the split of `panel`.
+        training: the best weights and the history.
     """
 
     config: Config
@@ -55,10 +53,13 @@ class Outcome:
     network: Network
     panel: Panel
     base_parts: Split
-    parts: Split
-    rows: Rows
     prepared: Prepared
-    fitted: Fitted
+    training: Training
+
+    @property
+    def rows(self) -> Rows:
+        """The panel in working units."""
+        return self.prepared.rows
 
 
 def fit(
@@ -68,7 +69,7 @@ def fit(
     watch: Watch | None = None,
     folder: Path | None = None,
     resume: bool = False,
-) -> Outcome:
+) -> Fit:
     """Train a network on a panel.
 
     Args:
@@ -81,23 +82,36 @@ def fit(
 
     Raises:
         DataError: there are too few rows.
+        SettingError: a setting does not suit the table.
+        TrainingError: the loss is not finite.
+        Interrupted: Ctrl-C once training has begun, while there is a folder; the checkpoint is written first.
+        ModelFileError: the checkpoint is of other settings or another table.
     """
+    tell = watch or (lambda report: None)
     with precision(config):
-        parts = base = split(panel.lengths, config.horizon, config.val_size, config.test_size)
-        _require_rows(config, panel, parts)
-        config, reasons = settings.choose(config, schema, panel, parts)
-        if config.channels == "independent" and panel.targets > 1:
-            panel = panel.fold(schema.output_ids(panel.ids))
-            parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
-        network = network_of(config, schema, panel)
-        kernel_library.warn_where_slow(network.stack.cell, network.stack.hidden)
-        require_bf16(network.stack)
-        _require_counts(network, panel)
-        schema = replace(schema, series=panel.ids if network.series else ())
-        prepared = prepare(config, network, schema, panel, parts)
-        fitted = train(config, network, prepared, watch, folder, resume)
-        reasons |= {"significance": fitted.worth} if fitted.worth else {}
-    return Outcome(config, reasons, schema, network, panel, base, parts, prepared.rows, prepared, fitted)
+        tell(Report.of_phase(PREPARING))
+        base_parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
+        _require_rows(panel, base_parts)
+        config, channel_reasons = settings.channels(config, panel)
+        folded, parts = fold(config, schema, panel, base_parts)
+        config, reasons, table = settings.choose(config, schema, folded, parts, panel.series)
+        network = network_of(config, schema, folded)
+        _require_trainable(network, folded)
+        schema = replace(schema, series=folded.ids if network.series else ())
+        prepared = prepare(config, network, schema, folded, table)
+        del table  # as large as the panel
+        training = train(config, network, prepared, watch, folder, resume)
+        reasons |= channel_reasons | ({"significance": training.verdict} if training.verdict else {})
+        tell(Report.of_phase(SCORING))
+    return Fit(config, reasons, schema, network, folded, base_parts, prepared, training)
+
+
+def fold(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[Panel, Split]:
+    """Every target as a series of its own where channels are independent, with the split of its series."""
+    if config.channels != "independent" or panel.targets == 1:
+        return panel, parts
+    times = panel.targets
+    return panel.fold(schema.output_ids(panel.ids)), Split(np.repeat(parts.train, times), np.repeat(parts.val, times))
 
 
 def train(
@@ -107,13 +121,13 @@ def train(
     watch: Watch | None = None,
     folder: Path | None = None,
     resume: bool = False,
-) -> Fitted:
-    """Train a network.
+) -> Training:
+    """Train a network, and keep of it what validation rows support; where that is nothing, try the skip alone.
 
     Args:
         config: settings, all chosen.
         network: the network.
-        prepared: rows, constants and first weights, from `prepare.prepare`.
+        prepared: rows, constants and first weights.
         watch: told of the progress, a few times a second at most.
         folder: where checkpoints go; none are written where None.
         resume: go on from the checkpoint in `folder` where there is one.
@@ -123,36 +137,66 @@ def train(
         Interrupted: Ctrl-C while there is a folder; the checkpoint is written first.
         ModelFileError: the checkpoint is of other settings or another table.
     """
-    mark = fingerprint(config, prepared) if folder is not None else ""
-    trainer = Trainer(config, network, prepared)
-    whole = judge.kept(trainer, prepared, follow(trainer, prepared.weights, mark, watch, folder, resume))
-    if whole.best_step > 0 or not judge.applies(config, network):
+    mark = _fingerprint(config, prepared) if folder else ""
+
+    def checkpoint(name: str) -> Checkpoint | None:
+        return Checkpoint(folder / name, mark, resume) if folder else None
+
+    twice = judge.applies(config, network)
+    significance = config.significance / 2 if twice else config.significance
+    with _resumable(folder):
+        trainer = SegmentTrainer(config, network, prepared)
+        whole = loop.train(trainer, prepared.weights, watch, checkpoint(NAME))
+        whole = judge.kept(trainer, prepared, whole, significance)
+        if whole.best_step > 0 or not twice or not judge.possible(trainer):
+            return whole
+        trainer, start = judge.alone(config, network, prepared)
+        skip = loop.train(trainer, start.weights, watch, checkpoint(SKIP_NAME), SKIP_ALONE)
+        skip = judge.kept(trainer, start, skip, significance)
+    if skip.best_step == 0:
         return whole
-    trainer, start = judge.alone(config, network, prepared)
-    found = judge.kept(trainer, start, follow(trainer, start.weights, "", watch))
-    if found.best_step == 0:
-        return whole
-    return replace(
-        whole, weights=judge.into(prepared.weights, found.weights), worth=f"of the skip alone, {found.worth}"
-    )
+    weights = judge.into(prepared.weights, skip.weights)
+    return replace(whole, weights=weights, verdict=f"of the skip alone, {skip.verdict}")
 
 
-def fingerprint(config: Config, prepared: Prepared) -> str:
-    """Of the settings and the values that a fit depends on."""
-    digest = hashlib.sha256(config.with_(**dict.fromkeys(QUIET)).to_toml().encode())
-    for name in sorted(prepared.data):
-        digest.update(np.ascontiguousarray(np.asarray(prepared.data[name])).tobytes())
-    for values in (prepared.offsets, prepared.parts.train, prepared.parts.val):
-        digest.update(np.asarray(values, np.int64).tobytes())
-    return digest.hexdigest()
+@contextmanager
+def _resumable(folder: Path | None) -> Iterator[None]:
+    """Ctrl-C between two looks of a training, such as while it is judged, leaves its checkpoint, too."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if folder is None or not any(folder.glob("*.safetensors")):
+            raise
+        raise Interrupted(f"interrupted: the checkpoint in {folder} is kept; go on with --resume") from None
+
+
+def _fingerprint(config: Config, prepared: Prepared) -> str:
+    arrays = [np.asarray(prepared.data[name]) for name in sorted(prepared.data)]
+    counts = (prepared.offsets, prepared.parts.train, prepared.parts.val)
+    return fingerprint(config.to_dict(), [*arrays, *(np.asarray(values, np.int64) for values in counts)])
+
+
+def _require_trainable(network: Network, panel: Panel) -> None:
+    kernel_library.warn_where_slow(network.stack.cell, network.stack.hidden)
+    require_bf16(network.stack)
+    _require_counts(network, panel)
+
+
+def _require_rows(panel: Panel, parts: Split) -> None:
+    least, longest, most = 3, int(panel.lengths.max(initial=0)), int(parts.train.max(initial=0))
+    if most < least:
+        raise DataError(
+            f"the longest series has {longest} rows, {most} of them for training: "
+            f"wanted at least {least} training rows; give more rows, or smaller val_size and test_size"
+        )
 
 
 def _require_counts(network: Network, panel: Panel) -> None:
     distribution = network.head.distribution
     if distribution is None or not distribution.counts:
         return
-    seen = ~np.isnan(panel.y)
-    wrong = seen & ((panel.y < 0) | (panel.y != np.floor(np.where(seen, panel.y, 0))))
+    observed = ~np.isnan(panel.y)
+    wrong = observed & ((panel.y < 0) | (panel.y != np.floor(np.where(observed, panel.y, 0))))
     if wrong.any():
         row, target = np.argwhere(wrong)[0]
         s = int(panel.series_of_row()[row])
@@ -187,18 +231,11 @@ def require_bf16(stack: Stack) -> None:
     if not stack.bf16 or not stack.hidden:
         return
     if stack.cell not in CELLS:
-        wanted = f"wanted one of {', '.join(CELLS)}, which the native kernel knows"
-        raise SettingError(f'precision = "bf16" with cell = {stack.cell!r}: {wanted}, or precision = "float32"')
+        kernel = f"wanted one of {', '.join(CELLS)}, which the native kernel knows"
+        raise SettingError(f'precision = "bf16" with cell = {stack.cell!r}: {kernel}, or precision = "float32"')
     if jax.default_backend() != "cpu":
-        told = 'which is for processors; choose precision = "float32"'
-        raise SettingError(f'precision = "bf16" on {jax.default_backend()}: it runs in the native kernel, {told}')
-    kernel_library.isa(bf16=True)
-
-
-def _require_rows(config: Config, panel: Panel, parts: Split) -> None:
-    least, longest, most = 3, int(panel.lengths.max(initial=0)), int(parts.train.max(initial=0))
-    if most < least:
-        raise DataError(
-            f"the longest series has {longest} rows, {most} of them for training: "
-            f"wanted at least {least} training rows; give more rows, or smaller val_size and test_size"
+        raise SettingError(
+            f'precision = "bf16" on {jax.default_backend()}: it runs in the native kernel, which is for processors; '
+            'choose precision = "float32"'
         )
+    kernel_library.isa(bf16=True)

@@ -1,23 +1,33 @@
 """Whether what training gained on the validation rows is more than chance; where it is not, the start is kept.
 
 Training starts from least squares on the last values, and ends with the weights that were the best at one of many looks
-at the validation rows. Some look is good by luck: on rows that follow no rule the network would then forecast what it
-learned of chance, where the start is nearly the last value. So the gain is held against its own standard error.
+at the validation rows. Some look is good by luck, so rows that chose it cannot judge it: on rows that follow no rule
+the network would then forecast what it learned of chance, where the start is nearly the last value. Two halves of the
+validation rows therefore choose, and each judges what the other chose (two-fold cross-fitting; see `validation`).
+
+The gains of both halves are added up by units of evidence. Were they luck, each unit's gain could as well have the
+other sign; so their sum is held against the sums with signs drawn at random, and the share of these that are at least
+as large is the chance of such a gain without anything learned (a randomisation test: Fisher 1935; Romano, "On the
+behavior of randomization tests without a group invariance assumption", JASA 85, 1990). It is exact where the gains of
+units are independent and symmetric under luck, and asks for no more.
 
 What training found need not be taken whole: the forecasts of a share of the way from the start to it err less wherever
 part of it is chance (a shrunk combination of two forecasts: Diebold & Pauly, "The use of prior information in forecast
 combination", International Journal of Forecasting 6, 1990). Skip and head are linear, so weights between the two give
-the forecasts between the two.
+the forecasts between the two. The share is chosen as the look is, by the half that does not judge it.
 
 Where the whole network learned nothing, the skip is tried alone, trained under the loss itself. Least squares start it,
 but most losses are of absolute errors, and recurrent layers that learn chance hide what the skip could still gain. So a
 network without layers, of the same front and the same rows, moves nothing but the skip and the head's biases; what it
-finds has its place in the whole network, whose layers stay as silent as at the start.
+finds has its place in the whole network, whose layers stay as silent as at the start. Two trainings are two chances of
+luck: each is allowed half of it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -28,128 +38,155 @@ from statecast.config import Config
 from statecast.model.initial import Start
 from statecast.model.network import Network
 from statecast.train.prepare import Prepared
-from statecast.train.progress import Fitted
-from statecast.train.trainer import Trainer
-
-LINEAR = ("out", "mix")  # what the head puts out is linear in these
-SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the start to what training found
+from statecast.train.progress import Training
+from statecast.train.segment_trainer import SegmentTrainer, judged
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
+LINEAR = ("out", "mix")  # what the head puts out is linear in these
+SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the start to what training found
+EXACT = 12  # units up to which all signs are gone through
+DRAWS = 4095  # signs that are drawn for more units
+KEPT = "no more than chance, so least squares on the last values is kept"
 
-def startable(config: Config) -> bool:
-    """Whether the start is worth keeping: only one whose skip least squares made is."""
-    return bool(config.skip) and config.skip_init == "ridge" and config.significance < 1
 
-
-def kept(trainer: Trainer, prepared: Prepared, fitted: Fitted) -> Fitted:
-    """As much of what training found as the validation rows support, or the start; `worth` says why.
+def kept(trainer: SegmentTrainer, prepared: Prepared, trained: Training, significance: float) -> Training:
+    """As much of what training found as the validation rows support, or the start; `verdict` says why.
 
     Args:
         trainer: knows settings and the losses of the validation rows.
         prepared: the first weights.
-        fitted: what training found.
+        trained: what training found, by all validation rows and by either half.
+        significance: largest chance at which the gain may be luck.
     """
-    config = trainer.config
-    if not startable(config) or fitted.best_step == 0 or not trainer.val_starts.size:
-        return fitted
-    before, weight, rows = (np.asarray(x).ravel() for x in trainer.origins(prepared.weights))
-    there = weight > 0
-    if not there.any():
-        return fitted
-    before, weight, rows = before[there], weight[there], rows[there]
-    series = prepared.rows.series[rows]
-    block = (prepared.rows.age[rows] + 1 - prepared.parts.train[series]) // config.horizon
-
-    def taking(share: float) -> Taken:
-        weights = between(prepared.weights, fitted.weights, share)
-        after = np.asarray(trainer.origins(weights)[0]).ravel()[there]
-        return Taken(share, weights, float(after.sum() / weight.sum()), *compared(before, after, weight, series, block))
-
-    limit = NormalDist().inv_cdf(1 - config.significance)
-    best = max(map(taking, SHARES), key=lambda taken: taken.gain - limit * taken.error)
-    told = best.told(float(before.sum() / weight.sum()))
-    if best.gain > limit * best.error:
-        return replace(fitted, weights=best.weights, worth=told)
-    told = f"{told}: no more than chance, so least squares on the last values is kept"
-    return replace(fitted, weights=prepared.weights, best_step=0, worth=told)
+    if not judged(trainer.config) or not any(trained.best_steps[0]):
+        return trained
+    if not trainer.losses(prepared.weights)[1].any():
+        return replace(trained, verdict="no validation rows, so nothing tells what training gained from chance")
+    start = replace(trained, weights=prepared.weights, best_step=0)
+    if not trained.halves:
+        return replace(start, verdict=f"too few validation rows to tell what training gained from chance: {KEPT}")
+    judges = _Judges(trainer, prepared.weights, trained)
+    chance, share = judges.chance(), judges.share(0, np.ones_like(judges.halves[0]))
+    verdict = judges.verdict(share, chance)
+    if chance > significance:
+        return replace(start, verdict=f"{verdict}: {KEPT}")
+    # Members of an ensemble can be better than the start although the mean of their losses never was.
+    best_step = trained.best_step or max(trained.best_steps[0])
+    return replace(trained, weights=judges.between(0, share), best_step=best_step, verdict=verdict)
 
 
-@dataclass(frozen=True, eq=False)
-class Taken:
-    """A share of the way from the start to what training found.
+def possible(trainer: SegmentTrainer) -> bool:
+    """Whether there are enough validation rows to judge what training found."""
+    return len(trainer.validation.halves) > 0
 
-    Attributes:
-        share: how much.
-        weights: there.
-        loss: mean of the validation rows.
-        gain, error: how much smaller it is than that of the start, and the standard error of that.
+
+class _Judges:
+    """The losses of the validation rows at shares of the way to what each measure chose.
+
+    Measure 0 is all validation rows, 1 and 2 are the halves.
     """
 
-    share: float
-    weights: Any
-    loss: float
-    gain: float
-    error: float
+    def __init__(self, trainer: SegmentTrainer, start: Any, trained: Training) -> None:
+        self.trainer, self.start = trainer, start
+        self.weights, self.steps = (trained.weights, *trained.halves), trained.best_steps
+        before, weight = trainer.losses(start)
+        self.counted = weight > 0
+        self.before, self.weight = before[self.counted], weight[self.counted]
+        self.units = trainer.validation.units[self.counted]
+        self.halves = trainer.validation.halves[:, self.counted]
+        self.losses: dict[tuple[tuple[int, ...], float], np.ndarray] = {}
 
-    def told(self, before: float) -> str:
+    def between(self, measure: int, share: float) -> Any:
+        """Weights a share of the way from the start to what a measure chose."""
+        return between(self.start, self.weights[measure], share)
+
+    def after(self, measure: int, share: float) -> Float[np.ndarray, " n"]:
+        """The loss of each forecast there."""
+        key = self.steps[measure], share
+        if key not in self.losses:
+            self.losses[key] = self.trainer.losses(self.between(measure, share))[0][self.counted]
+        return self.losses[key]
+
+    def share(self, measure: int, rows: np.ndarray) -> float:
+        """How much of what a measure chose lowers the loss of these rows by the most, to be sure."""
+        gains = {share: np.where(rows, self.before - self.after(measure, share), 0.0) for share in SHARES}
+        return max(SHARES, key=lambda share: self._lower_bound(by_unit(gains[share], self.units)))
+
+    def _lower_bound(self, gains: Float[np.ndarray, " U"]) -> float:
+        """Of the sum of the gains of all units, at the confidence that `significance` asks for."""
+        if not len(gains):
+            return 0.0
+        limit = NormalDist().inv_cdf(1 - self.trainer.config.significance)
+        return float(gains.sum() - limit * gains.std() * len(gains) ** 0.5)
+
+    def chance(self) -> float:
+        """How probable gains as large are where nothing was learned; either half judges what the other chose."""
+        gains = np.zeros_like(self.before)
+        for measure, (mine, others) in enumerate((self.halves, self.halves[::-1]), start=1):
+            share = self.share(measure, mine)
+            gains += np.where(others, self.before - self.after(measure, share), 0.0)
+        return chance_of(by_unit(gains, self.units))
+
+    def verdict(self, share: float, chance: float) -> str:
         """In words, beside the loss of the start."""
-        who = "training" if self.share == 1 else f"{self.share:.0%} of what training found"
-        return f"{who} moved the validation loss from {before:.4g} to {self.loss:.4g}, standard error {self.error:.2g}"
+        who = "training" if share == 1 else f"{share:.0%} of what training found"
+        before, after = (float(x.sum() / self.weight.sum()) for x in (self.before, self.after(0, share)))
+        return (
+            f"{who} moved the validation loss from {before:.4g} to {after:.4g}; judged by rows that did not choose it, "
+            f"luck alone gives such a gain with probability {chance:.2g}"
+        )
 
 
-def between(start: Any, found: Any, share: float) -> Any:
+def by_unit(gains: Float[np.ndarray, " n"], units: Int64[np.ndarray, " n"]) -> Float[np.ndarray, " U"]:
+    """Sums of gains over each unit of evidence that has any."""
+    number = np.unique(units, return_inverse=True)[1]
+    sums = np.bincount(number, gains)
+    return np.asarray(sums[np.bincount(number, gains != 0) > 0])
+
+
+def chance_of(gains: Float[np.ndarray, " U"]) -> float:
+    """The share of all signs of these gains whose sum is at least that of the gains; see the top of this file.
+
+    All of them are gone through where there are few units, and drawn from a fixed seed where there are many. The gains
+    as they are count as one of them, so nothing is ever without chance.
+    """
+    count = len(gains)
+    if not count:
+        return 1.0
+    if count <= EXACT:
+        signs = np.array(list(product((1.0, -1.0), repeat=count)))
+    else:
+        drawn = np.random.default_rng(0).integers(0, 2, (DRAWS, count)) * 2.0 - 1
+        signs = np.concatenate([np.ones((1, count)), drawn])
+    # Equal sums may differ by rounding.
+    return float(np.mean(signs @ gains >= gains.sum() - 1e-12 * np.abs(gains).sum()))
+
+
+def between(start: Any, trained: Any, share: float) -> Any:
     """Weights whose forecasts lie between those of a start without layers' part and of what training found.
 
     Args:
         start: weights whose head takes nothing from the layers.
-        found: what training made of them.
+        trained: what training made of them.
         share: of the way from the one to the other.
     """
-    linear = {"skip": found["skip"], "head": {name: found["head"][name] for name in LINEAR if name in found["head"]}}
-    first = {"skip": start["skip"], "head": {name: start["head"][name] for name in linear["head"]}}
-    moved = jax.tree.map(lambda a, b: np.asarray(a + share * (b - a), b.dtype), first, linear)
-    return {**found, "skip": moved["skip"], "head": {**found["head"], **moved["head"]}}
-
-
-def compared(
-    before: Float[np.ndarray, " n"],
-    after: Float[np.ndarray, " n"],
-    weight: Float[np.ndarray, " n"],
-    series: Int64[np.ndarray, " n"],
-    block: Int64[np.ndarray, " n"],
-) -> tuple[float, float]:
-    """How much smaller the mean loss is after training, and the standard error of that.
-
-    Forecasts of one series are alike, and so are forecasts of one time: the error is the larger of those clustered by
-    series and by block of time (Liang & Zeger 1986); 0 where there is but one of each.
-
-    Args:
-        before: sum of the losses of each forecast, by the first weights.
-        after: the same, by what training found.
-        weight: sum of the weights of each forecast.
-        series: whose forecast each is.
-        block: of which time each is.
-    """
-    difference = before.astype(np.float64) - after
-    mean = float(difference.sum() / weight.sum())
-    excess = (difference - mean * weight) / weight.sum()
-    variance = 0.0
-    for cluster in (series, block):
-        each = np.bincount(np.unique(cluster, return_inverse=True)[1], excess)
-        variance = max(variance, float((each**2).sum()) * len(each) / max(len(each) - 1, 1))
-    return mean, variance**0.5
+    heads = {name: trained["head"][name] for name in LINEAR if name in trained["head"]}
+    last = {"skip": trained["skip"], "head": heads}
+    first = {"skip": start["skip"], "head": {name: start["head"][name] for name in heads}}
+    middle = jax.tree.map(lambda a, b: np.asarray(a + share * (b - a), b.dtype), first, last)
+    return {**trained, "skip": middle["skip"], "head": {**trained["head"], **middle["head"]}}
 
 
 def applies(config: Config, network: Network) -> bool:
     """Whether there is a skip beside layers that least squares started, and one head of one network."""
     layers = bool(network.stack.hidden or network.stack.dense)
     plain = not network.head.decoder and not network.members.local
-    return layers and plain and startable(config)
+    return layers and plain and judged(config)
 
 
-def alone(config: Config, network: Network, prepared: Prepared) -> tuple[Trainer, Prepared]:
+def alone(config: Config, network: Network, prepared: Prepared) -> tuple[SegmentTrainer, Prepared]:
     """A trainer of the skip, and its first weights: those of the whole network where it has them.
 
     Args:
@@ -162,19 +199,24 @@ def alone(config: Config, network: Network, prepared: Prepared) -> tuple[Trainer
         first = jax.tree.map(lambda part: part[0], first)
     stack = replace(single.stack, hidden=(), dense=(), residual=False)
     bare = replace(single, stack=stack, head=replace(single.head, inputs=stack.outputs))
-    settings = config.with_(hidden=(), dense=(), dropout=0, residual=False, ensemble=1, carry="zero")
+    curves = str(Path(config.tensorboard) / "skip") if config.tensorboard else None
+    layers = {"hidden": (), "dense": (), "dropout": 0, "residual": False, "ensemble": 1, "carry": "zero"}
+    settings = config.with_(**layers, tensorboard=curves)
     head = bare.head.init(np.random.default_rng(config.random_state), 0.0, Start())
     head["out"]["b"] = first["head"]["out"]["b"]
     fresh = stack.init(np.random.default_rng(config.random_state), Start())
     dtype = first["skip"]["W"].dtype
     weights = jax.tree.map(lambda part: np.asarray(part, dtype), first | {"stack": fresh, "head": head})
-    found = replace(prepared, weights=weights)
-    return Trainer(settings, bare, found, skip_alone=True), found
+    begin = replace(prepared, weights=weights)
+    return SegmentTrainer(settings, bare, begin, skip_alone=True), begin
 
 
-def into(whole: Any, found: Any) -> Any:
+def into(whole: Any, skip_alone: Any) -> Any:
     """The whole network's weights with skip and biases of what `alone` trained, the same for every member."""
-    out = {**whole["head"]["out"], "b": np.broadcast_to(found["head"]["out"]["b"], whole["head"]["out"]["b"].shape)}
-    skip = {"W": np.broadcast_to(found["skip"]["W"], whole["skip"]["W"].shape)}
+    out = {
+        **whole["head"]["out"],
+        "b": np.broadcast_to(skip_alone["head"]["out"]["b"], whole["head"]["out"]["b"].shape),
+    }
+    skip = {"W": np.broadcast_to(skip_alone["skip"]["W"], whole["skip"]["W"].shape)}
     placed = {**whole, "skip": skip, "head": {**whole["head"], "out": out}}
     return jax.tree.map(np.ascontiguousarray, placed)

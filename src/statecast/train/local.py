@@ -44,10 +44,10 @@ def require_room(network: Network, dtype: Any) -> None:
         )
 
 
-def bounds(tape: Tape, offsets: Int64[np.ndarray, " S+1"]) -> dict[str, Array]:
+def bounds(tape: Tape, offsets: Int64[np.ndarray, " S+1"]) -> dict[str, np.ndarray]:
     """Where each series begins and ends on a tape, [S] each."""
     ends = np.searchsorted(tape.rows, offsets)
-    return {"begin": jnp.asarray(ends[:-1]), "end": jnp.asarray(ends[1:])}
+    return {"begin": ends[:-1], "end": ends[1:]}
 
 
 def drawn(key: Array, span: dict[str, Array], segments: Segments, rows: int) -> Array:
@@ -63,7 +63,7 @@ def drawn(key: Array, span: dict[str, Array], segments: Segments, rows: int) -> 
     return span["begin"] + number * stride - phase - segments.burn_in
 
 
-def looked_at(span: dict[str, Array], segments: Segments, most: int, at_once: int) -> np.ndarray:
+def spaced(span: dict[str, np.ndarray], segments: Segments, most: int, at_once: int) -> np.ndarray:
     """Starts of the segments of a look at the validation rows, [calls, S, rows]: all of every series, or evenly spaced.
 
     Args:
@@ -72,7 +72,7 @@ def looked_at(span: dict[str, Array], segments: Segments, most: int, at_once: in
         most: places of the tape that a look takes; a segment of each series at least.
         at_once: segments that a call takes; one of each series at least.
     """
-    begin, end = np.asarray(span["begin"]), np.asarray(span["end"])
+    begin, end = span["begin"], span["end"]
     stride = segments.length - segments.burn_in
     counts = -(-(end - begin) // stride)
     width = int(np.clip(most // (segments.length * max(len(begin), 1)), 1, max(counts.max(initial=0), 1)))

@@ -151,5 +151,12 @@ def segment_loss(
     """
     rows, inputs, outputs = batch["rows"], batch["inputs"], batch["outputs"]
     forecast, cells = network.segment(p, rows, batch["rings"], cells, inputs, batch["reset"], drop, outputs)
+    return *weighted(loss_of, forecast, batch), cells
+
+
+def weighted(
+    loss_of: Callable[[Array, Array, Array], Array], forecast: Array, batch: dict[str, Any]
+) -> tuple[Array, Array]:
+    """Weighted losses of the forecasts [N, B, H, D, O] of a batch, and their weights, summed over the steps [N, B]."""
     losses = loss_of(forecast, batch["target"], batch["loss_scale"][:, :, None, :])
-    return jnp.sum(losses * batch["weight"], axis=(-2, -1)), jnp.sum(batch["weight"], axis=(-2, -1)), cells
+    return jnp.sum(losses * batch["weight"], axis=(-2, -1)), jnp.sum(batch["weight"], axis=(-2, -1))

@@ -1,20 +1,20 @@
-"""Optimizers and learning-rate schedules by name, all through optax.
+"""Optimizers, all through optax, and learning-rate schedules by name.
 
 An optimizer here is the direction of a step; its length, the learning rate, is a plain function of the step number
-times a factor that `plateau` lowers. Keeping the two apart lets a schedule be logged and resumed as one number.
+times a factor that `plateau` lowers. Keeping the two apart lets a schedule be logged and resumed as one number, and
+compiled steps take their rates as arguments.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import jax.numpy as jnp
+import numpy as np
 import optax
-from jax import Array
 
 from statecast.config import Settings
 
-Schedule = Callable[[Array | int], Array]
+Schedule = Callable[[np.ndarray], np.ndarray]  # numbers of steps → their learning rates
 
 LEAST = 0.01  # share of the learning rate that the cosine ends at
 
@@ -38,18 +38,16 @@ def direction(config: Settings) -> optax.GradientTransformation:
 
 
 def schedule(config: Settings, steps: int) -> Schedule:
-    """The learning rate as a function of the step number, of `steps` in all; `plateau` acts apart from it."""
+    """The learning rates of step numbers, of `steps` in all; `plateau` acts apart from it.
+
+    `cosine` is Loshchilov & Hutter 2017 without restarts, and ends at `LEAST` of the learning rate.
+    """
     if config.learning_rate is None:
         raise ValueError("learning_rate must be chosen before training")
     rate = config.learning_rate
     if config.schedule == "cosine":
-        cosine: Schedule = optax.cosine_decay_schedule(rate, max(steps, 1), alpha=LEAST)
-        return cosine
+        return lambda n: rate * (LEAST + (1 - LEAST) * (1 + np.cos(np.pi * np.minimum(n / max(steps, 1), 1))) / 2)
     if config.schedule == "piecewise":
-        falls: dict[int, float] = {}
-        for share in config.milestones:
-            at = round(share * steps)
-            falls[at] = falls.get(at, 1.0) * config.rate_factor
-        piecewise: Schedule = optax.piecewise_constant_schedule(rate, falls)
-        return piecewise
-    return lambda step: jnp.asarray(rate)
+        falls = np.round(np.array(config.milestones) * steps)
+        return lambda n: rate * config.rate_factor ** (np.asarray(n)[..., None] >= falls).sum(axis=-1)
+    return lambda n: np.full(np.shape(n), rate)

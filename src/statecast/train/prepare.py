@@ -1,13 +1,7 @@
-"""Before the first step: constants of the training rows, the front's statistics at every row, and the skip's start.
-
-The statistics depend on the data alone, so they are worked out once, by the front's own recurrence; segments then start
-anywhere with the right level and scale. Constants condition the network: inputs, outputs and losses are all of order
-one whatever the table's units.
-"""
+"""What the first step starts from: the rows on the device, typical sizes, and first weights with the skip's start."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,277 +12,22 @@ from statecast.config import Config
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
-from statecast.errors import DataError
-from statecast.model.front import CEILING, STATISTICS, Front
+from statecast.model.front import CEILING
 from statecast.model.initial import Start
-from statecast.model.inputs import Rows, rows_of, transformed
+from statecast.model.inputs import Rows, rows_of
 from statecast.model.members import cast
 from statecast.model.network import Network
-from statecast.model.rings import Rings
+from statecast.model.shapes import TABLE_UNITS
 from statecast.train import ridge
 from statecast.train.local import require_room
 from statecast.train.loss import MEDIANS
+from statecast.train.trainer import roomy, with_room
+from statecast.train.working import WorkingTable
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int64
+    from jaxtyping import Int64
 
-HEIGHT = 4096  # rows of a column of the front's pass
-FORGOTTEN = 40.0  # steps, in units of 1 / decay, after which a running statistic has forgotten its start: e^-40 < 2^-53
 SAMPLE = 16_384  # rows from which typical sizes and the skip's start are taken
-
-
-def unit_constants(network: Network, config: Config, panel: Panel, parts: Split) -> dict[str, np.ndarray]:
-    """Origin and unit of the working units, means and scales of the covariates; from training rows alone."""
-    rows = training_rows(panel.offsets, parts.train)
-    c = network.constants()
-    if config.nonnegative:
-        c["floor"] = np.zeros_like(c["floor"])
-    if config.transform == "log":
-        c["least"] = _least(panel.y[rows])
-    if config.normalize != "none" and not _counts(network):
-        y = transformed(c, panel.y[rows])
-        c["origin"] = np.array([np.median(col[~np.isnan(col)]) if (~np.isnan(col)).any() else 0.0 for col in y.T])
-        spread = np.array([_deviation(col) for col in y.T])
-        # A power of two changes no digit of the values.
-        c["unit"] = 2.0 ** np.round(np.log2(spread))
-    for name in ("past", "known"):
-        values = getattr(panel, name)[rows]
-        c[f"{name}_mean"], c[f"{name}_scale"] = _moments(values)
-    c["static_mean"], c["static_scale"] = _moments(panel.static)
-    return c
-
-
-def _least(y: np.ndarray) -> np.ndarray:
-    """Half the smallest positive value of each target: what zeros count as where logarithms are taken."""
-    if (y < 0).any():
-        raise DataError(
-            f"the smallest training value is {np.nanmin(y):g}, and there is no logarithm below zero: "
-            'choose transform = "none"'
-        )
-    smallest = np.min(np.where(y > 0, y, np.inf), axis=0, initial=np.inf)
-    return np.where(np.isfinite(smallest), smallest / 2, 1.0)
-
-
-def _counts(network: Network) -> bool:
-    """Whether the network forecasts counts, which have a unit of their own."""
-    return network.head.distribution is not None and network.head.distribution.counts
-
-
-def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    mean = np.array([np.mean(col[~np.isnan(col)]) if (~np.isnan(col)).any() else 0.0 for col in values.T])
-    return mean, np.array([_deviation(col) for col in values.T])
-
-
-def _deviation(column: np.ndarray) -> float:
-    """Standard deviation of what is there; 1 where there is none."""
-    there = column[~np.isnan(column)]
-    deviation = float(np.std(there)) if len(there) > 1 else 0.0
-    return deviation if deviation > 1e-12 * max(float(np.max(np.abs(there))) if len(there) else 0.0, 1e-300) else 1.0
-
-
-def training_rows(offsets: Int64[np.ndarray, " S+1"], stop: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " N"]:
-    """Row numbers of the first `stop[s]` rows of every series."""
-    begin = np.repeat(offsets[:-1], stop)
-    starts = np.repeat(np.concatenate([[0], np.cumsum(stop)])[:-1], stop)
-    return np.asarray(begin + np.arange(int(stop.sum())) - starts)
-
-
-def level_constants(config: Config, rows: Rows, train: Int64[np.ndarray, " N"]) -> dict[str, np.ndarray]:
-    """Level and spread of a series that has seen nothing, and the deviation of the level, in working units."""
-    if config.normalize == "none":
-        return {}
-    y, m = rows.y[train].astype(np.float64), rows.m[train] > 0
-    columns = [values[there] for values, there in zip(y.T, m.T, strict=True)]
-    deviation = np.array([_deviation(col) for col in columns])
-    level = np.array([col.mean() if len(col) else 0.0 for col in columns])
-    if config.normalize in ("global", "window"):
-        return {"level": level, "spread": deviation, "deviation": deviation}
-    series = [rows.series[train][there] for there in m.T]
-    steps = np.array([_typical_step(col, of) for col, of in zip(columns, series, strict=True)])
-    return {"level": level, "spread": np.where(steps > 0, steps, deviation), "deviation": deviation}
-
-
-def _typical_step(values: np.ndarray, series: np.ndarray) -> float:
-    """Mean |difference| of values that follow one another in the same series; 0 where there are none."""
-    steps = np.abs(np.diff(values))[series[1:] == series[:-1]]
-    return float(steps.mean()) if len(steps) else 0.0
-
-
-def statistics(front: Front, constants: dict[str, np.ndarray], rows: Rows) -> dict[str, np.ndarray]:
-    """The front's statistics after every row, each [R, D]: `front.scan` over all series, one after another.
-
-    The rows are cut into columns that run side by side. Each column starts from what the column before it ended in,
-    which is not known in the first pass; passes are made until the starts no longer change. As the statistics forget,
-    two passes do for any table whose columns are long beside that memory.
-    """
-    count = len(rows.y)
-    height = max(1, min(count, max(HEIGHT, math.ceil(FORGOTTEN / front.decay))))
-    width = -(-count // height) or 1
-    y, m, reset = (_columns(x, height, width) for x in (rows.y, rows.m, rows.age == 0))
-    y, m = y.astype(np.float64), m.astype(np.float64)
-    before = front.start(constants, y, (width,))
-    # Counts never forget, but add up: they are right from the first pass on.
-    before["count"] = _counts_before(rows.m, rows.age, height, width)
-    for _ in range(width):
-        found, last = front.scan(constants, y, m, reset, before)
-        then = {name: np.concatenate([before[name][:1], last[name][:-1]]) for name in STATISTICS}
-        settled = all(np.allclose(then[name], before[name], rtol=1e-9, atol=1e-12) for name in STATISTICS)
-        before = then
-        if settled:
-            break
-    flat = {name: np.moveaxis(found[name], 0, 1).reshape(-1, rows.y.shape[1])[:count] for name in STATISTICS}
-    return {name: values.astype(rows.y.dtype) for name, values in flat.items()}
-
-
-def _columns(flat: np.ndarray, height: int, width: int) -> np.ndarray:
-    """[R, …] → [height, width, …], one column after another, the last filled up with zeros."""
-    padded = np.zeros((height * width, *flat.shape[1:]), flat.dtype)
-    padded[: len(flat)] = flat
-    return np.moveaxis(padded.reshape(width, height, *flat.shape[1:]), 0, 1)
-
-
-def _counts_before(m: np.ndarray, age: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Values [width, D] of the same series before the first row of each column."""
-    total = np.concatenate([np.zeros((1, m.shape[1])), np.cumsum(m, axis=0, dtype=np.float64)])
-    first = np.arange(width) * height
-    begin = first - age[np.minimum(first, len(age) - 1)] if len(age) else first
-    return np.asarray(total[np.minimum(first, len(m))] - total[np.minimum(begin, len(m))])
-
-
-def sample(rows: np.ndarray, most: int) -> np.ndarray:
-    """At most `most` of the rows, evenly spaced."""
-    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)] if len(rows) else rows
-
-
-def relative_rows(
-    network: Network,
-    c: dict[str, np.ndarray],
-    rows: Rows,
-    found: dict[str, np.ndarray],
-    at: np.ndarray,
-    limit: np.ndarray,
-) -> dict[str, Any]:
-    """Ring and targets relative to level and scale at the rows `at` [n], in float64: what the network's parts see.
-
-    Returns ring [n, R, D], target [n, H, D] with NaN where missing or not before `limit` [n], and scale [n, D].
-    """
-    front, horizon = network.front, network.head.horizon
-    newest = rows.rings(at, front.ring).newest(front.ring)
-    ring, held = (part.astype(np.float64) for part in newest.values())
-    state = {name: found[name][at].astype(np.float64) for name in STATISTICS}
-    level, scale = front.level_scale(state, Rings.of_state(ring, held))
-    ahead = at[:, None] + np.arange(1, horizon + 1)
-    inside = np.minimum(ahead, len(rows.y) - 1)
-    there = (ahead < limit[:, None])[..., None] & (rows.m[inside] > 0)
-    target = (rows.y[inside] - level[:, None, :]) / scale[:, None, :]
-    return {
-        "ring": front.relative(ring, held, level, scale),
-        "held": held,
-        "target": np.where(there, target, np.nan),
-        "base": level,
-        "scale": scale,
-    }
-
-
-def gains(parts: dict[str, Any]) -> dict[str, np.ndarray]:
-    """Typical sizes of the relative ring [D] and of the relative targets [H, D], robust against a few large ones.
-
-    Values that stood still before a row make its scale as small as scales get, and what follows as large in its units:
-    a number counts as `CEILING` medians at most.
-    """
-    held, target = parts["held"] > 0, np.abs(parts["target"])
-    ring = [_typical(np.abs(values[there])) for values, there in zip(parts["ring"].T, held.T, strict=True)]
-    output = [[_typical(of[~np.isnan(of)]) for of in step.T] for step in np.moveaxis(target, 1, 0)]
-    shape = target.shape[1:]
-    return {"ring_gain": np.array(ring), "output_gain": np.array(output, np.float64).reshape(shape)}
-
-
-def _typical(sizes: np.ndarray) -> float:
-    """The deviation of normal numbers of these sizes; 1 where there are none, or all are 0."""
-    middle = float(np.median(sizes)) if len(sizes) else 0.0
-    size = 1.25 * float(np.minimum(sizes, CEILING * middle if middle > 0 else np.inf).mean()) if len(sizes) else 0.0
-    return size if size > 0 else 1.0
-
-
-def loss_scales(rows: Rows, parts: Split, config: Config) -> Float[np.ndarray, "S D"]:
-    """Deviation of the training rows of every series and target, in working units; the panel's where there is none."""
-    if config.normalize == "none":
-        return np.ones((len(parts.train), rows.y.shape[1]))
-    train = training_rows(rows.offsets, parts.train)
-    series, m = rows.series[train], rows.m[train].astype(np.float64)
-    y = rows.y[train].astype(np.float64)
-    s = len(parts.train)
-    result = np.empty((s, y.shape[1]))
-    for d in range(y.shape[1]):
-        n = np.bincount(series, m[:, d], s)
-        mean = np.bincount(series, y[:, d] * m[:, d], s) / np.maximum(n, 1)
-        square = np.bincount(series, (y[:, d] - mean[series]) ** 2 * m[:, d], s) / np.maximum(n, 1)
-        deviation = np.sqrt(square)
-        typical = np.median(deviation[deviation > 0]) if (deviation > 0).any() else 1.0
-        result[:, d] = np.where(deviation > 1e-6 * typical, deviation, typical)
-    return result
-
-
-def device_rows(network: Network, rows: Rows, found: dict[str, np.ndarray], scales: np.ndarray) -> dict[str, Any]:
-    """The flat arrays that `loss.gather` reads; values carry blank rows before and after for slices to run into."""
-    size, horizon = network.front.ring, network.head.horizon
-    blank = ((size, horizon), (0, 0))
-    data = {"y": np.pad(rows.y, blank), "m": np.pad(rows.m, blank), "age": rows.age, "series": rows.series}
-    level, scale = network.front.level_scale(found, rows.rings(np.arange(len(rows.y)), size))
-    data |= {"level": level, "scale": scale, "since": found["since"]}
-    data |= {"loss_scale": scales.astype(rows.y.dtype)} | rows.covariates
-    if rows.future is not None:
-        data |= {"future": rows.future, "place": rows.place}
-    return {name: jnp.asarray(value) for name, value in data.items()}
-
-
-def validation_rows(offsets: Int64[np.ndarray, " S+1"], parts: Split) -> Int64[np.ndarray, " N"]:
-    """Row numbers of the origins that forecast the validation part of every series: the row before it is the first."""
-    upto = training_rows(offsets, parts.val)
-    first = np.where(parts.val > parts.train, np.maximum(parts.train - 1, 0), parts.val)
-    return upto[upto >= np.repeat(offsets[:-1] + first, parts.val)]
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """A panel with all that a forecast from one of its rows is relative to.
-
-    Attributes:
-        network: tells ring and horizon.
-        constants: of the training rows.
-        rows: the panel in working units.
-        statistics: the front's, after every row.
-        scales: what errors are divided by, for each series and target.
-    """
-
-    network: Network
-    constants: dict[str, np.ndarray]
-    rows: Rows
-    statistics: dict[str, np.ndarray]
-    scales: Float[np.ndarray, "S D"]
-
-    @classmethod
-    def of(cls, config: Config, network: Network, schema: Schema, panel: Panel, parts: Split, dtype: Any) -> Seen:
-        """Work the constants and the statistics out, in the given precision."""
-        c = unit_constants(network, config, panel, parts)
-        rows = rows_of(network, c, schema, panel, dtype)
-        c |= level_constants(config, rows, training_rows(panel.offsets, parts.train))
-        return cls(network, c, rows, statistics(network.front, c, rows), loss_scales(rows, parts, config))
-
-    def train(self, parts: Split, most: int) -> dict[str, Any]:
-        """Evenly spaced training rows, `most` of them at most; see `prepare.relative_rows`."""
-        return self._at(sample(training_rows(self.rows.offsets, parts.train), most), parts.train)
-
-    def validation(self, parts: Split, most: int) -> dict[str, Any]:
-        """Evenly spaced origins that forecast validation rows."""
-        return self._at(sample(validation_rows(self.rows.offsets, parts), most), parts.val)
-
-    def _at(self, at: Int64[np.ndarray, " n"], stop: Int64[np.ndarray, " S"]) -> dict[str, Any]:
-        of = self.rows.series[at]
-        limit = (self.rows.offsets[:-1] + stop)[of]
-        level = (self.statistics["level"][at] - self.constants["level"]) / self.scales[of]
-        found = relative_rows(self.network, self.constants, self.rows, self.statistics, at, limit)
-        return found | {"loss_scale": self.scales[of], "level": level, "series": of}
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,20 +51,31 @@ class Prepared:
     parts: Split
 
 
-def prepare(config: Config, network: Network, schema: Schema, panel: Panel, parts: Split) -> Prepared:
-    """Everything before the first step; `panel` is folded already where channels are independent."""
+def prepare(config: Config, network: Network, schema: Schema, panel: Panel, table: WorkingTable) -> Prepared:
+    """Everything before the first step.
+
+    Args:
+        config: settings, all chosen.
+        network: what is to be trained.
+        schema: what the columns are.
+        panel: the table, with channels folded where they are independent.
+        table: its targets in working units.
+
+    Raises:
+        SettingError: local networks are too many or too large.
+    """
     dtype = np.dtype(config.dtype)
-    seen, most = Seen.of(config, network, schema, panel, parts, dtype), sample_size(network)
     require_room(network, dtype)
+    most = sample_size(network)
+    train = table.train(network, most)
+    c = table.constants | gains(train)
     weights = network.init(config.random_state, Start.of(config))
-    trained = seen.train(parts, most)
-    c = seen.constants | gains(trained)
     if network.front.skip and config.skip_init == "ridge":
-        _start(network, c, weights, trained, seen.validation(parts, most), config.loss in MEDIANS)
-    units = ("least", "origin", "unit", "floor")  # between the table and working units, in float64
-    constants = {name: value if name in units else value.astype(dtype) for name, value in c.items()}
-    data = device_rows(network, seen.rows, seen.statistics, seen.scales)
-    return Prepared(seen.rows, data, constants, cast(weights, dtype), panel.offsets, parts)
+        _start(network, c, weights, train, table.validation(network, most), config.loss in MEDIANS)
+    constants = {name: value if name in TABLE_UNITS else value.astype(dtype) for name, value in c.items()}
+    rows = rows_of(network, c, schema, panel, dtype)
+    data = device_rows(network, rows, cast(table.statistics, dtype), table.scales)
+    return Prepared(rows, data, constants, cast(weights, dtype), panel.offsets, table.parts)
 
 
 def sample_size(network: Network) -> int:
@@ -349,3 +99,44 @@ def _start(
     count = np.maximum((~np.isnan(error)).sum(axis=0), 1)
     spread = 1.25 * np.nansum(np.abs(error), axis=0) / count
     weights["head"]["out"]["b"][...] = network.head.started(b, np.where(spread > 0, spread, 1.0)).reshape(-1)
+
+
+def gains(parts: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Typical sizes of the relative ring [D] and of the relative targets [H, D], robust against a few large ones.
+
+    Values that stood still before a row make its scale as small as scales get, and what follows as large in its units:
+    a number counts as `CEILING` medians at most.
+    """
+    held, target = parts["held"] > 0, np.abs(parts["target"])
+    ring = [_typical(np.abs(values[mask])) for values, mask in zip(parts["ring"].T, held.T, strict=True)]
+    output = [[_typical(sizes[~np.isnan(sizes)]) for sizes in step.T] for step in np.moveaxis(target, 1, 0)]
+    shape = target.shape[1:]
+    return {"ring_gain": np.array(ring), "output_gain": np.array(output, np.float64).reshape(shape)}
+
+
+def _typical(sizes: np.ndarray) -> float:
+    """The deviation of normal numbers of these sizes; 1 where there are none, or all are 0."""
+    middle = float(np.median(sizes)) if len(sizes) else 0.0
+    size = 1.25 * float(np.minimum(sizes, CEILING * middle if middle > 0 else np.inf).mean()) if len(sizes) else 0.0
+    return size if size > 0 else 1.0
+
+
+def device_rows(
+    network: Network, rows: Rows, statistics: dict[str, np.ndarray], scales: np.ndarray
+) -> dict[str, Any]:
+    """The flat arrays that `loss.gather` reads, with room behind their rows; see `trainer.roomy`.
+
+    Values carry blank rows before and after for slices to run into.
+    """
+    size, horizon = network.front.ring, network.head.horizon
+    count, series = roomy(len(rows.y)), roomy(len(scales))
+    level, scale = network.front.level_scale(statistics, rows.rings(np.arange(len(rows.y)), size))
+    columns = {"age": rows.age, "series": rows.series, "since": statistics["since"], "level": level, "scale": scale}
+    columns |= rows.covariates
+    data = {name: with_room(values, series if name == "static" else count) for name, values in columns.items()}
+    blank = ((size, horizon + count - len(rows.y)), (0, 0))
+    data |= {"y": np.pad(rows.y, blank), "m": np.pad(rows.m, blank)}
+    data["loss_scale"] = with_room(scales.astype(rows.y.dtype), series)
+    if rows.future is not None:
+        data |= {"future": with_room(rows.future, roomy(len(rows.future))), "place": with_room(rows.place, count)}
+    return {name: jnp.asarray(values) for name, values in data.items()}

@@ -1,29 +1,33 @@
-"""What training tells while it runs, and what it ends in.
+"""What training tells while it runs, where it stands between two looks, and what it ends in.
 
-Plain values, so that whoever watches a fit or judges it needs nothing of the loop.
+Plain values, so that whoever watches a fit, judges it or writes its checkpoint needs nothing of the loop.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+PREPARING, TRAINING, SKIP_ALONE, SCORING = "preparing", "training", "training the linear part", "scoring"
 HISTORY = ("step", "epoch", "loss", "val_loss", "learning_rate", "seconds")
 
 
 @dataclass(frozen=True)
 class Report:
-    """What the loop tells whoever watches.
+    """What a fit tells whoever watches.
 
     Attributes:
-        step, steps: steps done, and steps at most.
+        step, steps: steps done, and steps at most; both 0 while the table is prepared.
         epoch: passes over the training rows.
-        loss: of the last step.
+        loss: of the last step; NaN before the first.
         val_loss: of the last look at the validation rows; None where there are none.
         learning_rate: of the next step.
         rate: steps a second.
-        seconds: since the fit began, over all its runs.
+        seconds: since this training began, over all its runs.
+        phase: what the fit is at: "preparing", "training", "training the linear part" (a second training, whose steps
+            are counted anew) or "scoring".
     """
 
     step: int
@@ -34,22 +38,57 @@ class Report:
     learning_rate: float
     rate: float
     seconds: float
+    phase: str = TRAINING
+
+    @classmethod
+    def of_phase(cls, phase: str) -> Report:
+        """That a phase begins which takes no steps."""
+        return cls(0, 0, 0.0, math.nan, None, 0.0, 0.0, 0.0, phase)
 
 
 Watch = Callable[[Report], None]
 
 
+@dataclass(frozen=True)
+class LoopState:
+    """Where a training stands after a look, apart from its arrays; it is what a checkpoint holds beside them.
+
+    Attributes:
+        step: steps done.
+        best: least validation loss so far.
+        waited: looks since then.
+        factor: what `plateau` has made of the learning rate.
+        seconds: time spent so far.
+        history: columns of the training history.
+        done: whether training has ended.
+        least: least loss so far by each measure of each network, [measures][networks]; see `trainer.Look`.
+        best_steps: steps after which that was, likewise.
+    """
+
+    step: int = 0
+    best: float = math.inf
+    waited: int = 0
+    factor: float = 1.0
+    seconds: float = 0.0
+    history: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in HISTORY})
+    done: bool = False
+    least: list[list[float]] = field(default_factory=list)
+    best_steps: list[list[int]] = field(default_factory=list)
+
+
 @dataclass(frozen=True, eq=False)
-class Fitted:
-    """The outcome of training.
+class Training:
+    """What a training ends in.
 
     Attributes:
         weights: the best ones by the validation loss, or the last where there are no validation rows.
         history: one row for each look at the validation rows; columns as in `HISTORY`.
         steps: steps done.
-        best_step: steps after which the weights were the best.
+        best_step: steps after which the validation loss was the least; 0 where the first weights are kept.
         seconds: time spent, over all runs of the fit.
-        worth: what training gained beside chance, and what was kept for it; see `worth`.
+        halves: the best weights by either half of the validation rows; empty where nothing is judged by halves.
+        best_steps: steps after which each network was the best by each measure, `weights` first; see `LoopState`.
+        verdict: what training gained beside chance, and what was kept for it; see `judge`.
     """
 
     weights: Any
@@ -57,4 +96,6 @@ class Fitted:
     steps: int
     best_step: int
     seconds: float
-    worth: str = ""
+    halves: tuple[Any, ...] = ()
+    best_steps: tuple[tuple[int, ...], ...] = ()
+    verdict: str = ""

@@ -57,13 +57,13 @@ def fit(
 def _absolute(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> tuple[np.ndarray, float]:
     """`best`, or one of the solutions of reweighted rows where its validation error is less still."""
     solution, error = best(x, y, x_val, y_val)
-    found, least = solution, error
+    kept, least = solution, error
     for _ in range(ROUNDS):
         weight = _closeness(y - x @ solution)
         solution, error = best(x * weight, y * weight, x_val, y_val)
         if error < least:
-            found, least = solution, error
-    return found, least
+            kept, least = solution, error
+    return kept, least
 
 
 def _closeness(error: np.ndarray) -> np.ndarray:
@@ -79,7 +79,7 @@ def errors(network: Network, gains: Parts, train: Parts, val: Parts, sizes: tupl
     Over all targets, in units of their loss; the arguments are those of `ridge`, with a skip of the largest size.
     A size for which there are too few rows is left out.
     """
-    found: dict[int, list[float]] = {}
+    errors_of: dict[int, list[float]] = {}
     for target in range(network.front.targets):
         x, y, _ = design(network, gains, train, target)
         x_val, y_val, _ = design(network, gains, val, target)
@@ -89,12 +89,12 @@ def errors(network: Network, gains: Parts, train: Parts, val: Parts, sizes: tupl
             last = slice(x.shape[1] - 1 - size, None)
             if len(x) >= 2 * (size + 1) and len(x_val):
                 solution, _ = best(x[:, last], y, x_val[:, last], y_val)
-                found.setdefault(size, []).append(float(np.mean(np.abs(y_val - x_val[:, last] @ solution) * unit)))
-    return {size: float(np.mean(each)) for size, each in found.items() if len(each) == network.front.targets}
+                errors_of.setdefault(size, []).append(float(np.mean(np.abs(y_val - x_val[:, last] @ solution) * unit)))
+    return {size: float(np.mean(each)) for size, each in errors_of.items() if len(each) == network.front.targets}
 
 
 def design(network: Network, gains: Parts, parts: Parts, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weighted rows [n, skip + 1], targets [n, H] and levels [n, 1] of one target, where all H are there.
+    """Weighted rows [n, skip + 1], targets [n, H] and levels [n, 1] of one target, where none of the H is missing.
 
     The levels are those of `parts`, which are of the weighted kind already; zeros where it has none.
     """
@@ -111,7 +111,7 @@ def best(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> 
     """The solution [columns of x, H] of least mean absolute error on the validation rows, and that error."""
     values, vectors = np.linalg.eigh(x.T @ x)
     values, projected = np.maximum(values, 0), vectors.T @ (x.T @ y)
-    found, least = np.zeros((x.shape[1], y.shape[1])), float(np.mean(np.abs(y_val)))
+    kept, least = np.zeros((x.shape[1], y.shape[1])), float(np.mean(np.abs(y_val)))
     typical = max(float(values.mean()), 1e-30)
     for penalty in PENALTIES:
         damped = values + penalty * typical
@@ -120,5 +120,5 @@ def best(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> 
         solution = vectors @ (projected * inverse[:, None])
         error = float(np.mean(np.abs(y_val - x_val @ solution)))
         if error < least:
-            found, least = solution, error
-    return found, least
+            kept, least = solution, error
+    return kept, least

@@ -14,45 +14,42 @@ from typing import Any
 import numpy as np
 
 from statecast.config import Config
-from statecast.data.panel import Panel
-from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.model.network import Network
-from statecast.train.prepare import Seen, gains, sample_size
+from statecast.train.prepare import gains, sample_size
 from statecast.train.ridge import best, design
+from statecast.train.working import WorkingTable, linear
 
 GAIN = 0.02  # share of the error that the level must take away; less is chance on most tables
 SAMPLE = 4096  # rows to look at: fewer than for the skip itself, since only two errors are compared
 LEAST = 50  # validation rows that such a judgement needs
 
 
-def helps(config: Config, schema: Schema, panel: Panel, parts: Split) -> bool:
+def helps(config: Config, table: WorkingTable) -> bool:
     """Whether the level lowers the validation error of least squares on the last values.
 
     Args:
         config: settings with all but `level_input` chosen.
-        schema: what the columns are.
-        panel: the table, with channels folded where they are independent.
-        parts: its split.
+        table: the targets in working units.
     """
     if config.normalize in ("none", "global"):
         return False  # the level is a constant
-    network = Network.of(config.with_(level_input=False, hidden=()), panel.targets)
-    seen = Seen.of(config, network, schema, panel, parts, np.float64)
+    network = linear(config, table.rows.y.shape[1], config.skip or 0, config.lags or 1)
     size = min(sample_size(network), max(SAMPLE, 4 * (network.front.ring + 1)))
 
-    def lowers(split: Split, gain: float) -> bool:
-        return _lowers(network, seen.train(split, size), seen.validation(split, size), gain)
+    def lowers(parts: Split, gain: float) -> bool:
+        return _lowers(network, table.train(network, size, parts), table.validation(network, size, parts), gain)
 
-    return lowers(Split(parts.train // 2, parts.train), 0.0) and lowers(parts, GAIN)
+    train = table.parts.train
+    return lowers(Split(train // 2, train), 0.0) and lowers(table.parts, GAIN)
 
 
-def _lowers(network: Network, learned: dict[str, Any], checked: dict[str, Any], gain: float) -> bool:
-    """Whether the level takes more than `gain` of the error on the rows `checked`, over all targets."""
-    typical, without, within = gains(learned), 0.0, 0.0
+def _lowers(network: Network, train: dict[str, Any], val: dict[str, Any], gain: float) -> bool:
+    """Whether the level takes more than `gain` of the error on the rows `val`, over all targets."""
+    typical, without, within = gains(train), 0.0, 0.0
     for target in range(network.front.targets):
-        x, y, level = design(network, typical, learned, target)
-        x_val, y_val, level_val = design(network, typical, checked, target)
+        x, y, level = design(network, typical, train, target)
+        x_val, y_val, level_val = design(network, typical, val, target)
         if len(x) < 2 * x.shape[1] or len(x_val) < LEAST:
             return False
         without += best(x, y, x_val, y_val)[1]

@@ -21,7 +21,7 @@ NEAR = 0.8  # share of the highest peak that an earlier one must reach
 NOISE = 4.0  # standard errors that a peak must stand above 0
 
 
-def found(
+def rows_of_season(
     y: Float[np.ndarray, "rows D"], offsets: Int64[np.ndarray, " S+1"], stop: Int64[np.ndarray, " S"]
 ) -> tuple[int, float]:
     """The season in rows and the correlation of changes at it; (1, 0) where none is clear.
@@ -49,8 +49,8 @@ def found(
 
 def _moves(values: np.ndarray) -> bool:
     changes = np.diff(values)
-    there = changes[~np.isnan(changes)]
-    return len(there) > 2 * CYCLES and bool(np.ptp(there) > 1e-9 * np.abs(values[~np.isnan(values)]).max())
+    changes = changes[~np.isnan(changes)]
+    return len(changes) > 2 * CYCLES and bool(np.ptp(changes) > 1e-9 * np.abs(values[~np.isnan(values)]).max())
 
 
 def autocorrelation(values: Float[np.ndarray, " n"], lags: int) -> Float[np.ndarray, " lags"]:

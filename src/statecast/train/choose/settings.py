@@ -16,8 +16,9 @@ from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.train.choose import level, season, skip, transform
 from statecast.train.optimizer import LEARNING_RATES
-from statecast.train.prepare import training_rows
-from statecast.train.trainer import VALIDATION_PLACES, plan
+from statecast.train.segment_trainer import plan
+from statecast.train.validation import PLACES
+from statecast.train.working import WorkingTable, training_rows
 
 FEW_LAGS, MOST_LAGS = 48, 168
 MANY = 50  # series from which on one linear map fits few of them, so that the recurrence has more to learn
@@ -28,15 +29,56 @@ ORIGINS = 12  # forecasts that carry a loss within a horizon: closer ones tell n
 GRADIENT = 3.5  # time of a training step in units of its forward pass
 
 
-def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[Config, dict[str, str]]:
-    """All settings, and the reason for each that was chosen here.
+def choose(
+    config: Config, schema: Schema, panel: Panel, parts: Split, series: int
+) -> tuple[Config, dict[str, str], WorkingTable]:
+    """All settings, the reason for each that was chosen here, and the table in the units that were chosen.
 
     Args:
-        config: the user's settings.
+        config: the user's settings; `channels` is chosen, see `channels`.
         schema: frequency and kind of time.
-        panel: the table.
+        panel: the table, with channels folded where they are independent.
         parts: its split.
+        series: of the table as it came.
     """
+    config, reasons = _by_shape(config, schema, panel, parts, series)
+    table = WorkingTable.of(config, schema, panel, parts)
+    if config.transform is None:
+        size = skip.usual(config, parts)
+        table, name, reasons["transform"] = transform.best(config, schema, panel, table, size)
+        config = config.with_(transform=name)
+    if config.skip is None:
+        size, reasons["skip"] = skip.best(config, table)
+        config = config.with_(skip=size)
+    if config.lags is None:
+        size, reasons["lags"] = _lags(config, int(np.median(parts.train)) if len(parts.train) else 0)
+        config = config.with_(lags=size)
+    if config.level_input is None:
+        helps = level.helps(config, table)
+        config = config.with_(level_input=helps)
+        reasons["level_input"] = (
+            "the level lowers the validation error of least squares on the last values"
+            if helps
+            else "the last values tell all that the level does, and a level may grow"
+        )
+    if config.eval_every is None:
+        config = config.with_(eval_every=_eval_every(config, parts))
+        reasons["eval_every"] = "steps between two looks at the validation rows: these take a tenth of the time at most"
+    return config, reasons, table
+
+
+def channels(config: Config, panel: Panel) -> tuple[Config, dict[str, str]]:
+    """The settings with `channels` chosen, and the reason if it was left out."""
+    if config.channels is not None:
+        return config, {}
+    if panel.targets == 1:
+        return config.with_(channels="joint"), {"channels": "one target"}
+    reason = "targets share one network, each with its own state"
+    return config.with_(channels="independent"), {"channels": reason}
+
+
+def _by_shape(config: Config, schema: Schema, panel: Panel, parts: Split, series: int) -> tuple[Config, dict[str, str]]:
+    """What frequency, lengths and missing values tell; see `choose`."""
     rows = int(np.median(parts.train)) if len(parts.train) else 0
     chosen: dict[str, tuple[Any, str]] = {}
 
@@ -48,12 +90,6 @@ def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
 
     rhythm = _season(schema, panel, parts) if config.season is None else (config.season, "")
     cycle = default("season", *rhythm)
-    joint = panel.targets == 1
-    default(
-        "channels",
-        "joint" if joint else "independent",
-        "one target" if joint else "targets share one network, each with its own state",
-    )
     default(
         "normalize", "last", "the level of a forecast is the last value: no look-ahead, and growing series stay easy"
     )
@@ -70,22 +106,16 @@ def choose(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
     _segments(config, default, cycle, rows)
     every = 1 if config.carry == "stored" else min(max(config.horizon // ORIGINS, 1), 8)
     default("loss_every", every, f"neighbouring forecasts of {config.horizon} steps overlap: one in {every} is scored")
-    _training(config, default, panel)
+    _training(config, default, series)
     values = {name: value for name, (value, _) in chosen.items()}
-    config, reasons = config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
-    if None in (config.transform, config.skip, config.lags, config.level_input):
-        config = _by_least_squares(config, reasons, schema, panel, parts)
-    if config.eval_every is None:
-        config = config.with_(eval_every=_eval_every(config, panel, parts))
-        reasons["eval_every"] = "steps between two looks at the validation rows: these take a tenth of the time at most"
-    return config, reasons
+    return config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
 
 
 def _missing(panel: Panel, parts: Split) -> bool:
-    """Whether values are missing in the rows that training and validation see."""
-    seen = training_rows(panel.offsets, parts.val)
-    tables = (panel.y[seen], panel.past[seen], panel.known[seen], panel.static)
-    return any(bool(np.isnan(values).any()) for values in tables)
+    """Whether values are missing in the rows of training and validation."""
+    rows = training_rows(panel.offsets, parts.val)
+    columns = (panel.y[rows], panel.past[rows], panel.known[rows], panel.static)
+    return any(bool(np.isnan(values).any()) for values in columns)
 
 
 def _never_negative(panel: Panel, parts: Split) -> bool:
@@ -104,44 +134,19 @@ def _segments(config: Config, default: Any, season: int, rows: int) -> None:
     default("shuffle", True, "segments are drawn in random order")
 
 
-def _training(config: Config, default: Any, panel: Panel) -> None:
-    many = panel.series >= MANY
-    told = f"{panel.series:,} series" if many else f"fewer than {MANY} series"
-    default("hidden", (128,) if many else (64,), f"{told}: what one linear map cannot serve is left to the recurrence")
+def _training(config: Config, default: Any, series: int) -> None:
+    many = series >= MANY
+    size = f"{series:,} series" if many else f"fewer than {MANY} series"
+    default("hidden", (128,) if many else (64,), f"{size}: what one linear map cannot serve is left to the recurrence")
     several = many and not config.local
     reason = "the recurrence forecasts, and networks that are averaged err less" if several else "one network will do"
-    default("ensemble", NETWORKS if several else 1, f"{told}: {reason}")
+    default("ensemble", NETWORKS if several else 1, f"{size}: {reason}")
     rate = LEARNING_RATES[config.optimizer]
-    default("learning_rate", 2 * rate if many else rate, f"suits {config.optimizer} and {told}")
+    default("learning_rate", 2 * rate if many else rate, f"suits {config.optimizer} and {size}")
     reason = "more steps of fewer segments learn more in that time" if several else "smaller batches gain nothing"
-    default("batch_size", SMALL_BATCH if several else BATCH, f"{told}: {reason}")
+    default("batch_size", SMALL_BATCH if several else BATCH, f"{size}: {reason}")
     if config.max_steps is None and config.max_epochs is None:
         default("max_steps", MORE_STEPS if several else STEPS, "enough with early stopping")
-
-
-def _by_least_squares(config: Config, reasons: dict[str, str], schema: Schema, panel: Panel, parts: Split) -> Config:
-    """What a linear forecast tells in a moment: how far back to look, and whether the level matters."""
-    if config.channels == "independent" and panel.targets > 1:
-        times, panel = panel.targets, panel.fold(schema.output_ids(panel.ids))
-        parts = Split(np.repeat(parts.train, times), np.repeat(parts.val, times))
-    if config.transform is None:
-        logs, reasons["transform"] = transform.helps(config, schema, panel, parts, skip.usual(config, parts))
-        config = config.with_(transform="log" if logs else "none")
-    if config.skip is None:
-        size, reasons["skip"] = skip.best(config, schema, panel, parts)
-        config = config.with_(skip=size)
-    if config.lags is None:
-        size, reasons["lags"] = _lags(config, int(np.median(parts.train)) if len(parts.train) else 0)
-        config = config.with_(lags=size)
-    if config.level_input is None:
-        helps = level.helps(config, schema, panel, parts)
-        config = config.with_(level_input=helps)
-        reasons["level_input"] = (
-            "the level lowers the validation error of least squares on the last values"
-            if helps
-            else "the last values tell all that the level does, and a level may grow"
-        )
-    return config
 
 
 def _lags(config: Config, rows: int) -> tuple[int, str]:
@@ -158,18 +163,17 @@ def _season(schema: Schema, panel: Panel, parts: Split) -> tuple[int, str]:
     size = calendar.season(schema.frequency)
     if size > 1:
         return size, f"rows of a season at frequency {schema.frequency.text}"
-    size, correlation = season.found(panel.y, panel.offsets, parts.train)
+    size, correlation = season.rows_of_season(panel.y, panel.offsets, parts.train)
     if size == 1:
         return 1, "neither the calendar nor the training rows show a season"
     return size, f"changes of the training rows repeat after {size} rows: correlation {correlation:.2f}"
 
 
-def _eval_every(config: Config, panel: Panel, parts: Split) -> int:
+def _eval_every(config: Config, parts: Split) -> int:
     """Steps between two looks: 25, or as many as keep the looks, forward only, to a tenth of the time."""
-    copies = panel.targets if config.channels == "independent" else 1
-    segments, sampler = plan(config, max(int(parts.train.sum()) * copies, 1))
+    segments, sampler = plan(config, max(int(parts.train.sum()), 1))
     fresh = segments.length - max(segments.burn_in, segments.length // 2)
-    scored = int((parts.val - parts.train).sum()) * copies
-    look = min(-(-scored // max(fresh, 1)) * segments.length, VALIDATION_PLACES)
+    scored = int((parts.val - parts.train).sum())
+    look = min(-(-scored // max(fresh, 1)) * segments.length, PLACES)
     step = GRADIENT * sampler.rows * segments.length
     return int(np.clip(np.ceil(10 * look / step), 25, 1000))
