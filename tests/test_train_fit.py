@@ -21,8 +21,8 @@ from statecast.forecast import evaluate
 from statecast.forecast.roll import roll
 from statecast.model.inputs import from_working
 from statecast.model.kernel import library as kernel_library
-from statecast.train.choose.settings import choose
-from statecast.train.fit import Fit, fit
+from statecast.train.choose.settings import channels, choose
+from statecast.train.fit import Fit, fit, fold
 from statecast.train.segment_trainer import SegmentTrainer
 
 
@@ -151,7 +151,10 @@ def test_several_targets_share_one_network_or_see_each_other() -> None:
 def chosen(panel: Panel, **values: Any) -> tuple[Config, dict[str, str]]:
     config = Config(**values)
     parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
-    return choose(config, schema_of(panel), panel, parts)
+    config, reasons = channels(config, panel)
+    folded, folded_parts = fold(config, schema_of(panel), panel, parts)
+    config, more, _ = choose(config, schema_of(panel), folded, folded_parts, panel.series)
+    return config, reasons | more
 
 
 @pytest.mark.parametrize("rows", [3, 10, 100, 5000])
@@ -218,8 +221,8 @@ def test_where_that_cannot_be_seen_the_level_is_no_input(values: dict[str, Any])
 
 def test_the_level_of_each_of_several_targets_is_looked_at() -> None:
     both = np.stack([reverting(4000), reverting(4000, 1)], axis=1)
-    for channels in ("joint", "independent"):
-        assert chosen(panel_of(both), horizon=12, skip=2, channels=channels)[0].level_input
+    for way in ("joint", "independent"):
+        assert chosen(panel_of(both), horizon=12, skip=2, channels=way)[0].level_input
 
 
 def test_looks_at_the_validation_rows_take_little_of_the_time() -> None:

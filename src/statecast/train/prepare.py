@@ -121,9 +121,7 @@ def _typical(sizes: np.ndarray) -> float:
     return size if size > 0 else 1.0
 
 
-def device_rows(
-    network: Network, rows: Rows, statistics: dict[str, np.ndarray], scales: np.ndarray
-) -> dict[str, Any]:
+def device_rows(network: Network, rows: Rows, statistics: dict[str, np.ndarray], scales: np.ndarray) -> dict[str, Any]:
     """The flat arrays that `loss.gather` reads, with room behind their rows; see `trainer.roomy`.
 
     Values carry blank rows before and after for slices to run into.

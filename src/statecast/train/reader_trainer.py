@@ -111,7 +111,7 @@ class ReaderTrainer:
         self.rates = optimizer.schedule(config, self.steps)
         longest = int(np.diff(task.offsets).max())
         bare = type(config)(**{name: getattr(config, name) for name in COMPILED if hasattr(config, name)})
-        self.plan = ReaderPlan(bare, reader, roomy(longest) if longest > 1 else 1, kernel_library.reason())
+        self.plan = ReaderPlan(bare, reader, roomy(longest) if longest > 1 else 1, kernel_library.description())
         self.data = self._on_device(task, held_out(config, task))
 
     def _on_device(self, task: Task, held: np.ndarray) -> Arrays:

@@ -110,7 +110,7 @@ class SegmentTrainer:
         bare = Config(**{name: getattr(config, name) for name in COMPILED})
         single, val_segments = self.network, self.validation.segments
         self.plan = SegmentPlan(
-            bare, single, axis, by_series, segments, val_segments, rows, skip_alone, kernel_library.reason()
+            bare, single, axis, by_series, segments, val_segments, rows, skip_alone, kernel_library.description()
         )
         span = local.bounds(tape, prepared.offsets) if by_series else {}
         self.data = {

@@ -222,7 +222,8 @@ def loss_scales(rows: Rows, parts: Split, config: Config) -> Float[np.ndarray, "
         n = np.bincount(series, m[:, d], s)
         mean = np.bincount(series, y[:, d] * m[:, d], s) / np.maximum(n, 1)
         square = np.bincount(series, (y[:, d] - mean[series]) ** 2 * m[:, d], s) / np.maximum(n, 1)
-        deviation = np.sqrt(square)
+        # What rounding makes of values that are all the same is no deviation.
+        deviation = np.where(square > (1e-12 * mean) ** 2, np.sqrt(square), 0.0)
         typical = np.median(deviation[deviation > 0]) if (deviation > 0).any() else 1.0
         result[:, d] = np.where(deviation > 1e-6 * typical, deviation, typical)
     return result
