@@ -48,7 +48,7 @@ def test_a_case_worked_by_hand() -> None:
     for y in (0.5, 0.9, 0.85, 2.0):
         adaptive.observe(parts, bounds, np.array([[y]]), there)
         adaptive.remember(parts, still, there, there)
-        moves.append(parts["moved"][0, :, 0, 0].copy())
+        moves.append(parts["shifts"][0, :, 0, 0].copy())
     # Nothing was forecast of the first value, and two steps ahead nothing of the second. A value outside widens the
     # interval by rate · (1 − 0.2), one inside narrows it by rate · 0.2; both in units of the half width, 0.8.
     np.testing.assert_allclose(moves[0], [0, 0])
@@ -72,10 +72,10 @@ def test_a_gap_forgets_the_forecasts_that_fell_due_in_it() -> None:
             adaptive.remember(told, still, there, np.zeros((1, 1)))
         assert parts["turn"] == told["turn"]
         same_bits(parts["waiting"][..., 1], told["waiting"][..., 1])
-        before = parts["moved"].copy()
+        before = parts["shifts"].copy()
         adaptive.observe(parts, bounds, np.full((1, 1), 9.0), there)
         # Those made `lead` steps ago are due; inside the gap none was made.
-        assert (parts["moved"] != before)[0, :, 0, 0].tolist() == [gap < lead for lead in (1, 2, 4)]
+        assert (parts["shifts"] != before)[0, :, 0, 0].tolist() == [gap < lead for lead in (1, 2, 4)]
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -116,7 +116,7 @@ def test_restored_streams_go_on_with_the_same_bits(tmp_path: Path) -> None:
 
 def follower_of(of: Model) -> Follower:
     counts, ring = of.layout.slices["count"][0].start, of.network.front.ring
-    return Follower(of.adaptive, of.bounds, of.constants, of.own.start, counts, ring, of.dtype)
+    return Follower(of.adaptive, of.bounds, of.constants, of.adaptive_span.start, counts, ring, of.dtype)
 
 
 @pytest.mark.skipif(kernel_library.refuses() is not None, reason=kernel_library.description())
@@ -143,7 +143,7 @@ def test_the_native_kernel_moves_what_numpy_moves(horizon: int, precision: str) 
         np.testing.assert_allclose(found, wanted, rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
     native[:, counts] = 0
     np.testing.assert_allclose(native, plain, rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
-    assert np.abs(plain[:, of.layout.slices["moved"][0]]).max() > RATE
+    assert np.abs(plain[:, of.layout.slices["shifts"][0]]).max() > RATE
 
 
 @pytest.mark.skipif(kernel_library.refuses() is not None, reason=kernel_library.description())
@@ -169,7 +169,7 @@ def test_a_table_in_the_native_kernel_moves_what_its_steps_move(
     found, plain = (
         shifts_at(which, panel, said, data, wanted) for which, data in zip((native, numpy), states, strict=True)
     )
-    assert found.shape == (wanted.sum(), *of.layout.slices["moved"][1])
+    assert found.shape == (wanted.sum(), *of.layout.slices["shifts"][1])
     rtol = 1e-5 if precision == "float32" else 1e-12
     np.testing.assert_allclose(found, plain, rtol=rtol, atol=1e-7)
     np.testing.assert_allclose(*states, rtol=rtol, atol=1e-7)
@@ -209,7 +209,7 @@ def test_the_share_outside_comes_to_what_the_level_says(louder: float) -> None:
     for t in range(2500):
         y = louder * rng.normal(size=(20, 1))
         if t >= 1500:
-            reach = bounds.unit[0, 0] * parts["moved"][:, 0, :, 0]
+            reach = bounds.unit[0, 0] * parts["shifts"][:, 0, :, 0]
             held = (y >= bounds.low[0, :, 0] - reach) & (y <= bounds.high[0, :, 0] + reach)
             inside += held.mean(axis=0) / 1000
         adaptive.observe(parts, bounds, y, there)
@@ -241,4 +241,4 @@ def test_a_step_and_its_intervals_in_one_call_are_both_calls(precision: str) -> 
         for one, other in ((made.forecast, raw), (made.scale, scale), (made.shifts, moved)):
             same_bits(one, other)
     same_bits(together.take(np.arange(7)), apart)
-    assert np.abs(apart[:, of.layout.slices["moved"][0]]).max() > 0
+    assert np.abs(apart[:, of.layout.slices["shifts"][0]]).max() > 0

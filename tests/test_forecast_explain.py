@@ -16,7 +16,7 @@ import statecast as sc
 from statecast.config import CELLS as NAMES
 from statecast.data import examples
 from statecast.errors import DataError, NotFitted
-from statecast.forecast.explain import Explanation, _Shuffled, explain, lag_groups
+from statecast.forecast.explain import Explanation, ShuffledFront, explain, lag_groups
 from statecast.forecast.predict import state_after
 from statecast.model.cells import CELLS
 from statecast.model.rings import Rings
@@ -145,7 +145,7 @@ def test_groups_of_lags_by_hand() -> None:
 def test_shuffled_lags_are_the_same_values_elsewhere() -> None:
     front = model(skip=10).network.front
     rng = np.random.default_rng(0)
-    other = _Shuffled(**vars(front), group=(2, 3), rng=rng)
+    other = ShuffledFront(**vars(front), group=(2, 3), rng=rng)
     y, blank = rng.normal(size=(30, 2, 1)), np.zeros((2, 10, 1))
     ring, held = Rings.of(y, np.ones_like(y), np.zeros((30, 2), bool), blank, blank).newest(10).values()
     level, scale = np.zeros((30, 2, 1)), np.ones((30, 2, 1))
@@ -207,7 +207,7 @@ def test_explain_gives_a_frame_and_looks_at_no_test_row(fitted: sc.Forecaster) -
     frame = fitted.explain()
     assert frame.columns == ["input", "kind", "importance", "spread"]
     assert set(frame["input"]) == {"lags 1–4", "lags 5–8", "lags 9–12", "month"}
-    kept = fitted._fit
+    kept = fitted._record
     assert kept is not None
     y = kept.panel.y.copy()
     y[-24:] = 1e6

@@ -427,7 +427,7 @@ def test_a_forecast_of_nothing_seen() -> None:
     assert np.isfinite(found.values).all()
     state = state_after(model(), panel(model(), (3,)))
     unseen = type(state)(state.layout, state.data, state.ids, np.array([np.iinfo(np.int64).min]))
-    with pytest.raises(DataError, match=r"series 's0' has seen no row yet"):
+    with pytest.raises(DataError, match=r"series 's0' has no row yet"):
         forecast(model(), unseen)
 
 

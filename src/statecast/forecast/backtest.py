@@ -17,7 +17,6 @@ from statecast.data.panel import Panel
 from statecast.errors import DataError, SettingError
 from statecast.forecast import channels, comparison, evaluate, predict
 from statecast.forecast.comparison import ForecastPairs
-from statecast.forecast.roll import Scan
 from statecast.model.inputs import rows_of
 from statecast.model.trained import Model
 
@@ -33,7 +32,6 @@ def backtest(
     windows: int,
     step: int | None = None,
     refit: Refit | None = None,
-    scan: Scan | None = None,
 ) -> Backtest:
     """Forecasts from the last `windows` origins of each series that have a whole horizon after them.
 
@@ -46,7 +44,6 @@ def backtest(
         windows: number of origins.
         step: rows between two of them; the horizon where None.
         refit: trains a model on the rows up to an origin. The model as it is forecasts from all origins where None.
-        scan: another execution of `Network.scan`.
 
     Raises:
         SettingError: windows or step is below 1.
@@ -56,12 +53,12 @@ def backtest(
     windows, step = _whole("windows", windows), _whole("step", horizon if step is None else step)
     origins = _origins(panel, windows, step, horizon, every=refit is not None)
     if refit is None:
-        return Backtest(model, panel, tuple(_forecasts(model, panel, origins, origins, scan)))
+        return Backtest(model, panel, tuple(_forecasts(model, panel, origins, origins)))
     runs = []
     for w in range(windows):
         window = [rows[w : w + 1] for rows in origins]
         # The forecasts alone are kept of each window, not its model.
-        runs.append(tuple(_forecasts(refit(panel.cut(_after(window))), panel, window, origins, scan)))
+        runs.append(tuple(_forecasts(refit(panel.cut(_after(window))), panel, window, origins)))
     return Backtest(model, panel, tuple(_Block.joined(blocks) for blocks in zip(*runs, strict=True)))
 
 
@@ -183,16 +180,15 @@ def _forecasts(
     panel: Panel,
     origins: list[Int64[np.ndarray, " n"]],
     every: list[Int64[np.ndarray, " m"]],
-    scan: Scan | None,
 ) -> Iterator[_Block]:
     """The forecasts of each series from its origins, in one run over the table; `every` origin tells the first."""
     rows = rows_of(model.network, model.constants, model.schema, channels.fold(model, panel), model.dtype)
     mask = np.zeros(panel.rows, bool)
     for begin, at in zip(panel.offsets[:-1], origins, strict=True):
         mask[begin + at] = True
-    forecasts = evaluate.tested(model.network, model.p, rows, channels.fold_mask(model, panel, mask), scan=scan)
+    forecasts = evaluate.tested(model.network, model.p, rows, channels.fold_mask(model, panel, mask))
     if model.adaptive is not None:
-        forecasts, _ = predict.through(model, panel, rows, forecasts, scan)
+        forecasts, _ = predict.through(model, panel, rows, forecasts)
     season = evaluate.season_of(model)
     for s, at, bounded in evaluate.by_series(model, panel, forecasts):
         begin = int(every[s][0]) + 1

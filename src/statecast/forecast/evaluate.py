@@ -15,7 +15,7 @@ from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.forecast import calibrate, channels, comparison
 from statecast.forecast.comparison import ForecastPairs
-from statecast.forecast.roll import Origins, Scan, roll
+from statecast.forecast.roll import Origins, roll
 from statecast.model.inputs import Rows, from_working
 from statecast.model.network import Network
 from statecast.model.trained import Model
@@ -61,11 +61,10 @@ def tested(
     rows: Rows,
     mask: Bool[np.ndarray, " R"],
     ends: Float64[np.ndarray, "S size"] | None = None,
-    scan: Scan | None = None,
     ahead: Int64[np.ndarray, " H"] | None = None,
 ) -> Origins:
     """All forecasts at the rows of a mask, in order of the rows, in one run; see `roll` for the arguments."""
-    parts = list(roll(network, p, rows, mask, ends=ends, scan=scan, ahead=ahead))
+    parts = list(roll(network, p, rows, mask, ends=ends, ahead=ahead))
     if not parts:
         return Origins.none(network.head)
     at = np.concatenate([part.rows for part in parts])

@@ -1,6 +1,6 @@
 """What a trained network used: how much its error grows when one input is shuffled, and its gates over time.
 
-Permutation importance (Breiman 2001; Fisher et al. 2019): values of one input are dealt out anew among the rows, so
+Permutation importance (Breiman 2001; Fisher et al. 2019): values of one input are shuffled among the rows, so
 that they keep their distribution and lose their meaning; what the error gains is what the input was worth. Covariates
 are shuffled over the time of each series, static ones over the series. Lags are shuffled as the network sees them,
 relative to level and scale, so the level itself is not among them: every forecast starts from it. All forecasts come
@@ -101,22 +101,23 @@ def explain(model: Model, panel: Panel, begin: Int64[np.ndarray, " S"], seed: in
     """
     rng = np.random.default_rng(seed)
     part, first = _pieces(model, panel, begin, rng)
-    wanted = evaluate.test_origins(part, first, model.config.horizon)
-    if not wanted.any():
+    scored = evaluate.test_origins(part, first, model.config.horizon)
+    if not scored.any():
         return None
-    wanted[np.flatnonzero(wanted)[np.arange(wanted.sum()) % -(-int(wanted.sum()) // ORIGINS) > 0]] = False
+    scored[np.flatnonzero(scored)[np.arange(scored.sum()) % -(-int(scored.sum()) // ORIGINS) > 0]] = False
     rows = assemble.prepared(model, part)
-    # Lags are dealt out among the rows that are forecast, so there must be many even where few of them count.
-    few = wanted.sum() < FEW
-    asked, repeats = (np.ones_like(wanted), 2 * REPEATS) if few else (wanted, REPEATS)
-    base = _error(model, rows, part, asked, wanted)
-    found = []
+    # Lags are shuffled among the rows that are forecast, so there must be many even where few of them are scored.
+    few = scored.sum() < FEW
+    origins, repeats = (np.ones_like(scored), 2 * REPEATS) if few else (scored, REPEATS)
+    base = _error(model, rows, part, origins, scored)
+    inputs = []
     for name, kind, shuffled in _shuffles(model, rows, rng):
         pairs = [shuffled() for _ in range(repeats)]
-        growth = np.array([_error(other, dealt, part, asked, wanted) for other, dealt in pairs]) / max(base, 1e-30) - 1
-        found.append(Input(name, kind, float(growth.mean()), float(growth.std())))
-    found.sort(key=lambda item: -item.importance)
-    return Explanation(int(wanted.sum()), tuple(found), _activity(model, panel))
+        errors = np.array([_error(other, shuffled_rows, part, origins, scored) for other, shuffled_rows in pairs])
+        growth = errors / max(base, 1e-30) - 1
+        inputs.append(Input(name, kind, float(growth.mean()), float(growth.std())))
+    inputs.sort(key=lambda item: -item.importance)
+    return Explanation(int(scored.sum()), tuple(inputs), _activity(model, panel))
 
 
 def _pieces(
@@ -136,13 +137,13 @@ def _pieces(
     ]
     budget = ROWS // max(len(model.schema.target) // model.network.front.targets, 1)
     count = max(1, budget // (context + size))
-    chosen = [places[n] for n in sorted(rng.permutation(len(places))[:count])]
-    series, first, stop = np.array(chosen, np.int64).reshape(-1, 3).T
+    sample = [places[n] for n in sorted(rng.permutation(len(places))[:count])]
+    series, first, stop = np.array(sample, np.int64).reshape(-1, 3).T
     before = np.minimum(context, first)
-    return _taken(panel, series, first - before, stop), before
+    return _pieces_of(panel, series, first - before, stop), before
 
 
-def _taken(
+def _pieces_of(
     panel: Panel, series: Int64[np.ndarray, " n"], start: Int64[np.ndarray, " n"], stop: Int64[np.ndarray, " n"]
 ) -> Panel:
     """Rows `start` to `stop` of some series, each as a series of its own; known rows after them are known ahead."""
@@ -169,21 +170,21 @@ def _taken(
     )
 
 
-def _error(model: Model, rows: Rows, panel: Panel, asked: np.ndarray, wanted: np.ndarray) -> float:
+def _error(model: Model, rows: Rows, panel: Panel, origins: np.ndarray, scored: np.ndarray) -> float:
     """The mean absolute error, each target's in units of its mean absolute deviation in each series.
 
-    Forecasts are made at the rows `asked`, and count at those that are `wanted`.
+    Forecasts are made at the rows of one mask, `origins`, and count at those of the other.
     """
-    origins = assemble.forecasts(model, panel, asked, rows)
+    forecasts = assemble.forecasts(model, panel, origins, rows)
     errors = []
-    for s, at, found in evaluate.by_series(model, panel, origins):
-        y, counts = panel.y[panel.span(s)], wanted[panel.offsets[s] + at]
-        at, point = at[counts], found.point[counts]
+    for s, at, part in evaluate.by_series(model, panel, forecasts):
+        y, counts = panel.y[panel.span(s)], scored[panel.offsets[s] + at]
+        at, point = at[counts], part.point[counts]
         ahead = at[:, None] + np.arange(1, model.config.horizon + 1)
         actual = np.where((ahead < len(y))[..., None], y[np.minimum(ahead, len(y) - 1)], np.nan)
-        seen = ~np.isnan(y)
-        mean = np.where(seen, y, 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
-        size = np.where(seen, np.abs(y - mean), 0).sum(axis=0) / np.maximum(seen.sum(axis=0), 1)
+        mask = ~np.isnan(y)
+        mean = np.where(mask, y, 0).sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
+        size = np.where(mask, np.abs(y - mean), 0).sum(axis=0) / np.maximum(mask.sum(axis=0), 1)
         errors.append((np.abs(actual - point) / np.where(size > 0, size, np.nan)).ravel())
     error = np.concatenate(errors)
     return float(error[~np.isnan(error)].mean()) if not np.isnan(error).all() else float("nan")
@@ -193,7 +194,7 @@ def _shuffles(model: Model, rows: Rows, rng: np.random.Generator) -> Iterator[tu
     """Name and kind of every input, and a function that gives a model and rows in which it is shuffled."""
     network = model.network
     for first, last in lag_groups(network.front.ring, model.config.season or 1):
-        front = _Shuffled(**vars(network.front), group=(first, last), rng=rng)
+        front = ShuffledFront(**vars(network.front), group=(first, last), rng=rng)
         other = replace(model, network=replace(network, front=front))
         yield f"lag {first}" if first == last else f"lags {first}–{last}", "lags", lambda m=other: (m, rows)
     for name, kind, columns, ahead in _features(model):
@@ -210,25 +211,27 @@ def lag_groups(ring: int, season: int) -> list[tuple[int, int]]:
 
 
 @dataclass(frozen=True)
-class _Shuffled(Front):
-    """A front that deals out the lags of a group anew among the steps at which any of them is held."""
+class ShuffledFront(Front):
+    """A front that shuffles the lags of a group among the steps at which any of them is held."""
 
     group: tuple[int, int] = (1, 1)
     rng: np.random.Generator = field(default_factory=np.random.default_rng, compare=False)
 
     def skip_of(self, c: Any, w: Any, rings: Any, level: Any, scale: Any, threads: int = 0) -> Any:
-        newest = rings.newest(self.skip)  # all of them at once, to deal out
+        """See `Front.skip_of`."""
+        newest = rings.newest(self.skip)  # all of them at once, to shuffle
         return weighted(w, self.relative(newest["ring"], newest["held"], level, scale) / c["ring_gain"])
 
     def relative(self, ring: Any, held: Any, level: Any, scale: Any) -> Any:
-        found = np.array(super().relative(ring, held, level, scale), order="C")  # so that a reshape is a view
-        size = found.shape[-2]
+        """See `Front.relative`."""
+        values = np.array(super().relative(ring, held, level, scale), order="C")  # so that a reshape is a view
+        size = values.shape[-2]
         slots = np.arange(max(size - self.group[1], 0), size - self.group[0] + 1)
         if len(slots):
-            steps, there = found.reshape(-1, *found.shape[-2:]), np.reshape(held, (-1, *held.shape[-2:]))
-            some = np.flatnonzero((there[:, slots] > 0).any(axis=(1, 2)))
+            steps, mask = values.reshape(-1, *values.shape[-2:]), np.reshape(held, (-1, *held.shape[-2:]))
+            some = np.flatnonzero((mask[:, slots] > 0).any(axis=(1, 2)))
             steps[some[:, None], slots] = steps[self.rng.permutation(some)[:, None], slots]
-        return found
+        return values
 
 
 def _features(model: Model) -> Iterator[tuple[str, str, list[int], list[int]]]:
@@ -237,33 +240,33 @@ def _features(model: Model) -> Iterator[tuple[str, str, list[int], list[int]]]:
     for kind in ("past", "known", "static"):
         at, count = 0, getattr(front, kind)
         for item in getattr(schema, kind):
-            own = list(range(at, at + len(item.features)))
-            own += [column + count for column in own] if front.missing else []
+            columns = list(range(at, at + len(item.features)))
+            columns += [column + count for column in columns] if front.missing else []
             at += len(item.features)
-            yield item.name, kind, own, own if kind == "known" else []
+            yield item.name, kind, columns, columns if kind == "known" else []
     names = schema.calendar_features if front.calendar else ()
     for cycle in dict.fromkeys(name.rpartition("_")[0] for name in names):
-        own = [column for column, name in enumerate(names) if name.rpartition("_")[0] == cycle]
-        ahead = [column + front.future - front.calendar for column in own] if front.future else []
-        yield cycle, "calendar", own, ahead
+        columns = [column for column, name in enumerate(names) if name.rpartition("_")[0] == cycle]
+        ahead = [column + front.future - front.calendar for column in columns] if front.future else []
+        yield cycle, "calendar", columns, ahead
 
 
 def _shuffled(rows: Rows, kind: str, columns: list[int], ahead: list[int], rng: np.random.Generator) -> Rows:
-    """Rows in which the columns of a covariate are dealt out anew: in time within each series, or among the series."""
+    """Rows in which the columns of a covariate are shuffled: in time within each series, or among the series."""
     if kind == "static":
         spans = [np.arange(len(rows.offsets) - 1)]
     else:
         spans = [np.arange(*rows.offsets[s : s + 2]) for s in range(len(rows.offsets) - 1)]
-    other = replace(rows, covariates=rows.covariates | {kind: _dealt(rows.covariates[kind], spans, columns, rng)})
+    other = replace(rows, covariates=rows.covariates | {kind: _permuted(rows.covariates[kind], spans, columns, rng)})
     if ahead and rows.future is not None:
         horizon = (len(rows.future) - len(rows.y)) // max(len(rows.offsets) - 1, 1)
         ends = enumerate(pairwise(rows.offsets))
         steps = [np.arange(begin + s * horizon, end + (s + 1) * horizon) for s, (begin, end) in ends]
-        other = replace(other, future=_dealt(rows.future, steps, ahead, rng))
+        other = replace(other, future=_permuted(rows.future, steps, ahead, rng))
     return other
 
 
-def _dealt(values: np.ndarray, spans: list[np.ndarray], columns: list[int], rng: np.random.Generator) -> np.ndarray:
+def _permuted(values: np.ndarray, spans: list[np.ndarray], columns: list[int], rng: np.random.Generator) -> np.ndarray:
     values = values.copy()
     for span in spans:
         values[span[:, None], columns] = values[rng.permutation(span)[:, None], columns]
@@ -271,13 +274,13 @@ def _dealt(values: np.ndarray, spans: list[np.ndarray], columns: list[int], rng:
 
 
 @dataclass(frozen=True)
-class _Watched(Stack):
+class _GateRecorder(Stack):
     """A stack that notes the gates of every run."""
 
-    seen: list[dict[str, np.ndarray]] = field(default_factory=list, compare=False)
+    runs: list[dict[str, np.ndarray]] = field(default_factory=list, compare=False)
 
     def scan(self, w: Any, x: Any, state: Any, reset: Any, drop: Any = None, mask: Any = None) -> Any:
-        self.seen.append(self.gates(w, x, state, reset))
+        self.runs.append(self.gates(w, x, state, reset))
         return super().scan(w, x, state, reset, drop, mask)
 
 
@@ -285,13 +288,13 @@ def _activity(model: Model, panel: Panel) -> Activity | None:
     """The gates of the first network over the last steps of the longest series, for its first target."""
     if not model.network.stack.hidden:
         return None
-    stack = _Watched(**vars(model.network.stack))
+    stack = _GateRecorder(**vars(model.network.stack))
     longest = int(np.argmax(panel.lengths))
     stop = panel.lengths[[longest]]
-    one = _taken(panel, np.array([longest]), np.maximum(stop - 2 * STEPS, 0), stop)
+    one = _pieces_of(panel, np.array([longest]), np.maximum(stop - 2 * STEPS, 0), stop)
     steps = min(STEPS, one.rows)
-    watched = replace(model, network=replace(model.network, stack=stack))
-    assemble.forecasts(watched, one, np.zeros(one.rows, bool), assemble.prepared(watched, one))
-    runs = stack.seen[:: model.network.members.of_row]
+    recorded = replace(model, network=replace(model.network, stack=stack))
+    assemble.forecasts(recorded, one, np.zeros(one.rows, bool), assemble.prepared(recorded, one))
+    runs = stack.runs[:: model.network.members.of_row]
     gates = {name: np.concatenate([run[name][:, 0] for run in runs])[-steps:] for name in runs[0]}
     return Activity(str(one.ids[0]), one.time[-steps:], gates)

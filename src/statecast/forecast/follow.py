@@ -14,7 +14,7 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.forecast import evaluate
-from statecast.forecast.roll import Origins, Scan
+from statecast.forecast.roll import Origins
 from statecast.forecast.runner import Runner
 from statecast.model.inputs import Rows, transformed
 
@@ -28,7 +28,6 @@ def follow(
     rows: Rows,
     states: Float[np.ndarray, "S size"],
     origins: Origins,
-    scan: Scan | None = None,
 ) -> Origins:
     """Run through a table, whose series start from nothing.
 
@@ -38,21 +37,20 @@ def follow(
         rows: the same, prepared.
         states: from `Runner.initial`; they become those after each series' last row.
         origins: forecasts at some rows, in their order.
-        scan: another execution of `Network.scan`.
 
     Returns:
         The origins with how far intervals were moved there.
     """
     model, adaptive = runner.model, runner.model.adaptive
-    ends = np.zeros((len(states), model.own.start), model.dtype)
+    ends = np.zeros((len(states), model.adaptive_span.start), model.dtype)
     if adaptive is None:
-        evaluate.tested(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends, scan)
+        evaluate.tested(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends)
         states[...] = ends
         return origins
     network, p = model.network.narrowed(model.p, adaptive.leads)
     observed = np.asarray(rows.m.any(axis=-1))
-    watched = evaluate.tested(network, p, rows, observed, ends, scan, adaptive.leads)
-    states[:, : model.own.start] = ends
+    watched = evaluate.tested(network, p, rows, observed, ends, adaptive.leads)
+    states[:, : model.adaptive_span.start] = ends
     full = _counts(rows)[watched.rows] >= model.network.front.ring
     mask = np.zeros(len(rows.y), bool)
     mask[origins.rows] = True
@@ -76,7 +74,7 @@ def shifts_at(
     places = np.zeros(panel.rows, np.int64)  # of rows without a value any will do: it is not kept
     places[watched.rows] = np.arange(len(watched.rows))
     kept = np.where(mask, np.cumsum(mask) - 1, -1)
-    shifts = np.zeros((int(mask.sum()), *model.layout.slices["moved"][1]), model.dtype)
+    shifts = np.zeros((int(mask.sum()), *model.layout.slices["shifts"][1]), model.dtype)
     if not len(watched.rows):
         return shifts
     y = np.ascontiguousarray(transformed(model.constants, panel.y))

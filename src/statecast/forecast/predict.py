@@ -21,7 +21,7 @@ from statecast.data.values import described, lone_series
 from statecast.errors import DataError, SettingError, TimeOrderError
 from statecast.forecast import calibrate, channels, features, intake
 from statecast.forecast.follow import follow
-from statecast.forecast.roll import Origins, Scan
+from statecast.forecast.roll import Origins
 from statecast.forecast.runner import Runner
 from statecast.model.inputs import Rows, from_working, rows_of
 from statecast.model.state import UNSEEN, State
@@ -215,7 +215,6 @@ def from_table(
     panel: Panel,
     horizon: int | None = None,
     levels: Sequence[float] | None = None,
-    scan: Scan | None = None,
 ) -> Forecast:
     """Forecasts from a table alone: each series starts from the initial state and runs through its rows.
 
@@ -226,34 +225,32 @@ def from_table(
         DataError: as in `forecast`, and for values that are too large for the model.
         UnknownSeries: a table without targets has a series that the model does not remember.
     """
-    state, future = after_table(model, panel, scan)
+    state, future = after_table(model, panel)
     return forecast(model, state, horizon, levels, future)
 
 
-def after_table(model: Model, panel: Panel, scan: Scan | None = None) -> tuple[State, Future]:
+def after_table(model: Model, panel: Panel) -> tuple[State, Future]:
     """Where a forecast from a table begins: the state of its series, and what is known ahead of them."""
     if np.isnan(panel.y).all():
         state = model.state.gather(channels.row_ids(model, panel.ids))
         return state, _rows_after(model, panel, channels.last_times(model, state))
     future = [panel.ahead[slice(*panel.ahead_offsets[s : s + 2])] for s in range(panel.series)]
-    return state_after(model, panel, scan), future
+    return state_after(model, panel), future
 
 
-def state_after(model: Model, panel: Panel, scan: Scan | None = None) -> State:
+def state_after(model: Model, panel: Panel) -> State:
     """What is remembered of each series after its last row, starting from the initial state."""
     folded = channels.fold(model, panel)
     features.require_near(model, folded.y, "the table")
     rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
-    return through(model, panel, rows, Origins.none(model.network.head), scan)[1]
+    return through(model, panel, rows, Origins.none(model.network.head))[1]
 
 
-def through(
-    model: Model, panel: Panel, rows: Rows, origins: Origins, scan: Scan | None = None
-) -> tuple[Origins, State]:
+def through(model: Model, panel: Panel, rows: Rows, origins: Origins) -> tuple[Origins, State]:
     """Run through a table, whose rows are prepared: origins with the shifts of their intervals, and the last state."""
     folded, runner = channels.fold(model, panel), Runner(model)
     states = runner.initial(rows.numbers)
-    origins = follow(runner, folded, rows, states, origins, scan)
+    origins = follow(runner, folded, rows, states, origins)
     time = np.full(folded.series, UNSEEN)
     some = folded.lengths > 0
     time[some] = folded.time[folded.offsets[1:][some] - 1]
@@ -292,7 +289,7 @@ def _last_times(model: Model, ids: channels.Ids, time: Int64[np.ndarray, " S"]) 
     empty = time == UNSEEN
     if empty.any() and model.schema.time_kind != "row":
         name = ids[int(np.argmax(empty))]
-        raise DataError(f"series {name!r} has seen no row yet, so the time to forecast is not known: observe one first")
+        raise DataError(f"series {name!r} has no row yet, so the time to forecast is not known: observe one first")
     return np.where(empty, -1, time)
 
 

@@ -6,13 +6,12 @@ carried, so memory is bounded whatever the length. A series begins where its res
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.model.cells import State
 from statecast.model.head import Head
 from statecast.model.inputs import Rows
 from statecast.model.network import Network
@@ -24,10 +23,6 @@ if TYPE_CHECKING:
 CHUNK_NUMBERS = 4_000_000  # numbers of the widest array of a chunk
 LONGEST_CHUNK = 512
 BATCH = 256
-
-Scan = Callable[
-    [Network, Any, State, dict[str, np.ndarray], np.ndarray, np.ndarray], tuple[State, np.ndarray, np.ndarray]
-]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +59,6 @@ def roll(
     rows: Rows,
     mask: Bool[np.ndarray, " R"],
     ends: Float[np.ndarray, "S size"] | None = None,
-    scan: Scan | None = None,
     ahead: Int64[np.ndarray, " H"] | None = None,
 ) -> Iterator[Origins]:
     """Run over the panel and yield the forecasts made at the rows of a mask, chunk by chunk.
@@ -75,7 +69,6 @@ def roll(
         rows: the panel, prepared.
         mask: which rows are origins.
         ends: filled with the state after each series' last row.
-        scan: another execution of `Network.scan` over NumPy arrays.
         ahead: steps ahead that are kept, all where None; the network may be one that forecasts these alone.
     """
     layout = Layout.of(network.parts())
@@ -91,7 +84,7 @@ def roll(
             steps = np.flatnonzero(origins.any(axis=1))
             inputs = rows.at(inside, known)
             inputs["m"] = inputs["m"] * (index >= 0)[..., None]
-            state, values, scale = (scan or Network.scan)(network, p, state, inputs, reset, steps)
+            state, values, scale = network.scan(p, state, inputs, reset, steps)
             values = np.asarray(values) if ahead is None else np.asarray(values)[:, :, ahead - 1]
             pick = origins[steps]
             if pick.any():

@@ -97,9 +97,9 @@ class Roster:
             names = tuple(self.name(name) for name in names)
         series = self._series(names)
         if (series < 0).any():
-            as_given = names
+            spellings = names
             names = tuple(name if n >= 0 else self.name(name) for name, n in zip(names, series.tolist(), strict=True))
-            series = series if names == as_given else self._series(names)
+            series = series if names == spellings else self._series(names)
         if len(set(names)) < len(names):
             double = next(name for n, name in enumerate(names) if name in names[:n])
             raise DataError(f"series {double!r} comes twice: give each series once, one step at a time")

@@ -198,8 +198,8 @@ class Runner:
         if self._in_place:
             assert self._native is not None
             values = transformed(self.model.constants, y)
-            made = self._native.prepare(states, values, _joined(columns), ahead, index, self._follower)
-            return Step(made.forecast, made.scale, made.shifts, (made.call,), [0], made.arguments)
+            step = self._native.prepare(states, values, _joined(columns), ahead, index, self._follower)
+            return Step(step.forecast, step.scale, step.shifts, (step.call,), [0], step.arguments)
         index = np.arange(len(y)) if index is None else index
         rows = states.take(index)
         raw, scales = self._stepped(rows, y, columns, ahead)
@@ -249,13 +249,13 @@ class Runner:
         """
         model, adaptive = self.model, self.model.adaptive
         assert adaptive is not None
-        parts = model.own_layout.unpack(np.array(rows[:, model.own]))
+        parts = model.adaptive_layout.unpack(np.array(rows[:, model.adaptive_span]))
         values, mask = features.working(model, y)
         watched = raw if raw.shape[1] == len(adaptive.leads) else raw[:, adaptive.leads - 1]
         adaptive.observe(parts, model.bounds, values, mask)
         adaptive.remember(parts, watched, scales, mask)
-        model.own_layout.pack(parts, rows[:, model.own])
-        return np.asarray(parts["moved"])
+        model.adaptive_layout.pack(parts, rows[:, model.adaptive_span])
+        return np.asarray(parts["shifts"])
 
     def through(
         self,
@@ -291,7 +291,7 @@ class Runner:
 
     def shifts(self, rows: Float[np.ndarray, "N size"]) -> Float[np.ndarray, "N K L Dn"] | None:
         """How far the intervals of rows are moved; None where they do not move."""
-        return self.layout.unpack(rows)["moved"] if self.model.adaptive else None
+        return self.layout.unpack(rows)["shifts"] if self.model.adaptive else None
 
     def pass_gap(
         self,
@@ -315,8 +315,8 @@ class Runner:
             count = min(longest, steps - begin)
             blank = np.zeros((count, len(last), front.targets), model.dtype)
             time = features.after(model, last, begin + 1, count).T
-            held = np.broadcast_to(parts["static"], (count, *parts["static"].shape)) if front.static else None
-            columns = features.covariates(model, time, None, None, held)
+            constant = np.broadcast_to(parts["static"], (count, *parts["static"].shape)) if front.static else None
+            columns = features.covariates(model, time, None, None, constant)
             parts = self._passed(parts, {"y": blank, "m": blank, **columns})
         self._network_layout.pack(parts, rows)
         if model.adaptive is not None:
@@ -362,7 +362,7 @@ def _follower(model: Model) -> Follower | None:
     if model.adaptive is None or kernel_adaptive.refuses(model.adaptive) is not None:
         return None
     counts, ring = model.layout.slices["count"][0].start, model.network.front.ring
-    return Follower(model.adaptive, model.bounds, model.constants, model.own.start, counts, ring, model.dtype)
+    return Follower(model.adaptive, model.bounds, model.constants, model.adaptive_span.start, counts, ring, model.dtype)
 
 
 def _joined(columns: Mapping[str, Any]) -> Any:

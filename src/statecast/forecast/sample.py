@@ -72,8 +72,8 @@ def paths(scores: Float[np.ndarray, "N H D"]) -> Float32[np.ndarray, "P H D"] | 
     if len(whole) < FEWEST:
         return None
     most = int(np.clip(NUMBERS // max(scores[0].size, 1), FEWEST, MOST))
-    chosen = whole[np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(np.int64)]
-    stretches, mask = scores[chosen], mask[chosen]
+    kept = whole[np.linspace(0, len(whole) - 1, min(most, len(whole))).astype(np.int64)]
+    stretches, mask = scores[kept], mask[kept]
     step = np.where(mask, np.arange(scores.shape[1])[:, None], -1)
     step = np.maximum.accumulate(step, axis=1)
     step = np.where(step < 0, mask.argmax(axis=1)[:, None], step)

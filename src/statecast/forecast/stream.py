@@ -245,7 +245,7 @@ class Stream:
         levels: Sequence[float] | None = None,
         known: Any = None,
     ) -> Forecast:
-        """Forecast from what has been seen so far; nothing moves.
+        """Forecast from what has been observed so far; nothing moves.
 
         Args:
             ids: the series; all where None.

@@ -69,7 +69,7 @@ class Adaptive:
         return {
             "turn": (1,),
             "waiting": (places, head.targets, head.width + 1),
-            "moved": (len(self.leads), len(self.levels), head.targets),
+            "shifts": (len(self.leads), len(self.levels), head.targets),
         }
 
     def observe(
@@ -92,9 +92,9 @@ class Adaptive:
         values = np.broadcast_to(y[:, None], mask.shape)
         score[mask] = marginal.score(self.head, due[mask, :-1], scale[mask], values[mask])
         score = score[:, :, None]
-        reach = bounds.unit[:, None] * parts["moved"]
+        reach = bounds.unit[:, None] * parts["shifts"]
         outside = (score < bounds.low - reach) | (score > bounds.high + reach)
-        parts["moved"] += mask[:, :, None] * bounds.rate * (outside - bounds.share)
+        parts["shifts"] += mask[:, :, None] * bounds.rate * (outside - bounds.share)
 
     def remember(
         self,

@@ -123,14 +123,14 @@ class Model:
         return Layout.of(self.network.parts() | (self.adaptive.parts() if self.adaptive else {}))
 
     @cached_property
-    def own_layout(self) -> Layout:
+    def adaptive_layout(self) -> Layout:
         """Of the part of a state that intervals take."""
         return Layout.of(self.adaptive.parts() if self.adaptive else {})
 
     @cached_property
-    def own(self) -> slice:
+    def adaptive_span(self) -> slice:
         """Where in a row of a state the intervals' part lies."""
-        return slice(self.layout.size - self.own_layout.size, self.layout.size)
+        return slice(self.layout.size - self.adaptive_layout.size, self.layout.size)
 
     def shares_states(self, other: Model) -> bool:
         """Whether two models are the same network with the same numbers: states of one mean the same to the other."""
