@@ -125,6 +125,23 @@ def test_later_tables_are_read_alike() -> None:
         checks.panel_like(table.read(frame), schema)
 
 
+def test_rows_known_ahead_are_merged_alike() -> None:
+    frame = {"t": [1, 2], "y": [1.0, 2], "x": [1.0, 2]}
+    panel, schema = fit(frame, Merging(), time="t", known="x")
+    future = table.read({"t": [4, 3, 4, 4], "x": [5.0, 4, 6, NAN]})
+    with pytest.raises(DataError, match="row 0 and row 2 are of one series and time: keep one of them"):
+        checks.ahead_like(future, schema, panel.ids, panel.time[-1:])
+    for rule, x in (("first", 5), ("last", 6), ("mean", 5.5), ("sum", 5.5)):
+        ahead, offsets = checks.ahead_like(future, schema, panel.ids, panel.time[-1:], Merging(rule))
+        assert (ahead.tolist(), offsets.tolist()) == ([[4], [x]], [0, 2])
+    _, steps = fit(
+        {"t": [10, 21], "y": [1.0, 2], "x": [1.0, 2]}, Merging(aggregate="sum"), time="t", known="x", freq="10"
+    )
+    later = table.read({"t": [35, 38], "x": [1.0, 3]})
+    ahead, _ = checks.ahead_like(later, steps, panel.ids, np.array([20]), Merging(aggregate="sum"))
+    assert ahead.tolist() == [[2]]
+
+
 def test_static_values_stay_what_they_are() -> None:
     frame = {"i": ["a"] * 3, "t": [1, 1, 2], "y": [1.0, 2, 3], "q": [0.1, 0.1, 0.1]}
     panel, _ = fit(frame, Merging("mean"), id="i", time="t", static="q")

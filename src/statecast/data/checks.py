@@ -16,7 +16,7 @@ import numpy as np
 from statecast.data import calendar, keys, zones
 from statecast.data.covariates import decoded, learn, numbers, one_hot, values_of
 from statecast.data.keys import Grid, SortedRows
-from statecast.data.merging import STRICT, Merging, Part
+from statecast.data.merging import STRICT, Merging, Part, Runs
 from statecast.data.panel import Panel
 from statecast.data.roles import Roles, require_columns, resolved
 from statecast.data.schema import Covariate, Schema
@@ -120,7 +120,11 @@ def panel_like(table: Table, schema: Schema, future_allowed: bool = True, mergin
 
 
 def ahead_like(
-    table: Table, schema: Schema, ids: Sequence[str | int], last: Int64[np.ndarray, " series"]
+    table: Table,
+    schema: Schema,
+    ids: Sequence[str | int],
+    last: Int64[np.ndarray, " series"],
+    merging: Merging = STRICT,
 ) -> tuple[Float64[np.ndarray, "ahead K"], Int64[np.ndarray, " series+1"]]:
     """Known-ahead covariates from a table of their own, which needs no targets.
 
@@ -129,13 +133,14 @@ def ahead_like(
         schema: what the model was fitted with.
         ids: the series to serve.
         last: the last time of each, as in `Panel.time`.
+        merging: as the model was fitted with.
 
     Returns:
         `Panel.ahead` and `Panel.ahead_offsets`; NaN for steps that the table lacks.
 
     Raises:
         UnknownSeries: the table has a series that is not among `ids`.
-        DataError: a time is off the series' grid.
+        DataError: a time is off the series' grid, or comes twice without a rule for that.
     """
     keyed = tuple(name for name in (schema.id, schema.time) if name)
     require_columns(table, keyed + tuple(item.name for item in schema.known))
@@ -150,24 +155,36 @@ def ahead_like(
             f"{table.origin} has the series {unknown!r}, which the model does not know: {nearest(unknown, ids)}"
         )
     series = np.array([index[item] for item in names], np.int64)[codes]
-    steps = _steps_ahead(table, schema, series, last)
+    steps = _steps_ahead(table, schema, series, last, merging)
     size = np.zeros(len(ids), np.int64)
     np.maximum.at(size, series, np.maximum(steps, 0))
     if size.sum() > 10 * table.rows + 1_000_000:
         raise DataError(f"{table.origin}: its times lead {int(size.max()):,} steps ahead: correct them")
     offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
-    use = steps > 0
+    rows = np.flatnonzero(steps > 0)
+    place = offsets[series[rows]] + steps[rows] - 1
+    order = np.argsort(place, kind="stable")
+    rows, place = rows[order], place[order]
+    runs = Runs(np.flatnonzero(np.diff(place, prepend=-1)), merging.known)
+    if len(runs.starts) < len(rows) and merging.known == "error":
+        at = int(np.argmin(np.diff(place, prepend=-1)))
+        first, second = table.row(int(rows[at - 1])), table.row(int(rows[at]))
+        raise DataError(f"{table.origin}: {first} and {second} are of one series and time: keep one of them")
     ahead = np.full((int(offsets[-1]), len(schema.known_features)), np.nan)
     column = 0
     for item in schema.known:
-        part = one_hot(values_of(table, item)[use], item)
-        ahead[offsets[series[use]] + steps[use] - 1, column : column + part.shape[1]] = part
+        part = one_hot(runs.reduced(values_of(table, item)[rows], _part(item)), item)
+        ahead[place[runs.starts], column : column + part.shape[1]] = part
         column += part.shape[1]
     return ahead, offsets
 
 
 def _steps_ahead(
-    table: Table, schema: Schema, series: Int64[np.ndarray, " rows"], last: Int64[np.ndarray, " series"]
+    table: Table,
+    schema: Schema,
+    series: Int64[np.ndarray, " rows"],
+    last: Int64[np.ndarray, " series"],
+    merging: Merging,
 ) -> Int64[np.ndarray, " rows"]:
     """How many steps after the end of its series each row stands."""
     stamps = keys.times(table, schema.time, schema)
@@ -179,6 +196,8 @@ def _steps_ahead(
         result[order] = np.arange(len(series)) - start[series[order]] + 1
         return result
     step, time = schema.frequency, stamps.values
+    if merging.aggregate != "none":
+        time = keys.step_starts(time, step, schema.tz)
     if schema.tz and step.daily:
         time = zones.to_wall(time, schema.tz)
     on_grid = np.asarray(step.on_grid(last[series], time))

@@ -218,21 +218,23 @@ def _merged(rows: SortedRows, runs: Runs) -> SortedRows:
 
 
 def gathered(rows: SortedRows, step: Frequency, rule: str) -> SortedRows:
-    """The rows that fall into one step as one, whose time is the beginning of the step.
+    """The rows that fall into one step as one, whose time is the beginning of the step."""
+    rows = replace(rows, time=step_starts(rows.time, step, rows.tz))
+    return _merged(rows, _runs(rows, rule))
+
+
+def step_starts(time: Int64[np.ndarray, " n"], step: Frequency, tz: str | None) -> Int64[np.ndarray, " n"]:
+    """When the step that each time falls into began.
 
     Steps of a day and more begin by the clock of the times' zone, shorter ones at whole steps since 1970 by its usual
     offset, so that they stay regular when clocks change.
     """
-    if rows.tz is None:
-        time = step.floor(rows.time)
-    elif step.daily:
-        wall = rows.time + zones.offsets_at(rows.time, rows.tz)
-        time = zones.to_instants(step.floor(wall), rows.tz)
-    else:
-        usual = zones.offset_at(zones.USUAL, rows.tz)
-        time = step.floor(rows.time + usual) - usual
-    rows = replace(rows, time=time)
-    return _merged(rows, _runs(rows, rule))
+    if tz is None:
+        return step.floor(time)
+    if step.daily:
+        return zones.to_instants(step.floor(time + zones.offsets_at(time, tz)), tz)
+    usual = zones.offset_at(zones.USUAL, tz)
+    return step.floor(time + usual) - usual
 
 
 def _double(table: Table, stamps: Column, series: str, first: int, second: int) -> str:

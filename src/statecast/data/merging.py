@@ -37,6 +37,11 @@ class Merging:
         return cls(config.duplicates, config.aggregate)
 
     @property
+    def known(self) -> str:
+        """The rule for rows that are known ahead, which hold covariates alone."""
+        return self.aggregate if self.aggregate != "none" else self.duplicates
+
+    @property
     def first(self) -> str:
         """The rule for rows of one time before those of a step are put together: "keep" leaves all of them to that."""
         return "keep" if self.duplicates == "error" and self.aggregate != "none" else self.duplicates

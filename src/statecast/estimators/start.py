@@ -47,7 +47,9 @@ def origin_of(model: Model, source: Any, future: Any, training: Panel | None) ->
         return model.state, _parts(training.ahead, training.ahead_offsets)
     ids = channels.series_ids(model, model.state.ids)
     last = channels.last_times(model, model.state)
-    return model.state, _parts(*checks.ahead_like(table.read(future), model.schema, ids, last))
+    return model.state, _parts(
+        *checks.ahead_like(table.read(future), model.schema, ids, last, Merging.of(model.config))
+    )
 
 
 def _parts(values: np.ndarray, offsets: np.ndarray) -> list[np.ndarray]:
@@ -58,7 +60,7 @@ def _with_future(model: Model, panel: Panel, future: Any) -> Panel:
     if future is None:
         return panel
     last = panel.time[np.maximum(panel.offsets[1:] - 1, 0)]
-    ahead, offsets = checks.ahead_like(table.read(future), model.schema, panel.ids, last)
+    ahead, offsets = checks.ahead_like(table.read(future), model.schema, panel.ids, last, Merging.of(model.config))
     return replace(panel, ahead=ahead, ahead_offsets=offsets)
 
 
