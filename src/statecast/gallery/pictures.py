@@ -62,7 +62,7 @@ def loss_of(outcome: RecipeResult) -> str:
 
 def accuracy(shares: Mapping[str, np.ndarray]) -> Figure:
     """Accuracy on training and test rows by epoch, on an axis from 0 to 1."""
-    figure = plot._figure(3.0, "Accuracy while training, first split")
+    figure = plot.new_figure(3.0, "Accuracy while training, first split")
     axes = figure.subplots()
     for name, colour in (("training", style.INK), ("test", style.STATECAST)):
         style.line(axes, shares["epoch"], shares[name], colour, name, 1.4, "o")
@@ -77,7 +77,7 @@ def tracks(parts: Sequence[Track], most: int | None, step: int, units: Mapping[s
     count = len(parts[0].time) if most is None else min(most, len(parts[0].time))
     far = f"{step} steps ahead" if step > 1 else "one step ahead"
     what = f"all {count:,} test rows" if most is None else f"the first {count:,} test rows"
-    figure, panels = plot._panels(len(parts), f"Forecasts {far}, {what}")
+    figure, panels = plot.new_panels(len(parts), f"Forecasts {far}, {what}")
     for axes, part in zip(panels, parts, strict=False):
         # Where a forecast is exact its line would hide what happened, so that is a broader, lighter one.
         time, thin = part.time[:count], 1.2 if count <= FIRST else 0.8
@@ -86,14 +86,14 @@ def tracks(parts: Sequence[Track], most: int | None, step: int, units: Mapping[s
         style.line(axes, time, part.actual[:count], HAPPENED, "actual", 3 * thin)
         style.line(axes, time, part.predicted[:count], style.STATECAST, "forecast", thin)
         style.name(axes, titled(part.target, units), "")
-        plot._time_axis(axes, time, "row")
+        plot.draw_time_axis(axes, time, "row")
     style.legend(figure, panels)
     return "The thin blue line is the forecast, the broad grey one what happened.", figure
 
 
 def scatter(parts: Sequence[Track], units: Mapping[str, str]) -> Figure:
     """Predicted against true."""
-    figure = plot._figure(4.6, "Predicted against true")
+    figure = plot.new_figure(4.6, "Predicted against true")
     for axes, part in zip(figure.subplots(1, len(parts), squeeze=False).flat, parts, strict=True):
         look: dict[str, Any] = {"ls": "", "marker": ".", "ms": 4, "alpha": 0.5, "mew": 0, "color": style.STATECAST}
         axes.plot(part.actual, part.predicted, **look)
@@ -117,7 +117,7 @@ def correlation(outcome: RecipeResult) -> Figure:
 
 def graph(layers: Sequence[Layer]) -> Figure:
     """The network as circles and lines: a column for each layer, at most nine circles of it."""
-    figure = plot._figure(3.6, "The network as a graph")
+    figure = plot.new_figure(3.6, "The network as a graph")
     axes = figure.subplots()
     axes.set_axis_off()
     columns = [(layer, *_circles(layer)) for layer in layers if layer.name != "skip"]

@@ -57,11 +57,11 @@ def forecast(examples: Sequence[Example], title: str = "Forecast and actual valu
         title: of the picture.
         step: one step of time in the singular, e.g. "hour".
     """
-    figure, panels = _panels(len(examples), title, _left_out(len(examples), "forecasts"))
+    figure, panels = new_panels(len(examples), title, _left_out(len(examples), "forecasts"))
     for axes, example in zip(panels, examples, strict=False):
         _one_forecast(axes, example, thick=1.6 if len(panels) < 3 else 1.0)
         style.name(axes, example.target, example.series)
-        _time_axis(axes, np.concatenate([example.past_time, example.time]), step)
+        draw_time_axis(axes, np.concatenate([example.past_time, example.time]), step)
     style.legend(figure, panels)
     return figure
 
@@ -71,13 +71,13 @@ def rolling(parts: Sequence[Rolling], horizon: int, step: str = "step") -> Figur
     longest = max((len(part.time) for part in parts), default=0)
     tail = max(TAIL, 2 * horizon)
     notes = [f"the last {tail:,} of {longest:,} {step}s" if longest > tail else "", _left_out(len(parts), "targets")]
-    figure, panels = _panels(len(parts), f"Through the test rows, {plural(horizon, step)} at a time", *notes)
+    figure, panels = new_panels(len(parts), f"Through the test rows, {plural(horizon, step)} at a time", *notes)
     thick = 1.2 if len(panels) < 3 else 0.8
     for axes, part in zip(panels, parts, strict=False):
         style.line(axes, part.time[-tail:], part.actual[-tail:], style.INK, "actual", thick)
         style.line(axes, part.time[-tail:], part.predicted[-tail:], style.STATECAST, "forecast", thick)
         style.name(axes, part.target, part.series)
-        _time_axis(axes, part.time[-tail:], step)
+        draw_time_axis(axes, part.time[-tail:], step)
     style.legend(figure, panels)
     return figure
 
@@ -92,7 +92,7 @@ def loss(history: Mapping[str, Float[np.ndarray, " rows"]], what: str = "loss") 
     rate = np.asarray(history.get("learning_rate", ()), np.float64)
     changing = len(np.unique(rate[np.isfinite(rate)])) > 1
     heights = [3, 1] if changing else [1]
-    figure = _figure(3.8 if changing else 3.0, "Loss while training")
+    figure = new_figure(3.8 if changing else 3.0, "Loss while training")
     grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     step, name = _clock(history)
     for key, colour, label in (("loss", style.INK, "training"), ("val_loss", style.STATECAST, "validation")):
@@ -121,7 +121,7 @@ def residuals(parts: Sequence[Residuals], horizon: int, step: str = "step") -> F
         _residuals_of(left, right, part, horizon, thin, step)
         style.name(left, part.target, part.series)
         style.dress(right)
-    _time_axis(grid[-1, 0], np.concatenate([part.time for part in parts[:MOST]]), step)
+    draw_time_axis(grid[-1, 0], np.concatenate([part.time for part in parts[:MOST]]), step)
     grid[0, 1].set_title("how many of each size", loc="left", fontsize=9, color=style.SOFT)
     grid[-1, 1].set_xlabel("residual")
     style.legend(figure, [grid[0, 0]], markerscale=3)
@@ -172,7 +172,7 @@ def error_by_step(
     horizon = max((len(value) for part in errors.values() for value in part.values()), default=0)
     count = min(len(errors), MOST)
     left_out = f"{count} of {targets} targets" if targets > count else ""
-    figure, panels = _panels(len(errors), "Mean absolute error by step ahead", left_out)
+    figure, panels = new_panels(len(errors), "Mean absolute error by step ahead", left_out)
     for axes, (target, part) in zip(panels, errors.items(), strict=False):
         style.name(axes, target, "")
         if horizon <= 1:
@@ -203,11 +203,11 @@ def figures(report: Report) -> Iterator[tuple[str, Figure]]:
     if report.values or report.residuals:
         yield "autocorrelation", correlations(report.values, report.residuals, report.season, step=step)
     if report.explanation:
-        yield "importance", explanation.importance(_figure, report.explanation)
+        yield "importance", explanation.importance(new_figure, report.explanation)
     if report.explanation and report.explanation.activity:
-        activity, time_axis = report.explanation.activity, functools.partial(_time_axis, step=step)
+        activity, time_axis = report.explanation.activity, functools.partial(draw_time_axis, step=step)
         series = activity.series if report.facts.series > 1 else ""
-        yield "gates", explanation.gates(_figure, activity, report.activity_time, time_axis, series)
+        yield "gates", explanation.gates(new_figure, activity, report.activity_time, time_axis, series)
 
 
 def images(report: Report) -> dict[str, bytes]:
@@ -238,7 +238,8 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
     return buffer.getvalue()
 
 
-def _figure(height: float, title: str, *notes: str) -> Figure:
+def new_figure(height: float, title: str, *notes: str) -> Figure:
+    """A figure of the report's width with its title, and notes in brackets; the height in inches."""
     figure = Figure(figsize=(7.6, height), layout="constrained", facecolor=style.GROUND)
     note = "; ".join(filter(None, notes))
     text = f"{title} ({note})" if note else title
@@ -246,12 +247,12 @@ def _figure(height: float, title: str, *notes: str) -> Figure:
     return figure
 
 
-def _panels(count: int, title: str, *notes: str) -> tuple[Figure, list[Axes]]:
+def new_panels(count: int, title: str, *notes: str) -> tuple[Figure, list[Axes]]:
     """Panels, at most `MOST`: up to two of them in one column, more in two."""
     panels = max(1, min(count, MOST))
     columns = 1 if panels <= 2 else 2
     rows = math.ceil(panels / columns)
-    figure = _figure(0.8 + (2.4 if rows == 1 else 2.0) * rows, title, *notes)
+    figure = new_figure(0.8 + (2.4 if rows == 1 else 2.0) * rows, title, *notes)
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in grid[panels:]:
         axes.remove()
@@ -261,7 +262,7 @@ def _panels(count: int, title: str, *notes: str) -> tuple[Figure, list[Axes]]:
 def _rows(count: int, title: str, widths: Sequence[float], *notes: str) -> tuple[Figure, Any]:
     """Rows of two panels, at most `MOST`; the axes [rows, 2]."""
     rows = max(1, min(count, MOST))
-    figure = _figure(1.0 + (2.0 if rows == 1 else 1.35) * rows, title, *notes)
+    figure = new_figure(1.0 + (2.0 if rows == 1 else 1.35) * rows, title, *notes)
     grid = figure.subplots(rows, 2, squeeze=False, width_ratios=widths)
     for axes in grid[:-1, 0]:
         axes.sharex(grid[-1, 0])
@@ -273,7 +274,7 @@ def _left_out(count: int, what: str) -> str:
     return f"{MOST} of {count} {what}" if count > MOST else ""
 
 
-def _time_axis(axes: Axes, time: Shaped[np.ndarray, " n"], step: str) -> None:
+def draw_time_axis(axes: Axes, time: Shaped[np.ndarray, " n"], step: str) -> None:
     """Readable ticks; below them from when to when, as a tick alone does not tell its year."""
     if np.issubdtype(np.asarray(time).dtype, np.datetime64) and len(time):
         locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
