@@ -72,6 +72,10 @@ def test_an_estimated_size_worked_by_hand() -> None:
     two = (0.5 * 16 + 2 * (2 * one)) / (0.5 + 2)  # a score two steps ahead counts half
     expected = np.sqrt(np.array([one, two, two * 3 / 2]) / (np.pi / 2 * np.arange(1, 4)))
     np.testing.assert_allclose(calibrate.sized(scores, prior)[:, :, 0], prior[:, :, 0] * expected)
+    # Errors of rows that were trained on, with no others to tell how much too small they are, count a quarter.
+    one = (1 + 4) / 2
+    one, less = (0.5 * one + 2 * np.pi / 2) / 2.5, calibrate.sized(scores, prior, calibrate.FITTED)
+    np.testing.assert_allclose(less[:, 0, 0], prior[:, 0, 0] * np.sqrt(one / (np.pi / 2)))
 
 
 def calibrated(rows: int, horizon: int, **settings: Any) -> Model:

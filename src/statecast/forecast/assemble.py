@@ -49,11 +49,13 @@ def assemble(model: Model, panel: Panel, split: Split, rows: Rows | None = None)
         for mask, limit in ((val, split.val), (train, split.train))
     )
     scores, prior = _pooled(held_out, fitted), prior_quantiles(head)
-    residuals = calibrate.quantiles(scores, prior) if enough else calibrate.sized(scores, prior)
+    counts = {"validation": _count(held_out), "training": _count(fitted), "enough": enough}
+    count = 1.0 if counts["validation"] else calibrate.FITTED
+    residuals = calibrate.quantiles(scores, prior) if enough else calibrate.sized(scores, prior, count)
     model = replace(model, residuals=residuals, paths=sample.paths(scores) if enough else None)
     tested, state = predict.through(model, panel, rows, _at(origins, channels.fold_mask(model, panel, test)))
     evaluation = evaluate.evaluate(model, panel, tested, split.val)
-    evaluation["calibration"] = {"validation": _count(held_out), "training": _count(fitted), "enough": enough}
+    evaluation["calibration"] = counts
     reason, _ = calibration_texts(evaluation)
     reasons = (model.reasons or {}) | ({"levels": reason} if reason else {})
     training = TrainingRows.of(panel, split)

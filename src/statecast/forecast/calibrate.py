@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 FEW = 10  # a step ahead with fewer scores than this has no quantiles of its own
 WEIGHT = 2.0  # how many independent scores the size expected of a step counts as, beside those observed there
+FITTED = 0.25  # what a score of a training row counts where no validation row tells how much too small it is
 
 
 def quantiles(scores: Float[np.ndarray, "N H D"], prior: Float64[np.ndarray, "Q H D"]) -> Float64[np.ndarray, "Q H D"]:
@@ -85,7 +86,9 @@ def _order_statistics(scores: Float[np.ndarray, "N K"]) -> Float64[np.ndarray, "
     return np.where((rank < 1) | (rank > count), middle + (ordered - middle) * beyond, ordered)
 
 
-def sized(scores: Float[np.ndarray, "N H D"], prior: Float64[np.ndarray, "Q H D"]) -> Float64[np.ndarray, "Q H D"]:
+def sized(
+    scores: Float[np.ndarray, "N H D"], prior: Float64[np.ndarray, "Q H D"], count: float = 1.0
+) -> Float64[np.ndarray, "Q H D"]:
     """Quantiles at `GRID` where scores are few: the prior's shape, with a size that is estimated step by step.
 
     The mean square of the scores k steps ahead is estimated from those observed and from the estimate for the step
@@ -96,6 +99,7 @@ def sized(scores: Float[np.ndarray, "N H D"], prior: Float64[np.ndarray, "Q H D"
     Args:
         scores: of the values that came, NaN where there is no value.
         prior: the quantiles to assume where nothing is known, from `adaptive.prior_quantiles`.
+        count: what a score counts: 1, or `FITTED`.
 
     Returns:
         Quantiles that are finite, symmetric and strictly ascending along Q.
@@ -106,7 +110,7 @@ def sized(scores: Float[np.ndarray, "N H D"], prior: Float64[np.ndarray, "Q H D"
         size = (prior[-1, k] / NORMAL[-1]) ** 2  # what the prior takes for the mean square
         expected = size if k == 0 else square * size / (prior[-1, k - 1] / NORMAL[-1]) ** 2
         mask = ~np.isnan(scores[:, k])
-        weight = mask.sum(axis=0) / (k + 1)
+        weight = count * mask.sum(axis=0) / (k + 1)
         mean = np.sum(np.where(mask, scores[:, k], 0.0).astype(np.float64) ** 2, axis=0) / np.maximum(
             mask.sum(axis=0), 1
         )
