@@ -29,7 +29,7 @@ def errors(of: Model, table: Panel, origins: np.ndarray) -> np.ndarray:
     """Errors [N, H] of the forecasts from these rows, in units of the scale at each: worked out here."""
     wanted = np.zeros(table.rows, bool)
     wanted[origins] = True
-    found = assemble.forecasts(of, table, wanted, assemble.prepared(of, table))
+    found = assemble.forecasts(of, table, wanted, assemble.network_rows(of, table))
     y = (table.y[:, 0] - of.constants["origin"]) / of.constants["unit"]
     happened = y[found.rows[:, None] + np.arange(1, HORIZON + 1)]
     return np.asarray((happened - found.values[:, :, 0, 0]) / found.scale)

@@ -36,7 +36,7 @@ def assemble(model: Model, panel: Panel, split: Split, rows: Rows | None = None)
         split: of the table.
         rows: the folded panel, prepared, where it is at hand.
     """
-    rows = prepared(model, panel) if rows is None else rows
+    rows = network_rows(model, panel) if rows is None else rows
     head, horizon = model.network.head, model.config.horizon
     val, train, enough = _calibration_origins(panel, split, horizon)
     train, _ = calibrate.thin(train & ~val, _numbers(model), MOST_TRAINING)
@@ -110,14 +110,14 @@ def _mean_size(scores: Float[np.ndarray, "N H D"]) -> Float[np.ndarray, "H D"]:
 
 def run(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"]) -> Origins:
     """Forecasts at the rows of a mask with intervals as they were there, thinned out where they are very many."""
-    rows = prepared(model, panel)
+    rows = network_rows(model, panel)
     return predict.through(model, panel, rows, forecasts(model, panel, mask, rows))[0]
 
 
 def forecasts(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"], rows: Rows) -> Origins:
     """Forecasts at the rows of a mask, thinned out where they are very many."""
     thinned, _ = calibrate.thin(mask, _numbers(model), evaluate.MOST)
-    return evaluate.tested(model.network, model.p, rows, channels.fold_mask(model, panel, thinned))
+    return evaluate.forecasts_at(model.network, model.p, rows, channels.fold_mask(model, panel, thinned))
 
 
 def _numbers(model: Model) -> int:
@@ -126,7 +126,7 @@ def _numbers(model: Model) -> int:
     return head.horizon * len(model.schema.target) * head.width
 
 
-def prepared(model: Model, panel: Panel) -> Rows:
+def network_rows(model: Model, panel: Panel) -> Rows:
     """The panel as the model's network takes it."""
     return rows_of(model.network, model.constants, model.schema, channels.fold(model, panel), model.dtype)
 

@@ -186,7 +186,7 @@ def _forecasts(
     mask = np.zeros(panel.rows, bool)
     for begin, at in zip(panel.offsets[:-1], origins, strict=True):
         mask[begin + at] = True
-    forecasts = evaluate.tested(model.network, model.p, rows, channels.fold_mask(model, panel, mask))
+    forecasts = evaluate.forecasts_at(model.network, model.p, rows, channels.fold_mask(model, panel, mask))
     if model.adaptive is not None:
         forecasts, _ = predict.through(model, panel, rows, forecasts)
     season = evaluate.season_of(model)

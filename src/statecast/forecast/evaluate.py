@@ -1,6 +1,6 @@
 """Scores of forecasts made at many origins, always beside the baselines at the same origins.
 
-`tested` runs a network once over a panel and keeps its forecasts at the rows of a mask; `evaluate` compares them,
+`forecasts_at` runs a network once over a panel and keeps its forecasts at the rows of a mask; `evaluate` compares them,
 series by series, with what came and with the baselines.
 """
 
@@ -55,7 +55,7 @@ def test_origins(
     return mask
 
 
-def tested(
+def forecasts_at(
     network: Network,
     p: Any,
     rows: Rows,

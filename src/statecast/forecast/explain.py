@@ -105,7 +105,7 @@ def explain(model: Model, panel: Panel, begin: Int64[np.ndarray, " S"], seed: in
     if not scored.any():
         return None
     scored[np.flatnonzero(scored)[np.arange(scored.sum()) % -(-int(scored.sum()) // ORIGINS) > 0]] = False
-    rows = assemble.prepared(model, part)
+    rows = assemble.network_rows(model, part)
     # Lags are shuffled among the rows that are forecast, so there must be many even where few of them are scored.
     few = scored.sum() < FEW
     origins, repeats = (np.ones_like(scored), 2 * REPEATS) if few else (scored, REPEATS)
@@ -294,7 +294,7 @@ def _activity(model: Model, panel: Panel) -> Activity | None:
     one = _pieces_of(panel, np.array([longest]), np.maximum(stop - 2 * STEPS, 0), stop)
     steps = min(STEPS, one.rows)
     recorded = replace(model, network=replace(model.network, stack=stack))
-    assemble.forecasts(recorded, one, np.zeros(one.rows, bool), assemble.prepared(recorded, one))
+    assemble.forecasts(recorded, one, np.zeros(one.rows, bool), assemble.network_rows(recorded, one))
     runs = stack.runs[:: model.network.members.of_row]
     gates = {name: np.concatenate([run[name][:, 0] for run in runs])[-steps:] for name in runs[0]}
     return Activity(str(one.ids[0]), one.time[-steps:], gates)

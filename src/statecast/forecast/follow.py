@@ -44,12 +44,12 @@ def follow(
     model, adaptive = runner.model, runner.model.adaptive
     ends = np.zeros((len(states), model.adaptive_span.start), model.dtype)
     if adaptive is None:
-        evaluate.tested(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends)
+        evaluate.forecasts_at(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends)
         states[...] = ends
         return origins
     network, p = model.network.narrowed(model.p, adaptive.leads)
     observed = np.asarray(rows.m.any(axis=-1))
-    watched = evaluate.tested(network, p, rows, observed, ends, adaptive.leads)
+    watched = evaluate.forecasts_at(network, p, rows, observed, ends, adaptive.leads)
     states[:, : model.adaptive_span.start] = ends
     full = _counts(rows)[watched.rows] >= model.network.front.ring
     mask = np.zeros(len(rows.y), bool)

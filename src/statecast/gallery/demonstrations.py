@@ -118,7 +118,7 @@ def restore(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
 
 def _carried(model: Model, panel: Panel) -> np.ndarray:
     rows = rows_of(model.network, model.constants, model.schema, panel, model.dtype)
-    return scoring.tested(model.network, model.p, rows, np.ones(panel.rows, bool)).values
+    return scoring.forecasts_at(model.network, model.p, rows, np.ones(panel.rows, bool)).values
 
 
 def printed(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
@@ -190,7 +190,7 @@ def _after(model: Model, panel: Panel, window: int) -> float:
     if window:
         origins = windowed.tested(model.network, model.p, rows, mask, window)
     else:
-        origins = scoring.tested(model.network, model.p, rows, mask)
+        origins = scoring.forecasts_at(model.network, model.p, rows, mask)
     return float(from_working(model.constants, origins.values)[0, 0, 0, 0])
 
 

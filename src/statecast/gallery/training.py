@@ -85,4 +85,4 @@ def origins(model: Model, panel: Panel, mask: np.ndarray, window: int) -> Origin
     folded_mask = channels.fold_mask(model, panel, mask)
     if window:
         return windowed.tested(model.network, model.p, rows, folded_mask, window)
-    return scoring.tested(model.network, model.p, rows, folded_mask)
+    return scoring.forecasts_at(model.network, model.p, rows, folded_mask)
