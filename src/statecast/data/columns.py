@@ -108,18 +108,20 @@ def _require_calendar(where: Where, year: np.ndarray, missing: np.ndarray) -> No
 
 def from_objects(where: Where, name: str, items: list[Any]) -> Column:
     """A column of Python objects, by what they are."""
-    items = [None if values.is_missing(item) else item for item in items]
+    items = [item if type(item) in (str, int) or not values.is_missing(item) else None for item in items]
     kinds = {type(item) for item in items if item is not None}
     if kinds and all(values.is_moment(kind) for kind in kinds):
         return _from_moments(where, name, items)
     if kinds and kinds <= {bool, np.bool_}:
         return Column(name, "flag", np.array([np.nan if item is None else float(item) for item in items]))
     if not any(issubclass(kind, (str, bytes, bool, np.bool_)) or values.is_moment(kind) for kind in kinds):
-        numbers = [values.real(item) for item in items]
+        plain = kinds <= {int, float} and not any(type(item) is int and abs(item) > values.INT64 for item in items)
+        numbers = [np.nan if item is None else item if plain else values.real(item) for item in items]
         if None not in numbers:
             return _from_numbers(name, items, numbers)
     index: dict[str, int] = {}
-    codes = [-1 if item is None else index.setdefault(values.label(item), len(index)) for item in items]
+    texts = (item if item is None or type(item) is str else values.label(item) for item in items)
+    codes = [-1 if text is None else index.setdefault(text, len(index)) for text in texts]
     return labelled(where, name, np.array(codes, np.int64), list(index))
 
 

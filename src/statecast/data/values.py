@@ -39,6 +39,8 @@ def is_missing(value: Any) -> bool:
     """Whether a value is None, NaN, or what a data frame has where there is none, which equals nothing."""
     if value is None:
         return True
+    if type(value) is float:
+        return value != value
     equal = value == value
     return not equal if isinstance(equal, bool | np.bool_) else getattr(equal, "ndim", 0) == 0
 
