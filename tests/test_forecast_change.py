@@ -437,6 +437,9 @@ def test_a_copy_is_kept_up_to_date_block_by_block() -> None:
     assert stream.blocks == 3
     assert bits(copied) == bits(stream)
     stream.observe_many(["s300", "s301"], np.ones((2, 2)))
+    other = model(targets=2, independent=True, hidden=(5,))
+    with pytest.raises(DataError, match=r"the state comes from another network than this model's"):
+        copied.put(Stream(other).state)
     assert {stream.block_of(name) for name in ("s300", "s301")} == {1}
     copied.put(stream.block(1))
     assert bits(copied) == bits(stream)

@@ -43,18 +43,25 @@ class Stream:
         model: the model.
         state: what is remembered of each series; `model.state` where None.
 
+    Attributes:
+        model: the model, which remembers nothing of any series: the stream does.
+
     Raises:
-        DataError: the state is another network's, or names a series twice.
+        DataError: the state is another network's.
     """
 
     def __init__(self, model: Model, state: State | None = None) -> None:
-        self.model = model
-        self._runner = Runner(model)
+        state = model.state if state is None else state
+        self.model = replace(model, state=State.empty(model.layout, model.dtype))
+        self._runner = Runner(self.model)
         self._roster, self._turns = Roster(self._runner), Turns()
         self._levels = calibrate.checked_levels(model, None)
         self._covariates = bool(model.schema.past or model.schema.known or model.schema.static)
         self._near = features.farthest(model)
-        self.put(model.state if state is None else state)
+        rows = BLOCK * self._runner.width
+        for begin in range(0, max(len(state.ids), 1), rows):
+            part = slice(begin, begin + rows)
+            self.put(State(state.layout, state.data[part], state.ids[part], state.time[part]))
 
     @classmethod
     def load(cls, path: str | Path, empty: bool = False) -> Stream:
