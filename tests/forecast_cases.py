@@ -13,6 +13,7 @@ from statecast.data.calendar import Frequency
 from statecast.data.panel import Panel
 from statecast.data.schema import Covariate, Schema
 from statecast.forecast.calibrate import GRID
+from statecast.model.initial import Start
 from statecast.model.network import Network
 from statecast.model.state import Layout, State
 from statecast.model.trained import Model
@@ -54,9 +55,14 @@ def model(
     skip: int = 3,
     use_calendar: bool = True,
     levels: tuple[float, ...] = (80, 95),
+    series: tuple[str | int, ...] = (),
     seed: int = 0,
+    **settings: Any,
 ) -> Model:
-    """A model whose weights and constants are random numbers, and which remembers no series."""
+    """A model whose weights and constants are random numbers, and which remembers no series.
+
+    `series` are told apart where further settings ask for it (embedding, local).
+    """
     config = Config(
         cell=cell,
         hidden=hidden,
@@ -74,6 +80,7 @@ def model(
         **HEADS[head],
         precision=precision,
         levels=levels,
+        **settings,
     )
     groups = {"past": PAST, "known": KNOWN, "static": STATIC} if covariates else {}
     schema = Schema(
@@ -85,13 +92,17 @@ def model(
         tz,
         Frequency.parse(freq),
         **groups,
+        series=series,
     )
     names = calendar.feature_names(schema.frequency, schema.time_kind)
     counts = {name: len(getattr(schema, f"{name}_features")) for name in ("past", "known", "static")}
-    network = Network.of(config, 1 if independent else targets, calendar=len(names) if use_calendar else 0, **counts)
+    counts |= {"calendar": len(names) if use_calendar else 0, "series": len(series)}
+    network = Network.of(config, 1 if independent else targets, **counts)
     rng = np.random.default_rng(seed)
     dtype = np.dtype(precision)
-    weights = mapped(lambda w: (w + 0.2 * rng.standard_normal(w.shape)).astype(dtype), network.init(seed))
+    weights = mapped(
+        lambda w: (w + 0.2 * rng.standard_normal(w.shape)).astype(dtype), network.init(seed, Start.of(config))
+    )
     constants = {k: (v + 0.1 * rng.random(v.shape)).astype(dtype) for k, v in network.constants().items()}
     constants["least"] = np.full(network.front.targets, 0.5 if config.transform == "log" else 0.0)
     constants["floor"] = network.constants()["floor"]

@@ -40,3 +40,27 @@ def test_a_file_in_the_way_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("")
     with pytest.raises(OutputError, match=r"cannot write .*b: "):
         write_bytes(tmp_path / "a" / "b", b"")
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not show which file a handle is of")
+def test_what_was_written_survives_a_loss_of_power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers are on the disk before the name is, and the name before the call returns; so are new folders."""
+    events: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(handle: int) -> None:
+        events.append(os.path.basename(os.readlink(f"/proc/self/fd/{handle}")) or "/")
+        sync(handle)
+
+    def replaced(old: Path, new: Path) -> None:
+        events.append("renamed")
+        replace(old, new)
+
+    monkeypatch.setattr("statecast.files.os.fsync", synced)
+    monkeypatch.setattr("statecast.files.os.replace", replaced)
+    write_bytes(tmp_path / "new" / "newer" / "a", b"1")
+    assert events[0].startswith(".a.")
+    assert events[1:] == ["renamed", "newer", "new", tmp_path.name]
+    events.clear()
+    write_bytes(tmp_path / "new" / "newer" / "a", b"2")
+    assert events[1:] == ["renamed", "newer"]

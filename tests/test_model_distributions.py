@@ -107,6 +107,20 @@ def test_incomplete_beta(a: float, b: float, x: float) -> None:
     np.testing.assert_allclose(found, scipy_special.betainc(np.exp(a), np.exp(b), x), rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("z", [-3.0, -1.0, 0.0, 0.5, 4.0])
+@pytest.mark.parametrize(("a", "b"), [(2e7, 3e7), (2e7, 1e15), (1e18, 1e30)])
+def test_incomplete_beta_of_large_numbers(a: float, b: float, z: float) -> None:
+    """Where it is the distribution function of a normal number, and its continued fraction would take for ever."""
+    x = a / (a + b) + z * np.sqrt(a / (a + b) * (b / (a + b)) / (a + b))
+    np.testing.assert_allclose(special.incomplete_beta(a, b, x), special.normal_tail(-z), atol=1e-4)
+
+
+def test_quantiles_of_counts_beyond_whole_numbers() -> None:
+    """Beyond 2^53 two neighbouring numbers are more than 1 apart, and no bisection comes closer."""
+    p = np.array([1e30, 1e25])
+    assert DISTRIBUTIONS["negative_binomial"].quantile(p, np.array(1.0)) > 1e30
+
+
 def test_stirling_and_the_normal_tail() -> None:
     x = np.logspace(-6, 3, 100)
     told = scipy_special.gammaln(x) - ((x - 0.5) * np.log(x) - x + 0.5 * np.log(2 * np.pi))

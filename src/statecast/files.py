@@ -1,7 +1,12 @@
 """Files that appear whole or not at all.
 
-Everything that statecast writes goes to a temporary name in the same folder first and is renamed when it is complete.
-A full disk, an interrupt or a kill leaves the file that was there before, or none; never half of a new one.
+Everything that statecast writes goes to a temporary name in the same folder first, and takes the final name when it
+is complete, in place of a file that has it (`os.replace`, which does so on Windows as well). A full disk, an interrupt
+or a kill leaves the file that was there before, or none; never half of a new one.
+
+The bytes are on the disk before the name is (`fsync`), and on POSIX systems the folder's list of names is written out
+before `write_bytes` returns. So what was saved survives a loss of power, as far as the disk keeps its word; Windows
+offers nothing like the second step, and there the file before may come back.
 """
 
 from __future__ import annotations
@@ -24,12 +29,15 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
     # Made by hand, not by tempfile: its files are for their owner's eyes only, and so would be the result.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
+        new = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        for folder in (path.parent, *(folder.parent for folder in new)):
+            _keep_names(folder)
     except OSError as error:
         reason = error.strerror or str(error)
         message = f"cannot write {path}: {reason}; choose a folder that can be written and has room"
@@ -43,3 +51,15 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
 def write_text(path: str | Path, content: str) -> Path:
     """Writes `content` as UTF-8: see `write_bytes`."""
     return write_bytes(path, content.encode())
+
+
+def _keep_names(folder: Path) -> None:
+    """Write a folder's list of names to the disk, where the system can: some network file systems cannot."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

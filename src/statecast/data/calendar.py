@@ -28,6 +28,7 @@ TimeKind = Literal["datetime", "date", "integer", "row"]
 SECOND, MINUTE, WEEK = 1_000_000, 60_000_000, 7 * DAY
 MONDAY = 4 * DAY  # 1970-01-01 was a Thursday
 _TEXT = re.compile(r"\s*(\d*)\s*([A-Za-z]*)(?:-[A-Za-z]{3})?\s*")
+_LAST_ORDINAL = date.max.toordinal()
 _FIXED = {"w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1000, "us": 1}
 _MONTHS = {"y": 12, "q": 3, "mo": 1}
 # What pandas and polars call them; the case matters there ("m" is a minute, "M" a month), so it does here.
@@ -358,7 +359,10 @@ def _phase(local: int, cycle: str) -> float:
         return (local - day * DAY) / DAY
     if cycle == "weekday":
         return ((day + 3) % 7) / 7
-    today = date.fromordinal(day + 719_163)  # the ordinal of 1970-01-01
+    ordinal = day + 719_163  # that of 1970-01-01 is the number
+    if not 1 <= ordinal <= _LAST_ORDINAL:  # Python's dates end with the year 9999, NumPy's do not
+        return float(_phases(np.array([local], np.int64), cycle)[0])
+    today = date.fromordinal(ordinal)
     if cycle == "month":
         return (today.month - 1) / 12
     return (local - (date(today.year, 1, 1).toordinal() - 719_163) * DAY) / (366 * DAY)

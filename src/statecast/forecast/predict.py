@@ -148,7 +148,23 @@ class Forecast:
 
     def _in_units(self, working: Float[np.ndarray, "N H Dn"]) -> Float64[np.ndarray, "S H D"]:
         values = channels.join(self.model, from_working(self.model.constants, working[..., None])[..., 0])
+        require_finite(self.ids, values)
         return values[0] if self.single else values
+
+
+def require_finite(ids: Sequence[str | int], values: Float64[np.ndarray, "S ..."]) -> None:
+    """Refuse forecasts that are none: a network whose numbers have grown without end says nothing.
+
+    Raises:
+        DataError: the first series with one.
+    """
+    finite = np.isfinite(values)
+    if not finite.all():
+        name = ids[int(np.argmin(finite.reshape(len(values), -1).all(axis=1)))]
+        raise DataError(
+            f"the model has no finite forecast of series {name!r}: its numbers have grown beyond what its precision "
+            'holds; fit again, with precision = "float64" or another cell where that does not help'
+        )
 
 
 def output_ids(schema: Schema, ids: Sequence[str | int]) -> channels.Ids:

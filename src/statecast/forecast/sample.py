@@ -114,6 +114,7 @@ def sample(
         blocks.append(from_working(model.constants, drawn[..., None])[..., 0])
     rows = np.concatenate(blocks)  # [N, n, H, Dn]
     values = channels.join(model, rows.reshape(len(rows), n * origin.horizon, -1))
+    predict.require_finite(origin.ids, values)
     return Samples(model.schema, origin.ids, origin.times, values.reshape(-1, n, origin.horizon, values.shape[-1]))
 
 

@@ -23,7 +23,7 @@ from statecast.gallery import windowed
 from statecast.gallery.cases import Case
 from statecast.gallery.result import Measurement
 from statecast.gallery.training import TrainedCase, train
-from statecast.model import archive
+from statecast.model import archive, container
 from statecast.model.cells import CELLS
 from statecast.model.initial import Start
 from statecast.model.inputs import from_working, rows_of
@@ -102,7 +102,7 @@ def restore(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
     """Save, load, and compare bits; then the same network on a shorter sequence."""
     model, panel = trained.model, trained.panel
     with tempfile.TemporaryDirectory() as folder:
-        loaded = archive.load(archive.save(model, Path(folder) / archive.FILE))
+        loaded = archive.load(archive.save(model, Path(folder) / container.FILE))
     whole, again = (_carried(one, panel) for one in (model, loaded))
     short = _carried(model, panel.cut(panel.lengths // 3))
     same = "the same bits" if whole.tobytes() == again.tobytes() else "other numbers"

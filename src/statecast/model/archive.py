@@ -26,13 +26,11 @@ from statecast.errors import StatecastError, shortened
 from statecast.files import write_bytes
 from statecast.model import checked
 from statecast.model.cells import require_registered
-from statecast.model.container import FILE, Tree, disagreement, pack, parse_json, read_content, unpack
+from statecast.model.container import Tree, disagreement, pack, parse_json, read_content, unpack
 from statecast.model.network import Network
 from statecast.model.shapes import leaves
 from statecast.model.state import Layout, State
 from statecast.model.trained import Model, TrainingRows
-
-__all__ = ["FILE", "from_bytes", "load", "save", "to_bytes"]
 
 LONGEST_CONFIG = 16_384  # characters; TOML with many dots in its keys takes the square of its length
 SIZES = ("targets", "past", "known", "calendar", "static")
@@ -174,7 +172,7 @@ def _training(flat: Mapping[str, Any], texts: Mapping[str, str], model: Model, s
     listed = parse_json(_text(texts, "training"))
     ids = state.ids if listed is None else names(listed, model.schema.id_kind, "training")
     for path in checked.TRAINING:
-        checked.require_times(flat[path], len(ids), path)
+        checked.require_times(flat[path], len(ids), model, path)
     return TrainingRows(ids, *(flat[path] for path in checked.TRAINING))
 
 
@@ -185,8 +183,9 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{value!r} cannot be saved: wanted numbers, texts, lists and mappings")
 
 
-def _reduced(model: Model) -> tuple[Any, tuple[bytes]]:
+def reduced(model: Model) -> tuple[Any, tuple[bytes]]:
+    """A model as `copy` and `pickle` carry it: the function that makes it, and the bytes of its file."""
     return from_bytes, (to_bytes(model),)
 
 
-copyreg.pickle(Model, _reduced)
+copyreg.pickle(Model, reduced)

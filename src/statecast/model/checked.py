@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.data.values import FIRST_DAY, LAST_DAY, LATEST
 from statecast.errors import ModelFileError, shortened
 from statecast.model.inputs import numbers_of
 from statecast.model.shapes import described, forms
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 TRAINING = tuple(f"training/{name}" for name in ("first", "train", "val"))  # the arrays of `TrainingRows`
 OPTIONAL = {"residuals", "paths", *TRAINING}
 PIECE = 1 << 20  # numbers that are looked at together
-LATEST = 2**62  # of a time in either direction: steps ahead can be added to it
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
 Test = Callable[[np.ndarray], Any]
@@ -135,7 +135,7 @@ def require_state(state: State, model: Model) -> None:
         ModelFileError: which part is wrong.
         UnknownSeries: a network of local ones has none for a series.
     """
-    require_times(state.time, len(state.ids), "state/time")
+    require_times(state.time, len(state.ids), model, "state/time")
     if len(state.data) != len(state.ids):
         raise ModelFileError(f"its state has {len(state.data):,} rows for {len(state.ids):,} names")
     rules: dict[str, Rule] = dict(STATE)
@@ -151,7 +151,7 @@ def require_state(state: State, model: Model) -> None:
     _require_side_by_side(state, model)
 
 
-def require_times(times: Int64[np.ndarray, " S"], count: int, path: str) -> None:
+def require_times(times: Int64[np.ndarray, " S"], count: int, model: Model, path: str) -> None:
     """Refuse times that are not one for each of `count` series, or lie where no step can follow.
 
     Raises:
@@ -159,7 +159,11 @@ def require_times(times: Int64[np.ndarray, " S"], count: int, path: str) -> None
     """
     if len(times) != count:
         raise ModelFileError(f"{path!r} holds {len(times):,} times for {count:,} series")
-    require(times, f"times between ±{LATEST}", lambda x: (x == UNSEEN) | ((x >= -LATEST) & (x <= LATEST)), path)
+    if model.schema.time_kind in ("integer", "row"):
+        first, last, wanted = 1 - LATEST, LATEST - 1, f"times between ±{LATEST}"
+    else:
+        first, last, wanted = FIRST_DAY, LAST_DAY - 1, "times in the years 1 to 9999"
+    require(times, wanted, lambda x: (x == UNSEEN) | ((x >= first) & (x <= last)), path)
 
 
 def _require_side_by_side(state: State, model: Model) -> None:

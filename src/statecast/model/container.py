@@ -109,7 +109,7 @@ def unpack(content: bytes, name: str, *kinds: str) -> tuple[Tree, dict[str, str]
     """The tree and the texts that `pack` put together; `name` tells errors where they come from. See `read_tensors`."""
     entries, texts, begin = _header(name, content)
     if (kind := texts["kind"]) not in kinds:
-        kind = kind if kind.isidentifier() else shortened(kind)
+        kind = kind if _VERSION.fullmatch(kind) else shortened(kind)
         raise ModelFileError(f"{name} is a statecast {kind}: wanted a {' or a '.join(kinds)}")
     try:
         places = {path: _place(path, entry) for path, entry in entries.items()}

@@ -137,8 +137,10 @@ def _negative_binomial_quantile(
     deviation = np.sqrt(mean + p[..., 1] ** 2)
     low = np.maximum(np.floor(mean - deviation * np.sqrt(over / under)) - 1, -1.0)  # too small; −1 always is
     high = np.ceil(mean + deviation * np.sqrt(under / over)) + 1
-    while ((high - low) > 1).any():
+    while True:
         middle = np.floor((low + high) / 2)
+        if not ((low < middle) & (middle < high)).any():  # beyond 2^53 neighbouring numbers are more than 1 apart
+            break
         reached = _negative_binomial_below(p, middle) >= under * (1 - 1e-12)
         low, high = np.where(reached, low, middle), np.where(reached, middle, high)
     return np.asarray(high)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TINIEST = 1e-300
 MOST_TERMS = 20_000  # of a continued fraction; some ten do for small arguments, and about √(a + b) for large ones
+MANY, HUGE = 1e7, 1e15  # of both and of one of the arguments of an incomplete beta function, see there
 SETTLED = 1e-12  # relative change of a continued fraction at which it is taken to have converged
 
 
@@ -138,15 +139,28 @@ def _hill_tail(n: Any, y: Any) -> Float64[np.ndarray, ...]:
 def incomplete_beta(a: Any, b: Any, x: Any) -> Float64[np.ndarray, ...]:
     """The regularised incomplete beta function I_x(a, b), for a, b > 0 and 0 ≤ x ≤ 1; NaN where x is.
 
-    Its continued fraction (DLMF 8.17.22), by the method of Lentz; from the side on which it converges quickly.
+    Its continued fraction (DLMF 8.17.22), by the method of Lentz; from the side on which it converges quickly. Where a
+    and b are both beyond `MANY` it would take thousands of terms, and cube roots are normal to six digits; where one is
+    beyond `HUGE`, 1 − x loses what matters of x, and they are taken for want of better, within 0.005.
     """
-    a, b, x = np.broadcast_arrays(*(np.asarray(part, np.float64) for part in (a, b, x)))
+    arguments = np.broadcast_arrays(*(np.asarray(part, np.float64) for part in (a, b, x)))
+    many = (np.minimum(arguments[0], arguments[1]) > MANY) | (np.maximum(arguments[0], arguments[1]) > HUGE)
+    a, b, x = (np.where(many, 0.5, part) for part in arguments)
     other = x > (a + 1) / (a + b + 2)
     p, q, t = np.where(other, b, a), np.where(other, a, b), np.where(other, 1 - x, x)
     t = np.clip(np.nan_to_num(t), TINIEST, 1.0)
     front = np.exp(p * np.log(t) + q * np.log1p(-np.minimum(t, 1 - 2**-53)) - _log_beta(p, q)) / p
     share = np.where(t > TINIEST, front * _fraction(p, q, t), 0.0)
-    return np.where(np.isnan(x), np.nan, np.clip(np.where(other, 1 - share, share), 0.0, 1.0))
+    share = np.where(other, 1 - share, share)
+    share = np.where(many, _cube_roots(*arguments), share) if many.any() else share
+    return np.where(np.isnan(arguments[2]), np.nan, np.clip(share, 0.0, 1.0))
+
+
+def _cube_roots(a: Any, b: Any, x: Any) -> Float64[np.ndarray, ...]:
+    """The incomplete beta function of large a and b (Abramowitz & Stegun 1964, 26.5.22)."""
+    first, second = np.cbrt(b * x), np.cbrt(a * (1 - x))
+    spread = np.sqrt(first * first / b + second * second / a)
+    return normal_tail(-3 * (first * (1 - 1 / (9 * b)) - second * (1 - 1 / (9 * a))) / np.maximum(spread, TINIEST))
 
 
 def _log_beta(a: Any, b: Any) -> Any:

@@ -15,12 +15,12 @@ import numpy as np
 
 from statecast.data import results
 from statecast.files import write_text
-from statecast.model import archive
+from statecast.model import archive, container
 from statecast.model.trained import Model
 from statecast.report import page, plot
 from statecast.report.summary import Report
 
-MODEL, CONFIG, SCHEMA, METRICS = archive.FILE, "config.toml", "schema.json", "metrics.json"
+MODEL, CONFIG, SCHEMA, METRICS = container.FILE, "config.toml", "schema.json", "metrics.json"
 HISTORY, PREDICTED, TEST, PLOTS, PAGE, CHECKPOINT = (
     "history.csv",
     "predicted.csv",

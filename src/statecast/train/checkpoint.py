@@ -10,15 +10,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from statecast.errors import ModelFileError
-from statecast.model.container import read_tensors, write_tensors
+from statecast.errors import ModelFileError, shortened
+from statecast.model.container import parse_json, read_tensors, write_tensors
 from statecast.train.progress import LoopState
 
 KIND = "checkpoint"
@@ -63,11 +63,43 @@ class Checkpoint:
                 f"{self.path} is of a fit with other settings or another table: resume with the same ones, or start "
                 "over with --force"
             )
-        leaves = [tree["leaves"][name] for name in sorted(tree["leaves"])]
+        branch = tree.get("leaves")
+        leaves = [branch[name] for name in sorted(branch)] if isinstance(branch, dict) else []
         expected, structure = jax.tree.flatten(like)
-        if [(a.shape, a.dtype) for a in expected] != [(b.shape, b.dtype) for b in leaves]:
+        if [(a.shape, a.dtype) for a in expected] != [(np.shape(b), getattr(b, "dtype", None)) for b in leaves]:
             raise ModelFileError(f"{self.path} holds other arrays than this fit trains: start over with --force")
-        return LoopState(**json.loads(texts["progress"])), jax.tree.unflatten(structure, leaves)
+        try:
+            state = _loop_state(parse_json(texts.get("progress", ""), infinite=True))
+        except ValueError as error:
+            message = f"{self.path} does not say how far the fit is ({error}): start over with --force"
+            raise ModelFileError(message) from error
+        return state, jax.tree.unflatten(structure, leaves)
+
+
+def _loop_state(values: Any) -> LoopState:
+    """What `Checkpoint.save` wrote of it.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    names = {field.name for field in fields(LoopState)}
+    if not isinstance(values, dict) or values.keys() != names:
+        raise ValueError(f"wanted {', '.join(sorted(names))}")
+    counts = all(type(values[name]) is int and values[name] >= 0 for name in ("step", "waited"))
+    numbers = all(type(values[name]) in (int, float) for name in ("best", "factor", "seconds"))
+    history = isinstance(values["history"], dict) and all(map(_are_numbers, values["history"].values()))
+    tables = all(
+        isinstance(values[name], list) and all(map(_are_numbers, values[name])) for name in ("least", "best_steps")
+    )
+    if not (counts and numbers and history and tables):
+        raise ValueError("a number is none")
+    if type(values["done"]) is not bool:
+        raise ValueError(f"done is {shortened(values['done'])}")
+    return LoopState(**values)
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, list) and all(type(value) in (int, float) for value in values)
 
 
 def fingerprint(settings: dict[str, Any], arrays: Iterable[np.ndarray]) -> str:
