@@ -36,13 +36,13 @@ class LiveRow:
 
 
 class LineSplitter:
-    """Puts chunks of bytes together to lines, which end in a line feed, a carriage return, or both."""
+    """Splits chunks of bytes into lines, which end in a line feed, a carriage return, or both."""
 
     def __init__(self) -> None:
         self._rest, self._after_return, self._skips = b"", False, False
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """The lines that are complete with this chunk; of one that is too long, its beginning."""
+        """The lines that this chunk completes; only the beginning of a line that is too long."""
         if self._after_return and chunk[:1] == b"\n":
             chunk = chunk[1:]
             self._after_return = False
@@ -62,7 +62,7 @@ class LineSplitter:
         return lines
 
     def end(self) -> list[bytes]:
-        """The last line, if it had no end."""
+        """The last line, if nothing ended it."""
         return [self._rest] if self._rest and not self._skips else []
 
 
@@ -130,7 +130,7 @@ class RowReader:
         return {name: self._value(name, field.strip()) for name, field in zip(header, fields, strict=True)}
 
     def _value(self, name: str, text: str) -> Any:
-        """A field as what its column holds."""
+        """A field as a value of its column."""
         if text in NULLS and name not in (self.schema.id, self.schema.time):
             return None
         return self._decimals.number_of(text) if name in self._numeric else text
@@ -149,7 +149,7 @@ class RowReader:
         )
 
     def _static(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Needed by a new series alone; a row either has all of them or none."""
+        """Static columns, which only a new series needs."""
         names = [item.name for item in self.schema.static]
         return {name: row[name] for name in names if name in row} if any(name in row for name in names) else None
 
@@ -188,7 +188,7 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys come once each: which of two values counts is not to be guessed."""
+    """An object without duplicate keys: which of two values counts must not be guessed."""
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]
@@ -198,5 +198,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _listed(value: Any) -> list[Any]:
-    """Columns known ahead hold a list: this step's value and those of the next ones."""
+    """Values known ahead are a list: for this step and for the next ones."""
     return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""One column of any source as a NumPy array, and how arrays and lists become one; data frames do so in `table`.
+"""Columns as NumPy arrays, made from arrays and lists; `frames` makes them from data frames.
 
 Text becomes codes and labels; labels are stripped, and texts that mean "missing" are missing. Times become int64
 microseconds, aware ones as instants with the name of their zone.
@@ -107,7 +107,7 @@ def _require_calendar(where: Where, year: np.ndarray, missing: np.ndarray) -> No
 
 
 def from_objects(where: Where, name: str, items: list[Any]) -> Column:
-    """A column of Python objects, by what they are."""
+    """A column of Python objects, by their types."""
     items = [item if type(item) in (str, int) or not values.is_missing(item) else None for item in items]
     kinds = {type(item) for item in items if item is not None}
     if kinds and all(values.is_moment(kind) for kind in kinds):
@@ -133,7 +133,7 @@ def _from_numbers(name: str, items: list[Any], numbers: list[float | None]) -> C
 
 
 def _from_moments(where: Where, name: str, items: list[Any]) -> Column:
-    """Dates and times; all with one zone, or all without."""
+    """A column of dates and times, all in one zone or all without a zone."""
     moments = [None if item is None else values.moment(item) for item in items]
     first = next((moment for moment in moments if moment is not None), None)
     for row, moment in enumerate(moments):

@@ -25,7 +25,7 @@ MOST_CATEGORIES = 200
 
 
 def numbers(table: Table, column: Column) -> Float64[np.ndarray, " rows"]:
-    """A numeric column [rows], NaN where missing; anything that is no number of a usable size is an error."""
+    """A numeric column [rows], NaN where missing; anything but a number of usable size is an error."""
     if column.kind in ("date", "datetime"):
         raise DataError(f"{table.where(column.name)} holds dates, but numbers were expected")
     result = column.values.astype(np.float64, copy=False)

@@ -1,4 +1,4 @@
-"""Numbers that are written with a decimal comma, as much of Europe does: "1,5" and "1.234,5".
+"""Numbers written with a decimal comma, as in much of Europe: "1,5" and "1.234,5".
 
 A comma between digits is a decimal comma only where it cannot separate fields, so in files whose fields are separated
 by something else. Where semicolons separate them, that is why; elsewhere "1,234" may as well be a thousand, and counts
@@ -21,7 +21,7 @@ _DECIMAL_COMMA, _THOUSANDS_COMMA, _THOUSANDS_POINT = map(re.compile, (DECIMAL_CO
 
 
 class DecimalComma:
-    """Reads the numbers of rows that come one at a time.
+    """Reads the numbers of rows that arrive one at a time.
 
     Args:
         separator: what stands between the fields of a row.
@@ -36,7 +36,7 @@ class DecimalComma:
         self._clear = separator == ";"
 
     def number_of(self, text: str) -> float | str:
-        """The number that a field states, or the text as it is."""
+        """A field as a number, or the text unchanged."""
         if self._possible and "," in text and _DECIMAL_COMMA.match(text):
             if self._clear or self.certain or not _THOUSANDS_COMMA.match(text):
                 self.certain = True

@@ -32,7 +32,7 @@ _LOOKED_AT = 1000
 
 
 def read_csv(body: Any, layout: CsvLayout, origin: str) -> tuple[Any, str]:
-    """The polars frame of a CSV file, and an example of its decimal commas; empty where it has none.
+    """The polars frame of a CSV file, and an example of its decimal commas, or an empty text.
 
     Types come from the first rows, and from all of them where a later one does not fit: that is slow.
 
@@ -58,7 +58,7 @@ def read_csv(body: Any, layout: CsvLayout, origin: str) -> tuple[Any, str]:
 
 
 def _has_decimal_commas(series: Any, separator: str) -> bool:
-    """Whether a column of texts holds numbers alone, some of them with a decimal comma."""
+    """Whether a text column holds only numbers, some of them with a decimal comma."""
     import polars as pl
 
     if series.dtype != pl.String:
@@ -73,7 +73,7 @@ def _has_decimal_commas(series: Any, separator: str) -> bool:
 
 
 def _with_points(series: Any, texts: Any, separator: str) -> Any:
-    """A column of a file with decimal commas as numbers, if that is what it holds; points group thousands there."""
+    """A column of a file with decimal commas as numbers, if it holds numbers; points then group thousands."""
     import polars as pl
 
     grouped = texts.str.contains(THOUSANDS_POINT)
@@ -100,7 +100,7 @@ def read_parquet(source: Source) -> Any:
 
 
 class FrameColumns(Mapping[str, Any]):
-    """The series of a data frame by name, each taken out when it is asked for: a frame may have 100,000 of them.
+    """The columns of a data frame by name, each extracted when needed: a frame may have 100,000 of them.
 
     Attributes:
         dtypes: narwhals' types of the columns, by name.
@@ -167,7 +167,7 @@ def _no_table(source: Any) -> DataError:
 
 
 def time_index(source: Any) -> str | None:
-    """The column that the index of a pandas frame or series becomes, if it is one of dates."""
+    """The name of the column that the index of a pandas frame or series becomes, if it holds dates."""
     index: Any = getattr(source, "index", None)
     if type(index).__name__ not in ("DatetimeIndex", "PeriodIndex"):
         return None
@@ -176,7 +176,7 @@ def time_index(source: Any) -> str | None:
 
 
 def _with_index(frame: nw.DataFrame[Any], time: str | None) -> nw.DataFrame[Any]:
-    """A pandas index that has names, or dates, is columns too: that is where pandas users keep times and ids."""
+    """Make columns of a pandas index that has names or holds dates: pandas users keep times and ids there."""
     import narwhals.stable.v2 as nw
 
     native = frame.to_native()
@@ -190,7 +190,7 @@ ColumnKind = Literal["text", "time", "number", "objects", "other"]
 
 
 def kind_of(columns: Mapping[str, Any], name: str) -> ColumnKind:
-    """What a column holds as far as its type tells; of objects only the values themselves do."""
+    """What a column holds, as far as its type tells; for objects only the values can."""
     if not isinstance(columns, FrameColumns):
         kinds: dict[str, ColumnKind] = {"U": "text", "S": "text", "M": "time", "O": "objects"}
         kinds |= dict.fromkeys("iuf", "number")
@@ -206,7 +206,7 @@ def kind_of(columns: Mapping[str, Any], name: str) -> ColumnKind:
 
 
 def text_chunks(source: Any) -> Iterator[list[str]]:
-    """A text column as lists of a bounded length, missing ones empty."""
+    """A text column as lists of bounded length; missing texts are empty."""
     for start in range(0, len(source), _CHUNK):
         part = source[start : start + _CHUNK]
         yield part.astype(np.str_).tolist() if isinstance(source, np.ndarray) else part.fill_null("").to_list()
@@ -265,7 +265,7 @@ def _stamps(name: str, series: nw.Series[Any]) -> Column:
 
 
 def _encoded(series: nw.Series[Any]) -> tuple[np.ndarray, list[str]]:
-    """Codes and labels of a text column, by the means of its library: no Python object for each row."""
+    """Codes and labels of a text column, computed by its library, without a Python object for each row."""
     native = series.to_native()
     if series.implementation.is_polars():
         import polars as pl
@@ -295,7 +295,7 @@ def require_polars(purpose: str) -> Any:
 
 
 def to_native(columns: Mapping[str, np.ndarray], native: Native, tz: str | None = None) -> Any:
-    """Columns as a frame of the library that the data came in.
+    """Columns as a frame of the same library as the source.
 
     Args:
         columns: numbers, datetime64 and texts (object arrays), all [rows].

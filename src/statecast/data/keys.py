@@ -53,7 +53,7 @@ class SortedRows:
     tz: str | None
 
     def table_row(self, row: int) -> int:
-        """The table's row that a row is, or the first of those that it is made of."""
+        """The index in the table of a row, or of the first of the rows that were merged into it."""
         for runs in reversed(self.merged):
             row = int(runs.starts[row])
         return int(self.order[row])
@@ -61,7 +61,7 @@ class SortedRows:
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The rows of the Panel: those of the table, and missing ones in its gaps.
+    """The rows of the Panel: those of the table, and empty rows in its gaps.
 
     Attributes:
         order: [table rows] the table's row of each sorted row.
@@ -82,7 +82,7 @@ class Grid:
     empty: float = np.nan
 
     def put(self, values: Float64[np.ndarray, " table_rows"], part: Part) -> Float64[np.ndarray, " total"]:
-        """Values of the table's rows at their places in the Panel [total], missing in the gaps."""
+        """Values of the table's rows at their places in the Panel [total]; gaps are missing."""
         rows = np.take(values, self.order)
         for runs in self.merged:
             rows = runs.reduced(rows, part)
@@ -173,7 +173,7 @@ def sort(
     named: bool,
     duplicates: str = "error",
 ) -> SortedRows:
-    """Bring the rows into the order of series and time; those of one series and time become one by the rule.
+    """Sort the rows by series and time, and merge those of the same series and time by the rule.
 
     Raises:
         DataError: two rows of one series have one time, and no rule says what becomes of them.
@@ -205,26 +205,26 @@ def _offsets(codes: Int64[np.ndarray, " rows"], series: int) -> Int64[np.ndarray
 
 
 def _runs(rows: SortedRows, rule: str) -> Runs:
-    """The rows of one series and time."""
+    """Runs of rows of the same series and time."""
     new = np.diff(rows.time, prepend=rows.time[:1] - 1) != 0
     new[rows.offsets[:-1]] = True
     return Runs(np.flatnonzero(new), rule)
 
 
 def _merged(rows: SortedRows, runs: Runs) -> SortedRows:
-    """The rows with those of each run as one."""
+    """The rows, with each run merged into one."""
     offsets = np.searchsorted(runs.starts, rows.offsets)
     return replace(rows, merged=(*rows.merged, runs), time=rows.time[runs.starts], offsets=offsets)
 
 
 def gathered(rows: SortedRows, step: Frequency, rule: str) -> SortedRows:
-    """The rows that fall into one step as one, whose time is the beginning of the step."""
+    """The rows with those of each step merged into one, whose time is the beginning of the step."""
     rows = replace(rows, time=step_starts(rows.time, step, rows.tz))
     return _merged(rows, _runs(rows, rule))
 
 
 def step_starts(time: Int64[np.ndarray, " n"], step: Frequency, tz: str | None) -> Int64[np.ndarray, " n"]:
-    """When the step that each time falls into began.
+    """The beginning of the step that each time falls into.
 
     Steps of a day and more begin by the clock of the times' zone, shorter ones at whole steps since 1970 by its usual
     offset, so that they stay regular when clocks change.
@@ -257,7 +257,7 @@ def show(time: int, kind: str) -> str:
 
 
 def frequency(table: Table, rows: SortedRows, name: str | None, freq: str | None) -> Frequency:
-    """The frequency that was asked for, or the one that the times show.
+    """The requested frequency, or the one that the times show.
 
     Raises:
         SettingError: a frequency that does not suit the kind of time.
@@ -275,7 +275,7 @@ def frequency(table: Table, rows: SortedRows, name: str | None, freq: str | None
 
 
 def stated(freq: str, kind: TimeKind, name: str | None) -> Frequency:
-    """The frequency that a text states.
+    """The frequency that a text names.
 
     Raises:
         SettingError: it does not suit the kind of time.
@@ -339,7 +339,7 @@ def _require_modest(
 
 
 def like(table: Table, stamps: Column | None, schema: Schema) -> None:
-    """The times of a later table are of the kind that the model was fitted with.
+    """Check that the times of a later table are of the kind that the model was fitted with.
 
     Raises:
         DataError: dates for integers, or a zone where there was none.

@@ -1,4 +1,4 @@
-"""What is wrong with a CSV file before anyone reads it: the checks that readers skip or report without a line.
+"""Checks of a CSV file that fast readers skip, or report without a line number.
 
 Works on the bytes alone, in blocks, with a few array operations each: is it text, is it UTF-8, does every record have
 as many fields as the header, are the names unique. Fast readers pad short records and rename double columns silently;
@@ -87,7 +87,7 @@ def check(data: Bytes, origin: str, separator: str | None = None) -> CsvLayout:
 
 
 def _with_line_feeds(data: Bytes) -> bytes | None:
-    """The bytes with a line feed for each carriage return, if these alone end lines, as old spreadsheets write them."""
+    """The bytes with line feeds for carriage returns, if only these end lines, as in files of old spreadsheets."""
     start = bytes(data[:_BLOCK])
     if b"\n" in start or b"\r" not in start:
         return None
@@ -96,7 +96,7 @@ def _with_line_feeds(data: Bytes) -> bytes | None:
 
 
 def _without(data: Bytes, starts: Int64[np.ndarray, " n"], ends: Int64[np.ndarray, " n"]) -> bytes:
-    """The bytes but for these records."""
+    """The bytes without these records."""
     pieces, last = [], 0
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
         pieces.append(bytes(data[last:start]))
@@ -145,7 +145,7 @@ def _records(data: Bytes, origin: str) -> tuple[Int64[np.ndarray, " records"], I
 
 
 def _blank(data: Bytes, starts: Int64[np.ndarray, " n"], ends: Int64[np.ndarray, " n"]) -> np.ndarray:
-    """Which records hold nothing, or nothing but a carriage return."""
+    """Which records are empty except for a carriage return."""
     size = ends - starts
     blank: np.ndarray = size == 0
     for index in np.flatnonzero(size == 1):
@@ -154,7 +154,7 @@ def _blank(data: Bytes, starts: Int64[np.ndarray, " n"], ends: Int64[np.ndarray,
 
 
 def _separator(head: list[str]) -> str:
-    """The separator that gives the first records equally many fields, and most of them; a comma where none does.
+    """The separator that gives the first records the same number of fields, and the most; a comma if none does.
 
     Of two that do alike, the comma comes last: it is a decimal comma then.
     """
@@ -174,7 +174,7 @@ def _cells(record: str, separator: str) -> list[str]:
 
 
 def _is_header(head: list[str], cells: list[list[str]]) -> bool:
-    """Whether the first record names the columns: it does unless all of its cells are values.
+    """Whether the first record is a header: it is unless all of its cells are values.
 
     Whole numbers may be names, such as years: they are if they are quoted, or stand above values that are written
     otherwise, in several columns.
@@ -188,7 +188,7 @@ def _is_header(head: list[str], cells: list[list[str]]) -> bool:
 
 
 def _is_value(cell: str) -> bool:
-    """Whether a cell is a number, a time or a sign for "missing", and so the name of nothing."""
+    """Whether a cell is a number, a time or a sign for "missing" rather than a name."""
     if cell in NULLS or number_of(cell) is not None or re.match(DECIMAL_COMMA, cell):
         return True
     try:
@@ -215,7 +215,7 @@ def _require_fields(
     newlines: Int64[np.ndarray, " lines"],
     origin: str,
 ) -> None:
-    """Every record has as many fields as the header."""
+    """Check that every record has as many fields as the header."""
     before = np.zeros(len(ends), np.int64)  # separators up to the end of each record
     total, quoted, code = 0, 0, ord(separator)
     for start in range(0, len(data), _BLOCK):

@@ -1,7 +1,7 @@
-"""Several rows that become one: the same time twice, and events that fall into one step.
+"""Merging rows: several for the same time, and events that fall into one step.
 
-Both are one reduction of sorted rows, each run of which gives one number a column. A value that is missing never
-counts: the first of a run is its first known value, and a run without any is missing.
+Both reduce runs of sorted rows to one number for each column. Missing values never count: the first of a run is its
+first known value, and a run without any is missing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Part = Literal["target", "number", "category"]
 
 @dataclass(frozen=True)
 class Merging:
-    """How rows become one; the settings of these names.
+    """How rows are merged: the settings of these names.
 
     Attributes:
         duplicates: the rule for rows of one series and time; "error" refuses them.
@@ -33,17 +33,17 @@ class Merging:
 
     @classmethod
     def of(cls, config: Config) -> Merging:
-        """As the settings have it."""
+        """From the settings."""
         return cls(config.duplicates, config.aggregate)
 
     @property
     def known(self) -> str:
-        """The rule for rows that are known ahead, which hold covariates alone."""
+        """The rule for rows known ahead, which only hold covariates."""
         return self.aggregate if self.aggregate != "none" else self.duplicates
 
     @property
     def first(self) -> str:
-        """The rule for rows of one time before those of a step are put together: "keep" leaves all of them to that."""
+        """The rule for rows of the same time before steps are aggregated; "keep" leaves them to that."""
         return "keep" if self.duplicates == "error" and self.aggregate != "none" else self.duplicates
 
 
@@ -52,7 +52,7 @@ STRICT = Merging()
 
 @dataclass(frozen=True, eq=False)
 class Runs:
-    """Consecutive rows that become one.
+    """Consecutive rows that are merged into one.
 
     Attributes:
         starts: [runs] where each begins among the rows.
@@ -63,7 +63,7 @@ class Runs:
     rule: str
 
     def reduced(self, values: Float64[np.ndarray, " rows"], part: Part) -> Float64[np.ndarray, " runs"]:
-        """One value a run; NaN where it has none.
+        """One value for each run; NaN if all of its values are missing.
 
         Args:
             values: in the order of the rows.

@@ -1,7 +1,7 @@
-"""Which column of a table is what, as far as it was said, and the rest as far as only one answer is possible.
+"""Which column plays which role: as the caller says, and otherwise where there is only one possible answer.
 
-The target is the one number column without another role, the time the one column that holds nothing but dates. Where
-several could be meant, nothing is guessed: the error names them.
+The target is the only number column without another role, the time the only column of dates. If several are possible,
+nothing is guessed: the error names them.
 """
 
 from __future__ import annotations
@@ -80,14 +80,14 @@ def resolved(table: Table, roles: Roles) -> Roles:
 
 
 def require_columns(table: Table, names: Sequence[str]) -> None:
-    """Refuse a table that lacks one of these columns."""
+    """Raise an error if the table lacks one of these columns."""
     for name in names:
         if not table.has(name):
             raise DataError(f"{table.origin} has no column {name!r}: {nearest(name, table.names)}")
 
 
 def _only_time(table: Table, others: Sequence[str]) -> str | None:
-    """The one column that holds dates and has no role, or None where there is none."""
+    """The only column of dates without a role, or None if there is none."""
     taken = set(others)
     dates = [name for name in table.names if name not in taken and table.holds_dates(name)]
     if not dates:

@@ -102,7 +102,7 @@ class Table:
         return column
 
     def _stated(self, column: Column) -> Column:
-        """Texts as the whole numbers that they state; NaN where they are missing, and a date is no number."""
+        """Texts as whole numbers; NaN where they are missing. Anything else, such as a date, is an error."""
         stated = [whole(label) for label in column.labels]
         wrong = np.array([number is None for number in stated] + [False])[column.values]
         if wrong.any():
@@ -140,7 +140,7 @@ class Table:
         return name in self._columns
 
     def holds_dates(self, name: str) -> bool:
-        """Whether a column can be nothing but dates or times; of texts the first ones tell."""
+        """Whether a column can only be dates or times; for text the first values decide."""
         kind = frames.kind_of(self._columns, name)
         if kind == "text":
             return timetext.are_times(next(frames.text_chunks(self._source(name)[:_LOOKED_AT]), []))

@@ -43,7 +43,7 @@ _EPOCH = datetime(1970, 1, 1)
 
 
 class Unreadable(Exception):
-    """Text that is no time: the row, the text, and what is wrong."""
+    """Text that is not a time: the row, the text, and what is wrong with it."""
 
     def __init__(self, row: int, text: str, reason: str):
         super().__init__(row, text, reason)
@@ -69,7 +69,7 @@ class Times:
 
 @dataclass
 class _Conventions:
-    """What is learned over the whole column: one zone, and which number is the day where that is in doubt."""
+    """What is learned from the whole column: its zone, and which number is the day if that is in doubt."""
 
     zone: str | None = None
     zoned: tuple[int, str] | None = None  # the first row that decided whether there is a zone
@@ -80,7 +80,7 @@ class _Conventions:
 
 
 def parse(chunks: Iterable[Sequence[str | None]], day_first: bool | None = None) -> Times:
-    """Read a column of times that comes in chunks.
+    """Read a column of times that arrives in chunks.
 
     Args:
         chunks: the texts.
@@ -109,7 +109,7 @@ def parse(chunks: Iterable[Sequence[str | None]], day_first: bool | None = None)
 
 
 def single(text: str, day_first: bool | None = None) -> tuple[int, bool, bool]:
-    """Read one time, as `parse` reads a column of one.
+    """Read one time as `parse` would read a column of length one.
 
     Returns:
         Microseconds since 1970, of the instant where a zone is stated; whether one is; and whether it is a date alone.
@@ -139,7 +139,7 @@ def single(text: str, day_first: bool | None = None) -> tuple[int, bool, bool]:
 
 
 def _ordered(text: str, first: int, last: int, day_first: bool | None) -> tuple[int, int]:
-    """Day and month of a date that begins with either."""
+    """Day and month of a date that starts with one of them."""
     if first <= 12 and last <= 12 and day_first is None:
         raise Unreadable(0, text, AMBIGUOUS)
     evident = first > 12 if max(first, last) > 12 else day_first
@@ -153,7 +153,7 @@ def _layout(text: str) -> re.Match[str] | None:
 
 
 def are_times(texts: Sequence[str | None]) -> bool:
-    """Whether all texts that are not missing are times, in whatever order day and month stand."""
+    """Whether all texts that are not missing are times, regardless of the order of day and month."""
     if not any((text or "").strip() not in NULLS for text in texts):
         return False
     try:

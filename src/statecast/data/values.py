@@ -1,7 +1,7 @@
-"""What a value may be: numbers, flags, categories, names of series and times, by one grammar for all who read them.
+"""What counts as a number, a flag, a category, the name of a series or a time: one grammar for every reader.
 
-Tables read by the column and streams by the value, so both ask here what a single text, number or date means. The
-quick answers come first in each function: a stream reads a row in a few microseconds.
+Tables are read by the column and streams by the value; both ask here what a single text, number or date means. Common
+values are handled first in each function, since a stream reads a row in a few microseconds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _WALL_EPOCH = datetime(1970, 1, 1)
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value is None, NaN, or what a data frame has where there is none, which equals nothing."""
+    """Whether a value is None, NaN, or a data frame's sign for a missing value, which does not equal itself."""
     if value is None:
         return True
     if type(value) is float:
@@ -46,7 +46,7 @@ def is_missing(value: Any) -> bool:
 
 
 def described(value: Any) -> str:
-    """A value for messages, cut short; odd ones have a `repr` that is endless or fails."""
+    """A value for messages, cut short; the `repr` of some values is very long or fails."""
     try:
         text = repr(value)
     except (ValueError, RecursionError):  # an int of too many digits, lists nested too deeply
@@ -55,12 +55,12 @@ def described(value: Any) -> str:
 
 
 def _decoded(value: bytes) -> str:
-    """Bytes as the text that arrays of them hold."""
+    """Bytes as text."""
     return value.decode("utf-8", "replace")
 
 
 def lone_series(target: Sequence[str]) -> str:
-    """What the only series of a table without ids is called."""
+    """The name of the only series in a table without ids."""
     return target[0] if len(target) == 1 else "series"
 
 
@@ -68,7 +68,7 @@ def lone_series(target: Sequence[str]) -> str:
 
 
 def number_of(text: str) -> float | None:
-    """The number that a text states, or None."""
+    """The number that a text represents, or None."""
     try:
         return None if "_" in text else float(text)
     except ValueError:
@@ -76,7 +76,7 @@ def number_of(text: str) -> float | None:
 
 
 def _number_or_flag(text: str) -> float | None:
-    """The number that a text states: "true" and "false" are 1 and 0, signs for "missing" are NaN; or None."""
+    """The number that a text represents, or None: "true" and "false" are 1 and 0, and signs for "missing" are NaN."""
     result = number_of(text)
     if result is not None:
         return result
@@ -87,7 +87,7 @@ def _number_or_flag(text: str) -> float | None:
 
 
 def real(value: Any) -> float | None:
-    """The number that any value is or states, NaN where it is missing, or None; out of all limits is infinite."""
+    """Any value as a number: NaN if it is missing, infinite if a float cannot hold it, None if it is not a number."""
     if isinstance(value, np.ndarray):
         if value.size != 1:
             return None
@@ -137,7 +137,7 @@ def too_large(name: str, value: float, leave: str = "leave it empty") -> DataErr
 
 
 def whole(value: Any) -> int | None:
-    """The whole number that a value is or states, or None."""
+    """Any value as a whole number, or None if it is not one."""
     if type(value) is int:
         return value
     if isinstance(value, bytes):
@@ -169,7 +169,7 @@ def label(value: Any) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be written to a file: half a character, as broken JSON has it, cannot."""
+    """Whether a text can be written to a file; half a character, which broken JSON can contain, cannot."""
     if text.isascii():
         return True
     try:
@@ -180,7 +180,7 @@ def is_unicode(text: str) -> bool:
 
 
 def series_id(value: Any, kind: IdKind) -> str | int:
-    """The name of a series, in the kind that a model was fitted with.
+    """The name of a series, as a text or an integer like the ids that the model was fitted with.
 
     Raises:
         DataError: it is missing, neither a text nor a whole number, or of the other kind.
@@ -206,7 +206,7 @@ def series_id(value: Any, kind: IdKind) -> str | int:
 
 
 def category_of(text: str, categories: Sequence[str]) -> float:
-    """The index of a label among categories; NaN where it is none of them."""
+    """The index of a label among categories; NaN if it is none of them."""
     if tuple(categories) == FLAG:
         text = {"0": "false", "1": "true"}.get(text, text.lower())
     if text not in categories and text in FLAG:  # a column that held other texts beside flags keeps their spelling
@@ -215,7 +215,7 @@ def category_of(text: str, categories: Sequence[str]) -> float:
 
 
 def features(covariate: Covariate, value: Any) -> list[float]:
-    """The features of one value of a covariate: a number, or 1 at its category; NaN in all of them where missing.
+    """The features of one value of a covariate: the number, or 1 for its category and 0 for others; NaN if missing.
 
     A category that the model has not seen is missing, with a warning.
 
@@ -258,12 +258,12 @@ class Moment(NamedTuple):
 
 
 def is_moment(kind: type) -> bool:
-    """Whether values of a type are dates or times: those that `moment` reads."""
+    """Whether `moment` reads values of this type."""
     return issubclass(kind, (date, np.datetime64)) or hasattr(kind, "to_timestamp")
 
 
 def moment(value: Any) -> Moment | None:
-    """The moment that a datetime, a date, a datetime64 or a period of pandas is; None for anything else."""
+    """A datetime, date, datetime64 or pandas Period as a moment; None for anything else."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
             return Moment((value - _WALL_EPOCH) // zones.MICROSECOND, None, False)
@@ -281,13 +281,13 @@ def moment(value: Any) -> Moment | None:
 
 
 def _zone_name(value: datetime) -> str:
-    """The name of an aware moment's zone, or its offset where the zone has no name."""
+    """The name of a datetime's zone, or its offset if the zone has no name."""
     name = getattr(value.tzinfo, "key", None) or getattr(value.tzinfo, "zone", None)
     return zones.canonical(str(name or value.strftime("%z")))
 
 
 def time(value: Any, schema: Schema, last: int | None = None) -> int:
-    """A time as a Panel holds it, from all that a column of times may hold.
+    """A time as a Panel holds it, from anything that a column of times may contain.
 
     Args:
         value: a datetime, a date, a datetime64, a text, or a whole number where the model's times are whole numbers. A
@@ -325,7 +325,7 @@ def time(value: Any, schema: Schema, last: int | None = None) -> int:
 
 
 def _of_text(text: str, day_first: bool | None) -> Moment:
-    """The moment that a text states, by the grammar of whole columns; ISO texts are read at once."""
+    """A text as a moment, by the grammar of whole columns; ISO texts take a short cut."""
     if _ISO.fullmatch(text):
         return _of_iso(text)
     if text.strip() in NULLS:
