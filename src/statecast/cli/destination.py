@@ -14,9 +14,9 @@ from pathlib import Path
 
 from statecast.errors import OutputError
 from statecast.files import write_bytes
+from statecast.report.folder import FILES, MODEL, PLOTS
 
-MODEL, CHECKPOINT, PLOTS = "model.safetensors", "checkpoint", "plots"
-WRITTEN = ("config.toml", "schema.json", "metrics.json", "history.csv", "predicted.csv", "test_data.csv", "report.html")
+CHECKPOINT = "checkpoint"
 # Names under which a file is written before it is renamed (see `files`), of the files that a fit writes.
 TRIAL = "statecast.trial"  # written before the work and removed at once
 LEFTOVER = re.compile(r"\.\w+\.(safetensors|toml|json|csv|html|png|trial)\.[0-9a-f]{8}\.tmp|" + re.escape(TRIAL))
@@ -122,7 +122,7 @@ class Destination:
 
         current = {path.resolve() for path in written}
         pictures = [self.folder / PLOTS / f"{name}.png" for name in CAPTIONS]
-        for path in [*(self.folder / name for name in WRITTEN), *pictures]:
+        for path in [*(self.folder / name for name in FILES if name != MODEL), *pictures]:
             if path.resolve() not in current:
                 path.unlink(missing_ok=True)
         self.clear_checkpoint()

@@ -17,18 +17,12 @@ from statecast.data import results
 from statecast.files import write_text
 from statecast.model import archive, container
 from statecast.model.trained import Model
-from statecast.report import page, plot
 from statecast.report.summary import Report
 
 MODEL, CONFIG, SCHEMA, METRICS = container.FILE, "config.toml", "schema.json", "metrics.json"
-HISTORY, PREDICTED, TEST, PLOTS, PAGE, CHECKPOINT = (
-    "history.csv",
-    "predicted.csv",
-    "test_data.csv",
-    "plots",
-    "report.html",
-    "checkpoint",
-)
+HISTORY, PREDICTED, TEST, PAGE = "history.csv", "predicted.csv", "test_data.csv", "report.html"
+PLOTS = "plots"  # a folder of pictures
+FILES = (MODEL, CONFIG, SCHEMA, METRICS, HISTORY, PREDICTED, TEST, PAGE)
 
 
 def write(
@@ -46,6 +40,9 @@ def write(
     Raises:
         OutputError: a file cannot be written.
     """
+    # Here and not at the top, so that the names of the files are known without matplotlib.
+    from statecast.report import page, plot
+
     tz = model.schema.tz
     paths = [archive.save(model, folder / MODEL)]
     paths.append(write_text(folder / CONFIG, model.config.to_toml()))
