@@ -330,6 +330,31 @@ def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr() == ("", "")
 
 
+def test_lines_say_the_phase_of_a_fit() -> None:
+    import io
+
+    from statecast.train.progress import PREPARING, SCORING, SKIP_ALONE, Report
+
+    now = [0.0]
+    stream = io.StringIO()
+    with ProgressDisplay(stream, seconds=5, clock=lambda: now[0]) as progress:
+        for seconds, report in (
+            (1, Report.of_phase(PREPARING)),
+            (8, Report(3, 10, 0.5, 0.5, None, 1e-3, 1.0, 8.0)),
+            (14, Report(2, 20, 0.5, 0.25, None, 1e-3, 1.0, 14.0, SKIP_ALONE)),
+            (15, Report(20, 20, 0.5, 0.125, None, 1e-3, 1.0, 15.0, SKIP_ALONE)),
+            (30, Report.of_phase(SCORING)),
+        ):
+            now[0] = seconds
+            progress(report)
+    assert stream.getvalue().splitlines() == [
+        "step 3 of 10  loss 0.5000  1 steps/s  0:07 left",
+        "training the linear part: step 2 of 20  loss 0.2500  1 steps/s  0:18 left",
+        "scoring …",
+        "training the linear part: step 20 of 20  loss 0.1250  1 steps/s  0:00 left",
+    ]
+
+
 def test_a_terminal_gets_a_bar() -> None:
     import io
 
@@ -348,3 +373,23 @@ def test_a_terminal_gets_a_bar() -> None:
     assert "loss 0.1250" in shown
     assert "0:02 left" in shown
     assert "validation" not in shown
+
+
+@pytest.mark.parametrize("phase", ["preparing", "training the linear part", "scoring"])
+def test_a_bar_says_the_phase(phase: str) -> None:
+    import io
+
+    from statecast.train.progress import Report
+
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    stream = Terminal()
+    with ProgressDisplay(stream) as progress:
+        steps = 60 if phase.startswith("training") else 0
+        progress(Report(30 if steps else 0, steps, 1.0, 0.125, None, 1e-3, 0.0, 3.0, phase))
+        shown = stream.getvalue()
+        progress.done()
+    assert phase in stream.getvalue()
+    assert "nan" not in shown

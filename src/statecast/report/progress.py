@@ -41,6 +41,7 @@ class ProgressDisplay:
         self._line_time = clock()
         self._report: Report | None = None
         self._line_report: Report | None = None
+        self._phase = ""
         self._bar, self._task = _bar(self.stream)
 
     def __enter__(self) -> ProgressDisplay:
@@ -56,13 +57,15 @@ class ProgressDisplay:
             self._line(self._report)
 
     def __call__(self, report: Report) -> None:
-        """Show the state of the fit."""
-        self._report = report
+        """Show the state of the fit: its phase, and the steps of a phase that takes steps."""
+        if report.steps:
+            self._report = report
         if self._bar is not None:
-            phase = "training" if report.step < report.steps else "scoring"
-            self._bar.update(
-                self._task, description=phase, total=report.steps, completed=report.step, figures=_figures(report)
-            )
+            fields: dict[str, Any] = {"description": report.phase, "refresh": report.phase != self._phase}
+            if report.steps:
+                fields |= {"total": report.steps, "completed": report.step, "figures": _figures(report)}
+            self._bar.update(self._task, **fields)
+            self._phase = report.phase
         elif self._clock() - self._line_time >= self._seconds:
             self._line(report)
 
@@ -72,7 +75,12 @@ class ProgressDisplay:
             self._bar.update(self._task, description="writing", total=self._report.step, completed=self._report.step)
 
     def _line(self, report: Report) -> None:
-        self.stream.write(f"step {report.step:,} of {report.steps:,}  {_figures(report)}\n")
+        if report.steps:
+            what = "" if report.phase == "training" else f"{report.phase}: "
+            text = f"{what}step {report.step:,} of {report.steps:,}  {_figures(report)}"
+        else:
+            text = f"{report.phase} …"
+        self.stream.write(f"{text}\n")
         self.stream.flush()
         self._line_time, self._line_report = self._clock(), report
 
