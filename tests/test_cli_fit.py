@@ -245,7 +245,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_the_printed_command_goes_on_to_the_same_b
         done = fit(statecast, tmp_path / "air one", "--force")
     assert done.code == 130
     last = done.err.splitlines()[-1]
-    assert last.startswith("error: interrupted after 1 of at most 3 steps: the checkpoint in ")
+    assert last.startswith("error: interrupted after 1 of at most 3 steps of training: the checkpoint in ")
     assert [path.name for path in (tmp_path / "air one").iterdir()] == ["checkpoint"]
     assert "holds an unfinished fit: add --resume" in fit(statecast, tmp_path / "air one").error
 
