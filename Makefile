@@ -26,11 +26,11 @@ test: $(READY) ## run the tests
 
 # JAX is left out: it is not built to run under the address sanitizer.
 SANITIZERS = $(foreach name,asan ubsan stdc++,$(shell $(CXX) -print-file-name=lib$(name).so))
-sanitize: $(READY) ## run the kernel's tests with the address and undefined-behaviour sanitizers (GCC)
+sanitize: $(READY) ## run the kernel's tests, and lying model files, under the address and undefined-behaviour sanitizers (GCC)
 	cmake -S native -B build/sanitize -DSTATECAST_SANITIZE=ON -DSTATECAST_EMULATE_AMX=ON
 	cmake --build build/sanitize -j2
 	STATECAST_KERNEL_FILE=$(CURDIR)/build/sanitize/statecast_kernel.so ASAN_OPTIONS=detect_leaks=0 \
-		LD_PRELOAD="$(SANITIZERS)" $(BIN)/python -m pytest -q tests/test_kernel*.py -k "not jax"
+		LD_PRELOAD="$(SANITIZERS)" $(BIN)/python -m pytest -q tests/test_kernel*.py tests/test_archive_lies.py -k "not jax"
 
 lint: $(READY) ## check style and format
 	$(BIN)/ruff check .

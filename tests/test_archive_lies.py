@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from forecast_cases import model, panel, remembering, same_bits
-from lying_files import File, bases, contents, run
+from lying_files import File, bases, contents
+from use_files import run
 
 from statecast.errors import ModelFileError
 from statecast.forecast.predict import forecast
@@ -208,7 +209,7 @@ def test_the_floor_alone_may_be_without_end() -> None:
 
 
 def test_many_lying_files() -> None:
-    """The short form of `python tests/lying_files.py`."""
+    """The short form of `python tests/use_files.py`."""
     outcomes, faults = run(range(600))
     assert faults == []
     assert outcomes["refused"] > 300

@@ -271,3 +271,12 @@ def test_an_hour_late_is_an_hour_late() -> None:
         wall = zones.to_wall(np.array([jump + hours * zones.HOUR]), "America/Sao_Paulo", clock=0)
         assert wall % zones.DAY == shown * zones.HOUR
     assert zones.to_wall(np.array([jump]), "America/Sao_Paulo", clock=zones.HOUR) % zones.DAY == zones.HOUR
+
+
+@pytest.mark.parametrize("time", [-(10**17), 2**61, 253_402_300_800_000_000])
+def test_one_time_outside_of_python_s_dates_has_a_calendar(time: int) -> None:
+    names = ("hour_sin", "weekday_cos", "month_sin", "yearday_cos")
+    one = calendar.features_at(time, Frequency.parse("1h"), None, names)
+    np.testing.assert_allclose(
+        one, calendar.features(np.array([time]), Frequency.parse("1h"), None, names)[0], atol=1e-12
+    )

@@ -379,3 +379,15 @@ def test_forecasts_are_never_nan() -> None:
                 found = stream.observe("a", values[int(rng.integers(len(values)))], None if k else START)
                 assert np.isfinite(found.values).all()
                 assert np.isfinite(found.upper[95]).all()
+
+
+def test_a_forecast_that_is_not_finite_is_refused() -> None:
+    """A network whose numbers have grown without end says nothing, and says so."""
+    of = model("rnn_relu", dense=())
+    table = panel(of)
+    of = replace(of, weights=mapped(lambda array: array * np.float32(1e30), of.weights))
+    with np.errstate(all="ignore"):
+        state = state_after(of, table)
+        told = forecast(of, state)
+        with pytest.raises(DataError, match=r"the model has no finite forecast of series 's0': its numbers have grown"):
+            _ = told.values
