@@ -196,6 +196,28 @@ def test_one_room_knows_matplotlib() -> None:
     none(i for i in all_imports() if i.root in drawing and i.path.relative_to(PACKAGE).as_posix() not in DRAWING)
 
 
+def test_no_file_imports_itself_through_others() -> None:
+    """No circles, neither inside functions nor for types: each would be one file in two places."""
+    files = {module_of(path): path for path in sources()}
+    graph: dict[Path, set[Path]] = {path: set() for path in sources()}
+    for i in all_imports():
+        module = i.name if i.name in files else i.name.rpartition(".")[0]
+        if module in files and files[module] != i.path:
+            graph[i.path].add(files[module])
+    while leaves := {path for path, below in graph.items() if not below & graph.keys()}:
+        graph = {path: below for path, below in graph.items() if path not in leaves}
+    circle = {path: below & graph.keys() for path, below in graph.items()}
+    none(
+        f"{path.relative_to(ROOT)} <-> {', '.join(str(b.relative_to(ROOT)) for b in sorted(below))}"
+        for path, below in circle.items()
+    )
+
+
+def test_private_names_stay_in_their_files() -> None:
+    names = ((i, i.name.rpartition(".")[2]) for i in all_imports() if i.root == "statecast")
+    none(i for i, name in names if name.startswith("_") and not name.endswith("__"))
+
+
 def test_what_is_imported_is_declared() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = project["optional-dependencies"]

@@ -256,9 +256,28 @@ def skip_calls() -> dict[str, tuple[Call, dict[str, np.ndarray]]]:
     }
 
 
+def skip_call(direction: str) -> tuple[Call, dict[str, np.ndarray]]:
+    """Rings of four values at three steps of two series, and two steps ahead."""
+    places, steps, batch, targets, size, horizon = 20, 3, 2, 2, 4, 2
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("y", "m"), (targets, places))
+    shapes |= dict.fromkeys(("level", "scale"), (steps, batch, targets))
+    weights, outputs = (targets, size, horizon), (steps, batch, horizon, targets)
+    shapes |= {"W": weights, "out": outputs} if direction == "forward" else {"dout": outputs, "dW": weights}
+    arrays = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
+    last = np.add.outer(np.arange(steps), np.array([5, 15]))
+    arrays |= {"last": last.astype(np.int32), "age": np.full((steps, batch), 4, np.int32)}
+
+    def run(arrays: dict[str, np.ndarray]) -> str:
+        sizes = interface.SkipSizes(0, 1, -1, 1, places, steps, batch, targets, size, horizon)
+        call = getattr(library.handle(), f"statecast_skip_{direction}")
+        return status(call(byref(sizes), byref(fill(interface.SkipArrays(), arrays))))
+
+    return run, arrays
+
+
 def all_calls() -> dict[str, tuple[Call, dict[str, np.ndarray]]]:
     calls = {"statistics": statistics_call(), "adapt": adaptive_call(False), "adapt_along": adaptive_call(True)}
-    calls["observe"] = observe_call()
+    calls |= {"observe": observe_call(), "skip": skip_call("forward"), "skip back": skip_call("backward")}
     calls |= skip_calls()
     for cell in CELLS:
         forward, backward, arrays, gradients = layer_call(cell)
@@ -315,6 +334,12 @@ def test_rows_outside_the_table_are_refused() -> None:
             index = arrays["index"].copy()
             index[0] = row
             assert run(arrays | {"index": index}) == "bad_row", (name, row)
+    for direction in ("forward", "backward"):
+        run, arrays = skip_call(direction)
+        for field, number in (("last", 20), ("last", 2), ("last", -1), ("age", -1)):
+            places = arrays[field].copy()
+            places[0, 0] = number
+            assert run(arrays | {field: places}) == "bad_row", (field, number)
     run, arrays = adaptive_call(True)
     for field, number in (("*origins", 3), ("*origins", -1), ("*places", 2), ("*places", -2)):
         assert run(arrays | {field: np.array([0, 0, 0, number])}) == "bad_row"
