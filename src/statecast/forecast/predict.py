@@ -19,7 +19,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.values import described, lone_series
 from statecast.errors import DataError, SettingError, TimeOrderError
-from statecast.forecast import calibrate, channels, features, intake
+from statecast.forecast import calibrate, channels, features, observation
 from statecast.forecast.follow import follow
 from statecast.forecast.roll import Origins
 from statecast.forecast.runner import Runner
@@ -71,10 +71,9 @@ class Forecast:
         names = ", ".join(described(name) for name in self.ids[:3]) + (", …" if len(self.ids) > 3 else "")
         what = f"{', '.join(self.targets[:5])}{', …' if len(self.targets) > 5 else ''} of {names or 'no series'}"
         steps = f"{self.horizon} step{'s' if self.horizon > 1 else ''}"
-        ends = np.atleast_2d(self.times)[:1, [0, -1]] if self.ids else np.zeros((0, 2), np.int64)
-        span = "".join(
-            f" from {intake.shown(a, self.model.schema)} to {intake.shown(b, self.model.schema)}" for a, b in ends
-        )
+        ends = np.atleast_2d(self.times)[0, [0, -1]].tolist() if self.ids else []
+        shown = [observation.shown(time, self.model.schema) for time in ends]
+        span = f" from {' to '.join(shown)}" if shown else ""
         return f"<Forecast: {what}, {steps}{span}; levels {', '.join(f'{level:g}' for level in self.levels) or 'none'}>"
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
@@ -296,7 +295,7 @@ def missing_known(model: Model, series: str | int, time: int) -> DataError:
     """The error for known covariates that end before the horizon; `time` is the first that lacks them."""
     names = ", ".join(repr(item.name) for item in model.schema.known)
     return DataError(
-        f"{names} of series {series!r} must be known ahead, and from {intake.shown(time, model.schema)} on is not "
+        f"{names} of series {series!r} must be known ahead, and from {observation.shown(time, model.schema)} on is not "
         "given: give a row for each step to forecast, with the value left empty where it is not known"
     )
 

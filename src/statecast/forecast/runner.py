@@ -173,7 +173,7 @@ class Runner:
             states: the table.
             y: targets in the units of the table, NaN where missing.
             time: of the step.
-            covariates: as `arrivals.covariates` makes them.
+            covariates: as `incoming.covariates` makes them.
             index: which rows, all different; the first N where None.
 
         Returns:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import DataError, SettingError
-from statecast.forecast import arrivals, calibrate, channels, features, intake, predict
+from statecast.forecast import calibrate, channels, features, incoming, observation, predict
 from statecast.forecast.change import Change, Moves, Turns
 from statecast.forecast.predict import Forecast
 from statecast.forecast.roster import Id, Roster
@@ -276,8 +276,8 @@ class Stream:
         future = None
         if known is not None:
             blocks = [known[name] for name in names] if isinstance(known, Mapping) else list(known)
-            arrivals.require_each("known", blocks, names)
-            future = [intake.rows(self.model.schema.known, block, "known") for block in blocks]
+            incoming.require_each("known", blocks, names)
+            future = [observation.rows(self.model.schema.known, block, "known") for block in blocks]
         return predict.forecast(self.model, state, horizon, levels, future, self._runner)
 
     def _observing(self, id: Any, value: Any, time: Any, past: Any, known: Any, static: Any) -> Change:
@@ -285,8 +285,8 @@ class Stream:
         name = roster.name(id)
         series = roster.index.get(name, -1)
         last = UNSEEN if series < 0 else roster.last.item(series)
-        values = intake.numbers(value, model.schema, name)
-        now, gap = arrivals.when(model.schema, name, last, time)
+        values = observation.numbers(value, model.schema, name)
+        now, gap = incoming.when(model.schema, name, last, time)
         y = np.array(values).reshape(width, -1)
         if any(abs(number) > self._near for number in values):
             features.require_near(model, y, f"series {name!r}")
@@ -294,7 +294,7 @@ class Stream:
         if self._covariates or past is not None or known is not None or static is not None:
             one = [None if row is None else [row] for row in (past, known, static)]
             remembered = roster.static(np.array([series]), np.array([last]))
-            covariates = arrivals.covariates(model, [name], [now], one[0], one[1], one[2], remembered)
+            covariates = incoming.covariates(model, [name], [now], one[0], one[1], one[2], remembered)
         stamps, number = np.array([now] * width), np.array([series])
         if last == UNSEEN or gap:
             step, entries = self._restarted([name], number, np.array([last]), y, stamps, np.array([gap]), covariates)
@@ -310,10 +310,10 @@ class Stream:
     def _observing_many(self, ids: Any, values: Any, times: Any, past: Any, known: Any, static: Any) -> Change:
         model, roster, runner = self.model, self._roster, self._runner
         names, series = roster.numbers(ids)
-        y = arrivals.targets(model, names, values)
+        y = incoming.targets(model, names, values)
         last = roster.times(series)
-        now, gaps = arrivals.when_many(model.schema, names, last, times)
-        covariates = arrivals.covariates(model, names, now, past, known, static, roster.static(series, last))
+        now, gaps = incoming.when_many(model.schema, names, last, times)
+        covariates = incoming.covariates(model, names, now, past, known, static, roster.static(series, last))
         stamps = runner.per_row(now)
         if gaps.any() or (last == UNSEEN).any():
             step, entries = self._restarted(names, series, last, y, stamps, gaps, covariates)

@@ -16,7 +16,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.errors import DataError
-from statecast.forecast import calibrate, channels, intake
+from statecast.forecast import calibrate, channels, observation
 from statecast.forecast.evaluate import season_of
 from statecast.forecast.explain import explain
 from statecast.forecast.predict import Forecast, forecast
@@ -99,7 +99,7 @@ def _error_by_step(model: Model) -> dict[str, dict[str, np.ndarray]]:
 
 def facts(schema: Schema, panel: Panel, split: Split) -> Facts:
     """What the table holds."""
-    times = [intake.shown(int(end), schema) for end in (panel.time.min(), panel.time.max())]
+    times = [observation.shown(int(end), schema) for end in (panel.time.min(), panel.time.max())]
     test = panel.lengths - split.val
     return Facts(
         rows=panel.rows,

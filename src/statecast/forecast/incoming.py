@@ -1,7 +1,8 @@
 """The rows that arrive at a stream, as its network takes them, or an error that names the series.
 
-`intake` reads single values, times and rows of covariates. This file puts them together for the series of one step:
-whether the time may follow the last one, how many steps were skipped, and the covariates of each row of the network.
+`observation` reads single values, times and rows of covariates. This file puts them together for the series of one
+step: whether the time may follow the last one, how many steps were skipped, and the covariates of each row of the
+network.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ import numpy as np
 from statecast.data.schema import Schema
 from statecast.data.values import LAST_DAY, LATEST, described
 from statecast.errors import DataError, TimeOrderError
-from statecast.forecast import channels, features, intake, predict
-from statecast.forecast.intake import shown
+from statecast.forecast import channels, features, observation, predict
+from statecast.forecast.observation import shown
 from statecast.model.state import UNSEEN
 from statecast.model.trained import Model
 
@@ -36,7 +37,7 @@ def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, in
         schema: what times are, and what a step is.
         name: the series.
         last: the time of its last row, or `UNSEEN`.
-        time: see `intake.time`; None for the next step.
+        time: see `observation.time`; None for the next step.
 
     Raises:
         TimeOrderError: not after the last one.
@@ -49,7 +50,7 @@ def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, in
         if schema.time_kind == "row":
             return 0, 0
         raise DataError(f"series {name!r} is new, so its first row needs a time: pass time=")
-    now = intake.time(time, schema, None if last == UNSEEN else last)
+    now = observation.time(time, schema, None if last == UNSEEN else last)
     if last == UNSEEN:
         return now, 0
     if now <= last:
@@ -119,11 +120,11 @@ def targets(model: Model, names: Names, values: Any) -> Float64[np.ndarray, "N D
         values = values[:, None]
     if isinstance(values, (str, bytes, Mapping)) or not np.iterable(values):
         raise DataError(f"values: got {described(values)}, wanted a row for each of the {len(names)} series")
-    y = intake.table(values, count, "values")
+    y = observation.table(values, count, "values")
     if y is None:
         rows = list(values)
         require_each("values", rows, names)
-        y = np.array([intake.numbers(row, model.schema, name) for name, row in zip(names, rows, strict=True)])
+        y = np.array([observation.numbers(row, model.schema, name) for name, row in zip(names, rows, strict=True)])
     require_each("values", y, names)
     y = channels.split(model, y.reshape(len(names), count))
     features.require_near(model, y, "values")
@@ -162,11 +163,11 @@ def covariates(
         if rows is not None and not items:
             raise DataError(f"{name}: this model has no such covariates: leave {name}= out")
     if past is not None:
-        columns["past"] = intake.rows(schema.past, past, "past")
+        columns["past"] = observation.rows(schema.past, past, "past")
     if schema.known:
         columns |= _known(model, names, now, known)
     if static is not None:
-        rows = intake.rows(schema.static, static, "static")
+        rows = observation.rows(schema.static, static, "static")
         columns["static"] = model.network.front.standardise(model.constants, "static", rows).astype(model.dtype)
     elif remembered is not None:
         columns["static"] = remembered
@@ -186,11 +187,11 @@ def _known(
 ) -> dict[str, np.ndarray]:
     """Known covariates of this step, and those of the next H as the head takes them."""
     horizon = model.network.head.horizon
-    blocks = [[] for _ in names] if known is None else intake.listed(known, "known")
+    blocks = [[] for _ in names] if known is None else observation.listed(known, "known")
     require_each("known", blocks, names)
     values = np.empty((len(names), horizon + 1, model.network.front.known))
     for s, (name, block) in enumerate(zip(names, blocks, strict=True)):
-        rows = intake.rows(model.schema.known, block, "known")
+        rows = observation.rows(model.schema.known, block, "known")
         if len(rows) <= horizon:
             raise predict.missing_known(model, name, int(model.schema.frequency.advance(now[s], len(rows))))
         values[s] = rows[: horizon + 1]
