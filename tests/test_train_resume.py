@@ -18,7 +18,7 @@ from train_cases import panel_of, ready, same_bits, settings, wave
 
 from statecast.config import Config
 from statecast.errors import Interrupted, ModelFileError
-from statecast.model.archive import read_tensors
+from statecast.model.container import read_tensors
 from statecast.model.network import Network
 from statecast.train import loop
 from statecast.train.checkpoint import NAME, SKIP_NAME, Checkpoint

@@ -27,6 +27,7 @@ from statecast.train.working import WorkingTable
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
+SMALLEST = 1e-30  # size that is as good as 0, and would be it in float32
 SAMPLE = 16_384  # rows from which typical sizes and the skip's start are taken
 
 
@@ -115,10 +116,10 @@ def gains(parts: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _typical(sizes: np.ndarray) -> float:
-    """The deviation of normal numbers of these sizes; 1 where there are none, or all are 0."""
+    """The deviation of normal numbers of these sizes; 1 where there are none, or all are as good as 0."""
     middle = float(np.median(sizes)) if len(sizes) else 0.0
     size = 1.25 * float(np.minimum(sizes, CEILING * middle if middle > 0 else np.inf).mean()) if len(sizes) else 0.0
-    return size if size > 0 else 1.0
+    return size if size > SMALLEST else 1.0
 
 
 def device_rows(network: Network, rows: Rows, statistics: dict[str, np.ndarray], scales: np.ndarray) -> dict[str, Any]:

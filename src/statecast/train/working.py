@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HEIGHT = 4096  # rows of a column of the front's pass
 FORGOTTEN = 40.0  # steps, in units of 1 / decay, after which a running statistic has forgotten its start: e^-40 < 2^-53
+SMALLEST = 1e-305  # deviation of a target below which its values are as good as constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +136,11 @@ def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _deviation(column: np.ndarray) -> float:
     """Standard deviation of the values that are not missing; 1 where they have none."""
     values = column[~np.isnan(column)]
-    deviation = float(np.std(values)) if len(values) > 1 else 0.0
-    largest = float(np.max(np.abs(values))) if len(values) else 0.0
-    return deviation if deviation > 1e-12 * max(largest, 1e-300) else 1.0
+    largest = float(np.max(np.abs(values), initial=0.0))
+    if len(values) < 2 or largest < SMALLEST:
+        return 1.0
+    share = float(np.std(values / largest))  # the squares of very small values would be 0
+    return share * largest if share > 1e-12 and share * largest > SMALLEST else 1.0
 
 
 def training_rows(offsets: Int64[np.ndarray, " S+1"], stop: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " N"]:

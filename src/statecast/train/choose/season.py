@@ -38,7 +38,7 @@ def rows_of_season(
     for s in chosen:
         rows = y[offsets[s] + max(int(stop[s]) - ROWS, 0) : offsets[s] + stop[s]]
         for values in rows.T:
-            changes = np.nan_to_num(np.diff(values) - np.nanmean(np.diff(values))) if _moves(values) else np.zeros(0)
+            changes = _changes(values) if _moves(values) else np.zeros(0)
             count = len(changes)
             if count:
                 lags = min(len(total), count // CYCLES + 1)
@@ -51,6 +51,13 @@ def _moves(values: np.ndarray) -> bool:
     changes = np.diff(values)
     changes = changes[~np.isnan(changes)]
     return len(changes) > 2 * CYCLES and bool(np.ptp(changes) > 1e-9 * np.abs(values[~np.isnan(values)]).max())
+
+
+def _changes(values: np.ndarray) -> np.ndarray:
+    """First differences about their mean, 0 where missing, in units of the largest: their squares are numbers, too."""
+    changes = np.diff(values)
+    changes = changes / np.nanmax(np.abs(changes))
+    return np.asarray(np.nan_to_num(changes - np.nanmean(changes)))
 
 
 def autocorrelation(values: Float[np.ndarray, " n"], lags: int) -> Float[np.ndarray, " lags"]:
