@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from weakref import WeakSet
 
 import numpy as np
 import pytest
@@ -66,6 +67,21 @@ def test_origins_are_a_horizon_apart_and_short_series_have_fewer() -> None:
     for wrong in ({"windows": 0}, {"windows": 2, "step": 0}, {"windows": 1.5}):
         with pytest.raises(SettingError, match=r"(windows|step) = .*: wanted a whole number of at least 1"):
             backtest(of, table, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_refit_keeps_no_model_but_the_last() -> None:
+    of, counts = model(), []
+    alive: WeakSet[Model] = WeakSet()
+
+    def refit(_: Panel) -> Model:
+        another = replace(of)
+        alive.add(another)
+        counts.append(len(alive))
+        return another
+
+    backtest(of, panel(of, (40,), gaps=False), windows=5, step=1, refit=refit)
+    assert len(counts) == 5
+    assert max(counts) <= 2
 
 
 @pytest.mark.parametrize("targets", [1, 2])
