@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from weakref import WeakSet
 
@@ -15,6 +16,9 @@ from statecast.errors import DataError, SettingError
 from statecast.forecast.backtest import backtest
 from statecast.forecast.baselines import persistence, seasonal_naive
 from statecast.forecast.predict import from_table
+from statecast.forecast.roll import roll
+from statecast.model.inputs import Rows
+from statecast.model.kernel import library
 from statecast.model.trained import Model, TrainingRows
 
 BASELINES = ["persistence", "seasonal_naive", "linear_extrapolation"]
@@ -126,3 +130,32 @@ def test_rows_that_a_model_has_learned_from_are_known_by_series_and_time() -> No
     # One series has come so far that only its test rows are forecast, the other has not.
     both = replace(table, time=np.concatenate([table.time[:20] + 30 * HOUR, table.time[20:]]))
     assert backtest(trained, both, windows=3).learned_from() is True
+
+
+@pytest.mark.skipif(library.refuses() is not None, reason=library.description())
+def test_memory_does_not_grow_with_the_skip() -> None:
+    """Beyond the state, which holds the last values of each series: the kernel reads the rings where they lie."""
+    series, length = 4, 3000
+    peaks = {}
+    for skip in (8, 1500):
+        of = model(skip=skip, missing=False)
+        network, count = of.network, series * length
+        values = np.random.default_rng(0).normal(size=(count, 1)).astype(np.float32)
+        rows = Rows(
+            y=values,
+            m=np.ones_like(values),
+            covariates={"calendar": np.zeros((count, network.front.calendar), np.float32)},
+            future=None,
+            place=np.arange(count),
+            series=np.repeat(np.arange(series), length),
+            age=np.tile(np.arange(length), series),
+            offsets=np.arange(series + 1) * length,
+            numbers=np.zeros((series, 1), np.float32),
+        )
+        tracemalloc.start()
+        for _ in roll(network, of.p, rows, np.ones(count, bool)):
+            pass
+        peaks[skip] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    state = 4 * series * 1500 * 2  # bytes of the last values and their mask
+    assert peaks[1500] < peaks[8] + 12 * state

@@ -111,6 +111,20 @@ def test_every_cell_decodes(cell: str, dtype: str) -> None:
         close(execution(network, p, inputs, reset)[0], forecasts, TOLERANCE[dtype])
 
 
+@pytest.mark.parametrize("normalize", ["last", "ewma", "window"])
+def test_a_level_of_a_million_keeps_its_digits(normalize: str) -> None:
+    """In float32, with steps of about 1: no more is lost than the last digit of the forecast itself."""
+    network = build("gru", normalize, "point", "one-layer", skip=7, level_input=False)
+    p = parameters(network, dtype=np.float32)
+    inputs, reset = series(network, p, STEPS, BATCH)
+    inputs["y"] = np.round(inputs["y"] + 1e6 * inputs["m"])
+    p["constants"]["level"] += 1e6
+    forecasts, _ = referred(network, p, inputs, reset)
+    for execution in (stepped, scanned, segmented, *([natively] if kernel_library.refuses() is None else [])):
+        error = abs(execution(network, p, inputs, reset)[0] - forecasts)
+        assert error.max() <= 2 * np.spacing(np.float32(abs(forecasts).max()))
+
+
 # --- what else changes the front
 
 

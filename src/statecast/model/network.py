@@ -41,7 +41,7 @@ class Network:
     Attributes:
         front, stack, head: its parts.
         members: how many networks it is, an ensemble or local ones.
-        series: training series that are told apart, for their embeddings or for local networks; 0 where none are.
+        series: training series that have an embedding or a local network each; 0 where none has.
     """
 
     front: Front
@@ -63,7 +63,7 @@ class Network:
     ) -> Network:
         """The network that settings describe for a table with these counts of columns; all of them must be chosen.
 
-        `series` counts the training series; where it is 0, none are told apart, whatever the settings.
+        `series` counts the training series; where it is 0, none has an embedding or a network of its own.
         """
         if (
             config.lags is None
@@ -166,8 +166,8 @@ class Network:
             p: weights and constants.
             batch: how many.
             like: tells the array library and the precision.
-            series: [batch, 1] the number of each training series, from 1 on, and 0 for others; those where None. A
-                network that tells none apart asks for none.
+            series: [batch, 1] the number of each training series, from 1 on, and 0 for others; for all of them where
+                None. Only a network with embeddings or local networks needs them.
         """
         xp = like.__array_namespace__()
         ring = xp.zeros((batch, self.front.ring, self.front.targets), dtype=like.dtype)
@@ -226,7 +226,7 @@ class Network:
         return self._forecast(p, state.get("series"), state["out"], rings, level, scale, future), scale
 
     def _constant_parts(self, inputs: Inputs, state: State) -> State:
-        """What stays in the state from step to step: the static covariates that came last, and which series it is."""
+        """What stays in the state from step to step: the latest static covariates, and which series it is."""
         return {name: inputs[name] if name in inputs else state[name] for name in self._constant_sizes()}
 
     def scan(
@@ -281,8 +281,8 @@ class Network:
             rows: level, scale and since [T, B, D].
             rings: at every step [T, B].
             cells: recurrent state before the segment.
-            inputs: covariates [T, B, n], future [N, B, H, F] of the output steps, and, where training series are told
-                apart, "series" [T, B, 1], their numbers; see `start`.
+            inputs: covariates [T, B, n], future [N, B, H, F] of the output steps, and, where training series
+                have numbers, these, "series" [T, B, 1]; see `start`.
             reset: [T, B] bool.
             drop: dropout.
             outputs: [N] steps to forecast from; all where None.

@@ -1,8 +1,8 @@
-"""The last values at many steps of many series, told by where they lie: a ring is copied only where it is asked for.
+"""The last values at many steps of many series, as places in those series: a ring is copied only on request.
 
-A ring is a stretch of its series, and overlaps with the next step's in all but one value. So what is kept of each ring
-is the place of its newest value among all values, one series after another, and how many before it belong to the same
-series. A segment of training, a chunk of a backtest and a single state are told alike.
+A ring is a stretch of its series, and overlaps with the next step's in all but one value. So a ring is described
+by the place of its newest value among all values, one series after another, and by how many values before it belong to
+the same series: the same way for a segment of training, a chunk of a backtest and a single state.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ class Rings:
             filled = jnp.pad(array, [(0, parts * size - steps), *[(0, 0)] * (array.ndim - 1)], mode="edge")
             return filled.reshape(parts, size, *array.shape[1:])
 
-        def part(given: tuple[Any, ...]) -> Any:
-            last, age, *rest = given
+        def part(parts_of: tuple[Any, ...]) -> Any:
+            last, age, *rest = parts_of
             return function(replace(self, last=last, age=age), *rest)
 
         joined = jax.lax.map(jax.checkpoint(part), tuple(cut(array) for array in (self.last, self.age, *arrays)))

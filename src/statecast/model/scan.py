@@ -29,7 +29,7 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: tuple[Arra
         step: the recurrence. `y` is an array, or a dict or tuple of arrays.
         carry: state before the first step.
         xs: arrays with `steps` rows each.
-        steps: the number of steps; 0 is allowed where xs are JAX arrays, or `carry` is all that is asked for.
+        steps: the number of steps; 0 is allowed where xs are JAX arrays, or only the last `carry` is needed.
     """
     if any(is_jax(x) for x in xs):
         from jax import lax
@@ -106,11 +106,11 @@ def gates(cell: Cell, w: Weights, x: Array, state: State, reset: Array) -> dict[
 
     def step(before: State, row: tuple[Array, ...]) -> tuple[State, dict[str, Array]]:
         start = {part: np.where(row[1], cell.start(w, part), before[part]) for part in cell.states}
-        after, seen = cell.equations(w, row[0], start)
-        return after, seen | {"h": cell.read(w, row[0], after)}
+        after, values = cell.equations(w, row[0], start)
+        return after, values | {"h": cell.read(w, row[0], after)}
 
-    found: dict[str, Array] = scan(step, state, (z, reset[..., None]), x.shape[0])[1]
-    return found
+    values: dict[str, Array] = scan(step, state, (z, reset[..., None]), x.shape[0])[1]
+    return values
 
 
 def _linear(
