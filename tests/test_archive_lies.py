@@ -8,6 +8,7 @@ import pickle
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from forecast_cases import model, panel, remembering, same_bits
 from lying_files import File, bases, contents
 from use_files import run
 
+from statecast.cli import about
 from statecast.errors import ModelFileError
 from statecast.forecast.predict import forecast
 from statecast.forecast.stream import Stream
@@ -214,6 +216,14 @@ def test_many_lying_files() -> None:
     assert faults == []
     assert outcomes["refused"] > 300
     assert outcomes["used"] > 100
+
+
+@pytest.mark.parametrize("scores", [{"mae": 0.1}, {"skill": 3}, {"metric": "x", "statecast": {}, "skill": {"y": 1}}])
+def test_scores_that_say_nothing(tmp_path: Path, scores: dict[str, Any]) -> None:
+    path = archive.save(replace(bases()[0], scores=scores), tmp_path / "m")
+    for as_json in (False, True):
+        with pytest.raises(ModelFileError, match="its scores are not as statecast writes them"):
+            about.model(str(path), as_json)
 
 
 # --- copies carry the bytes of the file

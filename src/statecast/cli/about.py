@@ -11,7 +11,7 @@ from typing import Any
 
 from statecast.cli import output
 from statecast.config import ClassifierConfig, RegressorConfig, describe_settings, names
-from statecast.errors import SettingError, nearest
+from statecast.errors import ModelFileError, SettingError, nearest
 
 PACKAGES = ("numpy", "safetensors", "narwhals", "jax", "jaxlib", "optax", "polars", "pandas", "pyarrow", "rich",
             "cyclopts", "matplotlib", "scikit-learn", "tensorboardX")  # fmt: skip
@@ -123,7 +123,7 @@ def model(path: str, as_json: bool) -> int:
 
     trained = archive.load(path)
     layers = collect.layers(trained)
-    scores = trained.scores
+    scores = _readable(trained.scores, path)
     if as_json:
         output.document(
             {
@@ -149,6 +149,23 @@ def model(path: str, as_json: bool) -> int:
         output.say()
         output.scores(scores)
     return 0
+
+
+def _readable(scores: dict[str, Any], path: str) -> dict[str, Any]:
+    """The scores of a file, which are kept as they came, if sentences and a table can be made of them.
+
+    Raises:
+        ModelFileError: they are something else.
+    """
+    from statecast.report import summary
+
+    try:
+        if scores:
+            summary.verdict(scores)
+            summary.score_tables(scores)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{path}: its scores are not as statecast writes them: save the model anew") from error
+    return scores
 
 
 def _columns(trained: Any) -> list[tuple[str, str]]:
