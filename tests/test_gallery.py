@@ -222,7 +222,7 @@ def test_ts_files_of_unequal_lengths(tmp_path: Path) -> None:
     assert found.y.tolist() == [*["one", "two"] * 2, "one"]
     assert found.first == 2
     (tmp_path / "JapaneseVowels_TEST.ts").write_text("@data\n1,2\n")
-    with pytest.raises(DataError, match="tells no classes"):
+    with pytest.raises(DataError, match="has no classes"):
         datasets.MAKERS["japanese-vowels"](tmp_path)
 
 
