@@ -99,10 +99,25 @@ class _Fork:
 
     @classmethod
     def before(cls) -> None:
-        held = tuple(_EVERY)
-        for turns in held:
-            turns.lock.acquire()
-        cls.held = held
+        while not cls._hold():
+            pass
+
+    @classmethod
+    def _hold(cls) -> bool:
+        """Take every lock; or none, where one is not to be had soon: its holder may be waiting for another of them."""
+        try:
+            every = tuple(_EVERY)
+        except RuntimeError:  # a stream was made in between
+            return False
+        held: list[Turns] = []
+        for turns in every:
+            if not turns.lock.acquire(timeout=0.1):
+                break
+            held.append(turns)
+        cls.held = tuple(held)
+        if len(held) < len(every):
+            cls.after()
+        return len(held) == len(every)
 
     @classmethod
     def after(cls) -> None:
