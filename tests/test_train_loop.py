@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from train_cases import compilations, leaves, panel_of, ready, run, same_bits, schema_of, settings, wave
 
+import statecast as sc
 from statecast.config import Config
 from statecast.errors import MissingDependency, OutputError, SettingError, TrainingError
 from statecast.model.network import Network
@@ -129,6 +130,15 @@ def test_a_second_fit_of_like_shape_compiles_nothing(way: str) -> None:
     assert compilations(lambda: fit(config, schema_of(second), second)) == 0
     other = config.with_(random_state=5, learning_rate=0.01, max_steps=8, eval_every=2, patience=2)
     assert compilations(lambda: fit(other, schema_of(longer), longer)) == 0
+
+
+def test_a_backtest_that_trains_anew_compiles_nothing_more() -> None:
+    """Each window has another row; what the first one compiled serves all of them, and whatever comes after."""
+    values = np.cumsum(np.random.default_rng(1).standard_normal(230))
+    given: dict[str, Any] = {"horizon": 2, "hidden": (3,), "lags": 4, "skip": 4, "segment": 16, "max_steps": 4}
+    model = sc.Forecaster(**given, eval_every=2, val_size=30, batch_size=4, season=1).fit(values[:200])
+    model.backtest(values[:200], windows=1, refit=True)
+    assert compilations(lambda: model.backtest(values[:206], windows=4, step=2, refit=True)) == 0
 
 
 def test_compilations_are_counted() -> None:
@@ -312,6 +322,18 @@ def test_scalars_go_to_tensorboard_when_asked(tmp_path: Path, monkeypatch: pytes
         for step, wanted in zip(found.history["step"], found.history[name], strict=True):
             if not math.isnan(wanted):
                 assert scalars[tag, int(step)] == pytest.approx(wanted, rel=1e-5)
+
+
+def test_a_second_training_has_curves_of_its_own(tmp_path: Path) -> None:
+    """A walk teaches nothing, so the skip is trained alone: its steps begin anew, in a folder below."""
+    pytest.importorskip("tensorboardX")
+    config = settings(skip=3, val_size=30, hidden=(3,), max_steps=4, tensorboard=str(tmp_path))
+    network, prepared, _ = ready(config, panel_of(np.cumsum(np.random.default_rng(0).standard_normal(200))))
+    phases: list[str] = []
+    train(config, network, prepared, lambda report: phases.append(report.phase))
+    assert list(dict.fromkeys(phases)) == ["training", "training the linear part"]
+    curves = sorted(path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("events*"))
+    assert curves == [".", "skip"]
 
 
 def test_without_tensorboardx_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
