@@ -142,9 +142,9 @@ def _network(config: Config, schema: Schema, sizes: Any) -> Network:
     counts = {name: len(getattr(schema, f"{name}_features")) for name in ("past", "known", "static")}
     counts["calendar"] = len(schema.calendar_features) if config.calendar else 0
     network = Network.of(config, targets, **counts, series=len(schema.series))
-    wanted = {"targets": targets, **counts, "series": network.series}
-    if not isinstance(sizes, dict) or sizes != wanted or any(type(size) is not int for size in sizes.values()):
-        raise ValueError(f"the sizes of its network are {shortened(sizes)}, and its columns make {wanted}")
+    expected = {"targets": targets, **counts, "series": network.series}
+    if not isinstance(sizes, dict) or sizes != expected or any(type(size) is not int for size in sizes.values()):
+        raise ValueError(f"the sizes of its network are {shortened(sizes)}, and its columns make {expected}")
     if network.series != len(schema.series):
         raise ValueError("its columns tell training series apart, and its settings do not")
     return network

@@ -160,10 +160,10 @@ def require_times(times: Int64[np.ndarray, " S"], count: int, model: Model, path
     if len(times) != count:
         raise ModelFileError(f"{path!r} holds {len(times):,} times for {count:,} series")
     if model.schema.time_kind in ("integer", "row"):
-        first, last, wanted = 1 - LATEST, LATEST - 1, f"times between ±{LATEST}"
+        first, last, rule = 1 - LATEST, LATEST - 1, f"times between ±{LATEST}"
     else:
-        first, last, wanted = FIRST_DAY, LAST_DAY - 1, "times in the years 1 to 9999"
-    require(times, wanted, lambda x: (x == UNSEEN) | ((x >= first) & (x <= last)), path)
+        first, last, rule = FIRST_DAY, LAST_DAY - 1, "times in the years 1 to 9999"
+    require(times, rule, lambda x: (x == UNSEEN) | ((x >= first) & (x <= last)), path)
 
 
 def _require_side_by_side(state: State, model: Model) -> None:
@@ -195,8 +195,8 @@ def history(values: Any) -> dict[str, list[float]]:
     return dict(values)
 
 
-def require(array: np.ndarray, wanted: str, test: Test, path: str) -> None:
-    """Refuse numbers that fail a test; `wanted` says what they should be, and `path` where they are.
+def require(array: np.ndarray, rule: str, test: Test, path: str) -> None:
+    """Refuse numbers that fail a test; `rule` says what they should be, and `path` where they are.
 
     Raises:
         ModelFileError: one of them.
@@ -204,7 +204,7 @@ def require(array: np.ndarray, wanted: str, test: Test, path: str) -> None:
     for piece in _pieces(array):
         if not test(piece).all():
             value = piece[~test(piece)].reshape(-1)[0]
-            raise ModelFileError(f"{path!r} holds {value}, wanted {wanted}")
+            raise ModelFileError(f"{path!r} holds {value}, wanted {rule}")
 
 
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:

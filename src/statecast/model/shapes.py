@@ -41,7 +41,7 @@ class Form(NamedTuple):
         return (
             array.dtype == self.dtype
             and array.ndim == len(self.shape)
-            and all(size in (wanted, size if wanted is None else wanted) for size, wanted in sizes)
+            and all(size in (fixed, size if fixed is None else fixed) for size, fixed in sizes)
         )
 
     def __str__(self) -> str:

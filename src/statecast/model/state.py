@@ -36,11 +36,11 @@ class Layout:
     @cached_property
     def slices(self) -> dict[str, tuple[slice, tuple[int, ...]]]:
         """Where in a row each part lies, and its shape."""
-        found, begin = {}, 0
+        slices, begin = {}, 0
         for name, shape in self.parts:
-            found[name] = (slice(begin, begin + math.prod(shape)), shape)
+            slices[name] = (slice(begin, begin + math.prod(shape)), shape)
             begin += math.prod(shape)
-        return found
+        return slices
 
     @property
     def size(self) -> int:
