@@ -314,14 +314,14 @@ def test_force_starts_an_unfinished_fit_over(statecast: Command, tmp_path: Path,
 def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     import io
 
-    from statecast.train.progress import Report
+    from statecast.train.progress import Progress
 
     now = [0.0]
     stream = io.StringIO()
     with ProgressDisplay(stream, seconds=5, clock=lambda: now[0]) as progress:
         for step in range(1, 10):
             now[0] = 2.0 * step
-            progress(Report(step, 1200, step / 7, 0.5, 0.25 if step > 3 else None, 1e-3, 40.0, now[0]))
+            progress(Progress(step, 1200, step / 7, 0.5, 0.25 if step > 3 else None, 1e-3, 40.0, now[0]))
     assert stream.getvalue().splitlines() == [
         "step 3 of 1,200  loss 0.5000  40 steps/s  0:30 left",
         "step 6 of 1,200  loss 0.5000  validation 0.2500  40 steps/s  0:30 left",
@@ -333,17 +333,17 @@ def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) 
 def test_lines_say_the_phase_of_a_fit() -> None:
     import io
 
-    from statecast.train.progress import PREPARING, SCORING, SKIP_ALONE, Report
+    from statecast.train.progress import PREPARING, SCORING, SKIP_ALONE, Progress
 
     now = [0.0]
     stream = io.StringIO()
     with ProgressDisplay(stream, seconds=5, clock=lambda: now[0]) as progress:
         for seconds, report in (
-            (1, Report.of_phase(PREPARING)),
-            (8, Report(3, 10, 0.5, 0.5, None, 1e-3, 1.0, 8.0)),
-            (14, Report(2, 20, 0.5, 0.25, None, 1e-3, 1.0, 14.0, SKIP_ALONE)),
-            (15, Report(20, 20, 0.5, 0.125, None, 1e-3, 1.0, 15.0, SKIP_ALONE)),
-            (30, Report.of_phase(SCORING)),
+            (1, Progress.of_phase(PREPARING)),
+            (8, Progress(3, 10, 0.5, 0.5, None, 1e-3, 1.0, 8.0)),
+            (14, Progress(2, 20, 0.5, 0.25, None, 1e-3, 1.0, 14.0, SKIP_ALONE)),
+            (15, Progress(20, 20, 0.5, 0.125, None, 1e-3, 1.0, 15.0, SKIP_ALONE)),
+            (30, Progress.of_phase(SCORING)),
         ):
             now[0] = seconds
             progress(report)
@@ -358,7 +358,7 @@ def test_lines_say_the_phase_of_a_fit() -> None:
 def test_a_terminal_gets_a_bar() -> None:
     import io
 
-    from statecast.train.progress import Report
+    from statecast.train.progress import Progress
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -366,7 +366,7 @@ def test_a_terminal_gets_a_bar() -> None:
 
     stream = Terminal()
     with ProgressDisplay(stream) as progress:
-        progress(Report(30, 60, 1.0, 0.125, np.nan, 1e-3, 12.0, 3.0))
+        progress(Progress(30, 60, 1.0, 0.125, np.nan, 1e-3, 12.0, 3.0))
         progress.done()
     shown = stream.getvalue()
     assert "30/" in shown
@@ -379,7 +379,7 @@ def test_a_terminal_gets_a_bar() -> None:
 def test_a_bar_says_the_phase(phase: str) -> None:
     import io
 
-    from statecast.train.progress import Report
+    from statecast.train.progress import Progress
 
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -388,7 +388,7 @@ def test_a_bar_says_the_phase(phase: str) -> None:
     stream = Terminal()
     with ProgressDisplay(stream) as progress:
         steps = 60 if phase.startswith("training") else 0
-        progress(Report(30 if steps else 0, steps, 1.0, 0.125, None, 1e-3, 0.0, 3.0, phase))
+        progress(Progress(30 if steps else 0, steps, 1.0, 0.125, None, 1e-3, 0.0, 3.0, phase))
         shown = stream.getvalue()
         progress.done()
     assert phase in stream.getvalue()

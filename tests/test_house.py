@@ -352,6 +352,37 @@ def test_every_name_in_all_exists(module: str) -> None:
     none(f"{module}.{name} does not exist" for name in loaded.__all__ if not hasattr(loaded, name))
 
 
+# --- vocabulary
+
+# How a value came to be, not what it is: a reader who was not there cannot guess what it holds.
+HISTORIES = frozenset(["found", "told", "asked", "begun", "came", "given", "own", "seen", "there", "wanted"])
+
+
+def test_a_class_name_means_one_thing() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in sources():
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(place(path, node.lineno))
+    none(f"{name}: {' '.join(places)}" for name, places in sorted(homes.items()) if len(places) > 1)
+
+
+def test_names_say_what_a_thing_is() -> None:
+    def named(node: ast.AST) -> str:
+        if isinstance(node, ast.Name):
+            return node.id if isinstance(node.ctx, ast.Store) else ""
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            return node.name
+        return node.arg if isinstance(node, ast.arg) else ""
+
+    none(
+        f"{place(path, getattr(node, 'lineno', 0))} {named(node)}"
+        for path in sources()
+        for node in ast.walk(tree(path))
+        if named(node).strip("_") in HISTORIES
+    )
+
+
 # --- quiet
 
 

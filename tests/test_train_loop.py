@@ -22,7 +22,7 @@ from statecast.model.network import Network
 from statecast.train import loop
 from statecast.train.fit import fit, train
 from statecast.train.prepare import Prepared
-from statecast.train.progress import HISTORY, Report, Training
+from statecast.train.progress import HISTORY, Progress, Training
 from statecast.train.segment_trainer import SegmentTrainer
 from statecast.train.trainer import Look, dropper
 
@@ -227,7 +227,7 @@ def test_epochs_and_steps_limit_a_fit(limits: dict[str, Any]) -> None:
 
 
 def test_a_fit_ends_at_its_last_step_with_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    reports: list[Report] = []
+    reports: list[Progress] = []
     found = fitted(monkeypatch, settings(), reports.append, max_steps=7, eval_every=3)
     assert found.history["step"] == [0, 3, 6, 7] and found.steps == 7
     assert set(found.history) == set(HISTORY)

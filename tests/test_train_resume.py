@@ -24,7 +24,7 @@ from statecast.train import loop
 from statecast.train.checkpoint import NAME, SKIP_NAME, Checkpoint
 from statecast.train.fit import train
 from statecast.train.prepare import Prepared
-from statecast.train.progress import LoopState, Report, Training
+from statecast.train.progress import LoopState, Progress, Training
 from statecast.train.segment_trainer import SegmentTrainer
 
 CARRIES: dict[str, dict[str, Any]] = {
@@ -76,7 +76,7 @@ def interrupt_at(call: int) -> Any:
     """Ctrl-C at the n-th report."""
     calls = []
 
-    def watch(report: Report) -> None:
+    def watch(report: Progress) -> None:
         calls.append(report)
         if len(calls) == call:
             raise KeyboardInterrupt
@@ -118,7 +118,7 @@ def test_a_fit_that_is_done_stays_done(tmp_path: Path, monkeypatch: pytest.Monke
     fit = Fit(monkeypatch, config_of("zero"))
     whole = fit(None, tmp_path)
 
-    def never(report: Report) -> None:
+    def never(report: Progress) -> None:
         raise AssertionError("a step was made")
 
     assert alike(fit(never, tmp_path, resume=True), whole)
@@ -206,7 +206,7 @@ def test_a_fit_that_was_killed_goes_on_to_the_same_bits(tmp_path: Path, monkeypa
 
 
 def stop_after(step: int) -> Any:
-    def watch(report: Report) -> None:
+    def watch(report: Progress) -> None:
         if report.step > step:
             raise KeyboardInterrupt
 
@@ -232,9 +232,9 @@ def test_a_second_training_is_interrupted_and_goes_on_like_the_first(tmp_path: P
     config = settings(**SKIP)
     network, prepared, _ = ready(config, walk)
     whole = train(config, network, prepared)
-    reports: list[Report] = []
+    reports: list[Progress] = []
 
-    def interrupt(report: Report) -> None:
+    def interrupt(report: Progress) -> None:
         reports.append(report)
         if report.phase == "training the linear part" and report.step >= 4:
             raise KeyboardInterrupt

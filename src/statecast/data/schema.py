@@ -242,10 +242,10 @@ def names(values: Any, kind: IdKind | None, what: str) -> tuple[str | int, ...]:
     """
     items = tuple(_list(values, what))
     kinds = {str: "text", int: "integer"}
-    wanted = kind or (kinds.get(type(items[0])) if items else None)
+    expected = kind or (kinds.get(type(items[0])) if items else None)
     for item in items:
-        if kinds.get(type(item)) != wanted or (type(item) is int and not -(2**63) <= item < 2**63):
-            raise ValueError(f"{what} holds {shortened(item)}, which is no {wanted or 'text or integer'} id")
+        if kinds.get(type(item)) != expected or (type(item) is int and not -(2**63) <= item < 2**63):
+            raise ValueError(f"{what} holds {shortened(item)}, which is no {expected or 'text or integer'} id")
     double = _twice(items)
     if double is not None:
         raise ValueError(f"{what} holds {shortened(double)} twice")

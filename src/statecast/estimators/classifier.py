@@ -59,7 +59,7 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         Args:
             X: rows or sequences.
             y: labels [n].
-            watch: called with the progress now and then, see `statecast.train.progress.Report`.
+            watch: called with the progress now and then, see `statecast.train.progress.Progress`.
             checkpoint: a folder for checkpoints; none are written if None.
             resume: continue from the checkpoint in that folder.
 

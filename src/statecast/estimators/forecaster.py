@@ -123,7 +123,7 @@ class Forecaster(ForecasterKeywords):
             known: covariates known ahead.
             static: covariates of a series.
             freq: the length of a step, such as "1h"; inferred if None.
-            watch: called with the progress now and then, see `statecast.train.progress.Report`.
+            watch: called with the progress now and then, see `statecast.train.progress.Progress`.
             checkpoint: a folder for checkpoints; none are written if None.
             resume: continue from the checkpoint in that folder.
 

@@ -56,7 +56,7 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         Args:
             X: rows or sequences.
             y: values [n] or [n, K].
-            watch: called with the progress now and then, see `statecast.train.progress.Report`.
+            watch: called with the progress now and then, see `statecast.train.progress.Progress`.
             checkpoint: a folder for checkpoints; none are written if None.
             resume: continue from the checkpoint in that folder.
 

@@ -166,8 +166,8 @@ def _origins(panel: Panel, windows: int, step: int, horizon: int, every: bool) -
             f"need {need:,}; ask for fewer windows or a smaller step"
         )
     back = step * np.arange(windows)[::-1]
-    found = [int(n) - 1 - horizon - back for n in lengths]
-    return [at[at >= 0] for at in found]
+    origins = [int(n) - 1 - horizon - back for n in lengths]
+    return [at[at >= 0] for at in origins]
 
 
 def _after(origins: list[Int64[np.ndarray, " n"]]) -> Int64[np.ndarray, " S"]:

@@ -106,8 +106,8 @@ class Rings:
             filled = jnp.pad(array, [(0, parts * size - steps), *[(0, 0)] * (array.ndim - 1)], mode="edge")
             return filled.reshape(parts, size, *array.shape[1:])
 
-        def part(parts_of: tuple[Any, ...]) -> Any:
-            last, age, *rest = parts_of
+        def part(pieces: tuple[Any, ...]) -> Any:
+            last, age, *rest = pieces
             return function(replace(self, last=last, age=age), *rest)
 
         joined = jax.lax.map(jax.checkpoint(part), tuple(cut(array) for array in (self.last, self.age, *arrays)))

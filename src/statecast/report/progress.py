@@ -1,7 +1,7 @@
 """The progress of a fit, for people who wait: a bar on a terminal, and elsewhere a plain line every few seconds.
 
-A `ProgressDisplay` can be passed to `fit` as `watch`, which calls it with each `train.progress.Report`. Everything goes
-to standard error, or to the stream that it is given, so that results can be piped. The display never affects the fit.
+A `ProgressDisplay` can be passed to `fit` as `watch`, which calls it with each `train.progress.Progress`. Everything
+goes to standard error, or to the stream that it is given, so that results can be piped. It never affects the fit.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from statecast.forecast.verdict import number
 
 if TYPE_CHECKING:
-    from statecast.train.progress import Report
+    from statecast.train.progress import Progress
 
 LINE_SECONDS = 5.0  # between two plain lines
 
@@ -39,8 +39,8 @@ class ProgressDisplay:
         self.stream = sys.stderr if stream is None else stream
         self._seconds, self._clock = seconds, clock
         self._line_time = clock()
-        self._report: Report | None = None
-        self._line_report: Report | None = None
+        self._report: Progress | None = None
+        self._line_report: Progress | None = None
         self._phase = ""
         self._bar, self._task = _bar(self.stream)
 
@@ -56,7 +56,7 @@ class ProgressDisplay:
         elif self._report is not None and self._report is not self._line_report:
             self._line(self._report)
 
-    def __call__(self, report: Report) -> None:
+    def __call__(self, report: Progress) -> None:
         """Show the state of the fit: its phase, and the steps of a phase that takes steps."""
         if report.steps:
             self._report = report
@@ -74,7 +74,7 @@ class ProgressDisplay:
         if self._bar is not None and self._report is not None:
             self._bar.update(self._task, description="writing", total=self._report.step, completed=self._report.step)
 
-    def _line(self, report: Report) -> None:
+    def _line(self, report: Progress) -> None:
         if report.steps:
             what = "" if report.phase == "training" else f"{report.phase}: "
             text = f"{what}step {report.step:,} of {report.steps:,}  {_figures(report)}"
@@ -85,7 +85,7 @@ class ProgressDisplay:
         self._line_time, self._line_report = self._clock(), report
 
 
-def _figures(report: Report) -> str:
+def _figures(report: Progress) -> str:
     parts = [f"loss {number(report.loss)}"]
     if report.val_loss is not None and not math.isnan(report.val_loss):
         parts.append(f"validation {number(report.val_loss)}")

@@ -28,7 +28,7 @@ from statecast.train import judge, loop
 from statecast.train.checkpoint import NAME, SKIP_NAME, Checkpoint, fingerprint
 from statecast.train.choose import settings
 from statecast.train.prepare import Prepared, prepare
-from statecast.train.progress import PREPARING, SCORING, SKIP_ALONE, Report, Training, Watch
+from statecast.train.progress import PREPARING, SCORING, SKIP_ALONE, Progress, Training, Watch
 from statecast.train.segment_trainer import SegmentTrainer
 
 
@@ -89,7 +89,7 @@ def fit(
     """
     tell = watch or (lambda report: None)
     with precision(config):
-        tell(Report.of_phase(PREPARING))
+        tell(Progress.of_phase(PREPARING))
         base_parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
         _require_rows(panel, base_parts)
         config, channel_reasons = settings.channels(config, panel)
@@ -102,7 +102,7 @@ def fit(
         del table  # as large as the panel
         training = train(config, network, prepared, watch, folder, resume)
         reasons |= channel_reasons | ({"significance": training.verdict} if training.verdict else {})
-        tell(Report.of_phase(SCORING))
+        tell(Progress.of_phase(SCORING))
     return Fit(config, reasons, schema, network, folded, base_parts, prepared, training)
 
 

@@ -23,7 +23,7 @@ from statecast.train import loop
 from statecast.train.checkpoint import NAME, Checkpoint, fingerprint
 from statecast.train.fit import precision, require_bf16
 from statecast.train.optimizer import LEARNING_RATES
-from statecast.train.progress import PREPARING, SCORING, Report, Training, Watch
+from statecast.train.progress import PREPARING, SCORING, Progress, Training, Watch
 from statecast.train.reader_trainer import ReaderTrainer, Task
 
 PATCHES = 40  # most steps of the recurrence of a typical sequence
@@ -66,7 +66,7 @@ def fit(
     """
     tell = watch or (lambda report: None)
     with precision(config):
-        tell(Report.of_phase(PREPARING))
+        tell(Progress.of_phase(PREPARING))
         config, reasons = choose(config, task)
         inputs, offsets = patched(task.inputs, task.offsets, config.patch or 1)
         task = replace(task, inputs=inputs, offsets=offsets)
@@ -76,7 +76,7 @@ def fit(
         checkpoint = Checkpoint(folder / NAME, _fingerprint(config, task), resume) if folder else None
         trainer = ReaderTrainer(config, reader, task)
         training = loop.train(trainer, initial(config, reader), watch, checkpoint)
-        tell(Report.of_phase(SCORING))
+        tell(Progress.of_phase(SCORING))
     return ReaderFit(config, reasons, reader, training)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from statecast.errors import Interrupted, TrainingError
 from statecast.train import logs
 from statecast.train.checkpoint import Checkpoint
-from statecast.train.progress import HISTORY, TRAINING, LoopState, Report, Training, Watch
+from statecast.train.progress import HISTORY, TRAINING, LoopState, Progress, Training, Watch
 from statecast.train.trainer import CALL, Arrays, Look, Trainer
 
 CALL_SECONDS = 0.5  # time that a compiled call should take
@@ -226,9 +226,9 @@ def _diverged(what: str) -> TrainingError:
 
 def _report(
     trainer: Trainer, state: LoopState, step: int, loss: float, rate: float, began: float, phase: str
-) -> Report:
+) -> Progress:
     looks = state.history["val_loss"]
     val_loss = looks[-1] if looks and not math.isnan(looks[-1]) else None
     learning_rate = float(trainer.rates(np.asarray(step))) * state.factor
     epoch, seconds = step / trainer.steps_of_epoch, time.monotonic() - began
-    return Report(step, trainer.steps, epoch, loss, val_loss, learning_rate, rate, seconds, phase)
+    return Progress(step, trainer.steps, epoch, loss, val_loss, learning_rate, rate, seconds, phase)

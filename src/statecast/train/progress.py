@@ -15,7 +15,7 @@ HISTORY = ("step", "epoch", "loss", "val_loss", "learning_rate", "seconds")
 
 
 @dataclass(frozen=True)
-class Report:
+class Progress:
     """What a fit tells whoever watches.
 
     Attributes:
@@ -41,12 +41,12 @@ class Report:
     phase: str = TRAINING
 
     @classmethod
-    def of_phase(cls, phase: str) -> Report:
+    def of_phase(cls, phase: str) -> Progress:
         """That a phase begins which takes no steps."""
         return cls(0, 0, 0.0, math.nan, None, 0.0, 0.0, 0.0, phase)
 
 
-Watch = Callable[[Report], None]
+Watch = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)

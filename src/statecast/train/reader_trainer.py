@@ -135,8 +135,8 @@ class ReaderTrainer:
 
     def begin(self, weights: Any) -> Arrays:
         """The arrays that training changes."""
-        begun: Arrays = _compiled(self.plan).begin(weights)
-        return begun
+        arrays: Arrays = _compiled(self.plan).begin(weights)
+        return arrays
 
     def batches(self, step: int, count: int) -> np.ndarray:
         """The batches of `count` steps, on as many rows as the compiled function always takes."""
@@ -198,7 +198,7 @@ def _padded(held: np.ndarray, most: int) -> np.ndarray:
     return rows.reshape(len(held), calls, -1)
 
 
-class _Functions(NamedTuple):
+class ReaderFunctions(NamedTuple):
     """The compiled functions of a plan."""
 
     begin: Callable[[Any], Any]
@@ -207,8 +207,8 @@ class _Functions(NamedTuple):
 
 
 @lru_cache(maxsize=PLANS)
-def _compiled(plan: ReaderPlan) -> _Functions:
-    return _Functions(*(jax.jit(partial(function, plan)) for function in (_begin, _run, _look)))
+def _compiled(plan: ReaderPlan) -> ReaderFunctions:
+    return ReaderFunctions(*(jax.jit(partial(function, plan)) for function in (_begin, _run, _look)))
 
 
 def _begin(plan: ReaderPlan, weights: Any) -> Arrays:

@@ -133,15 +133,15 @@ class SegmentTrainer:
 
     def begin(self, weights: Any) -> Arrays:
         """The arrays that training changes."""
-        begun: Arrays = _compiled(self.plan).begin(jax.tree.map(jnp.asarray, weights))
+        arrays: Arrays = _compiled(self.plan).begin(jax.tree.map(jnp.asarray, weights))
         if self.config.carry == "stored":
             # Row n holds the state before segment n; the last row is for segments that fill up a batch.
             size = roomy(self.sampler.segments + 2)
             start = self.plan.over(
                 lambda w: self.network.stack.start(w["stack"], (size,), self.data["rows"]["y"][:0]), 0
             )
-            return begun | {"stored": start(begun["weights"])}
-        return begun | {"stored": {}}
+            return arrays | {"stored": start(arrays["weights"])}
+        return arrays | {"stored": {}}
 
     def batches(self, step: int, count: int) -> np.ndarray:
         """The batches of `count` steps, on as many rows as the compiled function always takes: [CALL, B].
@@ -225,7 +225,7 @@ def on_device(tape: Tape, weight: np.ndarray | None = None, dtype: str = "float3
     return arrays | {"begin": jnp.asarray(0), "end": jnp.asarray(places)}
 
 
-class _Functions(NamedTuple):
+class SegmentFunctions(NamedTuple):
     """The compiled functions of a plan."""
 
     begin: Callable[[Any], Any]
@@ -235,8 +235,8 @@ class _Functions(NamedTuple):
 
 
 @lru_cache(maxsize=PLANS)
-def _compiled(plan: SegmentPlan) -> _Functions:
-    return _Functions(*(jax.jit(partial(function, plan)) for function in (_begin, _run, _look, _look_at_mean)))
+def _compiled(plan: SegmentPlan) -> SegmentFunctions:
+    return SegmentFunctions(*(jax.jit(partial(function, plan)) for function in (_begin, _run, _look, _look_at_mean)))
 
 
 def _begin(plan: SegmentPlan, weights: Any) -> Arrays:
