@@ -67,36 +67,36 @@ def tried(deed: Any, of: Model) -> bool:
     return True
 
 
-def finite(found: Any) -> None:
+def finite(forecasts: Any) -> None:
     """A forecast's numbers are all there and finite."""
-    for values in (found.values, *found.lower.values(), *found.upper.values()):
+    for values in (forecasts.values, *forecasts.lower.values(), *forecasts.upper.values()):
         assert np.isfinite(values).all(), "a forecast that is not finite"
-    assert found.columns()
+    assert forecasts.columns()
 
 
 def arguments(of: Model, steps: int) -> dict[str, Any]:
     """Covariates of one row."""
     schema = of.schema
     known = [[item.categories[0] if item.categories else 0.5 for item in schema.known]] * (steps + 1)
-    given: dict[str, Any] = {"past": [item.categories[0] if item.categories else 0.5 for item in schema.past]}
-    given |= {"known": known, "static": [item.categories[0] if item.categories else 1.0 for item in schema.static]}
-    return {name: value for name, value in given.items() if getattr(schema, name)}
+    row: dict[str, Any] = {"past": [item.categories[0] if item.categories else 0.5 for item in schema.past]}
+    row |= {"known": known, "static": [item.categories[0] if item.categories else 1.0 for item in schema.static]}
+    return {name: value for name, value in row.items() if getattr(schema, name)}
 
 
 def observed(of: Model) -> None:
     """Rows of series that are known, and of a new one, one at a time."""
-    stream, given = Stream(of), arguments(of, of.config.horizon)
+    stream, row = Stream(of), arguments(of, of.config.horizon)
     for id in stream.ids[:2]:
-        finite(stream.observe(id, [6.5] * len(of.schema.target), **given))
-        finite(stream.observe(id, [float("nan")] * len(of.schema.target), **given))
-    finite(stream.observe(99, [6.0] * len(of.schema.target), 10**15, **given))
+        finite(stream.observe(id, [6.5] * len(of.schema.target), **row))
+        finite(stream.observe(id, [float("nan")] * len(of.schema.target), **row))
+    finite(stream.observe(99, [6.0] * len(of.schema.target), 10**15, **row))
 
 
 def observed_many(of: Model) -> None:
     """A row of every series at once."""
-    stream, given = Stream(of), arguments(of, of.config.horizon)
+    stream, row = Stream(of), arguments(of, of.config.horizon)
     ids = stream.ids
-    each = {name: [value] * len(ids) for name, value in given.items()}
+    each = {name: [value] * len(ids) for name, value in row.items()}
     finite(stream.observe_many(ids, np.full((len(ids), len(of.schema.target)), 7.0), **each))
 
 
@@ -227,15 +227,15 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--one", type=int)
     parser.add_argument("--worker", nargs=3)
-    told = parser.parse_args()
-    if told.worker:
-        _worker(int(told.worker[0]), int(told.worker[1]), told.worker[2])
+    options = parser.parse_args()
+    if options.worker:
+        _worker(int(options.worker[0]), int(options.worker[1]), options.worker[2])
         return 0
-    if told.one is not None:
+    if options.one is not None:
         with quiet():
-            print(use(lie(told.one)))
+            print(use(lie(options.one)))
         return 0
-    return _run_in_pieces(told.begin, told.begin + told.files, told.processes)
+    return _run_in_pieces(options.begin, options.begin + options.files, options.processes)
 
 
 if __name__ == "__main__":

@@ -167,12 +167,12 @@ def require_times(times: Int64[np.ndarray, " S"], count: int, model: Model, path
 
 
 def _require_side_by_side(state: State, model: Model) -> None:
-    """The rows of a series stand together, one for each target, and have seen the same time."""
+    """The rows of a series stand together, one for each target, and stand at the same time."""
     schema, width = model.schema, len(model.schema.target) // model.network.front.targets
     if width == 1:
         return
     if len(state.ids) % width or (state.time.reshape(-1, width) != state.time[::width, None]).any():
-        raise ModelFileError("the targets of a series have not seen the same rows")
+        raise ModelFileError("the targets of a series do not stand at the same time")
     for begin in range(0, len(state.ids), width):
         rows = state.ids[begin : begin + width]
         name = str(rows[0]).removesuffix(f"/{schema.target[0]}")
