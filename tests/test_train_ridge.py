@@ -1,4 +1,4 @@
-"""The skip's start where it has many weights: penalties are tried from the middle outwards until others err more."""
+"""The skip's start where it has many weights: penalties are tried until their neighbours err more."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ PENALTIES = np.concatenate([[0.0], 10.0 ** np.arange(-10.0, 2.0)])  # relative t
 ROUNDS = 3  # of reweighting: the first brings most of the gain
 SMALLEST = 0.1  # errors below this share of their median count as large as it
 MANY = 400  # columns from which on penalties are tried one by one: those of fewer take no time together
+FIRST = 10  # the place among the penalties where most tables have their best one, or next to it
 REACH = 1  # penalties on either side of the best one that must err more
 
 Parts = Mapping[str, Any]
@@ -138,13 +139,13 @@ def _best(gram: np.ndarray, moments: np.ndarray, x_val: np.ndarray, y_val: np.nd
 def _nearby(
     gram: np.ndarray, moments: np.ndarray, x_val: np.ndarray, y_val: np.ndarray
 ) -> tuple[np.ndarray, float, float]:
-    """The solution, its error and its penalty where stronger and weaker ones err more, found from the middle outwards.
+    """The solution, its error and its penalty where stronger and weaker ones err more, found by walking from `FIRST`.
 
     Elimination for a few penalties takes a tenth of the time of an eigendecomposition for all.
     """
     solutions: dict[int, np.ndarray] = {}
     errors = {len(PENALTIES): float(np.mean(np.abs(y_val)))}  # of zero, which is what an endless penalty leaves
-    typical, place = max(float(np.trace(gram)) / len(gram), 1e-30), len(PENALTIES) // 2
+    typical, place = max(float(np.trace(gram)) / len(gram), 1e-30), FIRST
     while True:
         near = range(max(place - REACH, 1), min(place + REACH + 1, len(PENALTIES)))
         untried = [n for n in sorted(near, key=lambda n: abs(n - place)) if n not in errors]
