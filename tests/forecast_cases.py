@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from statecast.config import DISTRIBUTIONS, Config
-from statecast.data import calendar
+from statecast.data import cycles
 from statecast.data.calendar import Frequency
 from statecast.data.panel import Panel
 from statecast.data.schema import Covariate, Schema
@@ -94,7 +94,7 @@ def model(
         **groups,
         series=series,
     )
-    names = calendar.feature_names(schema.frequency, schema.time_kind)
+    names = cycles.feature_names(schema.frequency, schema.time_kind)
     counts = {name: len(getattr(schema, f"{name}_features")) for name in ("past", "known", "static")}
     counts |= {"calendar": len(names) if use_calendar else 0, "series": len(series)}
     network = Network.of(config, 1 if independent else targets, **counts)

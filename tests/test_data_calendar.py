@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statecast.data import calendar, values, zones
+from statecast.data import calendar, cycles, values, zones
 from statecast.data.calendar import Frequency
 from statecast.data.schema import Schema
 from statecast.errors import DataError, SettingError
@@ -158,7 +158,7 @@ def test_season(text: str, season: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "cycles"),
+    ("text", "expected"),
     [
         ("1h", ["hour", "weekday", "yearday"]),
         ("1d", ["weekday", "yearday"]),
@@ -169,11 +169,11 @@ def test_season(text: str, season: int) -> None:
         ("1ye", []),
     ],
 )
-def test_feature_names(text: str, cycles: list[str]) -> None:
-    names = calendar.feature_names(Frequency.parse(text), "datetime")
-    assert names == tuple(f"{cycle}_{wave}" for cycle in cycles for wave in ("sin", "cos"))
-    assert calendar.feature_names(Frequency.parse("1"), "integer") == ()
-    assert calendar.feature_names(Frequency.parse("1"), "row") == ()
+def test_feature_names(text: str, expected: list[str]) -> None:
+    names = cycles.feature_names(Frequency.parse(text), "datetime")
+    assert names == tuple(f"{cycle}_{wave}" for cycle in expected for wave in ("sin", "cos"))
+    assert cycles.feature_names(Frequency.parse("1"), "integer") == ()
+    assert cycles.feature_names(Frequency.parse("1"), "row") == ()
 
 
 @pytest.mark.parametrize(
@@ -181,10 +181,10 @@ def test_feature_names(text: str, cycles: list[str]) -> None:
 )
 def test_features_of_one_time_are_those_of_many(text: str, tz: str | None) -> None:
     frequency = Frequency.parse(text)
-    names = calendar.feature_names(frequency, "datetime")
+    names = cycles.feature_names(frequency, "datetime")
     time = frequency.advance(us("1965-02-01"), np.arange(0, 40_000, 391) % (1200 if text == "1mo" else 10**9))
-    many = calendar.features(time, frequency, tz, names)
-    one = [calendar.features_at(int(moment), frequency, tz, names) for moment in time]
+    many = cycles.features(time, frequency, tz, names)
+    one = [cycles.features_at(int(moment), frequency, tz, names) for moment in time]
     np.testing.assert_allclose(many, one, atol=1e-12)
     assert many.shape == (len(time), len(names))
 
@@ -192,7 +192,7 @@ def test_features_of_one_time_are_those_of_many(text: str, tz: str | None) -> No
 def test_features_follow_the_local_clock() -> None:
     frequency, names = Frequency.parse("1h"), ("hour_sin", "hour_cos", "weekday_cos")
     winter, summer = stamps("2024-01-15T11", "2024-07-15T10")  # noon in Berlin, both a Monday
-    values = calendar.features(np.array([winter, summer]), frequency, "Europe/Berlin", names)
+    values = cycles.features(np.array([winter, summer]), frequency, "Europe/Berlin", names)
     np.testing.assert_allclose(values, [[0, -1, 1], [0, -1, 1]], atol=1e-12)
 
 
@@ -276,7 +276,7 @@ def test_an_hour_late_is_an_hour_late() -> None:
 @pytest.mark.parametrize("time", [-(10**17), 2**61, 253_402_300_800_000_000])
 def test_one_time_outside_of_python_s_dates_has_a_calendar(time: int) -> None:
     names = ("hour_sin", "weekday_cos", "month_sin", "yearday_cos")
-    one = calendar.features_at(time, Frequency.parse("1h"), None, names)
+    one = cycles.features_at(time, Frequency.parse("1h"), None, names)
     np.testing.assert_allclose(
-        one, calendar.features(np.array([time]), Frequency.parse("1h"), None, names)[0], atol=1e-12
+        one, cycles.features(np.array([time]), Frequency.parse("1h"), None, names)[0], atol=1e-12
     )

@@ -322,7 +322,8 @@ IDS = st.one_of(
 
 
 def id_in_table(value: Any, kind: Any) -> str | int:
-    _, ids, own = keys.series_ids(table.read({"i": [value]}), "i", "alone")
+    read = table.read({"i": [value]})
+    _, ids, own = keys.series_ids(read, read.column("i"), "alone")
     return keys.like_ids(ids, own, kind)[0][0]
 
 
@@ -370,7 +371,8 @@ LABELS = st.one_of(
 @given(value=LABELS)
 def test_a_category(covariate: Covariate, value: Any) -> None:
     def from_table() -> np.ndarray:
-        indices = covariates.values_of(table.read({"c": [value]}), covariate)
+        read = table.read({"c": [value]})
+        indices = covariates.values_of(read, read.column("c"), covariate)
         return covariates.one_hot(indices, covariate)[0]
 
     assert alike(outcome(lambda: np.array(values.features(covariate, value))), outcome(from_table))

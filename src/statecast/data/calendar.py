@@ -1,4 +1,4 @@
-"""Frequencies, future time stamps and the calendar as features.
+"""Frequencies and the times of their steps, past and future.
 
 Time is int64 everywhere: microseconds for dates and times, plain numbers for integer and row times. A `Frequency` says
 what one step is. Steps finer than a month are a fixed number of microseconds, months are counted by the calendar, and
@@ -8,11 +8,9 @@ instants (see `zones`), so that both stay regular when clocks change.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import date
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
@@ -22,13 +20,12 @@ from statecast.data.zones import DAY, HOUR
 from statecast.errors import DataError, SettingError, nearest
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float64, Int64
+    from jaxtyping import Bool, Int64
 
 TimeKind = Literal["datetime", "date", "integer", "row"]
 SECOND, MINUTE, WEEK = 1_000_000, 60_000_000, 7 * DAY
 MONDAY = 4 * DAY  # 1970-01-01 was a Thursday
 _TEXT = re.compile(r"\s*(\d*)\s*([A-Za-z]*)(?:-[A-Za-z]{3})?\s*")
-_LAST_ORDINAL = date.max.toordinal()
 _FIXED = {"w": WEEK, "d": DAY, "h": HOUR, "m": MINUTE, "s": SECOND, "ms": 1000, "us": 1}
 _MONTHS = {"y": 12, "q": 3, "mo": 1}
 # What pandas and polars call them; the case matters there ("m" is a minute, "M" a month), so it does here.
@@ -110,7 +107,7 @@ class Frequency:
         if self.unit != "month":
             return time + k * self.count
         now = np.asarray(time, np.int64)
-        month = _month(now)
+        month = month_of(now)
         then = month + np.asarray(k, np.int64) * self.count
         day = (now - _start(month)) // DAY
         day = _days(then) - 1 if self.month_end else np.minimum(day, _days(then) - 1)
@@ -126,14 +123,14 @@ class Frequency:
         if self.unit != "month":
             return (b - a) // self.count
         first, second = np.asarray(a, np.int64), np.asarray(b, np.int64)
-        steps = (_month(second) - _month(first)) // self.count
+        steps = (month_of(second) - month_of(first)) // self.count
         steps = steps - (self.advance(first, steps) > second)
         return steps if np.ndim(steps) else int(steps)
 
     def floor(self, time: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
         """The beginning of each time's step: weeks begin on Mondays, quarters and years in January."""
         if self.unit == "month":
-            month = _month(time)
+            month = month_of(time)
             return _start(month - month % self.count)
         first = MONDAY if self.unit == "us" and self.count % WEEK == 0 else 0
         return (time - first) // self.count * self.count + first
@@ -148,7 +145,7 @@ class Frequency:
 ROWS = Frequency("step", 1)
 
 
-def _month(time: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+def month_of(time: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """Months since January 1970."""
     return time.astype("M8[us]").astype("M8[M]").astype(np.int64)
 
@@ -229,7 +226,7 @@ def _require_no_dates(time: Int64[np.ndarray, " rows"]) -> None:
 
 def _calendar_months(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]) -> Frequency | None:
     """The frequency in months, where every row stands on the same day of its month or on the last one."""
-    month = _month(time)
+    month = month_of(time)
     step, _ = common_step(month, offsets)
     within = time - _start(month)
     first = np.repeat(within[offsets[:-1]], np.diff(offsets))
@@ -268,12 +265,27 @@ def off_grid(
     return None if on_grid.all() else int(np.argmin(on_grid))
 
 
-def with_ends(frequency: Frequency, time: Int64[np.ndarray, " rows"]) -> Frequency:
+def with_ends(frequency: Frequency, time: Int64[np.ndarray, " rows"], tz: str | None) -> Frequency:
     """The same number of months, on month ends if all these times are month ends and only then."""
     if frequency.unit != "month":
         return frequency
-    month = _month(time)
+    time = from_instants(time, frequency, tz)
+    month = month_of(time)
     return replace(frequency, month_end=bool(((time - _start(month)) // DAY == _days(month) - 1).all()))
+
+
+def step_starts(time: Int64[np.ndarray, " n"], step: Frequency, tz: str | None) -> Int64[np.ndarray, " n"]:
+    """The beginning of the step that each time falls into.
+
+    Steps of a day and more begin by the clock of the times' zone, shorter ones at whole steps since 1970 by its usual
+    offset, so that they stay regular when clocks change.
+    """
+    if tz is None:
+        return step.floor(time)
+    if step.daily:
+        return zones.to_instants(step.floor(time + zones.offsets_at(time, tz)), tz)
+    usual = zones.offset_at(zones.USUAL, tz)
+    return step.floor(time + usual) - usual
 
 
 def season(frequency: Frequency) -> int:
@@ -289,83 +301,6 @@ def season(frequency: Frequency) -> int:
     if frequency.count < WEEK:
         return WEEK // frequency.count if WEEK % frequency.count == 0 else 1
     return max(round(52 * WEEK / frequency.count), 1)
-
-
-YEARLY = ("month", "yearday")  # cycles of a year
-TWO_YEARS = 730 * DAY
-
-
-def spans_years(time: Int64[np.ndarray, " rows"], time_kind: TimeKind) -> bool:
-    """Whether times reach over two years; numbers that are no dates tell nothing against it."""
-    return time_kind in ("integer", "row") or (len(time) > 0 and bool(np.ptp(time) >= TWO_YEARS))
-
-
-def feature_names(frequency: Frequency, time_kind: TimeKind) -> tuple[str, ...]:
-    """The cycles that steps of this frequency can resolve, as sine and cosine."""
-    if time_kind in ("integer", "row") or frequency.unit == "step":
-        return ()
-    if frequency.unit == "month":
-        cycles = ["month"] if frequency.count < 12 else []
-    else:
-        limits = {"hour": DAY - 1, "weekday": DAY, "yearday": 180 * DAY}
-        cycles = [cycle for cycle, limit in limits.items() if frequency.count <= limit]
-    return tuple(f"{cycle}_{wave}" for cycle in cycles for wave in ("sin", "cos"))
-
-
-def features(
-    time: Int64[np.ndarray, " n"], frequency: Frequency, tz: str | None, names: tuple[str, ...]
-) -> Float64[np.ndarray, "n C"]:
-    """The calendar at each time, by the local clock: one column for each of `names`."""
-    time = np.asarray(time, np.int64)
-    local = time + zones.offsets_at(time, tz) if tz and not frequency.daily else time
-    result = np.empty((len(time), len(names)))
-    for cycle in dict.fromkeys(name.rpartition("_")[0] for name in names):
-        angle = _phases(local, cycle) * (2 * math.pi)
-        for column, name in enumerate(names):
-            if name.startswith(cycle):
-                result[:, column] = (np.sin if name.endswith("sin") else np.cos)(angle)
-    return result
-
-
-def _phases(local: Int64[np.ndarray, " n"], cycle: str) -> Float64[np.ndarray, " n"]:
-    """Where in its cycle each local time stands, in [0, 1)."""
-    day = local // DAY
-    if cycle == "hour":
-        return np.asarray((local - day * DAY) / DAY)
-    if cycle == "weekday":
-        return ((day + 3) % 7) / 7  # 1970-01-01 was a Thursday, Monday is 0
-    if cycle == "month":
-        return (_month(local) % 12) / 12
-    year = day.astype("M8[D]").astype("M8[Y]").astype("M8[D]").astype(np.int64)
-    return (local - year * DAY) / (366 * DAY)
-
-
-def features_at(time: int, frequency: Frequency, tz: str | None, names: tuple[str, ...]) -> list[float]:
-    """The row that `features` gives for one time, in plain Python: streaming cannot wait for arrays of one."""
-    local = time + zones.offset_at(time, tz) if tz and not frequency.daily else time
-    result: list[float] = []
-    cycle, angle = "", 0.0
-    for name in names:
-        kind, _, wave = name.rpartition("_")
-        if kind != cycle:
-            cycle, angle = kind, _phase(local, kind) * (2 * math.pi)
-        result.append(math.sin(angle) if wave == "sin" else math.cos(angle))
-    return result
-
-
-def _phase(local: int, cycle: str) -> float:
-    day = local // DAY
-    if cycle == "hour":
-        return (local - day * DAY) / DAY
-    if cycle == "weekday":
-        return ((day + 3) % 7) / 7
-    ordinal = day + 719_163  # that of 1970-01-01 is the number
-    if not 1 <= ordinal <= _LAST_ORDINAL:  # Python's dates end with the year 9999, NumPy's do not
-        return float(_phases(np.array([local], np.int64), cycle)[0])
-    today = date.fromordinal(ordinal)
-    if cycle == "month":
-        return (today.month - 1) / 12
-    return (local - (date(today.year, 1, 1).toordinal() - 719_163) * DAY) / (366 * DAY)
 
 
 def to_datetime64(time: Int64[np.ndarray, " n"], kind: TimeKind, frequency: Frequency, tz: str | None) -> Any:
@@ -391,3 +326,8 @@ def from_instant(time: int, frequency: Frequency, tz: str | None, last: int | No
     if tz and frequency.daily:
         return int(zones.to_wall(np.array([time], np.int64), tz, None if last is None else last % DAY)[0])
     return time
+
+
+def from_instants(time: Int64[np.ndarray, " n"], frequency: Frequency, tz: str | None) -> Int64[np.ndarray, " n"]:
+    """Instants as the times that a panel of this frequency holds for them."""
+    return zones.to_wall(time, tz) if tz and frequency.daily else time

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data import calendar, keys, zones
-from statecast.data.covariates import decoded, learn, numbers, one_hot, values_of
+from statecast.data import calendar, cycles, keys, records
+from statecast.data.covariates import decoded, encoded, learn, one_hot, part_of, values_of
 from statecast.data.keys import Grid, SortedRows
-from statecast.data.merging import STRICT, Merging, Part, Runs
+from statecast.data.merging import STRICT, Merging, Runs
 from statecast.data.panel import Panel
-from statecast.data.roles import Roles, require_columns, resolved
-from statecast.data.schema import Covariate, Schema
+from statecast.data.records import Record
+from statecast.data.roles import Roles, explained, resolved
+from statecast.data.schema import Schema
 from statecast.data.table import Table
 from statecast.data.values import lone_series
 from statecast.errors import DataError, SettingError, UnknownSeries, nearest
@@ -42,19 +43,16 @@ def panel(table: Table, roles: Roles, merging: Merging = STRICT) -> tuple[Panel,
     """
     looked_for = roles.time is None
     roles = resolved(table, roles)
+    reason = table.reasons["time"] if looked_for and roles.time else None
+    record = records.read(table, roles, reason)
     target = roles.target or ()
-    codes, ids, id_kind = keys.series_ids(table, roles.id, lone_series(target))
-    try:
-        stamps = keys.times(table, roles.time)
-        rows = keys.sort(table, codes, ids, id_kind, stamps, roles.id is not None, merging.first)
+    codes, ids, id_kind = keys.series_ids(table, record.id, lone_series(target))
+    with explained(reason):
+        rows = keys.sort(table, codes, ids, id_kind, record.time, roles.id is not None, merging.first)
         rows = _gathered(rows, roles, merging)
         step = keys.frequency(table, rows, roles.time, roles.freq)
         grid = keys.grid(table, rows, step, roles.time, _empty(merging))
-    except DataError as error:
-        if not looked_for or roles.time is None:
-            raise
-        remedy = "name another with time='…', or pass time='' to count rows as steps"
-        raise DataError(f"{error} ({table.reasons['time']}; {remedy})") from error
+    kinds = {name: learn(table, column) for name, column in record.covariates.items()}
     schema = Schema(
         target=target,
         id=roles.id,
@@ -63,16 +61,16 @@ def panel(table: Table, roles: Roles, merging: Merging = STRICT) -> tuple[Panel,
         time_kind=rows.time_kind,
         tz=rows.tz,
         frequency=step,
-        past=tuple(learn(table, name) for name in roles.past),
-        known=tuple(learn(table, name) for name in roles.known),
-        static=tuple(learn(table, name) for name in roles.static),
-        day_first=stamps.day_first if stamps else None,
+        past=tuple(kinds[name] for name in roles.past),
+        known=tuple(kinds[name] for name in roles.known),
+        static=tuple(kinds[name] for name in roles.static),
+        day_first=record.time.day_first if record.time else None,
     )
-    built = _build(table, schema, grid)
+    built = _build(record, schema, grid)
     for index, name in enumerate(target):
         if np.isnan(built.y[:, index]).all():
             raise DataError(f"{table.where(name)}: every value is missing: leave this target out, or give values")
-    schema = replace(schema, years=calendar.spans_years(built.time, schema.time_kind))
+    schema = replace(schema, years=cycles.spans_years(built.time, schema.time_kind))
     return _with_ahead(built) if schema.known else built, schema
 
 
@@ -104,18 +102,16 @@ def panel_like(table: Table, schema: Schema, future_allowed: bool = True, mergin
     Raises:
         DataError: as in `panel`; and times of another kind.
     """
-    require_columns(table, schema.columns)
-    codes, ids, kind = keys.series_ids(table, schema.id, lone_series(schema.target))
+    record = records.read_like(table, schema)
+    codes, ids, kind = keys.series_ids(table, record.id, lone_series(schema.target))
     ids, kind = keys.like_ids(ids, kind, schema.id_kind)
-    stamps = keys.times(table, schema.time, schema)
-    keys.like(table, stamps, schema)
-    rows = keys.sort(table, codes, ids, kind, stamps, schema.id is not None, merging.first)
+    rows = keys.sort(table, codes, ids, kind, record.time, schema.id is not None, merging.first)
     if schema.tz:
         rows = replace(rows, tz=schema.tz)
     if merging.aggregate != "none":
         rows = keys.gathered(rows, schema.frequency, merging.aggregate)
     grid = keys.grid(table, rows, schema.frequency, schema.time, _empty(merging))
-    built = _build(table, schema, grid)
+    built = _build(record, schema, grid)
     return _with_ahead(built) if schema.known and future_allowed else built
 
 
@@ -142,9 +138,8 @@ def ahead_like(
         UnknownSeries: the table has a series that is not among `ids`.
         DataError: a time is off the series' grid, or comes twice without a rule for that.
     """
-    keyed = tuple(name for name in (schema.id, schema.time) if name)
-    require_columns(table, keyed + tuple(item.name for item in schema.known))
-    codes, names, kind = keys.series_ids(table, schema.id, lone_series(schema.target))
+    record = records.read_like(table, schema, ahead=True)
+    codes, names, kind = keys.series_ids(table, record.id, lone_series(schema.target))
     names, _ = keys.like_ids(names, kind, schema.id_kind)
     if schema.id is None:
         names = tuple(ids[:1])  # type: ignore[assignment]
@@ -155,7 +150,7 @@ def ahead_like(
             f"{table.origin} has the series {unknown!r}, which the model does not know: {nearest(unknown, ids)}"
         )
     series = np.array([index[item] for item in names], np.int64)[codes]
-    steps = _steps_ahead(table, schema, series, last, merging)
+    steps = _steps_ahead(record, schema, series, last, merging)
     size = np.zeros(len(ids), np.int64)
     np.maximum.at(size, series, np.maximum(steps, 0))
     if size.sum() > 10 * table.rows + 1_000_000:
@@ -173,22 +168,21 @@ def ahead_like(
     ahead = np.full((int(offsets[-1]), len(schema.known_features)), np.nan)
     column = 0
     for item in schema.known:
-        part = one_hot(runs.reduced(values_of(table, item)[rows], _part(item)), item)
+        part = one_hot(runs.reduced(values_of(table, record.covariates[item.name], item)[rows], part_of(item)), item)
         ahead[place[runs.starts], column : column + part.shape[1]] = part
         column += part.shape[1]
     return ahead, offsets
 
 
 def _steps_ahead(
-    table: Table,
+    record: Record,
     schema: Schema,
     series: Int64[np.ndarray, " rows"],
     last: Int64[np.ndarray, " series"],
     merging: Merging,
 ) -> Int64[np.ndarray, " rows"]:
     """How many steps after the end of its series each row stands."""
-    stamps = keys.times(table, schema.time, schema)
-    keys.like(table, stamps, schema)
+    stamps = record.time
     if stamps is None:
         order = np.argsort(series, kind="stable")
         start = np.concatenate([[0], np.cumsum(np.bincount(series))]).astype(np.int64)
@@ -197,15 +191,14 @@ def _steps_ahead(
         return result
     step, time = schema.frequency, stamps.values
     if merging.aggregate != "none":
-        time = keys.step_starts(time, step, schema.tz)
-    if schema.tz and step.daily:
-        time = zones.to_wall(time, schema.tz)
+        time = calendar.step_starts(time, step, schema.tz)
+    time = calendar.from_instants(time, step, schema.tz)
     on_grid = np.asarray(step.on_grid(last[series], time))
     if not on_grid.all():
         row = int(np.argmin(on_grid))
         raise DataError(
-            f"{table.where(stamps.name, row)}: {keys.show(int(time[row]), stamps.kind)} is no whole number of steps of "
-            f"{step} after {keys.show(int(last[series[row]]), stamps.kind)}, where its series ends"
+            f"{record.table.where(stamps.name, row)}: {keys.show(int(time[row]), stamps.kind)} is no whole number of "
+            f"steps of {step} after {keys.show(int(last[series[row]]), stamps.kind)}, where its series ends"
         )
     return np.asarray(step.steps_between(last[series], time), np.int64)
 
@@ -213,52 +206,19 @@ def _steps_ahead(
 # --- the Panel ---------------------------------------------------------------------------------------------------
 
 
-def _features(table: Table, grid: Grid, covariates: tuple[Covariate, ...]) -> Float64[np.ndarray, "total features"]:
-    result = np.empty((len(grid.time), sum(len(item.features) for item in covariates)))
-    column = 0
-    for item in covariates:
-        width = len(item.features)
-        result[:, column : column + width] = one_hot(grid.put(values_of(table, item), _part(item)), item)
-        column += width
-    return result
-
-
-def _part(covariate: Covariate) -> Part:
-    return "number" if covariate.kind == "numeric" else "category"
-
-
-def _static(table: Table, grid: Grid, covariates: tuple[Covariate, ...]) -> Float64[np.ndarray, "series features"]:
-    parts = [np.empty((len(grid.ids), 0))]
-    for item in covariates:
-        values = grid.put(values_of(table, item), "category")  # one of those in a series, which have to be alike
-        low = np.fmin.reduceat(values, grid.offsets[:-1])
-        high = np.fmax.reduceat(values, grid.offsets[:-1])
-        if (low < high).any():
-            series = grid.ids[int(np.argmax(low < high))]
-            raise DataError(
-                f"{table.where(item.name)} changes within the series {series!r}, but a static column holds one value "
-                "a series: name it past or known instead"
-            )
-        parts.append(one_hot(low, item))
-    return np.concatenate(parts, axis=1)
-
-
-def _build(table: Table, schema: Schema, grid: Grid) -> Panel:
-    y = np.empty((len(grid.time), len(schema.target)))
-    for index, name in enumerate(schema.target):
-        y[:, index] = grid.put(numbers(table, table.column(name)), "target")
+def _build(record: Record, schema: Schema, grid: Grid) -> Panel:
+    y, (past, known), static = encoded(record, schema, grid)
     if np.isnan(y).all():
-        series = f"the only series, {grid.ids[0]!r}," if schema.id and len(grid.ids) == 1 else table.origin
+        series = f"the only series, {grid.ids[0]!r}," if schema.id and len(grid.ids) == 1 else record.table.origin
         raise DataError(f"{series} has no value of {', '.join(schema.target)}: every one is missing")
-    known = _features(table, grid, schema.known)
     return Panel(
         y=y,
         time=grid.time,
         offsets=grid.offsets,
         ids=grid.ids,
-        past=_features(table, grid, schema.past),
+        past=past,
         known=known,
-        static=_static(table, grid, schema.static),
+        static=static,
         ahead=np.empty((0, known.shape[1])),
         ahead_offsets=np.zeros(len(grid.ids) + 1, np.int64),
     )

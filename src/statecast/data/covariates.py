@@ -13,7 +13,10 @@ import numpy as np
 
 from statecast.data import values
 from statecast.data.columns import Column
-from statecast.data.schema import Covariate
+from statecast.data.keys import Grid
+from statecast.data.merging import Part
+from statecast.data.records import Record
+from statecast.data.schema import Covariate, Schema
 from statecast.data.table import Table
 from statecast.data.values import FLAG, LARGEST, number_of
 from statecast.errors import DataError
@@ -46,9 +49,9 @@ def numbers(table: Table, column: Column) -> Float64[np.ndarray, " rows"]:
     return result
 
 
-def learn(table: Table, name: str) -> Covariate:
+def learn(table: Table, column: Column) -> Covariate:
     """What a covariate is: text and flags are categorical, unless most of the texts are numbers."""
-    column = table.column(name)
+    name = column.name
     if column.kind == "flag":
         return Covariate(name, "categorical", FLAG)
     if column.kind == "text" and column.labels:
@@ -73,9 +76,8 @@ def _categories(table: Table, column: Column, counts: np.ndarray) -> Covariate:
     return Covariate(column.name, "categorical", tuple(labels))
 
 
-def values_of(table: Table, covariate: Covariate) -> Float64[np.ndarray, " rows"]:
+def values_of(table: Table, column: Column, covariate: Covariate) -> Float64[np.ndarray, " rows"]:
     """A covariate as one number a row: its value, or the index of its category; NaN where missing or unknown."""
-    column = table.column(covariate.name)
     if covariate.kind == "numeric":
         return numbers(table, column)
     codes, labels = _as_texts(table, column)
@@ -116,6 +118,54 @@ def one_hot(numbers: Float64[np.ndarray, " n"], covariate: Covariate) -> Float64
     )
     result[np.isnan(numbers)] = np.nan
     return result
+
+
+def part_of(covariate: Covariate) -> Part:
+    """What the numbers of a covariate are, for merging rows."""
+    return "number" if covariate.kind == "numeric" else "category"
+
+
+def encoded(
+    record: Record, schema: Schema, grid: Grid
+) -> tuple[
+    Float64[np.ndarray, "total D"], list[Float64[np.ndarray, "total features"]], Float64[np.ndarray, "series features"]
+]:
+    """Targets, the features of past and known covariates, and those of static ones, as a Panel holds them.
+
+    Raises:
+        DataError: a value is no number of usable size, or a static column changes within a series.
+    """
+    table, columns = record.table, record.covariates
+    y = np.empty((len(grid.time), len(schema.target)))
+    for index, column in enumerate(record.targets):
+        y[:, index] = grid.put(numbers(table, column), "target")
+    groups = []
+    for static, covariates in ((False, schema.past), (False, schema.known), (True, schema.static)):
+        width = 0
+        result = np.empty((len(grid.ids if static else grid.time), sum(len(item.features) for item in covariates)))
+        for item in covariates:
+            # Of a static column any value of a step will do: those of a series have to be alike.
+            values = grid.put(values_of(table, columns[item.name], item), "category" if static else part_of(item))
+            part = one_hot(_constant(table, item.name, values, grid) if static else values, item)
+            result[:, width : width + part.shape[1]] = part
+            width += part.shape[1]
+        groups.append(result)
+    return y, groups[:2], groups[2]
+
+
+def _constant(
+    table: Table, name: str, values: Float64[np.ndarray, " total"], grid: Grid
+) -> Float64[np.ndarray, " series"]:
+    """The one value of each series."""
+    low: Float64[np.ndarray, " series"] = np.fmin.reduceat(values, grid.offsets[:-1])
+    high = np.fmax.reduceat(values, grid.offsets[:-1])
+    if (low < high).any():
+        series = grid.ids[int(np.argmax(low < high))]
+        raise DataError(
+            f"{table.where(name)} changes within the series {series!r}, but a static column holds one value "
+            "a series: name it past or known instead"
+        )
+    return low
 
 
 def decoded(features: Float64[np.ndarray, "n features"], covariate: Covariate) -> np.ndarray:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from statecast.data import calendar, zones
+from statecast.data import calendar
 from statecast.data.calendar import ROWS, Frequency, TimeKind
 from statecast.data.columns import Column
 from statecast.data.merging import Part, Runs
-from statecast.data.schema import IdKind, Schema
+from statecast.data.schema import IdKind
 from statecast.data.table import Table
-from statecast.data.timetext import MISSING
 from statecast.data.values import INT64, series_id
+from statecast.data.zones import DAY
 from statecast.errors import DataError, SettingError
 
 if TYPE_CHECKING:
@@ -93,31 +93,30 @@ class Grid:
         return result
 
 
-def series_ids(table: Table, name: str | None, alone: str) -> tuple[Int64[np.ndarray, " rows"], Ids, IdKind]:
+def series_ids(table: Table, column: Column | None, alone: str) -> tuple[Int64[np.ndarray, " rows"], Ids, IdKind]:
     """The series of each row as a number into the sorted ids, the ids, and their kind.
 
     Args:
         table: the rows.
-        name: the id column; without one all rows are one series.
+        column: the ids; without them all rows are one series.
         alone: what that one series is called.
 
     Raises:
         DataError: an id is missing, or the column holds neither texts nor whole numbers.
     """
-    if name is None:
+    if column is None:
         return np.zeros(table.rows, np.int64), (alone,), "text"
-    column = table.column(name)
     if column.kind == "text":
-        _require_all(table, column, column.values < 0, "the id")
+        _require_all(table, column, column.values < 0)
         rank = np.argsort(np.argsort(np.array(column.labels, dtype=object), kind="stable"), kind="stable")
         return _used(rank[column.values], sorted(column.labels))
     if column.kind == "number":
-        _require_all(table, column, np.isnan(column.values), "the id")
+        _require_all(table, column, np.isnan(column.values))
     whole = column.kind == "integer" or (
         column.kind == "number" and bool((column.values == np.floor(column.values)).all())
     )
     if not whole or (column.kind == "number" and (np.abs(column.values) >= INT64).any()):
-        raise DataError(f"{table.where(name)} cannot name series: ids are texts or whole numbers")
+        raise DataError(f"{table.where(column.name)} cannot name series: ids are texts or whole numbers")
     numbers, codes = np.unique(column.values.astype(np.int64), return_inverse=True)
     return codes.astype(np.int64), tuple(numbers.tolist()), "integer"
 
@@ -129,9 +128,9 @@ def _used(codes: Int64[np.ndarray, " rows"], labels: list[str]) -> tuple[Int64[n
     return (np.cumsum(counts > 0) - 1)[codes].astype(np.int64), ids, "text"
 
 
-def _require_all(table: Table, column: Column, missing: np.ndarray, what: str) -> None:
+def _require_all(table: Table, column: Column, missing: np.ndarray) -> None:
     if missing.any():
-        raise DataError(f"{table.where(column.name, int(np.argmax(missing)))}: {what} is missing; every row needs one")
+        raise DataError(f"{table.where(column.name, int(np.argmax(missing)))}: the id is missing; every row needs one")
 
 
 def like_ids(ids: Ids, kind: IdKind, schema_kind: IdKind) -> tuple[Ids, IdKind]:
@@ -143,25 +142,6 @@ def like_ids(ids: Ids, kind: IdKind, schema_kind: IdKind) -> tuple[Ids, IdKind]:
     if kind == schema_kind:
         return ids, kind
     return tuple(series_id(item, schema_kind) for item in ids), schema_kind  # type: ignore[return-value]
-
-
-def times(table: Table, name: str | None, schema: Schema | None = None) -> Column | None:
-    """The time of each row, none missing; None where the table has no time column.
-
-    Args:
-        table: the rows.
-        name: the column.
-        schema: of the model, where there is one: it says whether texts are whole numbers or dates, and how these are
-            written.
-
-    Raises:
-        DataError: a time is missing or cannot be read.
-    """
-    if name is None:
-        return None
-    column = table.times(name) if schema is None else table.times(name, schema.time_kind == "integer", schema.day_first)
-    _require_all(table, column, column.values == MISSING, "the time")
-    return column
 
 
 def sort(
@@ -219,22 +199,8 @@ def _merged(rows: SortedRows, runs: Runs) -> SortedRows:
 
 def gathered(rows: SortedRows, step: Frequency, rule: str) -> SortedRows:
     """The rows with those of each step merged into one, whose time is the beginning of the step."""
-    rows = replace(rows, time=step_starts(rows.time, step, rows.tz))
+    rows = replace(rows, time=calendar.step_starts(rows.time, step, rows.tz))
     return _merged(rows, _runs(rows, rule))
-
-
-def step_starts(time: Int64[np.ndarray, " n"], step: Frequency, tz: str | None) -> Int64[np.ndarray, " n"]:
-    """The beginning of the step that each time falls into.
-
-    Steps of a day and more begin by the clock of the times' zone, shorter ones at whole steps since 1970 by its usual
-    offset, so that they stay regular when clocks change.
-    """
-    if tz is None:
-        return step.floor(time)
-    if step.daily:
-        return zones.to_instants(step.floor(time + zones.offsets_at(time, tz)), tz)
-    usual = zones.offset_at(zones.USUAL, tz)
-    return step.floor(time + usual) - usual
 
 
 def _double(table: Table, stamps: Column, series: str, first: int, second: int) -> str:
@@ -253,7 +219,7 @@ def show(time: int, kind: str) -> str:
     if kind in ("integer", "row"):
         return str(time)
     stamp = np.datetime64(time, "us")
-    return str(stamp.astype("M8[D]" if time % zones.DAY == 0 else "M8[s]")).replace("T", " ")
+    return str(stamp.astype("M8[D]" if time % DAY == 0 else "M8[s]")).replace("T", " ")
 
 
 def frequency(table: Table, rows: SortedRows, name: str | None, freq: str | None) -> Frequency:
@@ -271,7 +237,7 @@ def frequency(table: Table, rows: SortedRows, name: str | None, freq: str | None
         except DataError as error:
             raise DataError(f"{table.where(name or '')}: {error}") from None
     step = stated(freq, rows.time_kind, name)
-    return calendar.with_ends(step, zones.to_wall(rows.time, rows.tz) if rows.tz else rows.time)
+    return calendar.with_ends(step, rows.time, rows.tz)
 
 
 def stated(freq: str, kind: TimeKind, name: str | None) -> Frequency:
@@ -295,7 +261,7 @@ def grid(table: Table, rows: SortedRows, step: Frequency, name: str | None, empt
     Raises:
         DataError: a time is off the grid, or filling the gaps would blow the table up.
     """
-    time = zones.to_wall(rows.time, rows.tz) if rows.tz and step.daily else rows.time
+    time = calendar.from_instants(rows.time, step, rows.tz)
     rows = replace(rows, time=time)
     row = calendar.off_grid(step, time, rows.offsets)
     if row is not None:
@@ -336,23 +302,3 @@ def _require_modest(
         f"({show(int(times[after]), rows.time_kind)} to {show(int(times[after + 1]), rows.time_kind)}): "
         "correct that time, or pass a coarser freq"
     )
-
-
-def like(table: Table, stamps: Column | None, schema: Schema) -> None:
-    """Check that the times of a later table are of the kind that the model was fitted with.
-
-    Raises:
-        DataError: dates for integers, or a zone where there was none.
-    """
-    if stamps is None:
-        return
-    integer = stamps.kind == "integer"
-    if integer != (schema.time_kind == "integer"):
-        kind, other = ("integers", "dates") if integer else ("dates", "integers")
-        raise DataError(f"{table.where(stamps.name)} holds {kind}, but the model was fitted with {other}")
-    if (stamps.tz is None) != (schema.tz is None):
-        state, other = ("without a time zone", f"in {schema.tz}") if stamps.tz is None else ("in a zone", "without one")
-        raise DataError(
-            f"{table.where(stamps.name)} holds times {state}, but the model was fitted with times {other}: "
-            "give times of the same kind"
-        )

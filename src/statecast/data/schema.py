@@ -12,7 +12,8 @@ from functools import cached_property
 from typing import Any, Literal, cast
 
 from statecast.data import zones
-from statecast.data.calendar import ROWS, YEARLY, Frequency, TimeKind, feature_names
+from statecast.data.calendar import ROWS, Frequency, TimeKind
+from statecast.data.cycles import YEARLY, feature_names
 from statecast.errors import DataError, ModelFileError, SettingError, shortened
 
 IdKind = Literal["text", "integer"]

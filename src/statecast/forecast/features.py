@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data import calendar
+from statecast.data import cycles
 from statecast.data.schema import Schema
 from statecast.data.values import FIRST_DAY, LAST_DAY
 from statecast.errors import DataError
@@ -87,7 +87,7 @@ def calendar_at(schema: Schema, time: Int64[np.ndarray, "..."]) -> Float64[np.nd
     names = schema.calendar_features
     equal = time.size == 1 or (time.size > 0 and bool((time == time.flat[0]).all()))
     if equal and FIRST_DAY <= time.flat[0] < LAST_DAY:
-        row = np.array(calendar.features_at(time.item(0), schema.frequency, schema.tz, names))
+        row = np.array(cycles.features_at(time.item(0), schema.frequency, schema.tz, names))
         return row.reshape(*time.shape, -1) if time.size == 1 else np.broadcast_to(row, (*time.shape, len(names)))
     return calendar_features(schema, time.reshape(-1)).reshape(*time.shape, len(names))
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data import calendar
+from statecast.data import cycles
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.errors import UnknownSeries, nearest
@@ -140,7 +140,7 @@ def from_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
 
 def calendar_features(schema: Schema, time: np.ndarray) -> np.ndarray:
     """Sines and cosines of the calendar [n, C] at the given times [n]."""
-    return calendar.features(time, schema.frequency, schema.tz, schema.calendar_features)
+    return cycles.features(time, schema.frequency, schema.tz, schema.calendar_features)
 
 
 def future_features(

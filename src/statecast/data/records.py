@@ -1,0 +1,108 @@
+"""The columns of a table that a model needs, each read once.
+
+Past here every value is an element of an array, and the table is asked for nothing but the name of a row in an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from statecast.data.columns import Column
+from statecast.data.roles import Roles, explained, require_columns
+from statecast.data.schema import Schema
+from statecast.data.table import Table
+from statecast.data.timetext import MISSING
+from statecast.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """The columns of a table by their roles, [rows] each.
+
+    Attributes:
+        table: where they stand; it names rows in errors.
+        id: the series of each row; None where all rows are one series.
+        time: the time of each row, none missing; None where rows are steps.
+        targets: the columns to forecast.
+        covariates: the columns beside them, by name.
+    """
+
+    table: Table
+    id: Column | None
+    time: Column | None
+    targets: tuple[Column, ...]
+    covariates: dict[str, Column]
+
+
+def read(table: Table, roles: Roles, reason: str | None = None) -> Record:
+    """The columns of a table to fit on.
+
+    Args:
+        table: the rows.
+        roles: which column is what, see `roles.resolved`.
+        reason: why its column of times was chosen, if no one named it.
+
+    Raises:
+        DataError: a column holds values of no use, or a time is missing or cannot be read.
+    """
+    with explained(reason):
+        time = None if roles.time is None else _complete(table, table.times(roles.time))
+    covariates = (*roles.past, *roles.known, *roles.static)
+    return _record(table, roles.id, time, roles.target or (), covariates)
+
+
+def read_like(table: Table, schema: Schema, ahead: bool = False) -> Record:
+    """The columns of a later table, whose texts and times mean what they meant in the first one.
+
+    Args:
+        table: the rows.
+        schema: what the model was fitted with.
+        ahead: whether the table holds the covariates known ahead alone.
+
+    Raises:
+        DataError: as `read`; a column is not there, or times are of another kind.
+    """
+    items = schema.known if ahead else (*schema.past, *schema.known, *schema.static)
+    target = () if ahead else schema.target
+    names = [item.name for item in items]
+    require_columns(table, [*(name for name in (schema.id, schema.time) if name), *target, *names])
+    time = None
+    if schema.time is not None:
+        time = _complete(table, table.times(schema.time, schema.time_kind == "integer", schema.day_first))
+        _require_kind(table, time, schema)
+    return _record(table, schema.id, time, target, names)
+
+
+def _record(
+    table: Table, name: str | None, time: Column | None, target: tuple[str, ...], names: tuple[str, ...] | list[str]
+) -> Record:
+    columns = {item: table.column(item) for item in (*([name] if name else []), *target, *names)}
+    return Record(
+        table,
+        columns[name] if name else None,
+        time,
+        tuple(columns[item] for item in target),
+        {item: columns[item] for item in names},
+    )
+
+
+def _complete(table: Table, time: Column) -> Column:
+    """Times of which none is missing."""
+    missing = time.values == MISSING
+    if missing.any():
+        raise DataError(f"{table.where(time.name, int(missing.argmax()))}: the time is missing; every row needs one")
+    return time
+
+
+def _require_kind(table: Table, time: Column, schema: Schema) -> None:
+    """Refuse dates for integers, and a zone where there was none."""
+    integer = time.kind == "integer"
+    if integer != (schema.time_kind == "integer"):
+        kind, other = ("integers", "dates") if integer else ("dates", "integers")
+        raise DataError(f"{table.where(time.name)} holds {kind}, but the model was fitted with {other}")
+    if (time.tz is None) != (schema.tz is None):
+        state, other = ("without a time zone", f"in {schema.tz}") if time.tz is None else ("in a zone", "without one")
+        raise DataError(
+            f"{table.where(time.name)} holds times {state}, but the model was fitted with times {other}: "
+            "give times of the same kind"
+        )
