@@ -48,8 +48,8 @@ def test_gains_are_added_up_by_unit() -> None:
     assert sums.tolist() == [3.0, -4.0]  # nothing is known of unit 3
 
 
-def dealt(lengths: list[int], val: int, horizon: int, by_series: bool = False) -> tuple[np.ndarray, np.ndarray]:
-    """Units and halves of all origins of validation rows; the last row of a series is none."""
+def dealt(lengths: list[int], val: int, horizon: int, by_series: bool = False) -> tuple[np.ndarray, ...]:
+    """Units, folds and choosers of all origins of validation rows; the last row of a series is none."""
     panel = panel_of(*(wave(n, k) for k, n in enumerate(lengths)))
     config = settings(horizon=horizon, val_size=val, test_size=0)
     _, prepared, parts = ready(config, panel)
@@ -58,33 +58,37 @@ def dealt(lengths: list[int], val: int, horizon: int, by_series: bool = False) -
     return validation.dealt(rows, parts, np.arange(len(rows.y)), scored, horizon, by_series)
 
 
-def test_halves_in_time_are_a_horizon_apart() -> None:
-    """Validation rows 60 to 89 of one series: the first half forecasts rows before 75, the second from there on."""
-    units, (first, second) = dealt([90], 30, 4)
-    assert np.flatnonzero(first).tolist() == list(range(59, 71))  # from row 70 the fourth value ahead is that of row 74
-    assert np.flatnonzero(second).tolist() == list(range(74, 89))
-    assert units[59:63].tolist() == [0] * 4 and units[63] == 1 and units[88] == 7
+def test_who_chooses_in_time_shares_no_forecast_row_with_who_judges() -> None:
+    """Validation rows 50 to 89, ten for each fold: from row 56 on, the third value ahead is that of row 59 or later."""
+    units, folds, choosers = dealt([90], 40, 3)
+    assert [np.flatnonzero(folds == fold).tolist() for fold in (0, 1)] == [list(range(49, 59)), list(range(59, 69))]
+    assert np.flatnonzero(choosers[1]).tolist() == [*range(49, 57), *range(71, 89)]
+    assert units[49:52].tolist() == [0] * 3 and units[52] == 1 and units[88] == 13
+    for fold, mask in enumerate(choosers):
+        rows = [{row + k for row in np.flatnonzero(part) for k in (1, 2, 3)} for part in (mask, folds == fold)]
+        assert not rows[0] & rows[1]
 
 
-def test_halves_are_of_series_where_the_rows_span_few_horizons() -> None:
-    units, (first, second) = dealt([40] * 8, 6, 4)
+def test_folds_are_of_series_where_the_rows_span_few_horizons() -> None:
+    units, folds, choosers = dealt([40] * 8, 6, 4)
     series = np.repeat(np.arange(8), 40)
-    assert set(series[first]) == {0, 2, 4, 6} and set(series[second]) == {1, 3, 5, 7}
+    assert set(series[folds == 1]) == {1, 5} and set(series[choosers[1]]) == {0, 2, 3, 4, 6, 7}
     assert np.array_equal(units, series)
     # Networks of one series each learn nothing of the rows of others.
-    units, (first, second) = dealt([40] * 8, 12, 4, by_series=True)
-    assert set(series[first]) == set(series[second]) == set(range(8))
+    units, folds, choosers = dealt([40] * 8, 12, 4, by_series=True)
+    assert all(set(series[folds == fold]) == set(series[choosers[fold]]) == set(range(8)) for fold in range(4))
 
 
 @pytest.mark.parametrize(("lengths", "val", "horizon"), [([90], 5, 4), ([90], 1, 1), ([30, 30], 6, 4), ([90], 0, 1)])
-def test_too_few_rows_make_no_halves(lengths: list[int], val: int, horizon: int) -> None:
-    assert len(dealt(lengths, val, horizon)[1]) == 0
+def test_too_few_rows_make_no_folds(lengths: list[int], val: int, horizon: int) -> None:
+    _, folds, choosers = dealt(lengths, val, horizon)
+    assert len(choosers) == 0 and (folds == -1).all()
 
 
 @pytest.mark.parametrize("more", [{}, {"ensemble": 3}, {"local": True}, {"carry": "stored", "burn_in": 0}])
 def test_losses_of_origins_add_up_to_the_look(more: dict[str, Any]) -> None:
     panel = panel_of(wave(60), wave(45, 1), wave(52, 2))
-    config = settings(skip=3, val_size=10, **more)
+    config = settings(skip=3, val_size=20, **more)
     network, prepared, parts = ready(config, panel)
     trainer = SegmentTrainer(config, network, prepared)
     look = trainer.validate(prepared.weights)
@@ -94,16 +98,16 @@ def test_losses_of_origins_add_up_to_the_look(more: dict[str, Any]) -> None:
     networks = config.ensemble or 1
     assert networks * each.sum() == pytest.approx(look.total[0].sum(), rel=1e-5)
     assert networks * counted.sum() == pytest.approx(look.weight[0].sum())
-    halves = trainer.validation.halves
-    for half, (total, weight) in enumerate(zip(look.total[1:], look.weight[1:], strict=True)):
-        assert networks * each[halves[half]].sum() == pytest.approx(total.sum(), rel=1e-5)
-        assert networks * counted[halves[half]].sum() == pytest.approx(weight.sum())
-    assert len(look.total) == (3 if len(halves) else 1)
+    choosers = trainer.validation.choosers
+    assert len(look.total) == 1 + len(choosers) == 1 + validation.FOLDS
+    for mask, total, weight in zip(choosers, look.total[1:], look.weight[1:], strict=True):
+        assert networks * each[mask].sum() == pytest.approx(total.sum(), rel=1e-5)
+        assert networks * counted[mask].sum() == pytest.approx(weight.sum())
     series = prepared.rows.series[rows]
     age = prepared.rows.age[rows]
     inside = (age >= parts.train[series] - 1) & (age < parts.val[series] - 1)
     assert inside[counted > 0].all()
-    assert len(np.unique(rows[counted > 0])) == 3 * 10
+    assert len(np.unique(rows[counted > 0])) == 3 * 20
 
 
 def test_what_is_learned_of_noise_is_not_kept() -> None:
@@ -169,8 +173,10 @@ class Judged:
     @property
     def validation(self) -> Any:
         count = len(self.values)
-        halves = np.arange(count) < count // 2
-        return types.SimpleNamespace(units=np.arange(count) // 10, halves=np.stack([halves, ~halves]))
+        folds = np.arange(count) * 2 // count
+        return types.SimpleNamespace(
+            units=np.arange(count) // 10, folds=folds, choosers=np.stack([folds == 1, folds == 0])
+        )
 
     def losses(self, weights: Any) -> tuple[np.ndarray, np.ndarray]:
         error = np.abs(self.values - weights["skip"]["W"])
@@ -182,11 +188,11 @@ def weights_of(skip: float) -> Any:
 
 
 def kept_of(values: np.ndarray, first: float = 10, second: float = 10) -> Training:
-    """What is kept where the start forecasts 0, training made it 10, and the halves chose these."""
+    """What is kept where the start forecasts 0, training made it 10, and the first half chose this, the second that."""
     prepared = types.SimpleNamespace(weights=weights_of(0))
-    halves = weights_of(first), weights_of(second)
-    trained = Training(weights_of(10), {}, 20, 10, 1.0, halves, ((10,), (int(first),), (int(second) + 100,)))
-    return judge.kept(Judged(settings(skip=5), values), prepared, trained, 0.05)  # type: ignore[arg-type]
+    choices = weights_of(second), weights_of(first)
+    trained = Training(weights_of(10), {}, 20, 10, 1.0, choices, ((10,), (int(second) + 100,), (int(first),)))
+    return judge.kept(Judged(settings(skip=5), values), prepared, trained)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("middle", "share"), [(10.0, 1.0), (7.0, 0.75), (5.0, 0.5), (2.0, 0.25), (-1.0, 0.0)])
@@ -207,14 +213,14 @@ def test_rows_do_not_judge_what_they_chose() -> None:
     assert kept_of(np.abs(values), first=5, second=5).best_step == 10
 
 
-def test_without_halves_nothing_is_known_and_the_start_is_kept() -> None:
+def test_without_folds_nothing_is_known_and_the_start_is_kept() -> None:
     """Two validation rows cannot tell learning from luck; without any, what was trained is kept and said to be so."""
     y = wave(120)
     given: dict[str, Any] = {"horizon": 4, "max_steps": 20, "hidden": (3,), "eval_every": 5, "test_size": 0, "skip": 1}
     few = sc.Forecaster(**given, val_size=8, learning_rate=0.05).fit(y)
     start = sc.Forecaster(**given, val_size=8, learning_rate=1e-12, significance=1).fit(y)
     assert few.reasons_["significance"].startswith("too few validation rows to tell")
-    np.testing.assert_allclose(few.predict()["statecast"], start.predict()["statecast"], rtol=1e-5)
+    np.testing.assert_allclose(few.forecast().values, start.forecast().values, rtol=1e-5)
     blind = sc.Forecaster(**given, val_size=0).fit(y)
     assert blind.reasons_["significance"].startswith("no validation rows")
     assert blind.model_.history["step"][-1] == 20
@@ -233,7 +239,7 @@ def test_networks_of_several_keep_no_weights_untested(seed: int, more: dict[str,
     trainer = SegmentTrainer(config, network, prepared)
     trained = loop.train(trainer, prepared.weights)
     assert any(trained.best_steps[0])  # so there is something to test
-    kept = judge.kept(trainer, prepared, dataclasses.replace(trained, best_step=0), 0.05)
+    kept = judge.kept(trainer, prepared, dataclasses.replace(trained, best_step=0))
     assert kept.verdict.endswith("no more than chance, so least squares on the last values is kept")
     assert same_bits(kept.weights, prepared.weights)
 
@@ -284,8 +290,7 @@ def test_the_skip_is_not_trained_alone_where_there_is_no_use_for_it(change: dict
 def test_the_skip_alone_is_tried_where_the_whole_network_found_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What either training is worth is written here: the whole network nothing, the skip something."""
 
-    def kept(trainer: SegmentTrainer, prepared: Any, training: Training, significance: float) -> Training:
-        assert significance == config.significance / 2  # two trainings are two chances
+    def kept(trainer: SegmentTrainer, prepared: Any, training: Training) -> Training:
         if trainer.plan.skip_alone:
             return dataclasses.replace(training, best_step=3, verdict="it helped", weights=moved(prepared.weights))
         return dataclasses.replace(training, best_step=0, verdict="luck", weights=prepared.weights)

@@ -103,7 +103,7 @@ class Settings:
     eval_every: int | None = setting(None, "steps between two evaluations on the validation rows", whole(1))
     patience: int = setting(10, "evaluations without improvement before training stops; 0 for never", whole(0))
     significance: float = setting(
-        0.05,
+        0.1,
         "largest probability at which a gain on the validation rows may be chance: above it, training is discarded and "
         "the linear map stays as least squares gave it; 1 keeps what was trained in any case",
         real(0, 1, open_low=True),

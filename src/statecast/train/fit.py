@@ -143,16 +143,15 @@ def train(
         return Checkpoint(folder / name, mark, resume) if folder else None
 
     twice = judge.applies(config, network)
-    significance = config.significance / 2 if twice else config.significance
     with _resumable(folder):
         trainer = SegmentTrainer(config, network, prepared)
         whole = loop.train(trainer, prepared.weights, watch, checkpoint(NAME))
-        whole = judge.kept(trainer, prepared, whole, significance)
+        whole = judge.kept(trainer, prepared, whole)
         if whole.best_step > 0 or not twice or not judge.possible(trainer):
             return whole
         trainer, start = judge.alone(config, network, prepared)
         skip = loop.train(trainer, start.weights, watch, checkpoint(SKIP_NAME), SKIP_ALONE)
-        skip = judge.kept(trainer, start, skip, significance)
+        skip = judge.kept(trainer, start, skip)
     if skip.best_step == 0:
         return whole
     weights = judge.into(prepared.weights, skip.weights)

@@ -2,10 +2,10 @@
 
 Training starts from least squares on the last values, and ends with the weights that were the best at one of many looks
 at the validation rows. Some look is good by luck, so rows that chose it cannot judge it: on rows that follow no rule
-the network would then forecast what it learned of chance, where the start is nearly the last value. Two halves of the
-validation rows therefore choose, and each judges what the other chose (two-fold cross-fitting; see `validation`).
+the network would then forecast what it learned of chance, where the start is nearly the last value. The validation rows
+are therefore dealt to folds, and each fold judges what the others chose (cross-fitting; see `validation`).
 
-The gains of both halves are added up by units of evidence. Were they luck, each unit's gain could as well have the
+The gains of all folds are added up by units of evidence. Were they luck, each unit's gain could as well have the
 other sign; so their sum is held against the sums with signs drawn at random, and the share of these that are at least
 as large is the chance of such a gain without anything learned (a randomisation test: Fisher 1935; Romano, "On the
 behavior of randomization tests without a group invariance assumption", JASA 85, 1990). It is exact where the gains of
@@ -14,13 +14,13 @@ units are independent and symmetric under luck, and asks for no more.
 What training found need not be taken whole: the forecasts of a share of the way from the start to it err less wherever
 part of it is chance (a shrunk combination of two forecasts: Diebold & Pauly, "The use of prior information in forecast
 combination", International Journal of Forecasting 6, 1990). Skip and head are linear, so weights between the two give
-the forecasts between the two. The share is chosen as the look is, by the half that does not judge it.
+the forecasts between the two. The share is chosen as the look is, by rows that do not judge it.
 
 Where the whole network learned nothing, the skip is tried alone, trained under the loss itself. Least squares start it,
 but most losses are of absolute errors, and recurrent layers that learn chance hide what the skip could still gain. So a
 network without layers, of the same front and the same rows, moves nothing but the skip and the head's biases; what it
-finds has its place in the whole network, whose layers stay as silent as at the start. Two trainings are two chances of
-luck: each is allowed half of it.
+finds has its place in the whole network, whose layers stay as silent as at the start. It is judged in the same way, so
+luck has two chances.
 """
 
 from __future__ import annotations
@@ -51,26 +51,25 @@ DRAWS = 4095  # signs that are drawn for more units
 KEPT = "no more than chance, so least squares on the last values is kept"
 
 
-def kept(trainer: SegmentTrainer, prepared: Prepared, trained: Training, significance: float) -> Training:
+def kept(trainer: SegmentTrainer, prepared: Prepared, trained: Training) -> Training:
     """As much of what training found as the validation rows support, or the start; `verdict` says why.
 
     Args:
         trainer: knows settings and the losses of the validation rows.
         prepared: the first weights.
-        trained: what training found, by all validation rows and by either half.
-        significance: largest chance at which the gain may be luck.
+        trained: what training found, by all validation rows and for each fold.
     """
     if not judged(trainer.config) or not any(trained.best_steps[0]):
         return trained
     if not trainer.losses(prepared.weights)[1].any():
         return replace(trained, verdict="no validation rows, so nothing tells what training gained from chance")
     start = replace(trained, weights=prepared.weights, best_step=0)
-    if not trained.halves:
+    if not trained.choices:
         return replace(start, verdict=f"too few validation rows to tell what training gained from chance: {KEPT}")
     judges = _Judges(trainer, prepared.weights, trained)
-    chance, share = judges.chance(), judges.share(0, np.ones_like(judges.halves[0]))
+    chance, share = judges.chance(), judges.share(0, np.ones_like(judges.folds, bool))
     verdict = judges.verdict(share, chance)
-    if chance > significance:
+    if chance > trainer.config.significance:
         return replace(start, verdict=f"{verdict}: {KEPT}")
     # Members of an ensemble can be better than the start although the mean of their losses never was.
     best_step = trained.best_step or max(trained.best_steps[0])
@@ -79,23 +78,24 @@ def kept(trainer: SegmentTrainer, prepared: Prepared, trained: Training, signifi
 
 def possible(trainer: SegmentTrainer) -> bool:
     """Whether there are enough validation rows to judge what training found."""
-    return len(trainer.validation.halves) > 0
+    return len(trainer.validation.choosers) > 0
 
 
 class _Judges:
     """The losses of the validation rows at shares of the way to what each measure chose.
 
-    Measure 0 is all validation rows, 1 and 2 are the halves.
+    Measure 0 is all validation rows, the next ones are those that choose for each fold.
     """
 
     def __init__(self, trainer: SegmentTrainer, start: Any, trained: Training) -> None:
         self.trainer, self.start = trainer, start
-        self.weights, self.steps = (trained.weights, *trained.halves), trained.best_steps
+        self.weights, self.steps = (trained.weights, *trained.choices), trained.best_steps
         before, weight = trainer.losses(start)
         self.counted = weight > 0
         self.before, self.weight = before[self.counted], weight[self.counted]
         self.units = trainer.validation.units[self.counted]
-        self.halves = trainer.validation.halves[:, self.counted]
+        self.folds = trainer.validation.folds[self.counted]
+        self.choosers = trainer.validation.choosers[:, self.counted]
         self.losses: dict[tuple[tuple[int, ...], float], np.ndarray] = {}
 
     def between(self, measure: int, share: float) -> Any:
@@ -122,11 +122,11 @@ class _Judges:
         return float(gains.sum() - limit * gains.std() * len(gains) ** 0.5)
 
     def chance(self) -> float:
-        """How probable gains as large are where nothing was learned; either half judges what the other chose."""
+        """How probable gains as large are where nothing was learned; each fold judges what others chose."""
         gains = np.zeros_like(self.before)
-        for measure, (mine, others) in enumerate((self.halves, self.halves[::-1]), start=1):
-            share = self.share(measure, mine)
-            gains += np.where(others, self.before - self.after(measure, share), 0.0)
+        for fold, choosers in enumerate(self.choosers):
+            after = self.after(fold + 1, self.share(fold + 1, choosers))
+            gains += np.where(self.folds == fold, self.before - after, 0.0)
         return chance_of(by_unit(gains, self.units))
 
     def verdict(self, share: float, chance: float) -> str:

@@ -92,10 +92,10 @@ def _trained(stand: Stand) -> Training:
     state, history = stand.state, stand.state.history
     losses = np.array(history["val_loss"])
     best = -1 if np.isnan(losses).all() else int(np.nanargmin(losses))
-    weights, *halves = (jax.tree.map(np.asarray, tree) for tree in stand.best)
+    weights, *choices = (jax.tree.map(np.asarray, tree) for tree in stand.best)
     best_steps = tuple(map(tuple, state.best_steps))
     best_step = int(history["step"][best])
-    return Training(weights, history, state.step, best_step, state.seconds, tuple(halves), best_steps)
+    return Training(weights, history, state.step, best_step, state.seconds, tuple(choices), best_steps)
 
 
 def _looks(trainer: Trainer, stand: Stand, began: float, watch: Watch | None, phase: str) -> Iterator[Stand]:

@@ -86,7 +86,7 @@ class Training:
         steps: steps done.
         best_step: steps after which the validation loss was the least; 0 where the first weights are kept.
         seconds: time spent, over all runs of the fit.
-        halves: the best weights by either half of the validation rows; empty where nothing is judged by halves.
+        choices: the best weights for each fold of the validation rows, chosen by others; empty where none judges.
         best_steps: steps after which each network was the best by each measure, `weights` first; see `LoopState`.
         verdict: what training gained beside chance, and what was kept for it; see `judge`.
     """
@@ -96,6 +96,6 @@ class Training:
     steps: int
     best_step: int
     seconds: float
-    halves: tuple[Any, ...] = ()
+    choices: tuple[Any, ...] = ()
     best_steps: tuple[tuple[int, ...], ...] = ()
     verdict: str = ""

@@ -165,13 +165,13 @@ class SegmentTrainer:
 
     @cached_property
     def counted(self) -> np.ndarray:
-        """Which forecasts of a look each measure counts: all, and either half; [measures, …] as `validation.rows`."""
+        """Which forecasts of a look each measure counts: all, and those that choose for each fold; [measures, …]."""
         everything = np.ones((1, *self.validation.rows.shape), bool)
-        return np.concatenate([everything, self.validation.halves]) if judged(self.config) else everything
+        return np.concatenate([everything, self.validation.choosers]) if judged(self.config) else everything
 
     @property
     def measures(self) -> int:
-        """All validation rows, and either half where training is judged by halves afterwards."""
+        """All validation rows, and those that choose for each fold where training is judged afterwards."""
         return len(self.counted)
 
     def validate(self, weights: Any) -> Look:

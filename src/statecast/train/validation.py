@@ -1,10 +1,9 @@
 """Which forecasts of validation rows a look makes, and by which of them a choice is judged that the others made.
 
 A look takes all segments that cover the validation rows, or evenly spaced ones where there are very many. For the test
-of what training gained its forecasts are dealt to two halves, so that neither half judges what it chose: to an earlier
-and a later one where the rows span some horizons, otherwise to every other series. Within a half the units of evidence
-are blocks of time as long as the horizon, because forecasts of the same time err alike; where there are too few of
-these, they are the series.
+of what training gained its forecasts are dealt to folds, each of which judges what the others chose: to stretches of
+time where the rows span some horizons, otherwise to groups of series. The units of evidence are blocks of time as long
+as the horizon, because forecasts of the same time err alike; where there are too few of these, they are the series.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Int64
 
 PLACES = 65_536  # most places of the tape that a look takes
+FOLDS = 4  # more of them keep more weights, and change little of what is chosen
 LEAST_UNITS = 6  # units of evidence that a test needs: with five, all of them better is chance in one case of 32
 
 
@@ -37,7 +37,8 @@ class ValidationRows:
         starts: of the segments on the tape, [calls, B], or [calls, networks, B] of local networks.
         rows: the row of the panel that each forecast is made at.
         units: which unit of evidence each belongs to, from 0 on.
-        halves: whether each is of the first and of the second half, [2, …]; empty where they cannot be told apart.
+        folds: which fold each is judged in, from 0 on; −1 for none.
+        choosers: whether each has a say in what a fold judges, [folds, …]; empty where nothing can be judged.
     """
 
     segments: Segments
@@ -46,7 +47,8 @@ class ValidationRows:
     starts: Int64[np.ndarray, "..."]
     rows: Int64[np.ndarray, "..."]
     units: Int64[np.ndarray, "..."]
-    halves: Bool[np.ndarray, "..."]
+    folds: Int64[np.ndarray, "..."]
+    choosers: Bool[np.ndarray, "..."]
 
     @classmethod
     def of(
@@ -75,8 +77,8 @@ class ValidationRows:
         at = np.clip(at, 0, max(len(tape.rows) - 1, 0))
         origins = tape.rows[at] if len(tape.rows) else np.zeros(at.shape, np.int64)
         scored = inside & tape.scored[at] if len(tape.rows) else np.zeros(at.shape, bool)
-        units, halves = dealt(rows, parts, origins, scored, horizon, by_series)
-        return cls(segments, tape, span, starts, origins, units, halves)
+        deal = dealt(rows, parts, origins, scored, horizon, by_series)
+        return cls(segments, tape, span, starts, origins, *deal)
 
 
 def dealt(
@@ -86,11 +88,10 @@ def dealt(
     scored: Bool[np.ndarray, "..."],
     horizon: int,
     by_series: bool = False,
-) -> tuple[Int64[np.ndarray, "..."], Bool[np.ndarray, "2 ..."]]:
-    """Units of evidence, and the two halves of the forecasts that are made at `origins`; see the top of this file.
+) -> tuple[Int64[np.ndarray, "..."], Int64[np.ndarray, "..."], Bool[np.ndarray, "K ..."]]:
+    """Units of evidence, folds, and choosers of the forecasts that are made at `origins`; see `ValidationRows`.
 
-    Halves in time are a horizon apart: no forecast of the first reaches into the second. Where one is empty, or there
-    are fewer than `LEAST_UNITS`, there are no halves.
+    Where folds are stretches of time, no forecast that has a say in a fold shares a forecast row with one of the fold.
 
     Args:
         rows: the panel.
@@ -103,26 +104,23 @@ def dealt(
     series = rows.series[origins]
     place = rows.age[origins] + 1 - parts.train[series]  # of the first value that is forecast, among validation rows
     block = np.where(scored, place // horizon, 0)
-    count = int(block.max(initial=-1)) + 1
-    each = len(np.unique(series[scored]))
-    if count >= LEAST_UNITS:
-        units = block
-    elif each >= LEAST_UNITS:
-        units = series
+    blocks, count = int(block.max(initial=-1)) + 1, len(np.unique(series[scored]))
+    units = block if blocks >= LEAST_UNITS else series if count >= LEAST_UNITS else series * max(blocks, 1) + block
+    number = np.arange(FOLDS).reshape(-1, *[1] * scored.ndim)
+    if blocks < LEAST_UNITS <= count and not by_series:
+        folds = np.zeros(scored.shape, np.int64)
+        folds[scored] = np.unique(series[scored], return_inverse=True)[1] % FOLDS
+        choosers = scored & (folds != number)
     else:
-        units = series * max(count, 1) + block
-    if count < LEAST_UNITS <= each and not by_series:
-        order = np.unique(series[scored], return_inverse=True)[1]
-        second = np.zeros(scored.shape, bool)
-        second[scored] = order % 2 == 1
-        halves = np.stack([scored & ~second, second])
-    else:
-        middle = (parts.val - parts.train)[series] // 2
-        halves = np.stack([scored & (place + horizon <= middle), scored & (place >= middle)])
-    enough = halves.any(axis=tuple(range(1, halves.ndim))).all()
-    if not enough or len(np.unique(units[halves.any(axis=0)])) < LEAST_UNITS:
-        halves = halves[:0]
-    return units, halves
+        length = (parts.val - parts.train)[series]
+        folds = np.clip(place * FOLDS // np.maximum(length, 1), 0, FOLDS - 1)
+        begin, end = (-(-(number + more) * length // FOLDS) for more in (0, 1))
+        choosers = scored & ((place + horizon <= begin) | (place >= end + horizon - 1))
+    chosen = choosers.any(axis=tuple(range(1, choosers.ndim)))  # whether there are rows to choose by
+    folds = np.where(scored & chosen[folds], folds, -1)
+    if len(np.unique(units[folds >= 0])) < LEAST_UNITS:
+        return units, np.full_like(folds, -1), choosers[:0]
+    return units, folds, choosers
 
 
 def _spaced(tape: Tape, segments: Segments, at_once: int) -> Int64[np.ndarray, "calls B"]:
