@@ -127,8 +127,8 @@ def test_signs_for_missing_and_leading_blanks(tmp_path: Path) -> None:
     column = result.column("c")
     assert column.labels == ("a", "b")
     assert column.values.tolist() == [0, 0, -1, -1, -1, 1, 1, -1]
-    assert result.numeric("y")
-    assert not result.numeric("c")
+    assert result.looks("y").numbers
+    assert not result.looks("c").numbers
 
 
 @pytest.mark.parametrize(

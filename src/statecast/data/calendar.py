@@ -280,12 +280,9 @@ def step_starts(time: Int64[np.ndarray, " n"], step: Frequency, tz: str | None) 
     Steps of a day and more begin by the clock of the times' zone, shorter ones at whole steps since 1970 by its usual
     offset, so that they stay regular when clocks change.
     """
-    if tz is None:
-        return step.floor(time)
-    if step.daily:
-        return zones.to_instants(step.floor(time + zones.offsets_at(time, tz)), tz)
-    usual = zones.offset_at(zones.USUAL, tz)
-    return step.floor(time + usual) - usual
+    shift = 0 if tz is None else zones.offsets_at(time, tz) if step.daily else zones.offset_at(zones.USUAL, tz)
+    start = step.floor(time + shift)
+    return zones.to_instants(start, tz) if tz and step.daily else start - shift
 
 
 def season(frequency: Frequency) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 
 from statecast.data import calendar, cycles, keys, records
 from statecast.data.covariates import decoded, encoded, learn, one_hot, part_of, values_of
-from statecast.data.keys import Grid, SortedRows
+from statecast.data.keys import Grid
 from statecast.data.merging import STRICT, Merging, Runs
 from statecast.data.panel import Panel
 from statecast.data.records import Record
@@ -23,7 +23,7 @@ from statecast.data.roles import Roles, explained, resolved
 from statecast.data.schema import Schema
 from statecast.data.table import Table
 from statecast.data.values import lone_series
-from statecast.errors import DataError, SettingError, UnknownSeries, nearest
+from statecast.errors import DataError, UnknownSeries, nearest
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
@@ -46,21 +46,18 @@ def panel(table: Table, roles: Roles, merging: Merging = STRICT) -> tuple[Panel,
     reason = table.reasons["time"] if looked_for and roles.time else None
     record = records.read(table, roles, reason)
     target = roles.target or ()
-    codes, ids, id_kind = keys.series_ids(table, record.id, lone_series(target))
+    series = keys.series_ids(table, record.id, lone_series(target))
     with explained(reason):
-        rows = keys.sort(table, codes, ids, id_kind, record.time, roles.id is not None, merging.first)
-        rows = _gathered(rows, roles, merging)
-        step = keys.frequency(table, rows, roles.time, roles.freq)
-        grid = keys.grid(table, rows, step, roles.time, _empty(merging))
+        grid = keys.laid(record, series, merging, roles.freq)
     kinds = {name: learn(table, column) for name, column in record.covariates.items()}
     schema = Schema(
         target=target,
         id=roles.id,
         time=roles.time,
-        id_kind=id_kind,
-        time_kind=rows.time_kind,
-        tz=rows.tz,
-        frequency=step,
+        id_kind=series[2],
+        time_kind=grid.time_kind,
+        tz=grid.tz,
+        frequency=grid.step,
         past=tuple(kinds[name] for name in roles.past),
         known=tuple(kinds[name] for name in roles.known),
         static=tuple(kinds[name] for name in roles.static),
@@ -72,21 +69,6 @@ def panel(table: Table, roles: Roles, merging: Merging = STRICT) -> tuple[Panel,
             raise DataError(f"{table.where(name)}: every value is missing: leave this target out, or give values")
     schema = replace(schema, years=cycles.spans_years(built.time, schema.time_kind))
     return _with_ahead(built) if schema.known else built, schema
-
-
-def _gathered(rows: SortedRows, roles: Roles, merging: Merging) -> SortedRows:
-    """The rows of each step as one, if that was asked for."""
-    if merging.aggregate == "none":
-        return rows
-    if roles.time is None or roles.freq is None:
-        missing = "a time column" if roles.time is None else "freq, such as freq='1h': it says how long a step is"
-        raise SettingError(f"aggregate = {merging.aggregate!r} gathers the rows of a step, which needs {missing}")
-    return keys.gathered(rows, keys.stated(roles.freq, rows.time_kind, roles.time), merging.aggregate)
-
-
-def _empty(merging: Merging) -> float:
-    """The target of a step in which there are no rows: nothing is known of it, but no events add up to 0."""
-    return 0.0 if merging.aggregate == "sum" else np.nan
 
 
 def panel_like(table: Table, schema: Schema, future_allowed: bool = True, merging: Merging = STRICT) -> Panel:
@@ -104,13 +86,8 @@ def panel_like(table: Table, schema: Schema, future_allowed: bool = True, mergin
     """
     record = records.read_like(table, schema)
     codes, ids, kind = keys.series_ids(table, record.id, lone_series(schema.target))
-    ids, kind = keys.like_ids(ids, kind, schema.id_kind)
-    rows = keys.sort(table, codes, ids, kind, record.time, schema.id is not None, merging.first)
-    if schema.tz:
-        rows = replace(rows, tz=schema.tz)
-    if merging.aggregate != "none":
-        rows = keys.gathered(rows, schema.frequency, merging.aggregate)
-    grid = keys.grid(table, rows, schema.frequency, schema.time, _empty(merging))
+    series = codes, *keys.like_ids(ids, kind, schema.id_kind)
+    grid = keys.laid_like(record, series, merging, schema.frequency, schema.tz)
     built = _build(record, schema, grid)
     return _with_ahead(built) if schema.known and future_allowed else built
 

@@ -57,6 +57,52 @@ def parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]], day_
     return Column(name, "date" if times.dates else "datetime", times.values, tz=times.tz, day_first=times.day_first)
 
 
+def times_of(where: Where, column: Column, whole: bool, day_first: bool | None) -> Column:
+    """A column as times: "datetime", "date" or "integer".
+
+    Args:
+        where: names its rows.
+        column: dates, texts, or whole numbers.
+        whole: whether texts state whole numbers, not dates.
+        day_first: as in `parsed`.
+
+    Raises:
+        DataError: a value is no time, zones are mixed, or a number is not whole.
+    """
+    if column.kind == "flag":
+        raise DataError(f"{where(None)} holds true and false: times are dates or integers")
+    if column.kind == "text" and not whole:
+        return parsed(
+            where, column.name, [np.array([*column.labels, None], dtype=object)[column.values].tolist()], day_first
+        )
+    if column.kind in ("date", "datetime"):
+        return column
+    numbers = _stated(where, column) if column.kind == "text" else column.values
+    wrong = (numbers != np.floor(numbers)) | (np.abs(numbers) >= values.LATEST)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(f"{where(row)}: {_no_time(numbers[row])}; times are dates or whole numbers below 2^62")
+    return Column(column.name, "integer", numbers.astype(np.int64))
+
+
+def _stated(where: Where, column: Column) -> np.ndarray:
+    """Texts as whole numbers; NaN where they are missing. Anything else, such as a date, is an error."""
+    stated = [values.whole(label) for label in column.labels]
+    wrong = np.array([number is None for number in stated] + [False])[column.values]
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        text = column.labels[column.values[row]]
+        raise DataError(f"{where(row)}: {text!r} is no whole number, as the model's times are")
+    numbers: np.ndarray = np.array([*(np.nan if number is None else float(number) for number in stated), np.nan])
+    return np.asarray(numbers[column.values])
+
+
+def _no_time(value: float) -> str:
+    if value != value:
+        return "a time is missing"
+    return f"{value:g} is no time" if abs(value) < values.LATEST else f"{value:g} is too large for a time"
+
+
 def labelled(where: Where, name: str, codes: np.ndarray, labels: Sequence[str]) -> Column:
     """A text column from codes [rows] and their texts: labels are stripped, unique and never a sign for "missing".
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from statecast.data import zones
-from statecast.data.columns import WANTED, Column, Kind, Where, from_array, from_objects, labelled
+from statecast.data.columns import WANTED, Column, Kind, Where, from_array, from_objects, labelled, parsed, times_of
 from statecast.data.decimals import DECIMAL_COMMA, THOUSANDS_COMMA, THOUSANDS_POINT, WHOLE
 from statecast.data.lines import CsvLayout
 from statecast.data.sources import Source
@@ -219,6 +219,33 @@ def column(where: Where, name: str, source: Any) -> Column:
         DataError: it holds neither numbers, texts, flags nor times.
     """
     return from_array(where, name, source) if isinstance(source, np.ndarray) else _from_series(where, name, source)
+
+
+def times(where: Where, name: str, columns: Mapping[str, Any], whole: bool, day_first: bool | None) -> Column:
+    """A column of times, see `columns.times_of`; text is parsed in pieces, without codes and labels.
+
+    Raises:
+        DataError: a value is no time, or zones are mixed.
+    """
+    if kind_of(columns, name) == "text" and not whole:
+        return parsed(where, name, text_chunks(columns[name]), day_first)
+    return times_of(where, column(where, name, columns[name]), whole, day_first)
+
+
+def sampled(where: Where, name: str, columns: Mapping[str, Any]) -> tuple[ColumnKind, list[str]]:
+    """What a column holds, and the first of its texts: objects are read to tell.
+
+    Raises:
+        DataError: objects that are neither numbers, texts, flags nor times.
+    """
+    kind = kind_of(columns, name)
+    if kind == "text":
+        return kind, next(text_chunks(columns[name]), [])
+    if kind != "objects":
+        return kind, []
+    objects = column(where, name, columns[name])
+    kinds: dict[Kind, ColumnKind] = {"date": "time", "datetime": "time", "number": "number", "integer": "number"}
+    return kinds.get(objects.kind, "other"), list(objects.labels)
 
 
 def _from_series(where: Where, name: str, series: nw.Series[Any]) -> Column:

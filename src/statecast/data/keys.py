@@ -8,6 +8,7 @@ for the whole table at once: thousands of short series cost no more than one lon
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +16,8 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data.calendar import ROWS, Frequency, TimeKind
 from statecast.data.columns import Column
-from statecast.data.merging import Part, Runs
+from statecast.data.merging import Merging, Part, Runs
+from statecast.data.records import Record
 from statecast.data.schema import IdKind
 from statecast.data.table import Table
 from statecast.data.values import INT64, series_id
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
 Ids = tuple[str, ...] | tuple[int, ...]
+Series = tuple[np.ndarray, Ids, IdKind]  # of each row its number, [rows]; all ids; their kind
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +73,9 @@ class Grid:
         time: [total] times of the Panel.
         offsets: [S + 1] where each series begins in the Panel.
         ids: the series.
+        step: what one step is.
+        time_kind: what the times are.
+        tz: their zone.
         empty: the target of a step without rows: NaN, or 0 where events are summed.
     """
 
@@ -79,7 +85,10 @@ class Grid:
     time: Int64[np.ndarray, " total"]
     offsets: Int64[np.ndarray, " series+1"]
     ids: Ids
-    empty: float = np.nan
+    step: Frequency
+    time_kind: TimeKind
+    tz: str | None
+    empty: float
 
     def put(self, values: Float64[np.ndarray, " table_rows"], part: Part) -> Float64[np.ndarray, " total"]:
         """Values of the table's rows at their places in the Panel [total]; gaps are missing."""
@@ -93,7 +102,7 @@ class Grid:
         return result
 
 
-def series_ids(table: Table, column: Column | None, alone: str) -> tuple[Int64[np.ndarray, " rows"], Ids, IdKind]:
+def series_ids(table: Table, column: Column | None, alone: str) -> Series:
     """The series of each row as a number into the sorted ids, the ids, and their kind.
 
     Args:
@@ -113,7 +122,7 @@ def series_ids(table: Table, column: Column | None, alone: str) -> tuple[Int64[n
     if column.kind == "number":
         _require_all(table, column, np.isnan(column.values))
     whole = column.kind == "integer" or (
-        column.kind == "number" and bool((column.values == np.floor(column.values)).all())
+        column.kind == "number" and bool((column.values == np.trunc(column.values)).all())
     )
     if not whole or (column.kind == "number" and (np.abs(column.values) >= INT64).any()):
         raise DataError(f"{table.where(column.name)} cannot name series: ids are texts or whole numbers")
@@ -121,7 +130,7 @@ def series_ids(table: Table, column: Column | None, alone: str) -> tuple[Int64[n
     return codes.astype(np.int64), tuple(numbers.tolist()), "integer"
 
 
-def _used(codes: Int64[np.ndarray, " rows"], labels: list[str]) -> tuple[Int64[np.ndarray, " rows"], Ids, IdKind]:
+def _used(codes: Int64[np.ndarray, " rows"], labels: list[str]) -> Series:
     """Only the labels that occur: a categorical column may hold more."""
     counts = np.bincount(codes, minlength=len(labels))
     ids = tuple(label for label, count in zip(labels, counts, strict=True) if count)
@@ -144,20 +153,51 @@ def like_ids(ids: Ids, kind: IdKind, schema_kind: IdKind) -> tuple[Ids, IdKind]:
     return tuple(series_id(item, schema_kind) for item in ids), schema_kind  # type: ignore[return-value]
 
 
-def sort(
-    table: Table,
-    codes: Int64[np.ndarray, " rows"],
-    ids: Ids,
-    id_kind: IdKind,
-    stamps: Column | None,
-    named: bool,
-    duplicates: str = "error",
-) -> SortedRows:
+def laid(record: Record, series: Series, merging: Merging, freq: str | None) -> Grid:
+    """The rows of a table to fit on, sorted, merged and laid on a grid whose step is stated, or shown by the times.
+
+    Args:
+        record: the columns of the table.
+        series: see `series_ids`.
+        merging: what becomes of rows of one time, and of rows within one step.
+        freq: what one step is; None to infer it.
+
+    Raises:
+        DataError: times come twice without a rule, are irregular, or leave gaps that are too wide.
+        SettingError: `freq` does not suit the times, or is missing where rows are merged by it.
+    """
+    name = record.time.name if record.time else None
+    rows = _sorted(record, series, merging.first)
+    if merging.aggregate != "none":
+        if name is None or freq is None:
+            missing = "a time column" if name is None else "freq, such as freq='1h': it says how long a step is"
+            raise SettingError(f"aggregate = {merging.aggregate!r} gathers the rows of a step, which needs {missing}")
+        rows = _gathered(rows, _stated(freq, rows.time_kind, name), merging.aggregate)
+    step = _frequency(record.table, rows, name, freq)
+    return _grid(record.table, rows, step, name, merging.empty)
+
+
+def laid_like(record: Record, series: Series, merging: Merging, step: Frequency, tz: str | None) -> Grid:
+    """The rows of a later table on the grid of the first one, as `laid`.
+
+    Raises:
+        DataError: as `laid`, and a time is off the grid.
+    """
+    rows = _sorted(record, series, merging.first)
+    rows = replace(rows, tz=tz or rows.tz)
+    if merging.aggregate != "none":
+        rows = _gathered(rows, step, merging.aggregate)
+    return _grid(record.table, rows, step, record.time.name if record.time else None, merging.empty)
+
+
+def _sorted(record: Record, series: Series, duplicates: str) -> SortedRows:
     """Sort the rows by series and time, and merge those of the same series and time by the rule.
 
     Raises:
         DataError: two rows of one series have one time, and no rule says what becomes of them.
     """
+    codes, ids, id_kind = series
+    stamps = record.time
     offsets = _offsets(codes, len(ids))
     if stamps is None:
         order = np.argsort(codes, kind="stable")
@@ -175,8 +215,8 @@ def sort(
     if duplicates == "error":
         at = int(np.argmax(np.diff(runs.starts, append=len(order)) > 1))
         first, second = order[runs.starts[at]], order[runs.starts[at] + 1]
-        series = f"series {ids[codes[first]]!r} has " if named else "there are "
-        raise DataError(_double(table, stamps, series, int(first), int(second)))
+        named = f"series {ids[codes[first]]!r} has " if record.id else "there are "
+        raise DataError(_double(record.table, stamps, named, int(first), int(second)))
     return _merged(rows, runs)
 
 
@@ -197,7 +237,7 @@ def _merged(rows: SortedRows, runs: Runs) -> SortedRows:
     return replace(rows, merged=(*rows.merged, runs), time=rows.time[runs.starts], offsets=offsets)
 
 
-def gathered(rows: SortedRows, step: Frequency, rule: str) -> SortedRows:
+def _gathered(rows: SortedRows, step: Frequency, rule: str) -> SortedRows:
     """The rows with those of each step merged into one, whose time is the beginning of the step."""
     rows = replace(rows, time=calendar.step_starts(rows.time, step, rows.tz))
     return _merged(rows, _runs(rows, rule))
@@ -222,7 +262,7 @@ def show(time: int, kind: str) -> str:
     return str(stamp.astype("M8[D]" if time % DAY == 0 else "M8[s]")).replace("T", " ")
 
 
-def frequency(table: Table, rows: SortedRows, name: str | None, freq: str | None) -> Frequency:
+def _frequency(table: Table, rows: SortedRows, name: str | None, freq: str | None) -> Frequency:
     """The requested frequency, or the one that the times show.
 
     Raises:
@@ -231,16 +271,18 @@ def frequency(table: Table, rows: SortedRows, name: str | None, freq: str | None
     """
     if freq is None:
         try:
-            return calendar.infer(
-                rows.time, rows.offsets, rows.time_kind, rows.tz, lambda row: table.row(rows.table_row(row))
-            )
+            return calendar.infer(rows.time, rows.offsets, rows.time_kind, rows.tz, partial(_row_name, table, rows))
         except DataError as error:
             raise DataError(f"{table.where(name or '')}: {error}") from None
-    step = stated(freq, rows.time_kind, name)
+    step = _stated(freq, rows.time_kind, name)
     return calendar.with_ends(step, rows.time, rows.tz)
 
 
-def stated(freq: str, kind: TimeKind, name: str | None) -> Frequency:
+def _row_name(table: Table, rows: SortedRows, row: int) -> str:
+    return table.row(rows.table_row(row))
+
+
+def _stated(freq: str, kind: TimeKind, name: str | None) -> Frequency:
     """The frequency that a text names.
 
     Raises:
@@ -255,7 +297,7 @@ def stated(freq: str, kind: TimeKind, name: str | None) -> Frequency:
     return step
 
 
-def grid(table: Table, rows: SortedRows, step: Frequency, name: str | None, empty: float = np.nan) -> Grid:
+def _grid(table: Table, rows: SortedRows, step: Frequency, name: str | None, empty: float) -> Grid:
     """Lay the rows on the regular grid of their series, with a row for each gap, whose target is `empty`.
 
     Raises:
@@ -275,15 +317,15 @@ def grid(table: Table, rows: SortedRows, step: Frequency, name: str | None, empt
     first = np.repeat(time[rows.offsets[:-1]], lengths)
     steps = np.asarray(step.steps_between(first, time), np.int64)
     size = steps[rows.offsets[1:] - 1] + 1
-    total = int(size.sum())
+    total, kinds = int(size.sum()), (rows.ids, step, rows.time_kind, rows.tz, empty)
     if total == len(time):
-        return Grid(rows.order, rows.merged, None, time, rows.offsets, rows.ids)
+        return Grid(rows.order, rows.merged, None, time, rows.offsets, *kinds)
     _require_modest(table, rows, step, size, name)
     offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
     place = np.repeat(offsets[:-1], lengths) + steps
     every = np.arange(total) - np.repeat(offsets[:-1], size)
     full = step.advance(np.repeat(time[rows.offsets[:-1]], size), every)
-    return Grid(rows.order, rows.merged, place, full, offsets, rows.ids, empty)
+    return Grid(rows.order, rows.merged, place, full, offsets, *kinds)
 
 
 def _require_modest(

@@ -46,6 +46,11 @@ class Merging:
         """The rule for rows of the same time before steps are aggregated; "keep" leaves them to that."""
         return "keep" if self.duplicates == "error" and self.aggregate != "none" else self.duplicates
 
+    @property
+    def empty(self) -> float:
+        """The target of a step in which there are no rows: nothing is known of it, but no events add up to 0."""
+        return 0.0 if self.aggregate == "sum" else np.nan
+
 
 STRICT = Merging()
 

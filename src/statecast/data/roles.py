@@ -68,11 +68,16 @@ def resolved(table: Table, roles: Roles) -> Roles:
     keyed = [name for name in (roles.id, roles.time) if name]
     others = [*keyed, *roles.past, *roles.known, *roles.static]
     require_columns(table, [*(roles.target or ()), *others])
+    taken = {*(roles.target or ()), *others}
+    default = table.default_target if not roles.target and not others else None
+    looked_for = roles.time is None or not (roles.target or default)
+    looks = {name: table.looks(name) for name in table.names if name not in taken} if looked_for else {}
     time = roles.time
     if time is None:
-        time = _only_time(table, [*(roles.target or ()), *others])
+        time = _only_time(table, [name for name, look in looks.items() if look.dates])
         others = [time, *others] if time else others
-    target = roles.target or _only_target(table, others)
+    numeric = [name for name, look in looks.items() if look.numbers and name != time]
+    target = roles.target or (default if not others else None) or _only_target(table, numeric)
     every = [*target, *others]
     twice = next((name for index, name in enumerate(every) if name in every[:index]), None)
     if twice is not None:
@@ -99,10 +104,8 @@ def require_columns(table: Table, names: Sequence[str]) -> None:
             raise DataError(f"{table.origin} has no column {name!r}: {nearest(name, table.names)}")
 
 
-def _only_time(table: Table, others: Sequence[str]) -> str | None:
+def _only_time(table: Table, dates: Sequence[str]) -> str | None:
     """The only column of dates without a role, or None if there is none."""
-    taken = set(others)
-    dates = [name for name in table.names if name not in taken and table.holds_dates(name)]
     if not dates:
         return None
     if len(dates) > 1:
@@ -115,11 +118,8 @@ def _only_time(table: Table, others: Sequence[str]) -> str | None:
     return dates[0]
 
 
-def _only_target(table: Table, others: list[str]) -> tuple[str, ...]:
-    if table.default_target and not others:
-        return table.default_target
-    taken = set(others)
-    free = [name for name in table.names if name not in taken and table.numeric(name)]
+def _only_target(table: Table, free: Sequence[str]) -> tuple[str, ...]:
+    """The only numeric column without a role."""
     if len(free) == 1:
         return (free[0],)
     state = f"its numeric columns without a role are {_listed(free)}" if free else "no numeric column is without a role"

@@ -10,22 +10,29 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from statecast.data import frames, lines, sources, timetext
-from statecast.data.columns import Column, of_array, of_mapping, parsed
+from statecast.data.columns import Column, of_array, of_mapping
 from statecast.data.frames import Native
 from statecast.data.sources import Source
 from statecast.data.timetext import NULLS
-from statecast.data.values import LATEST, number_of, whole
+from statecast.data.values import number_of
 from statecast.errors import DataError, nearest
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
 _LOOKED_AT = 1000  # texts that tell whether a column holds dates
+
+
+class Looks(NamedTuple):
+    """What a column may be."""
+
+    dates: bool  # it can only be dates or times
+    numbers: bool  # it holds numbers; text that reads as numbers counts
 
 
 class Table:
@@ -73,7 +80,8 @@ class Table:
         Raises:
             DataError: no such column (the nearest names are given), or it holds neither numbers, text nor times.
         """
-        return frames.column(partial(self.where, name), name, self._source(name))
+        self._require(name)
+        return frames.column(partial(self.where, name), name, self._columns[name])
 
     def times(self, name: str, whole: bool = False, day_first: bool | None = None) -> Column:
         """A column of times: "datetime", "date", or "integer"; text is parsed.
@@ -86,78 +94,27 @@ class Table:
         Raises:
             DataError: text that is no time, mixed zones, or numbers that are not whole.
         """
-        source, where = self._source(name), partial(self.where, name)
-        if frames.kind_of(self._columns, name) == "text" and not whole:
-            return parsed(where, name, frames.text_chunks(source), day_first)
-        column = self.column(name)
-        if column.kind == "text" and not whole:
-            texts = np.array([*column.labels, None], dtype=object)[column.values]
-            return parsed(where, name, [texts.tolist()], day_first)
-        if column.kind == "text":
-            column = self._stated(column)
-        if column.kind in ("number", "integer"):
-            return self._whole(column)
-        if column.kind == "flag":
-            raise DataError(f"{self.where(name)} holds true and false: times are dates or integers")
-        return column
+        self._require(name)
+        return frames.times(partial(self.where, name), name, self._columns, whole, day_first)
 
-    def _stated(self, column: Column) -> Column:
-        """Texts as whole numbers; NaN where they are missing. Anything else, such as a date, is an error."""
-        stated = [whole(label) for label in column.labels]
-        wrong = np.array([number is None for number in stated] + [False])[column.values]
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            text = column.labels[column.values[row]]
-            raise DataError(f"{self.where(column.name, row)}: {text!r} is no whole number, as the model's times are")
-        return Column(column.name, "number", np.array([*map(float, stated), np.nan])[column.values])  # type: ignore
-
-    def _whole(self, column: Column) -> Column:
-        """A column of whole numbers as times; NaN and fractions are errors."""
-        wrong = (column.values != np.floor(column.values)) | (np.abs(column.values) >= LATEST)
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            value = column.values[row]
-            what = (
-                "a time is missing"
-                if value != value
-                else f"{value:g} is no time"
-                if abs(value) < LATEST
-                else f"{value:g} is too large for a time"
-            )
-            raise DataError(f"{self.where(column.name, row)}: {what}; times are dates or whole numbers below 2^62")
-        return Column(column.name, "integer", column.values.astype(np.int64))
-
-    def numeric(self, name: str) -> bool:
-        """Whether a column holds numbers (text that reads as numbers counts), without reading most of it."""
-        kind = frames.kind_of(self._columns, name)
-        if kind == "text":
-            texts = [text for text in next(frames.text_chunks(self._source(name)), []) if text.strip() not in NULLS]
-            return bool(texts) and all(number_of(text) is not None for text in texts)
-        return kind == "number" or (kind == "objects" and self.column(name).kind in ("number", "integer"))
+    def looks(self, name: str) -> Looks:
+        """What a column may be, by its type and its first texts: most of it is not read."""
+        kind, texts = frames.sampled(partial(self.where, name), name, self._columns)
+        dates = kind == "time" or (bool(texts) and timetext.are_times(texts[:_LOOKED_AT]))
+        known = [text for text in texts if text.strip() not in NULLS] if kind == "text" else []
+        return Looks(dates, kind == "number" or (bool(known) and all(number_of(text) is not None for text in known)))
 
     def has(self, name: str) -> bool:
         """Whether there is such a column."""
         return name in self._columns
 
-    def holds_dates(self, name: str) -> bool:
-        """Whether a column can only be dates or times; for text the first values decide."""
-        kind = frames.kind_of(self._columns, name)
-        if kind == "text":
-            return timetext.are_times(next(frames.text_chunks(self._source(name)[:_LOOKED_AT]), []))
-        if kind != "objects":
-            return kind == "time"
-        column = self.column(name)
-        return column.kind in ("date", "datetime") or timetext.are_times(column.labels[:_LOOKED_AT])
-
     def frame(self) -> Any:
         """The source again: a frame, or a mapping of arrays for NumPy."""
         return self._columns.native if isinstance(self._columns, frames.FrameColumns) else dict(self._columns)
 
-    def _source(self, name: str) -> Any:
+    def _require(self, name: str) -> None:
         if name not in self._columns:
-            hint = nearest(name, self.names)
-            raise DataError(f"{self.origin} has no column {name!r}: {hint}")
-        return self._columns[name]
+            raise DataError(f"{self.origin} has no column {name!r}: {nearest(name, self.names)}")
 
 
 def read(source: Any, name: str | None = None) -> Table:
