@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -332,3 +333,19 @@ def test_room_for_more_rows_moves_none() -> None:
     assert all(one is other for one, other in zip(arrays, blocks.arrays, strict=False))
     spans = [[interface.address(array), array.nbytes] for array in blocks.arrays]
     assert blocks.spans[: len(blocks.arrays)].tolist() == spans
+
+
+def test_a_prepared_step_keeps_alive_what_it_reads() -> None:
+    """The kernel holds addresses alone, and who makes the step may hold nothing but the call."""
+    network = build(columns={})
+    p = parameters(network)
+    step, rows = NetworkStep(network, p), np.zeros((2, Layout.of(network.parts()).size))
+    Layout.of(network.parts()).pack(network.start(p, 2, like(p)), rows)
+    values = np.ones((2, network.front.targets))
+    held = weakref.ref(values)
+    call = step.prepare(Blocks.of(rows), values).call
+    del values
+    assert held() is not None
+    assert call() == 0
+    del call
+    assert held() is None

@@ -50,9 +50,8 @@ class Step:
         forecasts: [N, H, Dn, O] in working units, from after the step.
         scales: [N, Dn] the front's.
         shifts: [N, K, L, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
-        moves: what makes it happen, in order; functions of C that take nothing.
+        moves: what makes it happen, in order; functions of C that take nothing and keep alive what they need.
         successes: what they return.
-        kept: what must outlive them.
     """
 
     forecasts: Float[np.ndarray, "N H Dn O"]
@@ -60,7 +59,6 @@ class Step:
     shifts: Float[np.ndarray, "N K L Dn"] | None
     moves: tuple[Callable[[], Any], ...]
     successes: list[Any]
-    kept: Any = None
 
     def commit(self) -> None:
         """Move the rows. The arrays of a step in the native kernel hold nothing before.
@@ -199,7 +197,7 @@ class Runner:
             assert self._native is not None
             values = transformed(self.model.constants, y)
             step = self._native.prepare(states, values, _joined(columns), ahead, index, self._follower)
-            return Step(step.forecast, step.scale, step.shifts, (step.call,), [0], step.arguments)
+            return Step(step.forecast, step.scale, step.shifts, (step.call,), [0])
         index = np.arange(len(y)) if index is None else index
         rows = states.take(index)
         raw, scales = self._stepped(rows, y, columns, ahead)

@@ -99,16 +99,14 @@ class NetworkCall(NamedTuple):
     """A step that is checked and ready; no state has changed yet.
 
     Attributes:
-        call: makes the step, without arguments; its result is for `library.check`.
+        call: makes the step, without arguments, and keeps alive what it needs; its result is for `library.check`.
         forecast, scale, shifts: the results, filled by the call; see `NetworkStep.step`.
-        arguments: the arrays that must outlive the call.
     """
 
     call: Callable[[], int]
     forecast: Float[np.ndarray, "S H D O"]
     scale: Float[np.ndarray, "S D"]
     shifts: Float[np.ndarray, "S K L D"] | None
-    arguments: tuple[Any, ...]
 
 
 class NetworkStep:
@@ -223,8 +221,20 @@ class NetworkStep:
         )
         adaptation = None if follower is None else byref(follower.whole)
         call = partial(self._call, self._packed, self._threads, observations, adaptation)
-        arguments = table, table.spans, values, covariates, future, index, follower
-        return NetworkCall(call, forecast, scale, shifts, arguments)
+        # Addresses keep nothing alive, so whoever holds the call, and be it that alone, holds what it reads and writes.
+        vars(call)["arguments"] = (
+            table,
+            table.spans,
+            values,
+            covariates,
+            future,
+            index,
+            follower,
+            forecast,
+            scale,
+            shifts,
+        )
+        return NetworkCall(call, forecast, scale, shifts)
 
 
 def _table(states: Blocks | Float[np.ndarray, "rows size"]) -> Blocks:
