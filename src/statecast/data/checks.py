@@ -19,7 +19,7 @@ from statecast.data.keys import Grid
 from statecast.data.merging import STRICT, Merging, Runs
 from statecast.data.panel import Panel
 from statecast.data.records import Record
-from statecast.data.roles import Roles, explained, resolved
+from statecast.data.roles import Roles, resolved
 from statecast.data.schema import Schema
 from statecast.data.table import Table
 from statecast.data.values import lone_series
@@ -47,7 +47,7 @@ def panel(table: Table, roles: Roles, merging: Merging = STRICT) -> tuple[Panel,
     record = records.read(table, roles, reason)
     target = roles.target or ()
     series = keys.series_ids(table, record.id, lone_series(target))
-    with explained(reason):
+    with records.explained(reason):
         grid = keys.laid(record, series, merging, roles.freq)
     kinds = {name: learn(table, column) for name, column in record.covariates.items()}
     schema = Schema(

@@ -19,6 +19,7 @@ from statecast.errors import DataError
 
 Kind = Literal["number", "integer", "flag", "text", "datetime", "date"]
 Where = Callable[[int | None], str]  # from a row to "file, column 'x', line 17"; None: the column as a whole
+Coded = tuple[np.ndarray, list[str]]  # codes [rows], -1 where missing, and the texts that they stand for
 WANTED = "statecast reads numbers, text, flags and times"
 
 
@@ -103,7 +104,7 @@ def _no_time(value: float) -> str:
     return f"{value:g} is no time" if abs(value) < values.LATEST else f"{value:g} is too large for a time"
 
 
-def labelled(where: Where, name: str, codes: np.ndarray, labels: Sequence[str]) -> Column:
+def _labelled(where: Where, name: str, codes: np.ndarray, labels: Sequence[str]) -> Column:
     """A text column from codes [rows] and their texts: labels are stripped, unique and never a sign for "missing".
 
     Raises:
@@ -119,7 +120,16 @@ def labelled(where: Where, name: str, codes: np.ndarray, labels: Sequence[str]) 
     return Column(name, "text", np.array([*places, -1], np.int64)[codes], tuple(index))
 
 
-def from_array(where: Where, name: str, array: np.ndarray) -> Column:
+def typed(where: Where, name: str, raw: np.ndarray | Coded) -> Column:
+    """A column from an array, or from codes and labels.
+
+    Raises:
+        DataError: it holds neither numbers, texts, flags nor times.
+    """
+    return _labelled(where, name, *raw) if isinstance(raw, tuple) else _from_array(where, name, raw)
+
+
+def _from_array(where: Where, name: str, array: np.ndarray) -> Column:
     """A NumPy column.
 
     Raises:
@@ -139,9 +149,9 @@ def from_array(where: Where, name: str, array: np.ndarray) -> Column:
         return Column(name, "date" if days else "datetime", micros.astype(np.int64))
     if kind in "US":
         labels, codes = np.unique(array.astype(np.str_), return_inverse=True)
-        return labelled(where, name, codes, labels.tolist())
+        return _labelled(where, name, codes, labels.tolist())
     if kind == "O":
-        return from_objects(where, name, array.tolist())
+        return _from_objects(where, name, array.tolist())
     raise DataError(f"{where(None)} holds {array.dtype}: {WANTED}")
 
 
@@ -152,7 +162,7 @@ def _require_calendar(where: Where, year: np.ndarray, missing: np.ndarray) -> No
         raise DataError(f"{where(row)}: a date of the year {year[row]}; dates lie between the years 1 and 9999")
 
 
-def from_objects(where: Where, name: str, items: list[Any]) -> Column:
+def _from_objects(where: Where, name: str, items: list[Any]) -> Column:
     """A column of Python objects, by their types."""
     items = [item if type(item) in (str, int) or not values.is_missing(item) else None for item in items]
     kinds = {type(item) for item in items if item is not None}
@@ -168,7 +178,7 @@ def from_objects(where: Where, name: str, items: list[Any]) -> Column:
     index: dict[str, int] = {}
     texts = (item if item is None or type(item) is str else values.label(item) for item in items)
     codes = [-1 if text is None else index.setdefault(text, len(index)) for text in texts]
-    return labelled(where, name, np.array(codes, np.int64), list(index))
+    return _labelled(where, name, np.array(codes, np.int64), list(index))
 
 
 def _from_numbers(name: str, items: list[Any], numbers: list[float | None]) -> Column:
@@ -193,7 +203,16 @@ def _from_moments(where: Where, name: str, items: list[Any]) -> Column:
     return Column(name, "date" if dates else "datetime", micros, tz=first.tz if first else None)
 
 
-def of_array(array: np.ndarray, origin: str) -> dict[str, np.ndarray]:
+def of_arrays(source: np.ndarray | Mapping[Any, Any], origin: str) -> dict[str, np.ndarray]:
+    """The columns of an array [T] or [T, D], or of a mapping of names to sequences.
+
+    Raises:
+        DataError: an array has another shape, or the sequences differ in length.
+    """
+    return _of_array(source, origin) if isinstance(source, np.ndarray) else _of_mapping(source, origin)
+
+
+def _of_array(array: np.ndarray, origin: str) -> dict[str, np.ndarray]:
     """The columns of an array [T] or [T, D]: "y", or "y1", "y2", ….
 
     Raises:
@@ -206,7 +225,7 @@ def of_array(array: np.ndarray, origin: str) -> dict[str, np.ndarray]:
     return {name: columns[:, index] for index, name in enumerate(names)}
 
 
-def of_mapping(mapping: Mapping[Any, Any], origin: str) -> dict[str, np.ndarray]:
+def _of_mapping(mapping: Mapping[Any, Any], origin: str) -> dict[str, np.ndarray]:
     """The columns of a mapping of names to sequences.
 
     Raises:

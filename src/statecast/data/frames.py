@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from statecast.data import zones
-from statecast.data.columns import WANTED, Column, Kind, Where, from_array, from_objects, labelled, parsed, times_of
+from statecast.data.columns import WANTED, Coded, Column, Kind, Where, parsed, times_of, typed
 from statecast.data.decimals import DECIMAL_COMMA, THOUSANDS_COMMA, THOUSANDS_POINT, WHOLE
 from statecast.data.lines import CsvLayout
 from statecast.data.sources import Source
@@ -86,7 +86,19 @@ def _with_points(series: Any, texts: Any, separator: str) -> Any:
     return plain.cast(pl.Float64)
 
 
-def read_parquet(source: Source) -> Any:
+def read(source: Source, layout: CsvLayout | None) -> tuple[FrameColumns, Native, str]:
+    """The columns of a file (Parquet without a layout), their library, and an example of decimal commas, or "".
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    if layout is None:
+        return *columns(_read_parquet(source), source.origin), ""
+    frame, commas = read_csv(source.content if layout.body is None else layout.body, layout, source.origin)
+    return *columns(frame, source.origin), commas
+
+
+def _read_parquet(source: Source) -> Any:
     """The polars frame of a Parquet file.
 
     Raises:
@@ -104,10 +116,12 @@ class FrameColumns(Mapping[str, Any]):
 
     Attributes:
         dtypes: narwhals' types of the columns, by name.
+        index: the column that was the index of the frame and holds dates, if one was.
     """
 
-    def __init__(self, frame: nw.DataFrame[Any], origin: str) -> None:
+    def __init__(self, frame: nw.DataFrame[Any], origin: str, index: str | None) -> None:
         labels = frame.columns
+        self.index = index
         self._frame, self._labels = frame, {str(label): label for label in labels}
         if len(self._labels) < len(labels):
             raise _twice(map(str, labels), origin)
@@ -152,11 +166,12 @@ def columns(source: Any, origin: str) -> tuple[FrameColumns, Native]:
     if isinstance(native, nw.LazyFrame):
         native = native.collect()
     frame = native.alias(native.name or "y").to_frame() if isinstance(native, nw.Series) else native
+    index = _time_index(source)
     if frame.implementation.is_pandas_like():
-        frame = _with_index(frame, time_index(source))
+        frame = _with_index(frame, index)
     library = str(frame.implementation).rpartition(".")[2].lower()
     kind: Any = library if library in ("polars", "pandas", "pyarrow") else "numpy"
-    return FrameColumns(frame, origin), kind
+    return FrameColumns(frame, origin, index), kind
 
 
 def _no_table(source: Any) -> DataError:
@@ -166,7 +181,7 @@ def _no_table(source: Any) -> DataError:
     return DataError(f"a table cannot be made of {described(source)} ({type(source).__name__}): {remedy}")
 
 
-def time_index(source: Any) -> str | None:
+def _time_index(source: Any) -> str | None:
     """The name of the column that the index of a pandas frame or series becomes, if it holds dates."""
     index: Any = getattr(source, "index", None)
     if type(index).__name__ not in ("DatetimeIndex", "PeriodIndex"):
@@ -218,7 +233,8 @@ def column(where: Where, name: str, source: Any) -> Column:
     Raises:
         DataError: it holds neither numbers, texts, flags nor times.
     """
-    return from_array(where, name, source) if isinstance(source, np.ndarray) else _from_series(where, name, source)
+    raw = source if isinstance(source, np.ndarray) else _extracted(where, name, source)
+    return raw if isinstance(raw, Column) else typed(where, name, raw)
 
 
 def times(where: Where, name: str, columns: Mapping[str, Any], whole: bool, day_first: bool | None) -> Column:
@@ -248,29 +264,26 @@ def sampled(where: Where, name: str, columns: Mapping[str, Any]) -> tuple[Column
     return kinds.get(objects.kind, "other"), list(objects.labels)
 
 
-def _from_series(where: Where, name: str, series: nw.Series[Any]) -> Column:
-    """A column of a data frame as an array."""
+def _extracted(where: Where, name: str, series: nw.Series[Any]) -> Column | np.ndarray | Coded:
+    """A series as a column, or as objects or codes and labels for `columns.typed`."""
     import narwhals.stable.v2 as nw
 
     dtype = series.dtype
     if dtype.is_integer() and not series.is_null().any():
         wide = dtype in (nw.UInt64, nw.Int128, nw.UInt128)
         if not wide or (series.max() < INT64 and series.min() >= -INT64):
-            return Column(
-                name,
-                "integer",
-                np.ascontiguousarray(series.cast(nw.Int64).to_numpy() if wide else series.to_numpy(), np.int64),
-            )
+            whole = (series.cast(nw.Int64) if wide else series).to_numpy()
+            return Column(name, "integer", np.ascontiguousarray(whole, np.int64))
     if dtype.is_numeric():
         return Column(name, "number", np.asarray(series.cast(nw.Float64).to_numpy(), np.float64))
     if dtype == nw.Boolean:
         return Column(name, "flag", np.asarray(series.cast(nw.Float64).to_numpy(), np.float64))
     if dtype in (nw.String, nw.Categorical, nw.Enum):
-        return labelled(where, name, *_encoded(series))
+        return _encoded(series)
     if dtype in (nw.Datetime, nw.Date):
         return _stamps(name, series)
     if dtype in (nw.Object, nw.Unknown):
-        return from_objects(where, name, series.to_list())
+        return np.array([*series.to_list(), None], dtype=object)[:-1]
     raise DataError(f"{where(None)} holds {dtype}: {WANTED}")
 
 
@@ -291,7 +304,7 @@ def _stamps(name: str, series: nw.Series[Any]) -> Column:
     return Column(name, kind, values, tz=zones.canonical(str(tz)) if tz else None)
 
 
-def _encoded(series: nw.Series[Any]) -> tuple[np.ndarray, list[str]]:
+def _encoded(series: nw.Series[Any]) -> Coded:
     """Codes and labels of a text column, computed by its library, without a Python object for each row."""
     native = series.to_native()
     if series.implementation.is_polars():

@@ -5,10 +5,12 @@ Past here every value is an element of an array, and the table is asked for noth
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from statecast.data.columns import Column
-from statecast.data.roles import Roles, explained, require_columns
+from statecast.data.roles import Roles, require_columns
 from statecast.data.schema import Schema
 from statecast.data.table import Table
 from statecast.data.timetext import MISSING
@@ -71,6 +73,18 @@ def read_like(table: Table, schema: Schema, ahead: bool = False) -> Record:
         time = _complete(table, table.times(schema.time, schema.time_kind == "integer", schema.day_first))
         _require_kind(table, time, schema)
     return _record(table, schema.id, time, target, names)
+
+
+@contextmanager
+def explained(reason: str | None) -> Iterator[None]:
+    """Add to errors about the times why their column was chosen, where no one named it."""
+    try:
+        yield
+    except DataError as error:
+        if reason is None:
+            raise
+        remedy = "name another with time='…', or pass time='' to count rows as steps"
+        raise DataError(f"{error} ({reason}; {remedy})") from error
 
 
 def _record(

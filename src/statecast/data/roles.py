@@ -6,8 +6,7 @@ nothing is guessed: the error names them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from statecast.data.table import Table
@@ -83,18 +82,6 @@ def resolved(table: Table, roles: Roles) -> Roles:
     if twice is not None:
         raise SettingError(f"the column {twice!r} has two roles: give it one of target, id, time, past, known, static")
     return replace(roles, target=target, time=time or None)
-
-
-@contextmanager
-def explained(reason: str | None) -> Iterator[None]:
-    """Add to errors about the times why their column was chosen, where no one named it."""
-    try:
-        yield
-    except DataError as error:
-        if reason is None:
-            raise
-        remedy = "name another with time='…', or pass time='' to count rows as steps"
-        raise DataError(f"{error} ({reason}; {remedy})") from error
 
 
 def require_columns(table: Table, names: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from statecast.data import frames, lines, sources, timetext
-from statecast.data.columns import Column, of_array, of_mapping
+from statecast.data.columns import Column, of_arrays
 from statecast.data.frames import Native
 from statecast.data.sources import Source
 from statecast.data.timetext import NULLS
@@ -132,30 +132,26 @@ def read(source: Any, name: str | None = None) -> Table:
     if isinstance(source, Table):
         return source
     if isinstance(source, (str, os.PathLike)):
-        file = sources.find(source, name)
-        table = _read_parquet(file) if file.format == "parquet" else _read_csv(file)
-    elif isinstance(source, np.ndarray):
-        origin = name or "the array"
-        table = Table(of_array(source, origin), origin, "numpy")
-        table.default_target = table.names
-    elif isinstance(source, Mapping):
-        origin = name or "the mapping"
-        table = Table(of_mapping(source, origin), origin, "numpy")
+        table = _of_file(sources.find(source, name))
+    elif isinstance(source, (np.ndarray, Mapping)):
+        origin = name or ("the array" if isinstance(source, np.ndarray) else "the mapping")
+        table = Table(of_arrays(source, origin), origin, "numpy")
+        table.default_target = table.names if isinstance(source, np.ndarray) else None
     else:
         origin = name or "the frame"
         columns, native = frames.columns(source, origin)
         table = Table(columns, origin, native)
-        table.index = frames.time_index(source)
+        table.index = columns.index
     if not table.names or not table.rows:
         raise DataError(f"{table.origin} has no {'rows' if table.names else 'columns'}")
     return table
 
 
-def _read_csv(source: Source) -> Table:
-    layout = lines.check(source.view(), source.origin, source.separator)
-    body = source.content if layout.body is None else layout.body
-    frame, commas = frames.read_csv(body, layout, source.origin)
-    columns, native = frames.columns(frame, source.origin)
+def _of_file(source: Source) -> Table:
+    layout = lines.check(source.view(), source.origin, source.separator) if source.format == "csv" else None
+    columns, native, commas = frames.read(source, layout)
+    if layout is None:
+        return Table(columns, source.origin, native)
     table = Table(columns, source.origin, native, layout.lines, first_line=1 + layout.headed)
     if not layout.headed:
         span = layout.names[0] + (f" to {layout.names[-1]}" if len(layout.names) > 1 else "")
@@ -163,8 +159,3 @@ def _read_csv(source: Source) -> Table:
     if commas:
         table.reasons["decimal"] = f"numbers of {source.origin} are written with a decimal comma, such as {commas}"
     return table
-
-
-def _read_parquet(source: Source) -> Table:
-    columns, native = frames.columns(frames.read_parquet(source), source.origin)
-    return Table(columns, source.origin, native)
