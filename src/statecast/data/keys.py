@@ -168,12 +168,13 @@ def laid(record: Record, series: Series, merging: Merging, freq: str | None) -> 
     """
     name = record.time.name if record.time else None
     rows = _sorted(record, series, merging.first)
-    if merging.aggregate != "none":
-        if name is None or freq is None:
-            missing = "a time column" if name is None else "freq, such as freq='1h': it says how long a step is"
-            raise SettingError(f"aggregate = {merging.aggregate!r} gathers the rows of a step, which needs {missing}")
-        rows = _gathered(rows, _stated(freq, rows.time_kind, name), merging.aggregate)
-    step = _frequency(record.table, rows, name, freq)
+    if merging.aggregate != "none" and (name is None or freq is None):
+        missing = "a time column" if name is None else "freq, such as freq='1h': it says how long a step is"
+        raise SettingError(f"aggregate = {merging.aggregate!r} gathers the rows of a step, which needs {missing}")
+    step = None if freq is None else _stated(freq, rows.time_kind, name)
+    if step and merging.aggregate != "none":
+        rows = _gathered(rows, step, merging.aggregate)
+    step = calendar.with_ends(step, rows.time, rows.tz) if step else _shown(record.table, rows, name)
     return _grid(record.table, rows, step, name, merging.empty)
 
 
@@ -262,20 +263,16 @@ def show(time: int, kind: str) -> str:
     return str(stamp.astype("M8[D]" if time % DAY == 0 else "M8[s]")).replace("T", " ")
 
 
-def _frequency(table: Table, rows: SortedRows, name: str | None, freq: str | None) -> Frequency:
-    """The requested frequency, or the one that the times show.
+def _shown(table: Table, rows: SortedRows, name: str | None) -> Frequency:
+    """The frequency that the times show.
 
     Raises:
-        SettingError: a frequency that does not suit the kind of time.
         DataError: the steps are irregular.
     """
-    if freq is None:
-        try:
-            return calendar.infer(rows.time, rows.offsets, rows.time_kind, rows.tz, partial(_row_name, table, rows))
-        except DataError as error:
-            raise DataError(f"{table.where(name or '')}: {error}") from None
-    step = _stated(freq, rows.time_kind, name)
-    return calendar.with_ends(step, rows.time, rows.tz)
+    try:
+        return calendar.infer(rows.time, rows.offsets, rows.time_kind, rows.tz, partial(_row_name, table, rows))
+    except DataError as error:
+        raise DataError(f"{table.where(name or '')}: {error}") from None
 
 
 def _row_name(table: Table, rows: SortedRows, row: int) -> str:
@@ -320,7 +317,8 @@ def _grid(table: Table, rows: SortedRows, step: Frequency, name: str | None, emp
     total, kinds = int(size.sum()), (rows.ids, step, rows.time_kind, rows.tz, empty)
     if total == len(time):
         return Grid(rows.order, rows.merged, None, time, rows.offsets, *kinds)
-    _require_modest(table, rows, step, size, name)
+    if float(size.sum(dtype=np.float64)) > 10 * table.rows + 1_000_000:
+        raise _too_wide(table, rows, step, size, name)
     offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
     place = np.repeat(offsets[:-1], lengths) + steps
     every = np.arange(total) - np.repeat(offsets[:-1], size)
@@ -328,17 +326,14 @@ def _grid(table: Table, rows: SortedRows, step: Frequency, name: str | None, emp
     return Grid(rows.order, rows.merged, place, full, offsets, *kinds)
 
 
-def _require_modest(
+def _too_wide(
     table: Table, rows: SortedRows, step: Frequency, size: Int64[np.ndarray, " series"], name: str | None
-) -> None:
-    limit = 10 * table.rows + 1_000_000
-    if float(size.sum(dtype=np.float64)) <= limit:
-        return
+) -> DataError:
     worst = int(np.argmax(size))
     span = slice(int(rows.offsets[worst]), int(rows.offsets[worst + 1]))
     times = rows.time[span]
     after = int(np.argmax(np.diff(times)))
-    raise DataError(
+    return DataError(
         f"{table.where(name or '')}: filling the gaps in steps of {step} would make {int(size.sum()):,} rows of "
         f"{table.rows:,}; the widest gap is before {table.row(rows.table_row(span.start + after + 1))} "
         f"({show(int(times[after]), rows.time_kind)} to {show(int(times[after + 1]), rows.time_kind)}): "
