@@ -235,6 +235,7 @@ ODD = {
     "twice": ('{"month": "1961-02-01", "passengers": 1, "passengers": 2}', "the key 'passengers' comes twice"),
     "object": ('{"month": {"a": 1}, "passengers": 1}', "cannot be used: give a datetime"),
     "list": ('{"month": "1961-02-01", "passengers": [1]}', "[1] is not a number"),
+    "empty": ("{}", "there is no column 'month'; there are none"),
     "flag": ('{"month": true, "passengers": 1}', "is no date"),
 }  # fmt: skip
 

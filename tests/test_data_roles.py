@@ -14,7 +14,7 @@ import pytest
 
 from statecast.data import checks, table
 from statecast.data.roles import Roles
-from statecast.errors import DataError
+from statecast.errors import DataError, SettingError
 
 DAYS = pd.date_range("2024-01-01", periods=4)
 Y = np.array([1.0, 2.0, 4.0, 8.0])
@@ -92,3 +92,15 @@ def test_a_time_that_was_found_by_looking_can_be_left_out() -> None:
     with pytest.raises(DataError, match=r"two rows for 2024-01-01") as error:
         fit(frame, time="born")
     assert "alone holds dates" not in str(error.value)
+
+
+def test_a_name_is_a_text() -> None:
+    """A frame made of an array labels its columns with numbers."""
+    frame = pd.DataFrame(Y)
+    with pytest.raises(SettingError, match="target = 0: wanted a text: a column that is labelled 0 is named '0'"):
+        fit(frame, target=0)
+    with pytest.raises(SettingError, match=r"past = 1\.5: wanted a text$"):
+        fit(frame, target="0", past=[1.5])
+    with pytest.raises(SettingError, match="id = 3: wanted a text"):
+        fit(frame, target="0", id=3)
+    assert fit(frame, target="0")[1].target == ("0",)

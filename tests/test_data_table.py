@@ -467,3 +467,12 @@ def test_columns_are_taken_out_of_a_frame_when_they_are_asked_for(monkeypatch: p
         checks.panel(read, Roles.of("column_7", past="column_8"))
         assert set(taken) <= {"column_0", "column_7", "column_8"}  # the first one tells how many rows there are
         taken.clear()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int64])
+def test_masked_values_are_missing(dtype: Any) -> None:
+    masked = np.ma.masked_array(np.array([1, 2, 3], dtype), [False, True, False])
+    for source in (masked, {"y": masked}):
+        np.testing.assert_array_equal(table.read(source).column("y").values, [1.0, np.nan, 3.0])
+    assert table.read({"y": np.ma.masked_array([4, 5])}).column("y").kind == "integer"
+    assert table.read({"y": np.ma.masked_array(["a", "b"], [True, False])}).column("y").values.tolist() == [-1, 0]

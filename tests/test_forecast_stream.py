@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from forecast_cases import (
     HEADS,
@@ -322,7 +324,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no-time": ({"time": "yesterday"}, DataError, r"time: 'yesterday' cannot be used: not a time: write it"),
     "nat": ({"time": np.datetime64("NaT")}, DataError, r"time: .*NaT.* every row needs one"),
     "number": ({"time": 1.5}, DataError, r"time: 1.5 cannot be used"),
-    "inf": ({"value": float("inf")}, DataError, r"load of series 'a': inf cannot be used: give None if it is"),
+    "inf": ({"value": float("inf")}, DataError, r"load of series 'a': inf cannot be used: leave it empty if it is"),
     "large": ({"value": -1e30}, DataError, r"load of series 'a': -1e\+30 cannot be used: values beyond 1e\+18"),
     "far-out": ({"value": 1e17}, DataError, r"series 'a': 1e\+17 is more than 1e\+15 times farther out"),
     "text": ({"value": "four"}, DataError, r"load of series 'a': 'four' is not a number"),
@@ -370,6 +372,31 @@ def test_one_wrong_row_of_many_changes_nothing(name: str) -> None:
     assert stream.ids == ("a", "b")
 
 
+def test_no_rows_are_no_forecasts_and_change_nothing() -> None:
+    stream = Stream(model())
+    assert stream.observe_many([], []).values.shape == (0, 3, 1)
+    stream.observe("a", 1.0, FIRST)
+    before = stream.state
+    assert stream.observe_many([], np.empty((0, 1)), FIRST).ids == ()
+    same_bits(stream.state.data, before.data)
+
+
+def test_masked_values_are_missing() -> None:
+    masked, missing = Stream(model()), Stream(model())
+    values = np.ma.masked_array([1.0, 900.0], [False, True])
+    same_bits(
+        masked.observe_many(["a", "b"], values, FIRST).values,
+        missing.observe_many(["a", "b"], [1.0, None], FIRST).values,
+    )
+
+
+@pytest.mark.parametrize("column", [pd.Series, pd.to_datetime, pl.Series, lambda times: iter(list(times))])
+def test_times_may_be_a_column_of_a_frame(column: Any) -> None:
+    stream = Stream(model())
+    stream.observe_many(["a", "b"], pd.Series([1.0, 2.0]), column([FIRST, LATER]))
+    assert stream.state.time.tolist() == [START, START + HOUR]
+
+
 def test_covariates_must_be_there_and_right() -> None:
     stream = Stream(model(covariates=True))
     known = [{"heat": 1.0, "open": "yes"}] * 4
@@ -380,7 +407,7 @@ def test_covariates_must_be_there_and_right() -> None:
             stream.observe("a", 1.0, FIRST, **{**right, **more})
         assert stream.ids == ()
 
-    refuse(r"series 'a' is new, so its first row needs 'area': pass static=", static=None)
+    refuse(r"series 'a' is new, so its first row needs the static 'area'", static=None)
     refuse(
         r"'heat', 'open' of series 'a' must be known ahead, and from 2024-01-02 11:00:00.* on is not given",
         known=known[:2],

@@ -98,12 +98,12 @@ class MissingDependency(StatecastError, ImportError):
 
 
 def nearest(name: object, known: Iterable[object], label: str = "did you mean") -> str:
-    """A hint with the known names nearest to `name`, or else the first of them; empty if there are none."""
+    """A hint with the known names nearest to `name`, or else the first of them."""
     names = [str(item) for item in known]
     close = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     if close:
         return f"{label} {' or '.join(repr(item) for item in close)}?"
-    return f"known: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else ""
+    return f"known: {', '.join(names[:20])}{', …' if len(names) > 20 else ''}" if names else "there are none"
 
 
 def shortened(value: object) -> str:

@@ -6,6 +6,7 @@ one file. Every name is checked where it is read, so that an error can name the 
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -40,6 +41,13 @@ def _number(text: str) -> float:
         raise ValueError(f"{text!r} is not a number") from None
 
 
+def _count(_: Any, tokens: tuple[Token, ...]) -> int:
+    text = tokens[0].value.strip()
+    if not re.fullmatch(r"[+-]?[0-9]{1,4000}", text):  # cyclopts would round 1.5
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
+
+
 def _path(_: Any, tokens: tuple[Token, ...]) -> str:
     return tokens[0].value.replace(STDIN, "-")
 
@@ -52,8 +60,8 @@ Names = Annotated[tuple[str, ...], _several(_names, "COL…")]
 Name = Annotated[str | None, Parameter(metavar="COL")]
 Text = Annotated[str | None, Parameter(metavar="TEXT")]
 Numbers = Annotated[tuple[float, ...] | None, _several(_numbers, "PERCENT…")]
-Count = Annotated[int, Parameter(metavar="N")]
-MaybeCount = Annotated[int | None, Parameter(metavar="N")]
+Count = Annotated[int, Parameter(converter=_count, n_tokens=1, metavar="N")]
+MaybeCount = Annotated[int | None, Parameter(converter=_count, n_tokens=1, metavar="N")]
 Share = Annotated[float | None, Parameter(converter=_share, n_tokens=1, metavar="N|SHARE")]
 Folder = Annotated[str, Parameter(metavar="DIR")]
 MaybeFolder = Annotated[str | None, Parameter(metavar="DIR")]

@@ -212,6 +212,17 @@ def of_arrays(source: np.ndarray | Mapping[Any, Any], origin: str) -> dict[str, 
     return _of_array(source, origin) if isinstance(source, np.ndarray) else _of_mapping(source, origin)
 
 
+def _filled(items: Any) -> Any:
+    """A masked array of NumPy as a plain one, in which masked values are missing; anything else as it is."""
+    if not isinstance(items, np.ma.MaskedArray):
+        return items
+    if not np.ma.is_masked(items):
+        return items.data
+    if items.dtype.kind in "biuf":
+        return np.ma.filled(items.astype(np.float64), np.nan)
+    return np.ma.filled(items.astype(object), None)
+
+
 def _of_array(array: np.ndarray, origin: str) -> dict[str, np.ndarray]:
     """The columns of an array [T] or [T, D]: "y", or "y1", "y2", ….
 
@@ -220,6 +231,7 @@ def _of_array(array: np.ndarray, origin: str) -> dict[str, np.ndarray]:
     """
     if array.ndim not in (1, 2):
         raise DataError(f"{origin} has the shape {array.shape}: give [T] for one target or [T, D] for several")
+    array = _filled(array)
     columns = array[:, None] if array.ndim == 1 else array
     names = ["y"] if columns.shape[1] == 1 else [f"y{index + 1}" for index in range(columns.shape[1])]
     return {name: columns[:, index] for index, name in enumerate(names)}
@@ -231,7 +243,7 @@ def _of_mapping(mapping: Mapping[Any, Any], origin: str) -> dict[str, np.ndarray
     Raises:
         DataError: they differ in length.
     """
-    columns = {str(name): _as_array(items) for name, items in mapping.items()}
+    columns = {str(name): _as_array(_filled(items)) for name, items in mapping.items()}
     sizes = {name: array.shape for name, array in columns.items()}
     unequal = next(
         (name for name, shape in sizes.items() if len(shape) != 1 or shape != next(iter(sizes.values()))), None

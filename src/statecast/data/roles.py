@@ -6,10 +6,13 @@ nothing is guessed: the error names them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from statecast.data.table import Table
+from statecast.data.values import described
 from statecast.errors import DataError, SettingError, nearest
 
 
@@ -47,12 +50,38 @@ class Roles:
         static: str | Sequence[str] | None = None,
         freq: str | None = None,
     ) -> Roles:
-        """From single names or sequences of names."""
-        return cls(_names(target) or None, id, time, _names(past), _names(known), _names(static), freq)
+        """From single names or sequences of names.
+
+        Raises:
+            SettingError: what should be a name is none.
+        """
+        for role, name in (("id", id), ("time", time)):
+            if name is not None:
+                _require_text(role, name)
+        return cls(
+            _names("target", target) or None,
+            id,
+            time,
+            _names("past", past),
+            _names("known", known),
+            _names("static", static),
+            freq,
+        )
 
 
-def _names(value: str | Sequence[str] | None) -> tuple[str, ...]:
-    return () if value is None else (value,) if isinstance(value, str) else tuple(value)
+def _names(role: str, value: str | Sequence[str] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    names = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+    for name in names:
+        _require_text(role, name)
+    return names
+
+
+def _require_text(role: str, name: object) -> None:
+    if not isinstance(name, str):
+        label = f": a column that is labelled {name!r} is named '{name}'" if isinstance(name, (int, np.integer)) else ""
+        raise SettingError(f"{role} = {described(name)}: wanted a text{label}")
 
 
 def resolved(table: Table, roles: Roles) -> Roles:

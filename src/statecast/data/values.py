@@ -41,7 +41,10 @@ def is_missing(value: Any) -> bool:
         return True
     if type(value) is float:
         return value != value
-    equal = value == value
+    try:
+        equal = value == value
+    except ArithmeticError:  # a signaling NaN of decimal
+        return True
     return not equal if isinstance(equal, bool | np.bool_) else getattr(equal, "ndim", 0) == 0
 
 
@@ -96,7 +99,7 @@ def real(value: Any) -> float | None:
         value = _decoded(value)
     if isinstance(value, str):
         return _number_or_flag(value)
-    if isinstance(value, (date, np.datetime64, np.timedelta64)):
+    if isinstance(value, (date, np.datetime64, np.timedelta64, np.complexfloating)):  # NumPy would cut a part off
         return np.nan if is_missing(value) else None
     if is_missing(value):
         return np.nan
@@ -122,17 +125,17 @@ def number(value: Any, name: str) -> float:
         return value
     result = real(value)
     if result is None:
-        raise DataError(f"{name}: {described(value)} is not a number: give a number, or None where it is missing")
+        raise DataError(f"{name}: {described(value)} is not a number: correct it, or leave it empty if it is missing")
     if -LARGEST <= result <= LARGEST or result != result:
         return result
     if isinstance(value, int):
         raise DataError(f"{name}: {described(value)} cannot be used: values beyond {LARGEST:g} need rescaling")
-    raise too_large(name, result, "give None")
+    raise too_large(name, result)
 
 
-def too_large(name: str, value: float, leave: str = "leave it empty") -> DataError:
+def too_large(name: str, value: float) -> DataError:
     """The error for a number beyond the limits."""
-    remedy = f"{leave} if it is missing" if np.isinf(value) else f"values beyond {LARGEST:g} need rescaling"
+    remedy = "leave it empty if it is missing" if np.isinf(value) else f"values beyond {LARGEST:g} need rescaling"
     return DataError(f"{name}: {value:g} cannot be used: {remedy}")
 
 
@@ -272,7 +275,10 @@ def moment(value: Any) -> Moment | None:
         return Moment((value.toordinal() - date(1970, 1, 1).toordinal()) * zones.DAY, None, True)
     if isinstance(value, np.datetime64):
         is_date = np.datetime_data(value.dtype)[0] in "YMWD"
-        in_range = 1 <= int(value.astype("M8[Y]").astype(np.int64)) + 1970 <= 9999  # else microseconds may overflow
+        try:
+            in_range = 1 <= int(value.astype("M8[Y]").astype(np.int64)) + 1970 <= 9999  # else microseconds may overflow
+        except OverflowError:  # attoseconds, of which NumPy cannot say the year
+            return None
         return Moment(int(value.astype("M8[us]").astype(np.int64)) if in_range else LAST_DAY, None, is_date)
     if hasattr(value, "to_timestamp"):  # a period of pandas begins at its first moment
         start = moment(value.to_timestamp())

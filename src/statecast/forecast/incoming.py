@@ -91,15 +91,16 @@ def when_many(
             latest = int(np.argmax(now))
             _checked(schema, names[latest], int(now[latest]))
         return now, np.zeros(len(last), np.int64)
-    several = isinstance(times, (list, tuple)) or (isinstance(times, np.ndarray) and times.ndim == 1)
+    several = np.iterable(times) and not isinstance(times, (str, bytes))
     if several:
+        times = times if isinstance(times, Mapping) else list(times)
         require_each("times", times, names)
     if not several and len(last) and (last == last[0]).all():
         time, gap = when(schema, names[0], int(last[0]), times)
         return np.full(len(last), time), np.full(len(last), gap)
     known: dict[Any, tuple[int, int]] = {}
     results = np.empty((len(names), 2), np.int64)
-    each = list(times) if several else [times] * len(names)
+    each = times if several else [times] * len(names)
     for s, (before, time) in enumerate(zip(last.tolist(), each, strict=True)):
         # By its identity too: 1, True and 1.0 are equal, and what is no time may have no hash.
         key = before, id(time) if type(time) not in PLAIN else (type(time), time)
@@ -174,9 +175,7 @@ def covariates(
         new = np.isnan(remembered).any(axis=1)
         if new.any():
             needed = ", ".join(repr(item.name) for item in schema.static)
-            raise DataError(
-                f"series {names[int(np.argmax(new))]!r} is new, so its first row needs {needed}: pass static="
-            )
+            raise DataError(f"series {names[int(np.argmax(new))]!r} is new, so its first row needs the static {needed}")
     for name, rows in columns.items():
         require_each(name, rows, names)
     return {name: channels.repeat(model, rows) for name, rows in columns.items()}

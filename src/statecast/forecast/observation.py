@@ -112,7 +112,7 @@ def table(values: Any, columns: int, name: str) -> Float64[np.ndarray, "n column
     """An array of numbers as it is, checked as a whole; None for anything else, which is read row by row."""
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "iuf" or values.shape[1:] != (columns,):
         return None
-    numbers = values.astype(np.float64)
+    numbers = np.ma.filled(values.astype(np.float64), np.nan)
     if not (np.abs(numbers) <= LARGEST)[~np.isnan(numbers)].all():
         number(numbers[(np.abs(numbers) > LARGEST) & ~np.isnan(numbers)][0], name)
     return numbers

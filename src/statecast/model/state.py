@@ -54,7 +54,7 @@ class Layout:
     def pack(self, parts: dict[str, Any], out: Float[np.ndarray, "B size"]) -> None:
         """Write the parts into the rows `out`."""
         for name, (where, _) in self.slices.items():
-            out[:, where] = np.asarray(parts[name]).reshape(len(out), -1)
+            out[:, where] = np.asarray(parts[name]).reshape(len(out), where.stop - where.start)
 
 
 @dataclass(frozen=True, eq=False)
