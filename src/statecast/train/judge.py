@@ -28,7 +28,6 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
 
 LINEAR = ("out", "mix")  # what the head puts out is linear in these
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the start to what training found
+CAUTION = 1.645  # standard errors that a share's gain is taken to be smaller
 EXACT = 12  # units up to which all signs are gone through
 DRAWS = 4095  # signs that are drawn for more units
 KEPT = "no more than chance, so least squares on the last values is kept"
@@ -115,11 +115,10 @@ class _Judges:
         return max(SHARES, key=lambda share: self._lower_bound(by_unit(gains[share], self.units)))
 
     def _lower_bound(self, gains: Float[np.ndarray, " U"]) -> float:
-        """Of the sum of the gains of all units, at the confidence that `significance` asks for."""
-        if not len(gains):
+        """Of the sum of the gains of all units: what it is at least in 19 of 20 cases, were they normal."""
+        if len(gains) < 2:
             return 0.0
-        limit = NormalDist().inv_cdf(1 - self.trainer.config.significance)
-        return float(gains.sum() - limit * gains.std() * len(gains) ** 0.5)
+        return float(gains.sum() - CAUTION * gains.std(ddof=1) * len(gains) ** 0.5)
 
     def chance(self) -> float:
         """How probable gains as large are where nothing was learned; each fold judges what others chose."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int64
 
 ROOM = 2_000_000_000  # most bytes of the networks while they are trained
-COPIES = 5  # numbers for each weight: itself, its gradient, two moments, and the best so far
+COPIES = 9  # numbers for each weight: itself, its gradient, two moments, the best so far, and those of four folds
 
 
 def require_room(network: Network, dtype: Any) -> None:
