@@ -73,7 +73,7 @@ TABLES: dict[str, tuple[str | bytes, list[str], int, str]] = {
     "unknown setting": (GOOD, ["--set", "hiden=[3]"], 2, "there is no setting 'hiden'; did you mean 'hidden'"),
     "wrong setting": (GOOD, ["--set", "hidden=three"], 2, "hidden = 'three': wanted a list of 0 to 64 items"),
     "no value": (GOOD, ["--set", "hidden"], 2, "--set 'hidden': wanted KEY=VALUE, for example --set hidden=[64,32]"),
-    "frequency": (GOOD, ["--freq", "1zz"], 2, "freq='1zz' is not a frequency"),
+    "frequency": (GOOD, ["--freq", "1zz"], 2, "--freq 1zz is not a frequency"),
 }
 
 

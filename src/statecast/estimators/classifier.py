@@ -101,7 +101,8 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
 
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row or sequence [n]."""
-        return np.asarray(self.classes_[np.argmax(self.predict_proba(X), axis=1)])
+        probabilities = self.predict_proba(X)
+        return np.asarray(self.classes_[np.argmax(probabilities, axis=1)])
 
     def _restore(self, model: Answers) -> None:
         self.classes_ = np.asarray(model.classes)
