@@ -16,6 +16,7 @@ pytest.importorskip("jax")
 import jax
 import jax.numpy as jnp
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 from train_cases import compilations
 
 import statecast as sc
@@ -299,3 +300,9 @@ def test_a_problem_of_the_archive(name: str, least: float) -> None:
     train, test = (read_ts(UCR / name / f"{name}_{part}.ts") for part in ("TRAIN", "TEST"))
     m = sc.Classifier(ensemble=2).fit(train.sequences, train.labels)
     assert m.score(test.sequences, test.labels) >= least
+
+
+@pytest.mark.parametrize("call", ["predict", "predict_proba"])
+def test_a_classifier_that_was_not_fitted_says_so(call: str) -> None:
+    with pytest.raises(NotFittedError, match="This Classifier instance is not fitted yet"):
+        getattr(sc.Classifier(), call)(np.ones((2, 3)))
