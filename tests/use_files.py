@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import mmap
-import random
 import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -36,6 +36,7 @@ from statecast.model import archive
 from statecast.model.trained import Model
 
 SECONDS, GIGABYTES = 10, 3  # that one file may take
+PIECE = 5000  # files that a process uses
 
 
 def use(content: bytes) -> str:
@@ -182,41 +183,45 @@ def _worker(begin: int, end: int, where: str) -> None:
 
 
 def _run_in_pieces(begin: int, end: int, processes: int) -> int:
-    """Run the files in processes, some hundreds in each; a process that dies is a fault of the file it was at."""
+    """Run the files in processes, `PIECE` in each; a process that dies is a fault of the file that it was at."""
     outcomes: Counter[str] = Counter()
     faults: list[tuple[int, str]] = []
-    started, size = time.monotonic(), 5000
-    pieces = [(b, min(b + size, end)) for b in range(begin, end, size)]
-    running: dict[Any, tuple[int, int, Path]] = {}
-    folder = Path("/tmp") / f"lying-files-{random.randrange(10**9)}"
-    folder.mkdir()
-    while pieces or running:
-        while pieces and len(running) < processes:
-            first, last = pieces.pop(0)
-            where = folder / str(first)
-            where.write_bytes(first.to_bytes(8, "little"))
-            command = [sys.executable, __file__, "--worker", str(first), str(last), str(where)]
-            running[subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)] = first, last, where
-        time.sleep(0.05)
-        for process in [process for process in running if process.poll() is not None]:
-            first, last, where = running.pop(process)
-            out, err = process.communicate()
-            if process.returncode:
-                number = int.from_bytes(where.read_bytes(), "little")
+    started = time.monotonic()
+    pieces = [(first, min(first + PIECE, end)) for first in range(begin, end, PIECE)]
+    running: dict[subprocess.Popen[bytes], tuple[int, Path]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        while pieces or running:
+            while pieces and len(running) < processes:
+                first, last = pieces.pop(0)
+                place = Path(folder, str(first))
+                place.write_bytes(first.to_bytes(8, "little"))
+                command = [sys.executable, __file__, "--worker", str(first), str(last), str(place)]
+                process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                running[process] = last, place
+            time.sleep(0.05)
+            for process in [process for process in running if process.poll() is not None]:
+                last, place = running.pop(process)
+                out, err = process.communicate()
+                print(
+                    f"up to {last:,}: {process.returncode or out.decode().strip()[:200]}", file=sys.stderr, flush=True
+                )
+                if process.returncode == 0:
+                    counts, more = json.loads(out)
+                    outcomes.update(counts)
+                    faults += [(number, text) for number, text in more]
+                    continue
+                number = int.from_bytes(place.read_bytes(), "little")
                 faults.append((number, f"the process died ({process.returncode}): {err.decode()[-1500:]}"))
-                outcomes["died"] += 1
-                if number + 1 < last:
-                    pieces.append((number + 1, last))
-            else:
-                counted, more = json.loads(out)
-                outcomes.update(counted)
-                faults += [(number, text) for number, text in more]
-    print(f"{sum(outcomes.values()) + len(faults):,} files in {time.monotonic() - started:.0f} s: {dict(outcomes)}")
-    kinds = Counter(text for _, text in faults)
-    for text, count in kinds.most_common(40):
-        print(f"  {count:6,} × {text}   first: {next(n for n, other in faults if other == text)}")
-    print(f"{len(faults):,} faults")
+                pieces.append((number + 1, last))
+    _tell(outcomes, faults, time.monotonic() - started)
     return 1 if faults else 0
+
+
+def _tell(outcomes: Counter[str], faults: list[tuple[int, str]], seconds: float) -> None:
+    print(f"{sum(outcomes.values()) + len(faults):,} files in {seconds:.0f} s: {dict(outcomes)}")
+    for text, count in Counter(text for _, text in faults).most_common(40):
+        print(f"  {count:6,} × {text}   first: {next(number for number, other in faults if other == text)}")
+    print(f"{len(faults):,} faults")
 
 
 def main() -> int:
