@@ -124,6 +124,8 @@ LIES: dict[str, tuple[str, Change]] = {
     "many dots in TOML": ("settings are", lambda file: file.texts.update(config="a" + ".a" * 20_000 + " = 1")),
     "no target": ("it has no target", column(target=[])),
     "a target twice": ("has two roles", column(target=["load", "load"])),
+    "a series that is a list": ("series holds \\[\\], which is no text or integer id", column(series=[[]])),
+    "a series that is nothing": ("series holds None, which is no text or integer id", column(series=[None])),
     "a target that is a list": ("target holds \\[\\]", column(target=[[]])),
     "a name twice": ("comes twice", lambda f: f.texts.update(schema='{"target": ["y"], "target": ["x"]}')),
     "a zone that is a path": ("no time zone", column(tz="../../etc/passwd")),

@@ -245,7 +245,8 @@ def names(values: Any, kind: IdKind | None, what: str) -> tuple[str | int, ...]:
     kinds = {str: "text", int: "integer"}
     expected = kind or (kinds.get(type(items[0])) if items else None)
     for item in items:
-        if kinds.get(type(item)) != expected or (type(item) is int and not -(2**63) <= item < 2**63):
+        other = expected is None or kinds.get(type(item)) != expected
+        if other or (type(item) is int and not -(2**63) <= item < 2**63):
             raise ValueError(f"{what} holds {shortened(item)}, which is no {expected or 'text or integer'} id")
     double = _twice(items)
     if double is not None:
