@@ -49,7 +49,7 @@ def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, in
             return _checked(schema, name, step.advance(last, 1)), 0
         if schema.time_kind == "row":
             return 0, 0
-        raise DataError(f"series {name!r} is new, so its first row needs a time: pass time=")
+        raise DataError(f"series {name!r} is new, so its first row needs a time")
     now = observation.time(time, schema, None if last == UNSEEN else last)
     if last == UNSEEN:
         return now, 0

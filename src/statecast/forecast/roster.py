@@ -83,7 +83,7 @@ class Roster:
 
         Raises:
             SettingError: no sequence of ids.
-        DataError: an id is none, or comes twice.
+            DataError: an id is none, or comes twice.
         """
         if isinstance(ids, (str, bytes, int)) or not np.iterable(ids):
             raise SettingError(f"ids: got {described(ids)}, wanted a list of series")
