@@ -115,6 +115,12 @@ def test_incomplete_beta_of_large_numbers(a: float, b: float, z: float) -> None:
     np.testing.assert_allclose(special.incomplete_beta(a, b, x), special.normal_tail(-z), atol=1e-4)
 
 
+@pytest.mark.parametrize(("a", "b"), [(1.1e5, 1.1e5), (1.1e5, 1e6), (2e5, 1e11)])
+def test_incomplete_beta_is_as_good_where_cube_roots_take_over(a: float, b: float) -> None:
+    x = a / (a + b) + np.linspace(-4, 4, 33) * np.sqrt(a / (a + b) * (b / (a + b)) / (a + b))
+    np.testing.assert_allclose(special.incomplete_beta(a, b, x), scipy_special.betainc(a, b, x), atol=1e-7)
+
+
 def test_quantiles_of_counts_beyond_whole_numbers() -> None:
     """Beyond 2^53 two neighbouring numbers are more than 1 apart, and no bisection comes closer."""
     p = np.array([1e30, 1e25])

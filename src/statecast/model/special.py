@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TINIEST = 1e-300
 MOST_TERMS = 20_000  # of a continued fraction; some ten do for small arguments, and about √(a + b) for large ones
-MANY, HUGE = 1e7, 1e15  # of both and of one of the arguments of an incomplete beta function, see there
+MANY, HUGE = 1e5, 1e15  # of both and of one of the arguments of an incomplete beta function, see there
 SETTLED = 1e-12  # relative change of a continued fraction at which it is taken to have converged
 
 
@@ -140,8 +140,8 @@ def incomplete_beta(a: Any, b: Any, x: Any) -> Float64[np.ndarray, ...]:
     """The regularised incomplete beta function I_x(a, b), for a, b > 0 and 0 ≤ x ≤ 1; NaN where x is.
 
     Its continued fraction (DLMF 8.17.22), by the method of Lentz; from the side on which it converges quickly. Where a
-    and b are both beyond `MANY` it would take thousands of terms, and cube roots are normal to six digits; where one is
-    beyond `HUGE`, 1 − x loses what matters of x, and they are taken for want of better, within 0.005.
+    and b are both beyond `MANY` it would take hundreds of terms, and cube roots are normal to seven digits. Where one
+    is beyond `HUGE`, 1 − x loses what matters of x, and they are taken for want of better, within 0.005.
     """
     arguments = np.broadcast_arrays(*(np.asarray(part, np.float64) for part in (a, b, x)))
     many = (np.minimum(arguments[0], arguments[1]) > MANY) | (np.maximum(arguments[0], arguments[1]) > HUGE)
