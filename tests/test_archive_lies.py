@@ -135,6 +135,7 @@ LIES: dict[str, tuple[str, Change]] = {
     "years of another kind": ("years is 1", column(years=1)),
     "a role too little": ("frequency is missing", lambda f: f.texts.update(schema='{"target": ["y"]}')),
     "ids that are lists": ("ids holds \\[\\]", text("ids", [[], []])),
+    "series that are lists": ("series holds \\[\\]", column(series=[[]])),
     "ids twice": ("holds 's0' twice", text("ids", ["s0", "s0"])),
     "ids of another kind": ("which is no text id", text("ids", ["s0", 1])),
     "ids that nobody can write": (
