@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import signal
+import subprocess
 import sys
 import threading
 import traceback
@@ -353,9 +354,7 @@ def test_after_an_error_in_one_thread_the_others_go_on() -> None:
     assert stream.ids == ("b",)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_process_may_fork_while_threads_observe() -> None:
+def fork_while_threads_observe() -> None:
     stream, stop = Stream(model()), threading.Event()
     stream.observe("a", 1.0, START)
 
@@ -385,6 +384,16 @@ def test_a_process_may_fork_while_threads_observe() -> None:
         stop.set()
         for thread in threads:
             thread.join()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_process_may_fork_while_threads_observe() -> None:
+    """In a process of its own: this one may have loaded JAX for other tests, whose threads no fork survives."""
+    code = "import sys, test_forecast_change as case; case.fork_while_threads_observe(); sys.exit('jax' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("through", [lambda it: pickle.loads(pickle.dumps(it)), copy.deepcopy, copy.copy])
