@@ -226,7 +226,7 @@ def change_setting(rng: random.Random, file: File) -> None:
         values[name] = rng.choice(allowed) if rng.random() < 0.8 else odd(rng)
     try:
         file.texts["config"] = tomli_w.dumps(values)
-    except (TypeError, ValueError):  # TOML has no null
+    except (TypeError, ValueError, RecursionError):  # TOML has no null, and tomli_w no long keys
         file.texts["config"] += "\n" + name + " = " + repr(values[name])
 
 

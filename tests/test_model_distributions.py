@@ -121,6 +121,23 @@ def test_incomplete_beta_is_as_good_where_cube_roots_take_over(a: float, b: floa
     np.testing.assert_allclose(special.incomplete_beta(a, b, x), scipy_special.betainc(a, b, x), atol=1e-7)
 
 
+def test_what_is_not_a_number_does_not_keep_the_others_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number that is none beside others would take every term that a continued fraction may have."""
+    terms = 0
+
+    def counted(*span: int) -> Any:
+        nonlocal terms
+        for term in range(*span):
+            terms += 1
+            yield term
+
+    monkeypatch.setattr(special, "range", counted, raising=False)
+    share = special.incomplete_beta(np.array([0.8, np.nan]), np.array([1.0, 1.0]), np.array([0.6, np.nan]))
+    np.testing.assert_allclose(share[0], scipy_special.betainc(0.8, 1.0, 0.6))
+    assert np.isnan(share[1])
+    assert terms < 100
+
+
 def test_quantiles_of_counts_beyond_whole_numbers() -> None:
     """Beyond 2^53 two neighbouring numbers are more than 1 apart, and no bisection comes closer."""
     p = np.array([1e30, 1e25])

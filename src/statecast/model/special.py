@@ -182,6 +182,6 @@ def _fraction(a: Any, b: Any, x: Any) -> Float64[np.ndarray, ...]:
         odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
         d, c = 1 / bounded(1 + odd * d), bounded(1 + odd / c)
         fraction = fraction * d * c
-        if (np.abs(d * c - 1) < SETTLED).all():
+        if not (np.abs(d * c - 1) >= SETTLED).any():  # what is not a number settles nowhere
             break
     return np.asarray(fraction)
