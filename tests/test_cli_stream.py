@@ -100,8 +100,8 @@ def test_empty_starts_with_no_series(feed: Feed, plain: Path) -> None:
 
 
 def test_several_targets_are_told_by_name() -> None:
-    class Found:
-        """A forecast of two targets."""
+    class TwoTargets:
+        """As much of a forecast as a line shows."""
 
         class model:
             schema = Schema(("a", "b"), time="t", time_kind="integer")
@@ -110,9 +110,9 @@ def test_several_targets_are_told_by_name() -> None:
         values = np.array([[1.0, 2.0], [3.0, 4.0]])
         lower = upper = MappingProxyType({80: np.array([[0.5, 1.5], [2.5, 3.5]])})
 
-    result = live.document(Found())  # type: ignore
+    result: Any = live.document(TwoTargets())
     assert (result["time"], result["times"]) == (6, [7, 8])
-    assert {name: part.tolist() for name, part in result["statecast"].items()} == {"a": [1.0, 3.0], "b": [2.0, 4.0]}  # type: ignore
+    assert {name: part.tolist() for name, part in result["statecast"].items()} == {"a": [1.0, 3.0], "b": [2.0, 4.0]}
 
 
 # --- rows that cannot be used
