@@ -27,7 +27,8 @@ def test_the_scores_of_two_targets_worked_by_hand() -> None:
     y = np.column_stack([first, 100 * first])
     origins = np.array([3, 4])
     point = np.array([[[5.0, 500.0], [7.0, 700.0]], [[5.0, 500.0], [8.0, 600.0]]])
-    pairs = ForecastPairs.of(y, origins, 4, 2, point, {}, {})
+    members = [(0.25, point - 1), (0.75, point + 3)]
+    pairs = ForecastPairs.of(y, origins, 4, 2, point, {}, {}, members)
     result = comparison.evaluate([pairs], ["a", "b"], 2, series=1)
     # Values 6, 5 and 5, 9; errors 1, -2, 0, 1 and a hundred times 1, -2, 0, 3.
     one, two = (result["targets"][name] for name in "ab")
@@ -52,6 +53,10 @@ def test_the_scores_of_two_targets_worked_by_hand() -> None:
     assert result["statecast"]["mase"] == 1.25
     assert result["statecast"]["r2"] == pytest.approx(1 - 10 / spread)  # the mean of both, not that of all values
     assert result["origins"] == 2
+    # A quarter of the area where one member lies beyond the value, and the whole way where both do: members are
+    # 4 and 8, 6 and 10; 4 and 8, 7 and 11, and the values 6, 5; 5, 9. A single value scores its absolute error.
+    assert one["statecast"]["crps"] == np.mean([0.5 + 0.5, 1 + 0.25 * 4, 0.25 * 1 + 0.25 * 3, 0.25 * 2 + 0.25 * 2])
+    assert one["persistence"]["crps"] == one["persistence"]["mae"]
 
 
 def fitted(lengths: tuple[int, ...], targets: int, independent: bool) -> tuple[Any, Panel]:

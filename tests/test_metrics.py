@@ -17,15 +17,19 @@ from statecast.forecast.comparison import evaluation, skill
 from statecast.forecast.metrics import (
     Scores,
     coverage,
+    crps,
     mae,
     mase,
     mse,
+    msis,
     pinball,
     r2,
     rmse,
     seasonal_scale,
     smape,
+    winkler,
 )
+from statecast.forecast.terms import crps_terms
 from statecast.forecast.verdict import number, percent, verdict
 
 Y = np.array([[1.0, 10.0], [2.0, np.nan], [0.0, 30.0], [4.0, 50.0]])
@@ -92,6 +96,65 @@ def test_intervals_in_the_scores() -> None:
     assert result["pinball"] == pytest.approx((pinball(y, low, 0.1) + pinball(y, high, 0.9)) / 2)
 
 
+def test_the_interval_score_worked_by_hand() -> None:
+    """80 %: 2/α is 10. One value inside, one 1 above its interval, one 0.5 below, one missing."""
+    y = np.array([[1.0], [5.0], [2.5], [np.nan]])
+    low, high = np.array([[0.0], [3.0], [3.0], [0.0]]), np.array([[2.0], [4.0], [6.0], [1.0]])
+    assert winkler(y, low, high, 80) == pytest.approx((2 + (1 + 10 * 1) + (3 + 10 * 0.5)) / 3)
+    assert winkler(y, low, high, 95) == pytest.approx((2 + (1 + 40 * 1) + (3 + 40 * 0.5)) / 3)
+    scale = np.array([[2.0], [4.0], [0.0], [1.0]])  # a series that never changes is left out
+    assert msis(y, low, high, scale, 80) == pytest.approx((2 / 2 + 11 / 4) / 2)
+    result = Scores.empty(1).add(y, y, scale, {80: low}, {80: high}).result()
+    assert result["winkler/80"] == pytest.approx(winkler(y, low, high, 80))
+    assert result["msis/80"] == pytest.approx(msis(y, low, high, scale, 80))
+    # The interval score is 4/α times the mean pinball loss of the two bounds.
+    assert result["winkler/80"] == pytest.approx(20 * result["pinball"])
+    with pytest.raises(SettingError, match="between 0 and 100 percent; got 100"):
+        winkler(y, low, high, 100)
+
+
+def test_the_interval_score_is_least_at_the_quantiles() -> None:
+    y = np.random.default_rng(0).normal(size=(20_000, 1))
+    bounds = {share: np.quantile(y, [(1 - share) / 2, (1 + share) / 2]) for share in (0.7, 0.8, 0.9)}
+    scores = {
+        share: winkler(y, np.full_like(y, low), np.full_like(y, high), 80) for share, (low, high) in bounds.items()
+    }
+    assert min(scores, key=scores.__getitem__) == 0.8
+
+
+def integrated(y: float, members: list[float], steps: int = 200_000) -> float:
+    """The area between the squared distribution functions, by summing over a fine grid."""
+    edges = np.linspace(min(y, *members), max(y, *members), steps + 1)
+    middle = (edges[:-1] + edges[1:]) / 2
+    below = np.mean([middle >= member for member in members], axis=0)
+    return float(np.sum((below - (middle >= y)) ** 2) * (edges[1] - edges[0]))
+
+
+def test_crps_is_the_area_between_the_distribution_functions() -> None:
+    assert crps(np.array([3.0, np.nan]), np.array([[1.0, 4.0], [0.0, 0.0]])) == pytest.approx(0.25 * 2 + 0.25 * 1)
+    assert crps(Y, YHAT[..., None]) == pytest.approx(mae(Y, YHAT))
+    rng = np.random.default_rng(0)
+    for count in (1, 2, 7):
+        y, members = rng.normal(size=3), rng.normal(size=(3, count))
+        # E|X - y| - E|X - X'| / 2, Gneiting & Raftery (2007), and the integral of the definition.
+        pairs = [np.abs(x - v).mean() - np.abs(x[:, None] - x).mean() / 2 for v, x in zip(y, members, strict=True)]
+        assert crps(y, members) == pytest.approx(np.mean(pairs))
+        grid = [integrated(float(v), x.tolist()) for v, x in zip(y, members, strict=True)]
+        assert crps(y, members) == pytest.approx(np.mean(grid), rel=1e-3)
+    with pytest.raises(SettingError, match=r"members \(4, 2\).*\(4, 2\) and an axis"):
+        crps(Y, YHAT)
+
+
+def test_crps_of_quantiles_that_come_one_by_one_is_that_of_members() -> None:
+    rng = np.random.default_rng(1)
+    y, members = rng.normal(size=(6, 2)), np.sort(rng.normal(size=(6, 2, 20)), axis=-1)
+    terms = crps_terms(y, (((n + 0.5) / 20, members[..., n]) for n in rng.permutation(20)))
+    assert terms.mean() == pytest.approx(crps(y, members))
+    result = Scores.of(y, y, crps=terms).result()
+    assert result["crps"] == pytest.approx(crps(y, members))
+    assert "crps" not in Scores.of(y, y).result()
+
+
 def test_a_forecast_that_is_no_number_is_told() -> None:
     scores = Scores.of(np.array([[1.0], [2.0], [np.nan]]), np.array([[1.5], [np.nan], [np.inf]]))
     assert (scores.count, scores.missed) == (1, 1)
@@ -132,12 +195,12 @@ numbers = st.one_of(st.floats(-1e3, 1e3), st.just(math.nan))
 def test_pieces_add_up_to_the_whole(y: np.ndarray, yhat: np.ndarray, cuts: list[int], offset: float) -> None:
     y, yhat, scale = y + offset, yhat + offset, np.array([0.5, 0.0])
     bounds = {"lower": {80: yhat - 1, 95: yhat - 2}, "upper": {80: yhat + 1, 95: yhat + 3}}
-    whole = Scores.empty(2).add(y, yhat, scale, **bounds)
+    whole = Scores.empty(2).add(y, yhat, scale, crps=np.abs(y - yhat), **bounds)
     pieces = Scores.empty(2)
     edges = [0, *sorted(cuts), 12]
     for start, stop in pairwise(edges):
         part = {side: {level: x[start:stop] for level, x in of.items()} for side, of in bounds.items()}
-        pieces = pieces.add(y[start:stop], yhat[start:stop], scale, **part)
+        pieces = pieces.add(y[start:stop], yhat[start:stop], scale, crps=np.abs(y - yhat)[start:stop], **part)
     # A spread that is rounding of the offset is no spread: r2 is compared where it means something.
     np.testing.assert_allclose(pieces.spread, whole.spread, rtol=1e-9, atol=1e-9 * max(1.0, offset) ** 2 * 1e-6)
     one, two = whole.result(), pieces.result()

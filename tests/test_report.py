@@ -170,10 +170,13 @@ def test_the_headline_in_plain_words() -> None:
 
 
 def test_the_score_table() -> None:
-    (table,) = score_tables(made().evaluation)
+    table, intervals = score_tables(made().evaluation)
     assert table[0] == ["", "MAE", "RMSE", "sMAPE %", "MASE", "skill against it"]  # r2 of a constant is not there
     assert table[1] == ["statecast", "0.5000", "0.5000", "200.0", "0.5000", ""]
     assert table[2][-1] == "+50.0 %"
+    assert intervals[0] == ["interval", "values inside", "mean width", "interval score", "scaled interval score"]
+    assert intervals[1] == ["80 %", "100 %", "2.000", "2.000", "2.000"]
+    assert score_tables(made(2).evaluation)[-1][0] == ["interval", "values inside", "scaled interval score"]
     assert score_tables({}) == []
     assert score_tables(evaluation(Scores.empty(1), {"persistence": Scores.empty(1)})) == []
 

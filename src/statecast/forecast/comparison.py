@@ -16,6 +16,7 @@ import numpy as np
 from statecast.errors import SettingError, nearest
 from statecast.forecast import baselines
 from statecast.forecast.metrics import METRICS, Scores, seasonal_scale
+from statecast.forecast.terms import crps_terms
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
@@ -33,6 +34,7 @@ class ForecastPairs:
         points: the point forecasts of "statecast" and of each baseline.
         lower: the network's lower bounds by level in percent.
         upper: its upper bounds.
+        crps: the CRPS of its forecasts.
     """
 
     actual: Float64[np.ndarray, "n H D"]
@@ -40,6 +42,7 @@ class ForecastPairs:
     points: dict[str, Float64[np.ndarray, "n H D"]]
     lower: dict[float, Float64[np.ndarray, "n H D"]]
     upper: dict[float, Float64[np.ndarray, "n H D"]]
+    crps: Float64[np.ndarray, "n H D"]
 
     @classmethod
     def of(
@@ -51,6 +54,7 @@ class ForecastPairs:
         point: Float64[np.ndarray, "n H D"],
         lower: dict[float, Float64[np.ndarray, "n H D"]],
         upper: dict[float, Float64[np.ndarray, "n H D"]],
+        members: Iterable[tuple[float, Float64[np.ndarray, "n H D"]]],
     ) -> ForecastPairs:
         """The network's forecasts from some rows of a series, beside what came and what the baselines say.
 
@@ -62,13 +66,14 @@ class ForecastPairs:
             point: the network's forecasts.
             lower: its lower bounds by level.
             upper: its upper bounds by level.
+            members: quantiles of its forecasts, as `crps_terms` takes them.
         """
         horizon = point.shape[1]
         ahead = origins[:, None] + np.arange(1, horizon + 1)
         actual = np.where((ahead < len(y))[..., None], y[np.minimum(ahead, len(y) - 1)], np.nan)
         scale = np.broadcast_to(seasonal_scale(y[:begin], season), (len(origins), 1, y.shape[1]))
         points = {"statecast": point, **baselines.forecasts(y, origins, horizon, season)}
-        return cls(actual, scale, points, lower, upper)
+        return cls(actual, scale, points, lower, upper, crps_terms(actual, members))
 
     @staticmethod
     def joined(parts: Sequence[ForecastPairs]) -> ForecastPairs:
@@ -79,8 +84,10 @@ class ForecastPairs:
             {key: np.concatenate([getattr(part, name)[key] for part in parts]) for key in getattr(parts[0], name)}
             for name in ("points", "lower", "upper")
         )
-        actual, scale = (np.concatenate([getattr(part, name) for part in parts]) for name in ("actual", "scale"))
-        return ForecastPairs(actual, scale, points, lower, upper)
+        actual, scale, crps = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("actual", "scale", "crps")
+        )
+        return ForecastPairs(actual, scale, points, lower, upper, crps)
 
 
 def evaluate(pairs: Iterable[ForecastPairs], targets: Sequence[str], horizon: int, series: int) -> dict[str, Any]:
@@ -104,9 +111,11 @@ def evaluate(pairs: Iterable[ForecastPairs], targets: Sequence[str], horizon: in
     for part in pairs:
         origins += len(part.actual)
         for name, point in part.points.items():
-            bounds = (part.lower, part.upper) if name == "statecast" else ({}, {})
-            scores[name] = scores[name].add(part.actual, point, part.scale, *bounds)
-            error = np.abs(part.actual - point)[..., : len(stepped)]
+            error = np.abs(part.actual - point)
+            # The CRPS of a forecast that is one value is its absolute error.
+            more = (part.lower, part.upper, part.crps) if name == "statecast" else ({}, {}, error)
+            scores[name] = scores[name].add(part.actual, point, part.scale, *more)
+            error = error[..., : len(stepped)]
             errors[name] += np.array([np.nansum(error, axis=0), np.sum(~np.isnan(error), axis=0)])
     network = scores.pop("statecast")
     # Errors in the table's units cannot be averaged over targets and series of different size.

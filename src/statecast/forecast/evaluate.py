@@ -28,11 +28,19 @@ MOST = 20_000_000  # numbers that are kept of all origins; above it, they are th
 
 
 class Bounded(NamedTuple):
-    """Forecasts from n origins of a series in the table's units, with their bounds by level in percent."""
+    """Forecasts from n origins of a series in the table's units.
+
+    Attributes:
+        point: the point forecasts.
+        lower: lower bounds by level in percent.
+        upper: upper bounds.
+        members: pairs of a probability and the quantiles there, evenly spread; made one by one, and only once.
+    """
 
     point: Float64[np.ndarray, "n H D"]
     lower: dict[float, Float64[np.ndarray, "n H D"]]
     upper: dict[float, Float64[np.ndarray, "n H D"]]
+    members: Iterator[tuple[float, Float64[np.ndarray, "n H D"]]]
 
 
 def test_origins(
@@ -140,6 +148,21 @@ def bounded(model: Model, channel_origins: Sequence[Origins]) -> Bounded:
     )
     lower, upper = {}, {}  # type: dict[float, Any], dict[float, Any]
     for level in model.config.levels:
-        pairs = [calibrate.interval(model, part, level) for part in channel_origins]
-        lower[level], upper[level] = (np.concatenate(side, axis=-1) for side in zip(*pairs, strict=True))
-    return Bounded(point, lower, upper)
+        lower[level], upper[level] = _interval(model, channel_origins, level)
+    return Bounded(point, lower, upper, _members(model, channel_origins))
+
+
+def _members(model: Model, channel_origins: Sequence[Origins]) -> Iterator[tuple[float, Float64[np.ndarray, "n H D"]]]:
+    """Quantiles at the probabilities (k − ½) / 20: the bounds of the intervals of 95, 85, … 5 %."""
+    for level in range(95, 0, -10):
+        lower, upper = _interval(model, channel_origins, level)
+        yield (100 - level) / 200, lower
+        yield (100 + level) / 200, upper
+
+
+def _interval(
+    model: Model, channel_origins: Sequence[Origins], level: float
+) -> tuple[Float64[np.ndarray, "n H D"], Float64[np.ndarray, "n H D"]]:
+    pairs = [calibrate.interval(model, part, level) for part in channel_origins]
+    lower, upper = (np.concatenate(side, axis=-1) for side in zip(*pairs, strict=True))
+    return lower, upper

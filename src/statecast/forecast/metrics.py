@@ -1,8 +1,8 @@
 """The metrics, each defined once, for one array and for a sequence of arrays.
 
-A metric is a term for each (value, forecast) pair, `_terms`, and a mean over the pairs that count. The functions with
-a metric's name and the accumulator `Scores` share those terms, so that each is written once. `Scores` holds sums for
-each target, never pairs: blocks are added one after another and memory stays constant. Sums are merged by addition,
+A metric is a term for each (value, forecast) pair, see `terms`, and a mean over the pairs that count. The functions
+with a metric's name and the accumulator `Scores` share those terms, so that each is written once. `Scores` holds sums
+for each target, never pairs: blocks are added one after another and memory stays constant. Sums are merged by addition,
 the spread of y (for r2) by Chan's update, which does not cancel where a series has a large offset.
 
 A pair counts where y is observed. Where y is observed and the forecast is not a number, the pair is `missed`: it is
@@ -19,11 +19,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import SettingError
+from statecast.forecast.terms import (
+    counted,
+    crps_terms,
+    error_terms,
+    hits,
+    interval_scores,
+    interval_terms,
+    mean_of,
+    pinball_losses,
+    ratio,
+    unit_of,
+)
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64
 
-METRICS = ("mse", "rmse", "mae", "smape", "mase", "r2", "pinball")
+METRICS = ("mse", "rmse", "mae", "smape", "mase", "r2", "crps", "pinball")
 """The metrics that `Scores.result` gives, apart from those of a single interval."""
 
 
@@ -81,7 +93,7 @@ def pinball(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"], q: 
     if not 0 < q < 1:
         raise SettingError(f"a quantile is between 0 and 1; got {q!r}")
     y, yhat = np.asarray(y, np.float64), np.asarray(yhat, np.float64)
-    return _mean(_pinball(y, yhat, q))
+    return mean_of(pinball_losses(y, yhat, q))
 
 
 def coverage(
@@ -89,7 +101,69 @@ def coverage(
 ) -> float:
     """Share of the values that lie in their interval, bounds included: 0 to 1."""
     y, lower, upper = (np.asarray(part, np.float64) for part in (y, lower, upper))
-    return _mean(_inside(y, lower, upper))
+    return mean_of(hits(y, lower, upper))
+
+
+def winkler(
+    y: Float[np.ndarray, "... D"], lower: Float[np.ndarray, "... D"], upper: Float[np.ndarray, "... D"], level: float
+) -> float:
+    """Mean interval score of Winkler: the width, and 2/α times how far a value lies outside, with α = 1 - level/100.
+
+    In the unit of y. Only the quantiles (100 - level)/200 and (100 + level)/200 make it as small as it can be, so it
+    judges width and coverage in one number.
+    Sources: Winkler, "A decision-theoretic approach to interval estimation", JASA 67 (1972); Gneiting, Raftery,
+    "Strictly proper scoring rules, prediction, and estimation", JASA 102 (2007).
+
+    Args:
+        y: values, NaN where missing.
+        lower: the lower bounds.
+        upper: the upper bounds.
+        level: of the intervals, in percent.
+
+    Raises:
+        SettingError: `level` is not between 0 and 100.
+    """
+    y, lower, upper = (np.asarray(part, np.float64) for part in (y, lower, upper))
+    return mean_of(interval_scores(y, lower, upper, _level(level)))
+
+
+def msis(
+    y: Float[np.ndarray, "... D"],
+    lower: Float[np.ndarray, "... D"],
+    upper: Float[np.ndarray, "... D"],
+    scale: Float[np.ndarray, "*#batch #D"] | float,
+    level: float = 95,
+) -> float:
+    """Mean scaled interval score: the mean of Winkler's score / scale, with `scale` from `seasonal_scale`.
+
+    Pairs are left out as in `mase`. Source: "The M4 Competition", see `smape`, where the level is 95 %.
+
+    Raises:
+        SettingError: `level` is not between 0 and 100.
+    """
+    y, lower, upper = (np.asarray(part, np.float64) for part in (y, lower, upper))
+    return mean_of(interval_scores(y, lower, upper, _level(level)) / unit_of(scale, y.shape))
+
+
+def crps(y: Float[np.ndarray, "..."], members: Float[np.ndarray, "... N"]) -> float:
+    """Mean continuous ranked probability score of N equally likely values, such as sample paths; in the unit of y.
+
+    It is the area between the distribution function of the forecast and that of the value, squared, and for a single
+    member the absolute error.
+    Source: Matheson, Winkler, "Scoring rules for continuous probability distributions", Management Science 22 (1976).
+
+    Args:
+        y: values, NaN where missing.
+        members: for each value, those that were forecast, in any order.
+
+    Raises:
+        SettingError: the shapes differ, or there is no member.
+    """
+    y, members = np.asarray(y, np.float64), np.asarray(members, np.float64)
+    if members.ndim != y.ndim + 1 or members.shape[:-1] != y.shape or not members.shape[-1]:
+        raise SettingError(f"members {members.shape} must be the shape of the values {y.shape} and an axis of members")
+    ordered, count = np.sort(members, axis=-1), members.shape[-1]
+    return mean_of(crps_terms(y, (((n + 0.5) / count, ordered[..., n]) for n in range(count))))
 
 
 def seasonal_scale(y: Float[np.ndarray, "rows D"], season: int = 1) -> Float64[np.ndarray, " D"]:
@@ -109,7 +183,7 @@ def seasonal_scale(y: Float[np.ndarray, "rows D"], season: int = 1) -> Float64[n
         raise SettingError(f"a season has at least 1 row; got {season!r}")
     y = np.asarray(y, np.float64)
     gaps = np.abs(y[season:] - y[:-season])
-    scale = _ratio(np.nansum(gaps, axis=0), np.sum(~np.isnan(gaps), axis=0))
+    scale = ratio(np.nansum(gaps, axis=0), np.sum(~np.isnan(gaps), axis=0))
     size = np.nanmax(np.abs(y), axis=0, initial=0.0, where=~np.isnan(y))
     return np.where(scale <= 8 * np.finfo(np.float64).eps * size, 0.0, scale)
 
@@ -146,15 +220,17 @@ class Scores:
         scale: Float[np.ndarray, "*#batch #D"] | float | None = None,
         lower: Mapping[float, Float[np.ndarray, "*batch D"]] | None = None,
         upper: Mapping[float, Float[np.ndarray, "*batch D"]] | None = None,
+        crps: Float[np.ndarray, "*batch D"] | None = None,
     ) -> Scores:
         """These scores and those of more pairs.
 
         Args:
             y: values, NaN where missing.
             yhat: their forecasts.
-            scale: `seasonal_scale` of the series that each pair belongs to, for mase; broadcast against y.
+            scale: `seasonal_scale` of the series that each pair belongs to, for mase and msis; broadcast against y.
             lower: the lower bound for each level in percent, e.g. {80: ...}: the quantile (100 - level)/200.
             upper: the upper bounds, for the same levels: the quantile (100 + level)/200.
+            crps: the CRPS of each pair, from `crps_terms`.
 
         Raises:
             SettingError: the shapes differ, or lower and upper do not have the same levels between 0 and 100.
@@ -162,13 +238,15 @@ class Scores:
         values, points = np.atleast_1d(np.asarray(y, np.float64)), np.atleast_1d(np.asarray(yhat, np.float64))
         lower, upper = lower or {}, upper or {}
         _check(values, points, self.mean.size, lower, upper)
-        terms = _terms(values, points, scale)
+        terms = error_terms(values, points, scale)
         for level in lower:
-            terms |= _interval_terms(values, np.asarray(lower[level]), np.asarray(upper[level]), level)
-        counted = np.where(np.isnan(terms["squared"]), np.nan, values).reshape(-1, self.mean.size)
-        count = np.sum(~np.isnan(counted), axis=0)
-        mean = _ratio(np.nansum(counted, axis=0), count, empty=0.0)
-        spread = np.nansum((counted - mean) ** 2, axis=0)
+            terms |= interval_terms(values, np.asarray(lower[level]), np.asarray(upper[level]), level, scale)
+        if crps is not None:
+            terms |= counted("crps", np.atleast_1d(np.asarray(crps, np.float64)))
+        pairs = np.where(np.isnan(terms["squared"]), np.nan, values).reshape(-1, self.mean.size)
+        count = np.sum(~np.isnan(pairs), axis=0)
+        mean = ratio(np.nansum(pairs, axis=0), count, empty=0.0)
+        spread = np.nansum((pairs - mean) ** 2, axis=0)
         sums = {name: np.nansum(term.reshape(-1, self.mean.size), axis=0) for name, term in terms.items()}
         return self.merge(Scores(sums, mean, spread))
 
@@ -178,7 +256,7 @@ class Scores:
         names = dict.fromkeys([*self.sums, *other.sums])
         sums = {name: self.sums.get(name, zero) + other.sums.get(name, zero) for name in names}
         # Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
-        share = _ratio(other.sums["count"], sums["count"], empty=0.0)
+        share = ratio(other.sums["count"], sums["count"], empty=0.0)
         gap = other.mean - self.mean
         spread = self.spread + other.spread + gap**2 * self.sums["count"] * share
         return Scores(sums, self.mean + gap * share, spread)
@@ -202,11 +280,12 @@ class Scores:
         """The metrics; NaN where no pair counts.
 
         All are means over the pairs of all targets, but r2, which is the mean over the targets. Of targets in different
-        units only smape, mase, r2 and coverage make sense together; see `of_target` for the others.
+        units only smape, mase, r2, coverage and msis make sense together; see `of_target` for the others.
 
         Returns:
-            count, missed, mse, rmse, mae, smape, mase, r2; with intervals also pinball (the mean over the bounds'
-            quantiles), `coverage/<level>` (0 to 1) and `width/<level>` (mean width).
+            count, missed, mse, rmse, mae, smape, mase, r2; where they were given crps; with intervals also pinball (the
+            mean over the bounds' quantiles), and for each level `coverage/<level>` (0 to 1), `width/<level>` (mean
+            width), `winkler/<level>` (interval score) and `msis/<level>` (the same in units of `scale`).
         """
         mean_square = self._mean("squared", "count")
         result = {
@@ -217,14 +296,16 @@ class Scores:
             "mae": self._mean("absolute", "count"),
             "smape": self._mean("smape", "count"),
             "mase": self._mean("scaled", "scaled_count"),
-            "r2": _mean(1 - _ratio(self.sums["squared"], self.spread)),
+            "r2": mean_of(1 - ratio(self.sums["squared"], self.spread)),
         }
+        if "crps" in self.sums:
+            result["crps"] = self._mean("crps", "crps_count")
         return result | self._intervals()
 
     def _mean(self, term: str, count: str) -> float:
         if term not in self.sums:
             return math.nan
-        return float(_ratio(self.sums[term].sum(), self.sums[count].sum()))
+        return float(ratio(self.sums[term].sum(), self.sums[count].sum()))
 
     def _intervals(self) -> dict[str, float]:
         levels = [name.removeprefix("inside/") for name in self.sums if name.startswith("inside/")]
@@ -232,64 +313,17 @@ class Scores:
         for level in levels:
             result[f"coverage/{level}"] = self._mean(f"inside/{level}", f"bounded/{level}")
             result[f"width/{level}"] = self._mean(f"width/{level}", f"bounded/{level}")
+            result[f"winkler/{level}"] = self._mean(f"winkler/{level}", f"bounded/{level}")
+            result[f"msis/{level}"] = self._mean(f"msis/{level}", f"msis/{level}_count")
         if levels:
             result["pinball"] = float(np.mean([self._mean(f"pinball/{x}", f"bounded/{x}") for x in levels]))
         return result
 
 
-def _terms(
-    y: Float64[np.ndarray, "*batch D"], yhat: Float64[np.ndarray, "*batch D"], scale: Any
-) -> dict[str, Float64[np.ndarray, "*batch D"]]:
-    """The term of each pair in each sum: NaN where a pair does not count."""
-    observed = ~np.isnan(y)
-    finite = np.isfinite(yhat)
-    error = np.where(finite, y - np.where(finite, yhat, 0.0), np.nan)
-    size = np.abs(y) + np.abs(yhat)
-    terms = {
-        "count": (observed & finite).astype(np.float64),
-        "missed": (observed & ~finite).astype(np.float64),
-        "squared": error**2,
-        "absolute": np.abs(error),
-        "smape": 200 * np.abs(error) / np.where(size == 0, 1.0, size),
-    }
-    if scale is not None:
-        unit = np.broadcast_to(np.asarray(scale, np.float64), y.shape)
-        terms["scaled"] = np.abs(error) / np.where(unit > 0, unit, np.nan)
-        terms["scaled_count"] = (~np.isnan(terms["scaled"])).astype(np.float64)
-    return terms
-
-
-def _interval_terms(
-    y: Float64[np.ndarray, "*batch D"],
-    lower: Float64[np.ndarray, "*batch D"],
-    upper: Float64[np.ndarray, "*batch D"],
-    level: float,
-) -> dict[str, Float64[np.ndarray, "*batch D"]]:
-    inside = _inside(y, lower, upper)
-    tail = (100 - level) / 200
-    losses = (_pinball(y, lower, tail) + _pinball(y, upper, 1 - tail)) / 2
-    unbounded = np.isnan(inside)
-    return {
-        f"inside/{level:g}": inside,
-        f"width/{level:g}": np.where(unbounded, np.nan, upper - lower),
-        f"pinball/{level:g}": np.where(unbounded, np.nan, losses),
-        f"bounded/{level:g}": (~unbounded).astype(np.float64),
-    }
-
-
-def _pinball(
-    y: Float64[np.ndarray, "*batch D"], yhat: Float64[np.ndarray, "*batch D"], q: float
-) -> Float64[np.ndarray, "*batch D"]:
-    error = y - yhat
-    loss: Float64[np.ndarray, "*batch D"] = np.maximum(q * error, (q - 1) * error)
-    return loss
-
-
-def _inside(
-    y: Float64[np.ndarray, "*batch D"], lower: Float64[np.ndarray, "*batch D"], upper: Float64[np.ndarray, "*batch D"]
-) -> Float64[np.ndarray, "*batch D"]:
-    inside = ((lower <= y) & (y <= upper)).astype(np.float64)
-    return np.where(np.isnan(y) | np.isnan(lower) | np.isnan(upper), np.nan, inside)
+def _level(level: float) -> float:
+    if not 0 < level < 100:
+        raise SettingError(f"the level of an interval is between 0 and 100 percent; got {level!r}")
+    return level
 
 
 def _check(
@@ -303,13 +337,3 @@ def _check(
         raise SettingError(
             f"lower and upper bounds need the same levels between 0 and 100; got {sorted(lower)} and {sorted(upper)}"
         )
-
-
-def _ratio(above: Any, below: Any, empty: float = math.nan) -> Float64[np.ndarray, " D"]:
-    """above / below, and `empty` where below is 0."""
-    below = np.asarray(below, np.float64)
-    return np.where(below == 0, empty, np.asarray(above, np.float64) / np.where(below == 0, 1.0, below))
-
-
-def _mean(terms: Float64[np.ndarray, "..."]) -> float:
-    return float(_ratio(np.nansum(terms), np.sum(~np.isnan(terms))))

@@ -17,6 +17,7 @@ NAMES = {
     "mae": "mean absolute error",
     "smape": "symmetric percentage error",
     "mase": "scaled error",
+    "crps": "ranked probability score",
     "pinball": "pinball loss",
 }
 """The metrics that are errors, in words."""

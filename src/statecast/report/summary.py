@@ -237,10 +237,11 @@ COLUMNS: Mapping[str, str] = {
     "rmse": "RMSE",
     "smape": "sMAPE %",
     "mase": "MASE",
+    "crps": "CRPS",
     "r2": "R²",
 }
 """The metrics of the score tables, and their headings."""
-UNITS = ("mae", "rmse")  # metrics in the units of a target, which are no use averaged over several
+UNITS = ("mae", "rmse", "crps")  # metrics in the units of a target, which are no use averaged over several
 MOST_TARGETS = 20  # rows of the table of targets
 
 
@@ -249,7 +250,8 @@ def score_tables(evaluation: Mapping[str, Any]) -> list[list[list[str]]]:
 
     First the network and the baselines, a row each; the last column is the network's skill against that baseline,
     1 - error / its error. Where there are several targets follows a table with a row for each target: the network's
-    scores and its skill against each baseline. None where nothing could be scored.
+    scores and its skill against each baseline. The last one has a row for each level of the intervals. None where
+    nothing could be scored.
     """
     if not evaluation or all(skill is None for skill in evaluation["skill"].values()):
         return []
@@ -263,7 +265,24 @@ def score_tables(evaluation: Mapping[str, Any]) -> list[list[list[str]]]:
         + ["" if name == "statecast" else signed_percent(evaluation["skill"][name])]
         for name in names
     ]
-    return [[heading, *rows], *([_targets_table(targets)] if targets else [])]
+    intervals = _intervals_table(evaluation["statecast"], units=not targets)
+    return [[heading, *rows], *([_targets_table(targets)] if targets else []), *([intervals] if intervals else [])]
+
+
+def _intervals_table(scores: Mapping[str, Any], units: bool) -> list[list[str]]:
+    """The network's intervals, a row for each level; what is in the units of a target only where `units` says so."""
+    levels = [key.removeprefix("coverage/") for key, share in scores.items() if _is_share(key, share)]
+    columns = {"width": "mean width", "winkler": "interval score"} if units else {}
+    columns |= {"msis": "scaled interval score"}
+    rows = [
+        [f"{level} %", percent(scores[f"coverage/{level}"])] + [number(scores.get(f"{key}/{level}")) for key in columns]
+        for level in levels
+    ]
+    return [["interval", "values inside", *columns.values()], *rows] if rows else []
+
+
+def _is_share(key: str, share: Any) -> bool:
+    return key.startswith("coverage/") and share is not None
 
 
 def _targets_table(targets: Mapping[str, Any]) -> list[list[str]]:
