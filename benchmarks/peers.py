@@ -1,12 +1,13 @@
 """Other libraries' forecasts of a protocol's series; runs in their own environment, not in statecast's.
 
-    peers/bin/python benchmarks/peers.py LSTM problem.npz answer.npz
+    peers/bin/python benchmarks/peers.py LSTM FOLDER
 
-`accuracy.py` writes the problem and scores the answer. Every model is what its library gives by default for a horizon
-and a season; only the levels of the intervals are asked for. Networks are trained once on all rows before the test rows
-(validation rows as well, since nothing of theirs stops early) and forecast every origin without refit. Statistical
-models are fitted at each origin anew, which bounds how many origins they can take: they get `sparse` ones, and the last
-`HISTORY` seasons before each. Missing values are interpolated for all of them, as these libraries take none.
+`accuracy.py` writes problems to the folder, and scores the answers that lie beside them then. Every model is what its
+library gives by default for a horizon and a season; only the levels of the intervals are asked for. Networks are
+trained once on all rows before the test rows (validation rows as well, since nothing of theirs stops early) and
+forecast every origin without refit. Statistical models are fitted at each origin anew, which bounds how many origins
+they can take: they get `sparse` ones, and the last `HISTORY` seasons before each, `LEAST` rows at least. Missing values
+are interpolated for all of them, as these libraries take none.
 
 Seconds count fitting and forecasting, not the import of the libraries; `cpu_s` those of all cores and worker processes.
 """
@@ -19,7 +20,8 @@ import os
 import sys
 import time
 import warnings
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,8 @@ import pandas as pd
 
 LEVELS = (80, 95)
 HISTORY = 56  # seasons before an origin that a statistical model is fitted on
+LEAST = 200  # rows before an origin, where a series has so many
+FEW = 20  # models, which are fitted sooner than another process starts
 LONGEST_S = 600  # of training: DeepAR, whose steps take seconds, stops there, and the answer tells its steps
 STEPS = 1000  # the default of both networks
 Bounds = dict[str, np.ndarray]
@@ -77,19 +81,19 @@ class Problem:
 
 
 def statistical(problem: Problem, name: str) -> tuple[np.ndarray, Bounds, dict[str, Any]]:
-    """AutoETS or AutoTheta, fitted at each sparse origin; a single origin takes the whole series."""
-    from statsforecast import StatsForecast
-    from statsforecast.models import AutoETS, AutoTheta
+    """A model of statsforecast, fitted at each sparse origin; a single origin takes the whole series."""
+    from statsforecast import StatsForecast, models
 
     parts = []
     for number, row in enumerate(problem.rows):
         s, window = divmod(int(row), problem.windows)
         stop = problem.origin(s, window) + 1
-        begin = 0 if problem.windows == 1 else max(stop - HISTORY * problem.season, 0)
+        begin = 0 if problem.windows == 1 else max(stop - max(HISTORY * problem.season, LEAST), 0)
         parts.append(problem.frame(s, begin, stop, f"{number:06d}")[["unique_id", "ds", "y"]])
-    model = {"AutoETS": AutoETS, "AutoTheta": AutoTheta}[name](season_length=problem.season)
+    model = getattr(models, name)(season_length=problem.season)
+    cores = min(len(os.sched_getaffinity(0)), len(parts) // FEW + 1)
     clock = Clock()
-    made = StatsForecast([model], freq=problem.freq, n_jobs=2).forecast(
+    made = StatsForecast([model], freq=problem.freq, n_jobs=cores).forecast(
         h=problem.horizon, df=pd.concat(parts), level=list(LEVELS)
     )
     took = clock.told()
@@ -163,14 +167,26 @@ def step_seconds(problem: Problem, name: str, df: pd.DataFrame) -> float:
     return (took(many) - took(few)) / (many - few) / len(os.sched_getaffinity(0))
 
 
+def packages() -> dict[str, str]:
+    """The versions of those libraries that are there; statistical models need no network's."""
+    versions = {}
+    for name in ("neuralforecast", "statsforecast", "torch", "numpy"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
 def main() -> None:
-    name, source, target = sys.argv[1:]
+    name, folder = sys.argv[1:]
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    point, bounds, told = (statistical if name.startswith("Auto") else network)(Problem(source), name)
-    packages = {item: version(item) for item in ("neuralforecast", "statsforecast", "torch", "numpy")}
-    told |= {"packages": packages}
-    np.savez(target, point=point, told=json.dumps(told), **bounds)
+    forecast = statistical if name.startswith("Auto") else network
+    for source in sorted(Path(folder).glob("problem-*.npz")):
+        point, bounds, told = forecast(Problem(str(source)), name)
+        target = source.with_name(source.name.replace("problem", "answer"))
+        np.savez(target, point=point, told=json.dumps(told | {"packages": packages()}), **bounds)
 
 
 if __name__ == "__main__":

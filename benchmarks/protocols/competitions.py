@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from protocols.protocol import Protocol, Series
+from protocols.protocol import Protocol, Series, regular_times
 
 NAIVE2 = {"smape": 18.383, "mase": 2.395}  # of M4 Hourly, as published with the competition's results
 
@@ -25,7 +25,7 @@ def owa(smape: float, mase: float) -> float:
 
 def m4_hourly(data: Path) -> Protocol:
     """M4 Hourly. The file of start dates is not at hand, so every series begins at the same, made-up hour."""
-    train, test = (_lines(data / "m4" / f"Hourly-{part}.csv") for part in ("train", "test"))
+    train, test = (lines(data / "m4" / f"Hourly-{part}.csv") for part in ("train", "test"))
     return competition(
         train, test, dict.fromkeys(train, np.datetime64("2015-07-01T00", "us")), "h",
         name="m4-hourly", title="M4 Hourly, 48 hours ahead", season=24, freq="h", shown=("owa", "smape", "mase"),
@@ -34,7 +34,7 @@ def m4_hourly(data: Path) -> Protocol:
 
 def tourism_monthly(data: Path) -> Protocol:
     """Tourism monthly; the table of starts gives a year, so a series begins in its January."""
-    train, test = (_lines(data / "tourism" / f"tourism_monthly_{part}.csv") for part in ("train", "test"))
+    train, test = (lines(data / "tourism" / f"tourism_monthly_{part}.csv") for part in ("train", "test"))
     starts = pl.read_csv(data / "tourism" / "tourism_info.csv", infer_schema=False)
     year = dict(zip(starts["id"], starts["start"], strict=True))
     begins = {name: np.datetime64(f"{year[name]}-01-01", "us") for name in train}
@@ -81,7 +81,7 @@ def _range(train: Mapping[str, np.ndarray]) -> str:
     return f"{min(lengths)} to {max(lengths)}"
 
 
-def _lines(path: Path) -> dict[str, np.ndarray]:
+def lines(path: Path) -> dict[str, np.ndarray]:
     """One series a line: its name, then its values up to the first empty cell."""
     rows = pl.read_csv(path, infer_schema=False).rows()
     return {row[0]: np.array([float(cell) for cell in row[1:] if cell]) for row in rows}
@@ -89,11 +89,9 @@ def _lines(path: Path) -> dict[str, np.ndarray]:
 
 def _long(series: Mapping[str, np.ndarray], begins: Mapping[str, np.datetime64], unit: str) -> pl.DataFrame:
     parts = [
-        pl.DataFrame({"unique_id": [name] * len(values), "ds": _times(begins[name], len(values), unit), "y": values})
+        pl.DataFrame(
+            {"unique_id": [name] * len(values), "ds": regular_times(begins[name], len(values), unit), "y": values}
+        )
         for name, values in series.items()
     ]
     return pl.concat(parts)
-
-
-def _times(begin: np.datetime64, rows: int, unit: str) -> np.ndarray:
-    return (begin.astype(f"datetime64[{unit}]") + np.arange(rows)).astype("datetime64[us]")

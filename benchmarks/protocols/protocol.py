@@ -9,18 +9,25 @@ end of each series, and `seen` has none of them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from protocols.intervals import crps, interval_score, quantiles
 from statecast.forecast import metrics
 from statecast.forecast.baselines import BASELINES
 
 LEVELS = (80, 95)
 NAIVE = ("persistence", "seasonal_naive")
+# One step of a series, as pandas and as polars call it.
+STEPS = {"15min": "15m", "30min": "30m", "h": "60m", "D": "1d", "MS": "1mo", "QS": "3mo", "YS": "12mo"}
+
+Scores = dict[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +84,8 @@ class Protocol:
         step: rows between two origins.
         shown: the metrics that tell, the first of them makes the skill.
         sparse: origins of each series for methods that fit a model at each of them; 0 where they take no part.
+        settings: what `fit` is told besides the horizon and the seed.
+        reserved: names of series whose earlier rows are test rows of another protocol.
     """
 
     name: str
@@ -94,6 +103,27 @@ class Protocol:
     step: int = 1
     shown: tuple[str, ...] = ("mase", "mae")
     sparse: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    reserved: frozenset[str] = frozenset()
+
+    def before_test(self) -> Protocol:
+        """The same on rows cut off, where choices may be made: no row of it is a test row of this or another protocol.
+
+        The rows before the test rows are all there is, and the last of them are tested instead. Series that are
+        reserved, or have no two seasons and eight rows left to learn from, are left out.
+        """
+        least = 2 * self.test + max(2 * self.season, 8)
+        kept = [s for s in self.series if len(s.y) >= least and s.name not in self.reserved]
+        table = self.seen
+        if name := self.roles.get("id"):
+            table = table.filter(table[name].is_in([s.name for s in kept]))
+        return replace(
+            self,
+            title=f"{self.title}, before the test rows",
+            table=table,
+            seen=without_last(table, self.roles, self.freq, self.test),
+            series=tuple(replace(s, y=s.y[: -self.test], known=s.known[: -self.test]) for s in kept),
+        )
 
     @property
     def windows(self) -> int:
@@ -126,7 +156,7 @@ class Protocol:
         made = [guess(s.y[:, None], self.origins(s), self.horizon, self.season)[..., 0] for s in self.series]
         return Forecasts(np.concatenate(made))
 
-    def scores(self, forecasts: Forecasts, rows: np.ndarray | None = None) -> dict[str, float]:
+    def scores(self, forecasts: Forecasts, rows: np.ndarray | None = None) -> Scores:
         """The scores of forecasts.
 
         Args:
@@ -135,8 +165,9 @@ class Protocol:
 
         Returns:
             mse, mae, smape and mase over all values, mase with the mean |difference| of rows a season apart, over the
-            rows before the test rows, as the unit of each series; coverage/80 and coverage/95 as shares where there
-            are intervals; missed, the number of values whose forecast is no number.
+            rows before the test rows, as the unit of each series; missed, the number of values whose forecast is no
+            number. Where there are intervals: coverage/80 and coverage/95 as shares; interval/80 and interval/95, the
+            interval scores, in the unit of each series (so interval/95 is the MSIS of M4); and crps in that unit.
 
         Raises:
             ValueError: forecasts are missing, or there are too many.
@@ -145,19 +176,49 @@ class Protocol:
         if forecasts.point.shape != (len(rows), self.horizon):
             raise ValueError(f"{self.name}: wanted forecasts {(len(rows), self.horizon)}, got {forecasts.point.shape}")
         total = metrics.Scores.empty(1)
+        intervals: list[dict[str, np.ndarray]] = []
         for index, here in self._by_series(rows):
             series, part = self.series[index], forecasts.at(here)
             actual = self.actual(series)[rows[here] - index * self.windows]
             unit = metrics.seasonal_scale(series.y[: len(series.y) - self.test, None], self.season)
             bounds = ({level: b[..., None] for level, b in side.items()} for side in (part.lower, part.upper))
             total = total.add(actual[..., None], part.point[..., None], unit, *bounds)
-        found = total.result()
+            if unit[0] > 0:
+                intervals.append({name: terms / unit[0] for name, terms in interval_terms(actual, part).items()})
+        result = total.result()
         names = ("mse", "mae", "smape", "mase", "missed", *(f"coverage/{level}" for level in LEVELS))
-        return {name: found[name] for name in names if name in found}
+        return {name: result[name] for name in names if name in result} | means(intervals)
 
     def _by_series(self, rows: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
         of = rows // self.windows
         return ((int(index), np.flatnonzero(of == index)) for index in np.unique(of))
+
+
+def interval_terms(actual: np.ndarray, part: Forecasts) -> dict[str, np.ndarray]:
+    """For each value the interval score at each level, and the CRPS; nothing where there are no intervals."""
+    if not part.lower:
+        return {}
+    terms = {f"interval/{x}": interval_score(actual, part.lower[x], part.upper[x], x) for x in part.lower}
+    return terms | {"crps": crps(actual, quantiles(part.point, part.lower, part.upper))}
+
+
+def means(parts: list[dict[str, np.ndarray]]) -> Scores:
+    """The mean of each kind of terms over all values that are known."""
+    kinds = parts[0] if parts else {}
+    return {kind: float(np.nanmean(np.concatenate([part[kind].reshape(-1) for part in parts]))) for kind in kinds}
+
+
+def regular_times(begin: np.datetime64, rows: int, unit: str) -> np.ndarray:
+    """The times of rows one unit apart, a unit of NumPy such as "h" or "3M"."""
+    return (begin.astype(f"datetime64[{unit}]") + np.arange(rows)).astype("datetime64[us]")
+
+
+def without_last(table: Any, roles: Mapping[str, Any], freq: str, rows: int) -> Any:
+    """A table without the last rows of the grid of each series, of which some may be missing."""
+    time = pl.col(roles["time"])
+    last = time.max().over(roles["id"]) if "id" in roles else time.max()
+    number, unit = re.fullmatch(r"(\d+)(\D+)", STEPS[freq]).groups()
+    return table.filter(time <= last.dt.offset_by(f"-{rows * int(number)}{unit}"))
 
 
 def arrange(protocol: Protocol, ids: np.ndarray, columns: Mapping[str, np.ndarray], windows: int) -> Forecasts:
