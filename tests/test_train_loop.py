@@ -287,12 +287,13 @@ import jax
 before = dict(jax.config.values)
 from statecast.train.fit import fit
 panel = panel_of(wave(40, 1))
-fit(settings(max_steps=2), schema_of(panel), panel)
+programs = compilations(lambda: fit(settings(max_steps=2), schema_of(panel), panel))
+assert programs == 3, programs  # first weights and moments, steps, looks: data are moved without compiling
 assert dict(jax.config.values) == before
 """
 
 
-def test_a_fit_prints_nothing_and_writes_nothing(tmp_path: Path) -> None:
+def test_the_first_fit_of_a_process_compiles_three_programs_prints_nothing_and_writes_nothing(tmp_path: Path) -> None:
     paths = [str(Path(__file__).parent), *sys.path]
     code = f"import sys; sys.path[:0] = {paths!r}\n{QUIET}"
     done = subprocess.run(

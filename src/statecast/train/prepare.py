@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import jax.numpy as jnp
 import numpy as np
 
 from statecast.config import Config
@@ -21,7 +20,7 @@ from statecast.model.shapes import TABLE_UNITS
 from statecast.train import ridge
 from statecast.train.local import require_room
 from statecast.train.loss import MEDIANS
-from statecast.train.trainer import roomy, with_room
+from statecast.train.trainer import on_device, roomy, with_room
 from statecast.train.working import WorkingTable
 
 if TYPE_CHECKING:
@@ -138,4 +137,5 @@ def device_rows(network: Network, rows: Rows, statistics: dict[str, np.ndarray],
     data["loss_scale"] = with_room(scales.astype(rows.y.dtype), series)
     if rows.future is not None:
         data |= {"future": with_room(rows.future, roomy(len(rows.future))), "place": with_room(rows.place, count)}
-    return {name: jnp.asarray(values) for name, values in data.items()}
+    arrays: dict[str, Any] = on_device(data)
+    return arrays

@@ -30,6 +30,7 @@ from statecast.train.trainer import (
     count_steps,
     dropper,
     many,
+    on_device,
     roomy,
     stepped,
     with_room,
@@ -125,13 +126,11 @@ class ReaderTrainer:
             "learned": ((~held).T, dtype),
             "x": (task.inputs, dtype),
         }
-        data = {
-            name: jnp.asarray(with_room(values, roomy(len(values))).astype(kind))
-            for name, (values, kind) in arrays.items()
-        }
+        data = {name: with_room(values, roomy(len(values))).astype(kind) for name, (values, kind) in arrays.items()}
         places = _padded(held, max(1, PLACES // self.plan.length))
         seed = np.uint32(self.config.random_state % 2**32)
-        return data | {"held": jnp.asarray(places.astype(np.int32)), "seed": jnp.asarray(seed)}
+        columns: Arrays = on_device(data | {"held": places.astype(np.int32), "seed": seed})
+        return columns
 
     def begin(self, weights: Any) -> Arrays:
         """The arrays that training changes."""

@@ -35,6 +35,7 @@ from statecast.train.trainer import (
     count_steps,
     dropper,
     many,
+    on_device,
     roomy,
     stepped,
     with_room,
@@ -115,15 +116,15 @@ class SegmentTrainer:
         span = local.bounds(tape, prepared.offsets) if by_series else {}
         self.data = {
             "rows": prepared.data,
-            "constants": jax.tree.map(jnp.asarray, prepared.constants),
-            "tape": on_device(tape, weight, self.config.dtype),
-            "span": jax.tree.map(jnp.asarray, span),
-            "val_tape": on_device(self.validation.tape),
-            "val_span": jax.tree.map(jnp.asarray, self.validation.span),
-            "val_starts": jnp.asarray(self._val_starts()),
-            "seeds": jnp.asarray(np.array(seeds, np.uint32) if axis else np.uint32(seeds[0])),
-            "stride": jnp.asarray(self.sampler.stride),
-            "last": jnp.asarray(self.sampler.segments + 1),
+            "constants": on_device(prepared.constants),
+            "tape": tape_on_device(tape, weight, self.config.dtype),
+            "span": on_device(span),
+            "val_tape": tape_on_device(self.validation.tape),
+            "val_span": on_device(self.validation.span),
+            "val_starts": on_device(self._val_starts()),
+            "seeds": on_device(np.array(seeds if axis else seeds[0], np.uint32)),
+            "stride": on_device(self.sampler.stride),
+            "last": on_device(self.sampler.segments + 1),
         }
 
     def _val_starts(self) -> np.ndarray:
@@ -133,7 +134,7 @@ class SegmentTrainer:
 
     def begin(self, weights: Any) -> Arrays:
         """The arrays that training changes."""
-        arrays: Arrays = _compiled(self.plan).begin(jax.tree.map(jnp.asarray, weights))
+        arrays: Arrays = _compiled(self.plan).begin(weights)
         if self.config.carry == "stored":
             # Row n holds the state before segment n; the last row is for segments that fill up a batch.
             size = roomy(self.sampler.segments + 2)
@@ -217,12 +218,13 @@ def plan(config: Config, places: int, weight: np.ndarray | None = None) -> tuple
     )
 
 
-def on_device(tape: Tape, weight: np.ndarray | None = None, dtype: str = "float32") -> dict[str, Array]:
+def tape_on_device(tape: Tape, weight: np.ndarray | None = None, dtype: str = "float32") -> dict[str, Array]:
     """A tape with room behind its places, and where these begin and end; `weight` tells how much each counts."""
     columns = vars(tape) | ({} if weight is None else {"weight": weight.astype(dtype)})
     places = len(tape.rows)
-    arrays = {name: jnp.asarray(with_room(values, roomy(max(places, 1)))) for name, values in columns.items()}
-    return arrays | {"begin": jnp.asarray(0), "end": jnp.asarray(places)}
+    arrays = {name: with_room(values, roomy(max(places, 1))) for name, values in columns.items()}
+    columns_on_device: dict[str, Array] = on_device(arrays | {"begin": 0, "end": places})
+    return columns_on_device
 
 
 class SegmentFunctions(NamedTuple):

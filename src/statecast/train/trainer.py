@@ -162,6 +162,14 @@ def roomy(size: int, grain: int = 8) -> int:
     return -(-size // grain) * grain
 
 
+def on_device(values: Any) -> Any:
+    """NumPy's numbers and arrays, alone or in a tree, as arrays of JAX: copies, whatever becomes of the originals.
+
+    `jnp.asarray` would compile a program for each shape, some 20 of them in a fit.
+    """
+    return jax.device_put(jax.tree.map(np.array, values))
+
+
 def with_room(values: np.ndarray, size: int) -> np.ndarray:
     """Rows [n, …] with rows of zeros behind them, `size` in all."""
     return np.pad(values, [(0, size - len(values))] + [(0, 0)] * (values.ndim - 1))
