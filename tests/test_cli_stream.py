@@ -73,6 +73,26 @@ def test_each_row_gives_the_forecast_of_a_stream(feed: Feed, plain: Path, text: 
         assert line["statecast-hi-95"] == result.upper[95][:, 0].tolist()
 
 
+def test_files_put_together_carry_marks_in_the_middle(feed: Feed, plain: Path) -> None:
+    """Each of several files of JSON lines may begin with a byte order mark."""
+    marked = "".join(f"\ufeff{line}\n" for line in as_json(ROWS).splitlines())
+    done = feed(marked, plain)
+    assert (done.code, done.err, lines(done)) == (0, "", lines(feed(as_json(ROWS), plain)))
+
+
+def test_a_row_is_only_copied_where_a_snapshot_could_hold_it(
+    feed: Feed, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is taken back if nobody reads its forecast is of no use where nothing is written."""
+    copied: list[Any] = []
+    copy = Stream.state_of
+    monkeypatch.setattr(Stream, "state_of", lambda stream, ids: copied.append(ids) or copy(stream, ids))
+    feed(as_json(ROWS), plain)
+    assert copied == []
+    feed(as_json(ROWS), plain, "--snapshot", tmp_path / "state")
+    assert len(copied) == len(ROWS)
+
+
 def test_covariates_and_several_series(feed: Feed, rich: Path) -> None:
     row = {"site": "site-1", "hour": "2024-01-03 03:00:00", "load": 210, "temperature": None, "holiday": ["no"] * 5}
     new = row | {"site": "new", "area": 15}
@@ -234,6 +254,7 @@ ODD = {
     "time text": ('{"month": "' + "1" * 5000 + '", "passengers": 1}', "cannot be used: a time is no longer"),
     "twice": ('{"month": "1961-02-01", "passengers": 1, "passengers": 2}', "the key 'passengers' comes twice"),
     "object": ('{"month": {"a": 1}, "passengers": 1}', "cannot be used: give a datetime"),
+    "last day": ('{"month": "9999-12-01", "passengers": 1}', "times end with the year 9999"),
     "list": ('{"month": "1961-02-01", "passengers": [1]}', "[1] is not a number"),
     "empty": ("{}", "there is no column 'month'; there are none"),
     "flag": ('{"month": true, "passengers": 1}', "is no date"),

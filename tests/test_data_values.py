@@ -156,6 +156,8 @@ def in_table(value: Any, schema: Schema) -> int:
 @example(np.datetime64(2**62, "as"))
 @example(timedelta(1))
 @example(b"2024-01-01")
+@example(bytearray(b"2024-01-01"))
+@example(["2024-01-01"])
 @example(b"7.0")
 def test_a_time(name: str, value: Any) -> None:
     schema = SCHEMAS[name]
@@ -198,7 +200,7 @@ def test_times_that_were_refused_live_or_in_tables_once() -> None:
     for text, number in (("31/12/2024", 20_088), ("2024-1-5", 19_727), ("2024-01", 19_723), ("1900-01", -25_567)):
         assert values.time(text, days) == number * day
     for value in ("2024-W01-1", "01/02/2024", "2024-01-01T00:00Z", 20240105, 5, 5.0, True, None, "", "NaT", "1" * 5000):
-        with pytest.raises(DataError, match=r"time: .* cannot be used: "):
+        with pytest.raises(DataError, match=r"t: .* cannot be used: "):
             values.time(value, days)
     with pytest.raises(DataError, match="it comes without a time zone, and this model's times are in Europe/Berlin"):
         values.time("2024-01-01", zone)
@@ -243,8 +245,7 @@ NUMBERS = st.one_of(
     st.sampled_from([np.bool_(True), pd.NA, pd.NaT, np.array(2.5), np.array([3]), np.array([1, 2]), 1j, b"1.5", b"x"]),
     st.dates(),
     st.timedeltas(),
-    st.just([1.0]),
-    st.just({}),
+    st.sampled_from([[1.0], {1.0}, {}, bytearray(b"1.5"), memoryview(b"-2"), bytearray(b"x")]),
     st.just(np.timedelta64(5, "D")),
     st.just(np.datetime64("NaT")),
 )
@@ -322,6 +323,7 @@ IDS = st.one_of(
     st.integers(0, 2**64 - 1).map(np.uint64),
     st.just(pd.NA),
     st.just(Decimal("7")),
+    st.sampled_from([bytearray(b"a"), bytearray(b"7"), memoryview(b"7.0"), ["a"], {7}]),
 )
 
 
@@ -367,7 +369,17 @@ LABELS = st.one_of(
     st.just(pd.NA),
     st.just(np.int8(1)),
     st.just(Decimal("2.5")),
+    st.sampled_from([["a"], ("a",), {"a"}, {"a": 1}, np.array(["a"]), bytearray(b" a "), b"1"]),
 )
+
+
+def test_several_values_are_no_category_and_no_bar_to_a_table_whose_columns_have_other_roles() -> None:
+    with pytest.raises(DataError, match=r"c: \['a'\] is no category: give one value"):
+        values.features(COVARIATES[0], ["a"])
+    source = {"y": [1.0, 2.0, 3.0], "c": ["a", ["a"], "b"]}
+    with pytest.raises(DataError, match=r"column 'c', row 1: \['a'\] is no single value"):
+        table.read(source).column("c")
+    assert checks.panel(table.read(source), Roles.of())[1].target == ("y",)
 
 
 @pytest.mark.parametrize("covariate", COVARIATES)

@@ -30,6 +30,17 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.Monk
     assert os.listdir(tmp_path) == ["a"]
 
 
+def test_what_a_kill_left_behind_goes_with_the_next_write(tmp_path: Path) -> None:
+    """An attempt of the last hour may still be at work, and names of other files are not ours to judge."""
+    names = [".a.0123abcd.tmp", ".a.4567cdef.tmp", ".ab.0123abcd.tmp", ".a.notours.tmp"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"half")
+        os.utime(tmp_path / name, (0, 0))
+    os.utime(tmp_path / names[1])
+    write_bytes(tmp_path / "a", b"whole")
+    assert sorted(os.listdir(tmp_path)) == sorted(["a", *names[1:]])
+
+
 def test_the_file_is_as_readable_as_any(tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     plain.write_bytes(b"")

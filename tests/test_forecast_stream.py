@@ -313,6 +313,32 @@ def test_a_gap_is_missing_rows() -> None:
     close(skipped.observe("a", 7.0, START + 600 * HOUR).values, told.observe("a", 7.0).values, "float64")
 
 
+@pytest.mark.parametrize("freq", ["1d", "1mo"])
+def test_no_forecast_goes_beyond_the_last_day_that_a_table_can_hold(freq: str) -> None:
+    of = model(freq=freq, time_kind="date")
+    stream, day = Stream(of), {"1d": "9999-12-28", "1mo": "9999-09-01"}[freq]
+    assert str(stream.observe("a", 1.0, day).stamps[-1]) == {"1d": "9999-12-31", "1mo": "9999-12-01"}[freq]
+    before = stream.state
+    for observe in (stream.observe, lambda *row: stream.observe_many(*([item] for item in row))):
+        with pytest.raises(DataError, match="times end with the year 9999, less than 3 steps later: correct the time"):
+            observe("a", 1.0, {"1d": "9999-12-29", "1mo": "9999-10-01"}[freq])
+    with pytest.raises(DataError, match="less than 4 steps later"):
+        stream.forecast(horizon=4)
+    same_bits(stream.state.data, before.data)
+    whole = Stream(model(freq="1", time_kind="integer"))
+    assert whole.observe("a", 1.0, 2**62 - 4).times[-1] == 2**62 - 1
+    with pytest.raises(DataError, match=r"times end with 2\^62"):
+        whole.observe("a", 1.0)
+
+
+def test_a_stream_is_shown_in_one_line() -> None:
+    stream = Stream(model())
+    assert repr(stream) == "<Stream: load of 0 series; 3 steps ahead>"
+    for n in range(4):
+        stream.observe(f"s{n}", 1.0, FIRST)
+    assert repr(stream) == "<Stream: load of 4 series: 's0', 's1', 's2', …; 3 steps ahead>"
+
+
 # --- what is refused changes nothing
 
 
@@ -321,9 +347,11 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "same": ({"time": FIRST}, TimeOrderError, r"series 'a': .* is not after"),
     "off-grid": ({"time": BETWEEN}, DataError, r"10:30:00 is no whole .* of 1h after .* wanted 2024-01-02 10:00"),
     "far": ({"time": FIRST + timedelta(days=50_000)}, DataError, r"skips 1,199,999 steps .* more than 1,000,000"),
-    "no-time": ({"time": "yesterday"}, DataError, r"time: 'yesterday' cannot be used: not a time: write it"),
-    "nat": ({"time": np.datetime64("NaT")}, DataError, r"time: .*NaT.* every row needs one"),
-    "number": ({"time": 1.5}, DataError, r"time: 1.5 cannot be used"),
+    "no-time": ({"time": "yesterday"}, DataError, r"hour: 'yesterday' cannot be used: not a time: write it"),
+    "nat": ({"time": np.datetime64("NaT")}, DataError, r"hour: .*NaT.* every row needs one"),
+    "number": ({"time": 1.5}, DataError, r"hour: 1.5 cannot be used"),
+    "set": ({"value": {2.0}}, DataError, r"the values of series 'a': \{2.0\} has no order"),
+    "raw text": ({"value": bytearray(b"x")}, DataError, r"load of series 'a': bytearray\(b'x'\) is not a number"),
     "inf": ({"value": float("inf")}, DataError, r"load of series 'a': inf cannot be used: leave it empty if it is"),
     "large": ({"value": -1e30}, DataError, r"load of series 'a': -1e\+30 cannot be used: values beyond 1e\+18"),
     "far-out": ({"value": 1e17}, DataError, r"series 'a': 1e\+17 is more than 1e\+15 times farther out"),
@@ -356,6 +384,7 @@ MANY: dict[str, tuple[tuple[Any, ...], type[Exception], str]] = {
     "text": ((["a", "b"], ["one", "2"]), DataError, r"load of series 'a': 'one' is not a number"),
     "far-out": ((["a", "b"], np.array([1.0, 1e17])), DataError, r"values: 1e\+17 is more than"),
     "new": ((["a", "c"], [1.0, 2.0]), DataError, r"series 'c' is new"),
+    "set": ((["a", "b"], {1.0, 2.0}), DataError, r"values: got \{1.0, 2.0\}, wanted a row for each"),
 }  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 Everything that statecast writes goes to a temporary name in the same folder first, and takes the final name when it
 is complete, in place of a file that has it (`os.replace`, which does so on Windows as well). A full disk, an interrupt
-or a kill leaves the file that was there before, or none; never half of a new one.
+or a kill leaves the file that was there before, or none; never half of a new one. What a kill leaves under a temporary
+name, the next writer of the same file removes once an hour has passed.
 
 The bytes are on the disk before the name is (`fsync`), and on POSIX systems the folder's list of names is written out
 before `write_bytes` returns. So what was saved survives a loss of power, as far as the disk keeps its word; Windows
@@ -13,10 +14,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
+import time
 from pathlib import Path
 
 from statecast.errors import OutputError
+
+STALE = 3600.0  # seconds since a temporary file was written to, after which whoever wrote it is taken for dead
 
 
 def write_bytes(path: str | Path, content: bytes) -> Path:
@@ -36,6 +41,7 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        _sweep(path)
         for folder in (path.parent, *(folder.parent for folder in new)):
             _keep_names(folder)
     except OSError as error:
@@ -51,6 +57,15 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
 def write_text(path: str | Path, content: str) -> Path:
     """Writes `content` as UTF-8: see `write_bytes`."""
     return write_bytes(path, content.encode())
+
+
+def _sweep(path: Path) -> None:
+    """Remove what kills left behind of earlier attempts to write a file; others may be writing it at this moment."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}\.tmp")
+    with contextlib.suppress(OSError):
+        for left in path.parent.iterdir():
+            if name.fullmatch(left.name) and time.time() - left.stat().st_mtime > STALE:
+                left.unlink(missing_ok=True)
 
 
 def _keep_names(folder: Path) -> None:

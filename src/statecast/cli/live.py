@@ -80,7 +80,7 @@ def _serve(
             row = reader.read(line)
             if row is None:
                 continue
-            before = stream.state_of([row.id])
+            before = stream.state_of([row.id]) if snapshot is not None else None
             forecast = stream.observe(row.id, row.value, row.time, row.past, row.known, row.static)
         except StatecastError as error:
             if not reader.started:
@@ -91,7 +91,8 @@ def _serve(
         try:
             deliver(forecast, count == 0)
         except BaseException:
-            _restore(stream, forecast, before)
+            if before is not None:  # else nobody will ask what the stream remembers
+                _restore(stream, forecast, before)
             raise
         count += 1
         if snapshot is not None and count % every == 0:

@@ -49,7 +49,20 @@ def _count(_: Any, tokens: tuple[Token, ...]) -> int:
 
 
 def _path(_: Any, tokens: tuple[Token, ...]) -> str:
-    return tokens[0].value.replace(STDIN, "-")
+    return _named(tokens[0].value.replace(STDIN, "-"), "file")
+
+
+def _folder(_: Any, tokens: tuple[Token, ...]) -> str:
+    if tokens[0].value == STDIN:
+        raise ValueError("'-' is standard input, which cannot be a folder")
+    return _named(tokens[0].value, "folder")
+
+
+def _named(path: str, kind: str) -> str:
+    """A path; an empty one, such as a shell makes of a variable that is not set, would be the current folder."""
+    if not path.strip():
+        raise ValueError(f"{path!r} is not the name of a {kind}")
+    return path
 
 
 def _several(convert: Any, metavar: str) -> Parameter:
@@ -63,8 +76,8 @@ Numbers = Annotated[tuple[float, ...] | None, _several(_numbers, "PERCENT…")]
 Count = Annotated[int, Parameter(converter=_count, n_tokens=1, metavar="N")]
 MaybeCount = Annotated[int | None, Parameter(converter=_count, n_tokens=1, metavar="N")]
 Share = Annotated[float | None, Parameter(converter=_share, n_tokens=1, metavar="N|SHARE")]
-Folder = Annotated[str, Parameter(metavar="DIR")]
-MaybeFolder = Annotated[str | None, Parameter(metavar="DIR")]
+Folder = Annotated[str, Parameter(converter=_folder, n_tokens=1, metavar="DIR")]
+MaybeFolder = Annotated[str | None, Parameter(converter=_folder, n_tokens=1, metavar="DIR")]
 File = Annotated[str, Parameter(converter=_path, n_tokens=1, metavar="FILE")]
 MaybeFile = Annotated[str | None, Parameter(converter=_path, n_tokens=1, metavar="FILE")]
 Assignments = Annotated[

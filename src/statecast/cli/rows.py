@@ -90,7 +90,7 @@ class RowReader:
         if len(line) > LONGEST_LINE:
             raise DataError(f"a line of more than {LONGEST_LINE:,} bytes is no row: end each row with a line break")
         try:
-            text = line.decode("utf-8" if self.started else "utf-8-sig").strip()
+            text = line.decode("utf-8-sig").strip()  # files that were put together carry a mark each
         except UnicodeDecodeError as error:
             raise DataError(f"not UTF-8 text (byte {error.start + 1}): convert the rows to UTF-8") from error
         if not text:

@@ -15,7 +15,7 @@ import numpy as np
 
 from statecast.data import timetext, values
 from statecast.data.timetext import MISSING, NULLS
-from statecast.errors import DataError
+from statecast.errors import DataError, WrongType
 
 Kind = Literal["number", "integer", "flag", "text", "datetime", "date"]
 Where = Callable[[int | None], str]  # from a row to "file, column 'x', line 17"; None: the column as a whole
@@ -133,7 +133,7 @@ def _from_array(where: Where, name: str, array: np.ndarray) -> Column:
     """A NumPy column.
 
     Raises:
-        DataError: it holds neither numbers, texts, flags nor times.
+        DataError: it holds neither numbers, texts, flags nor times; `WrongType` where it is a list, say.
     """
     kind = array.dtype.kind
     if kind in "iu" and (array.dtype != np.uint64 or array.max(initial=0) < values.INT64):
@@ -163,18 +163,25 @@ def _require_calendar(where: Where, year: np.ndarray, missing: np.ndarray) -> No
 
 
 def _from_objects(where: Where, name: str, items: list[Any]) -> Column:
-    """A column of Python objects, by their types."""
+    """A column of Python objects, by their types.
+
+    Raises:
+        WrongType: one is several, such as a list.
+    """
     items = [item if type(item) in (str, int) or not values.is_missing(item) else None for item in items]
     kinds = {type(item) for item in items if item is not None}
     if kinds and all(values.is_moment(kind) for kind in kinds):
         return _from_moments(where, name, items)
     if kinds and kinds <= {bool, np.bool_}:
         return Column(name, "flag", np.array([np.nan if item is None else float(item) for item in items]))
-    if not any(issubclass(kind, (str, bytes, bool, np.bool_)) or values.is_moment(kind) for kind in kinds):
+    if not any(issubclass(kind, (str, *values.RAW, bool, np.bool_)) or values.is_moment(kind) for kind in kinds):
         plain = kinds <= {int, float} and not any(type(item) is int and abs(item) > values.INT64 for item in items)
         numbers = [np.nan if item is None else item if plain else values.real(item) for item in items]
         if None not in numbers:
             return _from_numbers(name, items, numbers)
+    several = next((row for row, item in enumerate(items) if values.is_collection(item)), None)
+    if several is not None:
+        raise WrongType(f"{where(several)}: {values.described(items[several])} is no single value; {WANTED}")
     index: dict[str, int] = {}
     texts = (item if item is None or type(item) is str else values.label(item) for item in items)
     codes = [-1 if text is None else index.setdefault(text, len(index)) for text in texts]

@@ -20,7 +20,7 @@ from statecast.data.lines import CsvLayout
 from statecast.data.sources import Source
 from statecast.data.timetext import MISSING, NULLS
 from statecast.data.values import INT64, described
-from statecast.errors import DataError, MissingDependency
+from statecast.errors import DataError, MissingDependency, WrongType
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
@@ -252,14 +252,17 @@ def sampled(where: Where, name: str, columns: Mapping[str, Any]) -> tuple[Column
     """What a column holds, and the first of its texts: objects are read to tell.
 
     Raises:
-        DataError: objects that are neither numbers, texts, flags nor times.
+        DataError: dates among objects that cannot be.
     """
     kind = kind_of(columns, name)
     if kind == "text":
         return kind, next(text_chunks(columns[name]), [])
     if kind != "objects":
         return kind, []
-    objects = column(where, name, columns[name])
+    try:
+        objects = column(where, name, columns[name])
+    except WrongType:  # lists, say, which nobody reads where the column has no role
+        return "other", []
     kinds: dict[Kind, ColumnKind] = {"date": "time", "datetime": "time", "number": "number", "integer": "number"}
     return kinds.get(objects.kind, "other"), list(objects.labels)
 

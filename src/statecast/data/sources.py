@@ -70,5 +70,6 @@ def _require_file(path: Path) -> None:
     if path.is_dir():
         raise DataError(f"{path} is a folder: give a file, {SUFFIXES}")
     if not path.exists():
-        near = nearest(path.name, sorted(os.listdir(path.parent)), "did you mean") if path.parent.is_dir() else ""
+        beside = path.parent.iterdir() if path.parent.is_dir() else ()
+        near = nearest(path.name, sorted(entry.name for entry in beside if not entry.is_dir()))
         raise DataError(f"there is no file {path}{'; ' + near if near.startswith('did') else ''}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ LATEST = 1 << 62  # two whole-number times below it differ by no more than int64
 FIRST_DAY, LAST_DAY = -719_162 * zones.DAY, 2_932_897 * zones.DAY  # the years 1 to 9999, as Python's dates have them
 FLAG = ("false", "true")
 NUMBERS = (int, float, np.floating, np.integer)
+RAW = (bytes, bytearray, memoryview)  # texts that nobody has decoded
 _SHOWN = 80
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 # What `datetime.fromisoformat` reads as `timetext` does; it reads more, such as weeks, which tables do not.
@@ -57,9 +58,14 @@ def described(value: Any) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
-def _decoded(value: bytes) -> str:
+def _decoded(value: bytes | bytearray | memoryview) -> str:
     """Bytes as text."""
-    return value.decode("utf-8", "replace")
+    return bytes(value).decode("utf-8", "replace")
+
+
+def is_collection(value: Any) -> bool:
+    """Whether a value is several, such as a list or a set, and so is neither a number, a text nor a time."""
+    return isinstance(value, Collection) and not isinstance(value, (str, *RAW))
 
 
 def lone_series(target: Sequence[str]) -> str:
@@ -95,7 +101,7 @@ def real(value: Any) -> float | None:
         if value.size != 1:
             return None
         value = value.reshape(-1)[0]
-    if isinstance(value, bytes):
+    if isinstance(value, RAW):
         value = _decoded(value)
     if isinstance(value, str):
         return _number_or_flag(value)
@@ -143,7 +149,7 @@ def whole(value: Any) -> int | None:
     """Any value as a whole number, or None if it is not one."""
     if type(value) is int:
         return value
-    if isinstance(value, bytes):
+    if isinstance(value, RAW):
         value = _decoded(value)
     if isinstance(value, str):
         return int(value) if len(value) < 400 and _WHOLE.fullmatch(value := value.strip()) else None
@@ -160,7 +166,7 @@ def whole(value: Any) -> int | None:
 
 def label(value: Any) -> str:
     """A value as the text of a category or a name: whole numbers without a fraction, flags as "true" and "false"."""
-    if isinstance(value, bytes):
+    if isinstance(value, RAW):
         value = _decoded(value)
     if isinstance(value, str):
         return value.strip()
@@ -188,7 +194,7 @@ def series_id(value: Any, kind: IdKind) -> str | int:
     Raises:
         DataError: it is missing, neither a text nor a whole number, or of the other kind.
     """
-    if isinstance(value, bytes):
+    if isinstance(value, RAW):
         value = _decoded(value)
     if isinstance(value, str):
         name: str | int | None = value.strip()
@@ -230,6 +236,8 @@ def features(covariate: Covariate, value: Any) -> list[float]:
     categories = covariate.categories
     if isinstance(value, (date, np.datetime64)) and not is_missing(value):
         raise DataError(f"{covariate.name}: {described(value)} is a date, but the model was fitted with texts")
+    if is_collection(value):
+        raise DataError(f"{covariate.name}: {described(value)} is no category: give one value")
     if is_missing(value) or (text := label(value)) in NULLS:
         return [np.nan] * len(categories)
     index = category_of(text, categories)
@@ -308,52 +316,52 @@ def time(value: Any, schema: Schema, last: int | None = None) -> int:
     if schema.time_kind in ("integer", "row"):
         step = whole(value)
         if step is None:
-            raise _no_time(value, "this model's times are whole numbers")
+            raise _no_time(schema, value, "this model's times are whole numbers")
         if not -LATEST < step < LATEST:
-            raise _no_time(value, "whole-number times lie between -2^62 and 2^62")
+            raise _no_time(schema, value, "whole-number times lie between -2^62 and 2^62")
         return step
-    if isinstance(value, bytes):
+    if isinstance(value, RAW):
         value = _decoded(value)
-    stamp = (
-        _of_text(value, schema.day_first) if isinstance(value, str) else None if is_missing(value) else moment(value)
-    )
+    stamp = _of_text(value, schema) if isinstance(value, str) else None if is_missing(value) else moment(value)
     if stamp is None and is_missing(value):
-        raise _no_time(value, "every row needs one")
+        raise _no_time(schema, value, "every row needs one")
     if stamp is None:
-        raise _no_time(value, "give a datetime, a datetime64 or a text such as 2024-01-31 or 2024-01-31 12:00:00")
+        raise _no_time(
+            schema, value, "give a datetime, a datetime64 or a text such as 2024-01-31 or 2024-01-31 12:00:00"
+        )
     micros, tz, _ = stamp
     if (tz is None) != (schema.tz is None) and not isinstance(value, np.datetime64):
         state, remedy = ("without", f"in {schema.tz}") if schema.tz else ("with", "without one")
-        raise _no_time(value, f"it comes {state} a time zone, and this model's times are {remedy}")
+        raise _no_time(schema, value, f"it comes {state} a time zone, and this model's times are {remedy}")
     if not FIRST_DAY <= micros < LAST_DAY:
-        raise _no_time(value, "dates lie between the years 1 and 9999")
+        raise _no_time(schema, value, "dates lie between the years 1 and 9999")
     return calendar.from_instant(micros, schema.frequency, schema.tz, last) if schema.tz else micros
 
 
-def _of_text(text: str, day_first: bool | None) -> Moment:
+def _of_text(text: str, schema: Schema) -> Moment:
     """A text as a moment, by the grammar of whole columns; ISO texts take a short cut."""
     if _ISO.fullmatch(text):
-        return _of_iso(text)
+        return _of_iso(text, schema)
     if text.strip() in NULLS:
-        raise _no_time(text, "every row needs one")
+        raise _no_time(schema, text, "every row needs one")
     if len(text) > _SHOWN:
-        raise _no_time(text, "a time is no longer than that")
+        raise _no_time(schema, text, "a time is no longer than that")
     try:
-        micros, zoned, is_date = timetext.single(text, day_first)
+        micros, zoned, is_date = timetext.single(text, schema.day_first)
     except timetext.Unreadable as error:
-        raise _no_time(text, error.reason) from None
+        raise _no_time(schema, text, error.reason) from None
     return Moment(micros, "UTC" if zoned else None, is_date)
 
 
-def _of_iso(text: str) -> Moment:
+def _of_iso(text: str, schema: Schema) -> Moment:
     try:
         value = datetime.fromisoformat(text)
     except ValueError:
-        raise _no_time(text, "no such day or time: write it as YYYY-MM-DD HH:MM:SS") from None
+        raise _no_time(schema, text, "no such day or time: write it as YYYY-MM-DD HH:MM:SS") from None
     if value.tzinfo is None:
         return Moment((value - _WALL_EPOCH) // zones.MICROSECOND, None, len(text) == 10)
     return Moment((value - zones.EPOCH) // zones.MICROSECOND, "UTC", False)
 
 
-def _no_time(value: Any, remedy: str) -> DataError:
-    return DataError(f"time: {described(value)} cannot be used: {remedy}")
+def _no_time(schema: Schema, value: Any, remedy: str) -> DataError:
+    return DataError(f"{schema.time or 'time'}: {described(value)} cannot be used: {remedy}")

@@ -5,14 +5,17 @@ Tables are prepared whole by `model.inputs`; here the same is made for the rows 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.data import cycles
 from statecast.data.schema import Schema
-from statecast.data.values import FIRST_DAY, LAST_DAY
+from statecast.data.values import FIRST_DAY, LAST_DAY, LATEST
+from statecast.data.zones import DAY
 from statecast.errors import DataError
+from statecast.forecast.observation import shown
 from statecast.model.inputs import calendar_features, future_features, to_working
 from statecast.model.trained import Model
 
@@ -50,6 +53,40 @@ def require_near(model: Model, y: Float64[np.ndarray, "rows Dn"], name: str) -> 
         raise DataError(
             f"{name}: {value:g} is more than {FARTHEST:g} times farther out than the training rows were spread: "
             "leave it empty if it is a mistake, or fit again on rows of this size"
+        )
+
+
+def end_of_times(schema: Schema) -> int:
+    """The first time that no table can hold."""
+    return LAST_DAY if schema.time_kind in ("date", "datetime") else LATEST
+
+
+def last_time(schema: Schema) -> str:
+    """Where times end, for messages."""
+    return "the year 9999" if end_of_times(schema) == LAST_DAY else "2^62"
+
+
+def latest(model: Model) -> int:
+    """A time up to which no row can be refused by `require_future` with the network's own horizon."""
+    frequency = model.schema.frequency
+    longest = 31 * DAY * frequency.count if frequency.unit == "month" else frequency.count
+    return end_of_times(model.schema) - 1 - model.network.head.horizon * longest
+
+
+def require_future(model: Model, names: Sequence[str | int], last: Int64[np.ndarray, " S"], horizon: int) -> None:
+    """Refuse to forecast steps that no table could hold.
+
+    Raises:
+        DataError: `horizon` steps after the last time of a series dates have ended.
+    """
+    schema = model.schema
+    reaches = after(model, last, horizon, 1)[:, 0] < end_of_times(schema)
+    if not reaches.all():
+        s = int(np.argmin(reaches))
+        steps = "1 step" if horizon == 1 else f"{horizon} steps"
+        raise DataError(
+            f"series {names[s]!r}: its last time is {shown(int(last[s]), schema)}, and times end with "
+            f"{last_time(schema)}, less than {steps} later: correct the time, or forecast fewer steps"
         )
 
 

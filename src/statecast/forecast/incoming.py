@@ -7,14 +7,14 @@ network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.data.schema import Schema
-from statecast.data.values import LAST_DAY, LATEST, described
+from statecast.data.values import RAW, described
 from statecast.errors import DataError, TimeOrderError
 from statecast.forecast import channels, features, observation, predict
 from statecast.forecast.observation import shown
@@ -74,10 +74,9 @@ def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, in
 
 def _checked(schema: Schema, name: str | int, now: int) -> int:
     """A time that follows another by itself, if it is one that could have been written."""
-    dated = schema.time_kind in ("date", "datetime")
-    if now < (LAST_DAY if dated else LATEST):
+    if now < features.end_of_times(schema):
         return now
-    end = "the year 9999" if dated else "2^62"
+    end = features.last_time(schema)
     raise DataError(f"series {name!r}: its last time was {shown(now, schema)}, less one step, and times end with {end}")
 
 
@@ -91,9 +90,9 @@ def when_many(
             latest = int(np.argmax(now))
             _checked(schema, names[latest], int(now[latest]))
         return now, np.zeros(len(last), np.int64)
-    several = np.iterable(times) and not isinstance(times, (str, bytes))
+    several = np.iterable(times) and not isinstance(times, (str, *RAW))
     if several:
-        times = times if isinstance(times, Mapping) else list(times)
+        times = times if isinstance(times, (Mapping, Set)) else list(times)
         require_each("times", times, names)
     if not several and len(last) and (last == last[0]).all():
         time, gap = when(schema, names[0], int(last[0]), times)
@@ -119,7 +118,7 @@ def targets(model: Model, names: Names, values: Any) -> Float64[np.ndarray, "N D
     count = len(model.schema.target)
     if isinstance(values, np.ndarray) and count == 1 and values.ndim == 1:
         values = values[:, None]
-    if isinstance(values, (str, bytes, Mapping)) or not np.iterable(values):
+    if isinstance(values, (str, *RAW, Mapping, Set)) or not np.iterable(values):
         raise DataError(f"values: got {described(values)}, wanted a row for each of the {len(names)} series")
     y = observation.table(values, count, "values")
     if y is None:
@@ -192,7 +191,8 @@ def _known(
     for s, (name, block) in enumerate(zip(names, blocks, strict=True)):
         rows = observation.rows(model.schema.known, block, "known")
         if len(rows) <= horizon:
-            raise predict.missing_known(model, name, int(model.schema.frequency.advance(now[s], len(rows))))
+            first = int(model.schema.frequency.advance(now[s], len(rows)))
+            raise predict.missing_known(model, name, first)
         values[s] = rows[: horizon + 1]
     time = features.after(model, np.array(now, np.int64), 1, horizon)
     return {"known": values[:, 0], "ahead": features.ahead(model, values[:, 1:], time)}
@@ -200,5 +200,5 @@ def _known(
 
 def require_each(what: str, items: Any, names: Names) -> None:
     """Refuse anything but one for each series."""
-    if isinstance(items, Mapping) or len(items) != len(names):
+    if isinstance(items, (Mapping, Set)) or len(items) != len(names):
         raise DataError(f"{what}: got {len(items)}, wanted one for each of the {len(names)} series")

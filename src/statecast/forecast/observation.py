@@ -6,7 +6,7 @@ small arrays, since a stream reads one row in a few microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data import values as data
 from statecast.data.schema import Covariate, Schema
-from statecast.data.values import FIRST_DAY, LARGEST, LAST_DAY, NUMBERS, described, number
+from statecast.data.values import FIRST_DAY, LARGEST, LAST_DAY, NUMBERS, RAW, described, number
 from statecast.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def numbers(values: Any, schema: Schema, series: str | int) -> list[float]:
     target = schema.target
     if type(values) is float and len(target) == 1 and -LARGEST <= values <= LARGEST:
         return [values]
-    if len(target) == 1 and (values is None or isinstance(values, (*NUMBERS, str, bytes))):
+    if len(target) == 1 and (values is None or isinstance(values, (*NUMBERS, str, *RAW))):
         return [number(values, f"{target[0]} of series {series!r}")]
     if values is None:
         return [np.nan] * len(target)
@@ -103,7 +103,7 @@ def listed(values: Any, name: str) -> list[Any]:
     Raises:
         DataError: it is none.
     """
-    if values is None or isinstance(values, (str, bytes, Mapping)) or not np.iterable(values):
+    if values is None or isinstance(values, (str, *RAW, Mapping, Set)) or not np.iterable(values):
         raise DataError(f"{name}: {described(values)} is not a sequence of rows: give one row for each step")
     return list(values)
 
@@ -129,7 +129,9 @@ def _items(row: Any, names: tuple[str, ...], name: str) -> list[Any]:
         if lost is not None:
             raise DataError(f"{name}: the column {lost!r} is not given: give it, or None where it is missing")
         return [row[key] for key in names]
-    values = [row] if isinstance(row, (str, bytes)) or not np.iterable(row) else list(row)
+    if isinstance(row, Set):
+        raise DataError(f"{name}: {described(row)} has no order: give a list, or a mapping by column")
+    values = [row] if isinstance(row, (str, *RAW)) or not np.iterable(row) else list(row)
     if len(values) != len(names):
         raise DataError(f"{name}: got {len(values)} values, wanted {len(names)}: {', '.join(names)}")
     return values

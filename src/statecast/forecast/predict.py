@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 FARTHEST_STEP = 100_000  # steps ahead; each rests on all before it, so one so far ahead tells a mistake, not the future
 
+GIVE = "give"
+
 Future = Sequence["Float64[np.ndarray, 'n K']"]  # for each series, known covariates of the steps after its last
 
 
@@ -213,9 +215,11 @@ def forecast(
     runner = Runner(model) if runner is None else runner
     horizon, levels = checked_horizon(model, horizon), calibrate.checked_levels(model, levels)
     ids = channels.series_ids(model, state.ids)
-    last = _last_times(model, ids, runner.per_series(state.time))
+    last = last_times(model, ids, runner.per_series(state.time))
     block = model.network.head.horizon
-    known = _known(model, ids, last, horizon, -(-horizon // block) * block, future)
+    features.require_future(model, ids, last, horizon)
+    require_known(model, ids, last, horizon, future, "pass future=…, a table with")
+    known = _known(model, ids, -(-horizon // block) * block, future)
     parts = [
         _ahead(runner, state.data[runner.span(part)], last[part], horizon, None if known is None else known[part])
         for part in runner.batches(len(ids))
@@ -291,16 +295,46 @@ def checked_horizon(model: Model, horizon: int | None) -> int:
     return int(horizon)
 
 
-def missing_known(model: Model, series: str | int, time: int) -> DataError:
-    """The error for known covariates that end before the horizon; `time` is the first that lacks them."""
+def missing_known(model: Model, series: str | int, time: int, remedy: str = GIVE) -> DataError:
+    """The error for known covariates that end before the horizon.
+
+    Args:
+        model: whose they are.
+        series: that lacks them.
+        time: the first that lacks them.
+        remedy: how to give the rows that follow in the sentence.
+    """
     names = ", ".join(repr(item.name) for item in model.schema.known)
     return DataError(
         f"{names} of series {series!r} must be known ahead, and from {observation.shown(time, model.schema)} on is not "
-        "given: give a row for each step to forecast, with the value left empty where it is not known"
+        f"given: {remedy} a row for each step to forecast, with the value left empty where it is not known"
     )
 
 
-def _last_times(model: Model, ids: channels.Ids, time: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
+def require_known(
+    model: Model,
+    ids: channels.Ids,
+    last: Int64[np.ndarray, " S"],
+    horizon: int,
+    future: Future | None,
+    remedy: str = GIVE,
+) -> None:
+    """Refuse covariates known ahead that do not reach to the horizon; see `missing_known`."""
+    if not model.network.front.known:
+        return
+    for s, name in enumerate(ids):
+        count = 0 if future is None else len(future[s])
+        if count < horizon:
+            first = int(model.schema.frequency.advance(int(last[s]), count + 1))
+            raise missing_known(model, name, first, remedy)
+
+
+def last_times(model: Model, ids: channels.Ids, time: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
+    """The times that steps ahead are counted from, of series that were last seen at these.
+
+    Raises:
+        DataError: a series has observed nothing, so that no time is known.
+    """
     empty = time == UNSEEN
     if empty.any() and model.schema.time_kind != "row":
         name = ids[int(np.argmax(empty))]
@@ -308,19 +342,14 @@ def _last_times(model: Model, ids: channels.Ids, time: Int64[np.ndarray, " S"]) 
     return np.where(empty, -1, time)
 
 
-def _known(
-    model: Model, ids: channels.Ids, last: Int64[np.ndarray, " S"], horizon: int, size: int, future: Future | None
-) -> Float64[np.ndarray, "S size K"] | None:
-    """The known covariates of `size` steps, of which there must be `horizon`."""
+def _known(model: Model, ids: channels.Ids, size: int, future: Future | None) -> Float64[np.ndarray, "S size K"] | None:
+    """The known covariates of `size` steps; those that nobody gave are missing."""
     count = model.network.front.known
     if not count:
         return None
     known = np.full((len(ids), size, count), np.nan)
-    for s, name in enumerate(ids):
-        rows = np.asarray(future[s], np.float64)[:size] if future is not None else np.zeros((0, count))
-        if len(rows) < horizon:
-            raise missing_known(model, name, int(model.schema.frequency.advance(int(last[s]), len(rows) + 1)))
-        known[s, : len(rows)] = rows
+    for s, rows in enumerate(future or ()):
+        known[s, : len(rows)] = rows[:size]
     return known
 
 

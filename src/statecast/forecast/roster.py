@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data.values import described, series_id
+from statecast.data.values import RAW, described, series_id
 from statecast.errors import DataError, SettingError, UnknownSeries, nearest
 from statecast.forecast import channels
 from statecast.forecast.change import Change, Moves
@@ -85,7 +85,7 @@ class Roster:
             SettingError: no sequence of ids.
             DataError: an id is none, or comes twice.
         """
-        if isinstance(ids, (str, bytes, int)) or not np.iterable(ids):
+        if isinstance(ids, (str, *RAW, int)) or not np.iterable(ids):
             raise SettingError(f"ids: got {described(ids)}, wanted a list of series")
         names: tuple[Any, ...] = tuple(ids)
         try:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.data.values import described
 from statecast.errors import DataError, SettingError
 from statecast.forecast import calibrate, channels, features, incoming, observation, predict
 from statecast.forecast.change import Change, Moves, Turns
@@ -57,7 +58,7 @@ class Stream:
         self._roster, self._turns = Roster(self._runner), Turns()
         self._levels = calibrate.checked_levels(model, None)
         self._covariates = bool(model.schema.past or model.schema.known or model.schema.static)
-        self._near = features.farthest(model)
+        self._near, self._latest = features.farthest(model), features.latest(model)
         rows = BLOCK * self._runner.width
         for begin in range(0, max(len(state.ids), 1), rows):
             part = slice(begin, begin + rows)
@@ -84,6 +85,14 @@ class Stream:
             OutputError: the file cannot be written; what was there before is unchanged.
         """
         return archive.save(replace(self.model, state=self.state), path, kind="stream")
+
+    def __repr__(self) -> str:
+        ids = self.ids
+        names = f": {', '.join(described(name) for name in ids[:3])}{', …' if len(ids) > 3 else ''}" if ids else ""
+        count = "1 series" if len(ids) == 1 else f"{len(ids):,} series"
+        horizon = self.model.network.head.horizon
+        steps = "1 step" if horizon == 1 else f"{horizon} steps"
+        return f"<Stream: {', '.join(self.model.schema.target)} of {count}{names}; {steps} ahead>"
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return type(self), (replace(self.model, state=self.state),)
@@ -278,6 +287,9 @@ class Stream:
             blocks = [known[name] for name in names] if isinstance(known, Mapping) else list(known)
             incoming.require_each("known", blocks, names)
             future = [observation.rows(self.model.schema.known, block, "known") for block in blocks]
+        last = predict.last_times(self.model, tuple(names), self._runner.per_series(state.time))
+        steps = predict.checked_horizon(self.model, horizon)
+        predict.require_known(self.model, tuple(names), last, steps, future)
         return predict.forecast(self.model, state, horizon, levels, future, self._runner)
 
     def _observing(self, id: Any, value: Any, time: Any, past: Any, known: Any, static: Any) -> Change:
@@ -287,6 +299,8 @@ class Stream:
         last = UNSEEN if series < 0 else roster.last.item(series)
         values = observation.numbers(value, model.schema, name)
         now, gap = incoming.when(model.schema, name, last, time)
+        if now > self._latest:
+            features.require_future(model, [name], np.array([now]), model.network.head.horizon)
         y = np.array(values).reshape(width, -1)
         if any(abs(number) > self._near for number in values):
             features.require_near(model, y, f"series {name!r}")
@@ -313,6 +327,8 @@ class Stream:
         y = incoming.targets(model, names, values)
         last = roster.times(series)
         now, gaps = incoming.when_many(model.schema, names, last, times)
+        if now.max(initial=UNSEEN) > self._latest:
+            features.require_future(model, names, now, model.network.head.horizon)
         covariates = incoming.covariates(model, names, now, past, known, static, roster.static(series, last))
         stamps = runner.per_row(now)
         if gaps.any() or (last == UNSEEN).any():
