@@ -207,8 +207,8 @@ def say(
 
 def shown(problem: Protocol | Suite) -> Iterable[str]:
     """The scores that a line tells."""
-    levels = [f"{what}/{level}" for what in ("coverage", "interval") for level in LEVELS]
-    return (*problem.shown, *levels, "crps", "fit_s", "longest_s")
+    levels = [f"{what}/{level}" for what in ("coverage", "msis") for level in LEVELS]
+    return (*problem.shown, *levels, "scaled_crps", "fit_s", "longest_s")
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ WORDS = {
     "mse": "MSE", "mae": "MAE", "smape": "sMAPE", "mase": "MASE", "owa": "OWA", "seconds": "seconds",
     "relative": "MASE over seasonal naive", "worst": "largest", "behind": "series above 1",
     "fit_s": "seconds a fit", "longest_s": "the longest",
-    "interval/80": "interval score 80 %", "interval/95": "95 %", "crps": "CRPS",
+    "msis/80": "interval score 80 %", "msis/95": "interval score 95 %", "scaled_crps": "CRPS",
 }  # fmt: skip
-INTERVALS = ("interval/80", "interval/95", "crps")
+INTERVALS = ("msis/80", "msis/95", "scaled_crps")
 MOST = 8  # short series that are named, of those that are forecast worse than by the seasonal naive
 INTRODUCTION = """# Accuracy
 
@@ -185,14 +185,13 @@ def aims(name: str) -> str:
 
 
 def phrase(key: str) -> str:
-    """A metric, or the ratio of two forecasters' metric; the interval score's level is no forecaster."""
+    """A metric, or the ratio of two forecasters' metric."""
     metric, other = parts_of(key)
-    words = f"interval score {metric[-2:]} %" if metric.startswith("interval") else WORDS[metric]
-    return f"{words} over that of {other}" if other else words
+    return f"{WORDS[metric]} over that of {other}" if other else WORDS[metric]
 
 
 def parts_of(key: str) -> tuple[str, str]:
-    """The metric and the forecaster that an aim names; none where it is a number."""
+    """The metric and the forecaster that an aim names, if any; the level of an interval is none."""
     metric, _, other = key.partition("/")
     return (key, "") if other in map(str, LEVELS) else (metric, other)
 

@@ -60,9 +60,9 @@ def test_a_setting_stands_beside_the_defaults() -> None:
 
 def test_columns_of_intervals_stand_where_they_were_scored() -> None:
     scored = run(0.1, 10)
-    scored["scores"] = scored["scores"] | {"interval/80": 4.0, "interval/95": 7.0, "crps": 0.3}
-    told = section("exchange-96", entry(scored), {"AutoETS": {"scores": {"mae": 0.7, "interval/80": 5.0}}})
-    assert "| in 95 % | interval score 80 % | 95 % | CRPS | seconds |" in told
+    scored["scores"] = scored["scores"] | {"msis/80": 4.0, "msis/95": 7.0, "scaled_crps": 0.3}
+    told = section("exchange-96", entry(scored), {"AutoETS": {"scores": {"mae": 0.7, "msis/80": 5.0}}})
+    assert "| in 95 % | interval score 80 % | interval score 95 % | CRPS | seconds |" in told
     assert "| 95.0 % | 4.000 | 7.000 | 0.300 | 10 | 20 |" in told
     assert "| AutoETS (statsforecast) | 0.700 |  |  |  | 5.000 |  |  |  |  |" in told
     assert "interval score" not in section("exchange-96", entry(run(0.1, 10)), {})

@@ -166,8 +166,8 @@ class Protocol:
         Returns:
             mse, mae, smape and mase over all values, mase with the mean |difference| of rows a season apart, over the
             rows before the test rows, as the unit of each series; missed, the number of values whose forecast is no
-            number. Where there are intervals: coverage/80 and coverage/95 as shares; interval/80 and interval/95, the
-            interval scores, in the unit of each series (so interval/95 is the MSIS of M4); and crps in that unit.
+            number. Where there are intervals: coverage/80 and coverage/95 as shares; and in the unit of each series
+            the interval scores, msis/80 and msis/95 (this is the one of M4), and scaled_crps.
 
         Raises:
             ValueError: forecasts are missing, or there are too many.
@@ -198,8 +198,8 @@ def interval_terms(actual: np.ndarray, part: Forecasts) -> dict[str, np.ndarray]
     """For each value the interval score at each level, and the CRPS; nothing where there are no intervals."""
     if not part.lower:
         return {}
-    terms = {f"interval/{x}": interval_score(actual, part.lower[x], part.upper[x], x) for x in part.lower}
-    return terms | {"crps": crps(actual, quantiles(part.point, part.lower, part.upper))}
+    terms = {f"msis/{x}": interval_score(actual, part.lower[x], part.upper[x], x) for x in part.lower}
+    return terms | {"scaled_crps": crps(actual, quantiles(part.point, part.lower, part.upper))}
 
 
 def means(parts: list[dict[str, np.ndarray]]) -> Scores:
