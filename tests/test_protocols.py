@@ -21,6 +21,7 @@ from protocols.loads import hourly_zones
 from protocols.long_horizon import ett, standardised
 from protocols.protocol import Forecasts, arrange, without_last
 
+import statecast
 from statecast.forecast import metrics
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -109,7 +110,8 @@ def test_ett_has_twelve_four_and_four_months(tmp_path: Path, name: str, hour: in
     (tmp_path / "ett").mkdir()
     pl.DataFrame({"date": times, **columns}).write_csv(tmp_path / "ett" / f"{name}.csv")
     p = ett(tmp_path, name, horizon)
-    assert (p.seen.height, p.val, p.test, p.season) == (11520 * hour, 2880 * hour, 2880 * hour, 24 * hour)
+    assert (p.seen.height, p.test, p.season) == (11520 * hour, 2880 * hour, 24 * hour)
+    assert p.settings["val_size"] == 2880 * hour
     assert p.windows == 2880 * hour - horizon + 1
     assert len(p.series) == 7
     assert p.origins(p.series[0])[0] == 11520 * hour - 1
@@ -118,7 +120,7 @@ def test_ett_has_twelve_four_and_four_months(tmp_path: Path, name: str, hour: in
 
 def test_a_competitions_test_file_is_withheld() -> None:
     p = short()
-    assert (p.windows, p.rows, p.horizon, p.val) == (1, 2, 2, None)
+    assert (p.windows, p.rows, p.horizon, p.settings) == (1, 2, 2, {})
     assert p.seen.group_by("unique_id").len().sort("len")["len"].to_list() == [4, 5]
     assert [p.actual(s).tolist() for s in p.series] == [[[5.0, 6.0]], [[30.0, 0.0]]]
     assert p.seen.filter(pl.col("unique_id") == "s2")["ds"].diff()[1:].to_list() == [timedelta(hours=1)] * 3
@@ -343,6 +345,25 @@ def test_many_origins_are_asked_for_in_blocks(monkeypatch: pytest.MonkeyPatch, m
     made = fits.backtested(p, model)
     assert model.asked == asked
     assert made.point.tolist() == p.naive("persistence").point.tolist()
+
+
+def test_a_fit_is_given_what_the_protocol_fixes_and_what_stands_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    class Fitted:
+        def __init__(self, **settings: Any) -> None:
+            given.update(settings)
+
+        def fit(self, table: pl.DataFrame, **roles: Any) -> None:
+            given.update(rows=len(table), **roles)
+
+    monkeypatch.setattr(statecast, "Forecaster", Fitted)
+    p = wide()
+    fits.fitted(p, p.seen, 7, {"ensemble": 1})
+    assert given == {
+        "horizon": 2, "random_state": 7, "test_size": 0, "val_size": 4, "ensemble": 1,
+        "rows": 14, "target": ["a", "b"], "time": "time",
+    }  # fmt: skip
 
 
 def test_a_peer_is_told_the_same_origins(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def standardised(
         horizon=horizon,
         season=season,
         test=test,
-        val=val,
+        settings={"val_size": val},
         shown=shown,
         sparse=sparse,
     )

@@ -80,11 +80,10 @@ class Protocol:
         horizon: steps ahead, H.
         season: rows of a season, for the seasonal naive forecast and the scale of mase.
         test: test rows at the end of each series.
-        val: validation rows before them, where the protocol fixes them; else the library chooses.
         step: rows between two origins.
         shown: the metrics that tell, the first of them makes the skill.
         sparse: origins of each series for methods that fit a model at each of them; 0 where they take no part.
-        settings: what `fit` is told besides the horizon and the seed.
+        settings: what `fit` is told besides the horizon and the seed, such as the validation rows where they are fixed.
         reserved: names of series whose earlier rows are test rows of another protocol.
     """
 
@@ -99,7 +98,6 @@ class Protocol:
     horizon: int
     season: int
     test: int
-    val: int | None = None
     step: int = 1
     shown: tuple[str, ...] = ("mase", "mae")
     sparse: int = 0
