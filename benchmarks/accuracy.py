@@ -208,7 +208,7 @@ def say(
 def shown(problem: Protocol | Suite) -> Iterable[str]:
     """The scores that a line tells."""
     levels = [f"{what}/{level}" for what in ("coverage", "msis") for level in LEVELS]
-    return (*problem.shown, *levels, "scaled_crps", "fit_s", "longest_s")
+    return (*problem.shown, *levels, "scaled_crps")
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ CLOCKS = {"seconds": "seconds", "cpu_s": "CPU seconds"}
 NONE: Mapping[str, Any] = {}
 WORDS = {
     "mse": "MSE", "mae": "MAE", "smape": "sMAPE", "mase": "MASE", "owa": "OWA", "seconds": "seconds",
-    "relative": "MASE over seasonal naive", "worst": "largest", "behind": "series above 1",
-    "fit_s": "seconds a fit", "longest_s": "the longest",
+    "relative": "relative MASE", "worst": "the largest", "behind": "series above 1",
+    "fit_s": "seconds a fit", "longest_s": "the longest fit",
     "msis/80": "interval score 80 %", "msis/95": "interval score 95 %", "scaled_crps": "CRPS",
 }  # fmt: skip
 INTERVALS = ("msis/80", "msis/95", "scaled_crps")
@@ -171,17 +171,25 @@ def behind(entry: Mapping[str, Any]) -> str:
     worse = sorted((ratio, name) for name, ratio in ratios.items() if ratio > 1)[::-1]
     if not worse:
         return ""
-    return f"Worse than seasonal naive: {', '.join(f'{name} {number(ratio)}' for ratio, name in worse[:MOST])}.\n"
+    return f"Largest relative MASE: {', '.join(f'{name} {number(ratio)}' for ratio, name in worse[:MOST])}.\n"
 
 
 def aims(name: str) -> str:
     """What is aimed at."""
-    defaults = [f"{phrase(key)} at most {limit:g}" for key, limit in AIMS.get(name, {}).items()]
+    defaults = [at_most(key, limit) for key, limit in AIMS.get(name, {}).items()]
     lines = [f"Aim: {', '.join(defaults)}.\n"] if defaults else []
     for label, limits in AIMS_BESIDE.get(name, {}).items():
-        parts = [f"{phrase(key)} at most {limit:g}" for key, limit in limits.items()]
+        parts = [at_most(key, limit) for key, limit in limits.items()]
         lines.append(f"Aim of {named(label)}: {', '.join(parts)}.\n")
     return "".join(lines)
+
+
+def at_most(key: str, limit: float) -> str:
+    """An aim in words."""
+    metric, other = parts_of(key)
+    if not other:
+        return f"{WORDS[metric]} at most {limit:g}"
+    return f"{WORDS[metric]} at most {'' if limit == 1 else f'{limit:g} times '}that of {other}"
 
 
 def phrase(key: str) -> str:

@@ -24,7 +24,7 @@ from protocols.protocol import Forecasts
 HERE = Path(__file__).resolve().parent
 MODELS = ("AutoETS", "AutoTheta", "AutoARIMA", "LSTM", "DeepAR")
 PAIR = ("AutoETS", "AutoTheta")  # whose mean is taken
-MEAN = "mean of AutoETS and AutoTheta"
+MEAN = "the mean of AutoETS and AutoTheta"
 BLOCK = 100  # models that a process fits
 
 
@@ -133,7 +133,9 @@ def entry(problem: Protocol | Suite, answers: Answers) -> dict[str, Any]:
     """What is recorded of a peer: its scores, and what was told."""
     told = {key: value for key, value in answers.told.items() if key not in ("sparse", "packages")}
     if isinstance(problem, Suite):
-        return told | {"scores": problem.scores(answers.forecasts), "ratios": problem.ratios(answers.forecasts)}
+        fits = sum(member.windows for member in problem.members)
+        scores = problem.scores(answers.forecasts) | {"fit_s": told["seconds"] / fits}
+        return told | {"scores": scores, "ratios": problem.ratios(answers.forecasts)}
     few = answers.told["sparse"]
     part = "sparse" if few and problem.windows > 1 else "scores"
     return told | {part: scored(problem, answers.forecasts[0], problem.sparse_rows if few else None)}

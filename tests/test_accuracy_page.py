@@ -72,6 +72,9 @@ def test_an_aim_may_be_a_peers_score() -> None:
     peers = {"AutoETS": {"scores": {"mase": 0.5}}, MEAN: {"scores": {"mase": 0.2}}}
     one = entry(run(0.1, 10)) | {"shown": ["mae"]}
     one["runs"][0]["scores"]["mase"] = 0.3
+    aims = section("m1-yearly", one, peers).splitlines()[-1]
+    assert aims == f"Aim: MASE at most that of AutoETS, MASE at most that of AutoTheta, MASE at most that of {MEAN}."
+    assert "relative MASE at most 0.94 times that of AutoETS" in section("short", one, {})
     assert list(missed("m1-yearly", one, peers)) == [f"MASE over that of {MEAN} 1.500 against 1"]
 
 
@@ -83,7 +86,7 @@ def test_an_aim_of_the_start_alone_is_held_against_it() -> None:
 
 def test_short_series_that_are_forecast_worse_are_named() -> None:
     runs = [run(0.1, 10) | {"ratios": {"a": 0.9, "b": 1.3, "c": second}} for second in (1.5, 1.7)]
-    assert "Worse than seasonal naive: c 1.600, b 1.300.\n" in section("short", entry(*runs), {})
+    assert "Largest relative MASE: c 1.600, b 1.300.\n" in section("short", entry(*runs), {})
 
 
 def test_peers_stand_where_they_forecast_the_same_windows() -> None:

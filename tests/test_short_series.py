@@ -116,6 +116,12 @@ def test_statistical_models_are_asked_for_in_blocks(
     assert (sizes, s.ratios(each.forecasts)) == ([2, 1], s.ratios(s.naive("persistence")))
 
 
+def test_seconds_of_a_peers_fit_are_a_share_of_all() -> None:
+    s = suite(100, 60)
+    entry = others.entry(s, Answers(tuple(s.naive("persistence")), {"seconds": 12.0, "cpu_s": 9.0, "sparse": True}))
+    assert (entry["scores"]["fit_s"], entry["cpu_s"], set(entry["ratios"])) == (2, 9, {"s100", "s60"})
+
+
 def test_the_mean_of_two_peers_is_that_of_their_forecasts_and_bounds() -> None:
     told = {"seconds": 1.0, "cpu_s": 2.0, "sparse": False}
     low, high = (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 Figures = Mapping[str, float]
-BESIDE = ("AutoETS", "AutoTheta", "mean of AutoETS and AutoTheta")  # whom M1's forecasts are held against
+BESIDE = ("AutoETS", "AutoTheta", "the mean of AutoETS and AutoTheta")  # whom M1's forecasts are held against
 
 PUBLISHED: Mapping[str, Mapping[str, Figures]] = {
     "etth1-96": {

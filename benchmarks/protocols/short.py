@@ -50,7 +50,7 @@ class Suite:
     title: str
     split: str
     members: tuple[Protocol, ...]
-    shown: tuple[str, ...] = ("relative", "worst", "behind")
+    shown: tuple[str, ...] = ("relative", "worst", "behind", "fit_s", "longest_s")
 
     def naive(self, name: str) -> list[Forecasts]:
         """The forecasts of a baseline, for each member."""
@@ -91,7 +91,8 @@ def short_series(data: Path, cut: bool = False) -> Suite:
         "short",
         "Short series alone",
         f"{len(TABLES)} tables and {DRAWN} series of M1, of {min(lengths)} to {max(lengths)} rows; each is fitted "
-        f"alone, with its season given, at each of {ORIGINS} origins",
+        f"alone, with its season given, at each of {ORIGINS} origins; the relative MASE of a series is its MASE over "
+        "that of the seasonal naive forecast, and the first column is the geometric mean over the series",
         members,
     )
 
