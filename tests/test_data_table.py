@@ -241,9 +241,9 @@ def test_no_such_file_and_a_folder(tmp_path: Path) -> None:
     write(tmp_path / "sales.csv", "a\n1\n")
     with pytest.raises(DataError, match=r"there is no file .*salse\.csv; did you mean 'sales\.csv'\?"):
         table.read(tmp_path / "salse.csv")
-    (tmp_path / "towns").mkdir()  # such as the folder that a fit is to write into
-    with pytest.raises(DataError, match=r"there is no file .*towns\.csv$"):
-        table.read(tmp_path / "towns.csv")
+    (tmp_path / "monthly").mkdir()  # such as the folder that a fit is to write into
+    with pytest.raises(DataError, match=r"there is no file .*monthly\.txt$"):
+        table.read(tmp_path / "monthly.txt")
     with pytest.raises(DataError, match=r"there is no file .*x.csv$"):
         table.read(tmp_path / "none" / "x.csv")
     with pytest.raises(DataError, match="is a folder"):
