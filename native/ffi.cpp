@@ -228,22 +228,28 @@ struct SkipBuffers : Call<statecast_skip> {
     const auto last = parts("last", *a[2], rows, Kind::place), age = parts("age", *a[3], rows, Kind::place);
     const auto level = parts("level", *a[4], statistics), scale = parts("scale", *a[5], statistics);
     for (size_t n = 0; n < static_cast<size_t>(shape.networks); ++n)
-      arrays.push_back({y[n], m[n], last[n], age[n], level[n], scale[n], {}, {}, {}, {}});
+      arrays.push_back({y[n], m[n], last[n], age[n], level[n], scale[n], {}, {}, {}, {}, {}, {}});
   }
 };
 
 void skip_forward(const CallFrame& frame) {
-  demand(frame, 7, 1);
-  const Buffer &w = *frame.arguments.buffers[6], &out = *frame.results.buffers[0];
+  demand(frame, 9, 1);
+  Buffer** a = frame.arguments.buffers;
+  const Buffer &w = *a[6], &maps = *a[8], &out = *frame.results.buffers[0];
   SkipBuffers call(frame, out, 4);
-  if (w.rank < 3) refuse("W has too few axes");
+  if (w.rank < 3 || maps.rank < 4) refuse("an array has too few axes");
   statecast_skip& s = call.shape;
   s.size = w.dims[w.rank - 2];
   s.horizon = w.dims[w.rank - 1];
+  s.series = maps.dims[maps.rank - 4];
   const auto weights = call.parts("W", w, {s.targets, s.size, s.horizon});
+  const auto numbers = call.parts("numbers", *a[7], {s.steps, s.batch}, Kind::place);
+  const auto local = call.parts("maps", maps, {s.series, s.targets, s.horizon, s.size});
   const auto results = call.parts("out", out, {s.steps, s.batch, s.horizon, s.targets});
   for (size_t n = 0; n < call.arrays.size(); ++n) {
     call.arrays[n].W = weights[n];
+    call.arrays[n].numbers = numbers[n];
+    call.arrays[n].maps = local[n];
     call.arrays[n].out = results[n];
   }
   finished(statecast_skip_forward(&s, call.arrays.data()));

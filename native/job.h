@@ -25,8 +25,8 @@ struct Job {
 // The linear skip of one network: sizes and arrays as in statecast.h, and memory that all jobs of the call share.
 struct SkipCall {
   int64_t places, steps, batch, targets, size, horizon;
-  const void *y, *m, *level, *scale, *W, *dout;
-  const int32_t *last, *age;
+  const void *y, *m, *level, *scale, *W, *maps, *dout;
+  const int32_t *last, *age, *numbers;
   void *shared, *out;  // out: dW of a backward call
 };
 

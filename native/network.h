@@ -20,7 +20,7 @@ struct Observe {
   Arrays<V> arrays;
   Arena arena;
   int64_t rows, each, member_bytes;  // rows of a block, numbers of a forecast
-  T *x, *other, *third, *lasts, *levels, *scales, *linear, *mixed, *share;
+  T *x, *other, *third, *lasts, *levels, *scales, *linear, *local, *mixed, *share;
   const double* values;
   T* forecast;
   T **here, **next;  // the rows of this block, and of the one after it
@@ -47,6 +47,7 @@ struct Observe {
     levels = arena.take<T>(rows * n.targets);
     scales = arena.take<T>(rows * n.targets);
     linear = arena.take<T>(n.skip ? rows * n.horizon : 0);
+    local = arena.take<T>(n.series ? rows * n.targets * n.horizon : 0);  // of the series' maps, for all members
     mixed = arena.take<T>(n.future ? n.horizon * n.mixed + n.mixed * rows : 0);
     here = arena.take<T*>(rows);
     next = arena.take<T*>(rows);
@@ -90,7 +91,7 @@ struct Observe {
     T* out = stack(a, m, count);
     if (!forecast) return;
     T* sum = forecast + first * each;
-    emit(a, first, count, out, m ? share : sum);
+    emit(a, m, first, count, out, m ? share : sum);
     if (m == 0) return;
     const T factor = m == n.members - 1 ? T(1) / static_cast<T>(n.members) : T(1);
     for (int64_t i = 0; i < count * each; ++i) sum[i] = (sum[i] + share[i]) * factor;
@@ -177,8 +178,8 @@ struct Observe {
     return in;
   }
 
-  // forecast [H, D, O] of each row = level + scale gain (head + skip).
-  void emit(Arrays<V>& a, int64_t first, int64_t count, const T* out, T* to) const {
+  // forecast [H, D, O] of each row = level + scale gain (head + skip), of the m-th member.
+  void emit(Arrays<V>& a, int64_t m, int64_t first, int64_t count, const T* out, T* to) const {
     const int64_t width = net.numbers / n.targets;
     a.head().apply(out, count, to);
     if (n.future) ahead(a, first, count, out, to);
@@ -192,15 +193,51 @@ struct Observe {
         static_cast<T*>(o.scale.data)[(first + r) * n.targets + d] = scale;
         if (n.skip)
           t.template relative<V>(net.ring - n.skip, net.ring, level, scale, arrays.ring_gain[d], lasts + r * n.skip);
+        if (n.series && m == 0) map(row(r), d, lasts + r * n.skip, local + (r * n.targets + d) * n.horizon);
       }
       if (n.skip && plain)
         a.skip().apply(lasts, count, to, true);
       else if (n.skip)
         a.skip().apply(lasts, count, linear);
+      for (int64_t r = 0; r < count && n.series; ++r)
+        add(local + (r * n.targets + d) * n.horizon, plain ? to + r * each : linear + r * n.horizon);
       for (int64_t r = 0; r < count; ++r)
         into_units(levels[r * n.targets + d], scales[r * n.targets + d], d,
                    n.skip && !plain ? linear + r * n.horizon : nullptr, to + r * each);
     }
+  }
+  // What the map of a row's series makes of the last values of target d: [H], 0 where the series has none.
+  void map(const T* state, int64_t d, const T* last, T* to) const {
+    const T number = state[net.columns[8 + 2 * n.layers]];
+    if (!(number >= T(1) && number <= static_cast<T>(n.series))) {
+      std::memset(to, 0, static_cast<size_t>(n.horizon) * sizeof(T));
+      return;
+    }
+    const T* weights = arrays.maps + ((static_cast<int64_t>(number) - 1) * n.targets + d) * n.horizon * n.skip;
+    constexpr int most = 4;  // steps ahead whose sums are made side by side
+    for (int64_t h = 0; h < n.horizon; h += most)
+      with_constant<most>(n.horizon - h < most ? n.horizon - h : most,
+                          [&](auto count) { sums(count, weights + h * n.skip, last, to + h); });
+  }
+  template <class N_>
+  void sums(N_, const T* weights, const T* last, T* to) const {
+    constexpr int N = N_::value;
+    V acc[N];
+    SC_EACH (h, N) acc[h] = V::set(0);
+    int64_t k = 0;
+    for (; k + V::W <= n.skip; k += V::W) {
+      const V x = V::load(last + k);
+      SC_EACH (h, N) acc[h] = fma(x, V::load(weights + h * n.skip + k), acc[h]);
+    }
+    if (const int64_t left = n.skip - k; left > 0) {
+      const V x = V::load_n(last + k, left);
+      SC_EACH (h, N) acc[h] = fma(x, V::load_n(weights + h * n.skip + k, left), acc[h]);
+    }
+    SC_EACH (h, N) to[h] = total(acc[h]);
+  }
+  void add(const T* more, T* to) const {
+    for (int64_t h = 0; h < n.horizon; h += V::W)
+      (V::load_n(to + h, n.horizon - h) + V::load_n(more + h, n.horizon - h)).store_n(to + h, n.horizon - h);
   }
   // One target's numbers of a row: level + scale gain (number + linear), in place.
   void into_units(T level, T scale, int64_t d, const T* linear, T* row) const {

@@ -59,7 +59,7 @@ struct Arrays {
   const Net& net;
   const statecast_network& n;
   double *origin, *unit;
-  T *level, *spread, *deviation, *ring_gain, *output_gain;
+  T *level, *spread, *deviation, *ring_gain, *output_gain, *maps;
   Arena rest;  // layers, dense layers, head, what is known ahead, skip
   Arrays(const Net& net_, void* block) : net(net_), n(*net_.sizes), rest(block) {
     origin = rest.take<double>(n.targets);
@@ -69,7 +69,9 @@ struct Arrays {
     deviation = rest.take<T>(n.targets);
     ring_gain = rest.take<T>(n.targets);
     output_gain = rest.take<T>(n.horizon * n.targets);
+    maps = rest.take<T>(n.series * map());
   }
+  int64_t map() const { return n.targets * n.horizon * n.skip; }  // numbers of a series' map
   Job layer(int64_t k, int64_t rows) const {
     static const statecast_outputs none{};  // backward needs nothing of it
     Job j{};
@@ -138,6 +140,7 @@ struct Arrays {
     fill(deviation, from, n.targets);
     fill(ring_gain, from, n.targets);
     fill(output_gain, from, n.horizon * n.targets);
+    if (n.series) fill(maps, from, n.series * map());
   }
   static void fill(Job& j, Source& from, void* to) {
     const int64_t columns = gates_of(j.cell) * j.hidden;

@@ -9,6 +9,14 @@
 namespace statecast {
 namespace {
 
+// Every number of a series must be one of theirs, or 0.
+int32_t check_numbers(const statecast_skip& s, const statecast_skip_arrays& a) {
+  const int32_t* numbers = static_cast<const int32_t*>(a.numbers.data);
+  for (int64_t n = 0; numbers && n < s.steps * s.batch; ++n)
+    if (numbers[n] < 0 || numbers[n] > s.series) return STATECAST_BAD_ROW;
+  return STATECAST_OK;
+}
+
 // Every ring must lie in the series, as far as it is read.
 int32_t check_places(const statecast_skip& s, const statecast_skip_arrays& a) {
   const int32_t *last = static_cast<const int32_t*>(a.last.data), *age = static_cast<const int32_t*>(a.age.data);
@@ -22,12 +30,13 @@ int32_t check(const statecast_skip* s, const statecast_skip_arrays* arrays, bool
   if (!s || !arrays) return STATECAST_NULL;
   if (s->dtype != STATECAST_FLOAT32 && s->dtype != STATECAST_FLOAT64) return STATECAST_BAD_DTYPE;
   if (!arithmetic(s->isa == -1 ? best_isa(s->dtype) : s->isa, s->dtype)) return STATECAST_BAD_ISA;
-  for (int64_t size : {s->networks, s->places, s->steps, s->batch, s->targets, s->size, s->horizon})
+  for (int64_t size : {s->networks, s->places, s->steps, s->batch, s->targets, s->size, s->horizon, s->series})
     if (size < 0 || size > INT32_MAX) return STATECAST_BAD_SHAPE;
   if (s->size == 0 || s->horizon == 0) return STATECAST_BAD_SHAPE;
   const int64_t t = bytes_of(s->dtype), steps = s->steps, batch = s->batch, d = s->targets, k = s->size, h = s->horizon;
   // The scratch memory that a call shares is larger than any array by no more than this.
   if (product(64, {steps, batch, h, d}) < 0 || product(64, {k + 64, h, d}) < 0) return STATECAST_BAD_SHAPE;
+  const int64_t series = backward ? 0 : s->series, numbered = series > 0 ? steps : 0;
   for (int64_t n = 0; n < s->networks; ++n) {
     const statecast_skip_arrays& a = arrays[n];
     if (const int32_t bad =
@@ -38,7 +47,10 @@ int32_t check(const statecast_skip* s, const statecast_skip_arrays* arrays, bool
     const int32_t bad = backward ? check({needs(a.dout, t, {steps, batch, h, d}), needs(a.dW, t, {d, k, h})})
                                  : check({needs(a.W, t, {d, k, h}), needs(a.out, t, {steps, batch, h, d})});
     if (bad) return bad;
+    if (const int32_t wrong = check({needs(a.numbers, 4, {numbered, batch}), needs(a.maps, t, {series, d, h, k})}))
+      return wrong;
     if (const int32_t outside = check_places(*s, a)) return outside;
+    if (const int32_t outside = check_numbers(*s, a)) return outside;
   }
   return STATECAST_OK;
 }
@@ -53,8 +65,9 @@ struct Calls {
     for (int64_t n = 0; n < s.networks; ++n) {
       const statecast_skip_arrays& a = arrays[n];
       each.push_back({s.places, s.steps, s.batch, s.targets, s.size, s.horizon, a.y.data, a.m.data, a.level.data,
-                      a.scale.data, a.W.data, a.dout.data, static_cast<const int32_t*>(a.last.data),
-                      static_cast<const int32_t*>(a.age.data), nullptr, backward ? a.dW.data : a.out.data});
+                      a.scale.data, a.W.data, a.maps.data, a.dout.data, static_cast<const int32_t*>(a.last.data),
+                      static_cast<const int32_t*>(a.age.data), static_cast<const int32_t*>(a.numbers.data), nullptr,
+                      backward ? a.dW.data : a.out.data});
     }
     if (each.empty()) return;
     const int64_t size = (bytes(each[0]) + 63) / 64 * 64;

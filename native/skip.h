@@ -6,6 +6,9 @@
 // weights would lose the digits of a series far from zero. A ring that begins before its series or has a gap is made in
 // scratch memory before it is read (forward), or as it is read (backward).
 //
+// A series may have a map of its own, which adds to the common weights. Its taps lie one after another, as those of a ring
+// do, so it is read where it lies and added in a register: steps of a series one after another share what is read.
+//
 // Rows are the steps of one series after another. A row's sums are made in one order, whatever the rows beside it, and
 // the gradient's in the order of the rows, whichever thread makes them.
 #pragma once
@@ -25,10 +28,12 @@ struct Skip {
   static constexpr int TAPS = plain ? 1 : 2, AHEAD_BACK = many ? 12 : plain ? 4 : 5;
 
   // Where a row's ring begins in the flat series, from which tap on it is of the row's series, what its values are
-  // relative to, and the share of the sum that is the result; whole: it has a value at every tap.
+  // relative to, and the share of the sum that is the result; the map of its series [ahead, taps], null where there is
+  // none; whole: it has a value at every tap.
   struct Row {
     int64_t begin, first;
     T level, share;
+    const T* map;
     bool whole;
   };
 
@@ -43,6 +48,11 @@ struct Skip {
   const T* mask(int64_t d) const { return c.m ? static_cast<const T*>(c.m) + d * c.places : nullptr; }
   // Where a row stands in arrays that are time-major.
   int64_t place(int64_t row) const { return row % c.steps * c.batch + row / c.steps; }
+  // The map of target d at a place.
+  const T* map(int64_t d, int64_t at) const {
+    if (!c.maps || c.numbers[at] == 0) return nullptr;
+    return static_cast<const T*>(c.maps) + ((c.numbers[at] - 1) * c.targets + d) * ahead * taps;
+  }
 
   // Rows first .. first + count of target d. The mask is read once for all rings that overlap.
   void find(int64_t d, int64_t first, int64_t count, Row* to) const {
@@ -55,6 +65,7 @@ struct Skip {
       r.first = age < taps - 1 ? taps - 1 - age : 0;
       r.level = static_cast<const T*>(c.level)[at * c.targets + d];
       r.share = T(1) / static_cast<const T*>(c.scale)[at * c.targets + d];
+      r.map = map(d, at);
       r.whole = r.first == 0;
       if (!m || !r.whole) continue;
       if (r.begin < begin || r.begin > end) {
@@ -115,16 +126,37 @@ struct Skip {
           relative(values(d), mask(d), r[i], k, taps - k).store(rings + i * padded + k);
       for (int64_t h = 0; h < ahead; h += AHEAD)
         with_constant<AHEAD>(least(ahead - h, AHEAD), [&](auto n) {
-          for (int64_t i = 0; i < count; i += ROWS)
-            with_constant<ROWS>(least(count - i, ROWS),
-                                [&](auto m) { sums(m, n, d, h, first + i, r + i, rings + i * padded); });
+          for (int64_t i = 0, size; i < count; i += size) {
+            size = alike(r + i, least(count - i, ROWS));
+            with_constant<ROWS>(size, [&](auto m) {
+              if (r[i].map)
+                sums(m, n, Constant<1>{}, d, h, first + i, r + i, rings + i * padded);
+              else
+                sums(m, n, Constant<0>{}, d, h, first + i, r + i, rings + i * padded);
+            });
+          }
         });
     }
   }
-  template <class M_, class N_>
-  SC_APART void sums(M_, N_, int64_t d, int64_t h0, int64_t first, const Row* row, const T* rings) const {
+  // How many of the first `most` rows have the same map.
+  static int64_t alike(const Row* row, int64_t most) {
+    int64_t count = 1;
+    while (count < most && row[count].map == row[0].map) ++count;
+    return count;
+  }
+  template <class M_, class N_, class Mapped>
+  SC_APART void sums(M_, N_, Mapped, int64_t d, int64_t h0, int64_t first, const Row* row, const T* rings) const {
     constexpr int M = M_::value, N = N_::value;
-    const T *ring[M], *w = packed(d, h0);
+    const T *ring[M], *w = packed(d, h0), *map = Mapped::value ? row->map + h0 * taps : nullptr;
+    // Weights of the taps from k on, of which n are in the ring; beyond them they are 0.
+    const auto weights = [&](int64_t h, int64_t k, int64_t n) {
+      const V common = V::load(w + h * W);
+      if constexpr (Mapped::value) {
+        const T* local = map + h * taps + k;
+        return common + (n < W ? V::load_n(local, n) : V::load(local));
+      }
+      return common;
+    };
     V level[M], acc[M][N];
     SC_EACH (r, M) {
       ring[r] = row[r].whole ? values(d) + row[r].begin : rings + r * padded;
@@ -136,14 +168,14 @@ struct Skip {
       V x[M];
       SC_EACH (r, M) x[r] = V::load(ring[r] + k) - level[r];
       SC_EACH (h, N) {
-        const V weights = V::load(w + h * W);
-        SC_EACH (r, M) acc[r][h] = fma(x[r], weights, acc[r][h]);
+        const V of_step = weights(h, k, W);
+        SC_EACH (r, M) acc[r][h] = fma(x[r], of_step, acc[r][h]);
       }
     }
-    if (k < taps)  // beyond the taps weights are 0
+    if (k < taps)
       SC_EACH (r, M) {
         const V x = V::load_n(ring[r] + k, taps - k) - level[r];
-        SC_EACH (h, N) acc[r][h] = fma(x, V::load(w + h * W), acc[r][h]);
+        SC_EACH (h, N) acc[r][h] = fma(x, weights(h, k, taps - k), acc[r][h]);
       }
     SC_EACH (r, M) {
       T* to = static_cast<T*>(c.out) + (place(first + r) * ahead + h0) * c.targets + d;

@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-#define STATECAST_VERSION 8
+#define STATECAST_VERSION 9
 
 enum statecast_cell {
   STATECAST_LSTM = 0,
@@ -149,21 +149,23 @@ enum statecast_activation {
  * typical deviations. covariates: numbers a row, of which the last `statics` are kept in the state. future: known numbers
  * of each step ahead; mixed: units of the hidden layer that takes them. members: networks of these sizes over the same
  * rows, whose forecasts are averaged; what they remember, each layer's h and c and the stack's output, lies side by side
- * from its column on. */
+ * from its column on. series: how many of them have a map of their own, which adds to the skip of their rows. */
 typedef struct {
   int32_t cell, dtype, isa, normalize, activation, missing, level_input, residual;
   double decay, floor, ceiling;
-  int64_t targets, lags, skip, covariates, statics, layers, dense, horizon, levels, future, mixed, members;
+  int64_t targets, lags, skip, covariates, statics, layers, dense, horizon, levels, future, mixed, members,
+      series;
 } statecast_network;
 
 /* Packs a network into a block of statecast_network_bytes bytes, aligned to 64; 0 bytes stand for a network that is
  * refused.
- * units (int64 [layers + dense]): of each layer. columns (int64 [8 + 2 layers]): where in a row of the states begin
- * level, spread, count, since, ring and held, each layer's h and c (c of the LSTM alone is read), the stack's output, and
- * the static covariates. arrays [count], in this order: origin, unit (double [D]); level, spread, deviation, ring_gain
- * [D], output_gain [H, D]; of each layer W, U, b, bn (absent but for the GRU); of each dense layer W, b; of the head W,
- * b; where future > 0, W and b from the state, W from what is known, e [H, mixed], W of the mix [mixed, D O]; where
- * skip > 0, W [D, skip, H]; what begins with the first layer, member by member. */
+ * units (int64 [layers + dense]): of each layer. columns (int64 [9 + 2 layers]): where in a row of the states begin
+ * level, spread, count, since, ring and held, each layer's h and c (c of the LSTM alone is read), the stack's output, the
+ * static covariates, and the number of the row's series (read where series > 0; only 1 .. series have a map). arrays
+ * [count], in this order: origin, unit (double [D]); level, spread, deviation, ring_gain [D], output_gain [H, D]; where
+ * series > 0, their maps [series, D, H, skip]; of each layer W, U, b, bn (absent but for the GRU); of each dense layer W,
+ * b; of the head W, b; where future > 0, W and b from the state, W from what is known, e [H, mixed], W of the mix
+ * [mixed, D O]; where skip > 0, W [D, skip, H]; what begins with the first layer, member by member. */
 STATECAST_API int64_t statecast_network_bytes(const statecast_network* network, const statecast_array* units);
 STATECAST_API int32_t statecast_network_pack(const statecast_network* network, const statecast_array* units,
                                              const statecast_array* columns, const statecast_array* arrays,
@@ -233,15 +235,17 @@ STATECAST_API int32_t statecast_statistics(const statecast_statistics_call* call
  * everywhere. last, age (int32 [steps, batch]); level, scale [steps, batch, targets].
  * forward:  out [steps, batch, horizon, targets] = sum over k of W[d, k, h] (y - level) m / scale, for W [targets, size,
  * horizon]. backward: dW, from the gradient dout of out. What the other one reads and writes is absent.
+ * series > 0: the weights of step n of row b are W + maps[numbers[n, b] - 1], for maps [series, targets, horizon, size]
+ * and numbers (int32 [steps, batch]), of which 0 stands for W alone. Both are absent where series = 0, and backward.
  * networks > 1: that many calls of one shape, with an array of argument structs. threads, isa, pool: as for a layer; the
  * bits of a result depend on no number of threads, and those of out on no step beside it. */
 typedef struct {
   int32_t dtype, threads, isa;
-  int64_t networks, places, steps, batch, targets, size, horizon;
+  int64_t networks, places, steps, batch, targets, size, horizon, series;
   const statecast_pool* pool;
 } statecast_skip;
 typedef struct {
-  statecast_array y, m, last, age, level, scale, W, dout;
+  statecast_array y, m, last, age, level, scale, W, numbers, maps, dout;
   statecast_buffer out, dW;
 } statecast_skip_arrays;
 STATECAST_API int32_t statecast_skip_forward(const statecast_skip* skip, const statecast_skip_arrays* arrays);

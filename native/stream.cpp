@@ -20,7 +20,7 @@ constexpr int64_t int64_bytes = sizeof(int64_t);
 
 int64_t padded(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 int64_t units_of(const statecast_network& n) { return n.layers + n.dense; }
-int64_t columns_of(const statecast_network& n) { return 8 + 2 * n.layers; }
+int64_t columns_of(const statecast_network& n) { return 9 + 2 * n.layers; }
 int64_t units_at() { return padded(int64_t{sizeof(Header)}); }
 int64_t arrays_at(const statecast_network& n) {
   return units_at() + padded((units_of(n) + columns_of(n)) * int64_bytes);
@@ -30,6 +30,7 @@ int32_t check_sizes(const statecast_network& n) {
   if (!gates_of(n.cell)) return STATECAST_BAD_CELL;
   if (n.dtype != STATECAST_FLOAT32 && n.dtype != STATECAST_FLOAT64) return STATECAST_BAD_DTYPE;
   if (!arithmetic(n.isa, n.dtype)) return STATECAST_BAD_ISA;
+  if (n.series < 0 || n.series > int64_t{1} << 24 || (n.series > 0 && n.skip == 0)) return STATECAST_BAD_SHAPE;
   constexpr int64_t most = int64_t{1} << 17;  // no product of three sizes leaves 64 bits
   for (int64_t size : {n.targets, n.lags, n.skip, n.covariates, n.statics, n.layers, n.dense, n.horizon, n.levels,
                        n.future, n.mixed, n.members})
@@ -52,7 +53,8 @@ int32_t check_units(const statecast_network& n, const int64_t* units) {
   const double forecast = double(n.targets) * (2.0 * n.levels + 1) * n.horizon;
   numbers += (before + 1) * (forecast + n.mixed + 128) + double(n.targets) * (n.skip + 1.0) * (n.horizon + 128.0);
   numbers += double(n.mixed + 128) * (n.future + double(n.horizon) + n.targets * (2.0 * n.levels + 1));
-  return numbers * double(n.members) < 1e14 ? STATECAST_OK : STATECAST_BAD_SHAPE;
+  const double maps = double(n.series) * n.targets * n.horizon * n.skip;
+  return numbers * double(n.members) + maps < 1e14 ? STATECAST_OK : STATECAST_BAD_SHAPE;
 }
 
 int32_t check(const statecast_network* n, const statecast_array* units) {
@@ -102,7 +104,8 @@ bool fits(const Net& net, int64_t stride) {
     const int64_t width = n.members * net.units[k];
     good = good && inside(6 + 2 * k, width) && (n.cell != STATECAST_LSTM || inside(7 + 2 * k, width));
   }
-  return good && inside(6 + 2 * n.layers, n.members * net.outputs) && (!n.statics || inside(7 + 2 * n.layers, n.statics));
+  return good && inside(6 + 2 * n.layers, n.members * net.outputs) &&
+         (!n.statics || inside(7 + 2 * n.layers, n.statics)) && (!n.series || inside(8 + 2 * n.layers, 1));
 }
 
 int32_t check_rows(const Net& net, const statecast_observations& o) {
@@ -137,7 +140,8 @@ int64_t worth_a_thread(const Net& net) {
   double work = double(net.ring) * net.sizes->targets * 4 + double(net.outputs + net.sizes->skip) * net.numbers;
   for (int64_t k = 0; k < net.sizes->layers; ++k)
     work += 4.0 * double(net.units[k]) * double(net.units[k] + (k ? net.units[k - 1] : net.inputs));
-  return std::max<int64_t>(1, int64_t(2e6 / (work * double(net.sizes->members))));
+  const double maps = net.sizes->series ? double(net.sizes->skip) * net.sizes->horizon * net.sizes->targets : 0;
+  return std::max<int64_t>(1, int64_t(2e6 / (work * double(net.sizes->members) + maps)));
 }
 
 }  // namespace

@@ -91,6 +91,7 @@ def bases() -> tuple[Model, ...]:
     made += [model(targets=2, independent=True, id=None), model(time_kind="integer", freq="1", id_kind="integer")]
     made += [model("gru", ensemble=3), model("slstm", ensemble=2, covariates=True, cell_heads=2)]
     made += [model(series=("s0", "s1"), embedding=2), model("lru", series=("s0", "s1"), local=True)]
+    made += [model("gru", series=("s0", "other"), local_skip=True, ensemble=2)]
     made += [model(levels=()), model(adaptive=False), model(normalize="window"), model(normalize="ewma", skip=0)]
     made += [model(normalize="global", horizon=1), model(normalize="none", hidden=(), dense=(4, 4), activation="gelu")]
     made += [model(freq="1mo", time_kind="date"), model(hidden=(4, 4), residual=True, missing=False, horizon=9)]

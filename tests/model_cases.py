@@ -65,8 +65,12 @@ def build(
     level_input: bool = True,
     decay: float = 0.2,
     hidden: tuple[int, ...] | None = None,
+    maps: int = 0,
 ) -> Network:
-    """A small network; `columns` counts the covariates, one or two of each kind where left out."""
+    """A small network; `columns` counts the covariates, one or two of each kind where left out.
+
+    `maps` counts the series that have a linear map of their own.
+    """
     units, dense, activation, residual = STRUCTURES[structure]
     config = Config(
         cell=cell,
@@ -81,11 +85,12 @@ def build(
         horizon=horizon,
         missing=missing,
         level_input=level_input,
+        local_skip=maps > 0,
         **HEADS[head],
         levels=(95, 50),
     )
     counts = {"past": 1, "known": 1, "calendar": 2, "static": 1} if columns is None else columns
-    return Network.of(config, targets, **counts)
+    return Network.of(config, targets, **counts, series=maps)
 
 
 def mapped(function: Any, tree: Any) -> Any:
@@ -108,6 +113,7 @@ def parameters(network: Network, seed: int = 0, dtype: Any = np.float64) -> dict
     for name in ("past", "known", "static"):
         constants[f"{name}_mean"] = rng.normal(size=getattr(front, name))
         constants[f"{name}_scale"] = rng.uniform(0.5, 2, getattr(front, name))
+    constants |= {name: rng.normal(size=zeros.shape) for name, zeros in network.maps().items()}
     return mapped(lambda a: a.astype(dtype), {"weights": weights, "constants": constants})
 
 
@@ -154,22 +160,33 @@ def like(p: Any) -> Any:
     return p["constants"]["level"]
 
 
+def numbers(network: Network, p: Any, batch: int) -> Any:
+    """Which training series each row is, [B, 1]: none of them, the first, the second, and so on, and again none."""
+    return (np.arange(batch) % (network.series + 1))[:, None].astype(like(p).dtype)
+
+
+def begun(network: Network, p: Any, batch: int) -> Any:
+    """The state of rows that have seen nothing."""
+    xp = like(p).__array_namespace__()
+    return network.start(p, batch, like(p), xp.asarray(numbers(network, p, batch)))
+
+
 def scanned(network: Network, p: Any, inputs: Any, reset: Any) -> tuple[Any, Any]:
     """The whole sequence at once, in whatever array library the arguments are of."""
-    start = network.start(p, reset.shape[1], like(p))
+    start = begun(network, p, reset.shape[1])
     state, forecast, _ = network.scan(p, start, inputs, reset)
     return forecast, state
 
 
 def restarted(network: Network, p: Any, state: Any, rows: np.ndarray) -> Any:
     """The state with that of new series in `rows` [B] bool."""
-    start = network.start(p, len(rows), like(p))
+    start = begun(network, p, len(rows))
     return {name: np.where(rows.reshape(-1, *[1] * (part.ndim - 1)), start[name], part) for name, part in state.items()}
 
 
 def stepped(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[np.ndarray, Any]:
     """One step after the other."""
-    state, out = network.start(p, reset.shape[1], like(p)), []
+    state, out = begun(network, p, reset.shape[1]), []
     for t in range(len(reset)):
         state = restarted(network, p, state, reset[t])
         state, forecast = network.step(p, state, {name: value[t] for name, value in inputs.items()})
@@ -183,7 +200,7 @@ def natively(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[
     index, out = np.arange(2 * batch)[::-2].copy(), []
     states = np.full((2 * batch, layout.size), np.nan, like(p).dtype)
     fresh = np.empty((batch, layout.size), like(p).dtype)
-    layout.pack(network.start(p, batch, like(p)), fresh)
+    layout.pack(begun(network, p, batch), fresh)
     states[index] = fresh
     for t in range(len(reset)):
         states[index[reset[t]]] = fresh[reset[t]]
@@ -198,6 +215,7 @@ def segmented(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple
     """The way of training: statistics first, by NumPy; then the forecasts of all steps."""
     rows, rings, cells = prepared(network, p, inputs, reset)
     covariates = {name: value for name, value in inputs.items() if name not in ("y", "m")}
+    covariates["series"] = np.broadcast_to(numbers(network, p, reset.shape[1]), (*reset.shape, 1))
     return network.segment(p, rows, rings, cells, covariates, reset, None)
 
 
@@ -260,9 +278,10 @@ def reference_rows(inputs: Any, reset: np.ndarray, b: int) -> list[reference.Row
 def referred(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """The reference: forecasts, and the last state in the package's names."""
     plain, spec = reference.plain(p), specification(network)
+    trees = plain["weights"], plain["constants"]
     told = [
-        reference.run(spec, plain["weights"], plain["constants"], reference_rows(inputs, reset, b))
-        for b in range(reset.shape[1])
+        reference.run(replace(spec, number=int(number)), *trees, reference_rows(inputs, reset, b))
+        for b, (number,) in enumerate(numbers(network, p, reset.shape[1]))
     ]
     last = [series[-1] for series in told]
     state = {"count": [s.count for s in last], "since": [s.gap for s in last], "ring": [s.ring for s in last]}

@@ -45,6 +45,7 @@ class Spec:
     outputs: int
     family: str = ""  # the distribution whose parameters are forecast
     decoder: str = ""  # the cell that runs over the steps ahead
+    number: int = 0  # of the series among those that have a linear map of their own, from 1 on; 0 for another
 
 
 @dataclass(frozen=True)
@@ -417,6 +418,8 @@ def after_row(spec: Spec, weights: Tree, c: Tree, history: list[Row], cells: dic
     def told(k: int, d: int) -> Vector:
         line = [relative[n][d] / c["ring_gain"][d] for n in range(-spec.skip, 0)]
         linear = dot(line, [weights["skip"]["W"][d][n][k] for n in range(spec.skip)])
+        if spec.number:
+            linear += dot(line, c["maps"][spec.number - 1][d][k])
         level, scale = at[d][0], at[d][1] * c["output_gain"][k][d]
         numbers = head(spec, weights["head"], h, history[-1], k, d)
         if spec.family:

@@ -182,6 +182,29 @@ def test_a_lie_is_refused_in_one_sentence(lie: str) -> None:
     assert str(caught.value).isprintable()
 
 
+LIES_OF_MAPS: dict[str, tuple[str, Change]] = {
+    "no maps": ("it lacks 'constants/maps'", lambda file: file.arrays.pop("constants/maps")),
+    "the maps of fewer series": (r"wanted float32 \[2, 1, 3, 3\]", tensor("constants/maps", lambda a: a[:1])),
+    "maps of another precision": ("is float64", tensor("constants/maps", lambda a: a.astype(np.float64))),
+    "a map of no numbers": ("'constants/maps' holds nan", tensor("constants/maps", holding(np.nan))),
+    "maps that no setting asks for": ("sizes of its network", settings("local_skip = true", "local_skip = false")),
+    "maps of nothing": ("local_skip = true with skip = 0", settings("skip = 3", "skip = 0")),
+    "more series than maps": ("sizes of its network", column(series=["s0", "s1", "s2"])),
+    "the maps of other series": ("takes one series for another", column(series=["s1", "s0"])),
+}
+
+
+@pytest.mark.parametrize("lie", LIES_OF_MAPS)
+def test_a_lie_about_maps_is_refused_in_one_sentence(lie: str) -> None:
+    message, change = LIES_OF_MAPS[lie]
+    of = model(series=("s0", "s1"), local_skip=True)
+    file = File(archive.to_bytes(remembering(of, panel(of))))
+    archive.from_bytes(file.bytes(), "m")
+    change(file)
+    with pytest.raises(ModelFileError, match=message):
+        archive.from_bytes(file.bytes(), "m")
+
+
 def test_what_a_file_asks_for_is_not_made() -> None:
     """124 kB that ask for 6 GB, by columns or by units, and settings that take the square of their length."""
     lies = [size(past=30_000_000), both(settings("    4,\n", "    65_536,\n"), settings("rnn_tanh", "lru"))]

@@ -87,11 +87,18 @@ def test_every_input_is_named_once_with_its_kind() -> None:
     assert list(found.columns()) == ["input", "kind", "importance", "spread"]
 
 
-def test_lags_without_weight_have_no_importance() -> None:
-    """A network of 20 lags in the skip alone, of which only the fifth carries: its group alone matters."""
-    of = model(hidden=(), dense=(), lags=1, skip=20, use_calendar=False, normalize="none")
+@pytest.mark.parametrize("local", [False, True])
+def test_lags_without_weight_have_no_importance(local: bool) -> None:
+    """A network of 20 lags in the skip alone, or in each series' map, of which only the fifth carries."""
+    more = {"local_skip": True, "series": ("s0", "s1")} if local else {}
+    of = model(hidden=(), dense=(), lags=1, skip=20, use_calendar=False, normalize="none", **more)
     skip = np.zeros_like(of.weights["skip"]["W"])
-    skip[:, 20 - 5] = 1
+    if local:
+        maps = np.zeros_like(of.constants["maps"])
+        maps[..., 20 - 5] = 1
+        of = replace(of, constants=of.constants | {"maps": maps})
+    else:
+        skip[:, 20 - 5] = 1
     weights = of.weights | {"skip": {"W": skip}}
     weights["stack"] = weights["stack"] | {"dense": {}}
     weights["head"] = {"out": {name: np.zeros_like(value) for name, value in of.weights["head"]["out"].items()}}

@@ -236,7 +236,7 @@ def observe_call() -> tuple[Call, dict[str, np.ndarray]]:
 def skip_calls() -> dict[str, tuple[Call, dict[str, np.ndarray]]]:
     """The linear skip over five taps, four steps of two series of two targets, and two steps ahead."""
     places, steps, batch, targets, taps, horizon = 20, 4, 2, 2, 5, 2
-    sizes = interface.SkipSizes(0, 1, -1, 1, places, steps, batch, targets, taps, horizon)
+    sizes = interface.SkipSizes(0, 1, -1, 1, places, steps, batch, targets, taps, horizon, 0)
     shapes = {"y": (targets, places), "m": (targets, places)}
     shapes |= dict.fromkeys(("level", "scale"), (steps, batch, targets))
     series = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
@@ -261,14 +261,16 @@ def skip_call(direction: str) -> tuple[Call, dict[str, np.ndarray]]:
     places, steps, batch, targets, size, horizon = 20, 3, 2, 2, 4, 2
     shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("y", "m"), (targets, places))
     shapes |= dict.fromkeys(("level", "scale"), (steps, batch, targets))
-    weights, outputs = (targets, size, horizon), (steps, batch, horizon, targets)
+    weights, outputs, count = (targets, size, horizon), (steps, batch, horizon, targets), 3
     shapes |= {"W": weights, "out": outputs} if direction == "forward" else {"dout": outputs, "dW": weights}
+    shapes |= {"maps": (count, targets, horizon, size)} if direction == "forward" else {}
     arrays = {name: np.ones(shape, np.float32) for name, shape in shapes.items()}
     last = np.add.outer(np.arange(steps), np.array([5, 15]))
     arrays |= {"last": last.astype(np.int32), "age": np.full((steps, batch), 4, np.int32)}
+    arrays |= {"numbers": np.full((steps, batch), count, np.int32)} if direction == "forward" else {}
 
     def run(arrays: dict[str, np.ndarray]) -> str:
-        sizes = interface.SkipSizes(0, 1, -1, 1, places, steps, batch, targets, size, horizon)
+        sizes = interface.SkipSizes(0, 1, -1, 1, places, steps, batch, targets, size, horizon, count)
         call = getattr(library.handle(), f"statecast_skip_{direction}")
         return status(call(byref(sizes), byref(fill(interface.SkipArrays(), arrays))))
 
@@ -340,6 +342,9 @@ def test_rows_outside_the_table_are_refused() -> None:
             places = arrays[field].copy()
             places[0, 0] = number
             assert run(arrays | {field: places}) == "bad_row", (field, number)
+    run, arrays = skip_call("forward")
+    for number in (4, -1):
+        assert run(arrays | {"numbers": np.full_like(arrays["numbers"], number)}) == "bad_row"
     run, arrays = adaptive_call(True)
     for field, number in (("*origins", 3), ("*origins", -1), ("*places", 2), ("*places", -2)):
         assert run(arrays | {field: np.array([0, 0, 0, number])}) == "bad_row"
@@ -348,15 +353,16 @@ def test_rows_outside_the_table_are_refused() -> None:
 
 
 def pack_call() -> tuple[Callable[..., str], list[np.ndarray | None], np.ndarray, np.ndarray, np.ndarray]:
-    """An LSTM of four units with a head and a skip: the call, its arrays, units, columns and block."""
+    """An LSTM of four units with a head, a skip and maps: the call, its arrays, units, columns and block."""
     sizes = interface.NetworkSizes(
         isa=interface.INSTRUCTION_SETS.index(library.instruction_set()), decay=0.1, floor=1e-8, ceiling=20.0,
-        targets=1, lags=2, skip=3, layers=1, horizon=2, members=2,
+        targets=1, lags=2, skip=3, layers=1, horizon=2, members=2, series=5,
     )  # fmt: skip
     shapes = [(2, 16), (4, 16), (16,), None, (4, 2), (2,), (1, 3, 2)] * 2
     arrays = [np.ones(1), np.ones(1), *(np.ones(1, np.float32) for _ in range(4)), np.ones(2, np.float32)]
+    arrays.append(np.ones((5, 1, 2, 3), np.float32))
     arrays += [None if shape is None else np.ones(shape, np.float32) for shape in shapes]
-    units, columns = np.array([4]), np.arange(10) * 8
+    units, columns = np.array([4]), np.arange(11) * 8
     size = library.handle().statecast_network_bytes(byref(sizes), byref(interface.argument(units)))
     room = np.zeros(size + 64, np.uint8)
     begin = -interface.address(room) % 64

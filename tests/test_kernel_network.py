@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from model_cases import (
     BATCH,
     STEPS,
+    begun,
     build,
     case,
     close,
@@ -50,7 +51,7 @@ def table(network: Network, p: Any, rows: int) -> np.ndarray:
     """States of series that have seen nothing."""
     layout = Layout.of(network.parts())
     states = np.empty((rows, layout.size), like(p).dtype)
-    layout.pack(network.start(p, rows, like(p)), states)
+    layout.pack(begun(network, p, rows), states)
     return states
 
 
@@ -101,6 +102,32 @@ def test_an_ensemble_shares_its_front(
         close(state[name], part, 2e-5)
 
 
+@pytest.mark.parametrize("instruction_set", SETS)
+def test_maps_of_single_series(instruction_set: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They add to every member of an ensemble; with rows of no training series among the others."""
+    monkeypatch.setenv("STATECAST_KERNEL", instruction_set)
+    for head, targets, skip, horizon in (("point", 1, 37, 21), ("pinball", 2, 5, 6)):
+        network = build("gru", "last", head, targets=targets, skip=skip, horizon=horizon, maps=3)
+        network, p = several(network, 2, dtype=np.float32)
+        inputs, reset = series(network, p, STEPS, 9)
+        found, state = natively(network, p, inputs, reset)
+        wanted, last = stepped(network, p, inputs, reset)
+        close(found, wanted, 2e-5)
+        same_bits(state["series"], last["series"])
+
+
+@pytest.mark.parametrize("number", [-1.0, 0.5, 4.0, 1e30, np.inf, np.nan])
+def test_a_number_that_no_series_has_finds_no_map(number: float) -> None:
+    network = build("gru", "last", "point", maps=3)
+    p = parameters(network, dtype=np.float32)
+    inputs, _ = series(network, p, 1, 2)
+    states, step = table(network, p, 2), NetworkStep(network, p)
+    states[1, Layout.of(network.parts()).slices["series"][0]] = number
+    others = {name: np.repeat(value[:, :1], 2, axis=1) for name, value in inputs.items()}
+    forecast, _ = observed(step, states, others)
+    same_bits(forecast[1], forecast[0])
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from(interface.NORMALIZERS), st.integers(1, 3), st.data())
 def test_any_size(seed: int, normalize: str, targets: int, data: st.DataObject) -> None:
@@ -110,17 +137,18 @@ def test_any_size(seed: int, normalize: str, targets: int, data: st.DataObject) 
     sizes = {"lags": draw(1, 40), "skip": draw(0, 40), "horizon": draw(1, 20), "hidden": hidden}
     head = data.draw(st.sampled_from(["point", "pinball"]))
     columns = {name: draw(0, 2) for name in ("past", "known", "calendar", "static")}
+    sizes["maps"] = draw(0, 2) if sizes["skip"] else 0
     network, p = several(build(cell, normalize, head, targets=targets, columns=columns, **sizes), draw(1, 4), seed)
     inputs, reset = series(network, p, 4, 2, seed)
     found, _ = natively(network, p, inputs, reset)
     close(found, stepped(network, p, inputs, reset)[0], 1e-11)
 
 
-@pytest.mark.parametrize("cell", interface.CELLS)
+@pytest.mark.parametrize(("cell", "maps"), [*((cell, 0) for cell in interface.CELLS), ("lstm", 5)])
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_row_does_not_know_its_company(cell: str, threads: int) -> None:
+def test_a_row_does_not_know_its_company(cell: str, maps: int, threads: int) -> None:
     """Alone, among others, on one thread or several: the same bits."""
-    network = build(cell, "ewma", "point", "dense", hidden=(21, 5), horizon=24)
+    network = build(cell, "ewma", "point", "dense", hidden=(21, 5), horizon=24, maps=maps)
     p = parameters(network, dtype=np.float32)
     inputs, _ = series(network, p, 1, 700, gaps=0.1)
     together = table(network, p, 700)
@@ -199,7 +227,7 @@ def test_what_it_does_not_know_it_refuses() -> None:
     assert "'mingru'" in str(refuses(*case("mingru", "last", "point", "one-layer", dtype="float32")[:2]))
     assert "series" in str(refuses(replace(network, members=Members(2, local=True)), p))
     assert "weights head/known/W" in str(refuses(replace(network, members=Members(2)), p))  # they are of one network
-    assert "series" in str(refuses(replace(network, series=3), p))
+    assert "series" in str(refuses(replace(network, front=replace(network.front, embedding=2), series=3), p))
     more = {**p, "constants": p["constants"] | {"drift": np.zeros(2, np.float32)}}
     assert "'drift'" in str(refuses(network, more))
     wider = {**p, "weights": p["weights"] | {"skip": {"W": np.zeros((2, 4, 2), np.float32)}}}
@@ -260,6 +288,10 @@ def sizes(**change: Any) -> Any:
         ({"skip": 2**40}, "bad_shape"),
         ({"members": 0}, "bad_shape"),
         ({"members": 2000}, "bad_shape"),
+        ({"series": -1}, "bad_shape"),
+        ({"series": 1}, "bad_shape"),  # of no skip
+        ({"series": 2**25, "skip": 1}, "bad_shape"),
+        ({"series": 2**24, "skip": 2**17, "horizon": 2**17}, "bad_shape"),
         ({"statics": 1}, "bad_shape"),
         ({"normalize": 7}, "bad_shape"),
         ({"activation": -1}, "bad_shape"),

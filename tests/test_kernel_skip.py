@@ -107,6 +107,33 @@ def test_product_and_gradient(name: str, instructions: str, monkeypatch: pytest.
         assert (abs(found - exact) <= bound(a, rings, dout, "tbkd,tbhd->dkh")).all()
 
 
+def local(case: Case, a: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Maps of four series, and which of these each step is of: runs of some steps, and steps of none among them."""
+    rng = np.random.default_rng(case.seed + 7)
+    maps = rng.normal(size=(4, case.targets, case.horizon, case.taps)).astype(a["w"].dtype)
+    return {"maps": maps, "numbers": np.sort(rng.integers(0, 5, a["last"].shape), axis=0)}
+
+
+@pytest.mark.parametrize("instructions", SETS)
+@pytest.mark.parametrize("name", CASES)
+def test_maps_of_single_series(name: str, instructions: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They add to the weights, step by step, and the gradient of the weights is what it was."""
+    monkeypatch.setenv("STATECAST_KERNEL", instructions)
+    for dtype in ("float32", "float64") if instructions == "plain" else ("float32",):
+        a = arrays(CASES[name], np.dtype(dtype))
+        own, rings = local(CASES[name], a), relative(a)
+        each = np.concatenate([np.zeros_like(own["maps"][:1]), own["maps"]])[own["numbers"]].astype(float)
+        weights = a["w"] + np.swapaxes(each, -1, -2)
+        out = skip.product(**a, **own)
+        exact = np.einsum("tbkd,tbdkh->tbhd", rings, weights)
+        assert (abs(out - exact) <= bound(a, rings, weights, "tbkd,tbdkh->tbhd")).all()
+        for threads in (1, 3):
+            assert np.array_equal(skip.product(**a, **own, threads=threads), out)
+        some = {part: a[part][2:5, 1:2] for part in ("last", "age", "level", "scale")}
+        alone = skip.product(**a | some, maps=own["maps"], numbers=own["numbers"][2:5, 1:2])
+        assert np.array_equal(alone, out[2:5, 1:2])
+
+
 @pytest.mark.parametrize("instructions", SETS)
 def test_a_level_of_a_million_keeps_its_digits(instructions: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps of 1 at a level of 1e6: what is lost is what float32 loses of a value, not of a sum of a hundred."""
@@ -205,6 +232,27 @@ def test_jax_maps_over_networks() -> None:
             np.testing.assert_allclose(gradient[n], slope, rtol=1e-6)
 
 
+def test_jax_adds_maps_of_single_series() -> None:
+    """Two networks over steps of their own share the maps; the gradient of the weights does not ask for them."""
+    import jax
+    import jax.numpy as jnp
+
+    case = Case(gaps=0.1, targets=2)
+    a, dout = arrays(case), np.random.default_rng(1).normal(size=(9, 3, 5, 2)).astype(np.float32)
+    own = local(case, a)
+    w, numbers = np.stack([a["w"], 2 * a["w"]]), np.stack([own["numbers"], own["numbers"][:, ::-1]])
+    rest = {part: jnp.asarray(array) for part, array in a.items() if part != "w"}
+
+    def loss(w: Any, numbers: Any) -> Any:
+        result = skip.product(w, **rest, maps=jnp.asarray(own["maps"]), numbers=numbers)
+        return jnp.sum(result * dout), result
+
+    gradient, result = jax.jit(jax.vmap(jax.grad(loss, has_aux=True)))(jnp.asarray(w), jnp.asarray(numbers))
+    for n in range(2):
+        assert np.array_equal(result[n], skip.product(**a | {"w": w[n]}, maps=own["maps"], numbers=numbers[n]))
+        assert np.array_equal(gradient[n], skip.gradient(**a, dout=dout))
+
+
 # --- without the kernel
 
 
@@ -219,6 +267,9 @@ def test_without_the_kernel_numpy_and_jax_make_the_skip_in_parts(monkeypatch: py
     a, c = arrays(Case(gaps=0.2, targets=2, steps=11)), {"ring_gain": np.array([0.5, 2.0], np.float32)}
     rings = Rings(a["values"], a["mask"], a["last"], a["age"], 21)
     native = front.skip_of(c, a["w"], rings, a["level"], a["scale"])
+    own = local(Case(targets=2), a)
+    numbers, c = own["numbers"], c | {"maps": own["maps"]}
+    mapped = front.skip_of(c, a["w"], rings, a["level"], a["scale"], numbers)
     sizes: list[int] = []
     newest = Rings.newest
     monkeypatch.setattr(Rings, "newest", lambda self, count: sizes.append(self.last.shape[0]) or newest(self, count))
@@ -226,15 +277,21 @@ def test_without_the_kernel_numpy_and_jax_make_the_skip_in_parts(monkeypatch: py
     monkeypatch.setenv("STATECAST_KERNEL", "off")
     np.testing.assert_allclose(front.skip_of(c, a["w"], rings, a["level"], a["scale"]), native, rtol=2e-4, atol=2e-5)
     assert sizes == [4, 4, 3]
+    found = front.skip_of(c, a["w"], rings, a["level"], a["scale"], numbers)
+    np.testing.assert_allclose(found, mapped, rtol=2e-4, atol=2e-5)
+    assert sizes[3:] == [4, 4, 3]
+    sizes.clear()
     device = Rings(*map(jnp.asarray, (a["values"], a["mask"], a["last"], a["age"])), 21)
 
     def loss(w: Any) -> Any:
         result = front.skip_of(c, w, device, a["level"], a["scale"])
-        return result.sum(), result
+        with_maps = front.skip_of(c, w, device, a["level"], a["scale"], jnp.asarray(numbers))
+        return result.sum() + 0 * with_maps.sum(), (result, with_maps)
 
-    gradient, result = jax.jit(jax.grad(loss, has_aux=True))(jnp.asarray(a["w"]))
+    gradient, (result, found) = jax.jit(jax.grad(loss, has_aux=True))(jnp.asarray(a["w"]))
     np.testing.assert_allclose(result, native, rtol=2e-4, atol=2e-5)
-    assert max(sizes[3:]) == 4
+    np.testing.assert_allclose(found, mapped, rtol=2e-4, atol=2e-5)
+    assert set(sizes) == {1, 4}  # JAX copies maps, and one is as large as five rings
     exact = skip.gradient(**a | {"scale": a["scale"] * c["ring_gain"]}, dout=np.ones_like(native))
     np.testing.assert_allclose(gradient, exact, rtol=2e-4, atol=2e-4)
 

@@ -152,6 +152,37 @@ def test_sizes_of_the_front(normalize: str, sizes: dict[str, Any]) -> None:
         same_state(state, last, 1e-12)
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(
+    ("normalize", "head", "sizes"),
+    [
+        ("last", "point", {"targets": 1, "skip": 3, "horizon": 7}),
+        ("last", "pinball", {"targets": 1, "skip": 19, "horizon": 1}),
+        ("window", "point", {"targets": 2, "skip": 33, "horizon": 5}),
+        ("ewma", "normal", {"targets": 2, "skip": 4, "horizon": 2}),
+        ("none", "decoder", {"targets": 1, "skip": 2, "horizon": 2}),
+    ],
+    ids=lambda part: part if isinstance(part, str) else "",
+)
+def test_series_with_linear_maps_of_their_own(normalize: str, head: str, sizes: dict[str, int], dtype: str) -> None:
+    """Of four rows the first is no training series, and the others are three of them."""
+    network = build("gru", normalize, head, maps=3, **sizes)
+    p = parameters(network, dtype=dtype)
+    inputs, reset = series(network, p, STEPS, 4)
+    forecasts, last = referred(network, p, inputs, reset)
+    native = refuses(network, p) is None
+    assert native == (kernel_library.refuses() is None and head in ("point", "pinball"))
+    for execution in (stepped, scanned, *([natively] if native else [])):
+        found, state = execution(network, p, inputs, reset)
+        close(found, forecasts, TOLERANCE[dtype])
+        same_state(state, last, TOLERANCE[dtype])
+        assert state["series"].tolist() == [[0], [1], [2], [3]]
+    close(segmented(network, p, inputs, reset)[0], forecasts, TOLERANCE[dtype])
+    none = {**p, "constants": p["constants"] | {"maps": np.zeros_like(p["constants"]["maps"])}}
+    apart = abs(scanned(network, none, inputs, reset)[0] - forecasts).max(axis=(0, 2, 3, 4))
+    assert apart[0] < 1e-4 and (apart[1:] > 0.1).all()
+
+
 @pytest.mark.parametrize("normalize", config.NORMALIZERS)
 def test_scale_of_every_step_and_chosen_outputs(normalize: str) -> None:
     network, p, inputs, reset = case("gru", normalize, "pinball", "one-layer")

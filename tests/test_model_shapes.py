@@ -52,6 +52,9 @@ def test_covariates(columns: dict[str, int]) -> None:
         {"ensemble": 3},
         {"embedding": 2, "series": 5},
         {"embedding": 2, "ensemble": 2, "series": 5},
+        {"local_skip": True, "series": 3},
+        {"local_skip": True, "series": 3, "ensemble": 2},
+        {"local_skip": True},  # of no series
         {"local": True, "series": 3},
         {"local": True, "series": 1},
         {"embedding": 2},  # of no series

@@ -17,6 +17,7 @@ from statecast.config import Config
 from statecast.data.segments import Sampler, Split, evened, training_tape
 from statecast.errors import SettingError, UnknownSeries
 from statecast.model.members import member
+from statecast.report.collect import layers
 from statecast.train import local
 from statecast.train.fit import precision
 from statecast.train.loss import Segments, gather
@@ -84,6 +85,8 @@ def test_the_same_seed_draws_the_same_segments() -> None:
         ({"local": True, "carry": "stored"}, "local = true with carry"),
         ({"local": True, "ensemble": 3}, "leave ensemble out, or choose local = false"),
         ({"local": True, "embedding": 3}, "leave embedding out"),
+        ({"local": True, "local_skip": True}, "local_skip = true with local = true: .* leave local_skip out"),
+        ({"local_skip": True, "skip": 0}, "local_skip = true with skip = 0"),
     ],
 )
 def test_settings_that_do_not_go_together_are_refused(values: dict[str, Any], told: str) -> None:
@@ -133,6 +136,103 @@ def test_an_embedding_follows_its_series_through_table_stream_and_ensemble() -> 
     for n in range(60):
         found = stream.observe_many(list("cab"), [rows["y"][rows["id"] == name][n] for name in "cab"], n)
     np.testing.assert_allclose(found.values, wanted[[2, 0, 1]], rtol=1e-4)
+
+
+# --- linear maps of single series
+
+MAPPED: dict[str, Any] = {"skip": 3, "local_skip": True}
+
+
+def mapped(forecaster: sc.Forecaster) -> sc.Forecaster:
+    """The same with maps that are random numbers; they are those of no least squares."""
+    maps = forecaster.model_.constants["maps"]
+    maps[...] = 0.2 * np.random.default_rng(1).standard_normal(maps.shape)
+    return forecaster
+
+
+def test_a_map_follows_its_series_through_table_stream_and_file(tmp_path: Path) -> None:
+    rows = table(a=5.0, b=-5.0, c=3.0)
+    model = mapped(sc.Forecaster(**SMALL | MAPPED, ensemble=2).fit(rows, target="y", id="id"))
+    assert model.model_.constants["maps"].shape == (3, 1, 2, 3)
+    again = sc.Forecaster.load(model.save(tmp_path / "model.safetensors"))
+    wanted = again.forecast(rows).values
+    assert wanted.tobytes() == model.forecast(rows).values.tobytes()
+    backwards = {
+        "y": np.concatenate([rows["y"][rows["id"] == name] for name in "cba"]),
+        "id": np.repeat(list("cba"), 60),
+    }
+    np.testing.assert_allclose(again.forecast(backwards).values, wanted, rtol=1e-5)
+    stream = again.stream(empty=True)
+    for n in range(60):
+        found = stream.observe_many(list("cab"), [rows["y"][rows["id"] == name][n] for name in "cab"], n)
+    np.testing.assert_allclose(found.values, wanted[[2, 0, 1]], rtol=1e-4)
+    assert ("maps", 3 * 2 * 3) in [(layer.name, layer.parameters) for layer in layers(again.model_)]
+
+
+def test_a_new_series_has_the_common_map() -> None:
+    """In a table and in a stream it is forecast as without maps, and a training series is not."""
+    rows = table(a=5.0, b=-5.0)
+    model = sc.Forecaster(**SMALL | MAPPED).fit(rows, target="y", id="id")
+    new = {"y": np.tile(rows["y"][:60], 2), "id": np.repeat(["a", "new"], 60)}
+    plain = model.forecast(new).values
+    assert plain[0].tobytes() == plain[1].tobytes()
+    found = mapped(model).forecast(new).values
+    assert found[1].tobytes() == plain[1].tobytes() and abs(found[0] - plain[0]).max() > 0.01
+    stream = model.stream(empty=True)
+    for n in range(60):
+        told = stream.observe_many(["new", "a"], [rows["y"][n]] * 2, n)
+    np.testing.assert_allclose(told.values, found[[1, 0]], rtol=1e-4)
+
+
+def test_each_target_has_a_map_where_channels_are_independent() -> None:
+    rows = table(a=5.0, b=-5.0)
+    two = {"u": rows["y"], "v": rows["y"][::-1].copy(), "id": rows["id"]}
+    model = mapped(sc.Forecaster(**SMALL | MAPPED).fit(two, target=["u", "v"], id="id"))
+    assert model.model_.constants["maps"].shape == (4, 1, 2, 3)
+    assert model.model_.schema.series == ("a/u", "a/v", "b/u", "b/v")
+    stream, wanted = model.stream(empty=True), model.forecast(two).values
+    for n in range(60):
+        values = [[two[name][rows["id"] == series][n] for name in "uv"] for series in "ab"]
+        found = stream.observe_many(["a", "b"], values, n)
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize("ensemble", [1, 2])
+def test_training_moves_the_common_map_alone(ensemble: int) -> None:
+    """Were all maps alike, training would go on as if they were a part of the common one."""
+    config = settings(**MAPPED, skip_init="zero", ensemble=ensemble, optimizer="sgd")
+    panel = panel_of(wave(60, 1), wave(40, 2), wave(30, 3))
+    network, prepared, _ = ready(config, panel)
+    assert not prepared.constants["maps"].any()
+    part = 0.3 * np.random.default_rng(0).standard_normal(prepared.constants["maps"].shape[1:]).astype(np.float32)
+    every = prepared.constants | {"maps": np.broadcast_to(part, prepared.constants["maps"].shape)}
+    moved = jax.tree.map(np.copy, prepared.weights)
+    moved["skip"]["W"] += np.swapaxes(part, -1, -2)
+    ends, looks = [], []
+    for change in ({"constants": every}, {"weights": moved}):
+        begin = replace(prepared, **change)
+        trainer = SegmentTrainer(config, network, begin)
+        arrays, _ = run(trainer, trainer.begin(begin.weights), 0, 4)
+        looks.append(trainer.validate(arrays["weights"]).total)
+        ends.append(leaves(jax.tree.map(np.asarray, arrays["weights"])))
+    first, second = ends
+    first["/skip/W"] = first["/skip/W"] + np.swapaxes(part, -1, -2)
+    for path, value in second.items():
+        np.testing.assert_allclose(first[path], value, rtol=1e-4, atol=1e-5, err_msg=path)
+    np.testing.assert_allclose(*looks, rtol=1e-4)
+    assert abs(second["/skip/W"] - moved["skip"]["W"]).max() > 1e-3
+
+
+def test_maps_that_take_too_much_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "ROOM", 100)
+    with pytest.raises(SettingError, match=r"local_skip = true: 2 maps of 6 numbers take .* smaller skip"):
+        ready(settings(**MAPPED), panel_of(wave(40, 1), wave(30, 2)))
+
+
+def test_maps_suit_where_they_take_little_more_room_than_the_rows() -> None:
+    rows = np.array([100, 20])
+    assert local.maps_suit(local.EACH_ROW * 60, rows)
+    assert not local.maps_suit(local.EACH_ROW * 60 + 1, rows)
 
 
 # --- local networks

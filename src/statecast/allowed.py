@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass, field
 from typing import Any
 
-from statecast.errors import nearest
+from statecast.errors import SettingError, nearest
 
 
 def _same(value: Any) -> Any:
@@ -43,6 +43,44 @@ class Check:
     def requirement(self) -> str:
         """The sentence."""
         return self.sentence if isinstance(self.sentence, str) else self.sentence()
+
+
+def setting(default: Any, help: str, check: Check) -> Any:
+    """A field of a class of settings. A default of None means that the value is chosen from the data."""
+    return field(default=default, metadata={"help": help, "check": check})
+
+
+def canonical_value(spec: Field[Any], value: Any, label: str = "") -> Any:
+    """The value of a setting from any accepted spelling of it.
+
+    Args:
+        spec: the setting's field.
+        value: as it came.
+        label: what the user knows the setting by; `name =` if empty.
+
+    Raises:
+        SettingError: the value is not allowed; says what is.
+    """
+    if value is None and spec.default is None:  # it is chosen from the data
+        return None
+    check: Check = spec.metadata["check"]
+    form = check.canonical(_frozen(value))
+    if not check.holds(form):
+        parts = [f"{label or f'{spec.name} ='} {plain_value(form)!r}: wanted {check.requirement}", check.hint(form)]
+        raise SettingError("; ".join(filter(None, parts)))
+    return form
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, and numbers of array libraries as Python's."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def plain_value(value: Any) -> Any:
+    """A value as TOML and people write it: lists rather than tuples."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _is_int(value: object) -> bool:

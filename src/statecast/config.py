@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -24,10 +24,13 @@ from statecast.allowed import (
     SHARE,
     WEIGHTS,
     Check,
+    canonical_value,
     either,
     many,
     one_of,
+    plain_value,
     real,
+    setting,
     whole,
 )
 from statecast.errors import SettingError, nearest
@@ -46,11 +49,6 @@ PRECISIONS = ("float32", "float64", "bf16")
 MERGES = ("first", "last", "mean", "sum", "min", "max")
 CARRIES = ("zero", "learned", "stored")
 POOLINGS = ("last", "mean", "max", "all")
-
-
-def setting(default: Any, help: str, check: Check) -> Any:
-    """A field of `Config`. A default of None means that the value is chosen from the data."""
-    return field(default=default, metadata={"help": help, "check": check})
 
 
 @dataclass(frozen=True)
@@ -129,7 +127,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
-            object.__setattr__(self, spec.name, _canonical(spec, getattr(self, spec.name)))
+            object.__setattr__(self, spec.name, canonical_value(spec, getattr(self, spec.name)))
 
     @property
     def dtype(self) -> str:
@@ -163,7 +161,7 @@ class Settings:
         """The settings as TOML, without those that are to be chosen from the data."""
         import tomli_w
 
-        return tomli_w.dumps({name: _plain(value) for name, value in self.to_dict().items() if value is not None})
+        return tomli_w.dumps({name: plain_value(value) for name, value in self.to_dict().items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -195,6 +193,9 @@ class Config(Settings):
     )
     skip_init: str = setting(
         "ridge", "initial values of that map: least squares on the training rows, or zero", one_of(("ridge", "zero"))
+    )
+    local_skip: bool | None = setting(
+        None, "several series: a map for each training series, which adds to what that map learns of all", BOOLEAN
     )
     normalize: str | None = setting(None, "how the level and scale of a series are followed", one_of(NORMALIZERS))
     transform: str | None = setting(
@@ -267,10 +268,14 @@ class Config(Settings):
         if ordered and drawn:
             reason = 'draws segments in random order; choose carry = "zero" and shuffle = true'
             raise SettingError(f"{drawn} with {ordered}: it {reason}")
-        other = "ensemble" if (self.ensemble or 1) > 1 else "embedding" if self.embedding else None
+        others = {"ensemble": (self.ensemble or 1) > 1, "embedding": self.embedding > 0, "local_skip": self.local_skip}
+        other = next((name for name, holds in others.items() if holds), None)
         if self.local and other:
+            value = str(getattr(self, other)).lower()
             reason = f"a network for one series has no use for it; leave {other} out, or choose local = false"
-            raise SettingError(f"{other} = {getattr(self, other)} with local = true: {reason}")
+            raise SettingError(f"{other} = {value} with local = true: {reason}")
+        if self.local_skip and self.skip == 0:
+            raise SettingError("local_skip = true with skip = 0: choose skip = 1 or more, or leave local_skip out")
 
 
 def canonical(name: str, value: Any, label: str = "") -> Any:
@@ -284,22 +289,11 @@ def canonical(name: str, value: Any, label: str = "") -> Any:
     Raises:
         SettingError: it is not allowed; says what is.
     """
-    return _canonical(_field(name), value, label)
+    return canonical_value(_field(name), value, label)
 
 
 def _field(name: str) -> dataclasses.Field[Any]:
     return next(spec for spec in dataclasses.fields(Config) if spec.name == name)
-
-
-def _canonical(spec: dataclasses.Field[Any], value: Any, label: str = "") -> Any:
-    if value is None and spec.default is None:  # it is chosen from the data
-        return None
-    check: Check = spec.metadata["check"]
-    form = check.canonical(_frozen(value))
-    if not check.holds(form):
-        parts = [f"{label or f'{spec.name} ='} {_plain(form)!r}: wanted {check.requirement}", check.hint(form)]
-        raise SettingError("; ".join(filter(None, parts)))
-    return form
 
 
 def restated(name: str, default: Any, check: Check | None = None, help: str | None = None) -> Any:
@@ -354,17 +348,6 @@ class RegressorConfig(SequenceConfig):
 
     loss: str = restated("loss", "mse", one_of(("mse", "mae", "huber")), "loss of each value, in standard deviations")
     huber_delta: float = restated("huber_delta", 1.0)
-
-
-def _frozen(value: Any) -> Any:
-    """Lists as tuples, and numbers of array libraries as Python's."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def names(of: type[Settings] = Config) -> tuple[str, ...]:

@@ -81,6 +81,7 @@ class ForecasterKeywords(SettingsKeywords):
         lags: int | None = None,
         skip: int | None = None,
         skip_init: str = "ridge",
+        local_skip: bool | None = None,
         normalize: str | None = None,
         transform: str | None = None,
         nonnegative: bool | None = None,

@@ -18,7 +18,7 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.forecast import assemble, evaluate
-from statecast.model.front import Front, weighted
+from statecast.model.front import Front
 from statecast.model.inputs import Rows
 from statecast.model.stack import Stack
 from statecast.model.trained import Model
@@ -217,10 +217,9 @@ class ShuffledFront(Front):
     group: tuple[int, int] = (1, 1)
     rng: np.random.Generator = field(default_factory=np.random.default_rng, compare=False)
 
-    def skip_of(self, c: Any, w: Any, rings: Any, level: Any, scale: Any, threads: int = 0) -> Any:
+    def skip_of(self, c: Any, w: Any, rings: Any, level: Any, scale: Any, numbers: Any = None, threads: int = 0) -> Any:
         """See `Front.skip_of`."""
-        newest = rings.newest(self.skip)  # all of them at once, to shuffle
-        return weighted(w, self.relative(newest["ring"], newest["held"], level, scale) / c["ring_gain"])
+        return self.product(c, w, rings, level, scale, numbers)  # all rings at once, to shuffle
 
     def relative(self, ring: Any, held: Any, level: Any, scale: Any) -> Any:
         """See `Front.relative`."""

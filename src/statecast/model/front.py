@@ -11,13 +11,14 @@ that float32 keeps its digits for tables far from zero; the normaliser makes the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from statecast.model.cells import Array, State
 from statecast.model.kernel import skip as kernel_skip
 from statecast.model.kernel import statistics as kernel_statistics
 from statecast.model.rings import Rings
-from statecast.model.scan import scan
+from statecast.model.scan import is_jax, scan
 
 FLOOR = 1e-8  # smallest scale, in working units: a constant series has none of its own
 CEILING = 20.0  # largest input from the ring, in typical deviations: an outlier must not saturate every gate
@@ -39,6 +40,7 @@ class Front:
         missing: whether masks and time gaps are inputs.
         level_input: whether the level and the scale themselves are inputs.
         embedding: numbers learned of each training series.
+        local_skip: whether each training series has a linear map of its own, which adds to the skip's.
     """
 
     targets: int
@@ -53,6 +55,7 @@ class Front:
     missing: bool = False
     level_input: bool = False
     embedding: int = 0
+    local_skip: bool = False
 
     @property
     def ring(self) -> int:
@@ -130,7 +133,16 @@ class Front:
         """The ring relative to level and scale [..., R, D]; 0 where nothing is held."""
         return (ring - level[..., None, :]) / scale[..., None, :] * held
 
-    def skip_of(self, c: Any, w: Array, rings: Rings, level: Array, scale: Array, threads: int = 0) -> Array:
+    def skip_of(
+        self,
+        c: Any,
+        w: Array,
+        rings: Rings,
+        level: Array,
+        scale: Array,
+        numbers: Array | None = None,
+        threads: int = 0,
+    ) -> Array:
         """The linear skip from the rings at some steps [N, …].
 
         Args:
@@ -139,20 +151,29 @@ class Front:
             rings: of the steps.
             level: what they are relative to, [N, …, D].
             scale: in what units, likewise.
+            numbers: of the series, from 1 on, and 0 for a series without a map, [N, …]; None where none has one.
             threads: of the native kernel, at most; 0 for all.
 
         Returns:
-            Σₖ w[d,k,h] · (relative ring)[k,d] / ring_gain[d], [N, …, H, D].
+            Σₖ (w[d,k,h] + map[d,h,k]) · (relative ring)[k,d] / ring_gain[d], [N, …, H, D], where the map of series s is
+            maps[s − 1] of the constants.
         """
         if kernel_skip.refuses(rings.values) is None:
+            local = {} if numbers is None else {"numbers": numbers, "maps": c["maps"]}
             places = rings.values, rings.mask, rings.last, rings.age
-            return kernel_skip.product(w, *places, level, scale * c["ring_gain"], threads=threads or None)
+            return kernel_skip.product(w, *places, level, scale * c["ring_gain"], **local, threads=threads or None)
+        arrays = [level, scale] if numbers is None else [level, scale, numbers]
+        # Under JAX a map is copied for each step, which is as large as so many rings.
+        copies = 1 if numbers is None or not is_jax(rings.values) else w.shape[-1]
+        return rings.in_parts(partial(self.product, c, w), self.skip * copies, *arrays)
 
-        def product(rings: Rings, level: Array, scale: Array) -> Array:
-            newest = rings.newest(self.skip)
-            return weighted(w, self.relative(newest["ring"], newest["held"], level, scale) / c["ring_gain"])
-
-        return rings.in_parts(product, self.skip, level, scale)
+    def product(
+        self, c: Any, w: Array, rings: Rings, level: Array, scale: Array, numbers: Array | None = None
+    ) -> Array:
+        """`skip_of` without the kernel, all rings at once."""
+        newest = rings.newest(self.skip)
+        ring = self.relative(newest["ring"], newest["held"], level, scale) / c["ring_gain"]
+        return weighted(w, ring) + (0 if numbers is None else mapped(c["maps"], ring, numbers))
 
     def features(
         self, c: Any, relative: Array, s: State, level: Array, scale: Array, covariates: dict[str, Array]
@@ -197,6 +218,22 @@ def weighted(w: Array, ring: Array) -> Array:
     xp = ring.__array_namespace__()
     # One product for each target: [..., D, 1, K] · [D, K, H].
     return xp.matrix_transpose((xp.matrix_transpose(ring)[..., None, :] @ w)[..., 0, :])
+
+
+def mapped(maps: Array, ring: Array, numbers: Array) -> Array:
+    """The sums of rings [..., K, D] with the maps [S, D, H, K] of the series of these numbers [...]: [..., H, D].
+
+    Numbers count from 1 on; 0 is a series without a map, whose sums are 0.
+    """
+    xp = ring.__array_namespace__()
+    if is_jax(ring):
+        chosen = xp.asarray(maps)[xp.maximum(numbers, xp.ones_like(numbers)) - 1]
+        sums = (chosen @ xp.matrix_transpose(ring)[..., None])[..., 0]
+        return xp.matrix_transpose(sums * (numbers > 0)[..., None, None])
+    sums = xp.zeros((*numbers.shape, maps.shape[2], maps.shape[1]), dtype=ring.dtype)
+    for number in xp.unique_values(numbers[numbers > 0]):
+        sums[numbers == number] = weighted(xp.matrix_transpose(maps[number - 1]), ring[numbers == number])
+    return sums
 
 
 def _towards(old: Array, new: Array, rate: Array) -> Array:

@@ -7,8 +7,9 @@ The forecast of the value k steps ahead, made at time t, in working units:
 which is the point, a quantile, or the location of a distribution whose other parameters the head gives beside it.
 
 `step` and `scan` differ only in how they come by the rings and the statistics; everything from there on is one set of
-lines for any leading axes. Weights are what training changes; constants come from the training rows and stay.
-Both are plain trees of arrays and travel together as `p = {"weights": …, "constants": …}`.
+lines for any leading axes. Weights are what training changes; constants come from the training rows and stay, such as
+the linear map of a training series, which adds to the skip's. Both are plain trees of arrays and travel together as
+`p = {"weights": …, "constants": …}`.
 
 Several networks may be one: they share the front, and each has a stack, a head and a skip of its own, along the first
 axis of the weights. The members of an ensemble all run over every series, and the forecast is the mean of theirs; local
@@ -41,7 +42,7 @@ class Network:
     Attributes:
         front, stack, head: its parts.
         members: how many networks it is, an ensemble or local ones.
-        series: training series that have an embedding or a local network each; 0 where none has.
+        series: training series that have an embedding, a linear map or a local network each; 0 where none has.
     """
 
     front: Front
@@ -63,7 +64,7 @@ class Network:
     ) -> Network:
         """The network that settings describe for a table with these counts of columns; all of them must be chosen.
 
-        `series` counts the training series; where it is 0, none has an embedding or a network of its own.
+        `series` counts the training series; where it is 0, none has anything of its own.
         """
         if (
             config.lags is None
@@ -89,12 +90,14 @@ class Network:
             missing=config.missing,
             level_input=config.level_input,
             embedding=config.embedding if series else 0,
+            local_skip=bool(config.local_skip and config.skip and series),
         )
         layers = config.cell, front.inputs, config.hidden, config.dense
         stack = Stack(*layers, config.activation, config.residual, config.threads, config.bf16)
         head = Head.of(config, stack.outputs, targets, front.future)
         members = Members(series, True) if config.local and series else Members(config.ensemble or 1)
-        return cls(front, stack, head, members, series if config.embedding or config.local else 0)
+        apart = config.embedding or config.local or front.local_skip
+        return cls(front, stack, head, members, series if apart else 0)
 
     @property
     def single(self) -> Network:
@@ -130,7 +133,12 @@ class Network:
         c |= {"ring_gain": np.ones(d), "output_gain": np.ones((self.head.horizon, d))}
         for name in ("past", "known", "static"):
             c |= {f"{name}_mean": np.zeros(getattr(front, name)), f"{name}_scale": np.ones(getattr(front, name))}
-        return c
+        return c | self.maps()
+
+    def maps(self) -> dict[str, np.ndarray]:
+        """The constant `maps` [series, D, H, skip], which says nothing yet; empty where no series has a map."""
+        shape = self.series, self.front.targets, self.head.horizon, self.front.skip
+        return {"maps": np.zeros(shape)} if self.front.local_skip else {}
 
     def narrowed(self, p: Any, ahead: np.ndarray) -> tuple[Network, Any]:
         """The network that forecasts some of the steps ahead alone, and its arrays; its states are the same.
@@ -143,6 +151,8 @@ class Network:
         head, weights = self.head.narrowed(w["head"], ahead)
         skip = {name: part[..., ahead - 1] for name, part in w["skip"].items()}
         constants = {**c, "output_gain": c["output_gain"][ahead - 1]}
+        if self.front.local_skip:
+            constants["maps"] = np.ascontiguousarray(c["maps"][:, :, ahead - 1])
         return replace(self, head=head), {"weights": {**w, "head": weights, "skip": skip}, "constants": constants}
 
     def parts(self) -> dict[str, tuple[int, ...]]:
@@ -167,7 +177,7 @@ class Network:
             batch: how many.
             like: tells the array library and the precision.
             series: [batch, 1] the number of each training series, from 1 on, and 0 for others; for all of them where
-                None. Only a network with embeddings or local networks needs them.
+                None. Only a network that tells series apart needs them.
         """
         xp = like.__array_namespace__()
         ring = xp.zeros((batch, self.front.ring, self.front.targets), dtype=like.dtype)
@@ -335,6 +345,7 @@ class Network:
     ) -> Array:
         """The forecast [..., B, H, D, O] in working units from the stack's output and the rings."""
         c, each = p["constants"], self.members.each(p["weights"], series)
+        numbers = self._numbers(series, rings)
         units = level[..., None, :, None], (scale[..., None, :] * c["output_gain"])[..., None]
         forecasts = []
         for n, (w, rows) in enumerate(each):
@@ -343,6 +354,14 @@ class Network:
             skip = None
             if self.front.skip:
                 at_rows = rings[..., rows], level[..., rows, :], scale[..., rows, :]
-                skip = self.front.skip_of(c, w["skip"]["W"], *at_rows, self.stack.threads)[..., None]
+                of_rows = None if numbers is None else numbers[..., rows]
+                skip = self.front.skip_of(c, w["skip"]["W"], *at_rows, of_rows, self.stack.threads)[..., None]
             forecasts.append(self.head.forecast(raw, skip, *(unit[..., rows, :, :, :] for unit in units)))
         return self.members.averaged(forecasts, each)
+
+    def _numbers(self, series: Array | None, rings: Rings) -> Array | None:
+        """The number of the series of each ring, as its map is looked up; None where no series has a map."""
+        if not self.front.local_skip or series is None:
+            return None
+        xp = series.__array_namespace__()
+        return xp.broadcast_to(xp.astype(series[..., 0], xp.int32), rings.last.shape)

@@ -79,6 +79,8 @@ def constants(network: Network) -> dict[str, tuple[int, ...]]:
     shapes["output_gain"] = (network.head.horizon, front.targets)
     for name in ("past", "known", "static"):
         shapes |= {f"{name}_{moment}": (getattr(front, name),) for moment in ("mean", "scale")}
+    if front.local_skip:
+        shapes["maps"] = (network.series, front.targets, network.head.horizon, front.skip)
     return shapes
 
 

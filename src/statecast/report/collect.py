@@ -152,6 +152,9 @@ def layers(model: Model) -> tuple[Layer, ...]:
                 "skip", f"linear, last {front.skip} values", f"{head.horizon} x {head.targets}", weights_of(w["skip"])
             )
         )
+    if front.local_skip:
+        kind = f"linear, one for each of {network.series:,} series"
+        parts.append(Layer("maps", kind, f"{head.horizon} x {head.targets}", weights_of(model.constants["maps"])))
     if front.embedding:
         kind = f"a vector of each of {network.series:,} series"
         parts.insert(1, Layer("embedding", kind, str(front.embedding), weights_of(w["series"])))

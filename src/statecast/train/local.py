@@ -1,4 +1,4 @@
-"""A network for each series, all trained at once: which segments each of them sees, and whether they fit in memory.
+"""What a series has of its own, a network or a linear map, and whether that fits in memory; how networks are trained.
 
 Series are of unequal length, and an epoch of a short one is over in a step; so segments are drawn at every step anew,
 as a function of the seed and the step's number, rather than dealt out over an epoch.
@@ -22,16 +22,19 @@ from statecast.train.loss import Segments
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
-ROOM = 2_000_000_000  # most bytes of the networks while they are trained
+ROOM = 2_000_000_000  # most bytes of the networks while they are trained, and of the maps
 COPIES = 9  # numbers for each weight: itself, its gradient, two moments, the best so far, and those of four folds
+COPIES_OF_MAPS = 4  # numbers for each of a map: as solved for in float64, in the model, and as training reads it
+EACH_ROW = 32  # most numbers of all maps for each training row: some three times what a row takes itself
 
 
 def require_room(network: Network, dtype: Any) -> None:
-    """Refuse local networks that are too many or too large to be trained at once.
+    """Refuse local networks that are too many or too large to be trained at once, and maps that are.
 
     Raises:
         SettingError: they take more than `ROOM` bytes.
     """
+    _require_room_for_maps(network, dtype)
     if not network.members.local:
         return
     each = count(network.single.init(0))
@@ -42,6 +45,27 @@ def require_room(network: Network, dtype: Any) -> None:
             f"are trained, more than {ROOM / 1e9:g} GB: choose a smaller hidden, skip or horizon, fit fewer series at "
             "a time, or choose local = false"
         )
+
+
+def _require_room_for_maps(network: Network, dtype: Any) -> None:
+    each = map_size(network.front.targets, network.front.skip, network.head.horizon)
+    size = each * network.series * COPIES_OF_MAPS * np.dtype(dtype).itemsize
+    if network.front.local_skip and size > ROOM:
+        raise SettingError(
+            f"local_skip = true: {network.series:,} maps of {each:,} numbers take {size / 1e9:.1f} GB, more than "
+            f"{ROOM / 1e9:g} GB: choose a smaller skip or horizon, fit fewer series at a time, or choose "
+            "local_skip = false"
+        )
+
+
+def map_size(targets: int, skip: int, horizon: int) -> int:
+    """Numbers of the linear map of one series."""
+    return targets * skip * horizon
+
+
+def maps_suit(each: int, train: Int64[np.ndarray, " S"]) -> bool:
+    """Whether maps of `each` numbers for series of so many training rows take little more room than these rows do."""
+    return each * len(train) <= EACH_ROW * int(train.sum())
 
 
 def bounds(tape: Tape, offsets: Int64[np.ndarray, " S+1"]) -> dict[str, np.ndarray]:

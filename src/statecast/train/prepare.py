@@ -68,7 +68,7 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, tabl
     require_room(network, dtype)
     most = sample_size(network)
     train = table.train(network, most)
-    c = table.constants | gains(train)
+    c = table.constants | gains(train) | network.maps()
     weights = network.init(config.random_state, Start.of(config))
     if network.front.skip and config.skip_init == "ridge":
         _start(network, c, weights, train, table.validation(network, most), config.loss in MEDIANS)

@@ -87,7 +87,8 @@ class WorkingTable:
 
 def linear(config: Config, targets: int, skip: int, lags: int = 1) -> Network:
     """A network without layers and covariates that looks back so far: what least squares are made for."""
-    plain = {"level_input": False, "hidden": (), "dense": (), "dropout": 0, "ensemble": 1, "local": False}
+    plain = {"level_input": False, "hidden": (), "dense": (), "dropout": 0, "ensemble": 1}
+    plain |= {"local": False, "local_skip": False}
     return Network.of(config.with_(**plain, skip=skip, lags=lags), targets)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from statecast.errors import DataError, SettingError, nearest
 from statecast.model.cells import CELLS as EQUATIONS
 
-VERSION = 8
+VERSION = 9
 CELLS = ("lstm", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu")
 DTYPES = ("float32", "float64", "bf16")  # bf16: float32 arrays whose products take bfloat16
 INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512", "avx512_bf16", "amx")
@@ -69,7 +69,7 @@ NetworkSizes = _struct(
     "NetworkSizes",
     (c_int32, "cell dtype isa normalize activation missing level_input residual"),
     (c_double, "decay floor ceiling"),
-    (c_int64, "targets lags skip covariates statics layers dense horizon levels future mixed members"),
+    (c_int64, "targets lags skip covariates statics layers dense horizon levels future mixed members series"),
 )
 Adaptation = _struct(
     "Adaptation",
@@ -94,10 +94,10 @@ StatisticsCall = _struct(
 SkipSizes = _struct(
     "SkipSizes",
     (c_int32, "dtype threads isa"),
-    (c_int64, "networks places steps batch targets size horizon"),
+    (c_int64, "networks places steps batch targets size horizon series"),
     (c_void_p, "pool"),
 )
-SkipArrays = _struct("SkipArrays", (_ARRAY, "y m last age level scale W dout out dW"))
+SkipArrays = _struct("SkipArrays", (_ARRAY, "y m last age level scale W numbers maps dout out dW"))
 
 
 def weight_shapes(cell: str, inputs: int, hidden: int) -> dict[str, tuple[int, ...]]:

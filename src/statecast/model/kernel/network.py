@@ -51,7 +51,7 @@ _observations = packer(Observations)
 # A network with a further attribute is another network, even if it has all that this file reads.
 _KNOWN = {
     Network: "front stack head members series",
-    Front: "targets lags skip normalize decay past known calendar static missing level_input embedding",
+    Front: "targets lags skip normalize decay past known calendar static missing level_input embedding local_skip",
     Stack: "cell inputs hidden dense activation residual threads bf16",
     Head: "inputs horizon targets levels future family decoder",
 }
@@ -63,8 +63,8 @@ def refuses(network: Network, p: Any) -> str | None:
         if tuple(f.name for f in fields(part)) != tuple(_KNOWN.get(type(part), "").split()):
             return f"{type(part).__name__} has attributes that the native kernel does not know"
     front, stack = network.front, network.stack
-    if network.members.local or network.series:
-        return "the native kernel steps networks that tell no series apart"
+    if network.members.local or front.embedding:
+        return "the native kernel steps no networks or embeddings of single series"
     if network.head.decoder:
         return "the native kernel steps a network with a direct head, not a decoder"
     if network.head.family:
@@ -300,6 +300,7 @@ def _sizes(network: Network, dtype: Any, covariates: int) -> Any:
         future=head.future,
         mixed=FUTURE_UNITS if head.future else 0,
         members=network.members.count,
+        series=network.series if front.local_skip else 0,
     )
 
 
@@ -307,7 +308,7 @@ def _columns(network: Network, layout: Layout) -> list[int]:
     begin = {name: place.start for name, (place, _) in layout.slices.items()}
     cells = [begin.get(f"{n}.{part}", -1) for n in range(len(network.stack.hidden)) for part in ("h", "c")]
     front = [begin[name] for name in (*STATISTICS, "ring", "held")]
-    return [*front, *cells, begin["out"], begin.get("static", -1)]
+    return [*front, *cells, begin["out"], begin.get("static", -1), begin.get("series", -1)]
 
 
 def _arrays(network: Network, p: Any) -> list[np.ndarray | None]:
@@ -317,6 +318,7 @@ def _arrays(network: Network, p: Any) -> list[np.ndarray | None]:
     arrays += [
         c[name].astype(c["level"].dtype) for name in ("level", "spread", "deviation", "ring_gain", "output_gain")
     ]
+    arrays += [c["maps"]] if network.front.local_skip else []
     for weights, _ in network.members.each(p["weights"], None):
         arrays += _member_arrays(network, weights)
     return arrays

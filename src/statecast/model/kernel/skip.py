@@ -40,9 +40,11 @@ def product(
     level: Array,
     scale: Array,
     *,
+    numbers: Array | None = None,
+    maps: Array | None = None,
     threads: int | None = None,
 ) -> Array:
-    """Σₖ w[d,k,h] · (value[k] − level[d]) · mask[k] / scale[d] over the last K values at some steps.
+    """Σₖ (w[d,k,h] + map[d,h,k]) · (value[k] − level[d]) · mask[k] / scale[d] over the last K values at some steps.
 
     Args:
         w: weights [D, K, H], float32 or float64; all other numbers have the same dtype.
@@ -52,13 +54,15 @@ def product(
         age: [...] how many values before it are of the same series.
         level: [..., D].
         scale: [..., D].
+        numbers: [...] the number of the series of each step, from 1 on, and 0 for one without a map; only with maps.
+        maps: [S, D, H, K] of the series; None where none has a map.
         threads: at most so many; None for `library.threads()`.
 
     Returns:
         [..., H, D].
 
     Raises:
-        DataError: an array of another shape or dtype, or a ring that reaches outside the values.
+        DataError: an array of another shape or dtype, a ring that reaches outside the values, or a number outside S.
     """
     # Steps of one series one after another are quickest; the rest of the axes are series.
     lead, targets = last.shape, values.shape[1]
@@ -66,10 +70,11 @@ def product(
     sizes = (library.threads(threads), library.isa())
     arrays = (values.T, mask.T, last.reshape(steps), age.reshape(steps))
     arrays += tuple(part.reshape(*arrays[2].shape, targets) for part in (level, scale))
+    local = () if maps is None or numbers is None else (numbers.reshape(steps), maps)
     if isinstance(values, np.ndarray):
-        out = _forward(*sizes, w, *arrays)
+        out = _forward(*sizes, w, *arrays, *local)
     else:
-        out = _compiled()(sizes, w, *arrays[:2], *(part.astype(np.int32) for part in arrays[2:4]), *arrays[4:])
+        out = _on_device(sizes, w, *arrays, *local)
     return out.reshape(*lead, w.shape[2], targets)
 
 
@@ -114,7 +119,14 @@ class _Call:
         for name, array in (("last", last), ("age", age)):
             self.arrays[name] = np.ascontiguousarray(array, np.int32)
         self.w = checked("w", w, (targets, *w.shape[1:]), dtype)
-        self.sizes = SkipSizes(FORMATS[dtype], threads, isa, 1, places, *last.shape, targets, *w.shape[1:])
+        self.sizes = SkipSizes(FORMATS[dtype], threads, isa, 1, places, *last.shape, targets, *w.shape[1:], 0)
+
+    def add_maps(self, numbers: np.ndarray, maps: np.ndarray) -> None:
+        """Let the series of some steps have maps of their own; see `product`."""
+        targets, taps, horizon = self.w.shape
+        maps = checked("maps", maps, (len(maps), targets, horizon, taps), self.w.dtype)
+        self.arrays |= {"numbers": np.ascontiguousarray(numbers, np.int32), "maps": maps}
+        self.sizes.series = len(maps)
 
     def run(self, direction: str, **arrays: np.ndarray) -> np.ndarray:
         """Forward or backward."""
@@ -128,11 +140,24 @@ class _Call:
 
 
 def _forward(threads: int, isa: int, w: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
-    call = _Call(threads, isa, w, *arrays)
+    call = _Call(threads, isa, w, *arrays[:6])
+    if len(arrays) > 6:
+        call.add_maps(*arrays[6:])
     return call.run("forward", W=call.w)
 
 
 # --- JAX
+
+
+def _on_device(sizes: tuple[int, int], w: Any, *arrays: Any) -> Any:
+    """The kernel's call under JAX, which takes empty arrays where there are no maps."""
+    from jax import numpy as jnp
+
+    values, mask, last, age, level, scale, *local = arrays
+    targets, taps, horizon = w.shape
+    numbers, maps = local or (jnp.zeros((0, 0)), jnp.zeros((0, targets, horizon, taps), w.dtype))
+    last, age, numbers = (part.astype(np.int32) for part in (last, age, numbers))
+    return _compiled()(sizes, w, values, mask, last, age, level, scale, numbers, maps)
 
 
 @cache
@@ -146,14 +171,14 @@ def _compiled() -> Any:
 
     def forward(sizes: tuple[int, int], w: Any, *arrays: Any) -> Any:
         rows, targets = arrays[2].shape, arrays[0].shape[0]
-        return _call(FORWARD, sizes, (*rows, w.shape[2], targets), w.dtype, *arrays, w)
+        return _call(FORWARD, sizes, (*rows, w.shape[2], targets), w.dtype, *arrays[:6], w, *arrays[6:])
 
     def remember(sizes: tuple[int, int], w: Any, *arrays: Any) -> Any:
         return forward(sizes, w, *arrays), (w, arrays)
 
     def backward(sizes: tuple[int, int], residuals: Any, dout: Any) -> Any:
         w, arrays = residuals
-        return (_call(BACKWARD, sizes, w.shape, w.dtype, *arrays, dout), *[None] * len(arrays))
+        return (_call(BACKWARD, sizes, w.shape, w.dtype, *arrays[:6], dout), *[None] * len(arrays))
 
     run = jax.custom_vjp(forward, nondiff_argnums=(0,))
     run.defvjp(remember, backward)

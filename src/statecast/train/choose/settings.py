@@ -50,6 +50,8 @@ def choose(
     if config.skip is None:
         size, reasons["skip"] = skip.best(config, table)
         config = config.with_(skip=size)
+    if config.local_skip is None:
+        config = config.with_(local_skip=False)
     if config.lags is None:
         size, reasons["lags"] = _lags(config, int(np.median(parts.train)) if len(parts.train) else 0)
         config = config.with_(lags=size)
