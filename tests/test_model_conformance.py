@@ -178,6 +178,10 @@ def test_series_with_linear_maps_of_their_own(normalize: str, head: str, sizes: 
         same_state(state, last, TOLERANCE[dtype])
         assert state["series"].tolist() == [[0], [1], [2], [3]]
     close(segmented(network, p, inputs, reset)[0], forecasts, TOLERANCE[dtype])
+    horizon = network.head.horizon
+    ahead = np.arange(1, horizon + 1) if network.head.decoder else np.unique([1, horizon])
+    some = inputs | {"future": inputs["future"][:, :, ahead - 1]}
+    close(scanned(*network.narrowed(p, ahead), some, reset)[0], forecasts[:, :, ahead - 1], TOLERANCE[dtype])
     none = {**p, "constants": p["constants"] | {"maps": np.zeros_like(p["constants"]["maps"])}}
     apart = abs(scanned(network, none, inputs, reset)[0] - forecasts).max(axis=(0, 2, 3, 4))
     assert apart[0] < 1e-4 and (apart[1:] > 0.1).all()

@@ -15,16 +15,20 @@ from model_cases import (
     BATCH,
     STEPS,
     TOLERANCE,
+    build,
     case,
     close,
     layer_parameters,
     layer_state,
     like,
+    parameters,
     prepared,
+    referred,
     rings_of,
     same_bits,
     same_state,
     scanned,
+    series,
     stepped,
     wanted,
 )
@@ -96,6 +100,17 @@ def disturbed(inputs: Any, t: int) -> Any:
     changed = {name: np.where(after, 3 * value[::-1] - 1, value) for name, value in inputs.items() if name != "future"}
     changed |= {"future": np.where(after[..., None], -inputs["future"], inputs["future"])} if "future" in inputs else {}
     return changed | {"m": np.where(after, 1 - inputs["m"], inputs["m"])}
+
+
+def test_maps_of_single_series() -> None:
+    """Without the kernel, which has none of them in float64."""
+    network = build("rnn_tanh", "last", "point", "no-recurrence", maps=2)
+    p = parameters(network)
+    inputs, reset = series(network, p, STEPS, BATCH)
+    forecasts, _ = referred(network, p, inputs, reset)
+    with jax.enable_x64():
+        found, _ = jax.jit(functools.partial(scanned, network))(p, inputs, reset)
+    close(found, forecasts, TOLERANCE["float64"])
 
 
 @pytest.mark.parametrize("names", COMPILED[3:4], ids="-".join)
