@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import pairwise
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -144,3 +145,25 @@ def test_sampled_values_lie_in_the_intervals_as_often_as_the_level_says() -> Non
     for level in (50, 80):
         inside = (values >= said.lower[level][0]) & (values <= said.upper[level][0])
         np.testing.assert_allclose(inside.mean(axis=0), level / 100, atol=0.03)
+
+
+@pytest.mark.parametrize("level", [99.75, 99.8, 99.9, 99.99])
+def test_levels_beyond_the_grid_go_on_as_those_of_a_normal_number(level: float) -> None:
+    normal = prior_quantiles(model(head="normal", horizon=1).network.head)
+    low, high = bounds_of(normal, level)
+    assert (-low, high) == (pytest.approx(NormalDist().inv_cdf((100 + level) / 200)),) * 2
+    assert (bounds_of(normal, level - 0.01)[1] < high) == (level > 99.76)  # where the grid ends, it rounds outwards
+
+
+def test_a_forecast_below_the_floor_has_an_interval_that_begins_there() -> None:
+    """As after a row far below all others: the network goes on downwards, and a positive series cannot."""
+    of = model(lags=2, skip=2)
+    of = replace(of, constants=of.constants | {"floor": np.full(1, 1e3)})
+    ahead = forecast(remembering(of, panel(of)), levels=(50, 95, 99.9))
+    assert (ahead.values == 1e3).all()
+    for lower in ahead.lower.values():
+        assert (lower == 1e3).all()
+    widths = [ahead.upper[level] for level in (50, 95, 99.9)]
+    assert (widths[0] > 1e3).all()
+    assert (widths[1] > widths[0]).all()
+    assert (widths[2] > widths[1]).all()

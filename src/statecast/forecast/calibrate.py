@@ -34,7 +34,7 @@ from statecast.model import marginal
 from statecast.model.adaptive import GRID, NORMAL, bounds_of, half_width
 from statecast.model.distributions import normal_score
 from statecast.model.head import Head
-from statecast.model.inputs import Rows, from_working
+from statecast.model.inputs import Rows, floored, from_working
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
@@ -165,8 +165,6 @@ def spread(
 ) -> tuple[Float64[np.ndarray, "N H D"], Float64[np.ndarray, "N H D"]]:
     """How far an interval reaches below and above the point, in working units; never negative, never NaN.
 
-    A level above 100 · (1 − `GRID[1]`) has no quantile of its own on the grid and gets the outermost.
-
     Args:
         model: the model.
         raw: forecasts in working units.
@@ -219,6 +217,21 @@ def interval(
     """Lower and upper bound in the table's units; see `spread`."""
     below, above = spread(model, origins.values, origins.scale, level, origins.shifts)
     point = origins.values[..., model.network.head.middle].astype(np.float64)
+    return around(model, point, below, above)
+
+
+def around(
+    model: Model,
+    point: Float[np.ndarray, "N H D"],
+    below: Float64[np.ndarray, "N H D"],
+    above: Float64[np.ndarray, "N H D"],
+) -> tuple[Float64[np.ndarray, "N H D"], Float64[np.ndarray, "N H D"]]:
+    """The bounds, in the table's units, that reach so far below and above a point in working units.
+
+    A forecast below the targets' floor is told as the floor, so its interval begins there; around the point itself it
+    would lie below the floor as a whole, and be told as that one value.
+    """
+    point = floored(model.constants, point.astype(np.float64))
     lower, upper = (from_working(model.constants, bound[..., None])[..., 0] for bound in (point - below, point + above))
     return lower, upper
 

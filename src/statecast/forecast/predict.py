@@ -91,7 +91,7 @@ class Forecast:
     @cached_property
     def values(self) -> Float64[np.ndarray, "S H D"]:
         """The point forecasts, in the units of the table."""
-        return self._in_units(self._point)
+        return self._joined(from_working(self.model.constants, self._point[..., None])[..., 0])
 
     @cached_property
     def times(self) -> Int64[np.ndarray, "S H"]:
@@ -145,10 +145,11 @@ class Forecast:
         """The interval of a level; k steps ahead, beyond the network's H, its widest one times √(k/H)."""
         distances = calibrate.spread(self.model, self.first, self.scale, level, self.shifts)
         below, above = (_widened(part, self.horizon) for part in distances)
-        return self._in_units(self._point - below), self._in_units(self._point + above)
+        lower, upper = calibrate.around(self.model, self._point, below, above)
+        return self._joined(lower), self._joined(upper)
 
-    def _in_units(self, working: Float[np.ndarray, "N H Dn"]) -> Float64[np.ndarray, "S H D"]:
-        values = channels.join(self.model, from_working(self.model.constants, working[..., None])[..., 0])
+    def _joined(self, rows: Float64[np.ndarray, "N H Dn"]) -> Float64[np.ndarray, "S H D"]:
+        values = channels.join(self.model, rows)
         require_finite(self.ids, values)
         return values[0] if self.single else values
 

@@ -193,9 +193,17 @@ def prior_quantiles(head: Head) -> Float64[np.ndarray, "Q H D"]:
 
 
 def bounds_of(residuals: Float64[np.ndarray, "Q ..."], level: float) -> tuple[np.ndarray, np.ndarray]:
-    """The scores that bound an interval of this level in percent, rounded outwards on `GRID`."""
+    """The scores that bound an interval of this level in percent, rounded outwards on `GRID`.
+
+    The outermost place of the grid stands for the probability half a step inside; levels beyond it go on from there as
+    those of a normal number do.
+    """
     tail, last = (100 - level) / 200, len(GRID) - 1
-    return residuals[math.floor(tail * last + 1e-9)], residuals[math.ceil((1 - tail) * last - 1e-9)]
+    low, high = residuals[math.floor(tail * last + 1e-9)], residuals[math.ceil((1 - tail) * last - 1e-9)]
+    if tail >= GRID[1] / 2:
+        return low, high
+    middle, beyond = residuals[last // 2], normal_score(tail) / NORMAL[0]
+    return middle + (low - middle) * beyond, middle + (high - middle) * beyond
 
 
 def half_width(residuals: Float64[np.ndarray, "Q ..."]) -> Float64[np.ndarray, ...]:

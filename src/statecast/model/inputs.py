@@ -20,7 +20,7 @@ from statecast.model.network import Network
 from statecast.model.rings import Rings
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int64
+    from jaxtyping import Float, Float64, Int64
 
 LARGEST = 700.0  # logarithm of the largest forecast: that of the largest float64 is 709
 KINDS = ("past", "known", "calendar", "static")
@@ -136,6 +136,12 @@ def from_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
     if constants["least"].any():
         values = np.exp(np.minimum(values, LARGEST))
     return np.asarray(np.maximum(values, constants["floor"][:, None]))
+
+
+def floored(constants: dict[str, np.ndarray], y: Float[np.ndarray, "... D"]) -> Float64[np.ndarray, "... D"]:
+    """Values [..., D] in working units, none of them below the targets' floor; of logarithms, nothing is."""
+    floor = (constants["floor"] - constants["origin"]) / constants["unit"]
+    return np.asarray(y if constants["least"].any() else np.maximum(y, floor))
 
 
 def calendar_features(schema: Schema, time: np.ndarray) -> np.ndarray:
