@@ -10,18 +10,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from train_cases import leaves, panel_of, ready, run, settings, wave
+from train_cases import leaves, panel_of, ready, run, schema_of, settings, wave
 
 import statecast as sc
 from statecast.config import Config
 from statecast.data.segments import Sampler, Split, evened, training_tape
 from statecast.errors import SettingError, UnknownSeries
+from statecast.model.inputs import rows_of
 from statecast.model.members import member
 from statecast.report.collect import layers
 from statecast.train import local
 from statecast.train.fit import precision
 from statecast.train.loss import Segments, gather
+from statecast.train.prepare import device_rows
 from statecast.train.segment_trainer import SegmentTrainer
+from statecast.train.working import WorkingTable
 
 SMALL: dict[str, Any] = {"horizon": 2, "hidden": (3,), "lags": 3, "skip": 0, "max_steps": 30, "eval_every": 10}
 
@@ -221,6 +224,20 @@ def test_training_moves_the_common_map_alone(ensemble: int) -> None:
         np.testing.assert_allclose(first[path], value, rtol=1e-4, atol=1e-5, err_msg=path)
     np.testing.assert_allclose(*looks, rtol=1e-4)
     assert abs(second["/skip/W"] - moved["skip"]["W"]).max() > 1e-3
+
+
+def test_training_knows_a_series_by_its_name() -> None:
+    """Also where it learns from another table, in which series stand elsewhere and some are new."""
+    config, first = settings(**MAPPED), panel_of(wave(60, 1), wave(40, 2), wave(30, 3))
+    network, prepared, _ = ready(config, first)
+    other = replace(panel_of(wave(20, 1), wave(40, 2), wave(30, 3)), ids=("s2", "new", "s0"))
+    parts, schema = Split(other.lengths, other.lengths), schema_of(first)
+    table = WorkingTable.of(config, schema, other, parts)
+    rows = rows_of(network, prepared.constants, schema, other, np.float32)
+    data, tape = device_rows(network, rows, table.statistics, table.scales), training_tape(other.offsets, parts)
+    places = {name: jnp.asarray(values) for name, values in vars(tape).items()}
+    numbers = gather(network, data, places, jnp.asarray([0, 20, 60]), Segments(15, 0))["inputs"]["series"]
+    assert np.asarray(numbers)[..., 0].T.tolist() == [[3] * 15, [0] * 15, [1] * 15]
 
 
 def test_maps_that_take_too_much_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

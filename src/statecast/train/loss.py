@@ -105,7 +105,7 @@ def gather(
     if "static" in data:
         inputs["static"] = data["static"][data["series"][rows]]
     if network.series:
-        inputs["series"] = (data["series"][rows] + 1).astype(data["y"].dtype)[..., None]
+        inputs["series"] = data["numbers"][data["series"][rows]]
     reset = tape["reset"][at] & inside | (place == 0)
     statistics = {name: data[name][rows] for name in ("level", "scale", "since")}
     # The flat values carry `size` blank rows before the panel's and the horizon's after: no slice leaves them.

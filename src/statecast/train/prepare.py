@@ -135,6 +135,8 @@ def device_rows(network: Network, rows: Rows, statistics: dict[str, np.ndarray],
     blank = ((size, horizon + count - len(rows.y)), (0, 0))
     data |= {"y": np.pad(rows.y, blank), "m": np.pad(rows.m, blank)}
     data["loss_scale"] = with_room(scales.astype(rows.y.dtype), series)
+    if network.series:
+        data["numbers"] = with_room(rows.numbers, series)
     if rows.future is not None:
         data |= {"future": with_room(rows.future, roomy(len(rows.future))), "place": with_room(rows.place, count)}
     arrays: dict[str, Any] = on_device(data)
