@@ -76,7 +76,8 @@ def test_a_fit_writes_all_that_is_promised_and_says_how_good_it_is(plain: Path) 
     assert "season = 12" in done.out
     for name in ("statecast", "persistence", "seasonal naive", "linear extrapolation"):
         assert f"\n{name} " in done.out
-    assert "The network" in done.out
+    assert done.out.startswith("The forecast ")  # comes from where, before anything else
+    assert "The forecast's mean absolute error of" in done.out
     assert "error" not in done.err
     assert "step 3 of 3" in done.err
 

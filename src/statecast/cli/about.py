@@ -134,10 +134,11 @@ def model(path: str, as_json: bool) -> int:
                 "series": len(trained.state.ids),
                 "settings": trained.config.to_dict(),
                 "evaluation": trained.scores,
-                "verdict": summary.verdict(scores) if scores else [],
+                "verdict": summary.conclusions(scores),
             }
         )
         return 0
+    output.sources(scores)
     output.table(summary.layers_table(layers))
     output.say()
     output.pairs(_columns(trained))
@@ -161,7 +162,7 @@ def _readable(scores: dict[str, Any], path: str) -> dict[str, Any]:
 
     try:
         if scores:
-            summary.verdict(scores)
+            summary.conclusions(scores)
             summary.score_tables(scores)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ModelFileError(f"{path}: its scores are not as statecast writes them: save the model anew") from error

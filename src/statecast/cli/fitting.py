@@ -119,6 +119,7 @@ def _show(model: Forecaster, report: Report, place: Destination, written: Sequen
     from statecast.report import summary
 
     history = model.model_.history
+    output.sources(report.evaluation)
     output.pairs(summary.facts_table(report.facts))
     output.say()
     output.say("chosen from the data:")
@@ -132,7 +133,7 @@ def _show(model: Forecaster, report: Report, place: Destination, written: Sequen
     if report.evaluation:
         output.scores(report.evaluation)
     else:
-        output.say("No rows were kept for a test, so the error of the network is unknown.")
+        output.say("No rows were kept for a test, so the error of the forecast is unknown.")
     output.say()
     files = [path.relative_to(place.folder).parts[0] for path in written]
     output.prose(f"in {place.folder}: {', '.join(dict.fromkeys(files))}")
@@ -153,5 +154,5 @@ def _document(model: Forecaster, report: Report, place: Destination, written: Se
         "chosen": {name: reason for name, reason in model.reasons_.items() if name not in names(Config)}
         | {item.name: item.reason for item in report.settings if not item.by_user and item.reason},
         "evaluation": model.evaluation_,
-        "verdict": summary.verdict(report.evaluation) if report.evaluation else [],
+        "verdict": summary.conclusions(report.evaluation),
     }

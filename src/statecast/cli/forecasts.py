@@ -84,6 +84,8 @@ def explain(path: str, table: str, out: str | None, as_json: bool) -> int:
             "By how much the mean absolute error grows, "
             f"over {explanation.origins:,} forecasts; around 0 % the network does without the input."
         )
+        if explanation.activity and not explanation.activity.heard:
+            output.prose("The recurrent layers have no part in the forecasts: inputs that only they take have none.")
     return 0
 
 

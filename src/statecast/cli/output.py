@@ -119,6 +119,17 @@ def _drawn(rows: Sequence[Sequence[str]]) -> None:
     Console(width=max(width, Console().width), **plain).print(drawn)  # type: ignore[arg-type]
 
 
+def sources(evaluation: Mapping[str, Any]) -> None:
+    """What the forecast comes from, before all else; nothing where that is not known."""
+    from statecast.forecast import attribution
+
+    sentences = attribution.sentences(evaluation)
+    for sentence in sentences:
+        prose(sentence)
+    if sentences:
+        say()
+
+
 def scores(evaluation: Mapping[str, Any]) -> None:
     """The tables of an evaluation, and what they say in words."""
     from statecast.report import summary

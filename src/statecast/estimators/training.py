@@ -15,6 +15,7 @@ from statecast.config import Config
 from statecast.data.panel import Panel
 from statecast.errors import MissingDependency
 from statecast.forecast import assemble
+from statecast.forecast.contributions import contributions
 from statecast.forecast.roll import Origins
 from statecast.model.state import Layout, State
 from statecast.model.trained import Model
@@ -63,7 +64,9 @@ def assembled(outcome: Any, panel: Panel) -> tuple[Model, Origins]:
     weights, constants = outcome.training.weights, outcome.prepared.constants
     empty = State.empty(Layout(()), np.dtype(config.dtype))
     model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.training.history)
-    return assemble.assemble(replace(model, reasons=outcome.reasons), panel, outcome.base_parts, outcome.rows)
+    model, origins = assemble.assemble(replace(model, reasons=outcome.reasons), panel, outcome.base_parts, outcome.rows)
+    sources = contributions(model, outcome.prepared.weights, panel, outcome.base_parts)
+    return replace(model, scores=model.scores | {"sources": sources}), origins
 
 
 def given_settings(model: Model) -> Config:

@@ -9,7 +9,7 @@ from the usual run over a panel, whatever the cell, the head or the number of me
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ import numpy as np
 from statecast.data.panel import Panel
 from statecast.forecast import assemble, evaluate
 from statecast.model.front import Front
+from statecast.model.head import LINEAR
 from statecast.model.inputs import Rows
 from statecast.model.stack import Stack
 from statecast.model.trained import Model
@@ -59,11 +60,13 @@ class Activity:
         series: its name.
         time: [T] times as the panel has them.
         gates: for each layer and gate, such as "0.forget", [T, H]; "0.h" is the layer's output.
+        heard: whether any forecast depends on the layers; where training kept its start, none does.
     """
 
     series: str
     time: Int64[np.ndarray, " T"]
     gates: dict[str, Float[np.ndarray, "T H"]]
+    heard: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +103,7 @@ def explain(model: Model, panel: Panel, begin: Int64[np.ndarray, " S"], seed: in
         seed: of the shuffles, and of the choice of series where there are many.
     """
     rng = np.random.default_rng(seed)
-    part, first = _pieces(model, panel, begin, rng)
+    part, first = pieces(model, panel, begin, rng)
     scored = evaluate.test_origins(part, first, model.config.horizon)
     if not scored.any():
         return None
@@ -120,7 +123,7 @@ def explain(model: Model, panel: Panel, begin: Int64[np.ndarray, " S"], seed: in
     return Explanation(int(scored.sum()), tuple(inputs), _activity(model, panel))
 
 
-def _pieces(
+def pieces(
     model: Model, panel: Panel, begin: Int64[np.ndarray, " S"], rng: np.random.Generator
 ) -> tuple[Panel, Int64[np.ndarray, " n"]]:
     """Pieces of the series, each after as many rows as a state needs, and where in them the forecasts begin.
@@ -296,4 +299,9 @@ def _activity(model: Model, panel: Panel) -> Activity | None:
     assemble.forecasts(recorded, one, np.zeros(one.rows, bool), assemble.network_rows(recorded, one))
     runs = stack.runs[:: model.network.members.of_row]
     gates = {name: np.concatenate([run[name][:, 0] for run in runs])[-steps:] for name in runs[0]}
-    return Activity(str(one.ids[0]), one.time[-steps:], gates)
+    return Activity(str(one.ids[0]), one.time[-steps:], gates, hears(model.weights))
+
+
+def hears(weights: Mapping[str, Any]) -> bool:
+    """Whether a network's head takes anything from its layers."""
+    return any(bool(weights["head"][name]["W"].any()) for name in LINEAR if name in weights["head"])

@@ -33,7 +33,7 @@ def verdict(evaluation: Mapping[str, Any]) -> list[str]:
     network = evaluation["statecast"]
     errors = {name: evaluation[name].get(metric) for name in evaluation["skill"]}
     if network.get(metric) is None or all(error is None for error in errors.values()):
-        untested = "No test value was observed, so nothing is known of the network's error."
+        untested = f"No test value was observed, so nothing is known of {subject(evaluation)}'s error."
         return [untested, *_about_calibration(evaluation)]
     return [
         *_against_baselines(evaluation, errors),
@@ -47,27 +47,27 @@ def verdict(evaluation: Mapping[str, Any]) -> list[str]:
 def _against_baselines(evaluation: Mapping[str, Any], errors: Mapping[str, float | None]) -> list[str]:
     metric = evaluation["metric"]
     network_error = evaluation["statecast"][metric]
-    label = NAMES[metric]
-    better = [_compared(name, network_error, errors[name]) for name in evaluation["beaten_by"]]
+    label, who = NAMES[metric], subject(evaluation)
+    better = [_compared(who, name, network_error, errors[name]) for name in evaluation["beaten_by"]]
     equal = [spoken(name) for name, error in errors.items() if error == network_error]
     worse = {name: error for name, error in errors.items() if error is not None and error > network_error}
     sentences = []
     if better:
         best = spoken(evaluation["beaten_by"][0])
-        sentences.append(f"The network does not beat {_listed(better, 'or')}.")
+        sentences.append(f"{who.capitalize()} does not beat {_listed(better, 'or')}.")
         sentences.append(f"Forecast with {best}, or train the network longer or with other settings.")
     if equal:
-        sentences.append(f"The network is no better than {_listed(equal, 'or')}: the {label} is the same.")
+        sentences.append(f"{who.capitalize()} is no better than {_listed(equal, 'or')}: the {label} is the same.")
     if worse:
         ranked = sorted(worse, key=lambda name: worse[name])
         shares = [f"{percent(1 - network_error / worse[name])} below that of {spoken(name)}" for name in ranked]
-        sentences.append(f"The network's {label} of {number(network_error)} is {_listed(shares)}.")
+        sentences.append(f"{who.capitalize()}'s {label} of {number(network_error)} is {_listed(shares)}.")
     return sentences
 
 
-def _compared(name: str, network_error: float, error: float | None) -> str:
+def _compared(who: str, name: str, network_error: float, error: float | None) -> str:
     if not error:
-        return f"{spoken(name)} (which makes no error; the network's is {number(network_error)})"
+        return f"{spoken(name)} (which makes no error; {who}'s is {number(network_error)})"
     return f"{spoken(name)} (whose error of {number(error)} is {percent(1 - error / network_error)} lower)"
 
 
@@ -78,7 +78,7 @@ def _against_targets(evaluation: Mapping[str, Any]) -> list[str]:
     for name in evaluation["skill"]:
         lost = [target for target, part in targets.items() if name in part["beaten_by"]]
         if lost and (len(lost) < len(targets) or name not in evaluation["beaten_by"]):
-            sentences.append(f"For {len(lost)} of {len(targets)} targets {spoken(name)} is better: {_few(lost)}.")
+            sentences.append(f"For {len(lost)} of {len(targets)} targets {spoken(name)} is better: {few(lost)}.")
     return sentences
 
 
@@ -130,6 +130,17 @@ def _about_missed(network: Mapping[str, float | None]) -> list[str]:
     return [f"{what} not in these scores; please report this."]
 
 
+def subject(evaluation: Mapping[str, Any]) -> str:
+    """Whose scores they are: the network's, or the forecast's where recurrent layers have no part in it."""
+    sources = evaluation.get("sources")
+    return "the network" if not sources or has_part(sources) else "the forecast"
+
+
+def has_part(sources: Mapping[str, Any]) -> bool:
+    """Whether the network's layers have a part in the forecast; see `contributions`."""
+    return bool(sources["recurrence"])
+
+
 def spoken(name: str) -> str:
     """The name of a forecast as it is spoken: `seasonal_naive` becomes "seasonal naive"."""
     return "the network" if name == "statecast" else name.replace("_", " ")
@@ -155,5 +166,6 @@ def _listed(parts: Sequence[str], word: str = "and") -> str:
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {word} {parts[-1]}"
 
 
-def _few(names: Sequence[str], most: int = 6) -> str:
+def few(names: Sequence[str], most: int = 6) -> str:
+    """Some names, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -20,6 +20,7 @@ from statecast.model.distributions import DISTRIBUTIONS, Distribution, normal_sc
 from statecast.model.initial import Start, init_dense
 
 FUTURE_UNITS = 32
+LINEAR = ("out", "mix")  # the parts of its weights that what it puts out is linear in
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from html import escape
 from pathlib import Path
 
 from statecast.files import write_text
+from statecast.forecast import attribution
 from statecast.report.summary import (
     Report,
     facts_table,
@@ -188,6 +189,9 @@ def _remark(report: Report, name: str) -> str:
         return residual_remark(report)
     if name == "loss" and any(item.name == "significance" and item.reason for item in report.settings):
         return "What the setting significance says below is whether that gain is more than chance."
+    activity = report.explanation.activity if report.explanation else None
+    if name == "gates" and activity and not activity.heard:
+        return "No forecast listens to this layer: the recurrent layers have no part in it."
     return ""
 
 
@@ -223,7 +227,8 @@ def _tiles(report: Report) -> str:
 
 
 def _scores(report: Report) -> str:
-    sentences = [*(verdict(report.evaluation) if report.evaluation else ()), *report.notes]
+    origin = attribution.sentences(report.evaluation)[1:]  # the first of them stands on top of the page
+    sentences = [*origin, *(verdict(report.evaluation) if report.evaluation else ()), *report.notes]
     items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
     tables = score_tables(report.evaluation)
     if not (items or tables):

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import DataError, SettingError
+from statecast.forecast import attribution
 from statecast.forecast.explain import Explanation
-from statecast.forecast.verdict import NAMES, number, percent, spoken, verdict
+from statecast.forecast.verdict import NAMES, number, percent, spoken, subject, verdict
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Shaped
 
 __all__ = [
     "Correlations", "Example", "Facts", "Layer", "Report", "Residuals", "Rolling", "SettingChoice",
-    "autocorrelation", "facts_table", "headline", "lags_shown", "layers_table", "number", "percent",
+    "autocorrelation", "conclusions", "facts_table", "headline", "lags_shown", "layers_table", "number", "percent",
     "plural", "residual_remark", "score_tables", "signed_percent", "spoken", "value_text", "verdict",
 ]  # fmt: skip
 
@@ -343,17 +344,28 @@ def facts_table(facts: Facts) -> list[list[str]]:
     return [row for row in rows if row[1]]
 
 
+def conclusions(evaluation: Mapping[str, Any]) -> list[str]:
+    """What the forecast comes from, and what its scores say; nothing where there are none."""
+    return [*attribution.sentences(evaluation), *verdict(evaluation)] if evaluation else []
+
+
 def headline(report: Report) -> str:
-    """The one sentence that everybody should read: how well the network did, in plain words."""
+    """What everybody should read: what the forecast comes from, and how good it is, a sentence each in plain words."""
+    origin = attribution.sentences(report.evaluation)[:1]
+    return " ".join([*origin, _quality(report)])
+
+
+def _quality(report: Report) -> str:
     evaluation, ahead = report.evaluation, f"{plural(report.horizon, report.facts.step)} ahead"
-    network_error = evaluation["statecast"].get(evaluation["metric"]) if evaluation else None
+    who, network_error = subject(evaluation), evaluation["statecast"].get(evaluation["metric"]) if evaluation else None
     errors = {name: evaluation[name].get(evaluation["metric"]) for name in evaluation.get("skill", ())}
     baselines = {name: error for name, error in errors.items() if error is not None}
     if network_error is None or not baselines:
-        return f"The network forecasts {ahead}; it was not tested."
+        verb = "forecasts" if who == "the network" else "reaches"
+        return f"{who.capitalize()} {verb} {ahead}; it was not tested."
     best = min(baselines, key=baselines.__getitem__)
     where = f"{_test_rows(report.facts)}, forecasting {ahead}"
-    return f"{where}, {_result(network_error, best, baselines[best], len(baselines), NAMES[evaluation['metric']])}"
+    return f"{where}, {_result(who, NAMES[evaluation['metric']], network_error, best, baselines)}"
 
 
 def _test_rows(facts: Facts) -> str:
@@ -364,16 +376,17 @@ def _test_rows(facts: Facts) -> str:
     return f"On the last {plural(facts.test, facts.step)}"
 
 
-def _result(network_error: float, best: str, error: float, baselines: int, label: str) -> str:
-    among = f", the best of {baselines} simple forecasts" if baselines > 1 else ""
+def _result(who: str, label: str, network_error: float, best: str, baselines: Mapping[str, float]) -> str:
+    error = baselines[best]
+    among = f", the best of {len(baselines)} simple forecasts" if len(baselines) > 1 else ""
     if network_error == error:
-        return f"the network is exactly as good as {spoken(best)}{among}."
+        return f"{who} is exactly as good as {spoken(best)}{among}."
     if network_error < error:
-        return f"the network's {label} is {percent(1 - network_error / error)} below that of {spoken(best)}{among}."
+        return f"{who}'s {label} is {percent(1 - network_error / error)} below that of {spoken(best)}{among}."
     if error == 0:
-        return f"the network does not beat {spoken(best)}, which makes no error at all."
+        return f"{who} does not beat {spoken(best)}, which makes no error at all."
     higher = _higher(network_error / error)
-    return f"the network does not beat {spoken(best)}: its {label} is {higher}."
+    return f"{who} does not beat {spoken(best)}: its {label} is {higher}."
 
 
 def _higher(ratio: float) -> str:

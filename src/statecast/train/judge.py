@@ -34,6 +34,7 @@ import jax
 import numpy as np
 
 from statecast.config import Config
+from statecast.model.head import LINEAR
 from statecast.model.initial import Start
 from statecast.model.network import Network
 from statecast.train.prepare import Prepared
@@ -43,7 +44,6 @@ from statecast.train.segment_trainer import SegmentTrainer, judged
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
-LINEAR = ("out", "mix")  # what the head puts out is linear in these
 SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the start to what training found
 CAUTION = 1.645  # standard errors that a share's gain is taken to be smaller
 EXACT = 12  # units up to which all signs are gone through

@@ -1,0 +1,63 @@
+"""What a forecast is made of, in words; `contributions` measures it.
+
+It reads `evaluation_["sources"]` and nothing else, so the same can be said again later from a metrics.json. Files of
+before do not say what a forecast is made of, and then nothing is said here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from statecast.forecast.verdict import few, has_part, percent
+
+PARTS = ("start", "map", "recurrence")
+
+
+def sentences(evaluation: Mapping[str, Any]) -> list[str]:
+    """What the forecast comes from; where it is several targets, how much of each; and what would help the network."""
+    sources = evaluation.get("sources")
+    if not sources:
+        return []
+    return [_overall(sources), *_by_target(sources), *_advice(sources)]
+
+
+def _overall(sources: Mapping[str, Any]) -> str:
+    start, trained, layers = (_share(sources, name) for name in PARTS)
+    fitted = f"least squares on the last {sources['values']:,} values"
+    silent = ", and the recurrent layers have no part in it" if sources["recurrent"] and not layers else ""
+    name = "the recurrent layers" if sources["recurrent"] else "the network's layers"
+    if not start + trained + layers:
+        return f"The forecast is the last known level alone{silent}."
+    if not sources["values"]:
+        return f"The forecast comes from {name}, which begin at the last known level."
+    if not trained + layers:
+        return f"The forecast comes from the start alone, {fitted}{silent}."
+    parts = [f"{percent(start)} from the start ({fitted})"] if start else []
+    parts += [f"{percent(trained)} from what training made of this straight map"] if trained else []
+    parts += [f"{percent(layers)} from {name}"] if layers else []
+    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"The forecast comes {listed}{silent}."
+
+
+def _by_target(sources: Mapping[str, Any]) -> list[str]:
+    """The recurrent layers' part in each target, unless it is the same in all."""
+    targets: Mapping[str, Any] = sources.get("targets", {})
+    shares = {name: percent(_share(part, "recurrence")) for name, part in targets.items()}
+    if not sources["recurrent"] or len(set(shares.values())) < 2:
+        return []
+    return [f"The recurrent layers' part by target: {few([f'{name} {share}' for name, share in shares.items()])}."]
+
+
+def _advice(sources: Mapping[str, Any]) -> list[str]:
+    if not sources["recurrent"] or has_part(sources) or not sources["values"]:
+        return []
+    return [
+        "These rows do not carry a recurrent network beyond that: what it found in training could not be told from "
+        "chance. More rows, more series of the kind, or covariates that say what the last values cannot would help; "
+        "significance = 1 shows the network as it was trained."
+    ]
+
+
+def _share(sources: Mapping[str, Any], name: str) -> float:
+    return float(sources[name] or 0.0)
