@@ -70,7 +70,9 @@ def test_the_least_is_half_the_smallest_positive_training_value() -> None:
 def test_what_is_chosen() -> None:
     assert choice(growing())[0]
     helps, told = choice(growing())
-    assert helps and told.startswith("for logarithms the validation error of least squares changes by ")
+    assert helps and told.startswith(
+        "for logarithms the validation error of least squares, as loss = 'mae' counts it, changes"
+    )
     assert not choice(50 + wave(600))[0]  # a shift changes nothing of an additive series, but its logarithms
     assert choice(-growing()) == (False, "training values are negative, or often zero")
     often = np.where(np.arange(600) % 50 == 0, 0.0, growing())
@@ -79,6 +81,17 @@ def test_what_is_chosen() -> None:
     assert choice(growing(), loss="mse") == (False, "with loss = 'mse' and normalize = 'last' values stay as they are")
     assert "values stay as they are" in choice(growing(), normalize="none")[1]
     assert choice(growing(30)) == (False, "too few rows to tell whether logarithms are easier to forecast")
+
+
+def test_errors_that_grow_by_size_are_not_worth_smaller_shares_of_small_values() -> None:
+    """Busy hours are additive and others nearly empty: logarithms see these, and lose what the loss counts."""
+    r, hours = np.random.default_rng(0), np.arange(900)
+    busy = 100 + 60 * np.sin(2 * np.pi * hours / 12) + 10 * r.standard_normal(900)
+    helps, reason = choice(np.where(hours % 12 < 6, np.maximum(busy, 20), np.exp(0.3 * r.standard_normal(900))))
+    absolute, share = (float(part.split("%")[0]) for part in reason.split(" by ")[1:])
+    assert absolute > 0 > share
+    assert (1 + absolute / 100) * (1 + share / 100) < 0.98**2  # both together would choose logarithms
+    assert not helps
 
 
 def test_rows_after_the_validation_part_do_not_matter() -> None:

@@ -1,9 +1,10 @@
 """Whether logarithms of the values are easier to forecast than the values: least squares on the last values tells.
 
 Where swings grow with the level, or a day's least is a small share of its most, logarithms make alike what a linear
-forecast would take for different things. An error counts by its size and by its share of the value: the one alone would
-never look at small values, the other at nothing else. A forecast's median is the same in both, its mean is not, so
-losses that aim at a mean leave values as they are.
+forecast would take for different things. The losses that are considered here count an error by its size, so sizes come
+first: where they do not fall, values stay as they are. What falls little by size must fall by its share of the value as
+well, which small values tell that add little to a mean of sizes. A forecast's median is the same in both, its mean is
+not, so losses that aim at a mean leave values as they are.
 """
 
 from __future__ import annotations
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 SAMPLE = 4096  # rows to look at, unless the skip needs more
 LEAST = 50  # validation forecasts that such a judgement needs
 ZEROS = 0.01  # zeros for each positive value, at most: each counts as half the smallest
-GAIN = 0.98  # both errors together must fall to this: less is chance on most tables
+LOSS = 0.995  # what the loss counts must fall to this
+GAIN = 0.98  # and both errors together to this: less is chance on most tables
 
 
 def best(config: Config, schema: Schema, panel: Panel, table: WorkingTable, size: int) -> tuple[WorkingTable, str, str]:
@@ -59,10 +61,11 @@ def best(config: Config, schema: Schema, panel: Panel, table: WorkingTable, size
         return table, "none", "logarithms of the values cannot be forecast by least squares"
     absolute, relative = log[0] / plain[0], log[1] / plain[1]
     reason = (
-        f"for logarithms the validation error of least squares changes by {absolute - 1:+.1%}, "
-        f"as a share of the values by {relative - 1:+.1%}"
+        f"for logarithms the validation error of least squares, as loss = {config.loss!r} counts it, changes by "
+        f"{absolute - 1:+.1%}, as a share of the values by {relative - 1:+.1%}"
     )
-    return (logarithms, "log", reason) if math.sqrt(absolute * relative) < GAIN else (table, "none", reason)
+    helps = absolute < LOSS and math.sqrt(absolute * relative) < GAIN
+    return (logarithms, "log", reason) if helps else (table, "none", reason)
 
 
 def _errors(
