@@ -11,12 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forecast_cases import model, panel
 
+from statecast.data.segments import Split
 from statecast.errors import DataError, MissingDependency, OutputError, SettingError
+from statecast.forecast import assemble, evaluate
 from statecast.forecast.comparison import evaluation
 from statecast.forecast.explain import Activity, Explanation, Input
 from statecast.forecast.metrics import Scores
-from statecast.report import page, plot
+from statecast.forecast.predict import from_table
+from statecast.report import page, plot, test_rows
 from statecast.report.summary import (
     Example,
     Facts,
@@ -426,3 +430,22 @@ def test_maps_of_the_gates_of_the_first_layer() -> None:
     assert maps[0].collections[0].get_clim() == (0, 1)
     low, high = maps[1].collections[0].get_clim()
     assert low == -high
+
+
+# --- the test rows as tables
+
+
+@pytest.mark.parametrize("independent", [False, True], ids=["joint", "independent"])
+def test_tested_rows_lie_end_to_end_from_origins_one_horizon_apart(independent: bool) -> None:
+    of = model(targets=2, independent=independent, missing=False, precision="float64")
+    rows, split = panel(of, (16, 12), gaps=False), Split(np.array([6, 5]), np.array([9, 8]))
+    origins = assemble.run(of, rows, evaluate.test_origins(rows, split.val, of.config.horizon))
+    forecasts, actual = test_rows.columns(of, rows, split, origins)
+    assert list(forecasts) == list(actual) == ["site", "hour", "y0", "y1"]
+    assert forecasts["site"].tolist() == ["s0"] * 7 + ["s1"] * 4
+    later = {s: from_table(of, rows.cut(split.val + 3)).values[s] for s in (0, 1)}
+    first = from_table(of, rows.cut(split.val)).values
+    for d, name in enumerate(("y0", "y1")):
+        expected = [*first[0, :, d], *later[0][:, d], np.nan, *first[1, :, d], np.nan]
+        np.testing.assert_allclose(forecasts[name], expected, rtol=1e-9)
+    np.testing.assert_array_equal(actual["y0"], np.concatenate([rows.y[9:16, 0], rows.y[24:28, 0]]))

@@ -30,6 +30,18 @@ def rows_each(model: Model) -> int:
     return len(model.schema.target) // model.network.front.targets
 
 
+def rows_of(model: Model, series: int) -> slice:
+    """The rows of one series."""
+    width = rows_each(model)
+    return slice(series * width, (series + 1) * width)
+
+
+def place_of(model: Model, row: int, target: int) -> tuple[int, int]:
+    """The series of a row, and the number in the table of one of the row's targets."""
+    width = rows_each(model)
+    return row // width, target if width == 1 else row % width
+
+
 def row_ids(model: Model, ids: Sequence[str | int]) -> Ids:
     """The names of the rows of these series."""
     if rows_each(model) == 1:

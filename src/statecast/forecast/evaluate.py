@@ -129,15 +129,15 @@ def by_series(
 
     A series of more than `most` origins comes in several parts, which bounds memory.
     """
-    width = channels.rows_each(model)
     begins = channels.fold(model, panel).offsets
     cuts = np.searchsorted(origins.rows, begins)
     for s in range(panel.series):
-        firsts, count = cuts[s * width : (s + 1) * width], int(cuts[s * width + 1] - cuts[s * width])
+        rows = channels.rows_of(model, s)
+        firsts, count = cuts[rows], int(cuts[rows.start + 1] - cuts[rows.start])
         size = most or max(count, 1)
         for begin in range(0, count, size):
             pieces = [slice(int(first) + begin, int(first) + min(begin + size, count)) for first in firsts]
-            yield s, origins.rows[pieces[0]] - begins[s * width], bounded(model, [origins.at(p) for p in pieces])
+            yield s, origins.rows[pieces[0]] - begins[rows.start], bounded(model, [origins.at(p) for p in pieces])
 
 
 def bounded(model: Model, channel_origins: Sequence[Origins]) -> Bounded:

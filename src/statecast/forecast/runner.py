@@ -24,7 +24,7 @@ import numpy as np
 
 from statecast.forecast import channels, features
 from statecast.model.blocks import Blocks
-from statecast.model.cells import State as Parts
+from statecast.model.cells import StateParts
 from statecast.model.inputs import numbers_of, transformed
 from statecast.model.kernel import adaptive as kernel_adaptive
 from statecast.model.kernel import network as kernel_network
@@ -336,7 +336,7 @@ class Runner:
         self._network_layout.pack(self._passed(parts, {"y": y, "m": np.ones_like(y), **columns}), after)
         return after
 
-    def _passed(self, parts: Parts, inputs: Mapping[str, Any]) -> Parts:
+    def _passed(self, parts: StateParts, inputs: Mapping[str, Any]) -> StateParts:
         """The network's state after steps whose forecasts nobody asks for; inputs are time-major, [T, N, …]."""
         network = self.model.network
         steps, rows = inputs["y"].shape[:2]

@@ -26,18 +26,18 @@ from statecast.model.initial import Start, init_dense, init_recurrent
 
 Array = Any  # a NumPy or JAX array; shapes are given in the docstrings
 Weights = Mapping[str, Any]
-State = dict[str, Any]
+StateParts = dict[str, Any]
 Gates = dict[str, Any]
 Components = tuple[Any, ...]  # of a number for each unit: (real,), or (real, imaginary)
 
-Equations = Callable[[Weights, Array, State], tuple[State, Gates]]
+Equations = Callable[[Weights, Array, StateParts], tuple[StateParts, Gates]]
 Coefficients = Callable[[Weights, Array], tuple[Components, Components, Gates]]
-Readout = Callable[[Weights, Array, State], Array]
+Readout = Callable[[Weights, Array, StateParts], Array]
 Draw = Callable[[np.random.Generator, int, Start], dict[str, np.ndarray]]
 Further = Callable[[int], Mapping[str, tuple[int, ...]]]
 
 
-def _output(w: Weights, z: Array, s: State) -> Array:
+def _output(w: Weights, z: Array, s: StateParts) -> Array:
     return s["h"]
 
 
@@ -73,7 +73,7 @@ class Cell:
     further: Further | None = None
     linear: Coefficients | None = None
 
-    def step(self, w: Weights, z: Array, s: State) -> State:
+    def step(self, w: Weights, z: Array, s: StateParts) -> StateParts:
         """The state after one step, each part [B, H]."""
         return self.equations(w, z, s)[0]
 
@@ -120,7 +120,7 @@ def linear_cell(
     """Register the coefficients of a linear recurrence as a cell; see `Cell` for the arguments, `cell` for errors."""
 
     def enter(linear: Coefficients) -> Coefficients:
-        def equations(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
+        def equations(w: Weights, z: Array, s: StateParts) -> tuple[StateParts, Gates]:
             a, b, gates_by_name = linear(w, z)
             return dict(zip(states, affine(a, tuple(s[part] for part in states), b), strict=True)), gates_by_name
 
@@ -162,7 +162,7 @@ def _explained(entry: Cell, function: Any) -> Any:
     """A function of a cell that raises a `SettingError` where it asks for, or returns, what there is not."""
 
     @wraps(function)
-    def run(w: Weights, z: Array, *state: State) -> Any:
+    def run(w: Weights, z: Array, *state: StateParts) -> Any:
         try:
             result = function(w, z, *state)
         except KeyError as error:
@@ -236,21 +236,21 @@ def by_heads(h: Array, u: Array) -> Array:
 
 
 @cell("rnn_tanh", gates=1, recurrent=1)
-def rnn_tanh(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
+def rnn_tanh(w: Weights, z: Array, s: StateParts) -> tuple[StateParts, Gates]:
     """Simple recurrent network (Elman 1990): h' = tanh(x·W + h·U + b)."""
     xp = z.__array_namespace__()
     return {"h": xp.tanh(z + s["h"] @ w["U"])}, {}
 
 
 @cell("rnn_relu", gates=1, recurrent=1)
-def rnn_relu(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
+def rnn_relu(w: Weights, z: Array, s: StateParts) -> tuple[StateParts, Gates]:
     """Simple recurrent network with rectified units (Le et al. 2015): h' = max(0, x·W + h·U + b)."""
     a = z + s["h"] @ w["U"]
     return {"h": a * (a > 0)}, {}
 
 
 @cell("lstm", gates=4, recurrent=4, states=("h", "c"), forget=1)
-def lstm(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
+def lstm(w: Weights, z: Array, s: StateParts) -> tuple[StateParts, Gates]:
     """Long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000). Gates i, f, g, o.
 
     c' = σ(f)·c + σ(i)·tanh(g);  h' = σ(o)·tanh(c').
@@ -269,7 +269,7 @@ def lstm(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
     draw=lambda rng, units, start: {"bn": np.zeros(units)},
     further=lambda units: {"bn": (units,)},
 )
-def gru(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
+def gru(w: Weights, z: Array, s: StateParts) -> tuple[StateParts, Gates]:
     """Gated recurrent unit, reset after the recurrent product (the form of cuDNN). Gates r, u, n.
 
     n = tanh(x·Wₙ + bₙ + r·(h·Uₙ + b'ₙ));  h' = (1 − u)·n + u·h  (Cho et al. 2014, version 1).
@@ -282,7 +282,7 @@ def gru(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
 
 
 @cell("gru_reset_before", gates=3, recurrent=3)
-def gru_reset_before(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
+def gru_reset_before(w: Weights, z: Array, s: StateParts) -> tuple[StateParts, Gates]:
     """Gated recurrent unit as first published, reset before the recurrent product (Cho et al. 2014, version 3).
 
     n = tanh(x·Wₙ + bₙ + (r·h)·Uₙ);  h' = (1 − u)·n + u·h.
@@ -296,7 +296,7 @@ def gru_reset_before(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
     return {"h": n + u * (h - n)}, {"reset": r, "update": u, "candidate": n}
 
 
-def _exponential(i: Array, log_f: Array, g: Array, o: Array, s: State) -> tuple[State, Gates]:
+def _exponential(i: Array, log_f: Array, g: Array, o: Array, s: StateParts) -> tuple[StateParts, Gates]:
     """The memory of an sLSTM: c and n are kept divided by e^m, m such that no exponential overflows.
 
     A memory without weight, n = 0, keeps nothing: there m starts at the input gate, so that n' ≥ 1 ever after.
@@ -310,7 +310,7 @@ def _exponential(i: Array, log_f: Array, g: Array, o: Array, s: State) -> tuple[
 
 
 @cell("slstm", gates=4, recurrent=4, states=("h", "c", "n", "m"), forget=1, heads=True, fixed=("c", "n", "m"))
-def slstm(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
+def slstm(w: Weights, z: Array, s: StateParts) -> tuple[StateParts, Gates]:
     """Scalar LSTM of xLSTM (Beck et al. 2024, eqs. 8–17): exponential input gate, normaliser, heads. Gates i, f, g, o.
 
     c' = σ(f)·c + e^i·tanh(g);  n' = σ(f)·n + e^i;  h' = σ(o)·c'/n', all stabilised by m' = max(log σ(f) + m, i).
@@ -320,7 +320,7 @@ def slstm(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
 
 
 @cell("slstm_exp", gates=4, recurrent=4, states=("h", "c", "n", "m"), heads=True, fixed=("c", "n", "m"))
-def slstm_exp(w: Weights, z: Array, s: State) -> tuple[State, Gates]:
+def slstm_exp(w: Weights, z: Array, s: StateParts) -> tuple[StateParts, Gates]:
     """The scalar LSTM with the paper's other forget gate, e^f for σ(f); its bias starts at 0, where all is kept."""
     i, f, g, o = blocks(z + by_heads(s["h"], w["U"]), 4)
     return _exponential(i, f, g, o, s)
@@ -356,7 +356,7 @@ def _ring(rng: np.random.Generator, units: int, start: Start) -> dict[str, np.nd
     }
 
 
-def _glu(w: Weights, z: Array, s: State) -> Array:
+def _glu(w: Weights, z: Array, s: StateParts) -> Array:
     """Re(C·s) + D·x, through the gated linear unit that follows the recurrence in the paper's block."""
     xp = z.__array_namespace__()
     y = xp.concat([s["re"], s["im"]], axis=-1) @ w["C"] + z[..., z.shape[-1] // 2 :]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from statecast.model.cells import Array, State
+from statecast.model.cells import Array, StateParts
 from statecast.model.kernel import skip as kernel_skip
 from statecast.model.kernel import statistics as kernel_statistics
 from statecast.model.rings import Rings
@@ -75,14 +75,14 @@ class Front:
         """Width of what is known of a step ahead: only tables with known covariates use it."""
         return self.known * (2 if self.missing else 1) + self.calendar if self.known else 0
 
-    def start(self, c: Any, like: Array, batch: tuple[int, ...]) -> State:
+    def start(self, c: Any, like: Array, batch: tuple[int, ...]) -> StateParts:
         """The statistics before the first value, each [*batch, D]; `like` tells the array library and the precision."""
         xp = like.__array_namespace__()
         shape = (*batch, self.targets)
         zero = xp.zeros(shape, dtype=like.dtype)
         return {"level": zero + c["level"], "spread": zero + c["spread"], "count": zero, "since": zero}
 
-    def update(self, s: State, y: Array, m: Array) -> State:
+    def update(self, s: StateParts, y: Array, m: Array) -> StateParts:
         """Take one value of each target: y [..., D] in working units, 0 where m [..., D] (1 or 0) says missing.
 
         `last`: level is the last value, scale the running mean of |differences| (over √steps after a gap);
@@ -102,14 +102,14 @@ class Front:
             after["level"] = _towards(s["level"], y, m * rate)
         return after
 
-    def scan(self, c: Any, y: Array, m: Array, reset: Array, state: State) -> tuple[State, State]:
+    def scan(self, c: Any, y: Array, m: Array, reset: Array, state: StateParts) -> tuple[StateParts, StateParts]:
         """`update` over time: y, m [T, B, D], reset [T, B] bool → statistics [T, B, D] each, and the last ones."""
         xp = y.__array_namespace__()
         if kernel_statistics.refuses(self.normalize, y) is None:
             return kernel_statistics.scan(self.normalize, self.decay, self.start(c, y, ()), y, m, reset, state)
         begin = self.start(c, y, tuple(y.shape[1:-1]))
 
-        def step(s: State, row: tuple[Array, Array, Array]) -> tuple[State, State]:
+        def step(s: StateParts, row: tuple[Array, Array, Array]) -> tuple[StateParts, StateParts]:
             y_t, m_t, reset_t = row
             s = {name: xp.where(reset_t, begin[name], s[name]) for name in STATISTICS}
             s = self.update(s, y_t, m_t)
@@ -118,7 +118,7 @@ class Front:
         last, rows = scan(step, state, (y, m, reset[..., None]), y.shape[0])
         return rows, last
 
-    def level_scale(self, s: State, rings: Rings) -> tuple[Array, Array]:
+    def level_scale(self, s: StateParts, rings: Rings) -> tuple[Array, Array]:
         """Level and scale [..., D] from the statistics and, where they are those of the ring, from the rings [...]."""
         level, spread = s["level"], s["spread"]
         xp = level.__array_namespace__()
@@ -176,7 +176,7 @@ class Front:
         return weighted(w, ring) + (0 if numbers is None else mapped(c["maps"], ring, numbers))
 
     def features(
-        self, c: Any, relative: Array, s: State, level: Array, scale: Array, covariates: dict[str, Array]
+        self, c: Any, relative: Array, s: StateParts, level: Array, scale: Array, covariates: dict[str, Array]
     ) -> Array:
         """The stack's input [..., inputs] without the embedding, which is the network's to add.
 

@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from statecast.model.cells import Array, State
+from statecast.model.cells import Array, StateParts
 
-Run = Callable[[Any, State, Any], tuple[Array, State]]  # (weights, recurrent state, rows) → outputs, next state
+Run = Callable[
+    [Any, StateParts, Any], tuple[Array, StateParts]
+]  # (weights, recurrent state, rows) → outputs, next state
 ALL = slice(None)
 
 
@@ -88,7 +90,9 @@ class Members:
         number = number if number.ndim == 1 else number[-1]  # a sequence is of one series all along
         return [(member(weights, n - 1), np.flatnonzero(number == n)) for n in np.unique(number)]
 
-    def recur(self, each: list[tuple[Any, Any]], state: State, names: Iterable[str], run: Run) -> tuple[Array, State]:
+    def recur(
+        self, each: list[tuple[Any, Any]], state: StateParts, names: Iterable[str], run: Run
+    ) -> tuple[Array, StateParts]:
         """Run every network on its share of the recurrent state: the outputs and the next state of all rows.
 
         Args:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from statecast.config import Config
-from statecast.model.cells import Array, State
+from statecast.model.cells import Array, StateParts
 from statecast.model.front import STATISTICS, Front
 from statecast.model.head import Head
 from statecast.model.initial import Start
@@ -169,7 +169,7 @@ class Network:
         sizes = {"static": width, "series": 1 if self.series else 0}
         return {name: (size,) for name, size in sizes.items() if size}
 
-    def start(self, p: Any, batch: int, like: Array, series: Array | None = None) -> State:
+    def start(self, p: Any, batch: int, like: Array, series: Array | None = None) -> StateParts:
         """The initial state of `batch` series without values.
 
         Args:
@@ -189,16 +189,16 @@ class Network:
         cells = self.cells(p, batch, like, rest.get("series"))
         return statistics | {"ring": ring, "held": ring} | cells | rest
 
-    def cells(self, p: Any, batch: int, like: Array, series: Array | None = None) -> State:
+    def cells(self, p: Any, batch: int, like: Array, series: Array | None = None) -> StateParts:
         """The initial state of the recurrence alone; see `start`."""
 
-        def run(w: Any, _: State, rows: Any) -> tuple[Array, State]:
+        def run(w: Any, _: StateParts, rows: Any) -> tuple[Array, StateParts]:
             size = batch if isinstance(rows, slice) else len(rows)
             return like.__array_namespace__().zeros((size, 0)), self.stack.start(w["stack"], (size,), like)
 
         return self._recur(p, {}, series, run)[1]
 
-    def step(self, p: Any, state: State, inputs: Inputs) -> tuple[State, Array]:
+    def step(self, p: Any, state: StateParts, inputs: Inputs) -> tuple[StateParts, Array]:
         """One time step.
 
         Args:
@@ -212,7 +212,7 @@ class Network:
         state = self.advance(p, state, inputs)
         return state, self.emit(p, state, inputs.get("future"))[0]
 
-    def advance(self, p: Any, state: State, inputs: Inputs) -> State:
+    def advance(self, p: Any, state: StateParts, inputs: Inputs) -> StateParts:
         """`step` without the forecast."""
         xp = inputs["y"].__array_namespace__()
         y, m = inputs["y"], inputs["m"]
@@ -223,25 +223,25 @@ class Network:
         x = self._input(p, after, rings, *self.front.level_scale(after, rings), inputs)
         series = state.get("series")
 
-        def run(w: Any, before: State, rows: Any) -> tuple[Array, State]:
+        def run(w: Any, before: StateParts, rows: Any) -> tuple[Array, StateParts]:
             return self.stack.step(w["stack"], self._with_embedding(w, x, series)[rows], before)
 
         out, cells = self._recur(p, state, series, run)
         return after | cells | {"out": out} | self._constant_parts(inputs, state)
 
-    def emit(self, p: Any, state: State, future: Array | None) -> tuple[Array, Array]:
+    def emit(self, p: Any, state: StateParts, future: Array | None) -> tuple[Array, Array]:
         """The forecast [B, H, D, O] in working units that a state holds, and its scale [B, D]: nothing moves."""
         rings = Rings.of_state(state["ring"], state["held"])
         level, scale = self.front.level_scale(state, rings)
         return self._forecast(p, state.get("series"), state["out"], rings, level, scale, future), scale
 
-    def _constant_parts(self, inputs: Inputs, state: State) -> State:
+    def _constant_parts(self, inputs: Inputs, state: StateParts) -> StateParts:
         """What stays in the state from step to step: the latest static covariates, and which series it is."""
         return {name: inputs[name] if name in inputs else state[name] for name in self._constant_sizes()}
 
     def scan(
-        self, p: Any, state: State, inputs: Inputs, reset: Array, outputs: Array | None = None
-    ) -> tuple[State, Array, Array]:
+        self, p: Any, state: StateParts, inputs: Inputs, reset: Array, outputs: Array | None = None
+    ) -> tuple[StateParts, Array, Array]:
         """A whole sequence: the same numbers as `step` over and over.
 
         Args:
@@ -276,14 +276,14 @@ class Network:
     def segment(
         self,
         p: Any,
-        rows: State,
+        rows: StateParts,
         rings: Rings,
-        cells: State,
+        cells: StateParts,
         inputs: Inputs,
         reset: Array,
         drop: Drop | None,
         outputs: Array | None = None,
-    ) -> tuple[Array, State]:
+    ) -> tuple[Array, StateParts]:
         """A training segment whose levels and scales were worked out before.
 
         Args:
@@ -308,7 +308,7 @@ class Network:
         at_outputs = h[pick], rings[pick], level[pick], scale[pick]
         return self._forecast(p, series, *at_outputs, inputs.get("future")), cells
 
-    def _input(self, p: Any, rows: State, rings: Rings, level: Array, scale: Array, inputs: Inputs) -> Array:
+    def _input(self, p: Any, rows: StateParts, rings: Rings, level: Array, scale: Array, inputs: Inputs) -> Array:
         """The stack's input [..., inputs] at the steps of `rings`, without the embedding."""
         newest = rings.newest(self.front.lags)
         relative = self.front.relative(newest["ring"], newest["held"], level, scale)
@@ -323,18 +323,18 @@ class Network:
         vectors = table[xp.astype(series[..., 0], xp.int32)]
         return xp.concat([x, xp.broadcast_to(vectors, (*x.shape[:-1], self.front.embedding))], axis=-1)
 
-    def _recur(self, p: Any, state: State, series: Array | None, run: Run) -> tuple[Array, State]:
+    def _recur(self, p: Any, state: StateParts, series: Array | None, run: Run) -> tuple[Array, StateParts]:
         """Run the stack of every network over its rows: the outputs and the next recurrent state."""
         parts = self.stack.parts()
         cells = {name: value for name, value in state.items() if name in parts}
         return self.members.recur(self.members.each(p["weights"], series), cells, parts, run)
 
     def _over(
-        self, p: Any, state: State, x: Array, series: Array | None, reset: Array, drop: Drop | None
-    ) -> tuple[Array, State]:
+        self, p: Any, state: StateParts, x: Array, series: Array | None, reset: Array, drop: Drop | None
+    ) -> tuple[Array, StateParts]:
         """The stack over a sequence of inputs [T, B, …]."""
 
-        def run(w: Any, before: State, rows: Any) -> tuple[Array, State]:
+        def run(w: Any, before: StateParts, rows: Any) -> tuple[Array, StateParts]:
             embedded = self._with_embedding(w, x, series)[:, rows]
             return self.stack.scan(w["stack"], embedded, before, reset[:, rows], drop)
 

@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from statecast.model.cells import Array, State
+from statecast.model.cells import Array, StateParts
 from statecast.model.scan import is_jax
 
 NUMBERS = 4_000_000  # numbers of the rings that are copied together
@@ -73,7 +73,7 @@ class Rings:
         """The rings of some of the steps."""
         return replace(self, last=self.last[which], age=self.age[which])
 
-    def newest(self, count: int) -> State:
+    def newest(self, count: int) -> StateParts:
         """The newest `count` values of each ring and their mask, "ring" and "held" [..., count, D], newest last."""
         xp, first = self.last.__array_namespace__(), self.last - (count - 1)
         ring, mask = (slices(part, first, count) for part in (self.values, self.mask))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from statecast.model.cells import Array, Cell, Components, State, Weights, affine, product
+from statecast.model.cells import Array, Cell, Components, StateParts, Weights, affine, product
 from statecast.model.kernel import layer as kernel_layer
 
 
@@ -54,12 +54,12 @@ def layer(
     cell: Cell,
     w: Weights,
     x: Array,
-    state: State,
+    state: StateParts,
     reset: Array | None = None,
     mask: Array | None = None,
     threads: int = 0,
     bf16: bool = False,
-) -> tuple[Array, State]:
+) -> tuple[Array, StateParts]:
     """One recurrent layer over a segment.
 
     Args:
@@ -88,7 +88,7 @@ def layer(
     reset = xp.zeros(x.shape[:2], dtype=xp.bool) if reset is None else reset
     rows = (z, reset[..., None]) if mask is None else (z, reset[..., None], mask[..., None])
 
-    def step(before: State, row: tuple[Array, ...]) -> tuple[State, Array]:
+    def step(before: StateParts, row: tuple[Array, ...]) -> tuple[StateParts, Array]:
         z_t, reset_t = row[:2]
         start = {part: xp.where(reset_t, cell.start(w, part), before[part]) for part in cell.states}
         after = cell.step(w, z_t, start)
@@ -100,11 +100,11 @@ def layer(
     return out, state
 
 
-def gates(cell: Cell, w: Weights, x: Array, state: State, reset: Array) -> dict[str, Array]:
+def gates(cell: Cell, w: Weights, x: Array, state: StateParts, reset: Array) -> dict[str, Array]:
     """The gates of a layer at every step by name, and its output as "h", each [T, B, H]; arguments as for `layer`."""
     z = x @ w["W"] + w["b"]
 
-    def step(before: State, row: tuple[Array, ...]) -> tuple[State, dict[str, Array]]:
+    def step(before: StateParts, row: tuple[Array, ...]) -> tuple[StateParts, dict[str, Array]]:
         start = {part: np.where(row[1], cell.start(w, part), before[part]) for part in cell.states}
         after, values = cell.equations(w, row[0], start)
         return after, values | {"h": cell.read(w, row[0], after)}
@@ -114,8 +114,8 @@ def gates(cell: Cell, w: Weights, x: Array, state: State, reset: Array) -> dict[
 
 
 def _linear(
-    cell: Cell, w: Weights, z: Array, state: State, reset: Array | None, mask: Array | None
-) -> tuple[Array, State]:
+    cell: Cell, w: Weights, z: Array, state: StateParts, reset: Array | None, mask: Array | None
+) -> tuple[Array, StateParts]:
     """A linear recurrence: reset and mask are but other coefficients, and the outputs are read from all states at once.
 
     A step without a row is 1·s + 0; a step after a reset is 0·s + (a·start + b).

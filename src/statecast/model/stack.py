@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from statecast.model.cells import CELLS, Array, Cell, State, sigmoid
+from statecast.model.cells import CELLS, Array, Cell, StateParts, sigmoid
 from statecast.model.initial import Start, init_dense
 from statecast.model.scan import gates, layer
 
@@ -81,7 +81,7 @@ class Stack:
         dense = {str(n): init_dense(rng, widths[n], units) for n, units in enumerate(self.dense)}
         return {"cells": cells, "dense": dense}
 
-    def start(self, w: Any, batch: tuple[int, ...], like: Array) -> State:
+    def start(self, w: Any, batch: tuple[int, ...], like: Array) -> StateParts:
         """The initial recurrent state, each part [*batch, H]."""
         xp = like.__array_namespace__()
         return {
@@ -94,16 +94,16 @@ class Stack:
         self,
         w: Any,
         x: Array,
-        state: State,
+        state: StateParts,
         reset: Array | None,
         drop: Drop | None = None,
         mask: Array | None = None,
-    ) -> tuple[Array, State]:
+    ) -> tuple[Array, StateParts]:
         """The stack over a segment: x [T, B, inputs], state parts [B, H], reset [T, B] → [T, B, outputs], state.
 
         Where mask [T, B] is false the state passes unchanged.
         """
-        after: State = {}
+        after: StateParts = {}
         for n in range(len(self.hidden)):
             before = {part: state[f"{n}.{part}"] for part in self.equations.states}
             out, last = layer(self.equations, w["cells"][str(n)], x, before, reset, mask, self.threads, self.bf16)
@@ -111,9 +111,9 @@ class Stack:
             x = self._between(n, x, out, drop)
         return self._dense(w, x, drop), after
 
-    def step(self, w: Any, x: Array, state: State) -> tuple[Array, State]:
+    def step(self, w: Any, x: Array, state: StateParts) -> tuple[Array, StateParts]:
         """One step: x [B, inputs], state parts [B, H] → [B, outputs], state."""
-        after: State = {}
+        after: StateParts = {}
         for n in range(len(self.hidden)):
             weights = w["cells"][str(n)]
             before = {part: state[f"{n}.{part}"] for part in self.equations.states}
@@ -123,7 +123,7 @@ class Stack:
             x = self._between(n, x, self.equations.read(weights, z, last), None)
         return self._dense(w, x, None), after
 
-    def gates(self, w: Any, x: Array, state: State, reset: Array) -> dict[str, Array]:
+    def gates(self, w: Any, x: Array, state: StateParts, reset: Array) -> dict[str, Array]:
         """The gates of every layer over a segment under NumPy, such as "0.forget", each [T, B, H]; "0.h" is the output.
 
         The arguments are those of `scan`.

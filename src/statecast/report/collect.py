@@ -185,13 +185,10 @@ class _TestRows:
 
     def __init__(self, model: Model, folded: Panel, split: Split, origins: Origins, s: int, d: int) -> None:
         self.model, self.panel, self.d, self.horizon = model, folded, d, model.config.horizon
-        width = channels.rows_each(model)
-        self.span = folded.span(s)
-        self.series = str(folded.ids[s]) if width == 1 and folded.series > 1 else ""
-        self.target = model.schema.target[s % width if width > 1 else d]
-        if width > 1 and folded.series > width:
-            self.series = str(channels.series_ids(model, folded.ids)[s // width])
-        self.first = self.span.start + int(split.val[s // width]) - 1
+        ids, (series, target) = channels.series_ids(model, folded.ids), channels.place_of(model, s, d)
+        self.span, self.target = folded.span(s), model.schema.target[target]
+        self.series = str(ids[series]) if len(ids) > 1 else ""
+        self.first = self.span.start + int(split.val[series]) - 1
         inside = np.flatnonzero((origins.rows >= self.first) & (origins.rows < self.span.stop))
         self.at = origins.rows[inside]
         point = origins.values[inside][..., model.network.head.middle, None]

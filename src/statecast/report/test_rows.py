@@ -10,9 +10,8 @@ import numpy as np
 from statecast.data.checks import columns_of
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.forecast import channels
+from statecast.forecast.evaluate import by_series
 from statecast.forecast.roll import Origins
-from statecast.model.inputs import from_working
 from statecast.model.trained import Model
 
 Columns = dict[str, np.ndarray]
@@ -30,20 +29,10 @@ def columns(model: Model, panel: Panel, split: Split, origins: Origins) -> tuple
 
 def _points(model: Model, panel: Panel, split: Split, origins: Origins) -> np.ndarray:
     """The point forecast of every row of the panel [rows, D]; NaN where there is none."""
-    folded, width, horizon = channels.fold(model, panel), channels.rows_each(model), model.config.horizon
-    first = (
-        np.repeat(panel.offsets[:-1] + split.val - 1, width)
-        - np.repeat(panel.offsets[:-1], width)
-        + folded.offsets[:-1]
-    )
-    series = np.searchsorted(folded.offsets, origins.rows, side="right") - 1
-    on_grid = (origins.rows - first[series]) % horizon == 0
-    values = from_working(model.constants, origins.values[on_grid])
-    ahead = origins.rows[on_grid][:, None] + np.arange(1, horizon + 1)
-    inside = ahead < folded.offsets[series[on_grid] + 1][:, None]
-    points = np.full((folded.rows, model.network.front.targets), np.nan)
-    points[ahead[inside]] = values[..., model.network.head.middle][inside]
-    if width == 1:
-        return points
-    channel_points = [points[folded.span(s), 0] for s in range(folded.series)]
-    return np.concatenate([np.stack(channel_points[s : s + width], axis=1) for s in range(0, folded.series, width)])
+    points, horizon = np.full(panel.y.shape, np.nan), model.config.horizon
+    for s, origin_rows, forecasts in by_series(model, panel, origins):
+        end_to_end = (origin_rows - (split.val[s] - 1)) % horizon == 0
+        ahead = origin_rows[end_to_end][:, None] + np.arange(1, horizon + 1)
+        inside = ahead < panel.lengths[s]
+        points[panel.offsets[s] + ahead[inside]] = forecasts.point[end_to_end][inside]
+    return points
