@@ -21,6 +21,7 @@ from statecast.forecast.explain import Activity, Explanation, Input
 from statecast.forecast.metrics import Scores
 from statecast.forecast.predict import from_table
 from statecast.report import page, plot, test_rows
+from statecast.report.correlation import autocorrelation
 from statecast.report.summary import (
     Example,
     Facts,
@@ -29,7 +30,6 @@ from statecast.report.summary import (
     Residuals,
     Rolling,
     SettingChoice,
-    autocorrelation,
     facts_table,
     headline,
     layers_table,

@@ -20,13 +20,12 @@ import numpy as np
 from statecast.errors import MissingDependency
 from statecast.files import write_bytes
 from statecast.report import errors_ahead, explanation, style
+from statecast.report.correlation import autocorrelation, lags_shown
 from statecast.report.summary import (
     Example,
     Report,
     Residuals,
     Rolling,
-    autocorrelation,
-    lags_shown,
     number,
     plural,
 )

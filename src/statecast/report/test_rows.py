@@ -14,11 +14,21 @@ from statecast.forecast.evaluate import by_series
 from statecast.forecast.roll import Origins
 from statecast.model.trained import Model
 
-Columns = dict[str, np.ndarray]
 
+def columns(
+    model: Model, panel: Panel, split: Split, origins: Origins
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The test rows: id and time where the table has them, then one column for each target; one line a row.
 
-def columns(model: Model, panel: Panel, split: Split, origins: Origins) -> tuple[Columns, Columns]:
-    """(forecast, actual): id and time where the table has them, then one column for each target; one line a row."""
+    Args:
+        model: whose forecasts they are.
+        panel: the table as it came, one series a series.
+        split: of the table.
+        origins: forecasts at the test origins, as rows of the folded panel.
+
+    Returns:
+        The forecasts, NaN where there is none, and the actual values.
+    """
     points = _points(model, panel, split, origins)
     series = panel.series_of_row()
     keep = np.arange(panel.rows) - panel.offsets[series] >= split.val[series]
