@@ -459,10 +459,11 @@ def test_layers_are_those_of_one_network() -> None:
     X, y = np.random.default_rng(0).normal(size=(24, 5, 2)), np.arange(24) % 2
     found = []
     for members in (1, 3):
-        model = classifying.Classifier(hidden=[3], dense=[4], ensemble=members, max_steps=1).fit(X, y).model_
-        found.append(classifying.layers(model.reader, model.weights, ("u", "v"), members))
+        settings = {"hidden": [3], "dense": [4], "ensemble": members, "max_steps": 1, "readings": "recurrence"}
+        model = classifying.Classifier(**settings).fit(X, y).model_
+        found.append(classifying.layers(model, ("u", "v")))
     assert [layer.parameters for layer in found[0]] == [layer.parameters for layer in found[1]]
-    cell = model.weights["forwards"]["cells"]["0"]
+    cell = model.networks["recurrence"].weights["forwards"]["cells"]["0"]
     assert {name: value.shape[1:] for name, value in cell.items()} == {
         "W": (4, 9), "U": (3, 9), "b": (9,), "bn": (3,), "init_h": (3,),
     }  # fmt: skip

@@ -26,7 +26,11 @@ from statecast.model.reader import SequenceReader
 from statecast.train import reader_trainer
 
 UCR = Path(__file__).resolve().parents[2] / "shared" / "data" / "ucr"
-QUICK: dict[str, Any] = {"ensemble": 2, "hidden": (8,), "max_steps": 80, "eval_every": 20}
+# The recurrence alone, unless a test is about the others.
+QUICK: dict[str, Any] = {
+    "ensemble": 2, "hidden": (8,), "max_steps": 80, "eval_every": 20, "readings": "recurrence",
+}  # fmt: skip
+TABLE = {**QUICK, "readings": None}
 
 
 def waves(count: int = 40, seed: int = 0, channels: int = 2) -> tuple[list[np.ndarray], np.ndarray]:
@@ -137,7 +141,7 @@ def test_class_weights_move_the_answer() -> None:
     x = rng.normal(size=(120, 2)) + 0.8 * y[:, None]
 
     def share(weight: Any) -> float:
-        return float(sc.Classifier(**QUICK, class_weight=weight).fit(x, y).predict_proba(x)[:, 1].mean())
+        return float(sc.Classifier(**TABLE, class_weight=weight).fit(x, y).predict_proba(x)[:, 1].mean())
 
     plain = share(None)
     assert plain == pytest.approx(1 / 6, abs=0.07)
@@ -194,8 +198,8 @@ def test_a_second_fit_of_about_this_size_compiles_nothing() -> None:
 def test_float64(fitted: sc.Classifier) -> None:
     x, y = waves()
     m = sc.Classifier(**QUICK, precision="float64").fit(x, y)
-    assert all(leaf.dtype == np.float64 for leaf in jax.tree.leaves(m.model_.weights))
-    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(fitted.model_.weights))
+    for model, dtype in ((m, np.float64), (fitted, np.float32)):
+        assert all(leaf.dtype == dtype for leaf in jax.tree.leaves(model.model_.readings["recurrence"].weights))
     np.testing.assert_allclose(m.predict_proba(x), fitted.predict_proba(x), atol=0.05)
 
 
@@ -214,7 +218,7 @@ def test_saved_and_loaded(fitted: sc.Classifier, tmp_path: Path) -> None:
 
 def test_a_regressor_and_its_settings_come_back(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(30, 2))
-    m = sc.Regressor(**QUICK, loss="huber").fit(x, x[:, 0])
+    m = sc.Regressor(**TABLE, loss="huber").fit(x, x[:, 0])
     assert m.predict(x).shape == (30,)
     found = sc.Regressor.load(m.save(tmp_path / "r.safetensors"))
     np.testing.assert_array_equal(found.predict(x), m.predict(x))
@@ -227,10 +231,10 @@ def test_labels_keep_their_type(labels: list[Any], tmp_path: Path) -> None:
     y = np.array(labels)[(x[:, 0] > 0).astype(int)]
     if y.dtype.kind == "f":  # scikit-learn takes such for values of a measure
         with pytest.raises(ValueError, match="Unknown label type"):
-            sc.Classifier(**QUICK).fit(x, y)
+            sc.Classifier(**TABLE).fit(x, y)
         return
     weight = {y[0].item(): 3.0}
-    m = sc.Classifier(**QUICK, class_weight=weight).fit(x, y)
+    m = sc.Classifier(**TABLE, class_weight=weight).fit(x, y)
     found = sc.Classifier.load(m.save(tmp_path / "m.safetensors"))
     assert found.predict(x).dtype == y.dtype
     assert found.class_weight == weight
@@ -258,7 +262,7 @@ def test_without_scikit_learn_the_extra_is_named() -> None:
 def test_what_does_not_fit_together_is_named(fitted: sc.Classifier) -> None:
     with pytest.raises(DataError, match="3 channels, and it was fitted on 2"):
         fitted.predict([np.ones((4, 3))])
-    table = sc.Classifier(**QUICK).fit(np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2)
+    table = sc.Classifier(**TABLE).fit(np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2)
     with pytest.raises(DataError, match="X holds sequences; it was fitted on a table"):
         table.predict([np.ones((4, 2))])
     with pytest.raises(SettingError, match="no setting 'poolin'; did you mean 'pooling'"):

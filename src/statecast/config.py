@@ -48,6 +48,7 @@ SCHEDULES = ("constant", "piecewise", "cosine", "plateau")
 PRECISIONS = ("float32", "float64", "bf16")
 MERGES = ("first", "last", "mean", "sum", "min", "max")
 CARRIES = ("zero", "learned", "stored")
+READINGS = ("recurrence", "convolutions", "table")
 POOLINGS = ("last", "mean", "max", "all")
 
 
@@ -316,6 +317,12 @@ class SequenceConfig(Settings):
     patience: int = restated("patience", 8)
     val_size: int | float = restated(
         "val_size", 0.2, help="rows that each network keeps for validation, the same share of every class"
+    )
+    readings: tuple[str, ...] | None = setting(
+        None,
+        "how sequences are read: by the recurrent layers, by convolutions with fixed weights and a linear map, or, "
+        "where all have one length, as rows of a table; several are weighed by rows that they have not learned from",
+        many(one_of(READINGS), 1, len(READINGS)),
     )
     bidirectional: bool = setting(True, "read a sequence from both ends", BOOLEAN)
     pooling: str = setting(

@@ -47,6 +47,17 @@ class Sequences:
         """Steps of each sequence."""
         return np.diff(self.offsets)
 
+    def take(self, rows: Int64[np.ndarray, " m"]) -> Sequences:
+        """The sequences of these numbers, in this order."""
+        lengths = self.lengths[rows]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        steps = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
+        return Sequences(self.values[steps], offsets, self.recurrent)
+
+    def as_table(self) -> Sequences:
+        """Sequences of one length as rows of a table: every channel of every step is a column of its own."""
+        return of_table(self.values.reshape(self.count, -1))
+
     def where(self, step: int) -> str:
         """The name of a flat step for messages, counted from 0."""
         if not self.recurrent:
@@ -75,13 +86,22 @@ def of_sequences(source: Any) -> Sequences:
     Raises:
         DataError: an item has not two axes, no step, or other channels than the first.
     """
-    items: Sequence[np.ndarray] = [np.asarray(item) for item in source]
+    items: Sequence[np.ndarray] = [unmasked(item) for item in source]
     width = items[0].shape[-1] if items and items[0].ndim == 2 else None
     for number, item in enumerate(items):
         _require(number, item, width)
     values = np.concatenate(items) if items else np.zeros((0, 0))
     offsets = np.concatenate([[0], np.cumsum([len(item) for item in items], dtype=np.int64)])
     return Sequences(values, offsets.astype(np.int64), True)
+
+
+def unmasked(values: Any) -> np.ndarray:
+    """An array of what may be a masked one; what its mask hides is missing, as NaN is."""
+    if not np.ma.isMaskedArray(values) or not np.ma.is_masked(values):
+        return np.asarray(values)
+    plain = np.asarray(values.astype(np.float64 if values.dtype.kind in "biuf" else object))
+    plain[np.ma.getmaskarray(values)] = np.nan
+    return plain
 
 
 def patched(

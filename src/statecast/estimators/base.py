@@ -7,6 +7,8 @@ scikit-learn, and are imported when one of the two is asked for.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,9 +18,8 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from statecast.config import SequenceConfig, require_names
-from statecast.data.encoding import Encoding
-from statecast.data.sequences import Sequences, is_sequences, of_sequences, of_table
-from statecast.errors import DataError
+from statecast.data.sequences import Sequences, is_sequences, of_sequences, of_table, unmasked
+from statecast.errors import DataError, StatecastError, WrongType
 from statecast.estimators import training
 from statecast.estimators.keywords import SettingsKeywords
 from statecast.model import answers
@@ -57,8 +58,11 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
             return sequences
         if hasattr(X, "to_pandas") and type(X).__module__.startswith("pyarrow"):
             X = X.to_pandas()
+        X = unmasked(X) if np.ma.isMaskedArray(X) else X
         # Text stays text; numbers in columns of objects are looked at column by column.
-        return of_table(validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan"))
+        with refusals():
+            table = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
+        return of_table(table)
 
     def _train(
         self,
@@ -72,20 +76,18 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
     ) -> dict[str, Any]:
         """Train, and give what the model is made of."""
         train = training.room("fit_reader")
-        config = self._config()
-        encoding = Encoding.fit(source, config.differences)
-        task = train.Task(encoding.apply(source), source.offsets, source.recurrent, target, weight, count)
-        outcome = train.fit(config, task, watch, Path(checkpoint) if checkpoint else None, resume)
+        problem = train.Problem(source, target, weight, count)
+        outcome = train.fit(self._config(), problem, watch, Path(checkpoint) if checkpoint else None, resume)
         self.reasons_: dict[str, str] = outcome.reasons
         return {
             "kind": self._kind,
             "config": outcome.config,
-            "encoding": encoding,
+            "columns": source.channels,
             "recurrent": source.recurrent,
-            "reader": outcome.reader,
-            "weights": outcome.training.weights,
+            "readings": outcome.readings,
+            "shares": outcome.shares,
             "names": tuple(self.feature_names_in_) if hasattr(self, "feature_names_in_") else None,
-            "history": outcome.training.history,
+            "history": outcome.history,
         }
 
     def _keep(self, model: Answers) -> None:
@@ -115,7 +117,7 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
         estimator = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()})
         estimator._keep(model)
         estimator._restore(model)
-        estimator.n_features_in_ = len(model.encoding.columns)
+        estimator.n_features_in_ = model.columns
         if model.names is not None:
             estimator.feature_names_in_ = np.array(model.names, object)
         return estimator
@@ -125,6 +127,22 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
 
 
 def require_target(y: Any) -> None:
-    """Refuse a fit without targets, in the words that scikit-learn's checks look for."""
+    """Refuse a fit without targets, in the words that scikit-learn's checks look for, or with some of them masked."""
     if y is None:
         raise DataError("This estimator requires y to be passed, but the target y is None")
+    if np.ma.is_masked(y):
+        row = int(np.argwhere(np.ma.getmaskarray(y))[0][0])
+        raise DataError(f"y[{row}] is masked: wanted a target for each row; leave out the rows that have none")
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """scikit-learn's refusals of X and y as errors of this house, in the same words."""
+    try:
+        yield
+    except StatecastError:
+        raise
+    except TypeError as error:
+        raise WrongType(str(error)) from error
+    except ValueError as error:
+        raise DataError(str(error)) from error

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from statecast.config import ClassifierConfig
 from statecast.errors import DataError, SettingError, nearest
-from statecast.estimators.base import SequenceEstimator, require_target
+from statecast.estimators.base import SequenceEstimator, refusals, require_target
 from statecast.estimators.keywords import ClassifierKeywords
 from statecast.model.answers import Answers
 
@@ -72,7 +72,8 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         """
         source = self._sequences(X, y, reset=True)
         y = _labels(y)
-        check_consistent_length(source.offsets[1:], y)
+        with refusals():
+            check_consistent_length(source.offsets[1:], y)
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise DataError(f"y holds one class, {classes[0]!r}: a classifier wants 2 or more classes")
@@ -115,10 +116,12 @@ def _labels(y: Any) -> np.ndarray:
         DataError: y is missing, or holds values of a measure, not classes.
     """
     require_target(y)
-    labels = column_or_1d(y, warn=True)
+    with refusals():
+        labels = column_or_1d(y, warn=True)
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise DataError(
             f"y[{int(np.flatnonzero(~np.isfinite(labels))[0])}] is NaN or infinity: wanted a class for each row"
         )
-    check_classification_targets(labels)
+    with refusals():
+        check_classification_targets(labels)
     return np.asarray(labels)

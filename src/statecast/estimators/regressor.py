@@ -12,7 +12,7 @@ from sklearn.utils import Tags, check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from statecast.config import RegressorConfig
-from statecast.estimators.base import SequenceEstimator, require_target
+from statecast.estimators.base import SequenceEstimator, refusals, require_target
 from statecast.estimators.keywords import RegressorKeywords
 from statecast.model.answers import Answers
 
@@ -69,14 +69,18 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         """
         source = self._sequences(X, y, reset=True)
         require_target(y)
-        values = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
-        check_consistent_length(source.offsets[1:], values)
+        with refusals():
+            values = check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
+            check_consistent_length(source.offsets[1:], values)
         single = values.ndim == 1
         values = values.reshape(len(values), -1)
-        mean, scale = values.mean(axis=0), values.std(axis=0)
-        scale = np.where(scale > 1e-12 * np.maximum(np.abs(mean), 1e-300), scale, 1.0)
-        weight = np.ones(len(values))
-        parts = self._train(source, (values - mean) / scale, weight, values.shape[1], watch, checkpoint, resume)
+        # What is constant is answered as it is: whatever a network reads out, times 0, plus its value.
+        constant = (values == values[0]).all(axis=0)
+        varying = np.where(constant, 0.0, values)
+        mean, scale = varying.mean(axis=0), varying.std(axis=0)
+        target, weight = (varying - mean) / np.where(constant, 1.0, scale), np.ones(len(values))
+        mean = np.where(constant, values[0], mean)
+        parts = self._train(source, target, weight, values.shape[1], watch, checkpoint, resume)
         self._keep(Answers(**parts, classes=None, mean=mean, scale=scale, single=single))
         return self
 

@@ -7,6 +7,7 @@ training and the network's summary are those of the first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from statecast.gallery import datasets
 from statecast.gallery.cases import Case
 from statecast.gallery.datasets import Dataset
 from statecast.gallery.result import Confusion, Measurement, RecipeResult
-from statecast.model.reader import SequenceReader
+from statecast.model.answers import Answers
+from statecast.model.readings import ConvolutionReading, NetworkReading
 from statecast.report.collect import weights_of
 from statecast.report.summary import Layer
 
@@ -53,7 +55,7 @@ def run(case: Case, recipe: str, folder: Path | None = None) -> RecipeResult:
         recipe=recipe,
         rows=tuple(rows),
         settings={name: value for name, value in answers.config.to_dict().items() if value is not None},
-        layers=layers(answers.reader, answers.weights, dataset.names, answers.config.ensemble),
+        layers=layers(answers, dataset.names),
         history={name: np.array(column, float) for name, column in answers.history.items()},
         sentences=_spread(accuracies),
         confusion=Confusion(tuple(str(label) for label in classes), counts),
@@ -103,10 +105,18 @@ def _by_epoch(
     return {name: np.array(values, float) for name, values in accuracies.items()}
 
 
-def layers(
-    reader: SequenceReader, weights: Mapping[str, Any], names: tuple[str, ...], members: int
-) -> tuple[Layer, ...]:
-    """The parts of one network of the ensemble, with their numbers of weights."""
+def layers(model: Answers, names: tuple[str, ...]) -> tuple[Layer, ...]:
+    """The parts of each reading, with their numbers of weights; of an ensemble, those of one network."""
+    parts = []
+    for (name, reading), share in zip(model.readings.items(), model.shares, strict=True):
+        part = _convolutions(reading, names) if isinstance(reading, ConvolutionReading) else _network(reading, names)
+        mark = f", counts {share:.0%}" if len(model.readings) > 1 else ""
+        parts += [replace(layer, name=f"{name}: {layer.name}{mark}") if mark else layer for layer in part]
+    return tuple(parts)
+
+
+def _network(reading: NetworkReading, names: tuple[str, ...]) -> list[Layer]:
+    reader, weights, members = reading.reader, reading.weights, reading.members
     parts = [Layer("input", f"{len(names)} columns or channels", str(reader.inputs), 0)]
     both = ("forwards", "backwards") if reader.bidirectional else ("forwards",)
     for n, units in enumerate(reader.recurrent.hidden):
@@ -116,5 +126,13 @@ def layers(
     for n, units in enumerate(reader.dense.dense):
         count = weights_of(weights["dense"]["dense"][str(n)])
         parts.append(Layer(f"dense {n + 1}", reader.dense.activation, str(units), count // members))
-    parts.append(Layer("head", "softmax", str(reader.answers), weights_of(weights["out"]) // members))
-    return tuple(parts)
+    return [*parts, Layer("head", "softmax", str(reader.answers), weights_of(weights["out"]) // members)]
+
+
+def _convolutions(reading: ConvolutionReading, names: tuple[str, ...]) -> list[Layer]:
+    layer = reading.convolutions
+    return [
+        Layer("input", f"{len(names)} columns or channels", str(layer.channels.shape[1]), 0),
+        Layer("convolutions", "weights fixed, thresholds drawn", str(layer.features), layer.threshold.size),
+        Layer("head", "least squares", str(len(reading.weights["b"])), weights_of(reading.weights)),
+    ]

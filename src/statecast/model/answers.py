@@ -1,7 +1,7 @@
-"""A trained ensemble of readers as a value: sequences in, numbers out, and on disk; NumPy alone.
+"""A trained reader of sequences as a value: sequences in, answers out, and on disk; NumPy alone.
 
-It lies in the same container as the models of `archive`, as a file of another kind, and is believed as little. Running
-it is running the reader's own lines under NumPy.
+It holds one way to read or several (`readings`), and how much each counts. It lies in the same container as the models
+of `archive`, as a file of another kind, and is believed as little. Running it is running the readings' own lines.
 """
 
 from __future__ import annotations
@@ -9,44 +9,44 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from statecast.config import ClassifierConfig, RegressorConfig, SequenceConfig, require_names
+from statecast.config import READINGS, ClassifierConfig, RegressorConfig, SequenceConfig, require_names
 from statecast.data.encoding import Encoding
-from statecast.data.sequences import Sequences, patched
+from statecast.data.sequences import Sequences
 from statecast.errors import DataError, StatecastError, shortened
 from statecast.model import checked
 from statecast.model.cells import require_registered
 from statecast.model.container import Tree, disagreement, parse_json, read_tensors, write_tensors
-from statecast.model.members import cast, member
+from statecast.model.convolutions import Convolutions
 from statecast.model.reader import SequenceReader
-from statecast.model.shapes import Form, answers, leaves
+from statecast.model.readings import ConvolutionReading, NetworkReading, Reading, outcomes
+from statecast.model.shapes import Form, answers, convolutions, leaves
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
 
-PLACES = 262_144  # most steps that run at once
 CONFIGS: dict[str, type[SequenceConfig]] = {"classifier": ClassifierConfig, "regressor": RegressorConfig}
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """A trained network, or several, from sequences to one answer each.
+    """One trained way to read sequences to an answer each, or several.
 
     Attributes:
         kind: "classifier" or "regressor".
         config: the settings, all chosen.
-        encoding: from columns to inputs.
+        columns: of a table, or channels of sequences.
         recurrent: whether it reads sequences; rows of a table otherwise.
-        reader: the network.
-        weights: its arrays, in the precision of `config`; the members of the ensemble are the first axis of each.
+        readings: the ways to read, by their names.
+        shares: how much each of them counts; they add up to 1.
         classes: labels of the classes, for a classifier.
-        mean, scale: of the values of the target [K], for a regressor.
+        mean, scale: of the values of the target [K], for a regressor; a scale of 0 where it was constant.
         single: a regressor whose target was one column without an axis of its own.
         names: names of the columns, where they had names.
         history: columns of the training history.
@@ -54,10 +54,10 @@ class Answers:
 
     kind: str
     config: SequenceConfig
-    encoding: Encoding
+    columns: int
     recurrent: bool
-    reader: SequenceReader
-    weights: dict[str, Any]
+    readings: dict[str, Reading]
+    shares: Float[np.ndarray, " R"]
     classes: Shaped[np.ndarray, " K"] | None
     mean: Float[np.ndarray, " K"]
     scale: Float[np.ndarray, " K"]
@@ -65,62 +65,58 @@ class Answers:
     names: tuple[str, ...] | None
     history: dict[str, list[float]]
 
-    def numbers(self, source: Sequences) -> Float[np.ndarray, "members n K"]:
-        """What each member reads out.
-
-        The numbers run in float64 whatever the precision of the weights, so that the answer to a sequence is the same,
-        but for the last bits of that, whichever others are asked for beside it.
-
-        Raises:
-            DataError: sequences where rows were trained on or the other way round, or other columns than then.
-        """
-        self._require(source)
-        inputs, offsets = patched(self.encoding.apply(source), source.offsets, self.config.patch or 1)
-        exact = cast(self.weights, np.float64)
-        each = [member(exact, n) for n in range(self.config.ensemble)]
-        numbers = np.zeros((len(each), source.count, self.reader.answers))
-        for rows, x, mask in batches(inputs, offsets):
-            for n, w in enumerate(each):
-                numbers[n, rows] = self.reader.read(w, x, mask)
-        return numbers
+    @property
+    def networks(self) -> dict[str, NetworkReading]:
+        """The readings that are networks."""
+        return {name: reading for name, reading in self.readings.items() if isinstance(reading, NetworkReading)}
 
     def probabilities(self, source: Sequences) -> Float[np.ndarray, "n K"]:
-        """Mean over the members of the softmax of their scores."""
-        scores = self.numbers(source)
-        odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        mean = (odds / odds.sum(axis=-1, keepdims=True)).mean(axis=0)
+        """The probability of each class.
+
+        Raises:
+            DataError: sequences where rows were trained on or the other way round, other columns than then, or a
+                length that no reading can read.
+        """
+        mean = self._mean(source)
         return np.asarray(mean / mean.sum(axis=-1, keepdims=True))
 
     def values(self, source: Sequences) -> Float[np.ndarray, "n K"]:
-        """Mean over the members of their values, in the units of the target."""
-        return np.asarray(self.numbers(source).mean(axis=0) * self.scale + self.mean)
+        """The values, in the units of the target.
+
+        Raises:
+            DataError: see `probabilities`.
+        """
+        return np.asarray(self._mean(source) * self.scale + self.mean)
+
+    def _mean(self, source: Sequences) -> Float[np.ndarray, "n K"]:
+        """The mean outcome of the readings that can read a sequence, by their shares."""
+        self._require(source)
+        total = np.zeros((source.count, len(self.mean) if self.classes is None else len(self.classes)))
+        counted = np.zeros((source.count, 1))
+        for share, reading in zip(self.shares, self.readings.values(), strict=True):
+            rows = np.flatnonzero(reading.readable(source))
+            if len(rows):
+                part = source if len(rows) == source.count else source.take(rows)
+                total[rows] += share * outcomes(reading.numbers(part), self.classes is not None)
+                counted[rows] += share
+        if not counted.all():
+            row = int(np.flatnonzero(counted == 0)[0])
+            raise DataError(
+                f"sequence {row} has {source.lengths[row]} steps, and this {self.kind} reads sequences of one length "
+                'alone: wanted as many as it was trained on; or train with readings = "recurrence"'
+            )
+        return total / counted
 
     def _require(self, source: Sequences) -> None:
         if source.recurrent != self.recurrent:
             sequences = "sequences: an array [n, T, channels] or a list of arrays [T, channels]"
             form = sequences if self.recurrent else "a table [n, columns]"
             raise DataError(f"X holds {'sequences' if source.recurrent else 'a table'}; it was fitted on {form}")
-        if source.channels != len(self.encoding.columns):
+        if source.channels != self.columns:
             raise DataError(
                 f"X has {source.channels} {'channels' if self.recurrent else 'columns'}, and it was fitted on "
-                f"{len(self.encoding.columns)}: wanted as many, in the same order"
+                f"{self.columns}: wanted as many, in the same order"
             )
-
-
-def batches(
-    inputs: Float[np.ndarray, "steps I"], offsets: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Sequences of similar lengths together: their numbers [B], padded steps [T, B, I] and the mask of these [T, B]."""
-    lengths = np.diff(offsets)
-    order = np.argsort(lengths, kind="stable")
-    while len(order):
-        # The longest of the first m sequences is the m-th, as they are in order.
-        fits = np.flatnonzero(lengths[order] * np.arange(1, len(order) + 1) <= PLACES)
-        rows, order = np.split(order, [max(1, len(fits))])
-        place = np.arange(lengths[rows].max())[:, None]
-        mask = place < lengths[rows]
-        x = inputs[np.where(mask, offsets[rows] + place, offsets[rows])]
-        yield rows, x, mask
 
 
 def save(model: Answers, path: str | Path, settings: dict[str, Any]) -> Path:
@@ -134,14 +130,33 @@ def save(model: Answers, path: str | Path, settings: dict[str, Any]) -> Path:
     Raises:
         OutputError: the file cannot be written; what was there before is unchanged.
     """
-    tree = {"weights": model.weights, "mean": model.mean, "scale": model.scale}
-    values: dict[str, Any] = {"encoding": model.encoding.to_json(), "history": model.history, "names": model.names}
-    values |= {"recurrent": model.recurrent, "single": model.single, "answers": model.reader.answers}
+    arrays = {name: _arrays(reading) for name, reading in model.readings.items()}
+    tree = {"weights": arrays, "shares": model.shares, "mean": model.mean, "scale": model.scale}
+    readings = {name: _description(reading) for name, reading in model.readings.items()}
+    values: dict[str, Any] = {"readings": readings, "columns": model.columns, "answers": _count(model)}
+    values |= {"recurrent": model.recurrent, "single": model.single, "history": model.history, "names": model.names}
     values |= {"config": _to_json(model.config.to_dict()), "settings": _to_json(settings)}
     if model.classes is not None:
         values["classes"] = {"type": model.classes.dtype.str, "values": model.classes.tolist()}
     texts = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
     return write_tensors(path, tree, {"kind": model.kind, **texts})
+
+
+def _arrays(reading: Reading) -> dict[str, Any]:
+    return (
+        {**reading.weights, **vars(reading.convolutions)}
+        if isinstance(reading, ConvolutionReading)
+        else reading.weights
+    )
+
+
+def _description(reading: Reading) -> dict[str, Any]:
+    steps = reading.steps if isinstance(reading, NetworkReading) else 0
+    return {"encoding": reading.encoding.to_json(), "steps": steps}
+
+
+def _count(model: Answers) -> int:
+    return len(model.mean) if model.classes is None else len(model.classes)
 
 
 def load(path: str | Path, kind: str) -> tuple[Answers, dict[str, Any]]:
@@ -164,41 +179,114 @@ def _model(tree: Tree, texts: Mapping[str, str], kind: str) -> tuple[Answers, di
     Raises:
         StatecastError, ValueError: what the file says cannot be.
     """
-    if missing := _VALUES - texts.keys():
+    names = _VALUES | ({"readings", "columns"} if "readings" in texts else {"encoding"})
+    if missing := names - texts.keys():
         raise ValueError(f"its header has no {min(missing)!r}")
-    values = {name: parse_json(texts[name], infinite=True) for name in (_VALUES | {"classes"}) & texts.keys()}
-    config, encoding, count = _config(values["config"], kind), _encoding(values["encoding"]), values["answers"]
+    values = {name: parse_json(texts[name], infinite=True) for name in (names | {"classes"}) & texts.keys()}
+    config, count = _config(values["config"], kind), values["answers"]
     recurrent, single = values["recurrent"], values["single"]
     if type(recurrent) is not bool or type(single) is not bool or type(count) is not int or count < 1:
         raise ValueError("what it says of its answers cannot be")
-    width = encoding.width * ((config.patch or 1) if recurrent else 1)
-    reader = SequenceReader.of(config, width, count, recurrent)
-    flat = leaves(tree)
+    if "readings" not in values:
+        tree, values, config = _of_one_reading(tree, values, config)
+    columns, readings = values["columns"], _readings(values["readings"], values["columns"], recurrent)
+    if config.readings != tuple(readings):
+        raise ValueError(f"its readings are {', '.join(readings)}, and its settings name others")
     classes = _classes(values["classes"], count) if kind == "classifier" and "classes" in values else None
     if (classes is None) != (kind == "regressor"):
         raise ValueError("a classifier has classes, and a regressor has none")
-    checked.require_alike(flat, _forms(config, reader, 0 if kind == "classifier" else count))
+    readers = {name: _reader(config, name, of, count) for name, of in readings.items() if name != "convolutions"}
+    flat = leaves(tree)
+    checked.require_alike(flat, _forms(config, readings, readers, count, 0 if kind == "classifier" else count))
     for name, array in flat.items():
         if isinstance(array, np.ndarray):
-            checked.require(array, *(checked.POSITIVE if name == "scale" else checked.FINITE), name)
-    columns, history = len(encoding.columns), checked.history(values["history"])
+            checked.require(array, *_RULES.get(name, checked.FINITE), name)
+    if abs(tree["shares"].sum() - 1) > 1e-9:
+        raise ValueError("its shares do not add up to 1")
+    history = checked.history(values["history"])
     if not history.get("step") or not all(0 <= step < 2**53 for step in history["step"]):
         raise ValueError("its history has no steps")
+    built = {name: _reading(tree["weights"][name], of, readers.get(name), config) for name, of in readings.items()}
     return Answers(
-        kind, config, encoding, recurrent, reader, tree["weights"], classes, tree["mean"], tree["scale"], single,
+        kind, config, columns, recurrent, built, tree["shares"], classes, tree["mean"], tree["scale"], single,
         _names(values["names"], columns), history,
     ), _settings(values["settings"], kind)  # fmt: skip
 
 
-_VALUES = {"encoding", "history", "names", "recurrent", "single", "answers", "config", "settings"}
+_VALUES = {"history", "names", "recurrent", "single", "answers", "config", "settings"}
+_SPACING, _CHANNELS = "weights/convolutions/spacing", "weights/convolutions/channels"
+_RULES = {"scale": checked.AT_LEAST_ZERO, "shares": checked.POSITIVE, _SPACING: checked.POSITIVE}
 
 
-def _forms(config: SequenceConfig, reader: SequenceReader, targets: int) -> dict[str, Any]:
+class _Description(NamedTuple):
+    """What a file says of a reading."""
+
+    encoding: Encoding
+    steps: int
+
+
+def _of_one_reading(tree: Tree, values: dict[str, Any], config: SequenceConfig) -> tuple[Tree, dict[str, Any], Any]:
+    """A file from before there were several readings, in the terms of today."""
+    name, steps = ("recurrence", 0) if values["recurrent"] else ("table", 1)
+    columns = len(values["encoding"]) if isinstance(values["encoding"], list) else 0
+    values |= {"readings": {name: {"encoding": values["encoding"], "steps": steps}}, "columns": columns}
+    tree = {**tree, "weights": {name: tree.get("weights", {})}, "shares": np.ones(1)}
+    return tree, values, config.with_(readings=(name,))
+
+
+def _readings(values: Any, columns: Any, recurrent: bool) -> dict[str, _Description]:
+    """What a file says of its readings: their names, and encodings of as many columns as each reads."""
+    allowed = READINGS if recurrent else ("table",)
+    if type(columns) is not int or columns < 1:
+        raise ValueError(f"its columns are {shortened(columns)}, which no table has")
+    if not isinstance(values, dict) or not values or not values.keys() <= {*allowed}:
+        raise ValueError(f"its readings are {shortened(values)}, wanted some of {', '.join(allowed)}")
+    readings = {}
+    for name, value in values.items():
+        if not isinstance(value, dict) or value.keys() != {"encoding", "steps"} or type(value["steps"]) is not int:
+            raise ValueError(f"its reading {name!r} is {shortened(value)}, not an encoding and a number of steps")
+        encoding, steps = _encoding(value["encoding"]), value["steps"]
+        if (steps > 0) != (name == "table") or len(encoding.columns) != columns * max(steps, 1):
+            raise ValueError(f"its reading {name!r} has {len(encoding.columns)} columns, which cannot be")
+        readings[name] = _Description(encoding, steps)
+    return readings
+
+
+def _reader(config: SequenceConfig, name: str, of: _Description, count: int) -> SequenceReader:
+    recurrent = name == "recurrence"
+    return SequenceReader.of(config, of.encoding.width * ((config.patch or 1) if recurrent else 1), count, recurrent)
+
+
+def _reading(arrays: Tree, of: _Description, reader: SequenceReader | None, config: SequenceConfig) -> Reading:
+    """A reading of arrays that have the right forms, if these agree with one another."""
+    if reader:
+        return NetworkReading(of.encoding, reader, arrays, 1 if of.steps else config.patch or 1, of.steps)
+    layer = Convolutions(*(arrays[name] for name in ("spacing", "channels", "threshold")))
+    if not len(layer.spacing) == len(layer.channels) == len(layer.threshold) or len(arrays["W"]) != layer.features:
+        raise ValueError("its convolutions are not as many everywhere")
+    if not layer.channels.any(axis=1).all():
+        raise ValueError("one of its convolutions reads nothing")
+    return ConvolutionReading(of.encoding, layer, {name: arrays[name] for name in ("W", "b")})
+
+
+def _forms(
+    config: SequenceConfig,
+    readings: Mapping[str, _Description],
+    readers: Mapping[str, SequenceReader],
+    count: int,
+    targets: int,
+) -> dict[str, Any]:
     """What every array of a file must be; a classifier has no units of targets."""
     dtype, exact = np.dtype(config.dtype), np.dtype(np.float64)
-    tree = leaves({"weights": answers(reader, config.cell_heads, config.ensemble or 0)})
-    weights: dict[str, Any] = {path: {} if shape == {} else Form(shape, dtype) for path, shape in tree.items()}
-    return weights | dict.fromkeys(("mean", "scale"), Form((targets,), exact))
+    forms: dict[str, Any] = dict.fromkeys(("mean", "scale"), Form((targets,), exact))
+    forms["shares"] = Form((len(readings),), exact)
+    for name, of in readings.items():
+        if name in readers:
+            shapes = leaves(answers(readers[name], config.cell_heads, config.ensemble or 0), f"weights/{name}/")
+            forms |= {path: {} if shape == {} else Form(shape, dtype) for path, shape in shapes.items()}
+        else:
+            forms |= {f"weights/{name}/{part}": form for part, form in convolutions(of.encoding.width, count).items()}
+    return forms
 
 
 def _config(values: Any, kind: str) -> SequenceConfig:

@@ -93,6 +93,14 @@ def answers(reader: SequenceReader, heads: int, ensemble: int) -> Shapes:
     return dict(_several(tree, ensemble))
 
 
+def convolutions(inputs: int, answers: int) -> dict[str, Form]:
+    """Of the arrays of a map that reads convolutions; there may be any number of these, the same everywhere."""
+    exact, single = np.dtype(np.float64), np.dtype(np.float32)
+    spacing, channels = Form((None,), np.dtype(np.int64)), Form((None, inputs), np.dtype(bool))
+    maps = {"W": Form((None, answers), exact), "b": Form((answers,), exact)}
+    return {"spacing": spacing, "channels": channels, "threshold": Form((None, None), single)} | maps
+
+
 def forms(network: Network, layout: Layout, dtype: Any, heads: int) -> dict[str, Any]:
     """Of every array of a model, by its path in the model's file; an empty dict stands for a branch without arrays.
 

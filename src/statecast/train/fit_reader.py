@@ -1,91 +1,132 @@
-"""The story of a fit that reads a sequence, or a row, to one answer: choose, hold out, train.
+"""The story of a fit that reads a sequence, or a row, to one answer: choose, try several readings, weigh them.
 
-An ensemble is trained as one: its members are an axis of every weight, and each keeps another share of the rows for
-validation, so that together they have learned from every row and the validation loss is that of a cross-validation.
+Sequences are read in several ways, because none is best for all: what comes in which order is for a recurrence, a form
+that may be anywhere for convolutions, and what stands at one place for a table. Rows left out say how much each counts.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from statecast.config import SequenceConfig
-from statecast.data.sequences import patched
-from statecast.model.initial import Start
-from statecast.model.kernel import library as kernel_library
-from statecast.model.members import cast, stacked
-from statecast.model.reader import SequenceReader
-from statecast.train import loop
-from statecast.train.checkpoint import NAME, Checkpoint, fingerprint
-from statecast.train.fit import precision, require_bf16
+from statecast.config import READINGS, SequenceConfig
+from statecast.errors import SettingError
+from statecast.model.readings import Reading
+from statecast.train import convolution_trial, network_trial
+from statecast.train.fit import precision
 from statecast.train.optimizer import LEARNING_RATES
-from statecast.train.progress import PREPARING, SCORING, Progress, Training, Watch
-from statecast.train.reader_trainer import ReaderTrainer, Task
+from statecast.train.progress import HISTORY, PREPARING, SCORING, Progress, Watch
+from statecast.train.shares import weigh
+from statecast.train.trial import Problem, Trial, losses
 
 PATCHES = 40  # most steps of the recurrence of a typical sequence
 RATE, BATCH, STEPS_OF_ROW, LEAST_STEPS, MOST_STEPS = 1e-2, 64, 30, 200, 2000
+MOST_COLUMNS = 10_000  # of sequences that are tried as a table
 
 
 @dataclass(frozen=True, eq=False)
 class ReaderFit:
-    """A trained ensemble.
+    """A trained reader.
 
     Attributes:
         config: all settings.
         reasons: why, for each setting that was chosen here.
-        reader: the network.
-        training: its weights, members first, and the history.
+        readings: the ways to read that count, by their names.
+        shares: how much each counts.
+        history: of the training of the recurrence, or else of the table.
     """
 
     config: SequenceConfig
     reasons: dict[str, str]
-    reader: SequenceReader
-    training: Training
+    readings: dict[str, Reading]
+    shares: np.ndarray
+    history: dict[str, list[float]]
 
 
 def fit(
-    config: SequenceConfig, task: Task, watch: Watch | None = None, folder: Path | None = None, resume: bool = False
+    config: SequenceConfig,
+    problem: Problem,
+    watch: Watch | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
 ) -> ReaderFit:
-    """Train an ensemble.
+    """Train every reading that may serve, and weigh them by what they answer to rows left out.
 
     Args:
-        config: settings; those left out are chosen from the task.
-        task: inputs and targets; validation rows are split off here.
+        config: settings; those left out are chosen from the problem.
+        problem: sequences and targets; validation rows are split off here.
         watch: told of the progress.
         folder: where checkpoints go; none are written where None.
-        resume: go on from the checkpoint in `folder` where there is one.
+        resume: go on from the checkpoints in `folder` where there are some.
 
     Raises:
+        DataError: a value is neither a number nor a text, or not finite.
+        SettingError: a reading that was names for cannot read these sequences.
         TrainingError: the loss is not finite.
         Interrupted: Ctrl-C while there is a folder; the checkpoint is written first.
         ModelFileError: the checkpoint is of other settings or another table.
     """
     tell = watch or (lambda report: None)
+    began = time.monotonic()
     with precision(config):
         tell(Progress.of_phase(PREPARING))
-        config, reasons = choose(config, task)
-        inputs, offsets = patched(task.inputs, task.offsets, config.patch or 1)
-        task = replace(task, inputs=inputs, offsets=offsets)
-        reader = SequenceReader.of(config, task.inputs.shape[1], task.answers, task.recurrent)
-        kernel_library.warn_where_slow(reader.recurrent.cell, reader.recurrent.hidden)
-        require_bf16(reader.recurrent)
-        checkpoint = Checkpoint(folder / NAME, _fingerprint(config, task), resume) if folder else None
-        trainer = ReaderTrainer(config, reader, task)
-        training = loop.train(trainer, initial(config, reader), watch, checkpoint)
+        config, reasons = choose(config, problem)
+        trials = {name: _trial(name, config, problem, watch, folder, resume) for name in config.readings or ()}
         tell(Progress.of_phase(SCORING))
-    return ReaderFit(config, reasons, reader, training)
+        shares, reason = weigh(config, problem, trials)
+    names = [name for name, share in zip(trials, shares, strict=True) if share]
+    if len(trials) > 1:
+        reasons["readings"] = reason
+    return ReaderFit(
+        config.with_(readings=tuple(names)),
+        reasons,
+        {name: trials[name].reading for name in names},
+        shares[shares > 0],
+        _history(config, problem, trials, time.monotonic() - began),
+    )
 
 
-def choose(config: SequenceConfig, task: Task) -> tuple[SequenceConfig, dict[str, str]]:
+def _trial(
+    name: str, config: SequenceConfig, problem: Problem, watch: Watch | None, folder: Path | None, resume: bool
+) -> Trial:
+    if name == "convolutions":
+        return convolution_trial.convolutions(config, problem)
+    train = network_trial.recurrence if name == "recurrence" else network_trial.table
+    return train(config, problem, watch, folder, resume)
+
+
+def _history(
+    config: SequenceConfig, problem: Problem, trials: dict[str, Trial], seconds: float
+) -> dict[str, list[float]]:
+    """Of the first network that was trained; a single look, after no step, where there is none."""
+    for trial in trials.values():
+        if trial.training:
+            return trial.training.history
+    (trial,) = trials.values()
+    loss = np.average(losses(config, trial.predictions, problem.target), weights=problem.weight)
+    look = {
+        "step": 0,
+        "epoch": 0.0,
+        "loss": math.nan,
+        "val_loss": float(loss),
+        "learning_rate": 0.0,
+        "seconds": seconds,
+    }
+    return {name: [look[name]] for name in HISTORY}
+
+
+def choose(config: SequenceConfig, problem: Problem) -> tuple[SequenceConfig, dict[str, str]]:
     """All settings, and the reason for each that was chosen here."""
     chosen: dict[str, tuple[Any, str]] = {}
-    rate = LEARNING_RATES[config.optimizer]
+    rate, count = LEARNING_RATES[config.optimizer], problem.source.count
+    chosen["readings"] = _readings(config, problem)
     if config.patch is None:
-        length = float(np.median(np.diff(task.offsets)))
+        length = float(np.median(problem.source.lengths))
         chosen["patch"] = (max(1, math.ceil(length / PATCHES)), f"so that {length:g} steps become {PATCHES} at most")
     if config.learning_rate is None:
         faster = config.optimizer in ("adam", "adamw")
@@ -95,21 +136,27 @@ def choose(config: SequenceConfig, task: Task) -> tuple[SequenceConfig, dict[str
     if config.batch_size is None:
         chosen["batch_size"] = (batch, "suits most tables")
     if config.max_steps is None and config.max_epochs is None:
-        epoch = -(-task.count // batch)
+        epoch = -(-count // batch)
         steps = int(np.clip(STEPS_OF_ROW * epoch, LEAST_STEPS, MOST_STEPS))
         chosen["max_steps"] = (steps, f"{STEPS_OF_ROW} passes, between {LEAST_STEPS} and {MOST_STEPS} steps")
     if config.eval_every is None:
         chosen["eval_every"] = (10, "steps between two looks at the validation rows")
     values = {name: value for name, (value, _) in chosen.items()}
-    return config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
+    return config.with_(**values), {name: reason for name, (_, reason) in chosen.items() if reason}
 
 
-def initial(config: SequenceConfig, reader: SequenceReader) -> Any:
-    """First weights of all members, stacked on a first axis."""
-    seeds = np.random.SeedSequence(config.random_state).generate_state(config.ensemble)
-    trees = [reader.init(int(seed), Start.of(config)) for seed in seeds]
-    return cast(stacked(trees), config.dtype)
-
-
-def _fingerprint(config: SequenceConfig, task: Task) -> str:
-    return fingerprint(config.to_dict(), (task.inputs, task.offsets, task.target, task.weight))
+def _readings(config: SequenceConfig, problem: Problem) -> tuple[tuple[str, ...], str]:
+    """The readings to try, and why no others; a reason that the trials will tell is left out."""
+    source, names = problem.source, config.readings
+    if not source.recurrent:
+        if names and "table" not in names:
+            raise SettingError(f"readings = {list(names)} for a table, whose rows are no sequences: leave readings out")
+        return ("table",), "" if names else "X is a table"
+    if names:
+        if "table" in names and not problem.equal_lengths:
+            raise SettingError("readings has 'table', and the sequences are of unequal lengths: leave it out")
+        return tuple(name for name in READINGS if name in names), ""
+    if not config.val_size or source.count < 5:
+        return ("recurrence",), "there are no rows to leave out and to compare others by"
+    wide = source.channels * int(source.lengths.max()) > MOST_COLUMNS
+    return tuple(name for name in READINGS if name != "table" or (problem.equal_lengths and not wide)), ""

@@ -51,15 +51,17 @@ def pointwise(config: Config | RegressorConfig, quantiles: tuple[float, ...]) ->
     (Koenker & Bassett 1978), twice it, so that the median's share equals the absolute error.
     """
     delta = config.huber_delta
-    table: dict[str, Callable[[Array], Array]] = {
-        "mse": lambda e: e * e,
-        "mae": jnp.abs,
-        "huber": lambda e: jnp.where(jnp.abs(e) <= delta, 0.5 * e * e, delta * (jnp.abs(e) - 0.5 * delta)),
-    }
+
+    def huber(e: Any) -> Any:
+        xp = e.__array_namespace__()
+        return xp.where(xp.abs(e) <= delta, 0.5 * e * e, delta * (xp.abs(e) - 0.5 * delta))
+
+    # NumPy or JAX: trained networks are compared by the same loss as they are trained by.
+    table: dict[str, Callable[[Any], Any]] = {"mse": lambda e: e * e, "mae": abs, "huber": huber}
     if config.loss == "pinball":
         q = jnp.asarray(quantiles)
         return lambda e: jnp.mean(2 * jnp.maximum(-q * e, (1 - q) * e), axis=-1)
-    return lambda e: jnp.mean(table[config.loss](e), axis=-1)
+    return lambda e: table[config.loss](e).mean(axis=-1)
 
 
 def of_forecasts(config: Config, head: Head) -> Callable[[Array, Array, Array], Array]:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-PREPARING, TRAINING, SKIP_ALONE, SCORING = "preparing", "training", "training the linear part", "scoring"
+PREPARING, TRAINING, SCORING = "preparing", "training", "scoring"
+SKIP_ALONE, AS_TABLE = "training the linear part", "training on sequences as a table"
 HISTORY = ("step", "epoch", "loss", "val_loss", "learning_rate", "seconds")
 
 
@@ -26,8 +27,8 @@ class Progress:
         learning_rate: of the next step.
         rate: steps a second.
         seconds: since this training began, over all its runs.
-        phase: what the fit is at: "preparing", "training", "training the linear part" (a second training, whose steps
-            are counted anew) or "scoring".
+        phase: what the fit is at: "preparing", "training", "training the linear part" or "training on sequences as a
+            table" (a second training, whose steps are counted anew) or "scoring".
     """
 
     step: int
