@@ -12,6 +12,7 @@ import shlex
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from cli_cases import TINY, Command, loads, passengers, plain, rich, said, state
 from statecast import Forecaster
 from statecast.cli import about, main, output
 from statecast.config import describe_settings
+from statecast.model import archive
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = ("fit", "forecast", "backtest", "explain", "stream", "describe", "settings", "example", "gallery")
+COMMANDS = ("fit", "forecast", "backtest", "explain", "update", "stream", "describe", "settings", "example", "gallery")
 ENDS = {"site-0": "2024-01-03 12", "site-1": "2024-01-03 03", "site-2": "2024-01-04 06"}  # of `loads`, and one hour
 
 
@@ -142,7 +144,7 @@ def test_explain(statecast: Command, plain: Path, tmp_path: Path) -> None:
 
 def test_backtest_of_a_model(statecast: Command, plain: Path, tmp_path: Path) -> None:
     done = statecast.well("backtest", plain, passengers(), "--windows", "4", "--step", "3", "--out", tmp_path / "b.csv")
-    assert done.err == ""
+    assert "learned from some of these rows" in done.err  # the model has learned from every row
     assert "seasonal naive" in done.out
     assert len((tmp_path / "b.csv").read_text().splitlines()) == 13
     found = statecast.well("backtest", plain, passengers(), "--windows", "4", "--step", "3", "--json").json
@@ -156,10 +158,19 @@ def test_backtest_of_a_model(statecast: Command, plain: Path, tmp_path: Path) ->
     assert found["evaluation"]["statecast"]["coverage/80"] == pytest.approx(np.mean(inside))
 
 
-def test_backtest_says_when_the_network_has_learned_from_the_rows(statecast: Command, plain: Path) -> None:
-    """24 rows were kept for the test: 8 windows of 3."""
-    assert statecast.well("backtest", plain, passengers(), "--windows", "8").err == ""
-    assert "learned from some of these rows" in statecast.well("backtest", plain, passengers(), "--windows", "9").err
+def test_backtest_says_when_the_network_has_learned_from_the_rows(
+    statecast: Command, plain: Path, tmp_path: Path
+) -> None:
+    """The last 24 rows were not learned from: 8 windows of 3."""
+    model = archive.load(plain)
+    assert model.training is not None
+    val = np.asarray(model.schema.frequency.advance(model.training.val, -24))
+    tested = replace(model, training=replace(model.training, val=val))
+    path = archive.save(tested, tmp_path / "tested.safetensors")
+    assert "not learned from any" in statecast.well("backtest", path, passengers(), "--windows", "8").err
+    assert "learned from some of these rows" in statecast.well("backtest", path, passengers(), "--windows", "9").err
+    done = statecast.well("backtest", path, passengers(), "--windows", "8", "--json")
+    assert (done.json["learned_from"], done.json["refit"]) == (False, False)
 
 
 def test_backtest_with_a_config_fits_on_the_rows_before(
@@ -177,7 +188,7 @@ def test_backtest_with_a_config_fits_on_the_rows_before(
     words = ["--config", tmp_path / "air.toml", passengers(), "--windows", "2", "--step", "4"]
     statecast.well("backtest", *words)
     settings, options = given[0]
-    assert settings == {"horizon": 3, "test_size": 7}
+    assert settings == {"horizon": 3, "test_size": 7, "refit": False}
     assert (options["target"], options["time"]) == (("passengers",), "month")
 
 

@@ -302,7 +302,7 @@ def test_the_skip_alone_is_tried_where_the_whole_network_found_nothing(monkeypat
     config = settings(skip=5, val_size=30, ensemble=2)
     network, prepared, _ = ready(config, panel_of(wave(120)))
     found = fit.train(config, network, prepared)
-    assert (found.verdict, found.best_step) == ("of the skip alone, it helped", 0)
+    assert (found.verdict, found.best_step) == ("of the skip alone, it helped", 3)
     np.testing.assert_array_equal(found.weights["skip"]["W"], prepared.weights["skip"]["W"] + np.float32(0.5))
     few = ready(settings(skip=5, val_size=2, ensemble=2), panel_of(wave(120)))[1]  # nothing could be judged
     assert fit.train(config, network, few).verdict == "luck"

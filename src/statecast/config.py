@@ -242,6 +242,7 @@ class Config(Settings):
     local: bool = setting(False, "a separate network for each series, all of them trained together", BOOLEAN)
     # training
     test_size: int | float = setting(0.1, "last rows of each series that are kept for the test scores", SHARE)
+    refit: bool = setting(True, "learn from validation and test rows, too, once they have scored the network", BOOLEAN)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -25,6 +25,7 @@ from statecast.cli.options import (
     MaybeFile,
     MaybeFolder,
     Numbers,
+    Rate,
     Share,
     fit_request,
 )
@@ -223,6 +224,44 @@ def explain(model: Folder, table: File, /, *, out: MaybeFile = None, json: bool 
     from statecast.cli import forecasts
 
     return forecasts.explain(model, table, out, json)
+
+
+@command("statecast update loads later.csv --learn")
+def update(
+    model: Folder,
+    table: File,
+    /,
+    *,
+    learn: bool = False,
+    steps: MaybeCount = None,
+    learning_rate: Rate = None,
+    out: MaybeFolder = None,
+    resume: bool = False,
+    json: bool = False,
+) -> int:
+    """Take the rows that have come since a fit, and let the network learn from them.
+
+    Each series goes on from its last row; rows up to that one are passed over, so the same table given twice changes
+    nothing. With --learn the weights learn as well, as far as the newest rows, which are held out, support it: the
+    table should then begin with rows before the new ones.
+
+    Args:
+        model: folder that fit wrote, or a model file.
+        table: CSV or Parquet file with the columns of the training table, or - for standard input.
+        learn: let the weights learn from the table, too.
+        steps: with --learn, number of training steps at most.
+        learning_rate: with --learn, the first learning rate; half of that of the fit if left out.
+        out: folder to write the model into; it is replaced where it lies if left out.
+        resume: continue the update that was interrupted; it ends in the same bits as if it had not been.
+        json: print what came of the rows as one JSON document.
+    """
+    from statecast.cli import updating
+    from statecast.estimators.updating import Learning
+
+    if not learn and (steps is not None or learning_rate is not None or resume):
+        raise SettingError("--steps, --learning-rate and --resume go with --learn: add it, or leave them out")
+    learning = Learning(learn, steps, learning_rate)
+    return updating.run(model, table, learning, out, resume, json, COMMAND_LINE)
 
 
 @command("tail -n +1 -f new.jsonl | statecast stream loads --snapshot loads.state")

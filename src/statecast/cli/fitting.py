@@ -60,7 +60,7 @@ def run(
         raise Interrupted(_interruption(error, place, words)) from error
     except OutputError:
         if place.unfinished:  # a full disk, perhaps: nothing that was trained is lost
-            output.note(f"the checkpoint in {place.checkpoint} is kept; go on with --resume: {_resumption(words)}")
+            output.note(f"the checkpoint in {place.checkpoint} is kept; go on with --resume: {resumption(words)}")
         raise
     except (DataError, SettingError, TrainingError):
         if not resume:  # the same error would come again
@@ -80,10 +80,11 @@ def _interruption(error: BaseException, place: Destination, words: Sequence[str]
     if not place.unfinished:
         return "interrupted before the first checkpoint; nothing was written"
     kept = f"interrupted: the checkpoint in {place.checkpoint} is kept; go on with --resume"
-    return f"{error if isinstance(error, Interrupted) else kept}: {_resumption(words)}"
+    return f"{error if isinstance(error, Interrupted) else kept}: {resumption(words)}"
 
 
-def _resumption(words: Sequence[str]) -> str:
+def resumption(words: Sequence[str]) -> str:
+    """The command that goes on with what these words began."""
     return f"statecast {shlex.join([*(word for word in words if word not in ('--force', '--resume')), '--resume'])}"
 
 

@@ -109,10 +109,23 @@ def backtest_from(
     # No row that is forecast may be learned from.
     test_size = (windows - 1) * (step or horizon) + horizon
     rows = read(table)
-    model = Forecaster(**{"test_size": test_size, **request.settings})
+    # The network that is scored is the one before it would learn from every row; with --refit windows have their own.
+    once = {} if refit else {"refit": False}
+    model = Forecaster(**{"test_size": test_size, **once, **request.settings})
     with ProgressDisplay() as progress:
         model.fit(rows, **request.roles, watch=progress)
     return _backtest(model, rows, windows, step, refit, out, as_json)
+
+
+def _scored(refit: bool, learned: bool | None) -> str:
+    """Which network the scores are of."""
+    if refit:
+        return "each window is forecast by a network that was trained on the rows before it"
+    if learned is None:
+        return "the model does not say which rows it learned from"
+    if learned:
+        return "the network learned from some of these rows, which flatters its scores; see backtest --help"
+    return "the network that is scored has not learned from any of these rows"
 
 
 def _backtest(
@@ -122,10 +135,11 @@ def _backtest(
     columns, evaluation, tz = result.columns(), result.evaluation(), model.model_.schema.tz
     if out is not None:
         files.write(columns, out, tz)
-    if not refit and result.learned_from():
-        output.note("note: the network learned from some of these rows, which flatters its scores; see backtest --help")
+    learned = None if refit else result.learned_from()
+    output.note(f"note: {_scored(refit, learned)}")
     if as_json:
-        document = {"windows": windows, "evaluation": evaluation, "verdict": verdict(evaluation)}
+        document: dict[str, Any] = {"windows": windows, "refit": refit, "learned_from": learned}
+        document |= {"evaluation": evaluation, "verdict": verdict(evaluation)}
         output.document(document | {"backtest": list(output.records(columns, bool(tz)))})
     elif out != "-":
         output.scores(evaluation)

@@ -97,6 +97,25 @@ class Panel:
             ahead_offsets=np.concatenate([[0], np.cumsum([len(part) for part in rest])]).astype(np.int64),
         )
 
+    def after(self, begin: Int64[np.ndarray, " series"]) -> Panel:
+        """What follows the first `begin[s]` rows of each series; a series of which nothing follows is left out."""
+        count = self.lengths - begin
+        some = np.flatnonzero(count > 0)
+        keep = np.arange(self.rows) - self.offsets[self.series_of_row()] >= np.repeat(begin, self.lengths)
+        ahead = [self.ahead[slice(*self.ahead_offsets[s : s + 2])] for s in some]
+        return replace(
+            self,
+            y=self.y[keep],
+            time=self.time[keep],
+            offsets=np.concatenate([[0], np.cumsum(count[some])]).astype(np.int64),
+            ids=tuple(self.ids[s] for s in some),
+            past=self.past[keep],
+            known=self.known[keep],
+            static=self.static[some],
+            ahead=np.concatenate(ahead) if ahead else self.ahead[:0],
+            ahead_offsets=np.concatenate([[0], np.cumsum([len(part) for part in ahead])]).astype(np.int64),
+        )
+
     def fold(self, names: tuple[str | int, ...]) -> Panel:
         """Every target as a series of its own, `names` giving the S·D new ids, the targets of a series side by side."""
         d, order = (

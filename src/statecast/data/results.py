@@ -17,7 +17,17 @@ from statecast.data.sources import SUFFIXES
 from statecast.errors import SettingError
 from statecast.files import write_bytes
 
-__all__ = ["Native", "to_native", "write"]
+__all__ = ["Native", "as_array", "axes_of", "to_native", "write"]
+
+
+def axes_of(source: Any) -> int:
+    """How many axes an array has; 0 for any other table."""
+    return source.ndim if isinstance(source, np.ndarray) and source.dtype.names is None else 0
+
+
+def as_array(values: np.ndarray, axes: int) -> np.ndarray:
+    """Values [..., H, D] of a lone series as an array that is like the one that came in: without D for [T]."""
+    return values[..., 0] if axes == 1 else values
 
 
 def write(columns: Mapping[str, np.ndarray], path: str | os.PathLike[str], tz: str | None = None) -> None:

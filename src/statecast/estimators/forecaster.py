@@ -8,7 +8,9 @@ them.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +19,14 @@ import numpy as np
 from statecast.config import Config
 from statecast.data import checks, table
 from statecast.data.merging import Merging
-from statecast.data.panel import Panel
-from statecast.data.results import Native, to_native
+from statecast.data.results import Native, as_array, axes_of, to_native
 from statecast.data.roles import Roles
-from statecast.errors import DataError, NotFitted, SettingError
-from statecast.estimators import training
+from statecast.errors import NotFitted, SettingError
+from statecast.estimators import examination, training, updating
 from statecast.estimators.keywords import ForecasterKeywords
 from statecast.estimators.start import origin_of
 from statecast.estimators.training import FitRecord
-from statecast.forecast import assemble
-from statecast.forecast import evaluate as scoring
+from statecast.estimators.updating import Learning
 from statecast.forecast.predict import Forecast, Future, forecast
 from statecast.forecast.sample import Samples, sample
 from statecast.forecast.stream import Stream
@@ -56,6 +56,7 @@ class Forecaster(ForecasterKeywords):
         model_: the trained model, whose own `config` holds the values that were chosen.
         reasons_: for each setting that was chosen from the data, why; and what was concluded from the table's form.
         evaluation_: the scores on the test rows, beside the baselines'.
+        update_: what came of the last update.
     """
 
     def _accept(self, settings: dict[str, Any]) -> None:
@@ -140,11 +141,66 @@ class Forecaster(ForecasterKeywords):
         roles = Roles.of(target, id, time, past, known, static, freq)
         panel, schema = checks.panel(rows, roles, Merging.of(self.config))
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
-        model, origins = training.assembled(outcome, panel)
-        self._native, self._axes, self.reasons_ = rows.native, _axes(source), rows.reasons | (model.reasons or {})
+        model, self._record = training.assembled(outcome, panel)
+        self._native, self._axes, self.reasons_ = rows.native, axes_of(source), rows.reasons | (model.reasons or {})
         self._model = replace(model, reasons=self.reasons_)
-        self._record = FitRecord(panel, outcome.base_parts, origins)
         return self
+
+    def update(
+        self,
+        source: Any,
+        learn: bool = False,
+        *,
+        steps: int | None = None,
+        learning_rate: float | None = None,
+        watch: Callable[[Any], None] | None = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> Forecaster:
+        """Take the rows that have come since: each series goes on from its last one.
+
+        Every row counts once: those of the table up to the last one that a series has observed are passed over, so a
+        table may begin with known rows. Series that are new begin with their rows. Where rows have no times, all of
+        them are new. A report is of a fit, so there is none after an update.
+
+        With `learn` the weights learn from the table as far as the newest rows, which are held out, support it, by the
+        judge that a fit has; otherwise they stay. The table should then begin with rows before the new ones.
+
+        Args:
+            source: a table like that of `fit`.
+            learn: let the weights learn, too.
+            steps: training steps at most.
+            learning_rate: the first one; half of that of the fit if None.
+            watch: as in `fit`.
+            checkpoint: as in `fit`.
+            resume: as in `fit`.
+
+        Returns:
+            This object; `update_` says what came of the rows.
+
+        Raises:
+            DataError: the table cannot be used, or its rows do not go on where a series ended.
+            SettingError: steps or learning rate are out of range, or given where nothing is to be learned.
+        """
+        learning = Learning(learn, steps, learning_rate, watch, Path(checkpoint) if checkpoint else None, resume)
+        self._model, self.update_ = updating.updated(self.model_, table.read(source), learning)
+        self.reasons_ = self._model.reasons or {}
+        self._record = None
+        return self
+
+    def tested(self) -> Forecaster:
+        """The network that the scores are of, which has not learned from the test rows, as a Forecaster of its own.
+
+        With `refit = true` the network that forecasts has learned from every row since.
+
+        Raises:
+            NotFitted: this object was loaded, not fitted: a file holds the network that forecasts.
+        """
+        if self._record is None:
+            raise NotFitted("a file holds the network that forecasts, not the one that was tested: call fit first")
+        forecaster = copy(self)
+        forecaster._model = replace(self._record.tested, reasons=self.reasons_)
+        return forecaster
 
     def predict(
         self,
@@ -170,12 +226,12 @@ class Forecaster(ForecasterKeywords):
         if axes and levels is not None:
             raise SettingError("levels: predict gives an array of points alone; forecast(levels=…) has the bounds")
         result = self.forecast(rows, horizon=horizon, levels=levels, future=future)
-        return _array(result.values[0], axes) if axes else self._frame(result.columns(), rows)
+        return as_array(result.values[0], axes) if axes else self._frame(result.columns(), rows)
 
     def _axes_of(self, source: Any) -> int:
         """Axes of the array that the results are to be like; 0 for results as a table."""
         lone = self.model_.schema.id is None
-        return (self._axes if source is None else _axes(source)) if lone else 0
+        return (self._axes if source is None else axes_of(source)) if lone else 0
 
     def _frame(self, columns: dict[str, np.ndarray], rows: table.Table | None) -> Any:
         """Columns in the form of a table, or of the training table."""
@@ -225,7 +281,7 @@ class Forecaster(ForecasterKeywords):
         """
         rows, axes = None if source is None else table.read(source), self._axes_of(source)
         paths = self.samples(n, rows, horizon=horizon, future=future, seed=seed)
-        return _array(paths.values[0], axes) if axes else self._frame(paths.columns(), rows)
+        return as_array(paths.values[0], axes) if axes else self._frame(paths.columns(), rows)
 
     def samples(
         self, n: int, source: Any = None, *, horizon: int | None = None, future: Any = None, seed: int = 0
@@ -240,6 +296,9 @@ class Forecaster(ForecasterKeywords):
 
     def backtest(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> Any:
         """Forecast from the last origins of a table, beside what happened and the baselines.
+
+        After `fit`, where the network has learned from a row that is forecast here, the one that was tested forecasts
+        in its place: see `tested`. A loaded model has the network that forecasts alone.
 
         Args:
             source: a table like that of `fit`.
@@ -261,14 +320,9 @@ class Forecaster(ForecasterKeywords):
         """`backtest` with its scores: `columns()` are those of the frame, `evaluation()` is like `evaluation_`."""
         from statecast.forecast.backtest import backtest
 
-        model = self.model_
-        panel = checks.panel_like(table.read(source), model.schema, False, Merging.of(model.config))
-        return backtest(model, panel, windows=windows, step=step, refit=self._refit if refit else None)
-
-    def _refit(self, panel: Panel) -> Model:
-        """The same settings trained on other rows, all of them for training and validation."""
-        config = self.config.with_(test_size=0)
-        return training.assembled(training.room("fit").fit(config, self.model_.schema, panel), panel)[0]
+        model, panel = self.model_, examination.examined(self.model_, source)
+        anew = partial(training.anew, self.config, model.schema) if refit else None
+        return backtest(model, panel, windows, step, anew, self._record.tested if self._record else None)
 
     def score(self, source: Any) -> dict[str, Any]:
         """Scores on a table, from all origins that have seen as many rows as the network looks back.
@@ -277,15 +331,7 @@ class Forecaster(ForecasterKeywords):
             mse, rmse, mae, smape, mase, r2, coverage, …, and `skill`: for each baseline 1 − error / its error. Where
             there are several targets also `targets`: the same for each of them.
         """
-        model = self.model_
-        panel = checks.panel_like(table.read(source), model.schema, False, Merging.of(model.config))
-        begin = self._judged(panel)
-        origins = assemble.run(model, panel, scoring.test_origins(panel, begin, model.config.horizon))
-        result = scoring.evaluate(model, panel, origins, begin)
-        targets = {
-            name: {**part["statecast"], "skill": part["skill"]} for name, part in result.get("targets", {}).items()
-        }
-        return {**result["statecast"], "skill": result["skill"], **({"targets": targets} if targets else {})}
+        return examination.scores(self.model_, source)
 
     def explain(self, source: Any = None, *, seed: int = 0) -> Any:
         """How much the error grows when one input is shuffled: permutation importance, see `forecast.explain`.
@@ -309,26 +355,7 @@ class Forecaster(ForecasterKeywords):
 
     def explanation(self, source: Any = None, *, seed: int = 0) -> Explanation:
         """What `explain` puts into a frame, and the gates of the recurrent layers over time."""
-        from statecast.forecast.explain import explain
-
-        model = self.model_
-        if source is not None:
-            panel = checks.panel_like(table.read(source), model.schema, False, Merging.of(model.config))
-            begin = self._judged(panel)
-        elif self._record is not None:
-            panel, begin = self._record.panel.cut(self._record.split.val), self._record.split.train
-        else:
-            raise NotFitted("a loaded model has no table at hand: call explain(table)")
-        explanation = explain(model, panel, begin, seed)
-        if explanation is None:
-            what = "no validation rows (val_size)" if source is None else "too few rows"
-            raise DataError(f"there is nothing to judge: the table has {what}; give explain a table with more rows")
-        return explanation
-
-    def _judged(self, panel: Panel) -> np.ndarray:
-        """Rows of each series before the first that is judged: as many as the network looks back, half at most."""
-        least = max(self.model_.network.front.ring, 2)
-        return np.asarray(np.minimum(least, np.maximum(panel.lengths // 2, 1)))
+        return examination.explanation(self.model_, source, self._record, seed)
 
     def stream(self, *, empty: bool = False) -> Stream:
         """A live stream, in which each series continues where the table ended; with `empty` it has no series yet."""
@@ -340,17 +367,10 @@ class Forecaster(ForecasterKeywords):
         Raises:
             NotFitted: this object was loaded, not fitted: the table is not at hand.
         """
-        from statecast.report import collect
-
         if self._record is None:
             raise NotFitted("a report needs the table that the model was fitted on: call fit(table, target=…) first")
         title = title or f"Forecast of {', '.join(self.model_.schema.target[:4])}"
-        record, settings = self._record, self.config.changed()
-        if title not in record.reports:  # pages and terminal show the same one
-            record.reports[title] = collect.report(
-                title, self.model_, record.panel, record.split, record.origins, self.reasons_, settings
-            )
-        return record.reports[title]
+        return self._record.report(title, self.model_, self.config.changed())
 
     def write(self, folder: str | Path, title: str = "") -> list[Path]:
         """Write model, settings, scores, tested rows, pictures and the report page into a folder.
@@ -358,14 +378,9 @@ class Forecaster(ForecasterKeywords):
         Raises:
             OutputError: a file cannot be written.
         """
-        from statecast.report import folder as output
-        from statecast.report import test_rows
-
         report = self.report(title)
         assert self._record is not None
-        record = self._record
-        predicted, actual = test_rows.columns(self.model_, record.panel, record.split, record.origins)
-        return output.write(Path(folder), self.model_, report, predicted, actual)
+        return self._record.write(Path(folder), self.model_, report)
 
     def save(self, path: str | Path) -> Path:
         """Write the model to one file; it is all that forecasting and streaming need."""
@@ -383,13 +398,3 @@ class Forecaster(ForecasterKeywords):
         forecaster.config, forecaster.reasons_ = training.given_settings(model), model.reasons or {}
         forecaster._model = model
         return forecaster
-
-
-def _axes(source: Any) -> int:
-    """How many axes an array has; 0 for any other table."""
-    return source.ndim if isinstance(source, np.ndarray) and source.dtype.names is None else 0
-
-
-def _array(values: np.ndarray, axes: int) -> np.ndarray:
-    """Values [..., H, D] of a lone series as an array that is like the one that came in: without D for [T]."""
-    return values[..., 0] if axes == 1 else values

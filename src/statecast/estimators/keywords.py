@@ -101,6 +101,7 @@ class ForecasterKeywords(SettingsKeywords):
         embedding: int = 0,
         local: bool = False,
         test_size: int | float = 0.1,
+        refit: bool = True,
         **unknown: Never,
     ) -> None:
         settings = {name: value for name, value in locals().items() if name not in ("self", "unknown")}

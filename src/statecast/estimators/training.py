@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.config import Config
 from statecast.data.panel import Panel
+from statecast.data.schema import Schema
 from statecast.errors import MissingDependency
 from statecast.forecast import assemble
 from statecast.forecast.contributions import contributions
@@ -43,30 +45,62 @@ def room(name: str) -> Any:
 
 @dataclass(eq=False)
 class FitRecord:
-    """What is kept of a fit beside the model, for reports.
+    """What is kept of a fit beside the model, for reports and backtests.
 
     Attributes:
+        tested: the model as it was scored, which had not learned from the test rows.
         panel: the table that was fitted.
         split: its training, validation and test rows.
         origins: the forecasts of the test rows.
         reports: those that were made, by their titles.
     """
 
+    tested: Model
     panel: Panel
     split: Split
     origins: Origins
     reports: dict[str, Report] = field(default_factory=dict)
 
+    @property
+    def validation(self) -> tuple[Panel, np.ndarray]:
+        """The table up to its test rows, and how many rows of each series are before its validation rows."""
+        return self.panel.cut(self.split.val), self.split.train
 
-def assembled(outcome: Any, panel: Panel) -> tuple[Model, Origins]:
-    """The model that a `train.fit.Fit` makes, and its forecasts at the test origins."""
+    def report(self, title: str, model: Model, settings: dict[str, Any]) -> Report:
+        """What is reported of the fit; pages and terminal show the same one."""
+        from statecast.report import collect
+
+        if title not in self.reports:
+            table = self.panel, self.split, self.origins
+            self.reports[title] = collect.report(title, model, self.tested, *table, model.reasons or {}, settings)
+        return self.reports[title]
+
+    def write(self, folder: Path, model: Model, report: Report) -> list[Path]:
+        """Write everything that a fit leaves into a folder."""
+        from statecast.report import folder as output
+        from statecast.report import test_rows
+
+        predicted, actual = test_rows.columns(model, self.panel, self.split, self.origins)
+        return output.write(folder, model, report, predicted, actual)
+
+
+def anew(config: Config, schema: Schema, panel: Panel) -> Model:
+    """The same settings trained on other rows, all of them for training and validation."""
+    return assembled(room("fit").fit(config.with_(test_size=0), schema, panel), panel)[0]
+
+
+def assembled(outcome: Any, panel: Panel) -> tuple[Model, FitRecord]:
+    """The model that a `train.fit.Fit` makes, and what is kept beside it."""
     config, schema = outcome.config, outcome.schema
     weights, constants = outcome.training.weights, outcome.prepared.constants
     empty = State.empty(Layout(()), np.dtype(config.dtype))
     model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.training.history)
-    model, origins = assemble.assemble(replace(model, reasons=outcome.reasons), panel, outcome.base_parts, outcome.rows)
-    sources = contributions(model, outcome.prepared.weights, panel, outcome.base_parts)
-    return replace(model, scores=model.scores | {"sources": sources}), origins
+    model = replace(model, reasons=outcome.reasons)
+    tested, origins = assemble.assemble(model, panel, outcome.base_parts, outcome.rows)
+    sources = contributions(tested, outcome.prepared.weights, panel, outcome.base_parts)
+    tested = replace(tested, scores=tested.scores | {"sources": sources})
+    record, again = FitRecord(tested, panel, outcome.base_parts, origins), outcome.refit
+    return tested if again is None else assemble.with_every_row(tested, again.weights, again.constants, panel), record
 
 
 def given_settings(model: Model) -> Config:

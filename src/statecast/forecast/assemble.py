@@ -7,7 +7,7 @@ intervals, those from test rows the scores, and where the run ends is where a st
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,6 +60,29 @@ def assemble(model: Model, panel: Panel, split: Split, rows: Rows | None = None)
     reasons = (model.reasons or {}) | ({"levels": reason} if reason else {})
     training = TrainingRows.of(panel, split)
     return replace(model, state=state, training=training, scores=evaluation, reasons=reasons), tested
+
+
+def with_every_row(tested: Model, weights: Any, constants: dict[str, np.ndarray], panel: Panel) -> Model:
+    """The model whose network has learned from every row, with scores and intervals of the one that was tested.
+
+    Its own errors on these rows are of rows that it learned from, and too small for widths. So quantiles, and how far
+    the intervals of each series have moved, are those of the tested network; both are in units of the front's scale,
+    which does not depend on the weights.
+
+    Args:
+        tested: with intervals, scores and state.
+        weights: of the network that has learned from every row.
+        constants: likewise.
+        panel: the whole table.
+    """
+    every = TrainingRows.of(panel, Split(panel.lengths, panel.lengths))
+    model = replace(tested, weights=weights, constants=constants, training=every)
+    data = tested.state.data.copy()
+    ends = np.zeros((len(data), model.adaptive_span.start), model.dtype)
+    rows = network_rows(model, panel)
+    evaluate.forecasts_at(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends)
+    data[:, : model.adaptive_span.start] = ends
+    return replace(model, state=replace(tested.state, data=data))
 
 
 def _calibration_origins(

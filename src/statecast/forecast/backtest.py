@@ -6,7 +6,7 @@ a model for each origin from the rows before it. The baselines forecast from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ def backtest(
     windows: int,
     step: int | None = None,
     refit: Refit | None = None,
+    tested: Model | None = None,
 ) -> Backtest:
     """Forecasts from the last `windows` origins of each series that have a whole horizon after them.
 
@@ -44,6 +45,8 @@ def backtest(
         windows: number of origins.
         step: rows between two of them; the horizon where None.
         refit: trains a model on the rows up to an origin. The model as it is forecasts from all origins where None.
+        tested: the same model before it learned from the rows that it was scored on: it forecasts where `model` has
+            learned from a row that is forecast here. None where it is not at hand.
 
     Raises:
         SettingError: windows or step is below 1.
@@ -53,6 +56,8 @@ def backtest(
     windows, step = _whole("windows", windows), _whole("step", horizon if step is None else step)
     origins = _origins(panel, windows, step, horizon, every=refit is not None)
     if refit is None:
+        if tested is not None and _learned_from(model, panel, enumerate(origins)):
+            model = tested
         return Backtest(model, panel, tuple(_forecasts(model, panel, origins, origins)))
     runs = []
     for w in range(windows):
@@ -92,7 +97,7 @@ class Backtest:
     """Forecasts from rolling origins, beside what came and the baselines.
 
     Attributes:
-        model: whose table and settings these are; with a refit others of its kind made the forecasts.
+        model: which made the forecasts; with a refit others of its kind made them.
         panel: the table.
         blocks: the forecasts, series by series.
     """
@@ -112,18 +117,7 @@ class Backtest:
 
         Rows are told apart by their series and time, so tables without times are taken for parts of one table.
         """
-        training = self.model.training
-        if training is None:
-            return None
-        for block in self.blocks:
-            s = training.index.get(self.panel.ids[block.series])
-            if s is None or not len(block.rows):
-                continue
-            time = self.panel.time[self.panel.span(block.series)]
-            first, last = time[block.rows.min() + 1], time[block.rows.max() + block.pairs.actual.shape[1]]
-            if training.first[s] <= last and first <= training.val[s]:
-                return True
-        return False
+        return _learned_from(self.model, self.panel, ((block.series, block.rows) for block in self.blocks))
 
     def columns(self) -> dict[str, np.ndarray]:
         """A row for each series, target, origin and step ahead, in that order.
@@ -146,6 +140,22 @@ class Backtest:
         for name in blocks[0]:
             values[name] = np.concatenate([np.moveaxis(block[name], -1, 0).reshape(-1) for block in blocks])
         return columns_for(schema, np.repeat(names[series * size + target], horizon), time, values)
+
+
+def _learned_from(model: Model, panel: Panel, origins: Iterable[tuple[int, Int64[np.ndarray, " n"]]]) -> bool | None:
+    """`Backtest.learned_from`, by the numbers of series and the rows of each that are its origins."""
+    training, horizon = model.training, model.network.head.horizon
+    if training is None:
+        return None
+    for series, rows in origins:
+        s = training.index.get(panel.ids[series])
+        if s is None or not len(rows):
+            continue
+        time = panel.time[panel.span(series)]
+        first, last = time[rows.min() + 1], time[rows.max() + horizon]
+        if training.first[s] <= last and first <= training.val[s]:
+            return True
+    return False
 
 
 def _whole(name: str, value: Any) -> int:

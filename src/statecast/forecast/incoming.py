@@ -51,8 +51,12 @@ def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, in
             return 0, 0
         raise DataError(f"series {name!r} is new, so its first row needs a time")
     now = observation.time(time, schema, None if last == UNSEEN else last)
-    if last == UNSEEN:
-        return now, 0
+    return now, 0 if last == UNSEEN else gap_before(schema, name, last, now)
+
+
+def gap_before(schema: Schema, name: str | int, last: int, now: int) -> int:
+    """How many steps were skipped between the last row of a series and a later one; see `when` for the errors."""
+    step = schema.frequency
     if now <= last:
         raise TimeOrderError(
             f"series {name!r}: {shown(now, schema)} is not after {shown(last, schema)}, the last time that was "
@@ -69,7 +73,7 @@ def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, in
             f"series {name!r}: {shown(now, schema)} skips {gap:,} steps since {shown(last, schema)}, more than "
             f"{LONGEST_GAP:,}: correct the time, or start a new series"
         )
-    return now, gap
+    return gap
 
 
 def _checked(schema: Schema, name: str | int, now: int) -> int:

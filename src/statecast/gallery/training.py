@@ -48,12 +48,12 @@ class TrainedCase:
 
 
 def train(case: Case, settings: Mapping[str, Any], folder: Path | None) -> TrainedCase:
-    """Fit on the table of a case. The gallery shows no intervals, so none are calibrated."""
+    """Fit on the table of a case. The gallery forecasts its test rows, without intervals: no network is for later."""
     from statecast.train import fit
 
     read = table.read(series.make(case.example, folder), case.example)
     panel, schema = checks.panel(read, roles(case.roles))
-    outcome = fit.fit(Config.of({"levels": (), **settings}), schema, panel)
+    outcome = fit.fit(Config.of({"levels": (), "refit": False, **settings}), schema, panel)
     model, fresh = (_model(outcome, weights) for weights in (outcome.training.weights, outcome.prepared.weights))
     return TrainedCase(model, fresh, panel, outcome.base_parts, window_of(outcome.config))
 

@@ -44,6 +44,7 @@ STEP_NAMES = {
 def report(
     title: str,
     model: Model,
+    tested: Model,
     panel: Panel,
     split: Split,
     origins: Origins,
@@ -55,6 +56,7 @@ def report(
     Args:
         title: of the page.
         model: with its scores.
+        tested: the same before it learned from the rows that it was scored on.
         panel: the table as it came, one series a series.
         split: of the table.
         origins: forecasts at the test origins, as rows of the folded panel.
@@ -65,7 +67,7 @@ def report(
     rows = [_TestRows(model, folded, split, origins, s, d) for s, d in _pairs(model, folded)]
     rows = [part for part in rows if len(part.at)]
     season = season_of(model)
-    explanation = explain(model, panel.cut(split.val), split.train)
+    explanation = explain(tested, panel.cut(split.val), split.train)
     activity = explanation.activity if explanation else None
     return Report(
         title=title,
@@ -84,6 +86,16 @@ def report(
         activity_time=_stamps(model.schema, activity.time) if activity else np.zeros(0),
         horizon=model.config.horizon,
         season=season,
+        notes=(_refit_note(panel, split),) if tested is not model and model.config.refit else (),
+    )
+
+
+def _refit_note(panel: Panel, split: Split) -> str:
+    """That another network forecasts than was scored."""
+    rows = int((panel.lengths - split.train).sum())
+    return (
+        f"The network that forecasts has learned from all {panel.rows:,} rows; the scores are those of the network "
+        f"before it learned from the last {rows:,}."
     )
 
 

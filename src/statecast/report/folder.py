@@ -44,10 +44,7 @@ def write(
     from statecast.report import page, plot
 
     tz = model.schema.tz
-    paths = [archive.save(model, folder / MODEL)]
-    paths.append(write_text(folder / CONFIG, model.config.to_toml()))
-    paths.append(write_text(folder / SCHEMA, _json(model.schema.to_json())))
-    paths.append(write_text(folder / METRICS, _json(model.scores)))
+    paths = write_model(folder, model)
     for name, columns in ((HISTORY, _columns(model.history)), (PREDICTED, predicted), (TEST, test)):
         results.write(columns, folder / name, tz)
         paths.append(folder / name)
@@ -55,6 +52,20 @@ def write(
     paths += plot.save_all(report, folder, images)
     paths.append(page.write_page(report, folder / PAGE, images))
     return paths
+
+
+def write_model(folder: Path, model: Model) -> list[Path]:
+    """Write the model, and beside it what it says of itself: settings, schema and scores.
+
+    Raises:
+        OutputError: a file cannot be written.
+    """
+    return [
+        archive.save(model, folder / MODEL),
+        write_text(folder / CONFIG, model.config.to_toml()),
+        write_text(folder / SCHEMA, _json(model.schema.to_json())),
+        write_text(folder / METRICS, _json(model.scores)),
+    ]
 
 
 def _columns(history: Mapping[str, list[float]]) -> dict[str, np.ndarray]:

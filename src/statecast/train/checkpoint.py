@@ -2,7 +2,7 @@
 
 The order of batches and the dropout are functions of the seed and the step number, so weights, optimizer, carried
 states, best weights and history are all there is; a fit that goes on from here ends in the bits of one that was never
-stopped. A fit of two trainings has a checkpoint of each.
+stopped. A fit of several trainings has a checkpoint of each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from statecast.model.container import parse_json, read_tensors, write_tensors
 from statecast.train.progress import LoopState
 
 KIND = "checkpoint"
-NAME, SKIP_NAME = "checkpoint.safetensors", "checkpoint-skip.safetensors"  # of a fit, and of its skip alone
+NAME = "checkpoint.safetensors"
+SKIP_NAME, REFIT_NAME = "checkpoint-skip.safetensors", "checkpoint-refit.safetensors"  # of later trainings
 QUIET = frozenset({"tensorboard"})  # settings that change nothing of the result
 
 

@@ -1,4 +1,4 @@
-"""The story of a fit, top to bottom: split, fold, choose, prepare, train, judge.
+"""The story of a fit, top to bottom: split, fold, choose, prepare, train, judge, learn from every row.
 
 This is the door of the room: nothing outside `train` needs to know of JAX. What comes before a fit is a panel; what
 comes after it, intervals and scores, is made of its result by `forecast.assemble`.
@@ -24,12 +24,14 @@ from statecast.model.kernel import library as kernel_library
 from statecast.model.kernel.interface import CELLS
 from statecast.model.network import Network
 from statecast.model.stack import Stack
-from statecast.train import judge, loop
-from statecast.train.checkpoint import NAME, SKIP_NAME, Checkpoint, fingerprint
+from statecast.train import judge, loop, refit
+from statecast.train.checkpoint import NAME, REFIT_NAME, SKIP_NAME, Checkpoint, fingerprint
 from statecast.train.choose import settings
 from statecast.train.prepare import Prepared, prepare
 from statecast.train.progress import PREPARING, SCORING, SKIP_ALONE, Progress, Training, Watch
+from statecast.train.refit import Refit
 from statecast.train.segment_trainer import SegmentTrainer
+from statecast.train.working import WorkingTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +47,7 @@ class Fit:
         base_parts: the split of the table as it came.
         prepared: the rows in working units, constants, first weights, and the split of `panel`.
         training: the best weights and the history.
+        refit: the network after it has learned from every row; None where none were left, or it was not asked for.
     """
 
     config: Config
@@ -55,6 +58,7 @@ class Fit:
     base_parts: Split
     prepared: Prepared
     training: Training
+    refit: Refit | None = None
 
     @property
     def rows(self) -> Rows:
@@ -99,11 +103,13 @@ def fit(
         _require_trainable(network, folded)
         schema = replace(schema, series=folded.ids if network.series else ())
         prepared = prepare(config, network, schema, folded, table)
-        del table  # as large as the panel
         training = train(config, network, prepared, watch, folder, resume)
         reasons |= channel_reasons | ({"significance": training.verdict} if training.verdict else {})
+        fitted = Fit(config, reasons, schema, network, folded, base_parts, prepared, training)
+        if refit.applies(config, parts, folded.lengths):
+            fitted = learn_every_row(fitted, table, watch, folder, resume)
         tell(Progress.of_phase(SCORING))
-    return Fit(config, reasons, schema, network, folded, base_parts, prepared, training)
+    return fitted
 
 
 def fold(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[Panel, Split]:
@@ -143,7 +149,7 @@ def train(
         return Checkpoint(folder / name, mark, resume) if folder else None
 
     twice = judge.applies(config, network)
-    with _resumable(folder):
+    with resumable(folder):
         trainer = SegmentTrainer(config, network, prepared)
         whole = loop.train(trainer, prepared.weights, watch, checkpoint(NAME))
         whole = judge.kept(trainer, prepared, whole)
@@ -154,12 +160,41 @@ def train(
         skip = judge.kept(trainer, start, skip)
     if skip.best_step == 0:
         return whole
-    weights = judge.into(prepared.weights, skip.weights)
-    return replace(whole, weights=weights, verdict=f"of the skip alone, {skip.verdict}")
+    weights, verdict = judge.into(prepared.weights, skip.weights), f"of the skip alone, {skip.verdict}"
+    best_step, share = skip.best_step, skip.share
+    return replace(whole, weights=weights, best_step=best_step, share=share, skip_alone=True, verdict=verdict)
+
+
+def learn_every_row(
+    fitted: Fit,
+    table: WorkingTable,
+    watch: Watch | None = None,
+    folder: Path | None = None,
+    resume: bool = False,
+) -> Fit:
+    """The fit with a network beside the one that is scored, which has learned from validation and test rows as well.
+
+    Args:
+        fitted: the fit so far.
+        table: its targets in working units.
+        watch: told of the progress.
+        folder: where checkpoints go; none are written where None.
+        resume: go on from the checkpoint in `folder` where there is one.
+
+    Raises:
+        TrainingError, Interrupted, ModelFileError: as in `train`.
+    """
+    config, network, prepared = fitted.config, fitted.network, fitted.prepared
+    later = refit.start_again(config, network, fitted.schema, fitted.panel, table, prepared)
+    mark = _fingerprint(config, later) if folder else ""
+    checkpoint = Checkpoint(folder / REFIT_NAME, mark, resume) if folder else None
+    with resumable(folder):
+        again = refit.refit(config, network, prepared, later, fitted.training, watch, checkpoint)
+    return replace(fitted, reasons=fitted.reasons | {"refit": again.reason}, refit=again)
 
 
 @contextmanager
-def _resumable(folder: Path | None) -> Iterator[None]:
+def resumable(folder: Path | None) -> Iterator[None]:
     """Ctrl-C between two looks of a training, such as while it is judged, leaves its checkpoint, too."""
     try:
         yield

@@ -25,6 +25,7 @@ luck has two chances.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -48,32 +49,57 @@ SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the start to what training fo
 CAUTION = 1.645  # standard errors that a share's gain is taken to be smaller
 EXACT = 12  # units up to which all signs are gone through
 DRAWS = 4095  # signs that are drawn for more units
-KEPT = "no more than chance, so least squares on the last values is kept"
+KEPT = "least squares on the last values is kept"
+
+Mix = Callable[[Any, Any, float], Any]
 
 
-def kept(trainer: SegmentTrainer, prepared: Prepared, trained: Training) -> Training:
+def between(start: Any, trained: Any, share: float) -> Any:
+    """Weights whose forecasts lie between those of a start without layers' part and of what training found.
+
+    Args:
+        start: weights whose head takes nothing from the layers.
+        trained: what training made of them.
+        share: of the way from the one to the other.
+    """
+    heads = {name: trained["head"][name] for name in LINEAR if name in trained["head"]}
+    last = {"skip": trained["skip"], "head": heads}
+    first = {"skip": start["skip"], "head": {name: start["head"][name] for name in heads}}
+    middle = jax.tree.map(lambda a, b: np.asarray(a + share * (b - a), b.dtype), first, last)
+    return {**trained, "skip": middle["skip"], "head": {**trained["head"], **middle["head"]}}
+
+
+def kept(
+    trainer: SegmentTrainer, prepared: Prepared, trained: Training, mixed: Mix = between, otherwise: str = KEPT
+) -> Training:
     """As much of what training found as the validation rows support, or the start; `verdict` says why.
 
     Args:
         trainer: knows settings and the losses of the validation rows.
         prepared: the first weights.
         trained: what training found, by all validation rows and for each fold.
+        mixed: gives the weights a share of the way from the start to what training found.
+        otherwise: what is kept where that is no more than chance, in words.
     """
-    if not judged(trainer.config) or not any(trained.best_steps[0]):
+    if not any(trained.best_steps[0]):
+        return replace(trained, share=0.0)
+    if not judged(trainer.config):
         return trained
     if not trainer.losses(prepared.weights)[1].any():
         return replace(trained, verdict="no validation rows, so nothing tells what training gained from chance")
-    start = replace(trained, weights=prepared.weights, best_step=0)
+    start = replace(trained, weights=prepared.weights, best_step=0, share=0.0)
     if not trained.choices:
-        return replace(start, verdict=f"too few validation rows to tell what training gained from chance: {KEPT}")
-    judges = _Judges(trainer, prepared.weights, trained)
+        few = "too few validation rows to tell what training gained from chance"
+        return replace(start, verdict=f"{few}: no more than chance, so {otherwise}")
+    judges = _Judges(trainer, prepared.weights, trained, mixed)
     chance, share = judges.chance(), judges.share(0, np.ones_like(judges.folds, bool))
     verdict = judges.verdict(share, chance)
     if chance > trainer.config.significance:
-        return replace(start, verdict=f"{verdict}: {KEPT}")
+        return replace(start, verdict=f"{verdict}: no more than chance, so {otherwise}")
     # Members of an ensemble can be better than the start although the mean of their losses never was.
     best_step = trained.best_step or max(trained.best_steps[0])
-    return replace(trained, weights=judges.between(0, share), best_step=best_step, verdict=verdict)
+    weights = judges.between(0, share)
+    return replace(trained, weights=weights, best_step=best_step, share=share, verdict=verdict)
 
 
 def possible(trainer: SegmentTrainer) -> bool:
@@ -87,8 +113,8 @@ class _Judges:
     Measure 0 is all validation rows, the next ones are those that choose for each fold.
     """
 
-    def __init__(self, trainer: SegmentTrainer, start: Any, trained: Training) -> None:
-        self.trainer, self.start = trainer, start
+    def __init__(self, trainer: SegmentTrainer, start: Any, trained: Training, mixed: Mix) -> None:
+        self.trainer, self.start, self.mixed = trainer, start, mixed
         self.weights, self.steps = (trained.weights, *trained.choices), trained.best_steps
         before, weight = trainer.losses(start)
         self.counted = weight > 0
@@ -100,7 +126,7 @@ class _Judges:
 
     def between(self, measure: int, share: float) -> Any:
         """Weights a share of the way from the start to what a measure chose."""
-        return between(self.start, self.weights[measure], share)
+        return self.mixed(self.start, self.weights[measure], share)
 
     def after(self, measure: int, share: float) -> Float[np.ndarray, " n"]:
         """The loss of each forecast there."""
@@ -161,21 +187,6 @@ def chance_of(gains: Float[np.ndarray, " U"]) -> float:
         signs = np.concatenate([np.ones((1, count)), drawn])
     # Equal sums may differ by rounding.
     return float(np.mean(signs @ gains >= gains.sum() - 1e-12 * np.abs(gains).sum()))
-
-
-def between(start: Any, trained: Any, share: float) -> Any:
-    """Weights whose forecasts lie between those of a start without layers' part and of what training found.
-
-    Args:
-        start: weights whose head takes nothing from the layers.
-        trained: what training made of them.
-        share: of the way from the one to the other.
-    """
-    heads = {name: trained["head"][name] for name in LINEAR if name in trained["head"]}
-    last = {"skip": trained["skip"], "head": heads}
-    first = {"skip": start["skip"], "head": {name: start["head"][name] for name in heads}}
-    middle = jax.tree.map(lambda a, b: np.asarray(a + share * (b - a), b.dtype), first, last)
-    return {**trained, "skip": middle["skip"], "head": {**trained["head"], **middle["head"]}}
 
 
 def applies(config: Config, network: Network) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int64
 
 SMALLEST = 1e-30  # size that is as good as 0, and would be it in float32
+GAINS = ("ring_gain", "output_gain")
 SAMPLE = 16_384  # rows from which typical sizes and the skip's start are taken
 
 
@@ -51,7 +52,14 @@ class Prepared:
     parts: Split
 
 
-def prepare(config: Config, network: Network, schema: Schema, panel: Panel, table: WorkingTable) -> Prepared:
+def prepare(
+    config: Config,
+    network: Network,
+    schema: Schema,
+    panel: Panel,
+    table: WorkingTable,
+    sizes: dict[str, np.ndarray] | None = None,
+) -> Prepared:
     """Everything before the first step.
 
     Args:
@@ -60,6 +68,7 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, tabl
         schema: what the columns are.
         panel: the table, with channels folded where they are independent.
         table: its targets in working units.
+        sizes: constants that hold typical sizes, which weights were trained in; those of the training rows where None.
 
     Raises:
         SettingError: local networks are too many or too large.
@@ -68,7 +77,7 @@ def prepare(config: Config, network: Network, schema: Schema, panel: Panel, tabl
     require_room(network, dtype)
     most = sample_size(network)
     train = table.train(network, most)
-    c = table.constants | gains(train) | network.maps()
+    c = table.constants | (gains(train) if sizes is None else {name: sizes[name] for name in GAINS}) | network.maps()
     weights = network.init(config.random_state, Start.of(config))
     if network.front.skip and config.skip_init == "ridge":
         _start(network, c, weights, train, table.validation(network, most), config.loss in MEDIANS)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 PREPARING, TRAINING, SCORING = "preparing", "training", "scoring"
-SKIP_ALONE, AS_TABLE = "training the linear part", "training on sequences as a table"
+SKIP_ALONE, EVERY_ROW = "training the linear part", "learning from every row"
+AS_TABLE = "training on sequences as a table"
 HISTORY = ("step", "epoch", "loss", "val_loss", "learning_rate", "seconds")
 
 
@@ -27,8 +28,8 @@ class Progress:
         learning_rate: of the next step.
         rate: steps a second.
         seconds: since this training began, over all its runs.
-        phase: what the fit is at: "preparing", "training", "training the linear part" or "training on sequences as a
-            table" (a second training, whose steps are counted anew) or "scoring".
+        phase: what the fit is at: "preparing", "training", "training the linear part", "learning from every row" or
+            "training on sequences as a table" (further trainings, whose steps are counted anew), or "scoring".
     """
 
     step: int
@@ -89,6 +90,8 @@ class Training:
         seconds: time spent, over all runs of the fit.
         choices: the best weights for each fold of the validation rows, chosen by others; empty where none judges.
         best_steps: steps after which each network was the best by each measure, `weights` first; see `LoopState`.
+        share: how much of what training found is in `weights`; 0 where they are the first ones.
+        skip_alone: whether it was the skip alone that was trained; `best_step` is then a step of that training.
         verdict: what training gained beside chance, and what was kept for it; see `judge`.
     """
 
@@ -99,4 +102,6 @@ class Training:
     seconds: float
     choices: tuple[Any, ...] = ()
     best_steps: tuple[tuple[int, ...], ...] = ()
+    share: float = 1.0
+    skip_alone: bool = False
     verdict: str = ""

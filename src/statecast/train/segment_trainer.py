@@ -117,9 +117,10 @@ class SegmentTrainer:
         self.data = {
             "rows": prepared.data,
             "constants": on_device(prepared.constants),
-            "tape": tape_on_device(tape, weight, self.config.dtype),
+            # With room for all rows of the table, so that training on more of them compiles nothing.
+            "tape": tape_on_device(tape, int(prepared.offsets[-1]), weight, self.config.dtype),
             "span": on_device(span),
-            "val_tape": tape_on_device(self.validation.tape),
+            "val_tape": tape_on_device(self.validation.tape, len(self.validation.tape.rows)),
             "val_span": on_device(self.validation.span),
             "val_starts": on_device(self._val_starts()),
             "seeds": on_device(np.array(seeds if axis else seeds[0], np.uint32)),
@@ -161,7 +162,8 @@ class SegmentTrainer:
         self, arrays: Arrays, batches: np.ndarray, rates: np.ndarray, count: np.ndarray, first: np.ndarray
     ) -> tuple[Arrays, Array]:
         """`count` steps; see `trainer.Trainer`."""
-        after: tuple[Arrays, Array] = _compiled(self.plan).run(self.data, arrays, batches, rates, count, first)
+        data = {name: values for name, values in self.data.items() if not name.startswith("val_")}
+        after: tuple[Arrays, Array] = _compiled(self.plan).run(data, arrays, batches, rates, count, first)
         return after
 
     @cached_property
@@ -177,6 +179,9 @@ class SegmentTrainer:
 
     def validate(self, weights: Any) -> Look:
         """Losses of the validation rows, of each network where there are several, by every measure."""
+        if not len(self.validation.tape.rows):
+            nothing = np.zeros((self.measures, self.plan.networks or 1))
+            return Look(nothing, nothing, all(np.isfinite(np.asarray(leaf)).all() for leaf in jax.tree.leaves(weights)))
         loss, weight, finite = self._losses(_compiled(self.plan).look, weights)
         masks = self.counted
         if self.plan.networks and not self.plan.local:
@@ -218,11 +223,11 @@ def plan(config: Config, places: int, weight: np.ndarray | None = None) -> tuple
     )
 
 
-def tape_on_device(tape: Tape, weight: np.ndarray | None = None, dtype: str = "float32") -> dict[str, Array]:
-    """A tape with room behind its places, and where these begin and end; `weight` tells how much each counts."""
+def tape_on_device(tape: Tape, most: int, weight: np.ndarray | None = None, dtype: str = "float32") -> dict[str, Array]:
+    """A tape with room for `most` places, and where its own begin and end; `weight` tells how much each counts."""
     columns = vars(tape) | ({} if weight is None else {"weight": weight.astype(dtype)})
     places = len(tape.rows)
-    arrays = {name: with_room(values, roomy(max(places, 1))) for name, values in columns.items()}
+    arrays = {name: with_room(values, roomy(max(most, 1))) for name, values in columns.items()}
     columns_on_device: dict[str, Array] = on_device(arrays | {"begin": 0, "end": places})
     return columns_on_device
 

@@ -1,0 +1,62 @@
+"""What a model makes of a table that it is examined on: its scores there, and which of its inputs it uses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data import checks, table
+from statecast.data.merging import Merging
+from statecast.data.panel import Panel
+from statecast.errors import DataError, NotFitted
+from statecast.estimators.training import FitRecord
+from statecast.forecast import assemble, evaluate
+from statecast.model.trained import Model
+
+if TYPE_CHECKING:
+    from statecast.forecast.explain import Explanation
+
+
+def scores(model: Model, source: Any) -> dict[str, Any]:
+    """Those on a table, from all origins that have seen as many rows as the network looks back."""
+    panel = examined(model, source)
+    begin = _first_rows(model, panel)
+    origins = assemble.run(model, panel, evaluate.test_origins(panel, begin, model.config.horizon))
+    result = evaluate.evaluate(model, panel, origins, begin)
+    targets = {name: {**part["statecast"], "skill": part["skill"]} for name, part in result.get("targets", {}).items()}
+    return {**result["statecast"], "skill": result["skill"], **({"targets": targets} if targets else {})}
+
+
+def explanation(model: Model, source: Any, record: FitRecord | None, seed: int) -> Explanation:
+    """What the network uses, judged on a table, or on the validation rows of the fit where `source` is None.
+
+    Raises:
+        NotFitted: there is no table at all.
+        DataError: there are no rows to judge.
+    """
+    from statecast.forecast.explain import explain
+
+    if source is not None:
+        panel = examined(model, source)
+        begin = _first_rows(model, panel)
+    elif record is not None:
+        model, (panel, begin) = record.tested, record.validation
+    else:
+        raise NotFitted("a loaded model has no table at hand: call explain(table)")
+    result = explain(model, panel, begin, seed)
+    if result is None:
+        what = "no validation rows (val_size)" if source is None else "too few rows"
+        raise DataError(f"there is nothing to judge: the table has {what}; give explain a table with more rows")
+    return result
+
+
+def examined(model: Model, source: Any) -> Panel:
+    """A table with the columns of the training table, whose rows are all known."""
+    return checks.panel_like(table.read(source), model.schema, False, Merging.of(model.config))
+
+
+def _first_rows(model: Model, panel: Panel) -> np.ndarray:
+    """Rows of each series before the first that is judged: as many as the network looks back, half at most."""
+    least = max(model.network.front.ring, 2)
+    return np.asarray(np.minimum(least, np.maximum(panel.lengths // 2, 1)))
