@@ -148,9 +148,21 @@ def test_compilations_are_counted() -> None:
 # --- early stopping and the course of the rate
 
 
+def test_significance_1_shows_the_network_as_trained_even_where_its_start_is_better() -> None:
+    panel = panel_of(wave(200))
+    config = settings(skip=6, val_size=30, learning_rate=1.0, max_steps=6, eval_every=2)
+    kept, shown = (fit(config.with_(significance=level), schema_of(panel), panel).training for level in (0.9, 1.0))
+    assert kept.history["val_loss"][0] == min(kept.history["val_loss"])  # so large a step only does harm
+    assert (kept.best_step, shown.best_step > 0) == (0, True)
+    assert kept.history["val_loss"] == shown.history["val_loss"]
+    assert not kept.weights["head"]["out"]["W"].any()
+    assert shown.weights["head"]["out"]["W"].any()
+
+
 class Scripted:
     """A trainer whose validation losses are given: the decisions of the loop alone are looked at."""
 
+    keeps_start = True
     measures = 1
 
     def __init__(self, config: Config, losses: list[float], steps: int = 100) -> None:

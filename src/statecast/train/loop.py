@@ -78,7 +78,7 @@ def train(
             f"interrupted after {stand.state.step} of at most {trainer.steps} steps of {phase}: the checkpoint in "
             f"{checkpoint.path.parent} is kept; go on with --resume"
         ) from None
-    return _trained(stand)
+    return _trained(stand, trainer.keeps_start)
 
 
 def _begin(trainer: Trainer, weights: Any, checkpoint: Checkpoint | None) -> Stand:
@@ -88,9 +88,11 @@ def _begin(trainer: Trainer, weights: Any, checkpoint: Checkpoint | None) -> Sta
     return Stand(loaded[0], loaded[1]["arrays"], tuple(loaded[1]["best"])) if loaded else stand
 
 
-def _trained(stand: Stand) -> Training:
+def _trained(stand: Stand, keeps_start: bool) -> Training:
     state, history = stand.state, stand.state.history
     losses = np.array(history["val_loss"])
+    if not keeps_start and len(losses) > 1:
+        losses[0] = np.nan
     best = -1 if np.isnan(losses).all() else int(np.nanargmin(losses))
     weights, *choices = (jax.tree.map(np.asarray, tree) for tree in stand.best)
     best_steps = tuple(map(tuple, state.best_steps))
@@ -162,6 +164,8 @@ def _look(trainer: Trainer, stand: Stand, arrays: Arrays, step: int, loss: float
     _require_sound(val_loss, blind, look.finite, step)
     measure = loss if blind else val_loss
     each = _means(look, measure)
+    if not step and not trainer.keeps_start:  # for the history alone: whatever training makes of it counts as better
+        each, measure = np.full(each.shape, np.inf), np.inf
     least = np.array(state.least) if state.least else np.full(each.shape, np.inf)
     better = (each < least) | blind
     best = tuple(_better(arrays["weights"], *pair) for pair in zip(stand.best, better, strict=True))

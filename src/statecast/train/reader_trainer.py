@@ -103,6 +103,7 @@ class ReaderTrainer:
     """The arrays of one fit and its compiled functions; see `trainer.Trainer`."""
 
     measures = 1
+    keeps_start = True
 
     def __init__(self, config: SequenceConfig, reader: SequenceReader, task: Task) -> None:
         self.config, self.count = config, task.count

@@ -93,6 +93,7 @@ class SegmentTrainer:
     def __init__(self, config: Config, network: Network, prepared: Prepared, skip_alone: bool = False) -> None:
         """A trainer of a network; `skip_alone`: nothing moves but the skip and the head's biases."""
         self.config, self.network = config, network.single
+        self.keeps_start = config.significance < 1
         axis, by_series = network.members.axis, network.members.local
         tape = training_tape(prepared.offsets, prepared.parts)
         weight = evened(prepared.parts.train) if config.sampling == "series" else None

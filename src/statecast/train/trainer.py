@@ -50,10 +50,12 @@ class Trainer(Protocol):
     Attributes:
         config: the settings.
         steps: training steps at most.
+        keeps_start: whether the first weights are kept where no look after a step is better.
     """
 
     config: Any
     steps: int
+    keeps_start: bool
 
     @property
     def measures(self) -> int:
