@@ -24,7 +24,7 @@ from statecast.model.kernel import library as kernel_library
 from statecast.model.kernel.interface import CELLS
 from statecast.model.network import Network
 from statecast.model.stack import Stack
-from statecast.train import judge, loop, refit
+from statecast.train import judge, levenberg, loop, refit
 from statecast.train.checkpoint import NAME, REFIT_NAME, SKIP_NAME, Checkpoint, fingerprint
 from statecast.train.choose import settings
 from statecast.train.prepare import Prepared, prepare
@@ -100,7 +100,7 @@ def fit(
         folded, parts = fold(config, schema, panel, base_parts)
         config, reasons, table = settings.choose(config, schema, folded, parts, panel.series)
         network = network_of(config, schema, folded)
-        _require_trainable(network, folded)
+        _require_trainable(config, network, folded)
         schema = replace(schema, series=folded.ids if network.series else ())
         prepared = prepare(config, network, schema, folded, table)
         training = train(config, network, prepared, watch, folder, resume)
@@ -210,9 +210,11 @@ def _fingerprint(config: Config, prepared: Prepared) -> str:
     return fingerprint(config.to_dict(), [*arrays, *(np.asarray(values, np.int64) for values in counts)])
 
 
-def _require_trainable(network: Network, panel: Panel) -> None:
+def _require_trainable(config: Config, network: Network, panel: Panel) -> None:
     kernel_library.warn_where_slow(network.stack.cell, network.stack.hidden)
     require_bf16(network.stack)
+    if config.optimizer == "lm":
+        levenberg.require(config, network)
     _require_counts(network, panel)
 
 

@@ -156,6 +156,17 @@ def segment_loss(
     return *weighted(loss_of, forecast, batch), cells
 
 
+def segment_errors(network: Network, p: Any, batch: dict[str, Any], cells: Any) -> tuple[Array, Array]:
+    """Scaled errors [N, B, H, D] of the point forecasts of a batch of segments, times the roots of their weights.
+
+    With the sum of these: over it, the sum of the squares of the errors is the batch's loss "mse".
+    """
+    rows, inputs, outputs = batch["rows"], batch["inputs"], batch["outputs"]
+    forecast, _ = network.segment(p, rows, batch["rings"], cells, inputs, batch["reset"], None, outputs)
+    error = (forecast[..., 0] - batch["target"]) / batch["loss_scale"][:, :, None, :]
+    return error * jnp.sqrt(batch["weight"]), jnp.sum(batch["weight"])
+
+
 def weighted(
     loss_of: Callable[[Array, Array, Array], Array], forecast: Array, batch: dict[str, Any]
 ) -> tuple[Array, Array]:

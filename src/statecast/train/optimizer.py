@@ -1,4 +1,4 @@
-"""Optimizers, all through optax, and learning-rate schedules by name.
+"""Optimizers and learning-rate schedules by name; all that follow a gradient are optax's, `lm` is in `levenberg`.
 
 An optimizer here is the direction of a step; its length, the learning rate, is a plain function of the step number
 times a factor that `plateau` lowers. Keeping the two apart lets a schedule be logged and resumed as one number, and
@@ -20,6 +20,7 @@ LEAST = 0.01  # share of the learning rate that the cosine ends at
 
 # Step sizes that suit each optimizer where the user gives none.
 LEARNING_RATES = {"sgd": 1e-2, "momentum": 1e-2, "rmsprop": 1e-3, "adagrad": 3e-2, "adam": 1e-3, "adamw": 1e-3}
+LEARNING_RATES |= {"lm": 1.0}  # whole steps
 
 OPTIMIZERS: dict[str, Callable[[Settings], optax.GradientTransformation]] = {
     "sgd": lambda c: optax.identity(),

@@ -23,8 +23,8 @@ from statecast.model import members
 from statecast.model.kernel import library as kernel_library
 from statecast.model.network import Network
 from statecast.model.stack import Drop
-from statecast.train import local, optimizer
-from statecast.train.loss import Segments, gather, of_forecasts, segment_loss, weighted
+from statecast.train import levenberg, local, optimizer
+from statecast.train.loss import Segments, gather, of_forecasts, segment_errors, segment_loss, weighted
 from statecast.train.prepare import Prepared
 from statecast.train.trainer import (
     CALL,
@@ -75,6 +75,11 @@ class SegmentPlan:
     rows: int
     skip_alone: bool
     kernel: str
+
+    @property
+    def second_order(self) -> bool:
+        """Whether a step comes from the derivatives of every error, and not from the gradient alone."""
+        return self.config.optimizer == "lm"
 
     def over(self, function: Callable[..., Any], *axes: int | None) -> Callable[..., Any]:
         """A function of one network's arrays as one of those of all, which lie along these axes of its arguments."""
@@ -248,7 +253,8 @@ def _compiled(plan: SegmentPlan) -> SegmentFunctions:
 
 
 def _begin(plan: SegmentPlan, weights: Any) -> Arrays:
-    return {"weights": weights, "moments": plan.over(optimizer.direction(plan.config).init, 0)(weights)}
+    moments = levenberg.begin if plan.second_order else optimizer.direction(plan.config).init
+    return {"weights": weights, "moments": plan.over(moments, 0)(weights)}
 
 
 def _run(
@@ -261,46 +267,65 @@ def _run(
 def _step(
     plan: SegmentPlan, data: Arrays, arrays: Arrays, starts: Array, rate: Array, number: Array
 ) -> tuple[Arrays, Array]:
-    direction = optimizer.direction(plan.config)
+    step = _second_order_step if plan.second_order else _gradient_step
 
     def move(weights: Any, moments: Any, stored: Any, starts: Array, seed: Array, span: Any) -> tuple[Any, ...]:
         if plan.local:
             starts = local.drawn(_key(number, seed, DRAW), span, plan.segments, plan.rows)
-        drop = dropper(plan.config.dropout, _key(number, seed))
-        gradient_of = jax.value_and_grad(partial(batch_loss, plan, data), has_aux=True)
-        (value, last), gradient = gradient_of(weights, stored, starts, drop, span)
-        after, moments = stepped(direction, _still(gradient, plan.moves), moments, weights, rate)
-        after = _steady(plan, weights, after)
-        return after, moments, _handed_on(data, stored, starts, last) if stored else stored, value
+        return step(plan, data | {"span": span}, weights, moments, stored, starts, rate, _key(number, seed))
 
     before = arrays["weights"], arrays["moments"], arrays["stored"], starts, data["seeds"], data["span"]
     weights, moments, stored, values = plan.over(move, 0, 0, 0, 0, 0, 0)(*before)
     return {"weights": weights, "moments": moments, "stored": stored}, jnp.mean(values)
 
 
+def _gradient_step(
+    plan: SegmentPlan, data: Arrays, weights: Any, moments: Any, stored: Any, starts: Array, rate: Array, key: Array
+) -> tuple[Any, Any, Any, Array]:
+    """Weights, moments and stored states after a step of one network, and the loss of the batch before it."""
+    gradient_of = jax.value_and_grad(partial(batch_loss, plan, data), has_aux=True)
+    (value, last), gradient = gradient_of(weights, stored, starts, dropper(plan.config.dropout, key))
+    direction = optimizer.direction(plan.config)
+    after, moments = stepped(direction, _still(gradient, plan.moves), moments, weights, rate)
+    after = _steady(plan, weights, after)
+    return after, moments, _handed_on(data, stored, starts, last) if stored else stored, value
+
+
+def _second_order_step(
+    plan: SegmentPlan, data: Arrays, weights: Any, moments: Any, stored: Any, starts: Array, rate: Array, key: Array
+) -> tuple[Any, Any, Any, Array]:
+    """Likewise; nothing is dropped or stored (see `optimizer.require`)."""
+
+    def errors(weights: Any, starts: Array) -> tuple[Array, Array]:
+        p, batch, cells = _batch(plan, data, weights, stored, starts)
+        return segment_errors(plan.network, p, batch, cells)
+
+    moving = _still(jax.tree.map(jnp.ones_like, weights), plan.moves)
+    after, moments, value = levenberg.step(plan.network, errors, weights, moments, starts, rate, moving)
+    return after, moments, stored, value
+
+
 def batch_loss(
-    plan: SegmentPlan,
-    data: Arrays,
-    weights: Any,
-    stored: Any,
-    starts: Array,
-    drop: Drop | None,
-    span: dict[str, Array] | None = None,
+    plan: SegmentPlan, data: Arrays, weights: Any, stored: Any, starts: Array, drop: Drop | None
 ) -> tuple[Array, Any]:
     """Mean loss of a batch of segments that begin at `starts` [B], and the state that they end in.
 
-    `span` tells "begin" and "end" of the part of the tape that counts, where it is not all of it.
+    `data["span"]` tells "begin" and "end" of the part of the tape that counts, where it is not all of it.
     """
-    batch = gather(plan.network, data["rows"], data["tape"] | (span or {}), starts, plan.segments)
-    p = {"weights": weights, "constants": data["constants"]}
+    p, batch, cells = _batch(plan, data, weights, stored, starts)
     loss_of = of_forecasts(plan.config, plan.network.head)
-    if stored:
-        number = _number(data, starts)
-        cells = {name: values[number] for name, values in stored.items()}
-    else:
-        cells = plan.network.stack.start(weights["stack"], starts.shape, data["rows"]["y"][:0])
     total, weight, last = segment_loss(plan.network, loss_of, p, batch, cells, drop)
     return jnp.sum(total) / jnp.maximum(jnp.sum(weight), 1), last
+
+
+def _batch(plan: SegmentPlan, data: Arrays, weights: Any, stored: Any, starts: Array) -> tuple[Any, Any, Any]:
+    """Weights with the constants, everything of a batch of segments, and the state that they start from."""
+    batch = gather(plan.network, data["rows"], data["tape"] | data["span"], starts, plan.segments)
+    p = {"weights": weights, "constants": data["constants"]}
+    if not stored:
+        return p, batch, plan.network.stack.start(weights["stack"], starts.shape, data["rows"]["y"][:0])
+    number = _number(data, starts)
+    return p, batch, {name: values[number] for name, values in stored.items()}
 
 
 def _number(data: Arrays, starts: Array) -> Array:

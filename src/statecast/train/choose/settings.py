@@ -26,6 +26,7 @@ NETWORKS = 3  # of an ensemble: more gain little, and each takes its time
 BATCH, STEPS = 64, 600
 SMALL_BATCH, MORE_STEPS = 32, 900  # where there are many series: half the segments a step, but more steps
 ORIGINS = 12  # forecasts that carry a loss within a horizon: closer ones tell nearly the same
+SOLVED_UNITS, SOLVED_STEPS, SOLVED_LOOKS = 8, 100, 5  # of `lm`, whose steps take long and come far
 GRADIENT = 3.5  # time of a training step in units of its forward pass
 
 
@@ -139,15 +140,21 @@ def _segments(config: Config, default: Any, season: int, rows: int) -> None:
 def _training(config: Config, default: Any, series: int) -> None:
     many = series >= MANY
     size = f"{series:,} series" if many else f"fewer than {MANY} series"
-    default("hidden", (128,) if many else (64,), f"{size}: what one linear map cannot serve is left to the recurrence")
     several = many and not config.local
     reason = "the recurrence forecasts, and networks that are averaged err less" if several else "one network will do"
     default("ensemble", NETWORKS if several else 1, f"{size}: {reason}")
-    rate = LEARNING_RATES[config.optimizer]
-    default("learning_rate", 2 * rate if many else rate, f"suits {config.optimizer} and {size}")
     reason = "more steps of fewer segments learn more in that time" if several else "smaller batches gain nothing"
     default("batch_size", SMALL_BATCH if several else BATCH, f"{size}: {reason}")
-    if config.max_steps is None and config.max_epochs is None:
+    rate, limited = LEARNING_RATES[config.optimizer], config.max_steps is not None or config.max_epochs is not None
+    if config.optimizer == "lm":
+        default("hidden", (SOLVED_UNITS,), "lm solves for all weights at once: a few units")
+        default("learning_rate", rate, "lm: whole steps")
+        if not limited:
+            default("max_steps", SOLVED_STEPS, "lm needs few steps")
+        return
+    default("hidden", (128,) if many else (64,), f"{size}: what one linear map cannot serve is left to the recurrence")
+    default("learning_rate", 2 * rate if many else rate, f"suits {config.optimizer} and {size}")
+    if not limited:
         default("max_steps", MORE_STEPS if several else STEPS, "enough with early stopping")
 
 
@@ -172,7 +179,9 @@ def _season(schema: Schema, panel: Panel, parts: Split) -> tuple[int, str]:
 
 
 def _eval_every(config: Config, parts: Split) -> int:
-    """Steps between two looks: 25, or as many as keep the looks, forward only, to a tenth of the time."""
+    """Steps between two looks: 25, or as many as keep the looks, forward only, to a tenth of the time; 5 for lm."""
+    if config.optimizer == "lm":
+        return SOLVED_LOOKS
     segments, sampler = plan(config, max(int(parts.train.sum()), 1))
     fresh = segments.length - max(segments.burn_in, segments.length // 2)
     scored = int((parts.val - parts.train).sum())
