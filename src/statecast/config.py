@@ -87,7 +87,11 @@ class Settings:
         None, "networks that are trained together and whose forecasts are averaged", whole(1, 1000)
     )
     # training
-    optimizer: str = setting("adam", "optimizer; lm, for small networks: Levenberg–Marquardt", one_of(OPTIMIZERS))
+    optimizer: str = setting(
+        "adam",
+        "optimizer; lm (Levenberg–Marquardt) trains small networks to many digits, with mse, float64 and no dropout",
+        one_of(OPTIMIZERS),
+    )
     learning_rate: float | None = setting(None, "step size of the optimizer", real(0, 1e3, open_low=True))
     momentum: float = setting(0.9, "momentum of the optimizer `momentum`", real(0, 1, open_high=True))
     weight_decay: float = setting(1e-4, "weight decay of adamw", real(0))
