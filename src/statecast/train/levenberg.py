@@ -79,14 +79,16 @@ def require(config: Config, network: Network) -> None:
         SettingError: another loss, too few digits, stored states, dropout, or too many weights; says all of them but
             the last at once.
     """
-    wanted = {
+    requirements = {
         "loss": (config.loss == "mse", 'its steps come from squared errors: choose "mse"'),
         "precision": (config.precision == "float64", 'products of derivatives need all digits: choose "float64"'),
         "carry": (config.carry != "stored", 'a batch must give the same errors again: choose "zero" or "learned"'),
         "dropout": (not np.any(config.dropout), "a batch must give the same errors again: choose 0"),
     }
     wrong = [
-        f"{name} = {json.dumps(getattr(config, name))} ({what})" for name, (right, what) in wanted.items() if not right
+        f"{name} = {json.dumps(getattr(config, name))} ({what})"
+        for name, (right, what) in requirements.items()
+        if not right
     ]
     if wrong:
         raise SettingError(f'optimizer = "lm" cannot train with {", ".join(wrong)}; or choose another optimizer')
