@@ -118,8 +118,10 @@ def _config(config: Config, steps: int | None, learning_rate: float | None) -> C
     most = STEPS if steps is None else steps
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
         raise SettingError(f"steps = {most!r}: wanted a whole number of at least 1")
-    looks = max(most // LOOKS, 1)
-    return config.with_(max_steps=most, max_epochs=None, learning_rate=rate, eval_every=looks, tensorboard=None)
+    # A fit may be shown as trained, whether it gained or not; an update is to be no worse in any case.
+    judged = config.significance if config.significance < 1 else Config().significance
+    training = {"max_steps": most, "max_epochs": None, "learning_rate": rate, "eval_every": max(most // LOOKS, 1)}
+    return config.with_(**training, significance=judged, tensorboard=None)
 
 
 def _held_out(model: Model, panel: Panel) -> Split:
