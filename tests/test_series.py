@@ -15,7 +15,7 @@ from train_cases import leaves, panel_of, ready, run, schema_of, settings, wave
 import statecast as sc
 from statecast.config import Config
 from statecast.data.segments import Sampler, Split, evened, training_tape
-from statecast.errors import SettingError, UnknownSeries
+from statecast.errors import DataError, SettingError, UnknownSeries
 from statecast.model.inputs import rows_of
 from statecast.model.members import member
 from statecast.report.collect import layers
@@ -329,6 +329,25 @@ def test_a_new_series_has_no_network_of_its_own(apart: sc.Forecaster) -> None:
     with pytest.raises(UnknownSeries, match=told):
         stream.observe("d", 1.0, time=0)
     assert "d" not in stream.ids
+
+
+def later(rows: dict[str, Any], count: int = 20) -> dict[str, Any]:
+    """The rows of every series twice, one after another, with times; `count` of them are new."""
+    parts = [rows["y"][rows["id"] == name] for name in dict.fromkeys(rows["id"])]
+    y = [np.concatenate([part, part[-1] + part[:count] - part[0]]) for part in parts]
+    time = np.tile(np.arange(60 + count), len(parts))
+    return {"y": np.concatenate(y), "id": np.repeat(list(dict.fromkeys(rows["id"])), 60 + count), "time": time}
+
+
+def test_local_networks_learn_later_rows_of_all_their_series() -> None:
+    rows = table(a=5.0, b=-5.0) | {"time": np.tile(np.arange(60), 2)}
+    model = sc.Forecaster(**SMALL, local=True).fit(rows, target="y", id="id", time="time")
+    more = later(rows)
+    with pytest.raises(DataError, match=r"of all series of the fit and no others \(\['a', 'b'\]\)"):
+        model.update({name: part[:80] for name, part in more.items()}, learn=True)
+    model.update(more, learn=True, steps=4)
+    assert model.model_.state.time.tolist() == [79, 79]
+    assert model.update_.verdict
 
 
 def test_networks_that_take_too_much_memory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

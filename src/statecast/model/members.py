@@ -88,7 +88,9 @@ class Members:
             return [(member(weights, n), ALL) for n in range(self.count)] if self.axis else [(weights, ALL)]
         number = np.asarray(series)[..., 0].astype(np.int64)
         number = number if number.ndim == 1 else number[-1]  # a sequence is of one series all along
-        return [(member(weights, n - 1), np.flatnonzero(number == n)) for n in np.unique(number)]
+        # Without rows one network tells what the parts of their state would be.
+        numbers = np.unique(number) if number.size else [1]
+        return [(member(weights, n - 1), np.flatnonzero(number == n)) for n in numbers]
 
     def recur(
         self, each: list[tuple[Any, Any]], state: StateParts, names: Iterable[str], run: Run

@@ -23,7 +23,7 @@ import numpy as np
 from statecast.config import Config
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.errors import SettingError
+from statecast.errors import DataError, SettingError, shortened
 from statecast.model.inputs import rows_of
 from statecast.model.members import cast
 from statecast.model.trained import Model, TrainingRows
@@ -82,6 +82,7 @@ def learn(
 
     Raises:
         SettingError: steps or learning rate are out of range.
+        DataError: each series has a network of its own, and the table has other series.
         TrainingError: the loss is not finite.
         Interrupted: Ctrl-C while there is a folder; the checkpoint is written first.
         ModelFileError: the checkpoint is of another update.
@@ -143,6 +144,11 @@ def _prepared(config: Config, model: Model, panel: Panel, parts: Split) -> Prepa
     """The table as training takes it, in the units that the weights were trained in."""
     network, c, dtype = model.network, model.constants, model.dtype
     folded, folded_parts = fold(config, model.schema, panel, parts)
+    if network.members.local and folded.ids != model.schema.series:
+        raise DataError(
+            "with local = true each series has a network of its own, and these learn together: wanted a table of all "
+            f"series of the fit and no others ({shortened(list(model.schema.series))})"
+        )
     exact = rows_of(network, c, model.schema, folded, np.float64)
     rows = rows_of(network, c, model.schema, folded, dtype)
     level = cast(statistics(network.front, c, exact), dtype)
