@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from statecast.errors import ModelFileError, NewerFormat, OutputError
 from statecast.forecast.predict import forecast
 from statecast.model.archive import load, save
-from statecast.model.container import flatten, read_tensors, unflatten, version, write_tensors
+from statecast.model.container import Portions, flatten, pieces, read_tensors, unflatten, version, write_tensors
 from statecast.model.trained import Model
 
 
@@ -94,6 +94,26 @@ def test_trees_keep_their_shape(tmp_path: Path) -> None:
     assert flatten(unflatten(flat, empty))[1] == empty
     with pytest.raises(ValueError, match="kind"):
         write_tensors(tmp_path / "t", tree, {})
+
+
+def test_other_programs_read_the_tensors(tmp_path: Path) -> None:
+    """The format has a library: numbers of every width, none at all, and an array that comes in pieces."""
+    from safetensors.numpy import load_file
+
+    rows = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    tree: dict[str, Any] = {
+        "a": {"wide": np.arange(3), "flag": np.array([True, False, True])},
+        "none": np.zeros((0, 2)),
+    }
+    tree["rows"] = Portions(rows.shape, rows.dtype, lambda: iter([rows[:1], rows[1:]]))
+    path = write_tensors(tmp_path / "t", tree, {"kind": "checkpoint"})
+    tensors = load_file(path)
+    assert set(tensors) == {"a/wide", "a/flag", "none", "rows"}
+    leaves = {"a/wide": tree["a"]["wide"], "a/flag": tree["a"]["flag"], "none": tree["none"], "rows": rows}
+    for name, expected in leaves.items():
+        np.testing.assert_array_equal(tensors[name], expected)
+        assert tensors[name].dtype == expected.dtype
+    assert path.read_bytes() == b"".join(pieces(tree | {"rows": rows}, {"kind": "checkpoint"}))
 
 
 def test_a_folder_holds_its_model(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,7 @@ from statecast.errors import DataError, ModelFileError, SettingError, TimeOrderE
 from statecast.forecast.predict import Forecast, forecast, from_table, state_after
 from statecast.forecast.stream import Stream
 from statecast.model import archive
+from statecast.model.blocks import Blocks
 from statecast.model.container import read_tensors
 from statecast.model.trained import Model
 
@@ -188,6 +190,24 @@ def test_a_snapshot_goes_on_in_the_same_bits(tmp_path: Path) -> None:
         same_bits(other.state.data, stream.state.data)
     with pytest.raises(ModelFileError, match=r"is a statecast stream: wanted a checkpoint"):
         read_tensors(tmp_path / "live.safetensors", "checkpoint")
+
+
+@pytest.mark.parametrize("independent", [False, True], ids=["joint", "independent"])
+def test_a_snapshot_of_many_series_is_written_block_by_block(
+    independent: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of = model(targets=2, independent=independent)
+    stream, ids = Stream(of), [f"s{n}" for n in range(600)]
+    stream.observe_many(ids, np.arange(1200.0).reshape(600, 2), FIRST)
+    stream.remove(ids[100:300])
+    stream.observe("late", [1.0, 2.0], LATER)
+    whole = archive.to_bytes(replace(of, state=stream.state), "stream")
+    sizes: list[int] = []
+    take = Blocks.take
+    monkeypatch.setattr(Blocks, "take", lambda table, index: sizes.append(len(index)) or take(table, index))
+    assert stream.save(tmp_path / "s").read_bytes() == whole
+    assert max(sizes) <= 512 < sum(sizes)
+    same_bits(Stream.load(tmp_path / "s").state.data, stream.state.data)
 
 
 def test_a_forecast_does_not_change_when_the_stream_goes_on() -> None:

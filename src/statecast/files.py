@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from statecast.errors import OutputError
@@ -30,6 +31,11 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
     Raises:
         OutputError: the folder or the file cannot be written; what was there before is unchanged.
     """
+    return write_pieces(path, (content,))
+
+
+def write_pieces(path: str | Path, pieces: Iterable[bytes | memoryview]) -> Path:
+    """Writes pieces one after another, as they come: see `write_bytes`. All of them are taken before the disk syncs."""
     path = Path(path)
     # Made by hand, not by tempfile: its files are for their owner's eyes only, and so would be the result.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
@@ -37,7 +43,8 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
         new = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb") as file:
-            file.write(content)
+            for piece in pieces:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -20,6 +20,7 @@ from statecast.errors import DataError, SettingError, UnknownSeries, nearest
 from statecast.forecast import channels
 from statecast.forecast.change import Change, Moves
 from statecast.forecast.runner import BLOCK, Runner
+from statecast.model.container import Portions
 from statecast.model.state import UNSEEN, State
 
 if TYPE_CHECKING:
@@ -132,6 +133,15 @@ class Roster:
         names = list(names)
         series = np.array([self.number(name) for name in names], np.int64)
         return self._runner.state(names, self.rows.take(self._runner.rows(series)), self.times(series))
+
+    def outline(self) -> tuple[State, Portions]:
+        """What is remembered of all series: names and times as a state without rows, and the rows in pieces."""
+        runner, names = self._runner, list(self.index)
+        bare = runner.state(
+            names, np.empty((0, runner.layout.size), runner.model.dtype), self.times(self._series(names))
+        )
+        shape = (len(names) * runner.width, runner.layout.size)
+        return bare, Portions(shape, runner.model.dtype, lambda: (part.data for part in self.parts(names)))
 
     def parts(self, names: Iterable[Id]) -> Iterator[State]:
         """`state`, a block's worth at a time."""

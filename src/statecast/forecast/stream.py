@@ -10,7 +10,7 @@ threads: changes wait for one another, and what reads a stream sees it between t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from operator import setitem
@@ -21,6 +21,7 @@ import numpy as np
 
 from statecast.data.values import described
 from statecast.errors import DataError, SettingError
+from statecast.files import write_pieces
 from statecast.forecast import calibrate, channels, features, incoming, observation, predict
 from statecast.forecast.change import Change, Moves, Turns
 from statecast.forecast.predict import Forecast
@@ -81,10 +82,18 @@ class Stream:
     def save(self, path: str | Path) -> Path:
         """Write model and state to a file, from which `load` goes on with the same bits.
 
+        Rows are written block by block, never copied as a whole; changes from other threads wait meanwhile, but not
+        for the disk.
+
         Raises:
             OutputError: the file cannot be written; what was there before is unchanged.
         """
-        return archive.save(replace(self.model, state=self.state), path, kind="stream")
+        return write_pieces(path, self._pieces())
+
+    def _pieces(self) -> Iterator[bytes | memoryview]:
+        with self._turns.lock:
+            state, rows = self._roster.outline()
+            yield from archive.pieces(replace(self.model, state=state), "stream", rows)
 
     def __repr__(self) -> str:
         ids = self.ids

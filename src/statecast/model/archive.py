@@ -13,7 +13,7 @@ from __future__ import annotations
 import copyreg
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,10 @@ import numpy as np
 from statecast.config import Config
 from statecast.data.schema import Schema, names
 from statecast.errors import StatecastError, shortened
-from statecast.files import write_bytes
-from statecast.model import checked
+from statecast.files import write_pieces
+from statecast.model import checked, container
 from statecast.model.cells import require_registered
-from statecast.model.container import Tree, disagreement, pack, parse_json, read_content, unpack
+from statecast.model.container import Portions, Tree, disagreement, parse_json, read_content, unpack
 from statecast.model.network import Network
 from statecast.model.shapes import leaves
 from statecast.model.state import Layout, State
@@ -48,7 +48,7 @@ def save(model: Model, path: str | Path, kind: str = "model") -> Path:
     Raises:
         OutputError: the file cannot be written; what was there before is unchanged.
     """
-    return write_bytes(path, to_bytes(model, kind))
+    return write_pieces(path, pieces(model, kind))
 
 
 def load(path: str | Path) -> Model:
@@ -63,10 +63,21 @@ def load(path: str | Path) -> Model:
 
 def to_bytes(model: Model, kind: str = "model") -> bytes:
     """What `save` writes."""
+    return b"".join(pieces(model, kind))
+
+
+def pieces(model: Model, kind: str = "model", rows: Portions | None = None) -> Iterator[bytes | memoryview]:
+    """What `save` writes, one piece after another.
+
+    Args:
+        model: the model.
+        kind: see `save`.
+        rows: the rows of the state, where they come in pieces; `model.state` then tells their names and times alone.
+    """
     front = model.network.front
     sizes = {name: getattr(front, name) for name in SIZES} | {"series": model.network.series}
     tree: Tree = {"weights": model.weights, "constants": model.constants}
-    tree["state"] = {"data": model.state.data, "time": model.state.time}
+    tree["state"] = {"data": model.state.data if rows is None else rows, "time": model.state.time}
     tree |= {name: array for name in ("residuals", "paths") if (array := getattr(model, name)) is not None}
     values: dict[str, Any] = {"schema": model.schema.to_json(), "network": sizes, "ids": list(model.state.ids)}
     values |= {"scores": model.scores, "history": model.history}
@@ -77,7 +88,7 @@ def to_bytes(model: Model, kind: str = "model") -> bytes:
         # A model remembers the series of its table, so they need not be told twice.
         values["training"] = None if rows.ids == model.state.ids else list(rows.ids)
     texts = {name: json.dumps(value, ensure_ascii=False, default=_plain) for name, value in values.items()}
-    return pack(tree, {"kind": kind, "config": model.config.to_toml(), **texts})
+    yield from container.pieces(tree, {"kind": kind, "config": model.config.to_toml(), **texts})
 
 
 def from_bytes(content: bytes, name: str = "a copied model") -> Model:

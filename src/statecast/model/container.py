@@ -14,14 +14,15 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from statecast.errors import ModelFileError, NewerFormat, UnknownCell, shortened
-from statecast.files import write_bytes
+from statecast.files import write_pieces
 
 Tree = dict[str, Any]  # a tree of arrays: dicts of dicts of arrays; names hold no "/"
 
@@ -33,8 +34,27 @@ MOST_TENSORS = 100_000
 DEEPEST = 16  # names in the path of a tensor, and axes of a tensor
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BOOL": "|b1"}
 _DTYPES |= {f"{kind}{8 * size}": f"<{kind.lower()}{size}" for kind in "IU" for size in (1, 2, 4, 8)}
+_KINDS = {code: kind for kind, code in _DTYPES.items()}
 _VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,40}")
 _REQUIRED = {"kind", "statecast_format", "statecast", "sha256", "empty"}
+
+
+@dataclass(frozen=True, eq=False)
+class Portions:
+    """An array that comes in pieces, so that what is as large as all series is never copied as a whole.
+
+    Attributes:
+        shape: of the whole.
+        dtype: of its numbers.
+        pieces: gives its rows in order, in arrays [n, …], each time that it is called.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    pieces: Callable[[], Iterator[np.ndarray]]
+
+
+Leaf = np.ndarray | Portions
 
 
 class _Place(NamedTuple):
@@ -57,7 +77,7 @@ def write_tensors(path: str | Path, tree: Tree, metadata: Mapping[str, str]) -> 
     Raises:
         OutputError: the file cannot be written; what was there before is unchanged.
     """
-    return write_bytes(path, pack(tree, metadata))
+    return write_pieces(path, pieces(tree, metadata))
 
 
 def read_tensors(path: str | Path, *kinds: str) -> tuple[Tree, dict[str, str]]:
@@ -93,20 +113,35 @@ def read_content(path: str | Path) -> bytes:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
-def pack(tree: Tree, metadata: Mapping[str, str]) -> bytes:
-    """The bytes of a file; the same tree and texts make the same bytes. See `write_tensors`."""
-    import safetensors.numpy
+def pieces(tree: Tree, metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
+    """The bytes of a file one after another: its header, then the numbers of each tensor; `Portions` are read twice.
 
+    The same tree and texts make the same bytes. See `write_tensors`.
+    """
     if "kind" not in metadata:
         raise ValueError("metadata must tell the kind of the file")
     flat, empty = flatten(tree)
     texts = {**metadata, "statecast_format": str(FORMAT), "statecast": version(), "empty": json.dumps(empty)}
     texts["sha256"] = _checksum(flat, texts)
-    return _ordered(safetensors.numpy.save(flat, texts))
+    names = sorted(flat, key=lambda name: (-flat[name].dtype.itemsize, name))  # wide numbers first, so that all align
+    header, end = {"__metadata__": dict(sorted(texts.items()))}, 0  # type: dict[str, Any], int
+    for name in names:
+        begin, end = end, end + math.prod(flat[name].shape) * flat[name].dtype.itemsize
+        kind = _KINDS[flat[name].dtype.newbyteorder("<").str]
+        header[name] = {"dtype": kind, "shape": list(flat[name].shape), "data_offsets": [begin, end]}
+    yield framed(header)
+    for name in names:
+        yield from _buffers(flat[name])
+
+
+def _buffers(leaf: Leaf) -> Iterator[memoryview]:
+    """The bytes of a tensor's numbers, in order."""
+    for piece in leaf.pieces() if isinstance(leaf, Portions) else (leaf,):
+        yield np.ascontiguousarray(piece, leaf.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data
 
 
 def unpack(content: bytes, name: str, *kinds: str) -> tuple[Tree, dict[str, str]]:
-    """The tree and the texts that `pack` put together; `name` tells errors where they come from. See `read_tensors`."""
+    """The tree and the texts of a file's bytes; `name` tells errors where they come from. See `read_tensors`."""
     entries, texts, begin = _header(name, content)
     if (kind := texts["kind"]) not in kinds:
         kind = kind if _VERSION.fullmatch(kind) else shortened(kind)
@@ -124,9 +159,9 @@ def unpack(content: bytes, name: str, *kinds: str) -> tuple[Tree, dict[str, str]
     return tree, {key: text for key, text in texts.items() if key not in ("sha256", "empty")}
 
 
-def flatten(tree: Tree) -> tuple[dict[str, np.ndarray], list[str]]:
+def flatten(tree: Tree) -> tuple[dict[str, Leaf], list[str]]:
     """A tree as arrays by their paths, such as "weights/head/out/W", and the paths of its dicts that hold nothing."""
-    flat: dict[str, np.ndarray] = {}
+    flat: dict[str, Leaf] = {}
     empty: list[str] = []
     for name, value in tree.items():
         if isinstance(value, Mapping):
@@ -134,11 +169,11 @@ def flatten(tree: Tree) -> tuple[dict[str, np.ndarray], list[str]]:
             flat |= {f"{name}/{key}": item for key, item in below.items()}
             empty += [f"{name}/{key}" for key in bare] if value else [name]
         else:
-            flat[name] = np.asarray(value, order="C")
+            flat[name] = value if isinstance(value, Portions) else np.asarray(value, order="C")
     return flat, empty
 
 
-def unflatten(flat: Mapping[str, np.ndarray], empty: Any) -> Tree:
+def unflatten(flat: Mapping[str, Leaf], empty: Any) -> Tree:
     """The tree that `flatten` took apart.
 
     Raises:
@@ -215,14 +250,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(mapping) < len(pairs):
         raise ValueError("a name comes twice in one mapping")
     return mapping
-
-
-def _ordered(content: bytes) -> bytes:
-    """The same file with its texts in order: safetensors shuffles them, and the same model is to make the same bits."""
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + size])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    return framed(header) + content[8 + size :]
 
 
 def framed(header: Mapping[str, Any]) -> bytes:
@@ -324,12 +351,13 @@ def _counts(values: Any) -> bool:
     return sizes and all(type(value) is int and 0 <= value < 2**48 for value in values)
 
 
-def _checksum(flat: Mapping[str, np.ndarray], texts: Mapping[str, str]) -> str:
+def _checksum(flat: Mapping[str, Leaf], texts: Mapping[str, str]) -> str:
     """SHA-256 over the names, types, shapes and numbers of the tensors, and over the texts."""
     total = hashlib.sha256()
     for name in sorted(texts.keys() - {"sha256"}):
         total.update(f"{name}\0{texts[name]}\0".encode())
     for name in sorted(flat):
         total.update(f"{name}\0{flat[name].dtype.str}\0{flat[name].shape}\0".encode())
-        total.update(flat[name].data)
+        for buffer in _buffers(flat[name]):
+            total.update(buffer)
     return total.hexdigest()
