@@ -83,10 +83,10 @@ def pieces(model: Model, kind: str = "model", rows: Portions | None = None) -> I
     values |= {"scores": model.scores, "history": model.history}
     if model.reasons is not None:
         values["reasons"] = model.reasons
-    if (rows := model.training) is not None:
-        tree["training"] = {"first": rows.first, "train": rows.train, "val": rows.val}
+    if (training := model.training) is not None:
+        tree["training"] = {"first": training.first, "train": training.train, "val": training.val}
         # A model remembers the series of its table, so they need not be told twice.
-        values["training"] = None if rows.ids == model.state.ids else list(rows.ids)
+        values["training"] = None if training.ids == model.state.ids else list(training.ids)
     texts = {name: json.dumps(value, ensure_ascii=False, default=_plain) for name, value in values.items()}
     yield from container.pieces(tree, {"kind": kind, "config": model.config.to_toml(), **texts})
 
