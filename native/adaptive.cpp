@@ -15,7 +15,7 @@ const int64_t* integers(const statecast_array& a) { return static_cast<const int
 int64_t last_step(const statecast_adaptation& a) { return int64_t{1} << (a.leads - 1); }
 // Numbers of the forecasts that wait for their values: 1 + 2 + 4 + ... + the last of the steps, each with its scale.
 int64_t waiting(const statecast_adaptation& a) { return (2 * last_step(a) - 1) * a.targets * 2; }
-int64_t shift_numbers(const statecast_adaptation& a) { return a.leads * a.levels * a.targets; }
+int64_t shift_numbers(const statecast_adaptation& a) { return a.leads * places(a) * a.targets; }
 // What a row holds for its intervals: the turn, the waiting forecasts, and the shift.
 int64_t numbers(const statecast_adaptation& a) { return 1 + waiting(a) + shift_numbers(a); }
 
@@ -30,6 +30,35 @@ void copy_shift(const statecast_adaptation& a, T* row, const statecast_buffer& t
     std::memcpy(static_cast<T*>(to.data) + place * count, shift_of(a, row), static_cast<size_t>(count) * sizeof(T));
 }
 
+// The size of a series' errors at a watched step, from that of the step before; 1 where intervals are not sized.
+template <class T>
+double size_after(const statecast_adaptation& a, const T* moves, double before) {
+  if (!a.typical.data) return 1;
+  const T *sum = moves + a.levels * a.targets, *weight = sum + a.targets;
+  return (a.prior * before + static_cast<double>(*sum)) / (a.prior + static_cast<double>(*weight));
+}
+
+// The intervals of one step ahead and target by a score in units of the series' own errors.
+template <class T>
+void move(const statecast_adaptation& a, T* moves, int64_t l, int64_t d, double score) {
+  const double *low = doubles(a.low), *high = doubles(a.high), *width = doubles(a.width);
+  for (int64_t v = 0; v < a.levels; ++v) {
+    const int64_t at = (l * a.levels + v) * a.targets + d;
+    T* shift = moves + v * a.targets;
+    const double reach = width[l * a.targets + d] * static_cast<double>(*shift);
+    const double outside = score < low[at] - reach || score > high[at] + reach;
+    *shift = static_cast<T>(static_cast<double>(*shift) + doubles(a.rate)[l] * (outside - doubles(a.share)[v]));
+  }
+}
+
+template <class T>
+void learn(const statecast_adaptation& a, T* moves, int64_t lead, double error, double size) {
+  T *sum = moves + a.levels * a.targets, *weight = sum + a.targets;
+  const double part = 1.0 / static_cast<double>(lead), most = a.most * size;
+  *sum = static_cast<T>((1 - a.forget) * static_cast<double>(*sum) + (error < most ? error : most) * part);
+  *weight = static_cast<T>((1 - a.forget) * static_cast<double>(*weight) + part);
+}
+
 // One step of a row: the k-th values come, and the n-th forecast begins to wait.
 template <class T>
 void step(const statecast_adaptation& a, const statecast_observations& o, T* row, int64_t k, int64_t n) {
@@ -38,24 +67,21 @@ void step(const statecast_adaptation& a, const statecast_observations& o, T* row
   // A state may come from a file: a turn that is no turn counts as the first.
   const int64_t now = *turn >= T(0) && *turn < static_cast<T>(last) ? static_cast<int64_t>(*turn) : 0;
   const double *values = doubles(o.values) + k * a.targets, *origin = doubles(a.origin), *unit = doubles(a.unit);
-  const double *low = doubles(a.low), *high = doubles(a.high), *width = doubles(a.width);
   const T* forecast = static_cast<const T*>(o.forecast.data) + n * a.horizon * a.targets;
   const T* scale = static_cast<const T*>(o.scale.data) + n * a.targets;
-  for (int64_t l = 0; l < a.leads; ++l) {
-    const int64_t lead = int64_t{1} << l;
-    T* place = ring + (lead - 1 + now % lead) * a.targets * 2;  // of the forecast that these values were of
-    for (int64_t d = 0; d < a.targets; ++d, place += 2) {
-      const bool observed = !std::isnan(values[d]);
+  for (int64_t d = 0; d < a.targets; ++d) {
+    const bool observed = !std::isnan(values[d]);
+    double size = 1;  // of the series' errors at the step before
+    for (int64_t l = 0; l < a.leads; ++l) {
+      const int64_t lead = int64_t{1} << l;
+      T* place = ring + ((lead - 1 + now % lead) * a.targets + d) * 2;  // of the forecast that these values were of
+      T* moves = shift + l * places(a) * a.targets + d;
+      size = size_after(a, moves, size);
       if (observed && place[1] > 0) {
         const T y = static_cast<T>((values[d] - origin[d]) / unit[d]);
         const double score = (static_cast<double>(y) - static_cast<double>(place[0])) / static_cast<double>(place[1]);
-        for (int64_t v = 0; v < a.levels; ++v) {
-          const int64_t at = (l * a.levels + v) * a.targets + d;
-          const double reach = width[l * a.targets + d] * static_cast<double>(shift[at]);
-          const double outside = score < low[at] - reach || score > high[at] + reach;
-          shift[at] =
-              static_cast<T>(static_cast<double>(shift[at]) + doubles(a.rate)[l] * (outside - doubles(a.share)[v]));
-        }
+        move(a, moves, l, d, score / size);
+        if (a.typical.data) learn(a, moves, lead, std::abs(score) / doubles(a.typical)[l * a.targets + d], size);
       }
       // A forecast from before the ring is full is worse than those to come, and no measure of them.
       const bool measures = observed && (a.counts < 0 || row[a.counts + d] >= static_cast<T>(a.least));
@@ -104,7 +130,7 @@ int32_t check(const statecast_adaptation* a, const statecast_observations* o, in
   const int64_t t = bytes_of(a->dtype), d = a->targets;
   const int32_t status = check({needs(o->values, 8, {values, d}), needs(o->forecast, t, {o->count, a->horizon, d}),
                                 needs(o->scale, t, {o->count, d}),
-                                may_have(o->shifts, t, {slots, a->leads, a->levels, d})});
+                                may_have(o->shifts, t, {slots, a->leads, places(*a), d})});
   return status ? status : check_table(*o, rows, t);
 }
 
@@ -139,7 +165,7 @@ int32_t check_adaptation(const statecast_adaptation& a, int64_t stride) {
   const int32_t status =
       check({needs(a.steps, 8, {leads}), needs(a.ahead, 8, {leads}), needs(a.origin, 8, {d}), needs(a.unit, 8, {d}),
              needs(a.low, 8, {leads, levels, d}), needs(a.high, 8, {leads, levels, d}), needs(a.width, 8, {leads, d}),
-             needs(a.rate, 8, {leads}), needs(a.share, 8, {levels})});
+             needs(a.rate, 8, {leads}), needs(a.share, 8, {levels}), may_have(a.typical, 8, {leads, d})});
   if (status) return status;
   for (int64_t l = 0; l < leads; ++l)
     if (integers(a.steps)[l] != int64_t{1} << l || integers(a.ahead)[l] < 0 || integers(a.ahead)[l] >= a.horizon)

@@ -173,21 +173,24 @@ STATECAST_API int32_t statecast_network_pack(const statecast_network* network, c
 
 /* Intervals that adapt to each series (statecast/model/adaptive.py), for a point head: what is the same for all rows.
  * From number `begin` of a row on lie turn [1], waiting [1 + 2 + 4 + ... + 2^(leads-1), D, 2] and shift
- * [leads, levels, D]. From number `counts` on lies how many values [D] have come; a forecast from after fewer than
+ * [leads, levels, D], or where typical is there [leads, levels + 2, D], with the sum of the sizes of errors and its weight
+ * behind the levels (`Adaptive.sizes`, with its FORGET, PRIOR and MOST). From number `counts` on lies how many values [D] have come; a forecast from after fewer than
  * `least` of them does not wait (counts = -1: all do). steps (int64 [leads]): 1, 2, 4, ...; ahead (int64 [leads]): where
  * on the axis H of the forecast each of them lies. origin and unit [D] make working units of values; these, low, high
- * [leads, levels, D], width [leads, D], rate [leads] and share [levels] are double, as `Bounds` has them. */
+ * [leads, levels, D], width [leads, D], rate [leads], share [levels] and typical [leads, D] are double, as `Bounds` has
+ * them. */
 typedef struct {
   int32_t dtype;
+  double forget, prior, most;
   int64_t leads, levels, targets, horizon, begin, counts, least;
-  statecast_array steps, ahead, origin, unit, low, high, width, rate, share;
+  statecast_array steps, ahead, origin, unit, low, high, width, rate, share, typical;
 } statecast_adaptation;
 
 /* Some rows of a table of states, which lies in blocks of `block` rows of `stride` numbers each, the last of them
  * perhaps of fewer: `rows` in all. blocks (statecast_buffer [rows / block, rounded up]): where each begins, and its
  * length. index (int64 [count]): which rows, all different; absent: the first `count`. values (double [count, D]) in the
  * units of the table, NaN where missing; covariates [count, covariates]; future [count, H, future]; forecast
- * [count, H, D, O] and scale [count, D] in working units; shifts [count, leads, levels, D] of the intervals. */
+ * [count, H, D, O] and scale [count, D] in working units; shifts [count, ...] as they lie in a row. */
 typedef struct {
   int64_t block, rows, stride, count;
   statecast_array blocks, index, values, covariates, future;
@@ -208,7 +211,7 @@ STATECAST_API int32_t statecast_adapt(const statecast_adaptation* adaptation,
 
 /* One row of the table, the first of `index` (int64 [1]) or of all, through `steps` of its values [steps, D], one after
  * another. origins (int64 [steps]): which of the `count` forecasts and scales belongs to each step. places (int64
- * [steps]): where in shifts [slots, leads, levels, D] the row's shift after the step is put; -1: nowhere. */
+ * [steps]): where in shifts [slots, ...] the row's shift after the step is put; -1: nowhere. */
 typedef struct {
   int64_t steps, slots;
   statecast_array origins, places;

@@ -14,6 +14,9 @@ inline T* row_of(const statecast_observations& o, int64_t k) {
          at % o.block * o.stride;
 }
 
+// Numbers of each watched step and target: the shifts, and where intervals are sized, the sum of errors and its weight.
+inline int64_t places(const statecast_adaptation& a) { return a.levels + (a.typical.data ? 2 : 0); }
+
 }  // namespace
 
 // STATECAST_OK where every one of `rows` rows lies in the table, in its block's memory.

@@ -114,6 +114,13 @@ def model(
     return replace(made, state=State.empty(made.layout, dtype))
 
 
+def sized(of: Model) -> Model:
+    """The model with intervals that are scaled by each series' own errors; it remembers no series."""
+    horizon, targets = of.network.head.horizon, of.network.front.targets
+    of = replace(of, typical=np.linspace(0.5, 2, horizon * targets).reshape(horizon, targets))
+    return replace(of, state=State.empty(of.layout, of.dtype))
+
+
 def panel(of: Model, lengths: tuple[int, ...] = (9, 5), seed: int = 0, gaps: bool = True) -> Panel:
     """Series with missing values, whole rows missing (where `gaps`) but the first and last, and known rows ahead."""
     rng = np.random.default_rng(seed)

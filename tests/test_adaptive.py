@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forecast_cases import HEADS, START, arguments, model, panel, remembering, same_bits, value
+from forecast_cases import HEADS, START, arguments, model, panel, remembering, same_bits, sized, value
 from train_cases import panel_of
 
 from statecast.forecast import assemble, calibrate
@@ -58,6 +58,60 @@ def test_a_case_worked_by_hand() -> None:
     np.testing.assert_allclose(moves[3], [2.4 * one, 1.6 * two])
 
 
+def sizes_after(scores: list[dict[int, float]], typical: dict[int, float]) -> dict[int, float]:
+    """The sizes of a series' errors by the steps ahead, from its scores one after another: written out."""
+    sums, weights, sizes = ({lead: start for lead in typical} for start in (0.0, 0.0, 1.0))
+    for arrived in scores:
+        before = dict(sizes)
+        for lead, score in arrived.items():
+            sums[lead] = 0.99 * sums[lead] + min(abs(score) / typical[lead], 10 * before[lead]) / lead
+            weights[lead] = 0.99 * weights[lead] + 1 / lead
+        size = 1.0
+        for lead in sorted(typical):
+            sizes[lead] = size = (20 * size + sums[lead]) / (20 + weights[lead])
+    return sizes
+
+
+def test_the_sizes_of_a_series_own_errors_are_means_that_begin_at_those_of_the_step_before() -> None:
+    adaptive = Adaptive(Head(1, 4, 1, (), 0), (80,), sized=True)
+    residuals = np.broadcast_to((2 * GRID - 1)[:, None, None], (401, 4, 1)).copy()
+    bounds = Bounds.of(adaptive, residuals, np.array([[1.0], [2.0], [9.0], [4.0]]))
+    layout = Layout.of(adaptive.parts())
+    parts = layout.unpack(np.zeros((1, layout.size)))
+    there, still, scores = np.ones((1, 1)), np.zeros((1, 3, 1, 1)), []
+    for t, y in enumerate([3.0, 1.0, -2.0, 0.0, 50.0, 4.0, -4.0, 4.0, 4.0, 4.0]):
+        adaptive.observe(parts, bounds, np.array([[y]]), there)
+        adaptive.remember(parts, still, there, there)
+        scores.append({lead: y for lead in (1, 2, 4) if t >= lead})
+        expected = sizes_after(scores, {1: 1.0, 2: 2.0, 4: 4.0})
+        np.testing.assert_allclose(adaptive.sizes(parts["shifts"])[0, :, 0], list(expected.values()))
+    ahead = adaptive.ahead(adaptive.sizes(parts["shifts"]))[0, :, 0]
+    assert ahead[[0, 1, 3]] == pytest.approx(list(expected.values()))
+    assert min(ahead[1], ahead[3]) < ahead[2] < max(ahead[1], ahead[3])
+    plain = replace(adaptive, sized=False)
+    assert (plain.sizes(np.zeros((1, 3, 1, 1))) == 1).all()
+
+
+def test_a_series_that_errs_more_has_wider_intervals_at_all_steps_before_the_long_ones_are_known() -> None:
+    """Errors three times as large as is typical, one step ahead, say so of eight steps ahead as well."""
+    adaptive = Adaptive(Head(1, 8, 1, (), 0), (80,), sized=True)
+    scores = np.random.default_rng(1).normal(size=(2000, 8, 1))
+    bounds = Bounds.of(adaptive, calibrate.quantiles(scores, np.ones((401, 8, 1))), np.full((8, 1), np.sqrt(2 / np.pi)))
+    layout = Layout.of(adaptive.parts())
+    parts, rng = layout.unpack(np.zeros((50, layout.size))), np.random.default_rng(0)
+    there = np.ones((50, 1))
+    for _ in range(8):
+        adaptive.observe(parts, bounds, 3 * rng.normal(size=(50, 1)), there)
+        adaptive.remember(parts, np.zeros((50, 4, 1, 1)), there, there)
+    sizes = adaptive.sizes(parts["shifts"]).mean(axis=0)[:, 0]
+    assert sizes[0] > 1.4
+    assert sizes[3] == pytest.approx(sizes[2])  # nothing is known yet eight steps ahead
+    for _ in range(400):
+        adaptive.observe(parts, bounds, 3 * rng.normal(size=(50, 1)), there)
+        adaptive.remember(parts, np.zeros((50, 4, 1, 1)), there, there)
+    np.testing.assert_allclose(adaptive.sizes(parts["shifts"]).mean(axis=0), 2.75, atol=0.25)
+
+
 def test_a_gap_forgets_the_forecasts_that_fell_due_in_it() -> None:
     for gap in range(6):
         adaptive, bounds, parts = by_hand(horizon=5)
@@ -81,7 +135,7 @@ def test_a_gap_forgets_the_forecasts_that_fell_due_in_it() -> None:
 @pytest.mark.parametrize("head", HEADS)
 def test_a_stream_says_what_the_table_would_at_every_row(head: str) -> None:
     """No look-ahead: the interval of an origin in the middle of a table is the stream's, which has seen no more."""
-    of = empty(model(head=head, precision="float64", use_calendar=False, hidden=(3,), lags=2, skip=2))
+    of = sized(model(head=head, precision="float64", use_calendar=False, hidden=(3,), lags=2, skip=2))
     table = panel(of, (30, 24), gaps=False)
     if head == "negative_binomial":
         of = replace(of, constants=of.constants | {"origin": np.zeros(1), "unit": np.ones(1)})
@@ -101,7 +155,7 @@ def test_a_stream_says_what_the_table_would_at_every_row(head: str) -> None:
 
 
 def test_restored_streams_go_on_with_the_same_bits(tmp_path: Path) -> None:
-    of = empty(model(hidden=(3,), lags=2, skip=2))
+    of = sized(model(hidden=(3,), lags=2, skip=2))
     rng, stream = np.random.default_rng(0), Stream(of)
     for k in range(40):
         stream.observe("a", float(rng.normal()), START if k == 0 else None)
@@ -121,9 +175,11 @@ def follower_of(of: Model) -> Follower:
 
 @pytest.mark.skipif(kernel_library.refuses() is not None, reason=kernel_library.description())
 @pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("own", [False, True])
 @pytest.mark.parametrize("horizon", [1, 2, 3, 9])
-def test_the_native_kernel_moves_what_numpy_moves(horizon: int, precision: str) -> None:
+def test_the_native_kernel_moves_what_numpy_moves(horizon: int, own: bool, precision: str) -> None:
     of = model(horizon=horizon, precision=precision, targets=2)
+    of = sized(of) if own else of
     follower, runner = follower_of(of), Runner(of)
     rng = np.random.default_rng(0)
     native, plain = (np.zeros((5, of.layout.size), of.dtype) for _ in range(2))
@@ -152,7 +208,7 @@ def test_a_table_in_the_native_kernel_moves_what_its_steps_move(
     precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Series of unequal length, one of them empty; forecasts and asked moves at some rows alone."""
-    of = model(horizon=9, precision=precision, targets=2)
+    of = sized(model(horizon=9, precision=precision, targets=2))
     native = Runner(of)
     monkeypatch.setenv("STATECAST_KERNEL", "off")
     numpy = Runner(of)
@@ -221,7 +277,7 @@ def test_the_share_outside_comes_to_what_the_level_says(louder: float) -> None:
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_a_step_and_its_intervals_in_one_call_are_both_calls(precision: str) -> None:
     """Early forecasts included, which are no measure yet; rows in several blocks."""
-    of = model(horizon=9, precision=precision, targets=2)
+    of = sized(model(horizon=9, precision=precision, targets=2))
     step, follower = NetworkStep(of.network, of.p), follower_of(of)
     rng = np.random.default_rng(0)
     together = Blocks(of.layout.size, of.dtype, 3)

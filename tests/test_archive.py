@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
-from forecast_cases import HEADS, model, panel, remembering, same_bits
+from forecast_cases import HEADS, model, panel, remembering, same_bits, sized
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -60,6 +60,23 @@ def test_what_comes_back_is_what_went_in(tmp_path: Path, id_kind: str, head: str
     for level in (80, 95):
         same_bits(forecast(back, horizon=7).lower[level], forecast(of, horizon=7).lower[level])
     back.state.data[:] = 0  # what comes back may be written to
+
+
+def test_sized_intervals_come_back_and_their_numbers_are_checked(tmp_path: Path) -> None:
+    of = sized(model(independent=True, targets=2))
+    of = remembering(of, panel(of))
+    back = load(save(of, tmp_path / "m"))
+    same_bits(back.typical, of.typical)
+    assert back.layout == of.layout
+    same_bits(forecast(back).lower[80], forecast(of).lower[80])
+    with pytest.raises(ModelFileError, match=r"'typical' holds 0\.0, wanted finite numbers above zero"):
+        load(save(replace(of, typical=np.zeros((3, 1))), tmp_path / "m"))
+    with pytest.raises(ModelFileError, match=r"'typical' is float64 \[2, 1\], wanted float64 \[3, 1\]"):
+        load(save(replace(of, typical=np.ones((2, 1))), tmp_path / "m"))
+    shifts, _ = of.layout.slices["shifts"]
+    of.state.data[0, shifts.stop - 1] = -1  # the weight of errors
+    with pytest.raises(ModelFileError, match=r"'state/shifts' holds -1\.0"):
+        load(save(of, tmp_path / "m"))
 
 
 def test_covariates_and_ids_beyond_ascii(tmp_path: Path) -> None:

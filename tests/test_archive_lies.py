@@ -95,6 +95,10 @@ LIES: dict[str, tuple[str, Change]] = {
     "residuals of bytes": ("'residuals' is int8", tensor("residuals", lambda a: a.astype(np.int8))),
     "residuals of float32": ("'residuals' is float32", tensor("residuals", lambda a: a.astype(np.float32))),
     "residuals that fall": ("'residuals' do not ascend", tensor("residuals", lambda a: a[::-1].copy())),
+    "typical errors, and states without a series' own": (
+        "'state/data' is",
+        lambda file: file.arrays.update(typical=np.ones((3, 1))),
+    ),
     "weights of another precision": ("wanted float32", tensor("weights/head/out/W", lambda a: a.astype(np.float64))),
     "a weight that is none": ("'weights/head/out/W' holds nan", tensor("weights/head/out/W", holding(np.nan))),
     "an infinite weight": ("'weights/head/out/b' holds inf", tensor("weights/head/out/b", holding(np.inf))),

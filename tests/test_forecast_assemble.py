@@ -10,8 +10,9 @@ from forecast_cases import model, panel
 
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.forecast import assemble
+from statecast.forecast import assemble, calibrate
 from statecast.forecast.calibrate import bounds_of
+from statecast.forecast.runner import Runner
 from statecast.model.trained import Model
 
 TRAIN, VAL, TEST, HORIZON = 90, 60, 8, 2
@@ -40,6 +41,7 @@ def test_intervals_rest_on_validation_rows_and_on_the_second_half_of_the_trainin
     """Errors of training rows count as they are, or as large as those of the validation rows where they are smaller."""
     size = np.where(np.arange(TRAIN + VAL + TEST) < TRAIN, 1.0, loud)
     of, table = of_steps(size)
+    of = replace(of, config=of.config.with_(adaptive=False))
     parts = Split(np.array([TRAIN]), np.array([TRAIN + VAL]))
     made, _ = assemble.assemble(of, table, parts)
     unseen = errors(of, table, np.arange(TRAIN - 1, TRAIN + VAL - HORIZON))
@@ -51,6 +53,29 @@ def test_intervals_rest_on_validation_rows_and_on_the_second_half_of_the_trainin
     rank = (len(pool) + 1) / 10
     np.testing.assert_allclose(low[:, 0], pool[int(np.floor(rank)) - 1])
     np.testing.assert_allclose(high[:, 0], pool[-int(np.floor(rank))])
+
+
+def test_scores_are_relative_to_the_sizes_of_a_series_own_errors() -> None:
+    """Two series that move alike; of the second, which turns at every step, the forecasts err more."""
+    rows = TRAIN + VAL + TEST
+    of, one = of_steps(np.ones(rows))
+    other = 5 + np.where(np.arange(rows) % 2, 1.0, -1.0) * np.linspace(1, 3, rows)
+    table = replace(panel(of, (rows, rows), gaps=False), y=np.concatenate([one.y, other[:, None]]))
+    parts = Split(np.full(2, TRAIN), np.full(2, TRAIN + VAL))
+    made, _ = assemble.assemble(of, table, parts)
+    still, _ = assemble.assemble(replace(of, config=of.config.with_(adaptive=False)), table, parts)
+    assert made.typical is not None
+    assert still.typical is None
+    assert made.layout.size > replace(made, typical=None).layout.size
+    both = [np.abs(errors(of, table, s * rows + np.arange(TRAIN // 2 - 1, TRAIN + VAL - HORIZON))) for s in (0, 1)]
+    assert (np.mean(both, axis=(0, 1)) <= made.typical[:, 0] * 1.1).all()  # those of training rows may be scaled up
+    sizes = calibrate.sizes(made, Runner(made).shifts(made.state.data), None)
+    louder, calmer = np.argsort([-part.mean() for part in both])
+    assert (sizes[louder] > 1.2 * sizes[calmer]).all()
+    # Relative to these, the scores of both are of one size.
+    ratio = both[louder].mean() / both[calmer].mean()
+    assert ratio > 1.5
+    assert np.abs(made.paths).mean() < np.abs(still.paths).mean()
 
 
 def test_test_rows_move_no_interval() -> None:

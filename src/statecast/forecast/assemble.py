@@ -6,6 +6,7 @@ intervals, those from test rows the scores, and where the run ends is where a st
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.forecast import calibrate, channels, evaluate, predict, sample
+from statecast.forecast import calibrate, channels, evaluate, follow, phases, sample
+from statecast.forecast.follow import Watched
 from statecast.forecast.roll import Origins
 from statecast.forecast.verdict import calibration_texts
 from statecast.model.adaptive import prior_quantiles
@@ -42,18 +44,24 @@ def assemble(model: Model, panel: Panel, split: Split, rows: Rows | None = None)
     train, _ = calibrate.thin(train & ~val, _numbers(model), MOST_TRAINING)
     test = evaluate.test_origins(panel, split.val, horizon)
     origins = forecasts(model, panel, train | val | test, rows)
+    parts = [_at(origins, channels.fold_mask(model, panel, mask)) for mask in (val, train)]
     held_out, fitted = (
-        calibrate.scores(
-            head, rows, _at(origins, channels.fold_mask(model, panel, mask)), channels.repeat(model, limit)
-        )
-        for mask, limit in ((val, split.val), (train, split.train))
+        calibrate.scores(head, rows, part, channels.repeat(model, limit))
+        for part, limit in zip(parts, (split.val, split.train), strict=True)
     )
+    model = replace(model, typical=_typical(_pooled(held_out, fitted)) if enough and model.adaptive else None)
+    watched = Watched.of(model, rows)
+    if model.typical is not None:
+        calibrating = _at(origins, channels.fold_mask(model, panel, val | train))
+        calibrating, _ = follow.through(model, panel, rows, calibrating, watched)
+        parts = [calibrating.at(np.isin(calibrating.rows, part.rows)) for part in parts]
+        model, held_out, fitted = _relative(model, parts, (held_out, fitted))
     scores, prior = _pooled(held_out, fitted), prior_quantiles(head)
     counts = {"validation": _count(held_out), "training": _count(fitted), "enough": enough}
     count = 1.0 if counts["validation"] else calibrate.FITTED
     residuals = calibrate.quantiles(scores, prior) if enough else calibrate.sized(scores, prior, count)
     model = replace(model, residuals=residuals, paths=sample.paths(scores) if enough else None)
-    tested, state = predict.through(model, panel, rows, _at(origins, channels.fold_mask(model, panel, test)))
+    tested, state = follow.through(model, panel, rows, _at(origins, channels.fold_mask(model, panel, test)), watched)
     evaluation = evaluate.evaluate(model, panel, tested, split.val)
     evaluation["calibration"] = counts
     reason, _ = calibration_texts(evaluation)
@@ -104,6 +112,38 @@ def _calibration_origins(
     return val, train, False
 
 
+def _typical(scores: Float[np.ndarray, "N H D"]) -> Float[np.ndarray, "H D"] | None:
+    """The mean size of scores, of which those of a series are multiples; None where a step has none, or no error."""
+    sizes = _mean_size(scores)
+    return sizes if (sizes > 0).all() else None
+
+
+def _relative(
+    model: Model, parts: Sequence[Origins], scores: Sequence[Float[np.ndarray, "N H D"]]
+) -> tuple[Model, Float[np.ndarray, "N H D"], Float[np.ndarray, "M H D"]]:
+    """Scores of validation and of training rows in units of what was known of each at its origin.
+
+    That is the size of the series' own errors, and of those at the season's phase where phases differ enough, which
+    the model then knows.
+    """
+    relative = _divided(model, parts, scores)
+    (unseen, learned), season = parts, evaluate.season_of(model)
+    assert unseen.phase is not None
+    assert learned.phase is not None
+    model = replace(model, phases=phases.chosen(relative[1], learned.phase, relative[0], unseen.phase, season))
+    return model, *_divided(model, parts, scores)
+
+
+def _divided(
+    model: Model, parts: Sequence[Origins], scores: Sequence[Float[np.ndarray, "N H D"]]
+) -> tuple[Float[np.ndarray, "N H D"], Float[np.ndarray, "M H D"]]:
+    one, other = (
+        (part / calibrate.sizes(model, origins.shifts, origins.phase)).astype(part.dtype)
+        for part, origins in zip(scores, parts, strict=True)
+    )
+    return one, other
+
+
 def _count(scores: Float[np.ndarray, "N H D"]) -> int:
     """From how many origins at least one value could be compared."""
     return int(np.sum(~np.isnan(scores).all(axis=(1, 2))))
@@ -134,7 +174,7 @@ def _mean_size(scores: Float[np.ndarray, "N H D"]) -> Float[np.ndarray, "H D"]:
 def run(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"]) -> Origins:
     """Forecasts at the rows of a mask with intervals as they were there, thinned out where they are very many."""
     rows = network_rows(model, panel)
-    return predict.through(model, panel, rows, forecasts(model, panel, mask, rows))[0]
+    return follow.through(model, panel, rows, forecasts(model, panel, mask, rows))[0]
 
 
 def forecasts(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"], rows: Rows) -> Origins:

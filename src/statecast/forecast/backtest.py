@@ -15,7 +15,7 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.errors import DataError, SettingError
-from statecast.forecast import channels, comparison, evaluate, predict
+from statecast.forecast import channels, comparison, evaluate, follow, predict
 from statecast.forecast.comparison import ForecastPairs
 from statecast.model.inputs import rows_of
 from statecast.model.trained import Model
@@ -198,7 +198,7 @@ def _forecasts(
         mask[begin + at] = True
     forecasts = evaluate.forecasts_at(model.network, model.p, rows, channels.fold_mask(model, panel, mask))
     if model.adaptive is not None:
-        forecasts, _ = predict.through(model, panel, rows, forecasts)
+        forecasts, _ = follow.through(model, panel, rows, forecasts)
     season = evaluate.season_of(model)
     for s, at, bounded in evaluate.by_series(model, panel, forecasts):
         begin = int(every[s][0]) + 1

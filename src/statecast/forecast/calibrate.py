@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.config import canonical
+from statecast.forecast import phases
 from statecast.forecast.roll import Origins
 from statecast.model import marginal
 from statecast.model.adaptive import GRID, NORMAL, bounds_of, half_width
@@ -161,7 +162,8 @@ def spread(
     raw: Float[np.ndarray, "N H D O"],
     scale: Float[np.ndarray, "N D"],
     level: float,
-    moved: Float[np.ndarray, "N K L D"] | None = None,
+    moved: Float[np.ndarray, "N K A D"] | None = None,
+    phase: Int64[np.ndarray, " N"] | None = None,
 ) -> tuple[Float64[np.ndarray, "N H D"], Float64[np.ndarray, "N H D"]]:
     """How far an interval reaches below and above the point, in working units; never negative, never NaN.
 
@@ -171,24 +173,28 @@ def spread(
         scale: the front's scale.
         level: in percent.
         moved: how far adaptation has moved the intervals, see `Adaptive`; None where it has not.
+        phase: steps from the beginning of all time to the origin, see `phase_of`; None where it does not matter.
     """
-    head, unit = model.network.head, scale[..., None, :]
+    head, unit, size = model.network.head, scale[..., None, :], sizes(model, moved, phase)
     low, high = bounds_of(model.quantiles, level)
     if moved is not None and model.adaptive is not None:
         reaches = [(bounds_of(model.quantiles, at), model.adaptive.reach(moved, at)) for at in _up_to(model, level)]
-        size = half_width(model.quantiles)
+        step = half_width(model.quantiles)
         # An interval holds those of lower levels, however far these have moved.
-        low = np.min([lower - size * reach for (lower, _), reach in reaches], axis=0)
-        high = np.max([upper + size * reach for (_, upper), reach in reaches], axis=0)
+        low = np.min([lower - step * reach for (lower, _), reach in reaches], axis=0)
+        high = np.max([upper + step * reach for (_, upper), reach in reaches], axis=0)
     point = raw[..., head.middle].astype(np.float64)
-    lower, upper = (marginal.value(head, raw, unit, score) for score in (low, high))
+    lower, upper = (marginal.value(head, raw, unit, score * size) for score in (low, high))
     return np.maximum(point - lower, 0), np.maximum(upper - point, 0)
 
 
 def moved_scores(
-    model: Model, score: Float64[np.ndarray, "N H D"], moved: Float[np.ndarray, "N K L D"]
+    model: Model,
+    score: Float64[np.ndarray, "N H D"],
+    moved: Float[np.ndarray, "N K A D"],
+    phase: Int64[np.ndarray, " N"] | None = None,
 ) -> Float64[np.ndarray, "N H D"]:
-    """Normal scores of samples, stretched as adaptation has moved the intervals.
+    """Normal scores of samples, stretched as adaptation has moved the intervals, and sized as they are.
 
     Scores at the bounds of an interval come to lie at its moved bounds, the median stays, the others lie between.
     """
@@ -203,7 +209,28 @@ def moved_scores(
         above.append((bounds[1], np.maximum(high, above[-1][1]) if above else high))
     middle = bounds_of(model.quantiles, 0)[0]
     knots = [*below[::-1], (middle, np.clip(middle, below[0][1], above[0][1])), *above]
-    return marginal.piecewise_linear([x for x, _ in knots], [y for _, y in knots], score)
+    stretched = marginal.piecewise_linear([x for x, _ in knots], [y for _, y in knots], score)
+    return np.asarray(stretched * sizes(model, moved, phase))
+
+
+def sizes(
+    model: Model, moved: Float[np.ndarray, "N K A D"] | None, phase: Int64[np.ndarray, " N"] | None
+) -> Float64[np.ndarray, "N H D"]:
+    """What normal scores are multiplied by: the sizes of the series' own errors, and of those at the season's phase.
+
+    The arguments are those of `spread`; what is not known counts as 1.
+    """
+    result = np.ones((1, *model.quantiles.shape[1:]))
+    if moved is not None and model.adaptive is not None:
+        result = model.adaptive.ahead(model.adaptive.sizes(moved))
+    if model.phases is not None and phase is not None:
+        result = result * phases.at(model.phases, phase, result.shape[1])
+    return result
+
+
+def phase_of(model: Model, time: Int64[np.ndarray, " N"]) -> Int64[np.ndarray, " N"]:
+    """The steps from the beginning of all time to some times, by which seasons are counted."""
+    return np.asarray(model.schema.frequency.steps_between(0, time))
 
 
 def _up_to(model: Model, level: float) -> list[float]:
@@ -215,7 +242,7 @@ def interval(
     model: Model, origins: Origins, level: float
 ) -> tuple[Float64[np.ndarray, "N H D"], Float64[np.ndarray, "N H D"]]:
     """Lower and upper bound in the table's units; see `spread`."""
-    below, above = spread(model, origins.values, origins.scale, level, origins.shifts)
+    below, above = spread(model, origins.values, origins.scale, level, origins.shifts, origins.phase)
     point = origins.values[..., model.network.head.middle].astype(np.float64)
     return around(model, point, below, above)
 

@@ -7,60 +7,94 @@ would have had there: they rest on values up to the origin alone.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from statecast.data.panel import Panel
-from statecast.forecast import evaluate
+from statecast.forecast import calibrate, channels, evaluate
 from statecast.forecast.roll import Origins
 from statecast.forecast.runner import Runner
 from statecast.model.inputs import Rows, transformed
+from statecast.model.state import UNSEEN, State
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float
 
 
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """What one run of a network over a table, whose series start from nothing, gives to those who move its intervals.
+
+    Attributes:
+        forecasts: of the watched steps ahead at every row with a value, scale 0 where one is no measure; None where
+            intervals do not move.
+        ends: what the network remembers after each series' last row.
+    """
+
+    forecasts: Origins | None
+    ends: Float[np.ndarray, "S size"]
+
+    @classmethod
+    def of(cls, model: Model, rows: Rows) -> Watched:
+        """Run a model's network over a table, prepared."""
+        adaptive = model.adaptive
+        ends = np.zeros((len(rows.offsets) - 1, model.adaptive_span.start), model.dtype)
+        if adaptive is None:
+            evaluate.forecasts_at(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends)
+            return cls(None, ends)
+        network, p = model.network.narrowed(model.p, adaptive.leads)
+        observed = np.asarray(rows.m.any(axis=-1))
+        forecasts = evaluate.forecasts_at(network, p, rows, observed, ends, adaptive.leads)
+        full = _counts(rows)[forecasts.rows] >= model.network.front.ring
+        return cls(replace(forecasts, scale=forecasts.scale * full), ends)
+
+
+def through(
+    model: Model, panel: Panel, rows: Rows, origins: Origins, watched: Watched | None = None
+) -> tuple[Origins, State]:
+    """Run through a table, whose rows are prepared: origins with the shifts of their intervals, and the last state.
+
+    `watched` is the network's run over it, where that is at hand.
+    """
+    folded, runner = channels.fold(model, panel), Runner(model)
+    origins = replace(origins, phase=calibrate.phase_of(model, folded.time[origins.rows]))
+    states = runner.initial(rows.numbers)
+    origins = follow(runner, folded, watched or Watched.of(model, rows), states, origins)
+    time = np.full(folded.series, UNSEEN)
+    some = folded.lengths > 0
+    time[some] = folded.time[folded.offsets[1:][some] - 1]
+    return origins, State(model.layout, states, folded.ids, time)
+
+
 def follow(
-    runner: Runner,
-    panel: Panel,
-    rows: Rows,
-    states: Float[np.ndarray, "S size"],
-    origins: Origins,
+    runner: Runner, panel: Panel, watched: Watched, states: Float[np.ndarray, "S size"], origins: Origins
 ) -> Origins:
     """Run through a table, whose series start from nothing.
 
     Args:
         runner: of the model.
         panel: the table, folded.
-        rows: the same, prepared.
+        watched: the network's run over it.
         states: from `Runner.initial`; they become those after each series' last row.
         origins: forecasts at some rows, in their order.
 
     Returns:
         The origins with how far intervals were moved there.
     """
-    model, adaptive = runner.model, runner.model.adaptive
-    ends = np.zeros((len(states), model.adaptive_span.start), model.dtype)
-    if adaptive is None:
-        evaluate.forecasts_at(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends)
-        states[...] = ends
+    states[:, : runner.model.adaptive_span.start] = watched.ends
+    if watched.forecasts is None:
         return origins
-    network, p = model.network.narrowed(model.p, adaptive.leads)
-    observed = np.asarray(rows.m.any(axis=-1))
-    watched = evaluate.forecasts_at(network, p, rows, observed, ends, adaptive.leads)
-    states[:, : model.adaptive_span.start] = ends
-    full = _counts(rows)[watched.rows] >= model.network.front.ring
-    mask = np.zeros(len(rows.y), bool)
+    mask = np.zeros(panel.rows, bool)
     mask[origins.rows] = True
-    shifts = shifts_at(runner, panel, replace(watched, scale=watched.scale * full), states, mask)
-    return replace(origins, shifts=shifts)
+    return replace(origins, shifts=shifts_at(runner, panel, watched.forecasts, states, mask))
 
 
 def shifts_at(
     runner: Runner, panel: Panel, watched: Origins, states: Float[np.ndarray, "S size"], mask: Bool[np.ndarray, " R"]
-) -> Float[np.ndarray, "n K L D"]:
+) -> Float[np.ndarray, "n K A D"]:
     """All series step by step: how far their intervals are moved at the rows of a mask. `states` changes in place.
 
     Args:
@@ -93,7 +127,7 @@ def _side_by_side(
     states: Float[np.ndarray, "S size"],
     places: np.ndarray,
     kept: np.ndarray,
-    shifts: Float[np.ndarray, "n K L D"],
+    shifts: Float[np.ndarray, "n K A D"],
 ) -> None:
     """The same where NumPy moves the intervals: one step of all series at once."""
     order = np.argsort(-panel.lengths, kind="stable")  # the series that still have a row stand first

@@ -20,10 +20,10 @@ from statecast.data.schema import Schema
 from statecast.data.values import described, lone_series
 from statecast.errors import DataError, SettingError, TimeOrderError
 from statecast.forecast import calibrate, channels, features, observation
-from statecast.forecast.follow import follow
+from statecast.forecast.follow import through
 from statecast.forecast.roll import Origins
 from statecast.forecast.runner import Runner
-from statecast.model.inputs import Rows, from_working, rows_of
+from statecast.model.inputs import from_working, rows_of
 from statecast.model.state import UNSEEN, State
 from statecast.model.trained import Model
 
@@ -53,7 +53,7 @@ class Forecast:
         horizon: steps.
         levels: levels of the intervals, in percent.
         single: a forecast of one series, without the axis S.
-        shifts: [N, K, L, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
+        shifts: [N, K, A, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
         known: [S, m, K] the covariates known ahead that it rests on, m ≥ horizon; None where the model has none.
     """
 
@@ -66,7 +66,7 @@ class Forecast:
     horizon: int
     levels: tuple[float, ...]
     single: bool = False
-    shifts: Float[np.ndarray, "N K L Dn"] | None = None
+    shifts: Float[np.ndarray, "N K A Dn"] | None = None
     known: Float64[np.ndarray, "S m K"] | None = None
 
     def __repr__(self) -> str:
@@ -143,7 +143,8 @@ class Forecast:
 
     def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """The interval of a level; k steps ahead, beyond the network's H, its widest one times √(k/H)."""
-        distances = calibrate.spread(self.model, self.first, self.scale, level, self.shifts)
+        phase = channels.repeat(self.model, calibrate.phase_of(self.model, self.last))
+        distances = calibrate.spread(self.model, self.first, self.scale, level, self.shifts, phase)
         below, above = (_widened(part, self.horizon) for part in distances)
         lower, upper = calibrate.around(self.model, self._point, below, above)
         return self._joined(lower), self._joined(upper)
@@ -264,17 +265,6 @@ def state_after(model: Model, panel: Panel) -> State:
     features.require_near(model, folded.y, "the table")
     rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
     return through(model, panel, rows, Origins.none(model.network.head))[1]
-
-
-def through(model: Model, panel: Panel, rows: Rows, origins: Origins) -> tuple[Origins, State]:
-    """Run through a table, whose rows are prepared: origins with the shifts of their intervals, and the last state."""
-    folded, runner = channels.fold(model, panel), Runner(model)
-    states = runner.initial(rows.numbers)
-    origins = follow(runner, folded, rows, states, origins)
-    time = np.full(folded.series, UNSEEN)
-    some = folded.lengths > 0
-    time[some] = folded.time[folded.offsets[1:][some] - 1]
-    return origins, State(model.layout, states, folded.ids, time)
 
 
 def checked_horizon(model: Model, horizon: int | None) -> int:

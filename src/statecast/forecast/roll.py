@@ -33,13 +33,15 @@ class Origins:
         rows: [N] the rows at which they were made.
         values: [N, H, D, O] in working units.
         scale: [N, D] the front's scale there.
-        shifts: [N, K, L, D] how far intervals were moved there, see `Adaptive`; None where they do not move.
+        shifts: [N, K, A, D] how far intervals were moved there, see `Adaptive`; None where they do not move.
+        phase: [N] steps from the beginning of all time to these rows; None where seasons are not looked at.
     """
 
     rows: Int64[np.ndarray, " N"]
     values: Float[np.ndarray, "N H D O"]
     scale: Float[np.ndarray, "N D"]
-    shifts: Float[np.ndarray, "N K L D"] | None = None
+    shifts: Float[np.ndarray, "N K A D"] | None = None
+    phase: Int64[np.ndarray, " N"] | None = None
 
     @staticmethod
     def none(head: Head) -> Origins:
@@ -49,8 +51,8 @@ class Origins:
 
     def at(self, which: Any) -> Origins:
         """Those that `which` picks: a slice, a mask or numbers."""
-        shifts = None if self.shifts is None else self.shifts[which]
-        return Origins(self.rows[which], self.values[which], self.scale[which], shifts)
+        shifts, phase = (None if part is None else part[which] for part in (self.shifts, self.phase))
+        return Origins(self.rows[which], self.values[which], self.scale[which], shifts, phase)
 
 
 def roll(

@@ -49,14 +49,14 @@ class Step:
     Attributes:
         forecasts: [N, H, Dn, O] in working units, from after the step.
         scales: [N, Dn] the front's.
-        shifts: [N, K, L, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
+        shifts: [N, K, A, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
         moves: what makes it happen, in order; functions of C that take nothing and keep alive what they need.
         successes: what they return.
     """
 
     forecasts: Float[np.ndarray, "N H Dn O"]
     scales: Float[np.ndarray, "N Dn"]
-    shifts: Float[np.ndarray, "N K L Dn"] | None
+    shifts: Float[np.ndarray, "N K A Dn"] | None
     moves: tuple[Callable[[], Any], ...]
     successes: list[Any]
 
@@ -164,7 +164,7 @@ class Runner:
         time: Int64[np.ndarray, " N"],
         covariates: Mapping[str, Any],
         index: Int64[np.ndarray, " N"] | None = None,
-    ) -> tuple[Float[np.ndarray, "N H Dn O"], Float[np.ndarray, "N Dn"], Float[np.ndarray, "N K L Dn"] | None]:
+    ) -> tuple[Float[np.ndarray, "N H Dn O"], Float[np.ndarray, "N Dn"], Float[np.ndarray, "N K A Dn"] | None]:
         """One step for rows of a table of states, which are replaced in place; after an error nothing has moved.
 
         Args:
@@ -233,7 +233,7 @@ class Runner:
         y: Float64[np.ndarray, "N Dn"],
         raw: Float[np.ndarray, "N H Dn O"],
         scales: Float[np.ndarray, "N Dn"],
-    ) -> Float[np.ndarray, "N K L Dn"]:
+    ) -> Float[np.ndarray, "N K A Dn"]:
         """Move the intervals of rows by the values of a step, and keep its forecasts until their values come.
 
         Args:
@@ -264,7 +264,7 @@ class Runner:
         raw: Float[np.ndarray, "N K Dn O"],
         scales: Float[np.ndarray, "N Dn"],
         kept: Int64[np.ndarray, " T"],
-        shifts: Float[np.ndarray, "n K L Dn"],
+        shifts: Float[np.ndarray, "n K A Dn"],
     ) -> bool:
         """`adapted` for one row through all its values at once, if the native kernel does that; see `Follower`."""
         if self._follower is None:
@@ -287,7 +287,7 @@ class Runner:
             return self._native.emit(Blocks.of(np.ascontiguousarray(rows)), ahead)
         return self.model.network.emit(self.model.p, self._network_layout.unpack(rows), ahead)
 
-    def shifts(self, rows: Float[np.ndarray, "N size"]) -> Float[np.ndarray, "N K L Dn"] | None:
+    def shifts(self, rows: Float[np.ndarray, "N size"]) -> Float[np.ndarray, "N K A Dn"] | None:
         """How far the intervals of rows are moved; None where they do not move."""
         return self.layout.unpack(rows)["shifts"] if self.model.adaptive else None
 

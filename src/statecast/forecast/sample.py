@@ -131,7 +131,7 @@ def _drawn(
     model, head = runner.model, runner.model.network.head
     last, each = runner.per_row(last), 1
     known = None if known is None else runner.per_row(known)
-    shifts = runner.shifts(rows)
+    shifts, phase = runner.shifts(rows), calibrate.phase_of(model, last)
     blocks: list[Any] = []
     for begin in range(0, horizon, head.horizon):
         time = features.after(model, np.repeat(last, each), begin + 1, head.horizon)
@@ -141,7 +141,7 @@ def _drawn(
         score = _scores(model, rng, len(rows) * draws)
         raw, scale = (np.repeat(values, draws, axis=0) for values in (raw, scale))
         if shifts is not None:
-            score = calibrate.moved_scores(model, score, np.repeat(shifts, n, axis=0))
+            score = calibrate.moved_scores(model, score, np.repeat(shifts, n, axis=0), np.repeat(phase + begin, n))
         value = marginal.value(head, raw, scale[:, None], score)
         blocks.append(value.reshape(len(last), n, head.horizon, -1))
         if begin + head.horizon < horizon:

@@ -10,6 +10,12 @@ NeurIPS 2023). Further ahead the interval that is judged is today's width around
 that was issued then, and between the watched steps widths are interpolated; there the share is what this aims at, not a
 theorem.
 
+Series differ in how well they are forecast, and the front's scale, which is made of their differences, does not know
+it. So intervals may be `sized`: each is the common one times the size of the series' own errors, a running mean of
+their sizes in units of what is typical of the step ahead. It counts as `PRIOR` errors of the size at the watched step
+before, so the many errors of short steps speak for the long ones, whose few errors overlap: an error k steps ahead
+counts as 1/k. Without any, the size is 1.
+
 A value arrives k steps after its forecast was made, so forecasts that are still waiting for their values are part of
 the state. To keep that small, only steps 1, 2, 4, 8, … ahead are watched, and each of these waits in a ring of its own
 length, in which the forecast that falls due is replaced by the one just made.
@@ -29,8 +35,11 @@ from statecast.model.distributions import normal_score
 from statecast.model.head import Head
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float64, Int64
+    from jaxtyping import Bool, Float, Float64, Int64
 
+FORGET = 0.01  # the share by which an error counts less with each one after it
+PRIOR = 20.0  # how many errors the size at the step before counts as
+MOST = 10.0  # an error counts as at most so many times the size that it is compared with
 RATE = 0.03  # one step ahead; k steps ahead it is RATE/√k, since errors overlap and each carries less information
 GRID: Float64[np.ndarray, " Q"] = np.linspace(0, 1, 401)
 """The probabilities at which a model keeps the quantiles of its scores."""
@@ -49,10 +58,12 @@ class Adaptive:
     Attributes:
         head: the head of the network.
         levels: the levels that are watched, in percent, ascending.
+        sized: whether intervals are in units of each series' own errors.
     """
 
     head: Head
     levels: tuple[float, ...]
+    sized: bool = False
 
     @cached_property
     def leads(self) -> Int64[np.ndarray, " K"]:
@@ -63,13 +74,14 @@ class Adaptive:
         """Names and shapes of the arrays of a state.
 
         `turn` counts steps modulo the longest lead. `waiting` holds forecasts and the scale at their origin, which is 0
-        where there is no forecast. `moved` is how far each interval has moved outwards.
+        where there is no forecast. `shifts` is how far each interval has moved outwards, A numbers for each watched
+        step: those of the levels, and where intervals are sized, the sum of the sizes of errors, and its weight.
         """
         head, places = self.head, int(self.leads.sum())
         return {
             "turn": (1,),
             "waiting": (places, head.targets, head.width + 1),
-            "shifts": (len(self.leads), len(self.levels), head.targets),
+            "shifts": (len(self.leads), len(self.levels) + 2 * self.sized, head.targets),
         }
 
     def observe(
@@ -91,10 +103,22 @@ class Adaptive:
         score = np.zeros(mask.shape)
         values = np.broadcast_to(y[:, None], mask.shape)
         score[mask] = marginal.score(self.head, due[mask, :-1], scale[mask], values[mask])
-        score = score[:, :, None]
-        reach = bounds.unit[:, None] * parts["shifts"]
-        outside = (score < bounds.low - reach) | (score > bounds.high + reach)
-        parts["shifts"] += mask[:, :, None] * bounds.rate * (outside - bounds.share)
+        size = self.sizes(parts["shifts"])
+        relative = (score / size)[:, :, None]
+        shifts = parts["shifts"][:, :, : len(self.levels)]
+        reach = bounds.unit[:, None] * shifts
+        outside = (relative < bounds.low - reach) | (relative > bounds.high + reach)
+        shifts += mask[:, :, None] * bounds.rate * (outside - bounds.share)
+        if self.sized:
+            error = np.minimum(np.abs(score) / bounds.typical, MOST * size)
+            self._learn(parts["shifts"][:, :, len(self.levels) :], mask, error)
+
+    def _learn(
+        self, sums: Float[np.ndarray, "N K 2 D"], mask: Bool[np.ndarray, "N K D"], error: Float64[np.ndarray, "N K D"]
+    ) -> None:
+        """Add the sizes of errors to their sums and weights, which change in place."""
+        news = np.stack([error, np.ones_like(error)], axis=2) / self.leads[:, None, None]
+        sums[...] = np.where(mask[:, :, None], (1 - FORGET) * sums.astype(np.float64) + news, sums)
 
     def remember(
         self,
@@ -126,21 +150,34 @@ class Adaptive:
             parts["waiting"][rows, places] = 0
         parts["turn"][...] = (parts["turn"] + steps) % self.leads[-1]
 
-    def reach(self, moved: Float[np.ndarray, "N K L D"], level: float) -> Float64[np.ndarray, "N H D"]:
+    def sizes(self, shifts: Float[np.ndarray, "N K A D"]) -> Float64[np.ndarray, "N K D"]:
+        """The sizes of a series' errors at the watched steps, in units of the typical ones; 1 where not sized."""
+        result = np.ones((*shifts.shape[:2], shifts.shape[-1]))
+        if self.sized:
+            total, weight = np.moveaxis(shifts[:, :, len(self.levels) :].astype(np.float64), 2, 0)
+            before = result[:, 0]
+            for k in range(len(self.leads)):
+                before = result[:, k] = (PRIOR * before + total[:, k]) / (PRIOR + weight[:, k])
+        return result
+
+    def reach(self, moved: Float[np.ndarray, "N K A D"], level: float) -> Float64[np.ndarray, "N H D"]:
         """How far the interval of a level has moved at each step ahead, in units of `Bounds.unit`.
 
         Interpolated between watched steps by the logarithm of the step, and between watched levels by the normal score
         of the level; constant beyond the outermost of both.
         """
-        lead = np.minimum(np.log2(np.arange(1, self.head.horizon + 1)), len(self.leads) - 1)
-        below = np.minimum(lead.astype(np.int64), max(len(self.leads) - 2, 0))
-        share = (lead - below)[:, None]
         position = np.interp(_outward(level), [_outward(x) for x in self.levels], np.arange(len(self.levels)))
         first = min(int(position), max(len(self.levels) - 2, 0))
         second = min(first + 1, len(self.levels) - 1)
         at_level = moved[:, :, first] * (1 - (position - first)) + moved[:, :, second] * (position - first)
-        above = np.minimum(below + 1, len(self.leads) - 1)
-        return np.asarray(at_level[:, below] * (1 - share) + at_level[:, above] * share)
+        return self.ahead(at_level)
+
+    def ahead(self, watched: Float[np.ndarray, "N K D"]) -> Float64[np.ndarray, "N H D"]:
+        """What is known of the watched steps at all steps ahead: interpolated by the logarithm of the step."""
+        lead = np.minimum(np.log2(np.arange(1, self.head.horizon + 1)), len(self.leads) - 1)
+        below = np.minimum(lead.astype(np.int64), max(len(self.leads) - 2, 0))
+        above, share = np.minimum(below + 1, len(self.leads) - 1), (lead - below)[:, None]
+        return np.asarray(watched[:, below] * (1 - share) + watched[:, above] * share)
 
     @cached_property
     def _begins(self) -> Int64[np.ndarray, " K"]:
@@ -161,6 +198,7 @@ class Bounds:
         unit: half the 80 % interval, as normal scores.
         rate: how far an interval moves after a value, in units of `unit`.
         share: of the values that should lie outside.
+        typical: mean size of normal scores, by which those of a series are measured; 1 where they are not.
     """
 
     low: Float64[np.ndarray, "K L D"]
@@ -168,16 +206,23 @@ class Bounds:
     unit: Float64[np.ndarray, "K D"]
     rate: Float64[np.ndarray, "K 1 1"]
     share: Float64[np.ndarray, "L 1"]
+    typical: Float64[np.ndarray, "K D"]
 
     @classmethod
-    def of(cls, adaptive: Adaptive, residuals: Float64[np.ndarray, "Q H D"]) -> Bounds:
-        """From the quantiles of the calibrating scores, at `GRID`."""
+    def of(
+        cls,
+        adaptive: Adaptive,
+        residuals: Float64[np.ndarray, "Q H D"],
+        typical: Float64[np.ndarray, "H D"] | None = None,
+    ) -> Bounds:
+        """From the quantiles of the calibrating scores, at `GRID`, and where intervals are sized their typical size."""
         watched = residuals[:, adaptive.leads - 1]
         pairs = [bounds_of(watched, level) for level in adaptive.levels]
         low, high = (np.stack([pair[side] for pair in pairs], axis=1) for side in (0, 1))
         rate = RATE / np.sqrt(adaptive.leads)[:, None, None]
         share = 1 - np.array(adaptive.levels)[:, None] / 100
-        return cls(low, high, half_width(watched), rate, share)
+        typical = np.ones(residuals.shape[1:]) if typical is None else typical
+        return cls(low, high, half_width(watched), rate, share, typical[adaptive.leads - 1])
 
 
 def prior_quantiles(head: Head) -> Float64[np.ndarray, "Q H D"]:

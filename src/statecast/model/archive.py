@@ -78,7 +78,8 @@ def pieces(model: Model, kind: str = "model", rows: Portions | None = None) -> I
     sizes = {name: getattr(front, name) for name in SIZES} | {"series": model.network.series}
     tree: Tree = {"weights": model.weights, "constants": model.constants}
     tree["state"] = {"data": model.state.data if rows is None else rows, "time": model.state.time}
-    tree |= {name: array for name in ("residuals", "paths") if (array := getattr(model, name)) is not None}
+    optional = {name: getattr(model, name) for name in ("residuals", "paths", "typical", "phases")}
+    tree |= {name: array for name, array in optional.items() if array is not None}
     values: dict[str, Any] = {"schema": model.schema.to_json(), "network": sizes, "ids": list(model.state.ids)}
     values |= {"scores": model.scores, "history": model.history}
     if model.reasons is not None:
@@ -109,9 +110,9 @@ def _model(tree: Tree, texts: Mapping[str, str]) -> Model:
     config = _config(_text(texts, "config"))
     schema = Schema.from_json(parse_json(_text(texts, "schema")))
     network = _network(config, schema, parse_json(_text(texts, "network")))
-    nothing = State.empty(Layout(()), config.dtype)
-    model = Model(config, schema, network, {}, {}, nothing, None, {}, {})
-    flat = leaves(tree)
+    flat, nothing = leaves(tree), State.empty(Layout(()), config.dtype)
+    # Whether intervals are sized decides on the layout of states, by which all else is checked.
+    model = Model(config, schema, network, {}, {}, nothing, None, {}, {}, typical=flat.get("typical"))
     checked.require_forms(flat, model)
     checked.require_numbers(flat, model)
     state = State(model.layout, flat["state/data"], _row_ids(model, texts), flat["state/time"])
@@ -125,6 +126,7 @@ def _model(tree: Tree, texts: Mapping[str, str]) -> Model:
         scores=_scores(parse_json(_text(texts, "scores"), infinite=True)),
         history=checked.history(parse_json(_text(texts, "history"), infinite=True)),
         paths=flat.get("paths"),
+        phases=flat.get("phases"),
         reasons=_reasons(parse_json(texts["reasons"])) if "reasons" in texts else None,
         training=_training(flat, texts, model, state) if checked.TRAINING[0] in flat else None,
     )

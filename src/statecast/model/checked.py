@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jaxtyping import Int64
 
 TRAINING = tuple(f"training/{name}" for name in ("first", "train", "val"))  # the arrays of `TrainingRows`
-OPTIONAL = {"residuals", "paths", *TRAINING}
+OPTIONAL = {"residuals", "paths", "typical", "phases", *TRAINING}
 PIECE = 1 << 20  # numbers that are looked at together
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
@@ -124,6 +124,10 @@ def require_numbers(flat: Mapping[str, Any], model: Model) -> None:
         raise ModelFileError("'constants/least' is zero for some of the targets alone")
     if "paths" in flat and not len(flat["paths"]):
         raise ModelFileError("'paths' holds none")
+    for path in {"typical", "phases"} & flat.keys():
+        require(flat[path], *POSITIVE, path)
+    if "phases" in flat and not len(flat["phases"]):
+        raise ModelFileError("'phases' holds none")
     if "residuals" in flat and (np.diff(flat["residuals"], axis=0) < 0).any():
         raise ModelFileError("'residuals' do not ascend")
 
@@ -146,6 +150,7 @@ def require_state(state: State, model: Model) -> None:
         require(part, *rules.get(name, FINITE), f"state/{name}")
     if model.adaptive:
         require(parts["waiting"][..., -1], *AT_LEAST_ZERO, "state/waiting")
+        require(parts["shifts"][:, :, len(model.adaptive.levels) :], *AT_LEAST_ZERO, "state/shifts")
     if "series" in parts and (parts["series"] != numbers_of(model.network, model.schema, state.ids)).any():
         raise ModelFileError("its state takes one series for another")
     _require_side_by_side(state, model)

@@ -121,6 +121,8 @@ def forms(network: Network, layout: Layout, dtype: Any, heads: int) -> dict[str,
     tree["state/time"] = Form((None,), np.dtype(np.int64))
     tree |= {f"training/{name}": Form((None,), np.dtype(np.int64)) for name in ("first", "train", "val")}
     tree["residuals"] = Form((len(GRID), horizon, targets), exact)
+    tree["typical"] = Form((horizon, targets), exact)
+    tree["phases"] = Form((None, targets), exact)
     tree["paths"] = Form((None, horizon, targets), np.dtype(np.float32))
     return tree
 

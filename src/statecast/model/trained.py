@@ -75,6 +75,10 @@ class Model:
             there were too few.
         reasons: for each setting that was chosen from the data, why; None where a file of before did not say.
         training: which rows it was fitted on; None likewise.
+        typical: [H, D] mean size of normal scores in the table, in units of which each series' own errors scale its
+            intervals (see `Adaptive`), and `residuals` and `paths` are relative to these; None where they do not.
+        phases: [P, D] how large errors are at each phase of the season of P steps, in units of their mean size, to
+            which `residuals` and `paths` are relative as well; None where phases do not differ enough.
     """
 
     config: Config
@@ -89,6 +93,8 @@ class Model:
     paths: Float[np.ndarray, "P H D"] | None = None
     reasons: dict[str, str] | None = None
     training: TrainingRows | None = None
+    typical: Float[np.ndarray, "H D"] | None = None
+    phases: Float[np.ndarray, "P D"] | None = None
 
     @property
     def p(self) -> dict[str, Any]:
@@ -104,7 +110,9 @@ class Model:
     def adaptive(self) -> Adaptive | None:
         """What its intervals remember of each series; None where they stay as they were calibrated."""
         levels = tuple(sorted(self.config.levels))
-        return Adaptive(self.network.head, levels) if self.config.adaptive and levels else None
+        if not self.config.adaptive or not levels:
+            return None
+        return Adaptive(self.network.head, levels, self.typical is not None)
 
     @cached_property
     def quantiles(self) -> Float[np.ndarray, "Q H D"]:
@@ -115,7 +123,7 @@ class Model:
     def bounds(self) -> Bounds:
         """What the intervals are adapted from; only where they are."""
         assert self.adaptive is not None
-        return Bounds.of(self.adaptive, self.quantiles)
+        return Bounds.of(self.adaptive, self.quantiles, self.typical)
 
     @cached_property
     def layout(self) -> Layout:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import DataError
-from statecast.model.adaptive import Adaptive, Bounds
+from statecast.model.adaptive import FORGET, MOST, PRIOR, Adaptive, Bounds
 from statecast.model.blocks import Blocks
 from statecast.model.kernel import library
 from statecast.model.kernel.interface import (
@@ -51,7 +51,7 @@ class Follower:
         dtype: of the states.
 
     Attributes:
-        shape: of the shifts of a row, [K, L, D].
+        shape: of the shifts of a row, [K, A, D].
         whole: the argument of a network's step, which forecasts all steps ahead.
 
     Raises:
@@ -62,18 +62,22 @@ class Follower:
         self, adaptive: Adaptive, bounds: Bounds, constants: Any, begin: int, counts: int, least: int, dtype: Any
     ) -> None:
         targets, leads, levels = adaptive.head.targets, len(adaptive.leads), len(adaptive.levels)
-        self.shape, self._dtype, self._counts = (leads, levels, targets), np.dtype(dtype), counts
+        self.shape, self._dtype, self._counts = adaptive.parts()["shifts"], np.dtype(dtype), counts
+        each = leads, levels, targets
         self._arrays = {  # only their addresses go to the library
             "steps": checked("leads", adaptive.leads.astype(np.int64), (leads,), INT64),
-            "low": checked("low", bounds.low, self.shape, FLOAT64),
-            "high": checked("high", bounds.high, self.shape, FLOAT64),
+            "low": checked("low", bounds.low, each, FLOAT64),
+            "high": checked("high", bounds.high, each, FLOAT64),
             "width": checked("unit", bounds.unit, (leads, targets), FLOAT64),
             "rate": checked("rate", bounds.rate, (leads, 1, 1), FLOAT64),
             "share": checked("share", bounds.share, (levels, 1), FLOAT64),
             "origin": checked("origin", np.asarray(constants["origin"], np.float64), (targets,), FLOAT64),
             "unit": checked("unit", np.asarray(constants["unit"], np.float64), (targets,), FLOAT64),
         }
-        sizes = {"dtype": FORMATS[self._dtype], "leads": leads, "levels": levels, "targets": targets, "begin": begin}
+        if adaptive.sized:
+            self._arrays["typical"] = checked("typical", bounds.typical, (leads, targets), FLOAT64)
+        sizes: dict[str, float] = {"forget": FORGET, "prior": PRIOR, "most": MOST}
+        sizes |= {"dtype": FORMATS[self._dtype], "leads": leads, "levels": levels, "targets": targets, "begin": begin}
         # Where the watched steps lie among all of them, and where they stand alone.
         self._ahead = {leads: np.arange(leads), adaptive.head.horizon: adaptive.leads - 1}
         self._adaptations = {
@@ -92,7 +96,7 @@ class Follower:
         forecast: Float[np.ndarray, "N H D 1"],
         scale: Float[np.ndarray, "N D"],
         index: Int64[np.ndarray, " N"] | None = None,
-    ) -> Float[np.ndarray, "N K L D"]:
+    ) -> Float[np.ndarray, "N K A D"]:
         """Take the values of N rows, and keep what was forecast after them; the states change in place.
 
         Args:
@@ -124,7 +128,7 @@ class Follower:
         forecast: Float[np.ndarray, "N H D 1"],
         scale: Float[np.ndarray, "N D"],
         places: Int64[np.ndarray, " T"],
-        shifts: Float[np.ndarray, "n K L D"],
+        shifts: Float[np.ndarray, "n K A D"],
     ) -> None:
         """Take many values of one row, one after another; its states change in place.
 

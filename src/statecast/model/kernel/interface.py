@@ -74,8 +74,9 @@ NetworkSizes = _struct(
 Adaptation = _struct(
     "Adaptation",
     (c_int32, "dtype"),
+    (c_double, "forget prior most"),
     (c_int64, "leads levels targets horizon begin counts least"),
-    (_ARRAY, "steps ahead origin unit low high width rate share"),
+    (_ARRAY, "steps ahead origin unit low high width rate share typical"),
 )
 Observations = _struct(
     "Observations",

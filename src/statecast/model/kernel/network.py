@@ -106,7 +106,7 @@ class NetworkCall(NamedTuple):
     call: Callable[[], int]
     forecast: Float[np.ndarray, "S H D O"]
     scale: Float[np.ndarray, "S D"]
-    shifts: Float[np.ndarray, "S K L D"] | None
+    shifts: Float[np.ndarray, "S K A D"] | None
 
 
 class NetworkStep:
