@@ -17,6 +17,8 @@ from protocols.competitions import owa
 from protocols.protocol import LEVELS, NAIVE, Forecasts, Scores, arrange
 
 NUMBERS = 12_000_000  # forecast values that one backtest gives; more are asked for in several, to bound memory
+# What a network has learned from.
+EVERY_ROW, TRAINING_ROWS = "every row learned", "training rows alone"
 # Nothing but what is known before the first step: a step is taken, and no gain is large enough to keep it.
 START: Mapping[str, Any] = {"max_steps": 1, "significance": 1e-300}
 
@@ -35,20 +37,37 @@ class Clock:
 
 
 def measure(protocol: Protocol, seed: int, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Fit with the defaults, but for `settings`; forecast all origins, score."""
+    """Fit with the defaults, but for `settings`; forecast all origins, score.
+
+    A fit makes two networks: one that has learned from the training rows alone, and one that has learned from every row
+    of the table. The protocol says which of them is scored; the scores of the other stand beside.
+    """
     clock = Clock()
     model = fitted(protocol, protocol.seen, seed, settings)
     fit_s = clock.seconds()["seconds"]
-    made = predicted(protocol, model) if protocol.windows == 1 else backtested(protocol, model)
+    networks = {EVERY_ROW: model, TRAINING_ROWS: model.tested()}
+    scored_one, other = (TRAINING_ROWS, EVERY_ROW) if protocol.training_alone else (EVERY_ROW, TRAINING_ROWS)
+    scores = judged(protocol, networks[scored_one])
     seconds = clock.seconds()
+    beside = {"label": other} | judged(protocol, networks[other]) if model.model_.config.refit else None
     return {
         "seed": seed,
         **seconds,
         "fit_s": fit_s,
         "forecast_s": seconds["seconds"] - fit_s,
-        "scores": scored(protocol, made),
-        "sparse": scored(protocol, made.at(protocol.sparse_rows), protocol.sparse_rows) if protocol.sparse else None,
+        **scores,
+        "beside": beside,
         "chosen": {name: plain(model.model_.config.to_dict()[name]) for name in sorted(model.reasons_)},
+    }
+
+
+def judged(protocol: Protocol, model: Any) -> dict[str, Any]:
+    """The scores of a model's forecasts of all origins, and of the sparse ones."""
+    made = predicted(protocol, model) if protocol.windows == 1 else backtested(protocol, model)
+    rows = protocol.sparse_rows
+    return {
+        "scores": scored(protocol, made),
+        "sparse": scored(protocol, made.at(rows), rows) if protocol.sparse else None,
     }
 
 

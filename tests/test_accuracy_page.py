@@ -8,6 +8,7 @@ from typing import Any
 import accuracy
 import pytest
 from accuracy_page import missed, page, section
+from fits import EVERY_ROW
 from others import MEAN
 from protocols import NAMES
 from protocols.protocol import NAIVE
@@ -56,6 +57,15 @@ def test_a_setting_stands_beside_the_defaults() -> None:
     assert "| **statecast**, `ensemble = 3` | 0.200 (0.100–0.300) | 0.400 (0.200–0.600) |" in told
     assert "| **statecast**, the start alone | 0.300 | 0.600 |" in told
     assert list(missed("exchange-96", entry(run(0.2, 10)) | more)) == list(missed("exchange-96", entry(run(0.2, 10))))
+
+
+def test_the_other_network_of_a_fit_stands_beside_the_one_that_is_scored() -> None:
+    better = run(0.1, 10)["scores"] | {"mse": 0.36}
+    one = run(0.2, 10) | {"beside": {"label": EVERY_ROW, "scores": better, "sparse": None}}
+    told = section("etth1-96", entry(one), {})
+    assert "| **statecast** | 0.200 | 0.400 | 80.0 % | 95.0 % | 10 | 20 |" in told
+    assert "| **statecast**, every row learned | 0.100 | 0.360 | 80.0 % | 95.0 % |  |  |" in told
+    assert f"{EVERY_ROW}: MSE 0.360 against 0.354" in list(missed("etth1-96", entry(one)))
 
 
 def test_columns_of_intervals_stand_where_they_were_scored() -> None:

@@ -366,6 +366,27 @@ def test_a_fit_is_given_what_the_protocol_fixes_and_what_stands_beside_it(monkey
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_protocol_says_which_network_of_a_fit_is_scored(monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
+    class TwoNetworks:
+        """The network that learned every row misses by 1, the one before by 2."""
+
+        def __init__(self, error: float) -> None:
+            self.error, self.reasons_ = error, dict[str, str]()
+            self.model_ = SimpleNamespace(config=SimpleNamespace(refit=True, to_dict=dict))
+
+        def tested(self) -> TwoNetworks:
+            return TwoNetworks(2.0)
+
+    p = replace(wide(), training_alone=alone)
+    actual = np.concatenate([p.actual(series) for series in p.series])
+    monkeypatch.setattr(fits, "fitted", lambda *_: TwoNetworks(1.0))
+    monkeypatch.setattr(fits, "backtested", lambda _, model: Forecasts(actual + model.error))
+    run = fits.measure(p, 0, {})
+    assert (run["scores"]["mae"], run["beside"]["scores"]["mae"]) == ((2, 1) if alone else (1, 2))
+    assert run["beside"]["label"] == (fits.EVERY_ROW if alone else fits.TRAINING_ROWS)
+
+
 def test_a_peer_is_told_the_same_origins(tmp_path: Path) -> None:
     p = replace(hourly_zones(zones(), "time", test=4, horizon=2), sparse=1)
     others.write_problem(p, tmp_path / "problem.npz")

@@ -84,6 +84,8 @@ class Protocol:
         shown: the metrics that tell, the first of them makes the skill.
         sparse: origins of each series for methods that fit a model at each of them; 0 where they take no part.
         settings: what `fit` is told besides the horizon and the seed, such as the validation rows where they are fixed.
+        training_alone: whether that network is scored which has learned from the training rows alone, as published
+            figures are; else the one that has learned from every row before the test rows.
         reserved: names of series whose earlier rows are test rows of another protocol.
     """
 
@@ -102,6 +104,7 @@ class Protocol:
     shown: tuple[str, ...] = ("mase", "mae")
     sparse: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+    training_alone: bool = False
     reserved: frozenset[str] = frozenset()
 
     def before_test(self) -> Protocol:
