@@ -33,9 +33,12 @@ OPTIMIZERS: dict[str, Callable[[Settings], optax.GradientTransformation]] = {
 
 
 def direction(config: Settings) -> optax.GradientTransformation:
-    """Clipping, then the optimizer of the settings; its updates are yet to be multiplied by −learning rate."""
+    """Clipping, then the optimizer of the settings; its updates are yet to be multiplied by −learning rate.
+
+    All weights are one vector to it: compiling the same lines for each of a dozen arrays takes a fifth of a first fit.
+    """
     clip = [optax.clip_by_global_norm(config.clip)] if config.clip else []
-    return optax.chain(*clip, OPTIMIZERS[config.optimizer](config))
+    return optax.flatten(optax.chain(*clip, OPTIMIZERS[config.optimizer](config)))
 
 
 def schedule(config: Settings, steps: int) -> Schedule:
