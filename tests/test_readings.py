@@ -69,8 +69,8 @@ def test_convolutions_reach_as_far_as_sequences_are_long() -> None:
 
 
 @pytest.mark.parametrize("shape", [(9, 4), (7, 12)])
-def test_a_row_left_out_is_answered_as_by_a_fit_without_it(shape: tuple[int, int]) -> None:
-    """Each row's answer against that of the least squares of the others, at every penalty and with unequal weights."""
+def test_rows_left_out_are_answered_as_by_a_fit_without_them(shape: tuple[int, int]) -> None:
+    """Against least squares of the other rows, at every penalty and with unequal weights."""
     rng = np.random.default_rng(0)
     features, target, weight = rng.normal(size=shape), rng.normal(size=(shape[0], 2)), rng.uniform(0.5, 2, shape[0])
     weight /= weight.mean()
@@ -79,17 +79,22 @@ def test_a_row_left_out_is_answered_as_by_a_fit_without_it(shape: tuple[int, int
     deviation = np.sqrt(share @ (features - mean) ** 2)
     x = (features - mean) / (deviation + leave_one_out.RELATIVE_FLOOR * deviation.mean())
     eigenvalues = np.linalg.svd(np.sqrt(weight)[:, None] * x, compute_uv=False) ** 2
+    ahead = np.column_stack([np.ones(len(x)), x])
+
+    def refit(damping: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        w = weight[:, None]
+        return ahead @ np.linalg.solve(ahead.T @ (w * ahead) + damping, ahead.T @ (w * target))
+
     for penalty, ridge in zip(leave_one_out.PENALTIES, leave_one_out.ridges(features, target, weight), strict=True):
-        ahead = np.column_stack([np.ones(len(x)), x])
         damping = penalty * eigenvalues.mean() * np.diag([0.0, *np.ones(x.shape[1])])
         for row in range(len(x)):
-            w = np.where(np.arange(len(x)) == row, 0, weight)[:, None]
-            coefficients = np.linalg.solve(ahead.T @ (w * ahead) + damping, ahead.T @ (w * target))
-            np.testing.assert_allclose(ridge.predictions[row], ahead[row] @ coefficients, rtol=1e-5, atol=1e-6)
-        w = weight[:, None]
-        coefficients = np.linalg.solve(ahead.T @ (w * ahead) + damping, ahead.T @ (w * target))
+            answers = refit(damping, np.where(np.arange(len(x)) == row, 0, weight))
+            np.testing.assert_allclose(ridge.one_by_one()[row], answers[row], rtol=1e-5, atol=1e-6)
+        together = np.array([4, 0, 5])
+        answers = refit(damping, np.where(np.isin(np.arange(len(x)), together), 0, weight))
+        np.testing.assert_allclose(ridge.without(together), answers[together], rtol=1e-5, atol=1e-6)
         fit = features @ ridge.weights["W"] + ridge.weights["b"]
-        np.testing.assert_allclose(fit, ahead @ coefficients, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(fit, refit(damping, weight), rtol=1e-6, atol=1e-8)
 
 
 def trial(predictions: np.ndarray) -> Trial:

@@ -23,7 +23,7 @@ import statecast as sc
 from statecast.config import ClassifierConfig, RegressorConfig, SequenceConfig
 from statecast.errors import DataError, ModelFileError, SettingError
 from statecast.model.reader import SequenceReader
-from statecast.train import reader_trainer
+from statecast.train import trial
 
 UCR = Path(__file__).resolve().parents[2] / "shared" / "data" / "ucr"
 # The recurrence alone, unless a test is about the others.
@@ -112,8 +112,7 @@ def test_history_and_reasons(fitted: sc.Classifier) -> None:
 
 def test_each_member_keeps_other_rows() -> None:
     codes = np.array([0] * 50 + [1] * 10)
-    task = reader_trainer.Task(np.zeros((60, 1)), np.arange(61), False, codes, np.ones(60), 2)
-    held = reader_trainer.held_out(ClassifierConfig(), task)
+    held = trial.held_out(ClassifierConfig(), codes)
     assert held.shape == (5, 60)
     assert (held.sum(axis=0) == 1).all()  # five members with a share of 0.2: each row once
     assert (held[:, codes == 1].sum(axis=1) == 2).all()  # the small class as well
@@ -121,8 +120,7 @@ def test_each_member_keeps_other_rows() -> None:
 
 def test_a_class_is_never_held_out_whole() -> None:
     codes = np.array([0] * 9 + [1])
-    task = reader_trainer.Task(np.zeros((10, 1)), np.arange(11), False, codes, np.ones(10), 2)
-    assert not reader_trainer.held_out(ClassifierConfig(val_size=0.9), task)[:, 9].any()
+    assert not trial.held_out(ClassifierConfig(val_size=0.9), codes)[:, 9].any()
 
 
 def test_early_stopping_ends_a_fit() -> None:

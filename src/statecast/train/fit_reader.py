@@ -108,7 +108,9 @@ def _history(
         if trial.training:
             return trial.training.history
     (trial,) = trials.values()
-    loss = np.average(losses(config, trial.predictions, problem.target), weights=problem.weight)
+    rows = np.isfinite(trial.predictions).all(axis=1) & (problem.weight > 0)
+    each = losses(config, trial.predictions[rows], problem.target[rows])
+    loss = np.average(each, weights=problem.weight[rows]) if rows.any() else math.nan
     look = {
         "step": 0,
         "epoch": 0.0,

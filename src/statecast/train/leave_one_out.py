@@ -1,8 +1,8 @@
-"""A linear map by ridge regression, and what it says of each row when that row is left out.
+"""A linear map by ridge regression, and what it says of rows when they are left out, one by one or several together.
 
-Leaving a row out needs no other fit: its error is the error of the fit divided by 1 − h, where h is the row's share in
-its own answer (Allen 1974). So one decomposition tells, for every penalty, how well the map answers rows that it has
-not seen.
+Leaving rows out needs no other fit: their errors e become (I − H)⁻¹ e, where H says how much each of them counts in
+the answers to the others of them; for one row, e / (1 − h) (Allen 1974). So one decomposition tells, for every penalty,
+how well the map answers rows that it has not learned from.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int64
 
 PENALTIES = np.geomspace(1e-4, 1e2, 13)  # in units of the mean eigenvalue
+LEAST = 1e-12  # of what is divided by
 RELATIVE_FLOOR = 1e-3  # of a feature's deviation, in units of the mean one
 
 
@@ -25,16 +26,31 @@ class RidgeMap:
     """A linear map of one penalty.
 
     Attributes:
-        predictions: its answer to each row, from all the others [n, K].
+        answers: its answer to each row, which it has learned from [n, K].
+        target: what was to be answered [n, K].
+        root: of the weight of each row in the sum of squares [n].
+        influence: [n, R]; its product with its transpose says how much each row counts in the answers to the others,
+            in sums of squares.
         weights: {"W": [features, K], "b": [K]}.
     """
 
-    predictions: Float[np.ndarray, "n K"]
+    answers: Float[np.ndarray, "n K"]
+    target: Float[np.ndarray, "n K"]
+    root: Float[np.ndarray, " n"]
+    influence: Float[np.ndarray, "n R"]
     weights: dict[str, np.ndarray]
 
-    def times(self, by: float) -> RidgeMap:
-        """The map whose answers are so many times as large."""
-        return RidgeMap(by * self.predictions, {name: by * array for name, array in self.weights.items()})
+    def one_by_one(self) -> Float[np.ndarray, "n K"]:
+        """The answer to each row, learned from all the others."""
+        rest = np.maximum(1 - (self.influence**2).sum(axis=1), LEAST)
+        return np.asarray(self.target - (self.target - self.answers) / rest[:, None])
+
+    def without(self, rows: Int64[np.ndarray, " m"]) -> Float[np.ndarray, "m K"]:
+        """The answers to these rows, learned from all but them."""
+        part, root = self.influence[rows], np.maximum(self.root[rows, None], LEAST)
+        error = root * (self.target - self.answers)[rows]
+        rest = (1 + LEAST) * np.eye(len(rows)) - part @ part.T
+        return np.asarray(self.target[rows] - np.linalg.solve(rest, error) / root)
 
 
 def ridges(
@@ -56,13 +72,10 @@ def ridges(
     left, eigenvalues = _decomposition(x)
     spectrum = left.T @ y
     for penalty in PENALTIES * max(eigenvalues.mean(), np.finfo(float).tiny):
-        fitted = left @ (spectrum * (eigenvalues / (eigenvalues + penalty))[:, None])
-        leverage = (left**2) @ (eigenvalues / (eigenvalues + penalty)) + share[:, 0]
-        error = (y - fitted) / np.maximum(1 - leverage, 1e-9)[:, None]
-        # A row without weight takes no part in the fit; the mean stands for its answer, which nobody counts.
-        predictions = np.where(root > 0, target - error / np.where(root > 0, root, 1), target_mean)
         w = x.T @ (left @ (spectrum / (eigenvalues + penalty)[:, None])) / scale[:, None]
-        yield RidgeMap(predictions, {"W": w, "b": target_mean - mean @ w})
+        b = target_mean - mean @ w
+        influence = np.hstack([left * np.sqrt(eigenvalues / (eigenvalues + penalty)), np.sqrt(share)])
+        yield RidgeMap(features @ w + b, target, root[:, 0], influence, {"W": w, "b": b})
 
 
 def _decomposition(x: Float[np.ndarray, "n P"]) -> tuple[Float[np.ndarray, "n R"], Float[np.ndarray, " R"]]:

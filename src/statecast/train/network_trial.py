@@ -7,7 +7,7 @@ so that together they have learned from every row and the validation loss is tha
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +23,8 @@ from statecast.train import loop
 from statecast.train.checkpoint import NAME, Checkpoint, fingerprint
 from statecast.train.fit import require_bf16
 from statecast.train.progress import AS_TABLE, TRAINING, Watch
-from statecast.train.reader_trainer import ReaderTrainer, Task, held_out
-from statecast.train.trial import Problem, Trial
-
-if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+from statecast.train.reader_trainer import ReaderTrainer, Task
+from statecast.train.trial import Problem, Trial, held_out_outcomes
 
 TABLE_NAME = "checkpoint-table.safetensors"
 
@@ -50,6 +47,7 @@ def table(config: SequenceConfig, problem: Problem, watch: Watch | None, folder:
 def _train(
     config: SequenceConfig, problem: Problem, encoding: Encoding, steps: int, manner: tuple[Any, Any, bool]
 ) -> Trial:
+    classes = problem.classes
     source, (watch, folder, resume) = problem.source.as_table() if steps else problem.source, manner
     patch = 1 if steps else config.patch or 1
     inputs, offsets = patched(encoding.apply(source), source.offsets, patch)
@@ -62,19 +60,10 @@ def _train(
     trainer = ReaderTrainer(config, reader, task)
     training = loop.train(trainer, initial(config, reader), watch, checkpoint, phase)
     reading = NetworkReading(encoding, reader, training.weights, patch, steps)
-    return Trial(reading, _predictions(reading, problem, held_out(config, task)), training)
-
-
-def _predictions(
-    reading: NetworkReading, problem: Problem, held: Bool[np.ndarray, "members n"]
-) -> Float[np.ndarray, "n K"]:
-    """The outcome for each row, as the mean of the members that hold it out; NaN for rows that none does."""
-    total = np.zeros((problem.source.count, problem.answers))
-    for n, rows in enumerate(map(np.flatnonzero, held)):
-        if len(rows):
-            total[rows] += outcomes(reading.numbers_of([n], problem.source.take(rows)), problem.classes)
-    times = held.sum(axis=0)[:, None]
-    return np.where(times > 0, total / np.maximum(times, 1), np.nan)
+    predictions = held_out_outcomes(
+        config, problem, lambda member, rows: outcomes(reading.numbers_of([member], problem.source.take(rows)), classes)
+    )
+    return Trial(reading, predictions, training)
 
 
 def initial(config: SequenceConfig, reader: SequenceReader) -> Any:

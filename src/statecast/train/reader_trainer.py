@@ -35,6 +35,7 @@ from statecast.train.trainer import (
     stepped,
     with_room,
 )
+from statecast.train.trial import held_out
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64, Shaped
@@ -114,7 +115,7 @@ class ReaderTrainer:
         longest = int(np.diff(task.offsets).max())
         bare = type(config)(**{name: getattr(config, name) for name in COMPILED if hasattr(config, name)})
         self.plan = ReaderPlan(bare, reader, roomy(longest) if longest > 1 else 1, kernel_library.description())
-        self.data = self._on_device(task, held_out(config, task))
+        self.data = self._on_device(task, held_out(config, task.target))
 
     def _on_device(self, task: Task, held: np.ndarray) -> Arrays:
         dtype = self.config.dtype
@@ -163,29 +164,6 @@ class ReaderTrainer:
         total, weight, finite = _compiled(self.plan).look(self.data, weights)
         total, weight = (np.asarray(part, np.float64).reshape(1, 1) for part in (total, weight))
         return Look(total, weight, bool(finite))
-
-
-def held_out(config: SequenceConfig, task: Task) -> np.ndarray:
-    """Which rows each member keeps for validation, [members, n] bool: as large a share of every class, never all of it.
-
-    The order is drawn once, and five members with a share of 0.2 are a five-fold cross-validation.
-    """
-    share = config.val_size if isinstance(config.val_size, float) else config.val_size / max(task.count, 1)
-    groups = task.target if task.target.ndim == 1 else np.zeros(task.count, np.int64)
-    order = np.random.default_rng([config.random_state, 1]).permutation(task.count)
-    held = np.zeros((config.ensemble, task.count), bool)
-    ahead = 0.0  # shares of small classes are evened out over the classes
-    for group in np.unique(groups):
-        rows = order[groups[order] == group]
-        ahead += min(share, 0.5) * len(rows)
-        size = min(int(ahead + 1e-9), len(rows) - 1)
-        ahead -= size
-        # Members begin evenly spaced over a class's rows, so that its rows are held out equally often.
-        stride = len(rows) / config.ensemble
-        for member in range(config.ensemble):
-            first = round(member * stride)
-            held[member, rows[(first + np.arange(size)) % len(rows)]] = True
-    return held
 
 
 def _padded(held: np.ndarray, most: int) -> np.ndarray:
