@@ -105,6 +105,14 @@ def test_units_and_sizes_stay_those_that_the_weights_were_trained_in(whole: Fit)
     assert same_bits(again(whole).constants, whole.prepared.constants)
 
 
+def test_rows_that_nobody_judges_are_trained_on_all_the_same(table: Panel, whole: Fit) -> None:
+    """Where a fit is judged it makes no step without rows to judge by; here nothing is left to judge."""
+    config, every = whole.config.with_(significance=0.1), Split(table.lengths, table.lengths)
+    begin = replace(whole.prepared, parts=every)
+    trainer, _ = refit.trainer_of(config, whole.network, begin, 5, 0.5, False, whole.prepared.parts)
+    assert trainer.steps == 5 and not len(trainer.validation.tape.rows)
+
+
 def test_what_training_found_is_put_on_the_new_start() -> None:
     weights, first, start = np.array([3.0, 5.0, 7.0]), np.array([1.0, 5.0, 2.0]), np.array([2.0, 4.0, 2.0])
     # +2 on 2; nothing was found of the second, so the new start; the third start is the same, so the weights as found.

@@ -136,9 +136,9 @@ def trainer_of(
     if not network.members.local:
         config = config.with_(batch_size=plan(config, int(parts.train.sum()))[1].rows)
     assert config.learning_rate is not None
-    config = config.with_(
-        max_steps=steps, max_epochs=None, learning_rate=rate * config.learning_rate, tensorboard=curves
-    )
+    # No rows are held out any more, and none are missed.
+    few = {"max_steps": steps, "max_epochs": None, "learning_rate": rate * config.learning_rate, "val_size": 0}
+    config = config.with_(**few, tensorboard=curves)
     if skip_alone:
         return judge.alone(config, network, begin)
     return SegmentTrainer(config, network, begin), begin
