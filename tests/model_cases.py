@@ -205,8 +205,8 @@ def natively(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[
     for t in range(len(reset)):
         states[index[reset[t]]] = fresh[reset[t]]
         values = np.where(inputs["m"][t] > 0, inputs["y"][t], np.nan).astype(np.float64)
-        told = [inputs[name][t] for name in COVARIATES if name in inputs]
-        covariates = np.concatenate(told, axis=-1) if told else None
+        columns = [inputs[name][t] for name in COVARIATES if name in inputs]
+        covariates = np.concatenate(columns, axis=-1) if columns else None
         out.append(step.step(states, values, covariates, inputs["future"][t] if "future" in inputs else None, index)[0])
     return np.stack(out), layout.unpack(states[index])
 
@@ -279,34 +279,34 @@ def referred(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[
     """The reference: forecasts, and the last state in the package's names."""
     plain, spec = reference.plain(p), specification(network)
     trees = plain["weights"], plain["constants"]
-    told = [
+    columns = [
         reference.run(replace(spec, number=int(number)), *trees, reference_rows(inputs, reset, b))
         for b, (number,) in enumerate(numbers(network, p, reset.shape[1]))
     ]
-    last = [series[-1] for series in told]
+    last = [series[-1] for series in columns]
     state = {"count": [s.count for s in last], "since": [s.gap for s in last], "ring": [s.ring for s in last]}
     state |= {"held": [s.held for s in last], "scale": [s.scale for s in last]}
     state |= {name: [s.cells[name] for s in last] for name in network.stack.parts()}
     if network.front.normalize in ("last", "ewma"):
         state["level"] = [s.level for s in last]
-    forecasts = np.array([[seen.forecast for seen in series] for series in told])
+    forecasts = np.array([[step.forecast for step in series] for series in columns])
     return np.moveaxis(forecasts, 0, 1), {name: np.array(part, float) for name, part in state.items()}
 
 
-def close(found: Any, wanted: Any, tolerance: float) -> None:
+def close(result: Any, expected: Any, tolerance: float) -> None:
     """Equal to `tolerance` times the largest wanted number, and of the same shape."""
-    found, wanted = np.asarray(found), np.asarray(wanted)
-    assert found.shape == wanted.shape
-    assert np.isfinite(found).all()
-    if wanted.size:
-        np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * max(float(np.abs(wanted).max()), 1e-30))
+    result, expected = np.asarray(result), np.asarray(expected)
+    assert result.shape == expected.shape
+    assert np.isfinite(result).all()
+    if expected.size:
+        np.testing.assert_allclose(result, expected, rtol=0, atol=tolerance * max(float(np.abs(expected).max()), 1e-30))
 
 
-def same_bits(found: Any, wanted: Any) -> None:
+def same_bits(result: Any, expected: Any) -> None:
     """Equal to the last bit, and of the same type."""
-    found, wanted = np.asarray(found), np.asarray(wanted)
-    assert (found.dtype, found.shape) == (wanted.dtype, wanted.shape)
-    assert found.tobytes() == wanted.tobytes()
+    result, expected = np.asarray(result), np.asarray(expected)
+    assert (result.dtype, result.shape) == (expected.dtype, expected.shape)
+    assert result.tobytes() == expected.tobytes()
 
 
 # --- cases that several tables share, worked out once
@@ -326,9 +326,9 @@ def wanted(*names: str, dtype: str = "float64") -> tuple[np.ndarray, dict[str, n
     return referred(*case(*names, dtype=dtype))
 
 
-def same_state(found: Any, state: dict[str, np.ndarray], tolerance: float) -> None:
+def same_state(result: Any, state: dict[str, np.ndarray], tolerance: float) -> None:
     """A last state against the reference's."""
     for name in state.keys() - {"scale", "ring"}:
-        close(found[name], state[name], tolerance)
+        close(result[name], state[name], tolerance)
     # Below what is not held lies what was there before a reset; nobody looks at it.
-    close(np.asarray(found["ring"]) * state["held"], state["ring"], tolerance)
+    close(np.asarray(result["ring"]) * state["held"], state["ring"], tolerance)

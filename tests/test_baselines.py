@@ -18,27 +18,27 @@ series = arrays(
 
 def slow(name: str, y: np.ndarray, t: int, k: int, season: int) -> float:
     """The forecast of y[t + k] made at t, for one target, as its definition reads."""
-    seen = [i for i in range(t + 1) if not np.isnan(y[i])]
-    if not seen:
+    observed = [i for i in range(t + 1) if not np.isnan(y[i])]
+    if not observed:
         return np.nan
     if name == "seasonal_naive":
-        places = [i for i in seen if (t + k - i) % season == 0]
-        return y[places[-1]] if places else y[seen[-1]]
-    if name == "linear_extrapolation" and len(seen) > 1:
-        before, last = seen[-2:]
+        places = [i for i in observed if (t + k - i) % season == 0]
+        return y[places[-1]] if places else y[observed[-1]]
+    if name == "linear_extrapolation" and len(observed) > 1:
+        before, last = observed[-2:]
         return y[last] + (y[last] - y[before]) / (last - before) * (t + k - last)
-    return y[seen[-1]]
+    return y[observed[-1]]
 
 
 @pytest.mark.parametrize("name", BASELINES)
 @given(y=series, horizon=st.integers(1, 9), season=st.integers(1, 8))
 def test_each_baseline_is_what_it_says(name: str, y: np.ndarray, horizon: int, season: int) -> None:
     origins = np.arange(len(y))
-    found = BASELINES[name](y, origins, horizon, season)
+    result = BASELINES[name](y, origins, horizon, season)
     expected = [
         [[slow(name, y[:, d], t, k, season) for d in range(y.shape[1])] for k in range(1, horizon + 1)] for t in origins
     ]
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -334,7 +334,7 @@ def test_a_signal_ends_a_stream_that_waits_and_keeps_what_was_seen(
         assert running.stdin and running.stdout and running.stderr
         running.stdin.write(as_json(ROWS[:2]).encode())
         running.stdin.flush()
-        seen = [json.loads(running.stdout.readline()) for _ in range(2)]  # at once: the input is still open
+        answers = [json.loads(running.stdout.readline()) for _ in range(2)]  # at once: the input is still open
         os.kill(running.pid, number)
         assert running.wait(timeout=30) == code
         assert running.stderr.read() == b""
@@ -343,7 +343,7 @@ def test_a_signal_ends_a_stream_that_waits_and_keeps_what_was_seen(
     for month, value in ROWS[:2]:
         expected.observe("passengers", value, month)
     assert stream.forecast().values.tolist() == expected.forecast().values.tolist()
-    assert seen[1]["statecast"] == expected.forecast().values[0, :, 0].tolist()
+    assert answers[1]["statecast"] == expected.forecast().values[0, :, 0].tolist()
 
 
 def test_when_nobody_reads_on_the_snapshot_is_kept(plain: Path, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Block:
 
 def blocks(text: str) -> list[Block]:
     """The fenced blocks of a document; a fence that never closes is an error."""
-    found: list[Block] = []
+    result: list[Block] = []
     lines = text.splitlines()
     at = 0
     while at < len(lines):
@@ -66,10 +66,10 @@ def blocks(text: str) -> list[Block]:
             assert end is not None, f"line {at + 1}: this fence is never closed"
             code = "\n".join(line.removeprefix(indent) for line in lines[at + 1 : end])
             language, *options = info.split() or [""]
-            found.append(Block(language, tuple(options), code, at + 1, reason_before(lines[:at])))
+            result.append(Block(language, tuple(options), code, at + 1, reason_before(lines[:at])))
             at = end
         at += 1
-    return found
+    return result
 
 
 def reason_before(lines: list[str]) -> str:

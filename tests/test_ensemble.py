@@ -170,7 +170,7 @@ def test_an_ensemble_is_tested_back(fitted: sc.Forecaster) -> None:
     """The origins' forecasts are the means of the members' as models of their own."""
     rows = {"load": wave(60, 4), "id": np.repeat("a", 60)}
     frame = fitted.backtested(rows, windows=3).columns()
-    model = fitted.model_
+    model = fitted.tested().model_  # which had not learned from these rows
     apart = []
     for n in range(MEMBERS):
         alone = sc.Forecaster()

@@ -33,21 +33,21 @@ def known(table: Panel) -> Panel:
 def test_a_backtest_is_what_the_forecasts_would_have_been(head: str, independent: bool) -> None:
     of = model(targets=2, independent=independent, head=head, covariates=True, precision="float64")
     table = known(panel(of, (14, 11)))
-    found = backtest(of, table, windows=3, step=2).columns()
+    result = backtest(of, table, windows=3, step=2).columns()
     bounds = ["statecast-lo-80", "statecast-hi-80", "statecast-lo-95", "statecast-hi-95"]
-    assert list(found) == ["site", "hour", "cutoff", "y", "statecast", *bounds, *BASELINES]
-    assert {len(values) for values in found.values()} == {2 * 2 * 3 * 3}
-    assert found["site"].tolist()[::9] == ["s0/y0", "s0/y1", "s1/y0", "s1/y1"]
-    blocks = {name: values.reshape(2, 2, 3, 3) for name, values in found.items()}  # series, target, origin, step
+    assert list(result) == ["site", "hour", "cutoff", "y", "statecast", *bounds, *BASELINES]
+    assert {len(values) for values in result.values()} == {2 * 2 * 3 * 3}
+    assert result["site"].tolist()[::9] == ["s0/y0", "s0/y1", "s1/y0", "s1/y1"]
+    blocks = {name: values.reshape(2, 2, 3, 3) for name, values in result.items()}  # series, target, origin, step
     for s, length in enumerate((14, 11)):
         for w in range(3):
             row = length - 4 - 2 * (2 - w)
             cut = table.cut(np.array([row + 1 if n == s else 1 for n in range(2)]))
-            wanted = from_table(of, cut)
-            close(blocks["statecast"][s, :, w].T, wanted.values[s], "float64")
-            close(blocks["statecast-lo-95"][s, :, w].T, wanted.lower[95][s], "float64")
-            close(blocks["statecast-hi-80"][s, :, w].T, wanted.upper[80][s], "float64")
-            assert (blocks["hour"][s, 0, w] == wanted.stamps[s]).all()
+            expected = from_table(of, cut)
+            close(blocks["statecast"][s, :, w].T, expected.values[s], "float64")
+            close(blocks["statecast-lo-95"][s, :, w].T, expected.lower[95][s], "float64")
+            close(blocks["statecast-hi-80"][s, :, w].T, expected.upper[80][s], "float64")
+            assert (blocks["hour"][s, 0, w] == expected.stamps[s]).all()
             span = table.span(s)
             assert (blocks["cutoff"][s, :, w].astype(np.int64) == table.time[span][row]).all()
             y = table.y[span]
@@ -60,8 +60,8 @@ def test_a_backtest_is_what_the_forecasts_would_have_been(head: str, independent
 def test_origins_are_a_horizon_apart_and_short_series_have_fewer() -> None:
     of = model()
     table = known(panel(of, (13, 6)))
-    found = backtest(of, table, windows=4).columns()
-    cutoffs = {name: np.unique(found["cutoff"][found["site"] == name]).astype(np.int64) for name in ("s0", "s1")}
+    result = backtest(of, table, windows=4).columns()
+    cutoffs = {name: np.unique(result["cutoff"][result["site"] == name]).astype(np.int64) for name in ("s0", "s1")}
     assert cutoffs["s0"].tolist() == table.time[[0, 3, 6, 9]].tolist()
     assert cutoffs["s1"].tolist() == table.time[13 + 2 : 13 + 3].tolist()
     with pytest.raises(
@@ -97,12 +97,12 @@ def test_a_refit_sees_the_rows_before_its_origin_alone(targets: int) -> None:
         seen.append(before)
         return model(targets=targets, precision="float64", seed=len(seen))
 
-    found = backtest(of, table, windows=2, step=1, refit=refit).columns()
+    result = backtest(of, table, windows=2, step=1, refit=refit).columns()
     assert [part.lengths.tolist() for part in seen] == [[8, 6], [9, 7]]
-    forecasts = found["statecast"].reshape(2, targets, 2, 3)  # series, target, origin, step
+    forecasts = result["statecast"].reshape(2, targets, 2, 3)  # series, target, origin, step
     for w in range(2):
-        wanted = from_table(model(targets=targets, precision="float64", seed=w + 1), seen[w])
-        close(np.moveaxis(forecasts[:, :, w], 1, -1), wanted.values, "float64")
+        expected = from_table(model(targets=targets, precision="float64", seed=w + 1), seen[w])
+        close(np.moveaxis(forecasts[:, :, w], 1, -1), expected.values, "float64")
     with pytest.raises(DataError, match=r"series 's1' has 10 rows"):
         backtest(of, table, windows=8, step=1, refit=refit)
     assert len(seen) == 2
@@ -110,10 +110,10 @@ def test_a_refit_sees_the_rows_before_its_origin_alone(targets: int) -> None:
 
 def test_no_id_and_counted_rows() -> None:
     of = model(targets=2, id=None, time_kind="row", freq="1")
-    found = backtest(of, known(panel(of, (9,))), windows=2).columns()
-    assert found["unique_id"].tolist()[::6] == ["y0", "y1"]
-    assert found["ds"].tolist() == [3, 4, 5, 6, 7, 8] * 2
-    assert found["cutoff"].tolist() == [2, 2, 2, 5, 5, 5] * 2
+    result = backtest(of, known(panel(of, (9,))), windows=2).columns()
+    assert result["unique_id"].tolist()[::6] == ["y0", "y1"]
+    assert result["ds"].tolist() == [3, 4, 5, 6, 7, 8] * 2
+    assert result["cutoff"].tolist() == [2, 2, 2, 5, 5, 5] * 2
 
 
 def test_rows_that_a_model_has_learned_from_are_known_by_series_and_time() -> None:

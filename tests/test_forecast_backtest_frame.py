@@ -46,11 +46,11 @@ def test_the_frame_scores_unmodified_in_utilsforecast(tmp_path: Path, library: A
     evaluation = pytest.importorskip("utilsforecast.evaluation", reason="utilsforecast comes with statecast[dev]")
     losses = pytest.importorskip("utilsforecast.losses")
     frame = frames.to_native(loads("unique_id", "ds"), library)
-    found = forecaster(tmp_path, "unique_id", "ds", head).backtest(frame, windows=WINDOWS, step=2)
-    scores = evaluation.evaluate(found, metrics=[losses.mse, losses.mae, losses.smape])
+    result = forecaster(tmp_path, "unique_id", "ds", head).backtest(frame, windows=WINDOWS, step=2)
+    scores = evaluation.evaluate(result, metrics=[losses.mse, losses.mae, losses.smape])
     assert set(scores.columns) == {"unique_id", "cutoff", "metric", *FORECASTERS}
     assert len(scores) == 3 * WINDOWS * 3
-    column = {name: np.asarray(found[name]) for name in found.columns}
+    column = {name: np.asarray(result[name]) for name in result.columns}
     mse = np.asarray(scores["statecast"])[np.asarray(scores["metric"]) == "mse"]
     by_hand = ((column["y"] - column["statecast"]) ** 2).reshape(-1, HORIZON).mean(axis=1)
     assert sorted(mse) == pytest.approx(sorted(by_hand))
@@ -58,7 +58,7 @@ def test_the_frame_scores_unmodified_in_utilsforecast(tmp_path: Path, library: A
         at = np.asarray(scores["metric"]) == "smape"  # theirs is on the scale of 0 to 1
         theirs = np.asarray(scores[name])[at].mean()
         assert metrics.smape(column["y"], column[name]) == pytest.approx(200 * theirs)
-    inside = evaluation.evaluate(found, metrics=[losses.coverage], models=["statecast"], level=[80, 95])
+    inside = evaluation.evaluate(result, metrics=[losses.coverage], models=["statecast"], level=[80, 95])
     for level in (80, 95):
         bounds = (column[f"statecast-{side}-{level}"] for side in ("lo", "hi"))
         theirs = np.asarray(inside["statecast"])[np.asarray(inside["metric"]) == f"coverage_level{level}"].mean()
@@ -69,13 +69,13 @@ def test_a_table_with_other_names_scores_by_these(tmp_path: Path) -> None:
     evaluation = pytest.importorskip("utilsforecast.evaluation", reason="utilsforecast comes with statecast[dev]")
     losses = pytest.importorskip("utilsforecast.losses")
     frame = frames.to_native(loads("site", "hour"), "pandas")
-    found = forecaster(tmp_path, "site", "hour").backtest(frame, windows=1)
+    result = forecaster(tmp_path, "site", "hour").backtest(frame, windows=1)
     before = frame.groupby("site").head(18).rename(columns={"load": "y"})  # rows before the first cutoff of all series
     scores = evaluation.evaluate(
-        found, metrics=[partial(losses.mase, seasonality=4)], train_df=before, id_col="site", time_col="hour"
+        result, metrics=[partial(losses.mase, seasonality=4)], train_df=before, id_col="site", time_col="hour"
     )
     assert set(scores.columns) == {"site", "cutoff", "metric", *FORECASTERS}
-    for site, rows in found.groupby("site"):
+    for site, rows in result.groupby("site"):
         unit = metrics.seasonal_scale(before["y"][before["site"] == site].to_numpy()[:, None], 4)
         ours = metrics.mase(rows["y"].to_numpy(), rows["statecast"].to_numpy(), float(unit[0]))
         assert scores["statecast"][scores["site"] == site].item() == pytest.approx(ours)

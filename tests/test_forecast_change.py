@@ -401,14 +401,14 @@ def test_copies_of_streams_and_forecasts(through: Callable[[Any], Any]) -> None:
     of = model(targets=2, independent=True)
     stream = Stream(remembering(of, panel(of)))
     other = through(stream)
-    wanted = stream.observe("s1", [1.0, 2.0])
+    expected = stream.observe("s1", [1.0, 2.0])
     assert bits(other) != bits(stream)
-    same_bits(other.observe("s1", [1.0, 2.0]).values, wanted.values)
+    same_bits(other.observe("s1", [1.0, 2.0]).values, expected.values)
     assert bits(other) == bits(stream)
-    again = through(wanted)
-    same_bits(again.values, wanted.values)
-    same_bits(again.upper[95], wanted.upper[95])
-    assert again.columns().keys() == wanted.columns().keys()
+    again = through(expected)
+    same_bits(again.values, expected.values)
+    same_bits(again.upper[95], expected.upper[95])
+    assert again.columns().keys() == expected.columns().keys()
     assert again.model.state.ids == ()
 
 
@@ -431,9 +431,9 @@ def test_series_are_removed_and_their_room_is_used_again() -> None:
     assert stream.ids == ("s0", "s599")
     stream.observe_many([f"t{n}" for n in range(598)], np.ones(598), START)
     assert stream.blocks == blocks
-    wanted = stream.take(["t5"]).observe("t5", 2.0)
-    same_bits(stream.observe("t5", 2.0).values, wanted.values)
-    same_bits(stream.observe_many(["s599", "t6"], [2.0, 2.0]).values[1], wanted.values)
+    expected = stream.take(["t5"]).observe("t5", 2.0)
+    same_bits(stream.observe("t5", 2.0).values, expected.values)
+    same_bits(stream.observe_many(["s599", "t6"], [2.0, 2.0]).values[1], expected.values)
 
 
 def test_a_copy_is_kept_up_to_date_block_by_block() -> None:

@@ -27,9 +27,9 @@ LENGTHS = (60, 45, 50)
 
 
 def told(of: Model, seed: int = 0) -> Explanation:
-    found = explain(of, panel(of, LENGTHS), np.array([30, 20, 25]), seed)
-    assert found is not None
-    return found
+    result = explain(of, panel(of, LENGTHS), np.array([30, 20, 25]), seed)
+    assert result is not None
+    return result
 
 
 def importance(of: Model) -> dict[str, float]:
@@ -72,19 +72,19 @@ def test_what_is_known_ahead_counts_where_it_enters_the_head_alone(kind: str) ->
     whole = model(covariates=True)
     of = deaf(whole, kind)
     head = of.weights["head"] | {"known": whole.weights["head"]["known"]}
-    found = importance(replace(of, weights=of.weights | {"head": head}))
-    assert all(found[name] != 0 for name in NAMES_OF[kind])
+    result = importance(replace(of, weights=of.weights | {"head": head}))
+    assert all(result[name] != 0 for name in NAMES_OF[kind])
 
 
 def test_every_input_is_named_once_with_its_kind() -> None:
-    found = told(model(covariates=True))
-    assert {item.kind: item.name for item in found.inputs if item.kind == "lags"} == {"lags": "lags 1–3"}
-    assert sorted(item.name for item in found.inputs if item.kind != "lags") == sorted(
+    result = told(model(covariates=True))
+    assert {item.kind: item.name for item in result.inputs if item.kind == "lags"} == {"lags": "lags 1–3"}
+    assert sorted(item.name for item in result.inputs if item.kind != "lags") == sorted(
         name for names in NAMES_OF.values() for name in names
     )
-    values = [item.importance for item in found.inputs]
+    values = [item.importance for item in result.inputs]
     assert values == sorted(values, reverse=True)
-    assert list(found.columns()) == ["input", "kind", "importance", "spread"]
+    assert list(result.columns()) == ["input", "kind", "importance", "spread"]
 
 
 @pytest.mark.parametrize("local", [False, True])
@@ -102,18 +102,18 @@ def test_lags_without_weight_have_no_importance(local: bool) -> None:
     weights = of.weights | {"skip": {"W": skip}}
     weights["stack"] = weights["stack"] | {"dense": {}}
     weights["head"] = {"out": {name: np.zeros_like(value) for name, value in of.weights["head"]["out"].items()}}
-    found = importance(replace(of, weights=weights))
-    assert list(found) == ["lags 5–8", "lags 1–4", "lags 9–16", "lags 17–20"]
-    assert found["lags 5–8"] > 0.01
-    assert [found[name] for name in list(found)[1:]] == [0, 0, 0]
+    result = importance(replace(of, weights=weights))
+    assert list(result) == ["lags 5–8", "lags 1–4", "lags 9–16", "lags 17–20"]
+    assert result["lags 5–8"] > 0.01
+    assert [result[name] for name in list(result)[1:]] == [0, 0, 0]
 
 
 def test_lags_are_dealt_out_even_where_one_forecast_counts() -> None:
     of = model(skip=10, normalize="none", horizon=8)
-    found = explain(of, panel(of, (40,)), np.array([35]))
-    assert found is not None
-    assert found.origins == 1
-    assert all(item.importance != 0 for item in found.inputs if item.kind == "lags")
+    result = explain(of, panel(of, (40,)), np.array([35]))
+    assert result is not None
+    assert result.origins == 1
+    assert all(item.importance != 0 for item in result.inputs if item.kind == "lags")
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
@@ -124,10 +124,10 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
 @pytest.mark.parametrize("kind", ["mean", "joint", "independent", "pinball"])
 def test_every_kind_of_network(kind: str) -> None:
     of = model(targets=2, independent=kind == "independent", head="pinball" if kind == "pinball" else "point")
-    found = told(of)
-    assert all(np.isfinite(item.importance) for item in found.inputs)
-    assert found.activity is not None
-    assert set(found.activity.gates) == {f"0.{name}" for name in ("input", "forget", "candidate", "output", "h")}
+    result = told(of)
+    assert all(np.isfinite(item.importance) for item in result.inputs)
+    assert result.activity is not None
+    assert set(result.activity.gates) == {f"0.{name}" for name in ("input", "forget", "candidate", "output", "h")}
 
 
 def test_nothing_to_judge() -> None:
@@ -156,12 +156,12 @@ def test_shuffled_lags_are_the_same_values_elsewhere() -> None:
     y, blank = rng.normal(size=(30, 2, 1)), np.zeros((2, 10, 1))
     ring, held = Rings.of(y, np.ones_like(y), np.zeros((30, 2), bool), blank, blank).newest(10).values()
     level, scale = np.zeros((30, 2, 1)), np.ones((30, 2, 1))
-    plain, found = front.relative(ring, held, level, scale), other.relative(ring, held, level, scale)
+    plain, result = front.relative(ring, held, level, scale), other.relative(ring, held, level, scale)
     kept = [n for n in range(10) if n not in (7, 8)]
-    same_bits(np.ascontiguousarray(found[:, :, kept]), np.ascontiguousarray(plain[:, :, kept]))
-    pairs = [sorted(map(tuple, values[:, :, 7:9, 0].reshape(-1, 2))) for values in (plain, found)]
+    same_bits(np.ascontiguousarray(result[:, :, kept]), np.ascontiguousarray(plain[:, :, kept]))
+    pairs = [sorted(map(tuple, values[:, :, 7:9, 0].reshape(-1, 2))) for values in (plain, result)]
     assert pairs[0] == pairs[1]
-    assert (plain[:, :, 7] != found[:, :, 7]).mean() > 0.8
+    assert (plain[:, :, 7] != result[:, :, 7]).mean() > 0.8
 
 
 # --- gates
@@ -173,9 +173,9 @@ def test_gates_belong_to_the_run_that_they_explain(cell: str) -> None:
     w, state = layer_parameters(cell, 4), layer_state(cell, 3, 4)
     rng = np.random.default_rng(1)
     x, reset = rng.normal(size=(8, 3, 2)), rng.random((8, 3)) < 0.2
-    found = gates(CELLS[cell], w, x, state, reset)
-    np.testing.assert_allclose(found.pop("h"), layer(CELLS[cell], w, x, state, reset)[0], rtol=1e-13)
-    for name, values in found.items():
+    result = gates(CELLS[cell], w, x, state, reset)
+    np.testing.assert_allclose(result.pop("h"), layer(CELLS[cell], w, x, state, reset)[0], rtol=1e-13)
+    for name, values in result.items():
         assert values.shape == (8, 3, 4)
         assert name == "candidate" or ((values >= 0) & (values <= 1)).all(), name
 
@@ -183,11 +183,11 @@ def test_gates_belong_to_the_run_that_they_explain(cell: str) -> None:
 def test_gates_of_an_lstm_by_hand() -> None:
     w = {"W": np.array([[1.0, -2.0, 0.5, 3.0]]), "b": np.zeros(4), "U": np.zeros((1, 4)), "init_h": 0, "init_c": 0}
     zero = np.zeros((1, 1))
-    found = gates(CELLS["lstm"], w, np.array([[[0.7]]]), {"h": zero, "c": zero}, np.zeros((1, 1), bool))
+    result = gates(CELLS["lstm"], w, np.array([[[0.7]]]), {"h": zero, "c": zero}, np.zeros((1, 1), bool))
     squash = {"input": 0.7, "forget": -1.4, "output": 2.1}
     for name, z in squash.items():
-        np.testing.assert_allclose(found[name], 1 / (1 + np.exp(-z)), rtol=1e-14)
-    np.testing.assert_allclose(found["candidate"], np.tanh(0.35), rtol=1e-14)
+        np.testing.assert_allclose(result[name], 1 / (1 + np.exp(-z)), rtol=1e-14)
+    np.testing.assert_allclose(result["candidate"], np.tanh(0.35), rtol=1e-14)
 
 
 def test_the_activity_is_that_of_the_last_steps() -> None:
@@ -230,8 +230,8 @@ def test_a_loaded_model_needs_a_table(fitted: sc.Forecaster, tmp_path: Any) -> N
     loaded = sc.Forecaster.load(fitted.save(tmp_path / "m.safetensors"))
     with pytest.raises(NotFitted, match=r"call explain\(table\)"):
         loaded.explain()
-    found = loaded.explain(examples.load("air_passengers").to_pandas())
-    assert type(found).__module__.startswith("pandas")
-    assert len(found) == 4
+    result = loaded.explain(examples.load("air_passengers").to_pandas())
+    assert type(result).__module__.startswith("pandas")
+    assert len(result) == 4
     with pytest.raises(DataError, match="too few rows"):
         loaded.explain(examples.load("air_passengers").head(1))

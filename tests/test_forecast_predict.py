@@ -31,15 +31,15 @@ def future(table: Panel) -> list[np.ndarray]:
     return [table.ahead[slice(*table.ahead_offsets[s : s + 2])] for s in range(table.series)]
 
 
-def fed_back(of: Model, table: Panel, found: Forecast, steps: int) -> Panel:
+def fed_back(of: Model, table: Panel, result: Forecast, steps: int) -> Panel:
     """The table with `steps` of its forecasts in it as if they had come true."""
     assert table.series == 1
     past = np.full((steps, table.past.shape[1]), np.nan)
     ahead = future(table)[0]
     return replace(
         table,
-        y=np.concatenate([table.y, found.values[0][:steps]]),
-        time=np.concatenate([table.time, found.times[0][:steps]]),
+        y=np.concatenate([table.y, result.values[0][:steps]]),
+        time=np.concatenate([table.time, result.times[0][:steps]]),
         offsets=table.offsets + np.array([0, steps]),
         past=np.concatenate([table.past, past]),
         known=np.concatenate([table.known, ahead[:steps]]),
@@ -53,34 +53,34 @@ def fed_back(of: Model, table: Panel, found: Forecast, steps: int) -> Panel:
 def test_beyond_the_horizon_forecasts_feed_on_themselves(independent: bool, head: str) -> None:
     of = model(targets=2, independent=independent, head=head, covariates=True, precision="float64")
     table = panel(of, (9,))
-    found = from_table(of, table, 8)
-    assert found.values.shape == (1, 8, 2)
+    result = from_table(of, table, 8)
+    assert result.values.shape == (1, 8, 2)
     first = from_table(of, table)
-    same_bits(found.values[:, :3], first.values)
-    second = from_table(of, fed_back(of, table, found, 3))
-    third = from_table(of, fed_back(of, table, found, 6))
-    close(found.values[:, 3:6], second.values, "float64")
-    close(found.values[:, 6:8], third.values[:, :2], "float64")
-    assert found.times[0].tolist() == [int(table.time[-1]) + (k + 1) * HOUR for k in range(8)]
+    same_bits(result.values[:, :3], first.values)
+    second = from_table(of, fed_back(of, table, result, 3))
+    third = from_table(of, fed_back(of, table, result, 6))
+    close(result.values[:, 3:6], second.values, "float64")
+    close(result.values[:, 6:8], third.values[:, :2], "float64")
+    assert result.times[0].tolist() == [int(table.time[-1]) + (k + 1) * HOUR for k in range(8)]
     same_bits(from_table(of, table, 2).values, first.values[:, :2])
 
 
 @pytest.mark.parametrize("head", HEADS)
 def test_intervals_hold_the_point_and_widen_beyond_the_horizon(head: str) -> None:
     of = model(targets=2, head=head)
-    found = from_table(of, panel(of), 12)
+    result = from_table(of, panel(of), 12)
     for level in (80, 95):
-        lower, upper = found.lower[level], found.upper[level]
-        assert (lower <= found.values).all()
-        assert (found.values <= upper).all()
+        lower, upper = result.lower[level], result.upper[level]
+        assert (lower <= result.values).all()
+        assert (result.values <= upper).all()
         scaled = np.log if head == "log" else np.asarray  # widening is of what the network counts in
-        low, middle, high = (scaled(values) for values in (lower, found.values, upper))
+        low, middle, high = (scaled(values) for values in (lower, result.values, upper))
         for distance in (high - middle, middle - low):
             widest = distance[:, :3].max(axis=1)
             for k in range(4, 13):
                 np.testing.assert_allclose(distance[:, k - 1], widest * np.sqrt(k / 3), rtol=1e-9)
-    assert (found.upper[95] >= found.upper[80]).all()
-    assert (found.lower[95] <= found.lower[80]).all()
+    assert (result.upper[95] >= result.upper[80]).all()
+    assert (result.lower[95] <= result.lower[80]).all()
 
 
 def test_a_state_does_not_move() -> None:
@@ -101,21 +101,21 @@ def test_the_last_state_is_that_of_the_whole_run() -> None:
     rows = rows_of(of.network, of.constants, of.schema, table, of.dtype)
     last = np.zeros(table.rows, bool)
     last[table.offsets[1:] - 1] = True
-    told = {}
+    again = {}
     for part in roll(of.network, of.p, rows, last):
-        told |= dict(zip(part.rows.tolist(), from_working(of.constants, part.values)[..., 0], strict=True))
-    wanted = np.stack([told[int(row)] for row in table.offsets[1:] - 1])
-    close(from_table(of, table).values, wanted, "float64")
+        again |= dict(zip(part.rows.tolist(), from_working(of.constants, part.values)[..., 0], strict=True))
+    expected = np.stack([again[int(row)] for row in table.offsets[1:] - 1])
+    close(from_table(of, table).values, expected, "float64")
 
 
 def test_batches_of_series_are_cut_where_they_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     of = model(targets=2, independent=True, covariates=True)
     table = panel(of, (4, 6, 5, 7, 3))
-    wanted = from_table(of, table, 7)
+    expected = from_table(of, table, 7)
     monkeypatch.setattr(Runner, "batch", 5)
-    found = from_table(of, table, 7)
-    close(found.values, wanted.values, "float32")
-    close(found.lower[80], wanted.lower[80], "float32")
+    result = from_table(of, table, 7)
+    close(result.values, expected.values, "float32")
+    close(result.lower[80], expected.lower[80], "float32")
 
 
 def test_levels_and_horizons_that_cannot_be() -> None:
@@ -194,14 +194,14 @@ def test_a_table_without_targets_is_the_future_of_what_is_remembered() -> None:
     of = model(covariates=True)
     table = panel(of, (8, 6), gaps=False)
     fitted = remembering(of, table.cut(np.array([5, 5])))
-    wanted = forecast(fitted, future=[table.known[5:8], np.concatenate([table.known[13:], table.ahead[12:14]])])
+    expected = forecast(fitted, future=[table.known[5:8], np.concatenate([table.known[13:], table.ahead[12:14]])])
     rest = replace(table, y=np.full_like(table.y, np.nan))
-    same_bits(from_table(fitted, rest).values, wanted.values)
+    same_bits(from_table(fitted, rest).values, expected.values)
     nothing_before = Panel(
         np.zeros((0, 1)), np.zeros(0, np.int64), np.zeros(3, np.int64), table.ids, np.zeros((0, 1)), np.zeros((0, 3)),
         table.static, np.concatenate([table.known[5:8], table.known[13:], table.ahead[12:14]]), np.array([0, 3, 6]),
     )  # fmt: skip
-    same_bits(from_table(fitted, nothing_before).values, wanted.values)
+    same_bits(from_table(fitted, nothing_before).values, expected.values)
     with pytest.raises(UnknownSeries, match=r"there is no series 'new'"):
         from_table(fitted, replace(rest, ids=("new", "s1")))
     gone = replace(rest, time=rest.time - 100 * HOUR, ahead=rest.ahead[:0], ahead_offsets=np.zeros(3, np.int64))
@@ -225,9 +225,9 @@ def test_a_series_of_missing_values_gets_a_forecast() -> None:
     of = model(targets=2)
     table = panel(of, (4, 6))
     table.y[:4] = np.nan
-    found = from_table(of, table, 9)
-    assert np.isfinite(found.values).all()
-    assert np.isfinite(found.lower[95]).all()
+    result = from_table(of, table, 9)
+    assert np.isfinite(result.values).all()
+    assert np.isfinite(result.lower[95]).all()
 
 
 def test_the_future_does_not_reach_back() -> None:
@@ -241,18 +241,18 @@ def test_the_future_does_not_reach_back() -> None:
         same_bits(state_after(of, one.cut(cut)).data, state_after(of, table.cut(cut)).data)
     assert len(known[0]) == 3
     rows = [rows_of(of.network, of.constants, of.schema, one, of.dtype) for one in (table, other)]
-    wanted = np.arange(9) < 4  # their known covariates end at row 6
-    found = [next(roll(of.network, of.p, part, wanted)).values for part in rows]
-    same_bits(found[0], found[1])
+    expected = np.arange(9) < 4  # their known covariates end at row 6
+    result = [next(roll(of.network, of.p, part, expected)).values for part in rows]
+    same_bits(result[0], result[1])
 
 
 def test_columns_are_rows_by_series_target_and_step() -> None:
     of = model(targets=2, independent=True)
-    found = forecast(remembering(of, panel(of)), horizon=4)
-    columns = found.columns()
+    result = forecast(remembering(of, panel(of)), horizon=4)
+    columns = result.columns()
     assert columns["site"].tolist()[::4] == ["s0/y0", "s0/y1", "s1/y0", "s1/y1"]
-    assert columns["statecast-hi-95"].reshape(2, 2, 4)[1, 0, 3] == found.upper[95][1, 3, 0]
-    assert (columns["hour"].reshape(2, 2, 4)[:, 1] == found.stamps).all()
+    assert columns["statecast-hi-95"].reshape(2, 2, 4)[1, 0, 3] == result.upper[95][1, 3, 0]
+    assert (columns["hour"].reshape(2, 2, 4)[:, 1] == result.stamps).all()
 
 
 # --- intervals
@@ -263,15 +263,15 @@ PRIOR = prior_quantiles(model(horizon=4, targets=2).network.head)
 
 def test_quantiles_are_order_statistics_rounded_outwards() -> None:
     errors = np.random.default_rng(0).permutation(np.arange(1.0, 100.0))[:, None, None]
-    found = quantiles(errors, PRIOR[:, :1, :1])[:, 0, 0]
-    assert found[np.searchsorted(GRID, 0.9)] == 90  # ⌈100 · 0.9⌉-th of 99
-    assert found[np.searchsorted(GRID, 0.1)] == 10
-    assert found[np.searchsorted(GRID, 0.905)] == 91
-    assert found[np.searchsorted(GRID, 0.095)] == 9
+    result = quantiles(errors, PRIOR[:, :1, :1])[:, 0, 0]
+    assert result[np.searchsorted(GRID, 0.9)] == 90  # ⌈100 · 0.9⌉-th of 99
+    assert result[np.searchsorted(GRID, 0.1)] == 10
+    assert result[np.searchsorted(GRID, 0.905)] == 91
+    assert result[np.searchsorted(GRID, 0.095)] == 9
     # Below 1/100 no score is left: the distance from the median goes on as that of a normal number does.
-    assert found[np.searchsorted(GRID, 0.01)] == 1
-    assert found[np.searchsorted(GRID, 0.0025)] == pytest.approx(50 - 49 * 2.8070338 / 2.3263479, rel=1e-6)
-    assert found[np.searchsorted(GRID, 0.9975)] == pytest.approx(50 + 49 * 2.8070338 / 2.3263479, rel=1e-6)
+    assert result[np.searchsorted(GRID, 0.01)] == 1
+    assert result[np.searchsorted(GRID, 0.0025)] == pytest.approx(50 - 49 * 2.8070338 / 2.3263479, rel=1e-6)
+    assert result[np.searchsorted(GRID, 0.9975)] == pytest.approx(50 + 49 * 2.8070338 / 2.3263479, rel=1e-6)
 
 
 @given(st.integers(0, 10_000), st.integers(0, 40))
@@ -279,10 +279,10 @@ def test_quantiles_are_numbers_and_ascend(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     errors = rng.standard_normal((count, 4, 2))
     errors[rng.random(errors.shape) < rng.random()] = np.nan
-    found = quantiles(errors, PRIOR)
-    assert found.shape == (401, 4, 2)
-    assert np.isfinite(found).all()
-    assert (np.diff(found, axis=0) >= 0).all()
+    result = quantiles(errors, PRIOR)
+    assert result.shape == (401, 4, 2)
+    assert np.isfinite(result).all()
+    assert (np.diff(result, axis=0) >= 0).all()
 
 
 def test_steps_with_few_errors_borrow() -> None:
@@ -290,12 +290,12 @@ def test_steps_with_few_errors_borrow() -> None:
     errors = rng.standard_normal((50, 4, 2))
     errors[3:, 3, 0] = np.nan
     errors[:, :, 1] = np.nan
-    found = quantiles(errors, PRIOR)
-    np.testing.assert_allclose(found[:, 3, 0], found[:, 2, 0] * np.sqrt(4 / 3))
-    np.testing.assert_allclose(found[:, :, 1], PRIOR[..., 1])
+    result = quantiles(errors, PRIOR)
+    np.testing.assert_allclose(result[:, 3, 0], result[:, 2, 0] * np.sqrt(4 / 3))
+    np.testing.assert_allclose(result[:, :, 1], PRIOR[..., 1])
     errors[3:, 0, 0] = np.nan
-    found = quantiles(errors, PRIOR)
-    np.testing.assert_allclose(found[:, 0, 0], found[:, 1, 0])
+    result = quantiles(errors, PRIOR)
+    np.testing.assert_allclose(result[:, 0, 0], result[:, 1, 0])
 
 
 @pytest.mark.parametrize("level", [50, 80, 95])
@@ -322,11 +322,11 @@ def test_intervals_hold_as_many_values_as_they_say(level: float, count: int) -> 
 def test_errors_to_one_side_leave_the_point_inside(sign: float) -> None:
     of = model()
     of = replace(of, residuals=sign * np.sort(1 + np.abs(of.residuals), axis=0)[:: int(sign)])
-    found = from_table(of, panel(of), 5)
+    result = from_table(of, panel(of), 5)
     for level in (80, 95):
-        assert (found.lower[level] <= found.values).all()
-        assert (found.values <= found.upper[level]).all()
-        assert (found.lower[level] < found.upper[level]).all()
+        assert (result.lower[level] <= result.values).all()
+        assert (result.values <= result.upper[level]).all()
+        assert (result.lower[level] < result.upper[level]).all()
 
 
 def test_intervals_without_any_error_are_a_random_walks() -> None:
@@ -341,12 +341,12 @@ def test_errors_are_compared_with_rows_before_the_limit_alone() -> None:
     of = model(precision="float64")
     table = panel(of, (8, 6), gaps=False)
     rows = rows_of(of.network, of.constants, of.schema, table, of.dtype)
-    found = next(roll(of.network, of.p, rows, np.arange(14) == 3))
-    values = from_working(of.constants, found.values)[..., 0]
-    wanted = (table.y[4:7, 0] - values[0, :, 0]) / of.constants["unit"] / found.scale[0]
-    np.testing.assert_allclose(calibrate.scores(of.network.head, rows, found)[0, :, 0], wanted)
-    limited = calibrate.scores(of.network.head, rows, found, np.array([6, 6]))
-    np.testing.assert_allclose(limited[0, :2, 0], wanted[:2])
+    result = next(roll(of.network, of.p, rows, np.arange(14) == 3))
+    values = from_working(of.constants, result.values)[..., 0]
+    expected = (table.y[4:7, 0] - values[0, :, 0]) / of.constants["unit"] / result.scale[0]
+    np.testing.assert_allclose(calibrate.scores(of.network.head, rows, result)[0, :, 0], expected)
+    limited = calibrate.scores(of.network.head, rows, result, np.array([6, 6]))
+    np.testing.assert_allclose(limited[0, :2, 0], expected[:2])
     assert np.isnan(limited[0, 2, 0])
     last = next(roll(of.network, of.p, rows, np.arange(14) == 6))
     assert np.isnan(calibrate.scores(of.network.head, rows, last)[0, 1:]).all()
@@ -364,8 +364,8 @@ def test_a_network_that_starts_from_nothing() -> None:
     of = model()
     neutral = replace(of, weights=mapped(np.zeros_like, of.weights), residuals=None)
     stream = Stream(neutral)
-    found = stream.observe("a", 8.0, START)
-    np.testing.assert_allclose(found.values, 8.0, rtol=1e-6)  # `last` and no weights: persistence
+    result = stream.observe("a", 8.0, START)
+    np.testing.assert_allclose(result.values, 8.0, rtol=1e-6)  # `last` and no weights: persistence
     assert isinstance(of.network, Network)
 
 
@@ -376,9 +376,9 @@ def test_forecasts_are_never_nan() -> None:
         for head in HEADS:
             stream = Stream(model(normalize=normalize, head=head))
             for k in range(60):
-                found = stream.observe("a", values[int(rng.integers(len(values)))], None if k else START)
-                assert np.isfinite(found.values).all()
-                assert np.isfinite(found.upper[95]).all()
+                result = stream.observe("a", values[int(rng.integers(len(values)))], None if k else START)
+                assert np.isfinite(result.values).all()
+                assert np.isfinite(result.upper[95]).all()
 
 
 def test_a_forecast_that_is_not_finite_is_refused() -> None:
@@ -388,6 +388,6 @@ def test_a_forecast_that_is_not_finite_is_refused() -> None:
     of = replace(of, weights=mapped(lambda array: array * np.float32(1e30), of.weights))
     with np.errstate(all="ignore"):
         state = state_after(of, table)
-        told = forecast(of, state)
+        again = forecast(of, state)
         with pytest.raises(DataError, match=r"the model has no finite forecast of series 's0': its numbers have grown"):
-            _ = told.values
+            _ = again.values

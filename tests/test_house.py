@@ -128,7 +128,7 @@ def imports(path: Path) -> Iterator[Import]:
 
 @cache
 def all_imports() -> tuple[Import, ...]:
-    return tuple(found for path in sources() for found in imports(path))
+    return tuple(result for path in sources() for result in imports(path))
 
 
 def calls(path: Path) -> Iterator[tuple[ast.Call, str]]:
@@ -136,8 +136,8 @@ def calls(path: Path) -> Iterator[tuple[ast.Call, str]]:
 
 
 def none(offences: Iterable[object]) -> None:
-    found = [str(offence) for offence in offences]
-    assert not found, "\n" + "\n".join(found)
+    result = [str(offence) for offence in offences]
+    assert not result, "\n" + "\n".join(result)
 
 
 # --- who imports whom
@@ -148,9 +148,9 @@ def test_every_room_has_its_place() -> None:
 
 
 def test_imports_run_one_way() -> None:
-    def offends(found: Import) -> bool:
-        here = room_of(found.path)
-        there = [*found.name.split("."), ""][1]
+    def offends(result: Import) -> bool:
+        here = room_of(result.path)
+        there = [*result.name.split("."), ""][1]
         if here in ("", there):
             return False
         if here not in LEVEL:
@@ -159,7 +159,7 @@ def test_imports_run_one_way() -> None:
             return LEVEL[here] < LEVEL["gallery"]
         return LEVEL[there] >= LEVEL[here]
 
-    none(found for found in all_imports() if found.root == "statecast" and offends(found))
+    none(result for result in all_imports() if result.root == "statecast" and offends(result))
 
 
 def test_only_train_imports_jax_at_its_top() -> None:
@@ -246,7 +246,7 @@ def test_there_is_no_utils() -> None:
 
 def test_no_pickle() -> None:
     paths = [*sources(), *sorted((ROOT / "benchmarks").rglob("*.py"))]
-    none(found for path in paths for found in imports(path) if found.root in PICKLES)
+    none(result for path in paths for result in imports(path) if result.root in PICKLES)
     none(
         f"{place(path, call.lineno)} {name}(allow_pickle=…)"
         for path in paths

@@ -110,8 +110,8 @@ def instruction_set(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
 def test_forward_is_the_reference(cell: str, shape: tuple[int, int, int, int], instruction_set: str) -> None:
     p = problem(cell, shape)
     y, state = layer.forward(cell, **p)
-    wanted, last = reference(cell, p)
-    np.testing.assert_allclose(y, wanted, atol=3e-6, rtol=3e-6)
+    expected, last = reference(cell, p)
+    np.testing.assert_allclose(y, expected, atol=3e-6, rtol=3e-6)
     for name, value in last.items():
         np.testing.assert_allclose(state[name], value, atol=3e-6, rtol=3e-6)
 
@@ -152,8 +152,8 @@ def test_float32_gradients_are_those_of_float64(
     cell: str, shape: tuple[int, int, int, int], instruction_set: str
 ) -> None:
     p = problem(cell, shape)
-    got, wanted = grads_of(cell, p)[0], grads_of(cell, as_float64(p))[0]
-    for name, value in wanted.items():
+    got, expected = grads_of(cell, p)[0], grads_of(cell, as_float64(p))[0]
+    for name, value in expected.items():
         np.testing.assert_allclose(got[name], value, atol=2e-5 * (np.abs(value).max() + 1), err_msg=name)
 
 
@@ -166,8 +166,8 @@ def test_float32_gradients_are_those_of_float64(
 def test_any_shape(cell: str, shape: tuple[int, int, int, int], threads: int) -> None:
     p = problem(cell, shape, seed=sum(shape))
     y, state = layer.forward(cell, **p, threads=threads)
-    wanted, last = reference(cell, p) if shape[0] else (np.zeros((0, shape[1], shape[3])), p["state"])
-    np.testing.assert_allclose(y, wanted.reshape(y.shape), atol=5e-6)
+    expected, last = reference(cell, p) if shape[0] else (np.zeros((0, shape[1], shape[3])), p["state"])
+    np.testing.assert_allclose(y, expected.reshape(y.shape), atol=5e-6)
     np.testing.assert_allclose(state["h"], last["h"], atol=5e-6)
     got, exact = grads_of(cell, p, threads=threads)[0], grads_of(cell, as_float64(p))[0]
     for name, value in exact.items():
@@ -357,16 +357,16 @@ def test_threads_of_the_caller_may_come_whenever_they_like(kind: str, monkeypatc
         _, _, back = layer.gradients("lstm", **p, dy=dy, threads=4)
         return [y, *after.values(), *back.values()]
 
-    wanted = results()
+    expected = results()
     pool, plain = Pool(SCHEDULE(schedule), None), layer.LayerSizes
     monkeypatch.setattr(layer, "LayerSizes", lambda *sizes: plain(*sizes, ctypes.addressof(pool)))
-    found = results()
+    result = results()
     for thread in threads:
         thread.join()
     for task, data in tasks if kind == "too late" else ():
         TASK(task)(data)
     assert len(tasks) == {"refuses": 0, "one only": 1}.get(kind, 3 * 3)
-    for one, other in zip(found, wanted, strict=True):
+    for one, other in zip(result, expected, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -385,17 +385,17 @@ def loss_of(cell: str, dy: Any, dstate: Any) -> Any:
 def test_jax_gives_what_numpy_gives(cell: str) -> None:
     jax = pytest.importorskip("jax", reason="the kernel's face for JAX needs JAX")
     p = problem(cell, (6, 5, 3, 9))
-    wanted, dy, dstate = grads_of(cell, p)
+    expected, dy, dstate = grads_of(cell, p)
     loss = loss_of(cell, dy, dstate)
     arguments = (p["weights"], p["x"], p["state"], p["init"], p["mask"], p["reset"])
     arguments = jax.tree.map(jax.numpy.asarray, arguments)
     weights, x, state, init = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3)))(*arguments)
     got = weights | {"x": x} | state | {f"{n}_reset": v for n, v in init.items()}
-    for name, value in wanted.items():
+    for name, value in expected.items():
         np.testing.assert_array_equal(got[name], value, err_msg=name)
     alone = jax.jit(jax.grad(loss))(*arguments)  # the input's gradient is not asked for
     for name, value in alone.items():
-        np.testing.assert_array_equal(value, wanted[name])
+        np.testing.assert_array_equal(value, expected[name])
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -99,12 +99,12 @@ def reference(cell: str, p: dict[str, Any], y: np.ndarray, dy: np.ndarray, dstat
     d = {n: v.astype(float) for n, v in dstate.items()}
     split, candidate = 2 * len(w["U"]), cell == "gru_reset_before"
     for t in reversed(range(len(p["x"]))):
-        there, fresh, k = p["mask"][t][:, None], p["reset"][t][:, None], kept[t]
+        present, fresh, k = p["mask"][t][:, None], p["reset"][t][:, None], kept[t]
         dh, dc = d["h"] + dy[t], d.get("c")
         into, over, past, dc_before = back(cell, w, k, dh, dc)
-        into, over = np.where(there, into, 0), np.where(there, over, 0)
+        into, over = np.where(present, into, 0), np.where(present, over, 0)
         g["x"][t] = into @ rounded(w["W"]).T
-        g["W"] += rounded(np.where(there, p["x"][t], 0)).T @ into
+        g["W"] += rounded(np.where(present, p["x"][t], 0)).T @ into
         g["b"] += into.sum(0)
         if cell == "gru":
             g["bn"] += over[:, split:].sum(0)
@@ -112,19 +112,19 @@ def reference(cell: str, p: dict[str, Any], y: np.ndarray, dy: np.ndarray, dstat
         g["U"][:, columns] += left.T @ over[:, columns]
         if candidate:
             g["U"][:, split:] += rounded(k["r"] * k["h"]).T @ over[:, split:]
-        d["h"] = np.where(there, past + over[:, columns] @ rounded(w["U"][:, columns]).T, dh)
+        d["h"] = np.where(present, past + over[:, columns] @ rounded(w["U"][:, columns]).T, dh)
         if dc is not None:
-            d["c"] = np.where(there, dc_before, dc)
+            d["c"] = np.where(present, dc_before, dc)
         for n in d:
             g[f"{n}_reset"] += np.where(fresh, d[n], 0).sum(0)
             d[n] = np.where(fresh, 0, d[n])
     return np.array(out).reshape(y.shape), g | d
 
 
-def agree(found: np.ndarray, wanted: np.ndarray, name: str) -> None:
+def agree(result: np.ndarray, expected: np.ndarray, name: str) -> None:
     """Next to all numbers to float32's digits; a few went the other way where they were rounded."""
-    size = max(float(np.sqrt(np.mean(np.square(wanted)))), 1e-3) if wanted.size else 1.0
-    error = np.abs(found - wanted) / size
+    size = max(float(np.sqrt(np.mean(np.square(expected)))), 1e-3) if expected.size else 1.0
+    error = np.abs(result - expected) / size
     assert error.max(initial=0) < 2e-2, name
     assert np.sqrt(np.mean(np.square(error))) < 3e-4 if error.size else True, name
 
@@ -136,11 +136,11 @@ def test_outputs_and_gradients_are_the_reference(cell: str, shape: tuple[int, in
     p = problem(cell, shape)
     y, after = layer.forward(cell, **p, threads=threads, bf16=True)
     grads, dy, dstate = grads_of(cell, p, threads=threads, bf16=True)
-    out, wanted = reference(cell, p, y, dy, dstate)
+    out, expected = reference(cell, p, y, dy, dstate)
     agree(y, out, "y")
     np.testing.assert_array_equal(after["h"], y[-1])
-    assert set(grads) == set(wanted)
-    for name, value in wanted.items():
+    assert set(grads) == set(expected)
+    for name, value in expected.items():
         agree(grads[name], value, name)
 
 
@@ -158,13 +158,13 @@ def test_no_state_no_masks_and_no_gradients_of_outputs(cell: str) -> None:
     full["mask"][:], full["reset"][:] = True, False
     full["state"] = {n: np.zeros_like(v) for n, v in full["state"].items()}
     dy = np.ones((4, 18, 20), np.float32)
-    for found, wanted in zip(
+    for result, expected in zip(
         layer.gradients(cell, **p, dy=dy, bf16=True), layer.gradients(cell, **full, dy=dy, bf16=True), strict=True
     ):
-        if isinstance(found, dict):
-            assert all(np.array_equal(value, wanted[name]) for name, value in found.items())
+        if isinstance(result, dict):
+            assert all(np.array_equal(value, expected[name]) for name, value in result.items())
         else:
-            np.testing.assert_array_equal(found, wanted)
+            np.testing.assert_array_equal(result, expected)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -209,7 +209,7 @@ def test_what_is_not_a_number_stays_in_its_row(cell: str, hidden: int) -> None:
 def test_jax_gives_what_numpy_gives(cell: str) -> None:
     jax = pytest.importorskip("jax", reason="the kernel's face for JAX needs JAX")
     p = problem(cell, (6, 5, 3, 9))
-    wanted, dy, dstate = grads_of(cell, p, bf16=True)
+    expected, dy, dstate = grads_of(cell, p, bf16=True)
 
     def loss(weights: Any, x: Any, state: Any, init: Any, mask: Any, reset: Any) -> Any:
         y, after = layer.forward(cell, weights, x, state, mask, reset, init, bf16=True)
@@ -219,7 +219,7 @@ def test_jax_gives_what_numpy_gives(cell: str) -> None:
     arguments = jax.tree.map(jax.numpy.asarray, arguments)
     weights, x, state, init = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3)))(*arguments)
     got = weights | {"x": x} | state | {f"{n}_reset": v for n, v in init.items()}
-    for name, value in wanted.items():
+    for name, value in expected.items():
         np.testing.assert_array_equal(got[name], value, err_msg=name)
 
 
@@ -231,10 +231,10 @@ def test_arrays_are_float32() -> None:
 
 def test_float32_goes_on_beside_it(instruction_set: str, monkeypatch: pytest.MonkeyPatch) -> None:
     p = problem("gru", (3, 2, 2, 20))
-    wanted = layer.forward("gru", **p)[0]
+    expected = layer.forward("gru", **p)[0]
     assert kernel_library.instruction_set() not in interface.BF16_SETS
     monkeypatch.delenv("STATECAST_KERNEL")
-    np.testing.assert_array_equal(layer.forward("gru", **p)[0], wanted)
+    np.testing.assert_array_equal(layer.forward("gru", **p)[0], expected)
     assert "possible: native kernel" in kernel_library.bf16_description()
 
 

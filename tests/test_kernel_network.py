@@ -57,9 +57,9 @@ def table(network: Network, p: Any, rows: int) -> np.ndarray:
 
 def observed(step: NetworkStep, states: np.ndarray, inputs: Any, **more: Any) -> Any:
     """A step with the first row of inputs."""
-    told = np.concatenate([inputs[name][0] for name in ("past", "known", "calendar", "static")], axis=-1)
+    columns = np.concatenate([inputs[name][0] for name in ("past", "known", "calendar", "static")], axis=-1)
     values = inputs["y"][0].astype(np.float64)
-    return step.step(states, values, told, inputs["future"][0], **more)
+    return step.step(states, values, columns, inputs["future"][0], **more)
 
 
 @pytest.mark.parametrize("instruction_set", SETS)
@@ -70,9 +70,9 @@ def test_every_instruction_set(cell: str, instruction_set: str, monkeypatch: pyt
     network = build(cell, "last", "pinball", "dense", hidden=(19, 33), horizon=21, skip=37, lags=18)
     p = parameters(network, dtype=np.float32)
     inputs, reset = series(network, p, STEPS, BATCH)
-    found, state = natively(network, p, inputs, reset)
-    wanted, last = stepped(network, p, inputs, reset)
-    close(found, wanted, 2e-5)
+    result, state = natively(network, p, inputs, reset)
+    expected, last = stepped(network, p, inputs, reset)
+    close(result, expected, 2e-5)
     for name, part in last.items():
         close(state[name], part, 2e-5)
 
@@ -94,9 +94,9 @@ def test_an_ensemble_shares_its_front(
     monkeypatch.setenv("STATECAST_KERNEL", instruction_set)
     network, p = several(build("lstm", "last", head, stack, horizon=7, skip=9, lags=5), 3, dtype=np.float32)
     inputs, reset = series(network, p, STEPS, BATCH)
-    found, state = natively(network, p, inputs, reset)
-    wanted, last = stepped(network, p, inputs, reset)
-    close(found, wanted, 2e-5)
+    result, state = natively(network, p, inputs, reset)
+    expected, last = stepped(network, p, inputs, reset)
+    close(result, expected, 2e-5)
     assert state.keys() == last.keys()
     for name, part in last.items():
         close(state[name], part, 2e-5)
@@ -110,9 +110,9 @@ def test_maps_of_single_series(instruction_set: str, monkeypatch: pytest.MonkeyP
         network = build("gru", "last", head, targets=targets, skip=skip, horizon=horizon, maps=3)
         network, p = several(network, 2, dtype=np.float32)
         inputs, reset = series(network, p, STEPS, 9)
-        found, state = natively(network, p, inputs, reset)
-        wanted, last = stepped(network, p, inputs, reset)
-        close(found, wanted, 2e-5)
+        result, state = natively(network, p, inputs, reset)
+        expected, last = stepped(network, p, inputs, reset)
+        close(result, expected, 2e-5)
         same_bits(state["series"], last["series"])
 
 
@@ -140,8 +140,8 @@ def test_any_size(seed: int, normalize: str, targets: int, data: st.DataObject) 
     sizes["maps"] = draw(0, 2) if sizes["skip"] else 0
     network, p = several(build(cell, normalize, head, targets=targets, columns=columns, **sizes), draw(1, 4), seed)
     inputs, reset = series(network, p, 4, 2, seed)
-    found, _ = natively(network, p, inputs, reset)
-    close(found, stepped(network, p, inputs, reset)[0], 1e-11)
+    result, _ = natively(network, p, inputs, reset)
+    close(result, stepped(network, p, inputs, reset)[0], 1e-11)
 
 
 @pytest.mark.parametrize(("cell", "maps"), [*((cell, 0) for cell in interface.CELLS), ("lstm", 5)])
@@ -157,9 +157,9 @@ def test_a_row_does_not_know_its_company(cell: str, maps: int, threads: int) -> 
     forecast, scale = observed(NetworkStep(threaded, p), together, inputs)
     alone, step = table(network, p, 700), NetworkStep(network, p)
     for row in (0, 1, 47, 349, 350, 698, 699):
-        own = {name: value[:, row : row + 1] for name, value in inputs.items()}
-        found, size = observed(step, alone, own, index=np.array([row]))
-        same_bits(found[0], forecast[row])
+        alone_inputs = {name: value[:, row : row + 1] for name, value in inputs.items()}
+        result, size = observed(step, alone, alone_inputs, index=np.array([row]))
+        same_bits(result[0], forecast[row])
         same_bits(size[0], scale[row])
         same_bits(alone[row], together[row])
 
@@ -179,11 +179,11 @@ def test_only_the_rows_named_move_and_emit_moves_none() -> None:
 
 def test_values_are_in_units_of_the_table() -> None:
     network, p, inputs, reset = case("gru", "last", "point", "one-layer")
-    wanted, _ = natively(network, p, inputs, reset)
+    expected, _ = natively(network, p, inputs, reset)
     moved = {"y": inputs["y"] * 4 + 1000}
     other = {**p, "constants": p["constants"] | {"origin": np.full(2, 1000.0), "unit": np.full(2, 4.0)}}
-    found, _ = natively(network, other, inputs | moved, reset)
-    close(found, wanted, 1e-12)
+    result, _ = natively(network, other, inputs | moved, reset)
+    close(result, expected, 1e-12)
 
 
 def test_a_stream_goes_through_it_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,8 +259,8 @@ def test_wrong_arrays_are_named_and_nothing_moves(change: dict[str, Any], messag
     network, p, inputs, _ = case("lstm", "last", "point", "one-layer", dtype="float32")
     states = table(network, p, 9)
     before = states.copy()
-    told = np.concatenate([inputs[name][0] for name in ("past", "known", "calendar", "static")], axis=-1)
-    right = {"states": states, "values": np.ones((3, 2)), "covariates": told, "future": inputs["future"][0]}
+    columns = np.concatenate([inputs[name][0] for name in ("past", "known", "calendar", "static")], axis=-1)
+    right = {"states": states, "values": np.ones((3, 2)), "covariates": columns, "future": inputs["future"][0]}
     with pytest.raises(DataError, match=message):
         NetworkStep(network, p).step(**right | change)
     same_bits(states, before)
@@ -346,12 +346,12 @@ def test_a_table_in_blocks_is_stepped_where_its_rows_lie() -> None:
         array[inside] = whole[where]
     assert (len(blocks.arrays), blocks.rows) == (5, 10)
     index = np.array([8, 3, 2])
-    wanted = observed(step, whole, inputs, index=index)
-    for one, other in zip(observed(step, blocks, inputs, index=index), wanted, strict=True):
+    expected = observed(step, whole, inputs, index=index)
+    for one, other in zip(observed(step, blocks, inputs, index=index), expected, strict=True):
         same_bits(one, other)
     same_bits(blocks.take(np.arange(9)), whole)
     same_bits(blocks.take(np.array([8, 0, 3])), whole[[8, 0, 3]])
-    for one, other in zip(step.emit(blocks, inputs["future"][0], index), wanted, strict=True):
+    for one, other in zip(step.emit(blocks, inputs["future"][0], index), expected, strict=True):
         same_bits(one, other)
     with pytest.raises(DataError, match="outside the table of states"):
         observed(step, blocks, inputs, index=np.array([0, 1, 10]))

@@ -103,8 +103,8 @@ def test_product_and_gradient(name: str, instructions: str, monkeypatch: pytest.
         assert (abs(out - np.einsum("tbkd,dkh->tbhd", rings, w)) <= bound(a, rings, w, "tbkd,dkh->tbhd")).all()
         dout = np.random.default_rng(1).normal(size=out.shape).astype(dtype)
         exact = np.einsum("tbkd,tbhd->dkh", rings, dout)
-        found = skip.gradient(**a, dout=dout)
-        assert (abs(found - exact) <= bound(a, rings, dout, "tbkd,tbhd->dkh")).all()
+        result = skip.gradient(**a, dout=dout)
+        assert (abs(result - exact) <= bound(a, rings, dout, "tbkd,tbhd->dkh")).all()
 
 
 def local(case: Case, a: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -121,16 +121,16 @@ def test_maps_of_single_series(name: str, instructions: str, monkeypatch: pytest
     monkeypatch.setenv("STATECAST_KERNEL", instructions)
     for dtype in ("float32", "float64") if instructions == "plain" else ("float32",):
         a = arrays(CASES[name], np.dtype(dtype))
-        own, rings = local(CASES[name], a), relative(a)
-        each = np.concatenate([np.zeros_like(own["maps"][:1]), own["maps"]])[own["numbers"]].astype(float)
+        maps, rings = local(CASES[name], a), relative(a)
+        each = np.concatenate([np.zeros_like(maps["maps"][:1]), maps["maps"]])[maps["numbers"]].astype(float)
         weights = a["w"] + np.swapaxes(each, -1, -2)
-        out = skip.product(**a, **own)
+        out = skip.product(**a, **maps)
         exact = np.einsum("tbkd,tbdkh->tbhd", rings, weights)
         assert (abs(out - exact) <= bound(a, rings, weights, "tbkd,tbdkh->tbhd")).all()
         for threads in (1, 3):
-            assert np.array_equal(skip.product(**a, **own, threads=threads), out)
+            assert np.array_equal(skip.product(**a, **maps, threads=threads), out)
         some = {part: a[part][2:5, 1:2] for part in ("last", "age", "level", "scale")}
-        alone = skip.product(**a | some, maps=own["maps"], numbers=own["numbers"][2:5, 1:2])
+        alone = skip.product(**a | some, maps=maps["maps"], numbers=maps["numbers"][2:5, 1:2])
         assert np.array_equal(alone, out[2:5, 1:2])
 
 
@@ -143,8 +143,8 @@ def test_a_level_of_a_million_keeps_its_digits(instructions: str, monkeypatch: p
     out = skip.product(**a)
     assert (abs(out - np.einsum("tbkd,dkh->tbhd", rings, w)) <= bound(a, rings, w, "tbkd,dkh->tbhd")).all()
     dout = np.ones_like(out)
-    found, exact = skip.gradient(**a, dout=dout), np.einsum("tbkd,tbhd->dkh", rings, dout)
-    assert (abs(found - exact) <= bound(a, rings, dout, "tbkd,tbhd->dkh")).all()
+    result, exact = skip.gradient(**a, dout=dout), np.einsum("tbkd,tbhd->dkh", rings, dout)
+    assert (abs(result - exact) <= bound(a, rings, dout, "tbkd,tbhd->dkh")).all()
 
 
 def test_a_value_at_the_level_has_no_gradient() -> None:
@@ -215,7 +215,7 @@ def test_jax_maps_over_networks() -> None:
 
     a = arrays(Case(gaps=0.1, horizon=2))
     w = jnp.asarray(np.random.default_rng(2).normal(size=(3, *a["w"].shape)).astype(np.float32))
-    own = {
+    maps = {
         part: jnp.stack([jnp.roll(a[part], n, axis=1) for n in range(3)]) for part in ("last", "age", "level", "scale")
     }
     shared = {part: jnp.asarray(a[part]) for part in ("values", "mask", "last", "age", "level", "scale")}
@@ -223,7 +223,7 @@ def test_jax_maps_over_networks() -> None:
     def loss(w: Any, rows: Any) -> Any:
         return (skip.product(w, **shared | rows) ** 2).sum()
 
-    for axes, rows in (((0, None), {}), ((0, 0), own)):
+    for axes, rows in (((0, None), {}), ((0, 0), maps)):
         value, gradient = jax.jit(jax.vmap(jax.value_and_grad(loss), axes))(w, rows)
         for n in range(3):
             one = {part: array[n] for part, array in rows.items()}
@@ -239,17 +239,17 @@ def test_jax_adds_maps_of_single_series() -> None:
 
     case = Case(gaps=0.1, targets=2)
     a, dout = arrays(case), np.random.default_rng(1).normal(size=(9, 3, 5, 2)).astype(np.float32)
-    own = local(case, a)
-    w, numbers = np.stack([a["w"], 2 * a["w"]]), np.stack([own["numbers"], own["numbers"][:, ::-1]])
+    maps = local(case, a)
+    w, numbers = np.stack([a["w"], 2 * a["w"]]), np.stack([maps["numbers"], maps["numbers"][:, ::-1]])
     rest = {part: jnp.asarray(array) for part, array in a.items() if part != "w"}
 
     def loss(w: Any, numbers: Any) -> Any:
-        result = skip.product(w, **rest, maps=jnp.asarray(own["maps"]), numbers=numbers)
+        result = skip.product(w, **rest, maps=jnp.asarray(maps["maps"]), numbers=numbers)
         return jnp.sum(result * dout), result
 
     gradient, result = jax.jit(jax.vmap(jax.grad(loss, has_aux=True)))(jnp.asarray(w), jnp.asarray(numbers))
     for n in range(2):
-        assert np.array_equal(result[n], skip.product(**a | {"w": w[n]}, maps=own["maps"], numbers=numbers[n]))
+        assert np.array_equal(result[n], skip.product(**a | {"w": w[n]}, maps=maps["maps"], numbers=numbers[n]))
         assert np.array_equal(gradient[n], skip.gradient(**a, dout=dout))
 
 
@@ -267,8 +267,8 @@ def test_without_the_kernel_numpy_and_jax_make_the_skip_in_parts(monkeypatch: py
     a, c = arrays(Case(gaps=0.2, targets=2, steps=11)), {"ring_gain": np.array([0.5, 2.0], np.float32)}
     rings = Rings(a["values"], a["mask"], a["last"], a["age"], 21)
     native = front.skip_of(c, a["w"], rings, a["level"], a["scale"])
-    own = local(Case(targets=2), a)
-    numbers, c = own["numbers"], c | {"maps": own["maps"]}
+    maps = local(Case(targets=2), a)
+    numbers, c = maps["numbers"], c | {"maps": maps["maps"]}
     mapped = front.skip_of(c, a["w"], rings, a["level"], a["scale"], numbers)
     sizes: list[int] = []
     newest = Rings.newest
@@ -277,8 +277,8 @@ def test_without_the_kernel_numpy_and_jax_make_the_skip_in_parts(monkeypatch: py
     monkeypatch.setenv("STATECAST_KERNEL", "off")
     np.testing.assert_allclose(front.skip_of(c, a["w"], rings, a["level"], a["scale"]), native, rtol=2e-4, atol=2e-5)
     assert sizes == [4, 4, 3]
-    found = front.skip_of(c, a["w"], rings, a["level"], a["scale"], numbers)
-    np.testing.assert_allclose(found, mapped, rtol=2e-4, atol=2e-5)
+    actual = front.skip_of(c, a["w"], rings, a["level"], a["scale"], numbers)
+    np.testing.assert_allclose(actual, mapped, rtol=2e-4, atol=2e-5)
     assert sizes[3:] == [4, 4, 3]
     sizes.clear()
     device = Rings(*map(jnp.asarray, (a["values"], a["mask"], a["last"], a["age"])), 21)
@@ -288,9 +288,9 @@ def test_without_the_kernel_numpy_and_jax_make_the_skip_in_parts(monkeypatch: py
         with_maps = front.skip_of(c, w, device, a["level"], a["scale"], jnp.asarray(numbers))
         return result.sum() + 0 * with_maps.sum(), (result, with_maps)
 
-    gradient, (result, found) = jax.jit(jax.grad(loss, has_aux=True))(jnp.asarray(a["w"]))
+    gradient, (result, actual) = jax.jit(jax.grad(loss, has_aux=True))(jnp.asarray(a["w"]))
     np.testing.assert_allclose(result, native, rtol=2e-4, atol=2e-5)
-    np.testing.assert_allclose(found, mapped, rtol=2e-4, atol=2e-5)
+    np.testing.assert_allclose(actual, mapped, rtol=2e-4, atol=2e-5)
     assert set(sizes) == {1, 4}  # JAX copies maps, and one is as large as five rings
     exact = skip.gradient(**a | {"scale": a["scale"] * c["ring_gain"]}, dout=np.ones_like(native))
     np.testing.assert_allclose(gradient, exact, rtol=2e-4, atol=2e-4)

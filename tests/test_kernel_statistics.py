@@ -50,12 +50,12 @@ def test_the_kernel_says_what_the_front_says(
     before = front.start(c, y, (rows,))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kernel_statistics, "refuses", lambda *_: "turned off")
-        wanted, wanted_last = front.scan(c, y, m, reset, before)
-    found, last = front.scan(c, y, m, reset, before)
+        expected, wanted_last = front.scan(c, y, m, reset, before)
+    result, last = front.scan(c, y, m, reset, before)
     for name in NAMES:
-        assert found[name].dtype == last[name].dtype == dtype
-        np.testing.assert_allclose(found[name], wanted[name], rtol=3e-6 if dtype is np.float32 else 1e-12)
-        np.testing.assert_array_equal(last[name], found[name][-1])
+        assert result[name].dtype == last[name].dtype == dtype
+        np.testing.assert_allclose(result[name], expected[name], rtol=3e-6 if dtype is np.float32 else 1e-12)
+        np.testing.assert_array_equal(last[name], result[name][-1])
         np.testing.assert_allclose(last[name], wanted_last[name], rtol=3e-6 if dtype is np.float32 else 1e-12)
 
 

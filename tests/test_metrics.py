@@ -239,21 +239,21 @@ def scored(*errors: float) -> Scores:
 
 
 def test_evaluation_is_plain_and_names_who_is_better() -> None:
-    found = evaluation(scored(2.0), {"persistence": scored(1.5), "seasonal_naive": scored(1.0), "other": scored(4.0)})
-    assert found["beaten_by"] == ["seasonal_naive", "persistence"]
-    assert found["skill"]["other"] == pytest.approx(0.5)
-    assert found["statecast"]["r2"] is None  # constant: JSON has no NaN
-    assert "targets" not in found
-    json.dumps(found, allow_nan=False)
+    result = evaluation(scored(2.0), {"persistence": scored(1.5), "seasonal_naive": scored(1.0), "other": scored(4.0)})
+    assert result["beaten_by"] == ["seasonal_naive", "persistence"]
+    assert result["skill"]["other"] == pytest.approx(0.5)
+    assert result["statecast"]["r2"] is None  # constant: JSON has no NaN
+    assert "targets" not in result
+    json.dumps(result, allow_nan=False)
 
 
 def test_several_targets_have_an_evaluation_each() -> None:
-    found = evaluation(scored(2.0, 60.0), {"persistence": scored(4.0, 50.0)}, ["load", "price"])
-    assert list(found["targets"]) == ["load", "price"]
-    for d, (target, part) in enumerate(found["targets"].items()):
+    result = evaluation(scored(2.0, 60.0), {"persistence": scored(4.0, 50.0)}, ["load", "price"])
+    assert list(result["targets"]) == ["load", "price"]
+    for d, (target, part) in enumerate(result["targets"].items()):
         error, other = [(2.0, 4.0), (60.0, 50.0)][d]
         assert part == evaluation(scored(error), {"persistence": scored(other)}), target
-    assert found["targets"]["price"]["beaten_by"] == ["persistence"]
+    assert result["targets"]["price"]["beaten_by"] == ["persistence"]
     with pytest.raises(SettingError, match="2 targets; got 1 names: a"):
         evaluation(scored(1.0, 2.0), {}, ["a"])
 
@@ -261,9 +261,9 @@ def test_several_targets_have_an_evaluation_each() -> None:
 def test_a_target_without_the_metric_is_compared_by_its_mean_absolute_error() -> None:
     y = np.zeros((4, 2))
     scores, baseline = (Scores.of(y, y + error, scale=np.array([1.0, 0.0])) for error in (1.0, 2.0))
-    found = evaluation(scores, {"persistence": baseline}, ["a", "b"], "mase")
-    assert [part["metric"] for part in found["targets"].values()] == ["mase", "mae"]
-    assert [part["skill"]["persistence"] for part in found["targets"].values()] == [0.5, 0.5]
+    result = evaluation(scores, {"persistence": baseline}, ["a", "b"], "mase")
+    assert [part["metric"] for part in result["targets"].values()] == ["mase", "mae"]
+    assert [part["skill"]["persistence"] for part in result["targets"].values()] == [0.5, 0.5]
 
 
 def test_evaluation_takes_errors_only() -> None:
@@ -297,16 +297,16 @@ def test_the_verdict_knows_draws_perfect_baselines_and_silence() -> None:
 
 
 def test_the_verdict_names_targets_that_a_baseline_forecasts_better() -> None:
-    found = evaluation(scored(1.0, 5.0), {"persistence": scored(9.0, 4.0)}, ["load", "price"])
-    assert "For 1 of 2 targets persistence is better: price." in verdict(found)
+    result = evaluation(scored(1.0, 5.0), {"persistence": scored(9.0, 4.0)}, ["load", "price"])
+    assert "For 1 of 2 targets persistence is better: price." in verdict(result)
 
 
 def test_the_verdict_says_when_intervals_are_wrong() -> None:
     y = np.arange(100.0)[:, None]
     bounds = {"lower": {80: y - 1, 50: y - (y < 50)}, "upper": {80: y + 1, 50: y - (y >= 50)}}
-    found = evaluation(Scores.empty(1).add(y, y + 1, **bounds), {"persistence": scored(9.0)})
-    assert "The 80 % interval held 100 % of the values: it is wider than it need be." in verdict(found)
-    assert "The 50 % interval held 50 % of the values." in verdict(found)
+    result = evaluation(Scores.empty(1).add(y, y + 1, **bounds), {"persistence": scored(9.0)})
+    assert "The 80 % interval held 100 % of the values: it is wider than it need be." in verdict(result)
+    assert "The 50 % interval held 50 % of the values." in verdict(result)
 
 
 @pytest.mark.parametrize(

@@ -110,14 +110,14 @@ def test_one_unit_by_hand(cell: str, library: Any) -> None:
     w |= {"nu": [math.log(0.5)], "theta": [math.log(0.6)], "gamma": [math.log(0.7)], "C": [[1.5, 0.2], [-0.5, 0.8]]}
     state = {"h": [[H]], "c": [[C]], "n": [[N]], "m": [[M]], "re": [[RE]], "im": [[IM]]}
     given = {name: library.asarray(value) for name, value in (w | {"x": [[X]]} | state).items()}
-    found = one_step(cell, given["x"], given, {name: given[name] for name in equations.states})
-    wanted = BY_HAND[cell]()
-    assert found.keys() == wanted.keys() == set(equations.states)
-    for name, value in wanted.items():
-        close(found[name], [[value]], 1e-15 if library is np else 1e-6)
+    result = one_step(cell, given["x"], given, {name: given[name] for name in equations.states})
+    expected = BY_HAND[cell]()
+    assert result.keys() == expected.keys() == set(equations.states)
+    for name, value in expected.items():
+        close(result[name], [[value]], 1e-15 if library is np else 1e-6)
     z = given["x"] @ given["W"] + given["b"]
-    told = OUTPUT[cell]() if cell in OUTPUT else wanted["h"]
-    close(equations.read(given, z, found), [[told]], 1e-15 if library is np else 1e-6)
+    output = OUTPUT[cell]() if cell in OUTPUT else expected["h"]
+    close(equations.read(given, z, result), [[output]], 1e-15 if library is np else 1e-6)
 
 
 def test_rectified_below_zero_is_zero() -> None:
@@ -151,9 +151,9 @@ def test_three_steps_against_stored_values(cell: str) -> None:
     w = {"W": waves(2, gates * 2, shift=0.1), "U": waves(2, gates * 2, shift=0.2), "b": waves(gates * 2, shift=0.3)}
     w["bn"] = waves(2, shift=0.4)
     xs, state = waves(3, 1, 2, shift=0.5), {part: np.zeros((1, 2)) for part in CELLS[cell].states}
-    for x, wanted in zip(xs, STORED[cell], strict=True):
+    for x, expected in zip(xs, STORED[cell], strict=True):
         state = one_step(cell, x, w, state)
-        for name, value in wanted.items():
+        for name, value in expected.items():
             close(state[name], [value], 1e-15)
 
 
@@ -165,8 +165,8 @@ def test_extreme_gates_stay_finite(cell: str, dtype: str) -> None:
     z = np.array([[-1e4], [-100.0], [0.0], [100.0], [1e4]], dtype) * np.ones((1, equations.gates), dtype)
     u = np.ones((1, max(equations.recurrent, 1)), dtype)
     w = {"U": u[None] if equations.heads else u, **{name: np.ones(1, dtype) for name in ("bn", "nu", "theta", "gamma")}}
-    found = equations.step(w, z, {part: np.ones((5, 1), dtype) for part in equations.states})
-    assert all(np.isfinite(part).all() and part.dtype == dtype for part in found.values())
+    result = equations.step(w, z, {part: np.ones((5, 1), dtype) for part in equations.states})
+    assert all(np.isfinite(part).all() and part.dtype == dtype for part in result.values())
 
 
 def test_minlstm_keeps_its_digits_where_both_gates_are_shut() -> None:

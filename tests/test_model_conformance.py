@@ -72,13 +72,13 @@ def test_numpy_step_scan_and_segment(names: tuple[str, ...], dtype: str) -> None
     network, p, inputs, reset = case(*names, dtype=dtype)
     forecasts, last = wanted(*names, dtype=dtype)
     for execution in (stepped, scanned):
-        found, state = execution(network, p, inputs, reset)
-        assert found.dtype == dtype
-        close(found, forecasts, TOLERANCE[dtype])
+        result, state = execution(network, p, inputs, reset)
+        assert result.dtype == dtype
+        close(result, forecasts, TOLERANCE[dtype])
         assert {name: part.dtype for name, part in state.items()} == dict.fromkeys(network.parts(), np.dtype(dtype))
         same_state(state, last, TOLERANCE[dtype])
-    found, cells = segmented(network, p, inputs, reset)
-    close(found, forecasts, TOLERANCE[dtype])
+    result, cells = segmented(network, p, inputs, reset)
+    close(result, forecasts, TOLERANCE[dtype])
     for name in cells:
         close(cells[name], last[name], TOLERANCE[dtype])
 
@@ -91,9 +91,9 @@ def test_numpy_step_scan_and_segment(names: tuple[str, ...], dtype: str) -> None
 def test_native_step(names: tuple[str, ...], dtype: str) -> None:
     network, p, inputs, reset = case(*names, dtype=dtype)
     assert refuses(network, p) is None
-    found, state = natively(network, p, inputs, reset)
-    assert found.dtype == dtype
-    close(found, wanted(*names, dtype=dtype)[0], TOLERANCE[dtype])
+    result, state = natively(network, p, inputs, reset)
+    assert result.dtype == dtype
+    close(result, wanted(*names, dtype=dtype)[0], TOLERANCE[dtype])
     same_state(state, wanted(*names, dtype=dtype)[1], TOLERANCE[dtype])
     same_bits(state["static"], inputs["static"][-1])
 
@@ -147,8 +147,8 @@ def test_sizes_of_the_front(normalize: str, sizes: dict[str, Any]) -> None:
     assert network.front.inputs == network.stack.inputs
     forecasts, last = referred(network, p, inputs, reset)
     for execution in (stepped, scanned, *([natively] if kernel_library.refuses() is None else [])):
-        found, state = execution(network, p, inputs, reset)
-        close(found, forecasts, 1e-12)
+        result, state = execution(network, p, inputs, reset)
+        close(result, forecasts, 1e-12)
         same_state(state, last, 1e-12)
 
 
@@ -173,8 +173,8 @@ def test_series_with_linear_maps_of_their_own(normalize: str, head: str, sizes: 
     native = refuses(network, p) is None
     assert native == (kernel_library.refuses() is None and head in ("point", "pinball"))
     for execution in (stepped, scanned, *([natively] if native else [])):
-        found, state = execution(network, p, inputs, reset)
-        close(found, forecasts, TOLERANCE[dtype])
+        result, state = execution(network, p, inputs, reset)
+        close(result, forecasts, TOLERANCE[dtype])
         same_state(state, last, TOLERANCE[dtype])
         assert state["series"].tolist() == [[0], [1], [2], [3]]
     close(segmented(network, p, inputs, reset)[0], forecasts, TOLERANCE[dtype])
@@ -207,8 +207,8 @@ def test_the_state_holds_the_last_forecast(normalize: str, execution: Callable[.
     network, p, inputs, reset = case(*names)
     forecasts, last = wanted(*names)
     _, state = execution(network, p, inputs, reset)
-    found, scale = network.emit(p, state, inputs["future"][-1])
-    close(found, forecasts[-1], 1e-12)
+    result, scale = network.emit(p, state, inputs["future"][-1])
+    close(result, forecasts[-1], 1e-12)
     close(scale, last["scale"], 1e-12)
     same_bits(state["static"], inputs["static"][-1])
 
@@ -221,8 +221,8 @@ def test_a_sequence_in_two_parts(cell: str, normalize: str) -> None:
     whole, last = scanned(network, p, inputs, reset)
     state, parts = network.start(p, BATCH, like(p)), []
     for span in (slice(0, 4), slice(4, 5), slice(5, None)):
-        state, found, _ = network.scan(p, state, {name: value[span] for name, value in inputs.items()}, reset[span])
-        parts.append(found)
+        state, result, _ = network.scan(p, state, {name: value[span] for name, value in inputs.items()}, reset[span])
+        parts.append(result)
     close(np.concatenate(parts), whole, 1e-13)
     for name, part in last.items():
         # What is not held after a reset may be what was there before, or nothing.
@@ -241,8 +241,8 @@ def test_forecasts_feed_on_themselves(cell: str, head: str) -> None:
     known, ahead = slice(0, 3), slice(3, None)
     calm = np.zeros((STEPS, BATCH), bool)
     state = network.start(p, BATCH, like(p))
-    state, found, _ = network.scan(p, state, {name: value[known] for name, value in inputs.items()}, calm[known])
-    blocks = [found[-1]]
+    state, result, _ = network.scan(p, state, {name: value[known] for name, value in inputs.items()}, calm[known])
+    blocks = [result[-1]]
     for n in range(3):
         for k in range(2):
             fed = {name: value[3 + 2 * n + k] for name, value in inputs.items() if name not in ("y", "m")}
@@ -252,7 +252,7 @@ def test_forecasts_feed_on_themselves(cell: str, head: str) -> None:
     plain = reference.plain(p)
     for b in range(BATCH):
         rows = reference_rows(inputs, calm, b)
-        told = reference.beyond(
+        reference_values = reference.beyond(
             specification(network), plain["weights"], plain["constants"], rows[known], rows[ahead], 7
         )
-        close(np.concatenate([block[b] for block in blocks])[:7], told, 1e-12)
+        close(np.concatenate([block[b] for block in blocks])[:7], reference_values, 1e-12)

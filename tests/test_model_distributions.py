@@ -42,13 +42,13 @@ def test_the_settings_name_the_distributions() -> None:
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_log_density_is_scipys_under_numpy_and_jax(name: str) -> None:
-    p, wanted = drawn(name)
-    y = wanted.rvs(random_state=1).astype(float)
-    told = wanted.logpmf(y) if DISTRIBUTIONS[name].counts else wanted.logpdf(y)
-    np.testing.assert_allclose(DISTRIBUTIONS[name].log_density(p, y), told, atol=1e-9)
+    p, expected = drawn(name)
+    y = expected.rvs(random_state=1).astype(float)
+    oracle = expected.logpmf(y) if DISTRIBUTIONS[name].counts else expected.logpdf(y)
+    np.testing.assert_allclose(DISTRIBUTIONS[name].log_density(p, y), oracle, atol=1e-9)
     single = DISTRIBUTIONS[name].log_density(jnp.asarray(p, jnp.float32), jnp.asarray(y, jnp.float32))
     assert single.dtype == jnp.float32
-    np.testing.assert_allclose(single, told, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(single, oracle, rtol=1e-3, atol=1e-2)
 
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
@@ -62,11 +62,13 @@ def test_gradients_of_the_density_are_finite_far_out(name: str) -> None:
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_quantiles_are_scipys(name: str) -> None:
-    p, wanted = drawn(name)
+    p, expected = drawn(name)
     for z in Z:
-        found = DISTRIBUTIONS[name].quantile(p, np.full(len(p), z))
-        told = wanted.ppf(stats.norm.cdf(z)) if z < 0 or DISTRIBUTIONS[name].counts else wanted.isf(stats.norm.sf(z))
-        np.testing.assert_allclose(found, told, rtol=1e-7, atol=1e-8)
+        result = DISTRIBUTIONS[name].quantile(p, np.full(len(p), z))
+        oracle = (
+            expected.ppf(stats.norm.cdf(z)) if z < 0 or DISTRIBUTIONS[name].counts else expected.isf(stats.norm.sf(z))
+        )
+        np.testing.assert_allclose(result, oracle, rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", ["normal", "student_t"])
@@ -78,11 +80,11 @@ def test_score_is_the_inverse_of_the_quantile(name: str) -> None:
 
 
 def test_score_of_a_count_is_in_the_middle_of_its_probability() -> None:
-    p, wanted = drawn("negative_binomial")
-    y = wanted.rvs(random_state=2).astype(float)
-    told = stats.norm.ppf(wanted.cdf(y) - 0.5 * wanted.pmf(y))
-    near = np.abs(told) < 6
-    np.testing.assert_allclose(DISTRIBUTIONS["negative_binomial"].score(p, y)[near], told[near], atol=1e-7)
+    p, expected = drawn("negative_binomial")
+    y = expected.rvs(random_state=2).astype(float)
+    oracle = stats.norm.ppf(expected.cdf(y) - 0.5 * expected.pmf(y))
+    near = np.abs(oracle) < 6
+    np.testing.assert_allclose(DISTRIBUTIONS["negative_binomial"].score(p, y)[near], oracle[near], atol=1e-7)
     assert np.isnan(DISTRIBUTIONS["negative_binomial"].score(p, np.full(len(p), np.nan))).all()
 
 
@@ -103,8 +105,8 @@ def test_shaped_parameters_are_allowed_whatever_the_network_says() -> None:
 @settings(max_examples=60)
 @given(st.floats(-4, 9), st.floats(-4, 9), st.floats(0, 1))
 def test_incomplete_beta(a: float, b: float, x: float) -> None:
-    found = special.incomplete_beta(np.exp(a), np.exp(b), x)
-    np.testing.assert_allclose(found, scipy_special.betainc(np.exp(a), np.exp(b), x), rtol=1e-9, atol=1e-12)
+    result = special.incomplete_beta(np.exp(a), np.exp(b), x)
+    np.testing.assert_allclose(result, scipy_special.betainc(np.exp(a), np.exp(b), x), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("z", [-3.0, -1.0, 0.0, 0.5, 4.0])
@@ -146,8 +148,8 @@ def test_quantiles_of_counts_beyond_whole_numbers() -> None:
 
 def test_stirling_and_the_normal_tail() -> None:
     x = np.logspace(-6, 3, 100)
-    told = scipy_special.gammaln(x) - ((x - 0.5) * np.log(x) - x + 0.5 * np.log(2 * np.pi))
-    np.testing.assert_allclose(special.stirling_rest(x), told, atol=1e-10)
+    oracle = scipy_special.gammaln(x) - ((x - 0.5) * np.log(x) - x + 0.5 * np.log(2 * np.pi))
+    np.testing.assert_allclose(special.stirling_rest(x), oracle, atol=1e-10)
     z = np.linspace(-5, 30, 71)
     np.testing.assert_allclose(special.normal_tail(z), stats.norm.sf(z), rtol=1e-12)
     np.testing.assert_allclose(special.normal_upper(stats.norm.sf(z)), z, atol=1e-9)
@@ -172,8 +174,8 @@ def test_a_quantile_head_gives_its_quantiles_at_their_probabilities() -> None:
     head = Head(1, 1, 1, (80, 95), 0)
     raw = np.array([-3.0, -1.0, 0.5, 1.0, 4.0]).reshape(1, 1, 1, 5)
     at = stats.norm.ppf(head.quantiles)
-    found = [float(marginal.value(head, raw, np.ones((1, 1, 1)), z)[0, 0, 0]) for z in at]
-    np.testing.assert_allclose(found, raw.ravel(), atol=1e-7)
+    result = [float(marginal.value(head, raw, np.ones((1, 1, 1)), z)[0, 0, 0]) for z in at]
+    np.testing.assert_allclose(result, raw.ravel(), atol=1e-7)
     # Beyond the outermost it goes straight on: from 1 to 4 over the gap of the two scores.
     beyond = float(marginal.value(head, raw, np.ones((1, 1, 1)), at[-1] + (at[-1] - at[-2]))[0, 0, 0])
     assert beyond == pytest.approx(7.0)

@@ -105,9 +105,9 @@ def test_what_is_under_the_mask_does_not_matter() -> None:
     clean = inputs | {"y": inputs["y"] * inputs["m"]}
     reset = np.zeros((6, 2), bool)
     for execution in (scanned, stepped):
-        found, state = execution(network, p, inputs, reset)
-        wanted, last = execution(network, p, clean, reset)
-        same_bits(found, wanted)
+        result, state = execution(network, p, inputs, reset)
+        expected, last = execution(network, p, clean, reset)
+        same_bits(result, expected)
         for name, part in last.items():
             np.testing.assert_array_equal(state[name], part)
 
@@ -119,9 +119,9 @@ def test_ring_and_mask_by_hand() -> None:
     reset = np.array([0, 0, 0, 1, 0], bool).reshape(-1, 1)
     before, held = np.array([7.0, 8.0, 9.0]).reshape(1, 3, 1), np.array([0.0, 1.0, 1.0]).reshape(1, 3, 1)
     ring, mask = Rings.of(y, m, reset, before, held).newest(3).values()
-    wanted = [[8, 9, 1], [9, 1, GONE], [1, GONE, 3], [GONE, GONE, 4], [GONE, 4, 5]]
-    found = np.where(mask > 0, ring, GONE)[:, 0, :, 0]
-    np.testing.assert_array_equal(found, wanted)
+    expected = [[8, 9, 1], [9, 1, GONE], [1, GONE, 3], [GONE, GONE, 4], [GONE, 4, 5]]
+    result = np.where(mask > 0, ring, GONE)[:, 0, :, 0]
+    np.testing.assert_array_equal(result, expected)
 
 
 def test_inputs_in_their_order() -> None:
@@ -143,9 +143,9 @@ def test_covariates_in_training_deviations(missing: bool) -> None:
     network = build(columns=NONE | {"past": 3}, missing=missing)
     c = parameters(network)["constants"]
     values = np.array([[1.0, GONE, -2.0], [GONE, GONE, 4.0]])
-    found = network.front.standardise(c, "past", values)
+    result = network.front.standardise(c, "past", values)
     mean, scale = c["past_mean"].tolist(), c["past_scale"].tolist()
-    close(found, [reference.standardised(row, mean, scale, missing) for row in values.tolist()], 1e-14)
+    close(result, [reference.standardised(row, mean, scale, missing) for row in values.tolist()], 1e-14)
 
 
 @pytest.mark.parametrize(

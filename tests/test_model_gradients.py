@@ -72,14 +72,14 @@ def test_gradients_against_finite_differences(names: tuple[str, ...]) -> None:
         value, gradient = jax.jit(jax.value_and_grad(traced))(given)
     assert value.dtype == like(p).dtype
     np.testing.assert_allclose(float(value), loss(p["weights"]), rtol=1e-12)
-    found = dict(leaves(gradient))
-    largest = max(float(np.abs(part).max()) for part in found.values())
+    result = dict(leaves(gradient))
+    largest = max(float(np.abs(part).max()) for part in result.values())
     for path, part in leaves(p["weights"]):
-        wanted = np.array([difference(loss, p["weights"], part, place) for place in np.ndindex(part.shape)])
+        expected = np.array([difference(loss, p["weights"], part, place) for place in np.ndindex(part.shape)])
         np.testing.assert_allclose(
-            np.ravel(found[path]), wanted, rtol=1e-6, atol=1e-8 * largest, err_msg=".".join(path)
+            np.ravel(result[path]), expected, rtol=1e-6, atol=1e-8 * largest, err_msg=".".join(path)
         )
-        assert np.abs(wanted).max() > 0, f"{'.'.join(path)} has no part in the loss"
+        assert np.abs(expected).max() > 0, f"{'.'.join(path)} has no part in the loss"
 
 
 def difference(loss: Callable[[Any], Any], weights: Any, part: np.ndarray, place: tuple[int, ...]) -> float:

@@ -71,16 +71,16 @@ def test_scan(names: tuple[str, ...], dtype: str) -> None:
     forecasts, last = wanted(*names, dtype=dtype)
     with jax.enable_x64(dtype == "float64"):
         compiled, traces = counted(functools.partial(scanned, network))
-        found, state = compiled(p, inputs, reset)
+        result, state = compiled(p, inputs, reset)
         # The same call with another future: no number up to t may change, and nothing is compiled again.
         t = STEPS // 2
         later, _ = compiled(p, disturbed(inputs, t), reset)
     assert len(traces) == 1
-    assert found.dtype == dtype
-    close(found, forecasts, TOLERANCE[dtype])
+    assert result.dtype == dtype
+    close(result, forecasts, TOLERANCE[dtype])
     same_state(state, last, TOLERANCE[dtype])
-    same_bits(later[: t + 1], found[: t + 1])
-    assert not np.array_equal(later[t + 1 :], found[t + 1 :])
+    same_bits(later[: t + 1], result[: t + 1])
+    assert not np.array_equal(later[t + 1 :], result[t + 1 :])
 
 
 def counted(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[None]]:
@@ -109,8 +109,8 @@ def test_maps_of_single_series() -> None:
     inputs, reset = series(network, p, STEPS, BATCH)
     forecasts, _ = referred(network, p, inputs, reset)
     with jax.enable_x64():
-        found, _ = jax.jit(functools.partial(scanned, network))(p, inputs, reset)
-    close(found, forecasts, TOLERANCE["float64"])
+        result, _ = jax.jit(functools.partial(scanned, network))(p, inputs, reset)
+    close(result, forecasts, TOLERANCE["float64"])
 
 
 @pytest.mark.parametrize("names", COMPILED[3:4], ids="-".join)
@@ -121,8 +121,8 @@ def test_step(names: tuple[str, ...]) -> None:
     step, traces = counted(network.step)
     state = network.start(p, BATCH, jnp.asarray(like(p)))
     for t in range(STEPS):
-        state, found = step(p, state, {name: value[t] for name, value in inputs.items()})
-        close(found, forecasts[t], 1e-5)
+        state, result = step(p, state, {name: value[t] for name, value in inputs.items()})
+        close(result, forecasts[t], 1e-5)
     for name, part in last.items():
         close(state[name], part, 1e-5)
     assert len(traces) == 1
@@ -139,8 +139,8 @@ def test_segment(names: tuple[str, ...]) -> None:
     def forecasts_of(p: Any, rows: Any, *arrays: Any) -> Any:
         return network.segment(p, rows, rings_of(jnp.asarray, rings), *arrays, None)
 
-    found, cells = jax.jit(forecasts_of)(p, rows, cells, covariates, reset)
-    close(found, forecasts, 1e-5)
+    result, cells = jax.jit(forecasts_of)(p, rows, cells, covariates, reset)
+    close(result, forecasts, 1e-5)
     for name in cells:
         close(cells[name], last[name], 1e-5)
 
@@ -162,9 +162,9 @@ def test_a_layer_with_resets_and_masks(cell: str, monkeypatch: pytest.MonkeyPatc
             executions.append(compiled(*map(to_jax, (w, x, state, reset, mask))))
     for b in range(4):
         start = {name: part[b].tolist() for name, part in state.items()}
-        told, end = reference.run_layer(cell, reference.plain(w), x[:, b].tolist(), start, reset[:, b], mask[:, b])
-        for found, ended in executions:
-            close(found[:, b], told, 1e-12)
+        outputs, end = reference.run_layer(cell, reference.plain(w), x[:, b].tolist(), start, reset[:, b], mask[:, b])
+        for result, ended in executions:
+            close(result[:, b], outputs, 1e-12)
             for name in end:
                 close(ended[name][b], end[name], 1e-12)
 

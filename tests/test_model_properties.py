@@ -90,8 +90,8 @@ def test_no_look_ahead(cell: str, normalize: str, size: dict[str, Any], data: st
         value[after] = rng.normal(0, 1e4, value[after].shape)
     changed["m"][after] = rng.random(changed["m"][after].shape) < 0.5
     other[after] = rng.random(other[after].shape) < 0.5
-    found, wanted = scanned(network, p, changed, other)[0], scanned(network, p, inputs, reset)[0]
-    same_bits(found[: t + 1], wanted[: t + 1])
+    result, expected = scanned(network, p, changed, other)[0], scanned(network, p, inputs, reset)[0]
+    same_bits(result[: t + 1], expected[: t + 1])
 
 
 @every_cell
@@ -109,12 +109,12 @@ def test_forecasts_follow_a_change_of_units(
     p2 = p | {"constants": c | moved}
     inputs2 = inputs | {"y": (a * inputs["y"] + b) * inputs["m"]}
     numbers = scanned(network, p, inputs, reset)[0]
-    wanted = a * numbers + b
+    expected = a * numbers + b
     if network.head.family:
         # The center moves as values do, the scale with their unit; degrees of freedom have none.
-        wanted[..., 1], wanted[..., 2:] = a * numbers[..., 1], numbers[..., 2:]
-    found = scanned(network, p2, inputs2, reset)[0]
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-9 * (abs(b) + np.abs(wanted).max() + a))
+        expected[..., 1], expected[..., 2:] = a * numbers[..., 1], numbers[..., 2:]
+    result = scanned(network, p2, inputs2, reset)[0]
+    np.testing.assert_allclose(result, expected, rtol=0, atol=1e-9 * (abs(b) + np.abs(expected).max() + a))
 
 
 @every_cell
@@ -124,9 +124,9 @@ def test_forecasts_follow_a_change_of_units(
 def test_a_reset_is_a_fresh_start(cell: str, normalize: str, size: dict[str, Any], data: st.DataObject) -> None:
     network, p, inputs, reset = example(cell, normalize, size)
     t = data.draw(st.integers(0, size["steps"] - 1), label="t")
-    found, state = scanned(network, p, inputs, fresh(size, reset, t))
-    wanted, last = scanned(network, p, sliced(inputs, slice(t, None)), np.zeros_like(reset[t:]))
-    close(found[t:], wanted, 1e-13)
+    result, state = scanned(network, p, inputs, fresh(size, reset, t))
+    expected, last = scanned(network, p, sliced(inputs, slice(t, None)), np.zeros_like(reset[t:]))
+    close(result[t:], expected, 1e-13)
     for name in last.keys() - {"ring"}:
         close(state[name], last[name], 1e-13)
 
@@ -201,12 +201,12 @@ def test_a_state_packed_and_unpacked_is_the_same_bits(cell: str, size: dict[str,
     layout = Layout.of(network.parts())
     data = np.full((size["batch"], layout.size), np.nan, np.float32)
     layout.pack(state, data)
-    found = layout.unpack(data)
-    assert list(found) == list(network.parts())
-    for name, part in found.items():
+    result = layout.unpack(data)
+    assert list(result) == list(network.parts())
+    for name, part in result.items():
         same_bits(part, np.ascontiguousarray(state[name]))
         assert np.shares_memory(part, data)
-    assert Layout.of(network.parts()).size == sum(part[0].size for part in found.values())
+    assert Layout.of(network.parts()).size == sum(part[0].size for part in result.values())
 
 
 @every_cell
@@ -231,9 +231,9 @@ def test_a_restored_state_gives_the_same_bits(cell: str, size: dict[str, Any], d
     same_bits(back.data, whole.data)
     same_bits(back.time, whole.time)
     last = sliced(inputs, -1)
-    after, wanted = network.step(p, before, last)
-    after_back, found = network.step(p, layout.unpack(back.data), last)
-    same_bits(found, wanted)
+    after, expected = network.step(p, before, last)
+    after_back, result = network.step(p, layout.unpack(back.data), last)
+    same_bits(result, expected)
     for name, part in after.items():
         same_bits(np.ascontiguousarray(after_back[name]), np.ascontiguousarray(part))
 
@@ -264,9 +264,9 @@ def test_a_linear_recurrence_as_a_loop_and_as_an_associative_scan(
     a, b = (tuple(rng.normal(size=(steps, batch, 2)) for _ in range(parts)) for _ in range(2))
     start = tuple(rng.normal(size=(batch, 2)) for _ in range(parts))
     factor, added, state = (sum(1j**n * part for n, part in enumerate(tree)) for tree in (a, b, start))
-    wanted = [state := factor[t] * state + added[t] for t in range(steps)]
+    expected = [state := factor[t] * state + added[t] for t in range(steps)]
     with jax.enable_x64(True):
-        told = [tuple(jnp.asarray(part) for part in tree) for tree in (a, b, start)]
-        for found in (recurrence(a, b, start, False), recurrence(*told, False), recurrence(*told, True)):
-            assert len(found) == parts
-            close(sum(1j**n * np.asarray(part) for n, part in enumerate(found)), np.stack(wanted), 1e-12)
+        arrays = [tuple(jnp.asarray(part) for part in tree) for tree in (a, b, start)]
+        for result in (recurrence(a, b, start, False), recurrence(*arrays, False), recurrence(*arrays, True)):
+            assert len(result) == parts
+            close(sum(1j**n * np.asarray(part) for n, part in enumerate(result)), np.stack(expected), 1e-12)

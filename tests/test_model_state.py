@@ -30,10 +30,10 @@ def test_the_layout_by_hand() -> None:
 
 
 def test_series_by_name_in_any_order() -> None:
-    found = state("a", "b", 3).gather([3, "a"])
-    assert found.ids == (3, "a")
-    assert found.data[:, 0].tolist() == [14, 0]
-    assert found.time.tolist() == [UNSEEN, UNSEEN]
+    result = state("a", "b", 3).gather([3, "a"])
+    assert result.ids == (3, "a")
+    assert result.data[:, 0].tolist() == [14, 0]
+    assert result.time.tolist() == [UNSEEN, UNSEEN]
 
 
 def test_a_gathered_state_is_a_copy() -> None:

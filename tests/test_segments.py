@@ -62,8 +62,8 @@ def test_the_training_tape_packs_all_training_rows_without_padding(
 ) -> None:
     parts, offsets = split(n, horizon, val, test), offsets_of(n)
     tape = training_tape(offsets, parts)
-    wanted = [np.arange(o, o + t) for o, t in zip(offsets, parts.train, strict=False)]
-    assert np.array_equal(tape.rows, np.concatenate(wanted))
+    expected = [np.arange(o, o + t) for o, t in zip(offsets, parts.train, strict=False)]
+    assert np.array_equal(tape.rows, np.concatenate(expected))
     assert np.array_equal(tape.rows[tape.reset], offsets[:-1][parts.train > 0])
     series = np.searchsorted(offsets, tape.rows, side="right") - 1
     assert np.array_equal(tape.limit, (offsets[:-1] + parts.train)[series])
@@ -79,8 +79,8 @@ def test_the_validation_tape_scores_forecasts_of_validation_rows_alone(
     tape = validation_tape(offsets, parts, context)
     scored = tape.rows[tape.scored]
     # Each forecast's first target is a validation row, and each validation row is the first target of one.
-    wanted = [np.arange(o + t, o + v) for o, t, v in zip(offsets, parts.train, parts.val, strict=False)]
-    assert np.array_equal(scored + 1, np.concatenate(wanted))
+    expected = [np.arange(o + t, o + v) for o, t, v in zip(offsets, parts.train, parts.val, strict=False)]
+    assert np.array_equal(scored + 1, np.concatenate(expected))
     series = np.searchsorted(offsets, tape.rows, side="right") - 1
     assert np.array_equal(tape.limit, (offsets[:-1] + parts.val)[series])
     age = tape.rows - offsets[series]

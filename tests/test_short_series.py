@@ -123,11 +123,11 @@ def test_seconds_of_a_peers_fit_are_a_share_of_all() -> None:
 
 
 def test_the_mean_of_two_peers_is_that_of_their_forecasts_and_bounds() -> None:
-    told = {"seconds": 1.0, "cpu_s": 2.0, "sparse": False}
+    text = {"seconds": 1.0, "cpu_s": 2.0, "sparse": False}
     low, high = (
         Forecasts(np.full((1, 2), v), {80: np.full((1, 2), v - 1)}, {80: np.full((1, 2), v + 1)}) for v in (1.0, 3.0)
     )
-    mean = others.mean([Answers((low,), told), Answers((high,), told)])
+    mean = others.mean([Answers((low,), text), Answers((high,), text)])
     assert mean.forecasts[0].point.tolist() == [[2, 2]]
     assert (mean.forecasts[0].lower[80][0, 0], mean.forecasts[0].upper[80][0, 0]) == (1, 3)
     assert mean.told["cpu_s"] == 4

@@ -29,10 +29,10 @@ def lying(path: Path, change: Any) -> Checkpoint:
 
 
 def test_both_ways(tmp_path: Path) -> None:
-    found = lying(tmp_path, lambda file: None).load(ARRAYS)
-    assert found is not None
-    assert found[0] == STATE
-    assert {name: array.tolist() for name, array in found[1].items()} == {"w": [0, 1, 2], "n": 2}
+    result = lying(tmp_path, lambda file: None).load(ARRAYS)
+    assert result is not None
+    assert result[0] == STATE
+    assert {name: array.tolist() for name, array in result[1].items()} == {"w": [0, 1, 2], "n": 2}
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,8 @@ def test_gaps_and_constants_are_no_season() -> None:
 
 def test_autocorrelation_by_hand() -> None:
     values = np.array([1.0, -1.0, 2.0, -2.0])
-    found = season.autocorrelation(values, 3)
-    np.testing.assert_allclose(found, [1, (-1 - 2 - 4) / 10, (2 + 2) / 10], atol=1e-12)
+    result = season.autocorrelation(values, 3)
+    np.testing.assert_allclose(result, [1, (-1 - 2 - 4) / 10, (2 + 2) / 10], atol=1e-12)
 
 
 def test_the_skip_reaches_back_to_what_tells_the_next_value() -> None:
@@ -119,8 +119,8 @@ def test_many_series_take_several_networks_and_more_steps_of_smaller_batches(ser
     several = series >= 50 and not local
     assert (config.ensemble, config.batch_size, config.max_steps) == ((3, 32, 900) if several else (1, 64, 600))
     assert {"ensemble", "batch_size", "max_steps"} <= set(reasons)
-    given, told, _ = settings.choose(
+    complete, batch_reasons, _ = settings.choose(
         Config(local=local, season=4, batch_size=7, ensemble=1), schema, panel, parts, series
     )
-    assert (given.batch_size, given.ensemble, given.max_steps) == (7, 1, config.max_steps)
-    assert not {"ensemble", "batch_size"} & set(told)
+    assert (complete.batch_size, complete.ensemble, complete.max_steps) == (7, 1, config.max_steps)
+    assert not {"ensemble", "batch_size"} & set(batch_reasons)

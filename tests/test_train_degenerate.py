@@ -55,12 +55,12 @@ TABLES: dict[str, np.ndarray] = {
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_that_teaches_nothing_is_forecast_in_numbers(name: str) -> None:
-    given: dict[str, Any] = {"horizon": 6, "hidden": (2,), "max_steps": 2, "eval_every": 1}
+    options: dict[str, Any] = {"horizon": 6, "hidden": (2,), "max_steps": 2, "eval_every": 1}
     if name == "a constant in several series":
         table: Any = {"y": np.tile(TABLES[name], 2), "id": np.repeat(["a", "b"], ROWS)}
-        model = sc.Forecaster(**given).fit(table, target="y", id="id")
+        model = sc.Forecaster(**options).fit(table, target="y", id="id")
     else:
-        model = sc.Forecaster(**given).fit(TABLES[name])
+        model = sc.Forecaster(**options).fit(TABLES[name])
     forecast = model.forecast()
     bounds = [*forecast.lower.values(), *forecast.upper.values()]
     assert all(np.isfinite(values).all() for values in (forecast.values, *bounds))

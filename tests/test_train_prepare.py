@@ -49,10 +49,10 @@ def test_statistics_are_those_of_step_by_step(normalize: str, monkeypatch: pytes
     config = settings(normalize=normalize, decay=0.05, precision="float64")
     network, prepared, _ = ready(config, panel)
     rows, c = prepared.rows, prepared.constants
-    found = statistics(network.front, c, rows)
-    wanted = stepped(network.front, c, rows.y, rows.m, rows.offsets)
+    result = statistics(network.front, c, rows)
+    expected = stepped(network.front, c, rows.y, rows.m, rows.offsets)
     for name in STATISTICS:
-        np.testing.assert_allclose(found[name], wanted[name], rtol=1e-8, atol=1e-11, err_msg=name)
+        np.testing.assert_allclose(result[name], expected[name], rtol=1e-8, atol=1e-11, err_msg=name)
 
 
 def test_two_passes_do_for_a_long_series(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,21 +71,21 @@ def test_two_passes_do_for_a_long_series(monkeypatch: pytest.MonkeyPatch) -> Non
             passes.append(y.shape)
             return network.front.scan(c, y, *rest)
 
-    found = statistics(Counted(), prepared.constants, prepared.rows)  # type: ignore[arg-type]
+    result = statistics(Counted(), prepared.constants, prepared.rows)  # type: ignore[arg-type]
     assert passes == [(400, 20, 1)] * 2
-    wanted = stepped(network.front, prepared.constants, prepared.rows.y, prepared.rows.m, prepared.rows.offsets)
-    np.testing.assert_allclose(found["spread"], wanted["spread"], rtol=1e-6)
+    expected = stepped(network.front, prepared.constants, prepared.rows.y, prepared.rows.m, prepared.rows.offsets)
+    np.testing.assert_allclose(result["spread"], expected["spread"], rtol=1e-6)
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=5))
 def test_validation_rows_are_the_origins_that_forecast_validation_values(lengths: list[tuple[int, int]]) -> None:
     train, val = np.array([t for t, _ in lengths]), np.array([t + v for t, v in lengths])
     offsets = np.concatenate([[0], np.cumsum(val + 2)])
-    wanted = [
+    expected = [
         np.arange(o + max(t - 1, 0), o + v) if v > t else [] for o, t, v in zip(offsets, train, val, strict=False)
     ]
     parts = Split(train, val)
-    assert np.array_equal(validation_rows(offsets, parts), np.concatenate(wanted))
+    assert np.array_equal(validation_rows(offsets, parts), np.concatenate(expected))
 
 
 # --- constants
@@ -104,8 +104,8 @@ def test_the_units_of_the_table_do_not_matter(unit: float) -> None:
 
 def test_a_table_far_from_zero_keeps_its_digits() -> None:
     values = wave(60, 1)
-    found = [ready(settings(), panel_of(values + shift))[1].rows.y for shift in (0.0, 1e9)]
-    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    result = [ready(settings(), panel_of(values + shift))[1].rows.y for shift in (0.0, 1e9)]
+    np.testing.assert_allclose(result[0], result[1], atol=1e-6)
 
 
 def test_steps_between_two_series_are_no_steps() -> None:
@@ -135,8 +135,8 @@ def test_the_skip_starts_at_the_least_squares_solution() -> None:
     config = settings(skip=2, horizon=1, normalize="none", test_size=0, precision="float64")
     _, prepared, _ = ready(config, panel_of(y))
     c = prepared.constants
-    found = leaves(prepared.weights)["/skip/W"][0, :, 0] * c["output_gain"][0, 0] / c["ring_gain"][0]
-    np.testing.assert_allclose(found, [-0.98, 1.6], atol=0.05)
+    result = leaves(prepared.weights)["/skip/W"][0, :, 0] * c["output_gain"][0, 0] / c["ring_gain"][0]
+    np.testing.assert_allclose(result, [-0.98, 1.6], atol=0.05)
 
 
 def test_the_skip_of_noise_around_the_last_value_starts_at_nothing() -> None:
@@ -174,11 +174,11 @@ def test_a_few_wild_rows_do_not_decide_where_absolute_errors_count() -> None:
 def test_the_loss_says_which_errors_the_start_makes_small(
     loss: str, absolute: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[bool] = []
+    flags: list[bool] = []
     solve = ridge.fit
-    monkeypatch.setattr(ridge, "fit", lambda *given: (told.append(given[-1]), solve(*given))[1])
+    monkeypatch.setattr(ridge, "fit", lambda *arguments: (flags.append(arguments[-1]), solve(*arguments))[1])
     ready(settings(skip=3, loss=loss), panel_of(wave(200, 1)))
-    assert told == [absolute]
+    assert flags == [absolute]
 
 
 def test_the_start_can_be_zero() -> None:
@@ -203,13 +203,13 @@ def test_the_future_of_known_covariates_is_that_of_each_series() -> None:
     config = settings(horizon=3, missing=True)
     network = network_of(config, schema_of(panel), panel)
     rows = rows_of(network, network.constants(), schema_of(panel), panel, np.float64)
-    found = rows.at(np.arange(10), np.arange(1, 4))["future"]
+    result = rows.at(np.arange(10), np.arange(1, 4))["future"]
     for s, span in enumerate(panel.spans()):
         line = np.concatenate([known[span, 0], panel.ahead[slice(*panel.ahead_offsets[s : s + 2]), 0], [np.nan] * 3])
         for k, row in enumerate(range(span.start, span.stop)):
-            wanted = line[k + 1 : k + 4]
-            assert np.array_equal(found[row, :, 0], np.nan_to_num(wanted))
-            assert np.array_equal(found[row, :, 1], np.isnan(wanted))
+            expected = line[k + 1 : k + 4]
+            assert np.array_equal(result[row, :, 0], np.nan_to_num(expected))
+            assert np.array_equal(result[row, :, 1], np.isnan(expected))
 
 
 def test_an_empty_series_has_no_future() -> None:

@@ -117,8 +117,8 @@ def test_a_preset_does_what_the_classic_loop_does(preset: str) -> None:
 
     for name, values_ in old.items():
         for at in np.ndindex(values_.shape):
-            wanted = values_[at] - 0.1 * difference(loss, old, name, at)
-            np.testing.assert_allclose(new[name][at], wanted, rtol=1e-7, atol=1e-9, err_msg=f"{preset} {name}{at}")
+            expected = values_[at] - 0.1 * difference(loss, old, name, at)
+            np.testing.assert_allclose(new[name][at], expected, rtol=1e-7, atol=1e-9, err_msg=f"{preset} {name}{at}")
 
 
 def test_the_loss_is_that_of_the_classic_loop() -> None:
@@ -189,17 +189,17 @@ def test_what_is_missing_or_of_another_part_has_no_weight() -> None:
 
     Of three values ahead, the forecasts of the last training rows reach into the test rows.
     """
-    found = []
+    result = []
     for last in (0.0, 1e6):
         y = values()
         y[12] = np.nan
         y[25:] += last
         config = settings(**CLASSIC | {"test_size": 5, "horizon": 3}, segment="full", burn_in=0, missing=True)
         _, _, after = one_step(config, panel_of(y))
-        found.append(net_of(after))
-    for name in found[0]:
-        assert found[0][name].tobytes() == found[1][name].tobytes()
-        assert np.isfinite(found[0][name]).all()
+        result.append(net_of(after))
+    for name in result[0]:
+        assert result[0][name].tobytes() == result[1][name].tobytes()
+        assert np.isfinite(result[0][name]).all()
 
 
 @pytest.mark.parametrize("loss", ["mse", "mae", "huber", "pinball"])
@@ -210,9 +210,9 @@ def test_each_loss_is_that_of_its_publication(loss: str) -> None:
     with precision(settings(precision="float64")):
         config = settings(loss=loss, huber_delta=0.5)
         if loss == "pinball":
-            found = pointwise(config, q)(jax.numpy.asarray(np.repeat(error[:, None], 3, 1)))
+            result = pointwise(config, q)(jax.numpy.asarray(np.repeat(error[:, None], 3, 1)))
         else:
-            found = pointwise(config, ())(jax.numpy.asarray(error[:, None]))
+            result = pointwise(config, ())(jax.numpy.asarray(error[:, None]))
 
     def one(e: float) -> float:  # e = forecast − value
         if loss == "mse":
@@ -223,4 +223,4 @@ def test_each_loss_is_that_of_its_publication(loss: str) -> None:
             return 0.5 * e**2 if abs(e) <= 0.5 else 0.5 * (abs(e) - 0.25)
         return float(np.mean([2 * (p * -e if e < 0 else (1 - p) * e) for p in q]))
 
-    np.testing.assert_allclose(found, [one(e) for e in error], rtol=1e-12)
+    np.testing.assert_allclose(result, [one(e) for e in error], rtol=1e-12)
