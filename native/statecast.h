@@ -176,9 +176,9 @@ STATECAST_API int32_t statecast_network_pack(const statecast_network* network, c
  * [leads, levels, D], or where typical is there [leads, levels + 2, D], with the sum of the sizes of errors and its weight
  * behind the levels (`Adaptive.sizes`, with its FORGET, PRIOR and MOST). From number `counts` on lies how many values [D]
  * have come; a forecast from after fewer than `least` of them does not wait (counts = -1: all do). steps (int64 [leads]):
- * 1, 2, 4, ...; ahead (int64 [leads]): where on the axis H of the forecast each of them lies. origin and unit [D] make working units of values; these, low, high
- * [leads, levels, D], width [leads, D], rate [leads], share [levels] and typical [leads, D] are double, as `Bounds` has
- * them. */
+ * 1, 2, 4, ...; ahead (int64 [leads]): where on the axis H of the forecast each of them lies. origin and unit [D] make
+ * working units of values; these, low, high [leads, levels, D], width [leads, D], rate [leads], share [levels] and typical
+ * [leads, D] are double, as `Bounds` has them. */
 typedef struct {
   int32_t dtype;
   double forget, prior, most;
