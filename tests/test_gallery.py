@@ -56,7 +56,8 @@ def short(name: str, **settings: Any) -> cases.Case:
     """A case whose recipes take a step or two."""
     case = LOAD(name)
     brief = {"max_steps": 2, "eval_every": 1, **settings}
-    return replace(case, settings={**case.settings, **brief}, tutorial={**case.tutorial, **brief})
+    recipes = {name: {**getattr(case, name), **brief} for name in ("settings", "tutorial", "recurrence")}
+    return replace(case, **recipes)
 
 
 @cache
@@ -97,7 +98,27 @@ def test_a_case_tells_what_it_is(name: str) -> None:
     case = cases.load(name)
     assert case.title and case.text.endswith((".", "?")) and case.source and not case.source.endswith(".")
     assert all(note.endswith(".") for note in case.notes)
-    assert case.recipes == (("statecast",) if "no tutorial" in case.source else cases.RECIPES)
+    assert ("tutorial" in case.recipes) == ("no tutorial" not in case.source)
+    assert "statecast" in case.recipes
+    assert all(set(metric.goals) <= set(case.recipes) for metric in case.metrics)
+
+
+@pytest.mark.parametrize("name", [name for name in cases.NAMES if "recurrence" in cases.load(name).recipes])
+def test_the_recurrence_is_alone(name: str) -> None:
+    """No map beside it, and something to reach."""
+    case = cases.load(name)
+    config = Config(**case.recipe("recurrence"))
+    assert config.skip == 0 and config.hidden and not config.dense
+    assert all(metric.goals["recurrence"] > 0 for metric in case.metrics)
+
+
+def test_the_recurrence_alone_reaches_what_is_set_for_it() -> None:
+    """A wave of 10,000 rows, in steps of Levenberg–Marquardt that take seconds together."""
+    case = cases.load("sin")
+    (row,) = forecasting.run(case, "recurrence").rows
+    assert row.recipe == "recurrence" and row.value is not None
+    assert case.metrics[0].reached("recurrence", row.value)
+    assert not case.metrics[0].reached("recurrence", 2e-10)
 
 
 def test_published_figures_are_the_tutorials() -> None:
@@ -122,6 +143,10 @@ def test_published_figures_are_the_tutorials() -> None:
         ('hiden = 3\n[data]\nexample = "sin"\n[[case.metrics]]\nmeasure = "mse"\n', "did you mean 'hidden'"),
         ('[data]\nexample = "sin"\n[case]\nshow = ["grapf"]\n[[case.metrics]]\nmeasure = "mse"\n', "'graph'"),
         ('[data]\nexample = "sin"\n', "metrics"),
+        (
+            '[data]\nexample = "sin"\n[recurrence]\nhiden = 3\n[[case.metrics]]\nmeasure = "mse"\n',
+            "did you mean 'hidden'",
+        ),
         ('[data]\nexample = "sin"\n[case]\nkind = "classifi"\n[[case.metrics]]\nmeasure = "mse"\n', "'classify'"),
     ],
 )
@@ -500,7 +525,10 @@ def test_the_page_is_complete_and_escaped(tmp_path: Path) -> None:
     text = page.render([outcome(), skipped], {})
     assert "&lt;b&gt;" in text and "<b>a" not in text
     assert "Not run: no &lt;file&gt;" in text
-    assert "reaches 1 of the 1 figures" in text
+    assert "statecast's own recipe reaches 1 of the 1 figures that were set for it." in text
+    both = page.render([outcome(), outcome("recurrence")], {})
+    assert "for it; the recurrence without a skip reaches 1 of the 1 figures that were set for it." in both
+    assert "<h3>The recurrence without a skip</h3>" in both
     assert 'href="#sin"' in text and 'id="sin"' in text
     assert "<script" not in text and "http" not in text.replace("Content-Security-Policy", "").replace("http-equiv", "")
 
@@ -552,10 +580,10 @@ def test_rows_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     out, err = capsys.readouterr()
     rows = json.loads(out)
     keys = ["case", "recipe", "metric", "value", "published", "persistence", "seconds", "peak_mb"]
-    assert [list(row) for row in rows] == [keys] * 3
-    assert [row["recipe"] for row in rows] == ["tutorial", "statecast", "linear extrapolation"]
+    assert [list(row) for row in rows] == [keys] * 4
+    assert [row["recipe"] for row in rows] == ["tutorial", "statecast", "linear extrapolation", "recurrence"]
     assert rows[1]["seconds"] >= 0 and rows[1]["peak_mb"] > 50 and rows[2]["seconds"] is None
-    assert "sin, tutorial's recipe" in err
+    assert "sin, the tutorial's recipe …" in err and "sin, the recurrence without a skip …" in err
 
 
 def test_cases_without_data(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,12 +63,12 @@ def reference(trainer: SegmentTrainer, weights: Any, starts: np.ndarray, rate: f
     r, loss = at(start), float((at(start) ** 2).sum())
     matrix, gradient = jacobian.T @ jacobian, jacobian.T @ r
     curvature = np.diag(np.maximum(np.diag(matrix), levenberg.FLOOR * np.diag(matrix).max()))
-    damping, growth = levenberg.DAMPING, 2.0
+    damping = levenberg.DAMPING
     for _ in range(levenberg.TRIES):
         after = start - rate * np.linalg.solve(matrix + damping * curvature, gradient)
         if (at(after) ** 2).sum() < loss:
             return after, loss
-        damping, growth = damping * growth, 2 * growth
+        damping *= levenberg.GROWTH
     return start, loss
 
 
@@ -122,7 +122,7 @@ def test_a_step_that_gains_lowers_the_damping_and_one_that_cannot_raises_it() ->
         after, losses = run(trainer, before, 0, 1)
     assert losses[0] == 0
     assert same_bits(after["weights"], before["weights"])
-    assert float(after["moments"]["damping"]) == levenberg.GREATEST
+    assert float(after["moments"]["damping"]) == levenberg.DAMPING * levenberg.GROWTH**levenberg.TRIES
 
 
 @pytest.mark.parametrize("way", [{"ensemble": 2}, {"local": True, "ensemble": 1}], ids=["ensemble", "local"])

@@ -350,12 +350,14 @@ def gallery(
 ) -> int:
     """Run the experiments of five tutorials, each by the tutorial's recipe and by statecast's, and compare the results.
 
+    Where a series follows a rule without noise, a recurrence without a skip is a third recipe.
+
     Args:
         names: cases to run; if left out, all whose data are at hand.
         list_: list the cases instead of running them.
         out: folder for pictures, CSV files and one report page.
         data: folder with the tables that may not be shipped.
-        recipe: run this recipe alone, tutorial or statecast.
+        recipe: run this recipe alone, tutorial, statecast or recurrence.
         json: print one JSON document.
     """
     from statecast.cli import gallery as room

@@ -38,7 +38,7 @@ def run(names: Sequence[str], out: str | None, data: str | None, recipe: str | N
     recipes = cases.RECIPES if recipe is None else (recipe,)
     for case in (cases.load(name) for name in names):
         if not set(recipes) & set(case.recipes):
-            raise SettingError(f"--recipe {recipe}: {case.name} comes from no tutorial, so it has no such recipe")
+            raise SettingError(f"--recipe {recipe}: {case.name} has no such recipe, only {' and '.join(case.recipes)}")
     attempts: list[Attempt] = []
     for attempt in running.run(
         names or cases.NAMES, Path(data) if data is not None else None, recipes, announce=_announce
@@ -57,4 +57,4 @@ def run(names: Sequence[str], out: str | None, data: str | None, recipe: str | N
 
 
 def _announce(case: str, recipe: str) -> None:
-    output.note(f"{case}, {recipe}'s recipe …")
+    output.note(f"{case}, {page.TITLES[recipe][0].lower()}{page.TITLES[recipe][1:]} …")

@@ -146,7 +146,7 @@ def _from_file(path: str) -> tuple[dict[str, Any], dict[str, Any], Any]:
     values = read_toml(path)
     data = values.pop("data", {})
     if "case" in values:  # a case of the gallery, whose other sections say how it is measured
-        values = {name: value for name, value in values.items() if name not in ("case", "tutorial")}
+        values = {name: value for name, value in values.items() if name not in ("case", "tutorial", "recurrence")}
     if not isinstance(data, Mapping):
         raise SettingError(f"{path}: data = {data!r}: wanted a section [data] with {', '.join(ROLES)}")
     unknown = next((name for name in data if name not in (*ROLES, *SOURCES)), None)

@@ -1,4 +1,4 @@
-"""The gallery: the experiments of five tutorials as short TOML files, each run by two recipes and measured.
+"""The gallery: the experiments of five tutorials as short TOML files, each run by its recipes and measured.
 
 cases            a case as a value, from its file
 series, samples  the tables: made, or read from files that may not be shipped

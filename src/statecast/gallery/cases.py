@@ -2,7 +2,7 @@
 
 The settings at the top are statecast's own recipe, and `[data]` says what they are fitted on, so that `statecast fit
 --config` runs the file as it is. `[case]` tells where the experiment comes from and how it is measured; `[tutorial]`
-holds the settings that repeat the tutorial.
+holds the settings that repeat the tutorial, and `[recurrence]` those of a recurrent network that has no skip beside it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ NAMES = (
     *("italy-power-demand", "gun-point", "basic-motions", "japanese-vowels"),
 )
 """All cases, in the order of the tutorials; the last four are of the UCR archive."""
-RECIPES = ("tutorial", "statecast")
-SECTIONS = ("case", "data", "tutorial")
+RECIPES = ("tutorial", "statecast", "recurrence")
+SECTIONS = ("case", "data", "tutorial", "recurrence")
 KINDS = ("forecast", "classify")
 MEASURES = ("mse", "rmse", "mae", "ratio", "skill", "accuracy", "loss")
 SIDES = {"less": ("mse", "rmse", "mae", "ratio", "loss"), "more": ("skill", "accuracy")}
@@ -45,23 +45,24 @@ class Metric:
         measure: one of `MEASURES`; "ratio" is the mean absolute error over that of persistence, "skill" one minus it.
         targets: whose errors; those of all targets where empty.
         published: what the tutorial printed, if it printed something.
-        goal: what statecast's recipe must reach.
+        goals: what recipes must reach, by their names.
     """
 
     name: str
     measure: str
     targets: tuple[str, ...] = ()
     published: float | None = None
-    goal: float | None = None
+    goals: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def upward(self) -> bool:
         """Whether more is better."""
         return self.measure in SIDES["more"]
 
-    def reached(self, value: float) -> bool:
-        """Whether a value is as good as the goal."""
-        return self.goal is None or (value >= self.goal if self.upward else value <= self.goal)
+    def reached(self, recipe: str, value: float) -> bool:
+        """Whether a value is as good as the goal of a recipe that has one."""
+        goal = self.goals[recipe]
+        return value >= goal if self.upward else value <= goal
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Case:
         metrics: what is measured.
         step: the step ahead that is measured; 0 for all of them together.
         settings: statecast's recipe.
-        tutorial: the tutorial's.
+        tutorial: the tutorial's; empty where there is none.
+        recurrence: that of the recurrence alone; likewise.
         show: what it shows besides, of `SHOWS`.
         units: of the targets, for pictures.
         notes: what the tutorial's recipe leaves out or does otherwise, as sentences.
@@ -93,6 +95,7 @@ class Case:
     metrics: tuple[Metric, ...]
     settings: Mapping[str, Any]
     tutorial: Mapping[str, Any]
+    recurrence: Mapping[str, Any]
     step: int = 0
     show: tuple[str, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
@@ -106,11 +109,11 @@ class Case:
     @property
     def recipes(self) -> tuple[str, ...]:
         """The recipes that it has."""
-        return RECIPES if self.tutorial else RECIPES[1:]
+        return tuple(name for name in RECIPES if self.recipe(name))
 
     def recipe(self, name: str) -> dict[str, Any]:
-        """The settings of a recipe."""
-        return dict(self.settings if name == "statecast" else self.tutorial)
+        """The settings of a recipe; none where there is no such recipe."""
+        return dict(self.settings if name == "statecast" else getattr(self, name))
 
 
 def path(name: str) -> Path:
@@ -161,6 +164,7 @@ def read(file: Path) -> Case:
         metrics=metrics,
         settings=values,
         tutorial=sections["tutorial"],
+        recurrence=sections["recurrence"],
         step=case.pop("step", 0),
         show=tuple(case.pop("show", ())),
         units=case.pop("units", {}),
@@ -171,7 +175,7 @@ def read(file: Path) -> Case:
         raise SettingError(f"{file}: [case] show = {unknown!r}: {nearest(unknown, SHOWS)}")
     if case:
         raise SettingError(f"{file}: [case] has no {next(iter(case))!r}")
-    for settings in (values, sections["tutorial"]):
+    for settings in (values, sections["tutorial"], sections["recurrence"]):
         _check(file, kind, settings)
     return experiment
 
@@ -189,4 +193,4 @@ def _metric(file: Path, item: Mapping[str, Any]) -> Metric:
         raise SettingError(f"{file}: [[case.metrics]] measure = {measure!r}: {nearest(measure, MEASURES)}")
     targets = tuple(item.get("targets", ()))
     name = " ".join([*targets, "mae / persistence" if measure == "ratio" else measure])
-    return Metric(item.get("name", name), measure, targets, item.get("published"), item.get("goal"))
+    return Metric(item.get("name", name), measure, targets, item.get("published"), item.get("goals", {}))

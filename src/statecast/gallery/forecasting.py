@@ -41,7 +41,7 @@ def run(case: Case, recipe: str, folder: Path | None = None) -> RecipeResult:
 
     Args:
         case: what.
-        recipe: "tutorial" or "statecast".
+        recipe: one of the case's.
         folder: where files lie that are not shipped.
 
     Raises:

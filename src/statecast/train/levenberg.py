@@ -5,8 +5,9 @@ With r the errors of a batch, J their derivatives by all weights and A = JᵀJ, 
     (A + λ·diag A) δ = Jᵀr
 
 (Levenberg, "A method for the solution of certain non-linear problems in least squares", 1944; Marquardt 1963). It is
-taken where it lowers the loss of the batch; else λ grows and it is solved again. How λ falls and grows with what a step
-gained of what was predicted is Nielsen's rule ("Damping parameter in Marquardt's method", IMM-REP-1999-05).
+taken where it lowers the loss of the batch; else λ grows and it is solved again. A step that is taken at once lowers λ
+for the next one by a fixed factor: rules that follow what a step gained (Nielsen 1999) lower it so slowly that a batch
+with one odd row costs many steps.
 
 J is worked out forwards, one tangent for each weight, as a segment has many more errors than a network of this size has
 weights. Those of the last linear maps, the head's and the skip's, act on one output each. So one tangent serves a
@@ -34,9 +35,9 @@ from statecast.model.network import Network
 
 MOST = 2000  # weights that one system of equations may have
 ROOM = 4_000_000  # numbers of the part of J that is held at once
-TRIES = 12  # dampings that a step tries
-DAMPING = 1e-2  # that the first step begins with
-LEAST, GREATEST = 1e-14, 1e8  # damping
+TRIES = 8  # dampings that a step tries
+DAMPING, FALL, GROWTH = 1e-2, 0.2, 4.0  # of the first step, and factors after a good and a bad try
+LEAST, GREATEST = 1e-14, 1e6  # damping
 FLOOR = 1e-12  # share of the greatest curvature that every weight is damped by at least
 
 Errors = Callable[[Any, Array], tuple[Array, Array]]
@@ -67,9 +68,8 @@ class Equations(NamedTuple):
 
 
 def begin(weights: Any) -> dict[str, Array]:
-    """What the method remembers from step to step: the damping λ, and the factor by which it grows next."""
-    dtype = jax.tree.leaves(weights)[0].dtype
-    return {"damping": jnp.asarray(DAMPING, dtype), "growth": jnp.asarray(2.0, dtype)}
+    """What the method remembers from step to step: the damping λ."""
+    return {"damping": jnp.asarray(DAMPING, jax.tree.leaves(weights)[0].dtype)}
 
 
 def require(config: Config, network: Network) -> None:
@@ -208,8 +208,8 @@ def _rows(along: Callable[[Array], Array], seeds: Array, outputs: int) -> Array:
     return jax.vmap(along)(seeds).reshape(len(seeds), -1, outputs)
 
 
-def solution(equations: Equations, damping: Array) -> tuple[Parted, Array]:
-    """The step δ at a damping λ, and δᵀ·D·δ of the curvatures D that it is damped by."""
+def solution(equations: Equations, damping: Array) -> Parted:
+    """The step δ at a damping λ."""
     curvature = Parted(jnp.diag(equations.inner), jnp.diagonal(equations.outer, axis1=1, axis2=2))
     least = FLOOR * jnp.maximum(jnp.max(curvature.inner, initial=0.0), jnp.max(curvature.outer, initial=0.0))
     curvature = jax.tree.map(lambda values: jnp.maximum(values, least), curvature)
@@ -219,8 +219,7 @@ def solution(equations: Equations, damping: Array) -> tuple[Parted, Array]:
     inner = equations.inner + damping * jnp.diag(curvature.inner) - jnp.einsum("okp,okq->pq", cross, both[..., :-1])
     right = gradient.inner - jnp.einsum("okp,ok->p", cross, both[..., -1])
     first = _solved(inner, right[:, None])[:, 0]
-    delta = Parted(first, both[..., -1] - both[..., :-1] @ first)
-    return delta, _inner_product(jax.tree.map(jnp.multiply, delta, curvature), delta)
+    return Parted(first, both[..., -1] - both[..., :-1] @ first)
 
 
 def _solved(matrix: Array, right: Array) -> Array:
@@ -228,33 +227,24 @@ def _solved(matrix: Array, right: Array) -> Array:
     return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), right)
 
 
-def _inner_product(one: Parted, two: Parted) -> Array:
-    return jnp.sum(one.inner * two.inner) + jnp.sum(one.outer * two.outer)
-
-
 def _damped(
     equations: Equations, loss: Array, loss_at: Callable[[Parted], Array], start: Parted, moments: Any, rate: Array
 ) -> tuple[Parted, Any]:
     """The first step that lowers the loss, at dampings that grow; none where `TRIES` of them do not."""
 
-    def going_on(tried: tuple[Array, Parted, Any, Array]) -> Array:
+    def going_on(tried: tuple[Array, Parted, Array, Array]) -> Array:
         number, _, _, better = tried
         return (number < TRIES) & ~better
 
-    def attempt(tried: tuple[Array, Parted, Any, Array]) -> tuple[Array, Parted, Any, Array]:
-        number, _, moments, _ = tried
-        damping, growth = moments["damping"], moments["growth"]
-        delta, size = solution(equations, damping)
+    def attempt(tried: tuple[Array, Parted, Array, Array]) -> tuple[Array, Parted, Array, Array]:
+        number, _, damping, _ = tried
+        delta = solution(equations, damping)
         place = jax.tree.map(lambda at, part: at - rate * part, start, delta)
-        gain = loss - loss_at(place)
-        better = gain > 0  # false for NaN
-        predicted = (2 - rate) * rate * _inner_product(delta, equations.gradient) + rate**2 * damping * size
-        falling = jnp.maximum(1 / 3, 1 - (2 * gain / predicted - 1) ** 3)
-        damping = jnp.clip(damping * jnp.where(better, falling, growth), LEAST, GREATEST)
-        after = {"damping": damping, "growth": jnp.where(better, 2.0, 2 * growth)}
+        better = loss_at(place) < loss  # false for NaN
         place = jax.tree.map(lambda new, old: jnp.where(better, new, old), place, start)
-        return number + 1, place, after, better
+        factor = jnp.where(better, jnp.where(number == 0, FALL, 1.0), GROWTH)
+        return number + 1, place, jnp.clip(damping * factor, LEAST, GREATEST), better
 
-    first = (jnp.asarray(0), start, moments, jnp.asarray(False))
-    _, place, moments, _ = lax.while_loop(going_on, attempt, first)
-    return place, moments | {"growth": jnp.asarray(2.0, moments["growth"].dtype)}
+    first = (jnp.asarray(0), start, moments["damping"], jnp.asarray(False))
+    _, place, damping, _ = lax.while_loop(going_on, attempt, first)
+    return place, {"damping": damping}
