@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +122,26 @@ def test_what_falls_short_is_said() -> None:
     assert "70.0 % in the intervals of 80 %" in list(missed("exchange-96", entry(run(0.1, 10, inside=0.7))))
     late = entry(run(0.1, 61))
     assert any("seconds 61 against 60" in line for line in missed("etth1-96", late))
+
+
+def test_runs_with_a_setting_are_kept_beside_the_defaults(tmp_path: Path) -> None:
+    def keep(seconds: float, *, setting: list[str], start: bool = False) -> Any:
+        options = argparse.Namespace(out=tmp_path / "accuracy.json", set=setting, start=start)
+        accuracy.keep("pjm", {"title": "PJM"}, [{"seconds": seconds}], options)
+        return Record.read(options.out).tables["pjm"]
+
+    keep(3, setting=[])
+    keep(2, setting=["ensemble=1", "lags=24"])
+    told = keep(1, setting=[], start=True)
+    assert (told["title"], told["runs"]) == ("PJM", [{"seconds": 3}])
+    variants = {label: variant["runs"][0]["seconds"] for label, variant in told["variants"].items()}
+    assert variants == {"ensemble = 1, lags = 24": 2, "the start alone": 1}
+    assert "variants" not in keep(4, setting=[])  # measured anew: what stood beside is of another version
+
+
+def test_a_setting_is_read_as_toml() -> None:
+    assert accuracy.setting("hidden=[8, 5]") == ("hidden", [8, 5])
+    assert accuracy.setting('cell = "gru"') == ("cell", "gru")
 
 
 @pytest.mark.parametrize("names", [PUBLISHED, AIMS, AIMS_BESIDE, NEXT], ids=["published", "aims", "beside", "next"])
