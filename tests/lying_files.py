@@ -307,6 +307,8 @@ def change_names(rng: random.Random, file: File) -> None:
         "a//b",
         "paths",
         "residuals",
+        "typical",
+        "phases",
         "training/first",
         "x/" * 40,
     ]

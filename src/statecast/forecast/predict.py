@@ -143,8 +143,10 @@ class Forecast:
 
     def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """The interval of a level; k steps ahead, beyond the network's H, its widest one times √(k/H)."""
-        phase = channels.repeat(self.model, calibrate.phase_of(self.model, self.last))
-        distances = calibrate.spread(self.model, self.first, self.scale, level, self.shifts, phase)
+        model, phase = self.model, None
+        if model.phases is not None:
+            phase = channels.repeat(model, calibrate.phase_of(model, self.last))
+        distances = calibrate.spread(model, self.first, self.scale, level, self.shifts, phase)
         below, above = (_widened(part, self.horizon) for part in distances)
         lower, upper = calibrate.around(self.model, self._point, below, above)
         return self._joined(lower), self._joined(upper)
