@@ -153,7 +153,7 @@ def chosen(panel: Panel, **values: Any) -> tuple[Config, dict[str, str]]:
     parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
     config, reasons = channels(config, panel)
     folded, folded_parts = fold(config, schema_of(panel), panel, parts)
-    config, more, _ = choose(config, schema_of(panel), folded, folded_parts, panel.series)
+    config, more, *_ = choose(config, schema_of(panel), folded, folded_parts, panel.series)
     return config, reasons | more
 
 
@@ -167,7 +167,7 @@ def test_whatever_is_left_out_is_chosen_and_explained(rows: int) -> None:
         "tensorboard",
     }
     assert all(len(reason) > 5 for reason in reasons.values())
-    least = max(1, round(0.8 * rows))
+    least = max(3, round(0.81 * rows))
     assert config.lags <= least and config.skip <= least and config.burn_in < config.segment
 
 

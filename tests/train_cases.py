@@ -13,6 +13,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split, split
 from statecast.model.network import Network
+from statecast.train.choose import skip
 from statecast.train.fit import network_of, precision
 from statecast.train.prepare import Prepared, prepare
 from statecast.train.segment_trainer import SegmentTrainer
@@ -82,7 +83,7 @@ def ready(config: Config, panel: Panel) -> tuple[Network, Prepared, Split]:
     network = network_of(config, schema, panel)
     with precision(config):
         table = WorkingTable.of(config, schema, panel, parts)
-        return network, prepare(config, network, schema, panel, table), parts
+        return network, prepare(config, network, schema, panel, table, skip.best(config, table)[2]), parts
 
 
 def one_step(config: Config, panel: Panel) -> tuple[SegmentTrainer, dict[str, Any], dict[str, Any]]:

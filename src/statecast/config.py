@@ -102,7 +102,7 @@ class Settings:
     rate_factor: float = setting(0.1, "piecewise and plateau: factor of each fall", real(0, 1, open_low=True))
     clip: float = setting(1.0, "largest global norm of the gradient; 0 for no clipping", real(0))
     batch_size: int | None = setting(None, "segments or sequences in a batch", whole(1, 1_000_000))
-    max_steps: int | None = setting(None, "most training steps", whole(1))
+    max_steps: int | None = setting(None, "most training steps; 0 keeps the linear start", whole(0))
     max_epochs: int | None = setting(None, "most passes over the training rows", whole(1))
     eval_every: int | None = setting(None, "steps between two evaluations on the validation rows", whole(1))
     patience: int = setting(10, "evaluations without improvement before training stops; 0 for never", whole(0))

@@ -49,7 +49,7 @@ SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way from the start to what training fo
 CAUTION = 1.645  # standard errors that a share's gain is taken to be smaller
 EXACT = 12  # units up to which all signs are gone through
 DRAWS = 4095  # signs that are drawn for more units
-KEPT = "least squares on the last values is kept"
+KEPT = "the linear start is kept"
 
 Mix = Callable[[Any, Any, float], Any]
 
@@ -81,16 +81,15 @@ def kept(
         mixed: gives the weights a share of the way from the start to what training found.
         otherwise: what is kept where that is no more than chance, in words.
     """
+    start = replace(trained, weights=prepared.weights, best_step=0, share=0.0)
+    if judged(trainer.config) and trainer.validation.undecided(trainer.config.val_size):
+        return replace(start, verdict=f"too few validation rows to tell what training gains from chance: {otherwise}")
     if not any(trained.best_steps[0]):
         return replace(trained, share=0.0)
     if not judged(trainer.config):
         return trained
     if not trainer.losses(prepared.weights)[1].any():
         return replace(trained, verdict="no validation rows, so nothing tells what training gained from chance")
-    start = replace(trained, weights=prepared.weights, best_step=0, share=0.0)
-    if not trained.choices:
-        few = "too few validation rows to tell what training gained from chance"
-        return replace(start, verdict=f"{few}: no more than chance, so {otherwise}")
     judges = _Judges(trainer, prepared.weights, trained, mixed)
     chance, share = judges.chance(), judges.share(0, np.ones_like(judges.folds, bool))
     verdict = judges.verdict(share, chance)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ROOM = 2_000_000_000  # most bytes of the networks while they are trained, and of the maps
 COPIES = 9  # numbers for each weight: itself, its gradient, two moments, the best so far, and those of four folds
 COPIES_OF_MAPS = 4  # numbers for each of a map: as solved for in float64, in the model, and as training reads it
+LITTLE = 16_000_000  # numbers of all maps that any machine has room for
 EACH_ROW = 32  # most numbers of all maps for each training row: some three times what a row takes itself
 
 
@@ -64,8 +65,8 @@ def map_size(targets: int, skip: int, horizon: int) -> int:
 
 
 def maps_suit(each: int, train: Int64[np.ndarray, " S"]) -> bool:
-    """Whether maps of `each` numbers for series of so many training rows take little more room than these rows do."""
-    return each * len(train) <= EACH_ROW * int(train.sum())
+    """Whether maps of `each` numbers take little room, or little more than the training rows of their series do."""
+    return each * len(train) <= max(LITTLE, EACH_ROW * int(train.sum()))
 
 
 def bounds(tape: Tape, offsets: Int64[np.ndarray, " S+1"]) -> dict[str, np.ndarray]:

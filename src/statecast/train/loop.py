@@ -61,6 +61,8 @@ def train(
         Interrupted: Ctrl-C while there is a checkpoint; it is written first.
         ModelFileError: the checkpoint is of other settings or another table.
     """
+    if not trainer.steps:
+        return _untrained(weights)
     stand = first = _begin(trainer, weights, checkpoint)
     saved, began = time.monotonic(), time.monotonic() - first.state.seconds
     try:
@@ -79,6 +81,12 @@ def train(
             f"{checkpoint.path.parent} is kept; go on with --resume"
         ) from None
     return _trained(stand, trainer.keeps_start)
+
+
+def _untrained(weights: Any) -> Training:
+    """The first weights, which no look has judged: nothing is compiled for them."""
+    history = dict(zip(HISTORY, ([value] for value in (0, 0.0, math.nan, math.nan, 0.0, 0.0)), strict=True))
+    return Training(weights, history, 0, 0, 0.0, (), ((0,),))
 
 
 def _begin(trainer: Trainer, weights: Any, checkpoint: Checkpoint | None) -> Stand:

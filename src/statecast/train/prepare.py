@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,10 @@ from statecast.model.inputs import Rows, rows_of
 from statecast.model.members import cast
 from statecast.model.network import Network
 from statecast.model.shapes import TABLE_UNITS
-from statecast.train import ridge
 from statecast.train.local import require_room
-from statecast.train.loss import MEDIANS
+from statecast.train.start import linear
+from statecast.train.start.design import Design
+from statecast.train.start.linear import Blend
 from statecast.train.trainer import on_device, roomy, with_room
 from statecast.train.working import WorkingTable
 
@@ -42,6 +44,7 @@ class Prepared:
         weights: the first ones, in the precision of the settings.
         offsets: [S + 1].
         parts: the split.
+        blends: what the linear map of each target is made of; None for one that starts from zero.
     """
 
     rows: Rows
@@ -50,6 +53,7 @@ class Prepared:
     weights: Any
     offsets: Int64[np.ndarray, " S+1"]
     parts: Split
+    blends: tuple[Blend | None, ...] = ()
 
 
 def prepare(
@@ -58,6 +62,7 @@ def prepare(
     schema: Schema,
     panel: Panel,
     table: WorkingTable,
+    blends: Sequence[Blend | None],
     sizes: dict[str, np.ndarray] | None = None,
 ) -> Prepared:
     """Everything before the first step.
@@ -68,6 +73,7 @@ def prepare(
         schema: what the columns are.
         panel: the table, with channels folded where they are independent.
         table: its targets in working units.
+        blends: what the linear map of each target is made of; None for one that starts from zero.
         sizes: constants that hold typical sizes, which weights were trained in; those of the training rows where None.
 
     Raises:
@@ -79,12 +85,12 @@ def prepare(
     train = table.train(network, most)
     c = table.constants | (gains(train) if sizes is None else {name: sizes[name] for name in GAINS}) | network.maps()
     weights = network.init(config.random_state, Start.of(config))
-    if network.front.skip and config.skip_init == "ridge":
-        _start(network, c, weights, train, table.validation(network, most), config.loss in MEDIANS)
+    if any(blends):
+        _start(network, c, weights, train, table, blends)
     constants = {name: value if name in TABLE_UNITS else value.astype(dtype) for name, value in c.items()}
     rows = rows_of(network, c, schema, panel, dtype)
     data = device_rows(network, rows, cast(table.statistics, dtype), table.scales)
-    return Prepared(rows, data, constants, cast(weights, dtype), panel.offsets, table.parts)
+    return Prepared(rows, data, constants, cast(weights, dtype), panel.offsets, table.parts, tuple(blends))
 
 
 def sample_size(network: Network) -> int:
@@ -97,17 +103,36 @@ def _start(
     c: dict[str, np.ndarray],
     weights: Any,
     train: dict[str, Any],
-    val: dict[str, Any],
-    absolute: bool,
+    table: WorkingTable,
+    blends: Sequence[Blend | None],
 ) -> None:
-    """Weights from which the network forecasts what ridge regression does, and a spread like that of its errors."""
-    w, b = ridge.fit(network, c, train, val, absolute)
+    """Weights from which the network forecasts what the linear maps do, and a spread like that of their errors."""
+    skip, horizon, targets = network.front.skip, network.head.horizon, network.front.targets
+    w, b = np.zeros((targets, skip, horizon)), np.zeros((horizon, targets))
+    for target, blend in enumerate(blends):
+        if blend is not None:
+            design = Design.empty(table, network.front, target, horizon, blend.size)
+            made = linear.maps(design, blend) / c["output_gain"][:, target]
+            common, back = made.mean(axis=0), slice(skip - blend.size, skip)
+            w[target, back], b[:, target] = common[:-1] * c["ring_gain"][target], common[-1]
+            if len(made) > 1 and "maps" in c:
+                single = (made - common)[:, :-1] * c["ring_gain"][target]
+                c["maps"][:, target, :, back] = np.swapaxes(single, 1, 2)
     weights["skip"]["W"][...] = w  # of every member
-    ring = train["ring"][:, network.front.ring - network.front.skip :] / c["ring_gain"]
-    error = train["target"] / c["output_gain"] - b - np.einsum("nrd,drh->nhd", ring, w)
+    error = train["target"] / c["output_gain"] - b - _skipped(network, c, w, train)
     count = np.maximum((~np.isnan(error)).sum(axis=0), 1)
     spread = 1.25 * np.nansum(np.abs(error), axis=0) / count
     weights["head"]["out"]["b"][...] = network.head.started(b, np.where(spread > 0, spread, 1.0)).reshape(-1)
+
+
+def _skipped(network: Network, c: dict[str, np.ndarray], w: np.ndarray, train: dict[str, Any]) -> np.ndarray:
+    """What the skip makes of rows, [n, H, D]."""
+    ring, series = train["ring"][:, network.front.ring - network.front.skip :] / c["ring_gain"], train["series"]
+    outputs = np.einsum("nrd,drh->nhd", ring, w)
+    for number in np.unique(series) if "maps" in c else ():
+        rows = series == number
+        outputs[rows] += np.einsum("nrd,dhr->nhd", ring[rows], c["maps"][number])
+    return np.asarray(outputs)
 
 
 def gains(parts: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -76,7 +76,8 @@ def start_again(
     """The start solved on every row, in the sizes of `prepared`, with every row to train on."""
     lengths = np.diff(prepared.offsets)
     every = replace(table, parts=Split(lengths, lengths))
-    return prepare(config, network, schema, panel, every, prepared.constants)
+    blends = [blend and replace(blend, straight=None) for blend in prepared.blends]
+    return prepare(config, network, schema, panel, every, blends, prepared.constants)
 
 
 def refit(

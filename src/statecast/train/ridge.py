@@ -52,48 +52,9 @@ def fit(
         if not len(x_val):
             cut = len(x) * 4 // 5
             x, y, x_val, y_val = x[:cut], y[:cut], x[cut:], y[cut:]
-        solution, _ = _absolute(x, y, x_val, y_val) if absolute else best(x, y, x_val, y_val)
+        solution, _ = best(x, y, x_val, y_val)
         weights[target], intercepts[:, target] = solution[:-1], solution[-1]
     return weights, intercepts
-
-
-def _absolute(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> tuple[np.ndarray, float]:
-    """`best`, or one of the solutions of reweighted rows where its validation error is less still."""
-    solution, error = best(x, y, x_val, y_val)
-    kept, least = solution, error
-    for _ in range(ROUNDS):
-        weight = _closeness(y - x @ solution)
-        solution, error = best(x * weight, y * weight, x_val, y_val)
-        if error < least:
-            kept, least = solution, error
-    return kept, least
-
-
-def _closeness(error: np.ndarray) -> np.ndarray:
-    """What rows are multiplied by, [n, 1], so that the squares of their errors [n, H] count as the errors do."""
-    size = np.sqrt(np.mean(error**2, axis=1, keepdims=True))
-    typical = float(np.median(size))
-    return 1 / np.sqrt(np.maximum(size / typical, SMALLEST)) if typical > 0 else np.ones_like(size)
-
-
-def errors(network: Network, gains: Parts, train: Parts, val: Parts, sizes: tuple[int, ...]) -> dict[int, float]:
-    """Mean absolute validation error of least squares on the last n values, for each n of `sizes`.
-
-    Over all targets, in units of their loss; the arguments are those of `ridge`, with a skip of the largest size.
-    A size for which there are too few rows is left out.
-    """
-    errors_of: dict[int, list[float]] = {}
-    for target in range(network.front.targets):
-        x, y, _ = design(network, gains, train, target)
-        x_val, y_val, _ = design(network, gains, val, target)
-        gram, moments, unit = x.T @ x, x.T @ y, gains["output_gain"][:, target]
-        for size in sizes:
-            # The newest values come last, before the intercept.
-            last = slice(x.shape[1] - 1 - size, None)
-            if len(x) >= 2 * (size + 1) and len(x_val):
-                solution, _ = _best(gram[last, last], moments[last], x_val[:, last], y_val)
-                errors_of.setdefault(size, []).append(float(np.mean(np.abs(y_val - x_val[:, last] @ solution) * unit)))
-    return {size: float(np.mean(each)) for size, each in errors_of.items() if len(each) == network.front.targets}
 
 
 def design(network: Network, gains: Parts, parts: Parts, target: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -111,8 +111,10 @@ class SegmentTrainer:
             segments, prepared.rows, prepared.parts, config.horizon, self.sampler.batch, by_series
         )
         self.steps_of_epoch = self.sampler.steps
-        self.steps = count_steps(config, self.steps_of_epoch)
-        self.rates = optimizer.schedule(config, self.steps)
+        # No step is worth its time where nothing could tell what it gains from chance.
+        idle = judged(config) and self.validation.undecided(config.val_size)
+        self.steps = 0 if idle else count_steps(config, self.steps_of_epoch)
+        self.rates = optimizer.schedule(config, max(self.steps, 1))
         rows = self.sampler.rows if by_series else roomy(self.sampler.rows, 4)
         bare = Config(**{name: getattr(config, name) for name in COMPILED})
         single, val_segments = self.network, self.validation.segments

@@ -148,8 +148,8 @@ def all_finite(weights: Any) -> Array:
 
 def count_steps(config: Settings, steps_of_epoch: int) -> int:
     """Training steps at most."""
-    limits = [config.max_steps] if config.max_steps else []
-    limits += [config.max_epochs * steps_of_epoch] if config.max_epochs else []
+    limits = [config.max_steps] if config.max_steps is not None else []
+    limits += [config.max_epochs * steps_of_epoch] if config.max_epochs is not None else []
     return min(limits)
 
 

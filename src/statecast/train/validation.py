@@ -50,6 +50,10 @@ class ValidationRows:
     folds: Int64[np.ndarray, "..."]
     choosers: Bool[np.ndarray, "..."]
 
+    def undecided(self, share: float) -> bool:
+        """Whether validation rows are wanted, by the setting `val_size`, but are too few to judge a choice."""
+        return bool(self.tape.scored.any() or share) and not len(self.choosers)
+
     @classmethod
     def of(
         cls, segments: Segments, rows: Rows, parts: Split, horizon: int, batch: int, by_series: bool

@@ -17,6 +17,7 @@ from statecast.data.segments import Split
 from statecast.train.choose import level, season, skip, transform
 from statecast.train.optimizer import LEARNING_RATES
 from statecast.train.segment_trainer import plan
+from statecast.train.start.linear import Blend
 from statecast.train.validation import PLACES
 from statecast.train.working import WorkingTable, training_rows
 
@@ -32,8 +33,8 @@ GRADIENT = 3.5  # time of a training step in units of its forward pass
 
 def choose(
     config: Config, schema: Schema, panel: Panel, parts: Split, series: int
-) -> tuple[Config, dict[str, str], WorkingTable]:
-    """All settings, the reason for each that was chosen here, and the table in the units that were chosen.
+) -> tuple[Config, dict[str, str], WorkingTable, tuple[Blend | None, ...]]:
+    """All settings, the reason for each that was chosen here, the table in the units that were chosen, and the start.
 
     Args:
         config: the user's settings; `channels` is chosen, see `channels`.
@@ -48,11 +49,13 @@ def choose(
         size = skip.usual(config, parts)
         table, name, reasons["transform"] = transform.best(config, schema, panel, table, size)
         config = config.with_(transform=name)
-    if config.skip is None:
-        size, reasons["skip"] = skip.best(config, table)
-        config = config.with_(skip=size)
+    size, reason, blends = skip.best(config, table)
+    reasons["start" if config.skip is not None else "skip"] = reason
+    config = config.with_(skip=size)
     if config.local_skip is None:
-        config = config.with_(local_skip=False)
+        single = len(parts.train) > 1 and any(blend.single for blend in blends if blend)
+        config = config.with_(local_skip=single)
+        reasons["local_skip"] = "each series has a linear map" if single else "one linear map serves all series"
     if config.lags is None:
         size, reasons["lags"] = _lags(config, int(np.median(parts.train)) if len(parts.train) else 0)
         config = config.with_(lags=size)
@@ -67,7 +70,7 @@ def choose(
     if config.eval_every is None:
         config = config.with_(eval_every=_eval_every(config, parts))
         reasons["eval_every"] = "steps between two looks at the validation rows: these take a tenth of the time at most"
-    return config, reasons, table
+    return config, reasons, table, blends
 
 
 def channels(config: Config, panel: Panel) -> tuple[Config, dict[str, str]]:

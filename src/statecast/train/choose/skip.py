@@ -1,8 +1,7 @@
-"""How far back the linear skip looks: as far as least squares on the last values goes on getting better.
+"""The linear map that forecasts start from, and how many last values the skip takes for it.
 
-A few sizes, from one season to many, are fitted on training rows and compared on validation rows, which takes a moment:
-the best is a day for one table and a month for another, and too long a skip learns chance where rows are few. Of sizes
-that differ by less than validation rows can tell, the longest: it held better on the rows after them.
+Look-backs from one season to many are tried, which takes a moment: the best is a day for one table and a month for
+another, and too long a skip learns chance where rows are few.
 """
 
 from __future__ import annotations
@@ -11,37 +10,61 @@ import numpy as np
 
 from statecast.config import Config
 from statecast.data.segments import Split
-from statecast.train.prepare import gains
-from statecast.train.ridge import errors
-from statecast.train.working import WorkingTable, linear
+from statecast.train import local
+from statecast.train.loss import MEDIANS
+from statecast.train.start import linear
+from statecast.train.start.design import Design
+from statecast.train.start.linear import Blend
+from statecast.train.start.smoothing import reach
+from statecast.train.working import WorkingTable
+from statecast.train.working import linear as linear_network
 
 SEASONS = (1, 2, 3, 7, 14, 28)
 LEAST, MOST = 8, 1344
-SAMPLE = 8192  # rows to look at, unless the longest size needs more
-CLOSE = 1.005  # a size whose error is within this factor of the least is as good
+FOLLOWING = ("last", "ewma")  # normalisers whose level follows the series
 
 
-def best(config: Config, table: WorkingTable) -> tuple[int, str]:
-    """The size of the skip, and why.
+def best(config: Config, table: WorkingTable) -> tuple[int, str, tuple[Blend | None, ...]]:
+    """The size of the skip, why, and what the map of each target is made of; None for one that starts from zero.
 
     Args:
-        config: settings with all but `skip` and `level_input` chosen.
+        config: settings with all but `skip`, `lags` and `level_input` chosen; a skip that is chosen stays as it is.
         table: the targets in working units.
     """
-    parts, season = table.parts, config.season or 1
-    top, size = _most(config, parts), usual(config, parts)
-    rule = f"14 seasons or twice the horizon, at most 336, at most a third of {_rows(parts)} rows"
-    sizes = tuple(sorted({min(max(n, LEAST), top) for n in (*(k * season for k in SEASONS), 2 * config.horizon)}))
-    if config.skip_init != "ridge" or top < LEAST or not (parts.val > parts.train).any():
-        return size, rule
-    network = linear(config, table.rows.y.shape[1], top)
-    train = table.train(network, max(SAMPLE, 4 * (top + 1)))
-    error_of = errors(network, gains(train), train, table.validation(network, SAMPLE), sizes)
-    if not error_of:
-        return size, rule
-    size = max(n for n, error in error_of.items() if error <= CLOSE * min(error_of.values()))
-    candidates = ", ".join(map(str, error_of))
-    return size, f"least squares on the last {candidates} values compared on validation rows: {size} are as good as any"
+    targets, limit = table.rows.y.shape[1], config.skip
+    if config.skip_init != "ridge" or limit == 0:
+        return _without(config, table)
+    top = _most(config, table.parts) if limit is None else limit
+    season, horizon = config.season or 1, config.horizon
+    sizes = sorted({min(max(n, LEAST), top) for n in (*(k * season for k in SEASONS), 2 * horizon)})
+    series = len(table.parts.train)
+    longest = max(top, reach(season)) if limit is None else limit
+    fits = local.maps_suit(local.map_size(targets, longest, horizon), table.parts.train)
+    several = series > 1 and config.local_skip is not False and not config.local and fits
+    front = linear_network(config, targets, top).front
+    blends = tuple(
+        linear.choose(
+            Design.empty(table, front, target, horizon, top),
+            [size for size in sizes if size <= top] if limit is None else [limit],
+            season,
+            config.loss in MEDIANS,
+            several,
+            config.normalize in FOLLOWING,
+            limit,
+        )
+        for target in range(targets)
+    )
+    made = [blend for blend in blends if blend]
+    if not made:
+        return _without(config, table)
+    size = max(blend.size for blend in made) if limit is None else limit
+    return size, "; ".join(dict.fromkeys(map(str, made))), blends
+
+
+def _without(config: Config, table: WorkingTable) -> tuple[int, str, tuple[Blend | None, ...]]:
+    size = usual(config, table.parts) if config.skip is None else config.skip
+    rule = f"14 seasons or twice the horizon, at most 336, at most a third of {_rows(table.parts)} rows"
+    return size, rule, (None,) * table.rows.y.shape[1]
 
 
 def usual(config: Config, parts: Split) -> int:
@@ -54,5 +77,5 @@ def _rows(parts: Split) -> int:
 
 
 def _most(config: Config, parts: Split) -> int:
-    """The largest size that is tried."""
+    """The longest look-back that is tried."""
     return min(max(28 * (config.season or 1), 2 * config.horizon, 2 * LEAST), MOST, _rows(parts) // 3)

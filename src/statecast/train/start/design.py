@@ -1,0 +1,122 @@
+"""Rows of one target as least squares take them: the last values, and the next ones, in units of the loss.
+
+Values are relative to the level and divided by what errors of their series are divided by, so that a row's error is
+that of the loss: the scale of the front cancels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from statecast.model.front import STATISTICS, Front
+from statecast.train.working import WorkingTable, sample, training_rows, validation_rows
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int64
+
+PRODUCTS = 4e10  # multiplications that the normal equations may cost: with more rows, evenly spaced ones are taken
+BLOCK = 4096  # rows whose last values are copied at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """Rows of one target.
+
+    Attributes:
+        table: the panel in working units.
+        front: tells levels and scales.
+        target: its number.
+        horizon: H.
+        size: last values of a row.
+        rows: numbers of the rows, in the order of the panel.
+        stop: the row behind the last whose value may be forecast, for each series.
+    """
+
+    table: WorkingTable
+    front: Front
+    target: int
+    horizon: int
+    size: int
+    rows: Int64[np.ndarray, " n"]
+    stop: Int64[np.ndarray, " S"]
+
+    @classmethod
+    def empty(cls, table: WorkingTable, front: Front, target: int, horizon: int, size: int) -> Self:
+        """No rows yet; see `training`, `validation` and `all_before_test`."""
+        return cls(table, front, target, horizon, size, np.zeros(0, np.int64), table.parts.train)
+
+    def training(self) -> Self:
+        """Training rows, evenly spaced where there are many."""
+        parts, offsets = self.table.parts, self.table.rows.offsets
+        most = int(PRODUCTS / (self.size + 1) / (self.size + 1 + self.horizon))
+        return replace(self, rows=sample(training_rows(offsets, parts.train), most), stop=parts.train)
+
+    def validation(self, most: int) -> Self:
+        """Rows that forecast validation rows, `most` at most."""
+        parts, offsets = self.table.parts, self.table.rows.offsets
+        return replace(self, rows=sample(validation_rows(offsets, parts), most), stop=parts.val)
+
+    def all_before_test(self) -> Self:
+        """Training and validation rows."""
+        parts, offsets = self.table.parts, self.table.rows.offsets
+        return replace(self, rows=training_rows(offsets, parts.val), stop=parts.val)
+
+    def of(self, rows: Int64[np.ndarray, " n"]) -> Self:
+        """The same of other rows."""
+        return replace(self, rows=rows)
+
+    def back(self, size: int) -> Self:
+        """The same with fewer or more of the last values."""
+        return replace(self, size=size)
+
+    def blocks(self) -> Iterator[Self]:
+        """Some thousand rows at a time."""
+        for begin in range(0, len(self.rows), BLOCK):
+            yield self.of(self.rows[begin : begin + BLOCK])
+
+    @cached_property
+    def series(self) -> Int64[np.ndarray, " n"]:
+        """The series of each row."""
+        return np.asarray(self.table.rows.series[self.rows])
+
+    @cached_property
+    def places(self) -> Int64[np.ndarray, " n"]:
+        """Where in its series each row lies, from 0 on."""
+        return np.asarray(self.rows - self.table.rows.offsets[self.series])
+
+    @cached_property
+    def units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Level and scale of the front, and the unit of the loss, of each row; [n, 1] each, in working units."""
+        state = {name: self.table.statistics[name][self.rows] for name in STATISTICS}
+        rings = self.table.rows.rings(self.rows, self.front.ring)
+        level, scale = self.front.level_scale(state, rings)
+        one = slice(self.target, self.target + 1)
+        return level[:, one], scale[:, one], self.table.scales[self.series, one]
+
+    def values(self) -> Float[np.ndarray, "n size+1"]:
+        """The last values, the newest last, 0 where missing or before the series; and the scale, for an intercept."""
+        flat, back = self.table.rows, np.arange(self.size - 1, -1, -1)
+        at = np.maximum(self.rows[:, None] - back, 0)
+        level, scale, unit = self.units
+        held = back <= self.places[:, None]
+        if self._gaps:
+            held &= flat.m[at, self.target] > 0
+        values = np.where(held, (flat.y[at, self.target] - level) / unit, 0.0)
+        return np.concatenate([values, scale / unit], axis=1)
+
+    def actual(self) -> Float[np.ndarray, "n H"]:
+        """The next values, NaN where missing or not to be forecast."""
+        flat, at = self.table.rows, self.rows[:, None] + np.arange(1, self.horizon + 1)
+        inside = np.minimum(at, len(flat.y) - 1)
+        held = (at < (flat.offsets[:-1] + self.stop)[self.series][:, None]) & (flat.m[inside, self.target] > 0)
+        level, _, unit = self.units
+        return np.where(held, (flat.y[inside, self.target] - level) / unit, np.nan)
+
+    @property
+    def _gaps(self) -> bool:
+        return not bool(self.table.rows.m[:, self.target].all())

@@ -1,0 +1,168 @@
+"""The linear map that every forecast starts from: exponential smoothing, a straight map, or a mean of the two.
+
+Both are linear in the last values, so is any mean of them, and the network's skip holds it before the first training
+step. Filters of exponential smoothing know what most series do and learn next to nothing, so they serve the shortest
+table; straight maps learn everything from the rows. Rows held out say how much of each; the filters are kept unless
+the other wins beyond chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from statecast.train.start import recipes, smoothing, straight
+from statecast.train.start.design import Design
+from statecast.train.start.evidence import HeldOut, beats
+from statecast.train.start.filters import CYCLES, Aligned, Filters
+from statecast.train.start.folds import Folds
+from statecast.train.start.smoothing import Smoothing
+from statecast.train.start.straight import Recipe
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+
+SHARES = (0.75, 0.5, 0.25, 0.0)  # of the filters in the mean, where it is not all
+FILTERED = 1_000_000_000  # values of all series times filters, at most, for which filters are tried
+
+
+@dataclass(frozen=True)
+class Blend:
+    """What the linear map of one target is made of.
+
+    Attributes:
+        season: of the filters.
+        share: of the filters, from 0 to 1; the rest is the straight map's.
+        recipe: of the straight map; None where the share is 1.
+        window: last values that the filters' map takes.
+        straight: the straight map of the training rows that this was chosen by, with values to spare; None where it
+            has to be solved for.
+    """
+
+    season: int
+    share: float
+    recipe: Recipe | None
+    window: int
+    straight: Float[np.ndarray, "S n H"] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def single(self) -> bool:
+        """Whether every series has a map of its own."""
+        return self.share > 0 or (self.recipe is not None and np.isfinite(self.recipe.shrinkage))
+
+    @property
+    def size(self) -> int:
+        """Last values that the map takes."""
+        return max(self.window if self.share > 0 else 0, self.recipe.size if self.recipe else 0)
+
+    def __str__(self) -> str:
+        backs = [size for size, _ in self.recipe.look_backs] if self.recipe else []
+        values = ", ".join(map(str, backs))
+        line = f"least squares on the last {values} values" + (", averaged" if len(backs) > 1 else "")
+        if self.recipe and np.isfinite(self.recipe.shrinkage):
+            line += ", a map for each series"
+        parts = [f"{self.share:.0%} exponential smoothing"] if 0 < self.share < 1 else []
+        parts += ["exponential smoothing"] if self.share == 1 else []
+        parts += [f"{1 - self.share:.0%} {line}" if parts else line] if self.share < 1 else []
+        return " and ".join(parts)
+
+
+def choose(
+    design: Design,
+    sizes: Sequence[int],
+    season: int,
+    absolute: bool,
+    several: bool,
+    follows: bool,
+    most: int | None = None,
+) -> Blend | None:
+    """What forecasts the rows held out best; None where there are too few rows for any, or repeating does as well.
+
+    Args:
+        design: of the target, with the largest look-back as its size.
+        sizes: look-backs to try.
+        season: rows of a season.
+        absolute: whether the loss is of absolute errors.
+        several: whether each series may have a map of its own.
+        follows: whether the level follows the series.
+        most: last values that a map may take; as many as serve where None.
+    """
+    folds, table = Folds.of(design), design.table
+    window = int(min(smoothing.reach(season), table.parts.train.max(initial=0), most or np.inf))
+    filters = _filtered(design, folds, season, window) if follows and (several or len(table.parts.train) == 1) else None
+    made = recipes.best(folds, sizes, absolute, several, follows)
+    evidence = folds.evidence
+    if filters is not None:
+        evidence = HeldOut(np.where(np.isnan(filters), np.nan, evidence.actual), evidence.units)
+    nothing = evidence.errors(np.zeros_like(evidence.actual))
+    if filters is None:
+        if made is None or not beats(evidence.errors(made.forecasts), nothing, 0.0):
+            return None
+        return Blend(season, 0.0, made.recipe, 0, made.maps)
+    errors = {1.0: evidence.errors(filters)}
+    if made is not None:
+        errors |= {share: evidence.errors(share * filters + (1 - share) * made.forecasts) for share in SHARES}
+    best = min(errors, key=lambda share: float(errors[share].sum()))
+    share = best if beats(errors[best], errors[1.0]) else 1.0
+    if made is None or share == 1:
+        return Blend(season, share, None, window)
+    return Blend(season, share, made.recipe, window, made.maps)
+
+
+def maps(design: Design, blend: Blend) -> Float[np.ndarray, "S n H"]:
+    """The map of each series [S, size + 1, H], or one of all [1, size + 1, H], from the training rows.
+
+    The last row is the intercept, in units of the front's scale; see `Design.values`.
+    """
+    table, size = design.table, blend.size
+    total = np.zeros((1, size + 1, design.horizon))
+    if blend.share > 0:
+        series = aligned(design, blend.season, design.table.parts.train)
+        filters = Smoothing.of(series, blend.season, design.horizon)
+        total = np.zeros((len(table.parts.train), size + 1, design.horizon))
+        total[:, size - blend.window : size] = blend.share * filters.maps(table.parts.train, blend.window)
+    if blend.recipe is not None:
+        made = blend.straight
+        if made is None:
+            made = straight.solve(design.back(blend.recipe.size).training(), blend.recipe)
+        made = made[:, max(made.shape[1] - 1 - blend.recipe.size, 0) :]
+        total = total + (1 - blend.share) * np.pad(made, ((0, 0), (size - blend.recipe.size, 0), (0, 0)))
+    return total
+
+
+def aligned(design: Design, season: int, stop: np.ndarray) -> Aligned:
+    """The series as filters follow them: up to `stop`, in working units."""
+    table, d = design.table, design.target
+    values = np.where(table.rows.m[:, d] > 0, table.rows.y[:, d], np.nan)
+    return Aligned.of(values, table.rows.offsets, table.parts.train, stop, 2 * smoothing.reach(season))
+
+
+def _filtered(design: Design, folds: Folds, season: int, window: int) -> Float[np.ndarray, "n H"] | None:
+    """What exponential smoothing forecasts of the rows held out; None where series and steps are too many."""
+    table = design.table
+    series = aligned(design, season, table.parts.val)
+    count = sum(bank.parameters.shape[1] for bank in (Filters.of(m, 1) for m in {1, season}))
+    if not series.stop or series.values[:, : series.stop].size * count > FILTERED:
+        return None
+    filters = Smoothing.of(series, season, design.horizon)
+    if not folds.short:
+        (fold,) = folds.folds
+        values = fold.held_out.back(window).values()[:, :-1]
+        return recipes.applied(filters.maps(table.parts.train, window), values, fold.held_out.series)
+    return np.concatenate([_followed(filters, series, fold.held_out) for fold in folds.folds])
+
+
+def _followed(filters: Smoothing, series: Aligned, rows: Design) -> Float[np.ndarray, "n H"]:
+    """The filters' forecasts after each row, relative to the level in units of the loss; NaN before a filter begins."""
+    at = rows.places - rows.table.parts.train[rows.series] + series.stop
+    forecasts = np.full((len(at), rows.horizon), np.nan)
+    # The first seasons are what a filter's first season is the mean of.
+    early = rows.places < np.minimum(filters.banks[-1].season * CYCLES, rows.table.parts.train[rows.series] // 2)
+    for place, made in filters.run(series, (int(one) for one in at[~early] if one >= 0)):
+        chosen = (at == place) & ~early
+        forecasts[chosen] = made[rows.series[chosen]]
+    level, _, unit = rows.units
+    return np.asarray((forecasts - level) / unit)

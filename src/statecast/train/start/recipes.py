@@ -1,0 +1,177 @@
+"""How the straight map of a table is made: look-backs, penalties, weights and shrinkage, by rows held out.
+
+Means of a few rows held out pick noise, so the simpler of two is kept unless the other wins beyond chance: the larger
+penalty, no drift, one map for all series. Look-backs that err nearly alike are averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from statecast.train.start.evidence import beats
+from statecast.train.start.folds import Folds
+from statecast.train.start.straight import Equations, Recipe, common_map, ridge, single_maps
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int64
+
+PENALTIES = (10.0, 1.0, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-6, 1e-8, 1e-10, 0.0)  # the simplest first
+MIDDLE = 4  # the place among the penalties where most tables have their best one, or next to it
+SHRINKAGES = (3.0, 1.0, 0.3, 0.1)  # of single series towards all, the simplest first
+CLOSE = 1.01  # look-backs whose error is within this factor of the least are averaged
+DRIFT = 2.0  # standard errors that a drift must gain by
+SERIES = 64  # by which the shrinkage is chosen at most
+ROWS = 2  # rows that least squares need for each value
+
+
+Maps = Callable[[Equations], "Float[np.ndarray, 'S n H']"]
+
+
+@dataclass(frozen=True, eq=False)
+class Straight:
+    """The straight map that forecasts the rows held out best.
+
+    Attributes:
+        recipe: how it is made.
+        forecasts: of the rows held out [n, H].
+        maps: of all training rows, see `straight.solve`; None where the folds are stretches.
+    """
+
+    recipe: Recipe
+    forecasts: Float[np.ndarray, "n H"]
+    maps: Float[np.ndarray, "S n H"] | None
+
+
+class Trial:
+    """The equations of each fold, and what maps that are made of them forecast.
+
+    Args:
+        folds: the rows.
+        several: whether series have equations of their own.
+        weights: of the rows, by the errors of a map of each fold; see `Equations.of`.
+    """
+
+    def __init__(self, folds: Folds, several: bool, weights: Sequence[np.ndarray | None] = ()) -> None:
+        self.folds, self.several = folds, several
+        maps = weights or (None,) * len(folds.folds)
+        self.equations = [Equations.of(fold.train, several, w) for fold, w in zip(folds.folds, maps, strict=True)]
+        self.values = [fold.held_out.values() for fold in folds.folds]
+
+    def weighted(self, recipe: Recipe) -> Trial:
+        """The same with rows weighted by the errors of a recipe."""
+        maps = [common_map(equations.total, recipe)[0] for equations in self.equations]
+        return Trial(self.folds, self.several, maps)
+
+    def applied(self, maps: Sequence[Float[np.ndarray, "S n H"]]) -> Float[np.ndarray, "n H"]:
+        """What the maps of each fold forecast of the rows held out, fold after fold."""
+        parts = zip(maps, self.values, self.folds.folds, strict=True)
+        return np.concatenate([applied(one, values, fold.held_out.series) for one, values, fold in parts])
+
+    def errors(self, maps: Maps) -> Float[np.ndarray, " U"]:
+        """The error in each unit of evidence of maps that are made of the equations of each fold."""
+        return self.folds.evidence.errors(self.applied([maps(one) for one in self.equations]))
+
+
+def applied(
+    maps: Float[np.ndarray, "S n H"], values: Float[np.ndarray, "N n"], series: Int64[np.ndarray, " N"]
+) -> Float[np.ndarray, "N H"]:
+    """Forecasts of rows by the map of their series, or by the only one."""
+    if len(maps) == 1:
+        return np.asarray(values @ maps[0])
+    forecasts = np.empty((len(values), maps.shape[2]))
+    for number in np.unique(series):
+        rows = series == number
+        forecasts[rows] = values[rows] @ maps[number]
+    return forecasts
+
+
+def best(folds: Folds, sizes: Sequence[int], absolute: bool, several: bool, follows: bool) -> Straight | None:
+    """What forecasts the rows held out best; None where there are too few rows.
+
+    Args:
+        folds: rows to learn from and rows held out.
+        sizes: look-backs to try.
+        absolute: whether the loss is of absolute errors.
+        several: whether each series may have a map of its own.
+        follows: whether the level follows the series, so that an intercept is a drift.
+    """
+    fewest = min((len(fold.train.rows) for fold in folds.folds), default=0)
+    sizes = [size for size in sizes if fewest >= ROWS * (size + 1)]
+    if not sizes or not folds.evidence.count:
+        return None
+    trial = Trial(folds, several)
+    recipe = _with_drift(trial, Recipe(_look_backs(trial, sizes, not follows), not follows), follows)
+    if absolute:
+        weighted = trial.weighted(recipe)
+        plain = trial.errors(partial(made, recipe=recipe))
+        if not beats(plain, weighted.errors(partial(made, recipe=recipe))):
+            trial, recipe = weighted, replace(recipe, weighted=True)
+    if several:
+        recipe = _with_shrinkage(trial, recipe)
+    maps = [made(equations, recipe) for equations in trial.equations]
+    return Straight(recipe, trial.applied(maps), None if folds.short else maps[0])
+
+
+def made(equations: Equations, recipe: Recipe) -> Float[np.ndarray, "S n H"]:
+    """The maps of a recipe."""
+    common = common_map(equations.total, recipe)
+    return single_maps(equations, common, recipe) if np.isfinite(recipe.shrinkage) else common
+
+
+def _look_backs(trial: Trial, sizes: Sequence[int], drift: bool) -> tuple[tuple[int, float], ...]:
+    """The sizes that err nearly as little as the best, and the penalty of each."""
+    penalties, means = {}, {}
+    for size in sizes:
+        penalties[size], means[size] = _penalty(trial, size, drift)
+    least = min(means.values())
+    return tuple((size, penalties[size]) for size in sizes if means[size] <= CLOSE * least)
+
+
+def _penalty(trial: Trial, size: int, drift: bool) -> tuple[float, float]:
+    """The penalty of a look-back, and the mean error with it."""
+
+    def errors(penalty: float) -> Float[np.ndarray, " U"]:
+        return trial.errors(lambda equations: ridge(equations.total, size, penalty, drift))
+
+    tried = {MIDDLE: errors(PENALTIES[MIDDLE])}
+    best, near = MIDDLE, [MIDDLE - 1, MIDDLE + 1]
+    while near:
+        tried |= {n: errors(PENALTIES[n]) for n in near}
+        best = min(tried, key=lambda n: float(tried[n].mean()))
+        near = [n for n in (best - 1, best + 1) if n not in tried and 0 <= n < len(PENALTIES)]
+    close = CLOSE * tried[best].mean()
+    simple = next(n for n in sorted(tried) if tried[n].mean() <= close and not beats(tried[best], tried[n]))
+    return PENALTIES[simple], float(tried[simple].mean())
+
+
+def _with_drift(trial: Trial, recipe: Recipe, follows: bool) -> Recipe:
+    drift = replace(recipe, drift=True)
+    within, without = (trial.errors(partial(made, recipe=one)) for one in (drift, recipe))
+    return drift if follows and beats(within, without, DRIFT) else recipe
+
+
+def _with_shrinkage(trial: Trial, recipe: Recipe) -> Recipe:
+    """The recipe with maps of single series, where these forecast better than the common one; some series tell."""
+    chosen = np.unique(np.linspace(0, len(trial.equations[0].gram) - 1, SERIES).astype(int))
+    commons = [common_map(equations.total, recipe) for equations in trial.equations]
+    rows = [np.isin(fold.held_out.series, chosen) for fold in trial.folds.folds]
+    evidence = trial.folds.evidence.of(np.concatenate(rows))
+    errors = {}
+    for shrinkage in (np.inf, *SHRINKAGES):
+        single, forecasts = replace(recipe, shrinkage=shrinkage), []
+        for fold, (equations, common, values, held) in enumerate(
+            zip(trial.equations, commons, trial.values, rows, strict=True)
+        ):
+            maps = common
+            if np.isfinite(shrinkage):
+                maps = single_maps(Equations(equations.gram[chosen], equations.moments[chosen]), common, single)
+            series = np.searchsorted(chosen, trial.folds.folds[fold].held_out.series[held])
+            forecasts.append(applied(maps, values[held], series))
+        errors[shrinkage] = evidence.errors(np.concatenate(forecasts))
+    best = min(errors, key=lambda shrinkage: errors[shrinkage].mean())
+    return replace(recipe, shrinkage=next(one for one in errors if not beats(errors[best], errors[one])))

@@ -1,0 +1,231 @@
+"""The linear start: filters beside a slow reference written apart, straight maps beside plain least squares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from train_cases import panel_of, schema_of, settings
+
+from statecast.config import Config
+from statecast.data.segments import split
+from statecast.model.front import Front
+from statecast.train.choose import skip
+from statecast.train.fit import fit
+from statecast.train.start import linear, straight
+from statecast.train.start.design import Design
+from statecast.train.start.evidence import HeldOut, beats
+from statecast.train.start.filters import Aligned, Filters
+from statecast.train.start.smoothing import Smoothing
+from statecast.train.start.straight import Recipe
+from statecast.train.working import WorkingTable
+
+
+def reference(values: np.ndarray, season: int, horizon: int, parameters: tuple[float, ...]) -> list[float]:
+    """Exponential smoothing of one series by the textbook, value by value; the forecasts behind the last value."""
+    alpha, beta, phi, gamma = parameters
+    if season > 1:
+        cycles = min(len(values) // season, 3)
+        means = [sum(values[k * season : (k + 1) * season]) / season for k in range(cycles)]
+        slope = (means[-1] - means[0]) / ((cycles - 1) * season) if cycles > 1 else 0.0
+        rest = [0.0] * season
+        for k in range(cycles):
+            for j in range(season):
+                line = means[0] + slope * (k * season + j - (season - 1) / 2)
+                rest[j] += (values[k * season + j] - line) / cycles
+        seasonal = [one - sum(rest) / season for one in rest]
+        level = means[0] - slope * (season + 1) / 2
+    else:
+        first = list(values[:6])
+        slope = float(np.polyfit(range(len(first)), first, 1)[0]) if len(first) > 1 else 0.0
+        level, seasonal = sum(first) / len(first) - slope * (len(first) + 1) / 2, [0.0]
+    trend = slope if phi > 0 else 0.0
+    for t, value in enumerate(values):
+        error = value - (level + phi * trend + seasonal[t % season])
+        level, trend = level + phi * trend + alpha * error, phi * trend + alpha * beta * error
+        seasonal[t % season] += gamma * (1 - alpha) * error
+    forecasts, damped = [], 0.0
+    for k in range(1, horizon + 1):
+        damped += phi**k
+        forecasts.append(level + damped * trend + seasonal[(len(values) - 1 + k) % season])
+    return forecasts
+
+
+@pytest.mark.parametrize("season", [1, 4, 7])
+@pytest.mark.parametrize("lengths", [(40, 23, 16), (5, 30, 9)])
+def test_filters_are_those_of_the_textbook(season: int, lengths: tuple[int, ...]) -> None:
+    """Series of unequal length side by side, each filter beside one that goes value by value."""
+    r = np.random.default_rng(season)
+    series = [np.cumsum(r.standard_normal(n)) for n in lengths if n >= season]
+    counts = np.array([len(one) for one in series])
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    aligned = Aligned.of(np.concatenate(series), offsets, counts, counts, 1000)
+    filters = Filters.of(season, 5)
+    ((_, forecasts),) = filters.run(aligned, [aligned.stop - 1])
+    for number, values in enumerate(series):
+        for p in range(0, filters.parameters.shape[1], 5):
+            expected = reference(values, season, 5, tuple(filters.parameters[:, p]))
+            np.testing.assert_allclose(forecasts[number, :, p], expected, rtol=1e-9, atol=1e-9)
+
+
+def smoothed(values: np.ndarray, season: int, horizon: int) -> tuple[Smoothing, Aligned]:
+    counts = np.array([len(values)])
+    aligned = Aligned.of(values, np.array([0, len(values)]), counts, counts, 1000)
+    return Smoothing.of(aligned, season, horizon), aligned
+
+
+def seasonal_series(length: int, season: int = 12, seed: int = 0) -> np.ndarray:
+    r, t = np.random.default_rng(seed), np.arange(length)
+    return np.asarray(20 + 0.1 * t + 5 * np.sin(2 * np.pi * t / season) + 0.5 * r.standard_normal(length))
+
+
+@pytest.mark.parametrize(("length", "season"), [(60, 12), (30, 1), (17, 4)])
+def test_a_map_forecasts_what_its_filters_do(length: int, season: int) -> None:
+    values = seasonal_series(length, max(season, 2))
+    mean, aligned = smoothed(values, season, 6)
+    ((_, forecasts),) = mean.run(aligned, [length - 1])
+    (weights,) = mean.maps(np.array([length]), length)
+    np.testing.assert_allclose(values @ weights, forecasts[0], rtol=1e-9)
+    np.testing.assert_allclose(weights.sum(axis=0), 1.0, rtol=1e-9)  # a level is carried on as it is
+
+
+def test_better_filters_weigh_more() -> None:
+    """A season that repeats exactly is left to the filters with a season."""
+    mean, _ = smoothed(np.tile([1.0, 5.0, 2.0, 8.0], 12), 4, 4)
+    plain, seasonal = mean.weights
+    assert seasonal.sum() > 0.99 and plain.sum() < 0.01
+
+
+def test_a_filter_passes_over_what_is_missing() -> None:
+    values = np.repeat(3.0, 30)
+    values[[4, 11, 29]] = np.nan
+    mean, aligned = smoothed(values, 1, 3)
+    ((_, forecasts),) = mean.run(aligned, [29])
+    np.testing.assert_allclose(forecasts, 3.0)
+
+
+def table_of(*series: np.ndarray, **given: Any) -> tuple[Config, WorkingTable]:
+    """Series in working units."""
+    config, panel = settings(**{"test_size": 0, "val_size": 20} | given), panel_of(*series)
+    parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
+    return config, WorkingTable.of(config, schema_of(panel), panel, parts)
+
+
+def design_of(table: WorkingTable, horizon: int, size: int) -> Design:
+    return Design.empty(table, Front(targets=1, lags=1, skip=size, normalize="last", decay=0.01), 0, horizon, size)
+
+
+def rows_by_hand(y: np.ndarray, size: int, horizon: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """Last and next values relative to the last one, of every row before `stop` whose next values lie before it."""
+    xs, ys = [], []
+    for t in range(stop - horizon):
+        back = [y[t - k] - y[t] if t >= k else 0.0 for k in range(size - 1, -1, -1)]
+        xs.append(back)
+        ys.append(y[t + 1 : t + 1 + horizon] - y[t])
+    return np.array(xs), np.array(ys)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_straight_map_is_least_squares(weighted: bool) -> None:
+    """Beside stacked rows of plain least squares, whose penalty is rows of their own."""
+    values, size, horizon, penalty = seasonal_series(120), 14, 3, 0.1
+    _, table = table_of(values, horizon=horizon)
+    unit = table.scales[0, 0]
+    x, y = (part / unit for part in rows_by_hand(table.rows.y[:, 0], size, horizon, 100))
+
+    def solved(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        root = np.sqrt(penalty * np.trace(x.T @ x) / size)
+        stacked = np.concatenate([x, root * np.eye(size)]), np.concatenate([y, np.zeros((size, horizon))])
+        return np.asarray(np.linalg.lstsq(*stacked, rcond=None)[0])
+
+    expected = solved(x, y)
+    if weighted:
+        error = np.sqrt(np.mean((y - x @ expected) ** 2, axis=1, keepdims=True))
+        near = 1 / np.sqrt(np.maximum(error / np.median(error), 0.1))
+        expected = solved(x * near, y * near)
+    recipe = Recipe(((size, penalty),), drift=False, weighted=weighted)
+    (weights,) = straight.solve(design_of(table, horizon, size).training(), recipe)
+    np.testing.assert_allclose(weights[:-1], expected, rtol=1e-6, atol=1e-9)
+    assert not weights[-1].any()
+
+
+def test_maps_of_single_series_lie_between_their_own_and_the_common_one() -> None:
+    """With little shrinkage a map is that of its series alone; with much it is that of all of them."""
+    a, b = seasonal_series(90, 12, 1), seasonal_series(90, 5, 2)
+    _, table = table_of(a, b)
+    design = design_of(table, 2, 10).training()
+    single = [
+        straight.solve(design, Recipe(((10, 1e-3),), drift=False, shrinkage=shrinkage)) for shrinkage in (1e-6, 1e6)
+    ]
+    common = straight.solve(design, Recipe(((10, 1e-3),), drift=False))
+    np.testing.assert_allclose(single[1], np.repeat(common, 2, axis=0), atol=1e-3)
+    for number, values in enumerate((a, b)):
+        _, one = table_of(values)
+        alone = straight.solve(design_of(one, 2, 10).training(), Recipe(((10, 1e-6),), drift=False))
+        np.testing.assert_allclose(single[0][number], alone[0], atol=2e-3)
+
+
+def test_look_backs_are_averaged() -> None:
+    _, table = table_of(seasonal_series(120))
+    design = design_of(table, 2, 12).training()
+    both, short, long = (
+        straight.solve(design, Recipe(backs, drift=False))[0]
+        for backs in (((4, 0.1), (12, 0.1)), ((4, 0.1),), ((12, 0.1),))
+    )
+    np.testing.assert_allclose(both[:-1], (np.pad(short[:-1], ((8, 0), (0, 0))) + long[:-1]) / 2, atol=1e-12)
+
+
+def blend_of(*series: np.ndarray, **given: Any) -> linear.Blend | None:
+    config, table = table_of(*series, skip=None, **given)
+    return skip.best(config, table)[2][0]
+
+
+def test_a_short_season_is_left_to_exponential_smoothing() -> None:
+    blend = blend_of(seasonal_series(48), horizon=12, season=12, val_size=5)
+    assert blend is not None and blend.share == 1.0 and blend.window == 43
+
+
+def test_a_cycle_is_left_to_least_squares() -> None:
+    """Filters know no cycle that no season tells; two last values carry it on without an error."""
+    blend = blend_of(np.sin(np.arange(400) / 7.3), horizon=6, season=1)
+    assert blend is not None and blend.share == 0.0 and blend.recipe is not None
+
+
+def test_a_drift_stays_out_where_it_gains_no_more_than_chance() -> None:
+    r = np.random.default_rng(5)
+    walk = np.cumsum(r.standard_normal(600))
+    climbing = np.cumsum(r.standard_normal(600) + 1.0)
+    recipes = [blend_of(values, horizon=4, val_size=200) for values in (walk, climbing)]
+    drifts = [blend is not None and blend.recipe is not None and blend.recipe.drift for blend in recipes]
+    assert not drifts[0]
+
+
+def test_what_comes_after_the_validation_rows_changes_nothing() -> None:
+    values = seasonal_series(150)
+    other = np.concatenate([values[:120], 1e3 * np.ones(30)])
+    blends = [blend_of(one, horizon=4, season=12, test_size=30) for one in (values, other)]
+    assert blends[0] == blends[1]
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(60, 0), (400, 2)])
+def test_training_begins_only_where_its_gain_could_be_judged(rows: int, steps: int) -> None:
+    panel = panel_of(seasonal_series(rows))
+    config = settings(horizon=4, season=12, skip=None, max_steps=2, eval_every=1, val_size=0.1, test_size=0)
+    result = fit(config, schema_of(panel), panel)
+    assert result.training.steps == steps
+    assert steps or result.training.verdict.startswith("too few validation rows")
+
+
+def test_no_step_keeps_the_start() -> None:
+    panel = panel_of(seasonal_series(400))
+    assert fit(settings(skip=None, max_steps=0), schema_of(panel), panel).training.steps == 0
+
+
+def test_errors_are_told_apart_beyond_chance() -> None:
+    r = np.random.default_rng(0)
+    errors = r.uniform(1, 2, 400)
+    assert beats(errors - 0.1, errors) and not beats(errors, errors) and not beats(errors + 0.1, errors)
+    assert not beats(r.uniform(1, 2, 400), errors, 3.0)
+    held_out = HeldOut(np.array([[1.0, np.nan], [2.0, 4.0], [3.0, 3.0]]), np.array([0, 0, 1]))
+    assert held_out.mean(np.zeros((3, 2))) == pytest.approx(13 / 5) and held_out.count == 2
