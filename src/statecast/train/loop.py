@@ -86,7 +86,7 @@ def train(
 def _untrained(weights: Any) -> Training:
     """The first weights, which no look has judged: nothing is compiled for them."""
     history = dict(zip(HISTORY, ([value] for value in (0, 0.0, math.nan, math.nan, 0.0, 0.0)), strict=True))
-    return Training(weights, history, 0, 0, 0.0, (), ((0,),))
+    return Training(weights, history, 0, 0, 0.0, best_steps=((0,),), share=0.0)
 
 
 def _begin(trainer: Trainer, weights: Any, checkpoint: Checkpoint | None) -> Stand:
