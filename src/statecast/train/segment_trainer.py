@@ -111,16 +111,14 @@ class SegmentTrainer:
             segments, prepared.rows, prepared.parts, config.horizon, self.sampler.batch, by_series
         )
         self.steps_of_epoch = self.sampler.steps
-        # No step is worth its time where nothing could tell what it gains from chance.
+        # Nothing is trained where nothing could tell what that gains from chance.
         idle = judged(config) and self.validation.undecided(config.val_size)
         self.steps = 0 if idle else count_steps(config, self.steps_of_epoch)
         self.rates = optimizer.schedule(config, max(self.steps, 1))
         rows = self.sampler.rows if by_series else roomy(self.sampler.rows, 4)
         bare = Config(**{name: getattr(config, name) for name in COMPILED})
-        single, val_segments = self.network, self.validation.segments
-        self.plan = SegmentPlan(
-            bare, single, axis, by_series, segments, val_segments, rows, skip_alone, kernel_library.description()
-        )
+        kinds = bare, self.network, axis, by_series, segments, self.validation.segments, rows, skip_alone
+        self.plan = SegmentPlan(*kinds, kernel_library.description())
         span = local.bounds(tape, prepared.offsets) if by_series else {}
         self.data = {
             "rows": prepared.data,
