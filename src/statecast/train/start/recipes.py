@@ -15,7 +15,7 @@ import numpy as np
 
 from statecast.train.start.evidence import beats
 from statecast.train.start.folds import Folds
-from statecast.train.start.straight import Equations, Recipe, common_map, ridge, single_maps
+from statecast.train.start.straight import NormalEquations, Recipe, common_map, ridge, single_maps
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -29,7 +29,7 @@ SERIES = 64  # by which the shrinkage is chosen at most
 ROWS = 2  # rows that least squares need for each value
 
 
-Maps = Callable[[Equations], "Float[np.ndarray, 'S n H']"]
+Maps = Callable[[NormalEquations], "Float[np.ndarray, 'S n H']"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,25 +47,25 @@ class Straight:
     maps: Float[np.ndarray, "S n H"] | None
 
 
-class Trial:
+class FoldEquations:
     """The equations of each fold, and what maps that are made of them forecast.
 
     Args:
         folds: the rows.
         several: whether series have equations of their own.
-        weights: of the rows, by the errors of a map of each fold; see `Equations.of`.
+        weights: of the rows, by the errors of a map of each fold; see `NormalEquations.of`.
     """
 
     def __init__(self, folds: Folds, several: bool, weights: Sequence[np.ndarray | None] = ()) -> None:
         self.folds, self.several = folds, several
         maps = weights or (None,) * len(folds.folds)
-        self.equations = [Equations.of(fold.train, several, w) for fold, w in zip(folds.folds, maps, strict=True)]
+        self.equations = [NormalEquations.of(fold.train, several, w) for fold, w in zip(folds.folds, maps, strict=True)]
         self.values = [fold.held_out.values() for fold in folds.folds]
 
-    def weighted(self, recipe: Recipe) -> Trial:
+    def weighted(self, recipe: Recipe) -> FoldEquations:
         """The same with rows weighted by the errors of a recipe."""
         maps = [common_map(equations.total, recipe)[0] for equations in self.equations]
-        return Trial(self.folds, self.several, maps)
+        return FoldEquations(self.folds, self.several, maps)
 
     def applied(self, maps: Sequence[Float[np.ndarray, "S n H"]]) -> Float[np.ndarray, "n H"]:
         """What the maps of each fold forecast of the rows held out, fold after fold."""
@@ -104,7 +104,7 @@ def best(folds: Folds, sizes: Sequence[int], absolute: bool, several: bool, foll
     sizes = [size for size in sizes if fewest >= ROWS * (size + 1)]
     if not sizes or not folds.evidence.count:
         return None
-    trial = Trial(folds, several)
+    trial = FoldEquations(folds, several)
     recipe = _with_drift(trial, Recipe(_look_backs(trial, sizes, not follows), not follows), follows)
     if absolute:
         weighted = trial.weighted(recipe)
@@ -117,13 +117,13 @@ def best(folds: Folds, sizes: Sequence[int], absolute: bool, several: bool, foll
     return Straight(recipe, trial.applied(maps), None if folds.short else maps[0])
 
 
-def made(equations: Equations, recipe: Recipe) -> Float[np.ndarray, "S n H"]:
+def made(equations: NormalEquations, recipe: Recipe) -> Float[np.ndarray, "S n H"]:
     """The maps of a recipe."""
     common = common_map(equations.total, recipe)
     return single_maps(equations, common, recipe) if np.isfinite(recipe.shrinkage) else common
 
 
-def _look_backs(trial: Trial, sizes: Sequence[int], drift: bool) -> tuple[tuple[int, float], ...]:
+def _look_backs(trial: FoldEquations, sizes: Sequence[int], drift: bool) -> tuple[tuple[int, float], ...]:
     """The sizes that err nearly as little as the best, and the penalty of each."""
     penalties, means = {}, {}
     for size in sizes:
@@ -132,7 +132,7 @@ def _look_backs(trial: Trial, sizes: Sequence[int], drift: bool) -> tuple[tuple[
     return tuple((size, penalties[size]) for size in sizes if means[size] <= CLOSE * least)
 
 
-def _penalty(trial: Trial, size: int, drift: bool) -> tuple[float, float]:
+def _penalty(trial: FoldEquations, size: int, drift: bool) -> tuple[float, float]:
     """The penalty of a look-back, and the mean error with it."""
 
     def errors(penalty: float) -> Float[np.ndarray, " U"]:
@@ -149,13 +149,13 @@ def _penalty(trial: Trial, size: int, drift: bool) -> tuple[float, float]:
     return PENALTIES[simple], float(tried[simple].mean())
 
 
-def _with_drift(trial: Trial, recipe: Recipe, follows: bool) -> Recipe:
+def _with_drift(trial: FoldEquations, recipe: Recipe, follows: bool) -> Recipe:
     drift = replace(recipe, drift=True)
     within, without = (trial.errors(partial(made, recipe=one)) for one in (drift, recipe))
     return drift if follows and beats(within, without, DRIFT) else recipe
 
 
-def _with_shrinkage(trial: Trial, recipe: Recipe) -> Recipe:
+def _with_shrinkage(trial: FoldEquations, recipe: Recipe) -> Recipe:
     """The recipe with maps of single series, where these forecast better than the common one; some series tell."""
     chosen = np.unique(np.linspace(0, len(trial.equations[0].gram) - 1, SERIES).astype(int))
     commons = [common_map(equations.total, recipe) for equations in trial.equations]
@@ -169,7 +169,7 @@ def _with_shrinkage(trial: Trial, recipe: Recipe) -> Recipe:
         ):
             maps = common
             if np.isfinite(shrinkage):
-                maps = single_maps(Equations(equations.gram[chosen], equations.moments[chosen]), common, single)
+                maps = single_maps(NormalEquations(equations.gram[chosen], equations.moments[chosen]), common, single)
             series = np.searchsorted(chosen, trial.folds.folds[fold].held_out.series[held])
             forecasts.append(applied(maps, values[held], series))
         errors[shrinkage] = evidence.errors(np.concatenate(forecasts))

@@ -27,7 +27,7 @@ SMALLEST = 0.1  # errors below this share of their median count as large as it
 
 
 @dataclass(frozen=True, eq=False)
-class Equations:
+class NormalEquations:
     """Normal equations, Σ x·xᵀ and Σ x·yᵀ over the rows of each series; see `Design` for x and y.
 
     Attributes:
@@ -39,7 +39,7 @@ class Equations:
     moments: Float[np.ndarray, "S n H"]
 
     @classmethod
-    def of(cls, design: Design, several: bool, weights: Float[np.ndarray, "n H"] | None = None) -> Equations:
+    def of(cls, design: Design, several: bool, weights: Float[np.ndarray, "n H"] | None = None) -> NormalEquations:
         """Sums over the rows whose next values are all known.
 
         Args:
@@ -68,11 +68,11 @@ class Equations:
         return cls(gram, moments)
 
     @cached_property
-    def total(self) -> Equations:
+    def total(self) -> NormalEquations:
         """Those of all series together."""
         if len(self.gram) == 1:
             return self
-        return Equations(self.gram.sum(axis=0, keepdims=True), self.moments.sum(axis=0, keepdims=True))
+        return NormalEquations(self.gram.sum(axis=0, keepdims=True), self.moments.sum(axis=0, keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -101,28 +101,30 @@ def solve(design: Design, recipe: Recipe) -> Float[np.ndarray, "S n H"]:
     """Maps [S, size + 1, H] by a recipe, or one of all series [1, size + 1, H]; the last row is the intercept."""
     several = np.isfinite(recipe.shrinkage)
     design = design.back(recipe.size)
-    equations = Equations.of(design, several)
+    equations = NormalEquations.of(design, several)
     common = common_map(equations.total, recipe)
     if recipe.weighted:
-        equations = Equations.of(design, several, common[0])
+        equations = NormalEquations.of(design, several, common[0])
         common = common_map(equations.total, recipe)
     return single_maps(equations, common, recipe) if several else common
 
 
-def common_map(equations: Equations, recipe: Recipe) -> Float[np.ndarray, "1 n H"]:
+def common_map(equations: NormalEquations, recipe: Recipe) -> Float[np.ndarray, "1 n H"]:
     """The mean of the maps of all look-backs, of all series together."""
     maps = [ridge(equations, size, penalty, recipe.drift) for size, penalty in recipe.look_backs]
     return np.asarray(np.mean(maps, axis=0))
 
 
-def single_maps(equations: Equations, common: Float[np.ndarray, "1 n H"], recipe: Recipe) -> Float[np.ndarray, "S n H"]:
+def single_maps(
+    equations: NormalEquations, common: Float[np.ndarray, "1 n H"], recipe: Recipe
+) -> Float[np.ndarray, "S n H"]:
     """A map for each series: the common one, and of what that leaves the mean over all look-backs."""
-    rest = Equations(equations.gram, equations.moments - equations.gram @ common)
+    rest = NormalEquations(equations.gram, equations.moments - equations.gram @ common)
     maps = [ridge(rest, size, recipe.shrinkage, drift=False) for size, _ in recipe.look_backs]
     return np.asarray(common + np.mean(maps, axis=0))
 
 
-def ridge(equations: Equations, size: int, penalty: float, drift: bool) -> Float[np.ndarray, "S n H"]:
+def ridge(equations: NormalEquations, size: int, penalty: float, drift: bool) -> Float[np.ndarray, "S n H"]:
     """Maps of the newest `size` values that solve the equations under a penalty; zero for the values before them."""
     width = equations.gram.shape[1]
     part = slice(width - 1 - size, width if drift else width - 1)
