@@ -25,7 +25,8 @@ from statecast.train.start.straight import Recipe
 if TYPE_CHECKING:
     from jaxtyping import Float
 
-SHARES = (0.75, 0.5, 0.25, 0.0)  # of the filters in the mean, where it is not all
+SHARES = (0.75, 0.5, 0.25)  # of the filters in a mean
+MIXED = 2.0  # standard errors that a mean must gain on either alone
 FILTERED = 1_000_000_000  # values of all series times filters, at most, for which filters are tried
 
 
@@ -102,14 +103,18 @@ def choose(
         if made is None or not beats(evidence.errors(made.forecasts), nothing, 0.0):
             return None
         return Blend(season, 0.0, made.recipe, 0, made.maps)
-    errors = {1.0: evidence.errors(filters)}
-    if made is not None:
-        errors |= {share: evidence.errors(share * filters + (1 - share) * made.forecasts) for share in SHARES}
-    best = min(errors, key=lambda share: float(errors[share].sum()))
-    share = best if beats(errors[best], errors[1.0]) else 1.0
+    share = _share(evidence, filters, made.forecasts) if made is not None else 1.0
     if made is None or share == 1:
         return Blend(season, share, None, window)
     return Blend(season, share, made.recipe, window, made.maps)
+
+
+def _share(evidence: HeldOut, filters: Float[np.ndarray, "n H"], straight: Float[np.ndarray, "n H"]) -> float:
+    """The filters' share: all, unless least squares win; a mean of both where it is better than either beyond doubt."""
+    errors = {share: evidence.errors(share * filters + (1 - share) * straight) for share in (1.0, *SHARES, 0.0)}
+    alone = 0.0 if beats(errors[0.0], errors[1.0]) else 1.0
+    best = min(SHARES, key=lambda share: float(errors[share].sum()))
+    return best if all(beats(errors[best], errors[one], MIXED) for one in (0.0, 1.0)) else alone
 
 
 def maps(design: Design, blend: Blend) -> Float[np.ndarray, "S n H"]:
