@@ -85,8 +85,8 @@ def test_what_is_linear_is_forecast_by_the_start_and_significance_1_shows_what_t
     kept, shown = (sc.Forecaster(**given, significance=level).fit(values) for level in (0.1, 1.0))
     assert kept.evaluation_["sources"] | {"start": 1.0, "map": 0.0, "recurrence": 0.0} == kept.evaluation_["sources"]
     assert sentences(kept.evaluation_)[0] == (
-        "The forecast comes from the start alone, least squares on the last 4 values, and the recurrent layers have no "
-        "part in it."
+        "The forecast comes from the start alone (least squares on the last 4 values), and the recurrent layers have "
+        "no part in it."
     )
     assert "significance = 1 shows the network as it was trained" in sentences(kept.evaluation_)[1]
     assert not any("network" in sentence for sentence in verdict(kept.evaluation_) if "trained" not in sentence)
@@ -99,17 +99,28 @@ def test_what_is_linear_is_forecast_by_the_start_and_significance_1_shows_what_t
     assert any("The network" in sentence for sentence in verdict(shown.evaluation_))
 
 
+def test_the_start_is_said_to_be_what_it_is_made_of() -> None:
+    steps = np.arange(48)
+    values = 10 + 3 * np.sin(2 * np.pi * steps / 12) + np.random.default_rng(1).normal(size=48)
+    fitted = sc.Forecaster(horizon=6, season=12, hidden=(3,), refit=False, test_size=0, random_state=0).fit(values)
+    assert "exponential smoothing" in fitted.reasons_["skip"]
+    start = f"from the start alone ({fitted.reasons_['skip']})"
+    assert (
+        sentences(fitted.evaluation_)[0] == f"The forecast comes {start}, and the recurrent layers have no part in it."
+    )
+
+
 PARTS = {"values": 36, "recurrent": True}
 WORDS: dict[str, tuple[dict[str, Any], str]] = {
     "all": (
         {"start": 0.81, "map": 0.03, "recurrence": 0.16},
         "The forecast comes 81 % from the start (least squares on the last 36 values), 3 % from what training made of "
-        "this straight map and 16 % from the recurrent layers.",
+        "this linear map and 16 % from the recurrent layers.",
     ),
     "map": (
         {"start": 0.9, "map": 0.1, "recurrence": 0.0},
         "The forecast comes 90 % from the start (least squares on the last 36 values) and 10 % from what training made "
-        "of this straight map, and the recurrent layers have no part in it.",
+        "of this linear map, and the recurrent layers have no part in it.",
     ),
     "level": (
         {"start": None, "map": None, "recurrence": None},
@@ -121,7 +132,16 @@ WORDS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no layers": (
         {"start": 1.0, "map": 0.0, "recurrence": 0.0, "recurrent": False},
-        "The forecast comes from the start alone, least squares on the last 36 values.",
+        "The forecast comes from the start alone (least squares on the last 36 values).",
+    ),
+    "blend": (
+        {"start": 0.9, "map": 0.0, "recurrence": 0.1, "composition": "exponential smoothing"},
+        "The forecast comes 90 % from the start (exponential smoothing) and 10 % from the recurrent layers.",
+    ),
+    "zero": (
+        {"start": 0.0, "map": 0.5, "recurrence": 0.5, "composition": ""},
+        "The forecast comes 50 % from what training made of a linear map of the last 36 values and 50 % from the "
+        "recurrent layers.",
     ),
 }
 

@@ -97,7 +97,8 @@ def assembled(outcome: Any, panel: Panel) -> tuple[Model, FitRecord]:
     model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.training.history)
     model = replace(model, reasons=outcome.reasons)
     tested, origins = assemble.assemble(model, panel, outcome.base_parts, outcome.rows)
-    sources = contributions(tested, outcome.prepared.weights, panel, outcome.base_parts)
+    start = outcome.prepared
+    sources = contributions(tested, start.weights, panel, outcome.base_parts, start.composition)
     tested = replace(tested, scores=tested.scores | {"sources": sources})
     record, again = FitRecord(tested, panel, outcome.base_parts, origins), outcome.refit
     return tested if again is None else assemble.with_every_row(tested, again.weights, again.constants, panel), record

@@ -24,7 +24,9 @@ def sentences(evaluation: Mapping[str, Any]) -> list[str]:
 
 def _overall(sources: Mapping[str, Any]) -> str:
     start, trained, layers = (_share(sources, name) for name in PARTS)
-    fitted = f"least squares on the last {sources['values']:,} values"
+    composition = _composition(sources)
+    aside = f" ({composition})" if composition else ""
+    fitted = "this linear map" if start else f"a linear map of the last {sources['values']:,} values"
     silent = ", and the recurrent layers have no part in it" if sources["recurrent"] and not layers else ""
     name = "the recurrent layers" if sources["recurrent"] else "the network's layers"
     if not start + trained + layers:
@@ -32,12 +34,17 @@ def _overall(sources: Mapping[str, Any]) -> str:
     if not sources["values"]:
         return f"The forecast comes from {name}, which begin at the last known level."
     if not trained + layers:
-        return f"The forecast comes from the start alone, {fitted}{silent}."
-    parts = [f"{percent(start)} from the start ({fitted})"] if start else []
-    parts += [f"{percent(trained)} from what training made of this straight map"] if trained else []
+        return f"The forecast comes from the start alone{aside}{silent}."
+    parts = [f"{percent(start)} from the start{aside}"] if start else []
+    parts += [f"{percent(trained)} from what training made of {fitted}"] if trained else []
     parts += [f"{percent(layers)} from {name}"] if layers else []
     listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     return f"The forecast comes {listed}{silent}."
+
+
+def _composition(sources: Mapping[str, Any]) -> str:
+    """What the start is made of; files that do not say are of a time when it was always least squares."""
+    return str(sources.get("composition", f"least squares on the last {sources['values']:,} values"))
 
 
 def _by_target(sources: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
-"""What a forecast is made of: the start, what training made of its straight map, and the recurrent layers.
+"""What a forecast is made of: the start, what training made of its linear map, and the recurrent layers.
 
-Every forecast begins from the level, which is the last value as a rule. Three things move it from there: the straight
+Every forecast begins from the level, which is the last value as a rule. Three things move it from there: the linear
 map of the last values as it was before the first step of training, what training changed of it, and the layers. How
 far each moves it is measured on rows that were held out, by taking one after the other away.
 """
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 Shares = dict[str, float | None]
 
 
-def contributions(model: Model, start: Mapping[str, Any], panel: Panel, split: Split) -> dict[str, Any]:
+def contributions(
+    model: Model, start: Mapping[str, Any], panel: Panel, split: Split, composition: str = ""
+) -> dict[str, Any]:
     """How much of a model's forecasts comes from where, as plain values: what `evaluation_["sources"]` holds.
 
     Args:
@@ -36,11 +38,12 @@ def contributions(model: Model, start: Mapping[str, Any], panel: Panel, split: S
         start: the weights that training began from.
         panel: the table that it was fitted on.
         split: of the table; the validation rows are looked at, or the second half of the training rows without any.
+        composition: what the linear map of the start is made of, in words; empty where it is zero.
 
     Returns:
         "start", "map" and "recurrence": the mean distance by which each moves the forecast from the level, as a share
         of the sum of the three; None where none does. "targets": the same for each of several. "values": last values
-        that the straight map takes. "recurrent": whether there are recurrent layers.
+        that the linear map takes. "composition": as given. "recurrent": whether there are recurrent layers.
     """
     stop, begin = (split.val, split.train) if (split.val > split.train).any() else (split.train, split.train // 2)
     targets = model.schema.target
@@ -49,7 +52,7 @@ def contributions(model: Model, start: Mapping[str, Any], panel: Panel, split: S
     size, stack = model.network.front.skip, model.network.stack
     overall = _shares(np.mean([_as_array(shares) for shares in each.values()], axis=0))
     several = {"targets": each} if len(targets) > 1 else {}
-    return {**overall, **several, "values": size, "recurrent": bool(stack.hidden)}
+    return {**overall, **several, "values": size, "composition": composition, "recurrent": bool(stack.hidden)}
 
 
 def _as_array(shares: Shares) -> Float[np.ndarray, " 3"]:
@@ -90,7 +93,7 @@ def _sizes(
 
 
 def _map(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights whose head takes nothing from the layers: the straight map is left."""
+    """Weights whose head takes nothing from the layers: the linear map is left."""
     head = {name: _zeros(part, ("W",)) if name in LINEAR else part for name, part in weights["head"].items()}
     return {**weights, "head": head}
 

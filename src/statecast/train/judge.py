@@ -1,6 +1,6 @@
 """Whether what training gained on the validation rows is more than chance; where it is not, the start is kept.
 
-Training starts from least squares on the last values, and ends with the weights that were the best at one of many looks
+Training starts from a linear map of the last values, and ends with the weights that were the best at one of many looks
 at the validation rows. Some look is good by luck, so rows that chose it cannot judge it: on rows that follow no rule
 the network would then forecast what it learned of chance, where the start is nearly the last value. The validation rows
 are therefore dealt to folds, and each fold judges what the others chose (cross-fitting; see `validation`).

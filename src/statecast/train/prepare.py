@@ -55,6 +55,11 @@ class Prepared:
     parts: Split
     blends: tuple[Blend | None, ...] = ()
 
+    @property
+    def composition(self) -> str:
+        """What the linear maps are made of, in words; empty where all start from zero."""
+        return linear.composition(self.blends)
+
 
 def prepare(
     config: Config,

@@ -54,11 +54,10 @@ def best(config: Config, table: WorkingTable) -> tuple[int, str, tuple[Blend | N
         )
         for target in range(targets)
     )
-    made = [blend for blend in blends if blend]
-    if not made:
+    if not any(blends):
         return _without(config, table)
-    size = max(blend.size for blend in made) if limit is None else limit
-    return size, "; ".join(dict.fromkeys(map(str, made))), blends
+    size = max(blend.size for blend in blends if blend) if limit is None else limit
+    return size, linear.composition(blends), blends
 
 
 def _without(config: Config, table: WorkingTable) -> tuple[int, str, tuple[Blend | None, ...]]:

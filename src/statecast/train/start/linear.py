@@ -65,10 +65,15 @@ class Blend:
         line = f"least squares on the last {values} values" + (", averaged" if len(backs) > 1 else "")
         if self.recipe and np.isfinite(self.recipe.shrinkage):
             line += ", a map for each series"
-        parts = [f"{self.share:.0%} exponential smoothing"] if 0 < self.share < 1 else []
+        parts = [f"{100 * self.share:.0f} % exponential smoothing"] if 0 < self.share < 1 else []
         parts += ["exponential smoothing"] if self.share == 1 else []
-        parts += [f"{1 - self.share:.0%} {line}" if parts else line] if self.share < 1 else []
+        parts += [f"{100 * (1 - self.share):.0f} % {line}" if parts else line] if self.share < 1 else []
         return " and ".join(parts)
+
+
+def composition(blends: Sequence[Blend | None]) -> str:
+    """What the maps of all targets are made of, in words; empty where all start from zero."""
+    return "; ".join(dict.fromkeys(str(blend) for blend in blends if blend))
 
 
 def choose(
