@@ -109,7 +109,7 @@ class Settings:
     significance: float = setting(
         0.1,
         "largest probability at which a gain on the validation rows may be chance: above it, training is discarded and "
-        "the linear map stays as least squares gave it; 1 keeps what was trained in any case",
+        "the linear start is kept; 1 keeps what was trained in any case",
         real(0, 1, open_low=True),
     )
     val_size: int | float = setting(0.1, "last training rows of each series that are kept for validation", SHARE)
@@ -198,7 +198,9 @@ class Config(Settings):
         None, "last values that a linear map takes straight to the forecast; 0 for no such map", whole(0, 100_000)
     )
     skip_init: str = setting(
-        "ridge", "initial values of that map: least squares on the training rows, or zero", one_of(("ridge", "zero"))
+        "ridge",
+        "initial values of that map: solved for on the training rows (smoothing, ridge regression), or zero",
+        one_of(("ridge", "zero")),
     )
     local_skip: bool | None = setting(
         None, "several series: a map for each training series, which adds to what that map learns of all", BOOLEAN

@@ -16,11 +16,11 @@ part of it is chance (a shrunk combination of two forecasts: Diebold & Pauly, "T
 combination", International Journal of Forecasting 6, 1990). Skip and head are linear, so weights between the two give
 the forecasts between the two. The share is chosen as the look is, by rows that do not judge it.
 
-Where the whole network learned nothing, the skip is tried alone, trained under the loss itself. Least squares start it,
-but most losses are of absolute errors, and recurrent layers that learn chance hide what the skip could still gain. So a
-network without layers, of the same front and the same rows, moves nothing but the skip and the head's biases; what it
-finds has its place in the whole network, whose layers stay as silent as at the start. It is judged in the same way, so
-luck has two chances.
+Where the whole network learned nothing, the skip is tried alone, trained under the loss itself. Least squares may have
+started it, but most losses are of absolute errors, and recurrent layers that learn chance hide what the skip could
+still gain. So a network without layers, of the same front and the same rows, moves nothing but the skip and the head's
+biases; what it finds has its place in the whole network, whose layers stay as silent as at the start. It is judged in
+the same way, so luck has two chances.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ def chance_of(gains: Float[np.ndarray, " U"]) -> float:
 
 
 def applies(config: Config, network: Network) -> bool:
-    """Whether there is a skip beside layers that least squares started, and one head of one network."""
+    """Whether there is a skip beside layers whose start was solved for, and one head of one network."""
     layers = bool(network.stack.hidden or network.stack.dense)
     plain = not network.head.decoder and not network.members.local
     return layers and plain and judged(config)

@@ -42,7 +42,7 @@ from statecast.train.trainer import (
 )
 from statecast.train.validation import ValidationRows
 
-SKIP_PACE = 0.1  # how far a skip that starts from least squares moves, as a share of the other weights' step
+SKIP_PACE = 0.1  # how far a skip whose start was solved for moves, as a share of the other weights' step
 DRAW = 2**30  # what tells the randomness of drawing segments from that of dropout, which counts its places from 0
 # Settings that compiled functions read. They see no others, so that a forgotten one is without effect, never stale.
 COMPILED = (
@@ -215,7 +215,7 @@ class SegmentTrainer:
 
 
 def judged(config: Config) -> bool:
-    """Whether what training gained is judged: only a start from least squares is worth keeping."""
+    """Whether what training gained is judged: only a start that was solved for is worth keeping."""
     return bool(config.skip) and config.skip_init == "ridge" and config.significance < 1
 
 
@@ -344,7 +344,7 @@ def _key(number: Array | int, seed: Array | int, *more: int) -> Array:
 
 
 def _steady(plan: SegmentPlan, before: Any, after: Any) -> Any:
-    """The weights after a step, of which the skip that least squares started moves a small part of the way.
+    """The weights after a step, of which a skip whose start was solved for moves a small part of the way.
 
     A step of an adaptive optimizer is as long for every weight, and would undo what is already the best linear map.
     """
