@@ -1,8 +1,8 @@
 """Rows to learn from and rows held out, for the choices of the linear start.
 
-Validation rows are held out where they are many. A short table has too few of them to tell anything: its training and
-validation rows together are cut into stretches of time, each of which is forecast by what the others taught; rows whose
-forecasts share a value with the stretch are left out.
+Validation rows are held out where they tell of every step of the horizon. Those of short series are too few, or end
+before the last step: training and validation rows together are then cut into stretches of time, each of which is
+forecast by what the others taught; rows whose forecasts share a value with the stretch are left out.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 from statecast.train.start.design import Design
 from statecast.train.start.evidence import HeldOut, units_of
 
-SHORT = 4096  # rows of a table, at most, that is cut into stretches
-LEAST = 12  # units of evidence among validation rows from which on these are enough
+SHORT = 30_000_000  # last values of all rows, at most, of a table that is cut into stretches
+LEAST = 12  # units of evidence for the last step of the horizon from which on validation rows are enough
 STRETCHES = 3
 VALIDATION = 8192  # validation rows that are forecast at most, and fewer where each takes long
 PRODUCTS = 1.5e9  # multiplications, at most, of a forecast of all of them
@@ -58,7 +58,8 @@ class Folds:
         most = int(PRODUCTS / (design.size + 1) / design.horizon)
         train, val = design.training(), design.validation(min(VALIDATION, most))
         evidence = _evidence(val)
-        if evidence.count >= LEAST or len(train.rows) + len(val.rows) > SHORT:
+        far = evidence.of(~np.isnan(evidence.actual[:, -1])).count
+        if far >= LEAST or (len(train.rows) + len(val.rows)) * (design.size + 1) > SHORT:
             return cls((Fold(train, val),), evidence, short=False)
         folds = tuple(_stretches(design.all_before_test()))
         parts = [_evidence(fold.held_out) for fold in folds]
