@@ -24,7 +24,20 @@ from statecast.data import examples, results
 from statecast.files import write_text
 
 TINY = ("max_steps=3", "eval_every=1", "hidden=[4]", "segment=24", "skip=12", "lags=4")
-PLAIN = ("--time", "month", "--target", "passengers", "--horizon", "3", "--test-size", "24", "--set", *TINY)
+# Two years of validation rows: fewer could not judge what training gains, and no step would be made.
+PLAIN = (
+    "--time",
+    "month",
+    "--target",
+    "passengers",
+    "--horizon",
+    "3",
+    "--test-size",
+    "24",
+    "--set",
+    *TINY,
+    "val_size=24",
+)
 RICH = (
     *("--id", "site", "--time", "hour", "--target", "load", "--past", "temperature", "--known", "holiday"),
     *("--static", "area", "--horizon", "4", "--set", *TINY),

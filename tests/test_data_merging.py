@@ -177,7 +177,7 @@ def test_a_real_table_with_doubles_and_gaps() -> None:
 
 def test_a_fit_and_all_that_follows_it_read_by_the_settings() -> None:
     frame = events(rows=600).drop(columns="id")
-    settings = {"max_steps": 1, "hidden": (), "skip": 4, "season": 1, "test_size": 20}
+    settings = {"max_steps": 1, "hidden": (), "skip": 4, "season": 1, "test_size": 20, "refit": False}
     model = sc.Forecaster(aggregate="sum", horizon=2, **settings).fit(frame, "y", freq="1h")
     assert model.reasons_["time"] == "the column 't' alone holds dates, so it is the time of the rows"
     hours = frame.set_index("t").y.resample("1h").sum(min_count=0)

@@ -18,7 +18,7 @@ from statecast.errors import ModelFileError, UnknownCell
 from statecast.model import answers
 from statecast.model.answers import Answers
 from statecast.model.cells import CELLS, cell
-from statecast.model.container import pack, read_tensors
+from statecast.model.container import pieces, read_tensors
 from statecast.model.convolutions import Convolutions
 from statecast.model.members import cast, stacked
 from statecast.model.reader import SequenceReader
@@ -84,7 +84,7 @@ def rewritten(path: Path, kind: str, texts: dict[str, Any], arrays: dict[str, An
     changes = {name: None if value is None else json.dumps(value) for name, value in texts.items()}
     header = {name: text for name, text in {**header, **changes}.items() if text is not None}
     tree = {name: value for name, value in {**tree, **arrays}.items() if value is not None}
-    path.write_bytes(pack(tree, header))
+    path.write_bytes(b"".join(pieces(tree, header)))
     return path
 
 
@@ -148,7 +148,7 @@ def test_nesting_without_end_is_refused(tmp_path: Path) -> None:
     path = answers.save(model("classifier"), tmp_path / "m", {})
     tree, header = read_tensors(path, "classifier")
     header = {name: text for name, text in header.items() if not name.startswith("statecast")}
-    path.write_bytes(pack(tree, {**header, "readings": "[" * 100_000}))
+    path.write_bytes(b"".join(pieces(tree, {**header, "readings": "[" * 100_000})))
     with pytest.raises(ModelFileError, match="nested too deeply"):
         answers.load(path, "classifier")
 
@@ -236,7 +236,9 @@ def test_a_file_of_before_readings_still_loads(kind: str, tmp_path: Path) -> Non
     config.pop("readings")
     header |= {"config": json.dumps(config), "settings": json.dumps(settings)}
     header |= {"encoding": json.dumps(of.encoding.to_json())}
-    path.write_bytes(pack({"weights": tree["weights"][name], "mean": tree["mean"], "scale": tree["scale"]}, header))
+    path.write_bytes(
+        b"".join(pieces({"weights": tree["weights"][name], "mean": tree["mean"], "scale": tree["scale"]}, header))
+    )
     old, _ = answers.load(path, kind)
     assert (tuple(old.readings), old.config.readings, old.shares.tolist()) == ((name,), (name,), [1.0])
     single = outcome(old, source)
