@@ -19,8 +19,7 @@ from protocols.protocol import LEVELS, NAIVE, Forecasts, Scores, arrange
 NUMBERS = 12_000_000  # forecast values that one backtest gives; more are asked for in several, to bound memory
 # What a network has learned from.
 EVERY_ROW, TRAINING_ROWS = "every row learned", "training rows alone"
-# Nothing but what is known before the first step: a step is taken, and no gain is large enough to keep it.
-START: Mapping[str, Any] = {"max_steps": 1, "significance": 1e-300}
+START: Mapping[str, Any] = {"max_steps": 0}  # nothing but what is known before the first step
 
 
 class Clock:

@@ -177,8 +177,11 @@ def test_a_new_series_has_the_common_map() -> None:
     rows = table(a=5.0, b=-5.0)
     model = sc.Forecaster(**SMALL | MAPPED).fit(rows, target="y", id="id")
     new = {"y": np.tile(rows["y"][:60], 2), "id": np.repeat(["a", "new"], 60)}
+    start = model.forecast(new).values
+    assert start[0].tobytes() != start[1].tobytes()  # the start gives each series of the fit a map
+    model.model_.constants["maps"][...] = 0.0
     plain = model.forecast(new).values
-    assert plain[0].tobytes() == plain[1].tobytes()
+    assert plain[0].tobytes() == plain[1].tobytes() == start[1].tobytes()
     found = mapped(model).forecast(new).values
     assert found[1].tobytes() == plain[1].tobytes() and abs(found[0] - plain[0]).max() > 0.01
     stream = model.stream(empty=True)
@@ -246,10 +249,13 @@ def test_maps_that_take_too_much_memory_are_refused(monkeypatch: pytest.MonkeyPa
         ready(settings(**MAPPED), panel_of(wave(40, 1), wave(30, 2)))
 
 
-def test_maps_suit_where_they_take_little_more_room_than_the_rows() -> None:
-    rows = np.array([100, 20])
-    assert local.maps_suit(local.EACH_ROW * 60, rows)
-    assert not local.maps_suit(local.EACH_ROW * 60 + 1, rows)
+def test_maps_suit_where_they_take_little_room_or_little_more_than_the_rows() -> None:
+    for rows, most in (
+        (np.array([100, 20]), local.LITTLE),
+        (np.array([3_000_000, 1_000_000]), 4_000_000 * local.EACH_ROW),
+    ):
+        assert local.maps_suit(most // 2, rows)
+        assert not local.maps_suit(most // 2 + 1, rows)
 
 
 # --- local networks

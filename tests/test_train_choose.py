@@ -13,6 +13,7 @@ from statecast.data.roles import Roles
 from statecast.data.segments import Split, split
 from statecast.train.choose import season, settings, skip
 from statecast.train.loss import Segments
+from statecast.train.start.smoothing import reach
 from statecast.train.working import WorkingTable
 
 
@@ -77,16 +78,24 @@ def test_the_skip_reaches_back_to_what_tells_the_next_value() -> None:
     panel, schema = panel_of(y)
     config = Config(normalize="none", season=4, missing=False, calendar=False, nonnegative=False)
     table = WorkingTable.of(config, schema, panel, split(panel.lengths, 1, 0.2, 0.1))
-    size, why = skip.best(config, table)
+    size, why, _ = skip.best(config, table)
     assert size == lag and "56" in why
     assert settings._lags(config.with_(skip=size), 3000)[0] == 28
 
 
-def test_the_skip_without_validation_rows_follows_the_shape() -> None:
+def test_the_skip_without_validation_rows_is_chosen_on_stretches_of_training_rows() -> None:
+    """As for a short table with validation rows; without a linear start its size follows the shape."""
     panel, schema = panel_of(repeating(4, 400, 7))
     parts = Split(panel.lengths, panel.lengths)
     config = Config(normalize="last", season=4, missing=False, calendar=False, nonnegative=False, horizon=3)
-    assert skip.best(config, WorkingTable.of(config, schema, panel, parts))[0] == 56
+
+    def best(config: Config) -> tuple[int, str]:
+        return skip.best(config, WorkingTable.of(config, schema, panel, parts))[:2]
+
+    assert best(config) == (reach(4), "exponential smoothing")
+    size, why = best(config.with_(normalize="none"))  # no filter: the level is fixed
+    assert size in {4 * seasons for seasons in skip.SEASONS} and why == f"least squares on the last {size} values"
+    assert best(config.with_(skip_init="zero"))[0] == 14 * 4
 
 
 @given(st.integers(1, 60), st.integers(0, 59), st.integers(1, 12))
@@ -115,11 +124,11 @@ def test_many_series_take_several_networks_and_more_steps_of_smaller_batches(ser
     frame = {"id": np.repeat([f"s{n}" for n in range(series)], rows), "y": np.tile(repeating(4, rows, 8), series)}
     panel, schema = checks.panel(table.read(frame), Roles.of("y", "id", None, None, None, None, None))
     parts = split(panel.lengths, 1, 0.1, 0.1)
-    config, reasons, _ = settings.choose(Config(local=local, season=4), schema, panel, parts, series)
+    config, reasons, *_ = settings.choose(Config(local=local, season=4), schema, panel, parts, series)
     several = series >= 50 and not local
     assert (config.ensemble, config.batch_size, config.max_steps) == ((3, 32, 900) if several else (1, 64, 600))
     assert {"ensemble", "batch_size", "max_steps"} <= set(reasons)
-    complete, batch_reasons, _ = settings.choose(
+    complete, batch_reasons, *_ = settings.choose(
         Config(local=local, season=4, batch_size=7, ensemble=1), schema, panel, parts, series
     )
     assert (complete.batch_size, complete.ensemble, complete.max_steps) == (7, 1, config.max_steps)

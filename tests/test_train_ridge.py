@@ -1,4 +1,4 @@
-"""The skip's start where it has many weights: penalties are tried until their neighbours err more."""
+"""Ridge regression with many columns: penalties are tried until their neighbours err more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first step starts from: the rows on the device, typical sizes, and first weights with the skip's start."""
+"""What the first step starts from: the rows on the device, typical sizes, and first weights with the linear start."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SMALLEST = 1e-30  # size that is as good as 0, and would be it in float32
 GAINS = ("ring_gain", "output_gain")
-SAMPLE = 16_384  # rows from which typical sizes and the skip's start are taken
+SAMPLE = 16_384  # rows from which typical sizes are taken
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +99,7 @@ def prepare(
 
 
 def sample_size(network: Network) -> int:
-    """Rows to look at: fewer of them where there are many targets, but enough for the skip's least squares."""
+    """Rows to look at: fewer of them where there are many targets, but enough for least squares on the last values."""
     return max(min(SAMPLE, 16 * SAMPLE // network.front.targets), 4 * (network.front.ring + 1))
 
 

@@ -1,14 +1,10 @@
-"""The skip's start: ridge regression from the last values to the next, in closed form.
+"""Ridge regression on sampled rows, by which transforms and inputs are compared before anything is trained.
 
-The skip is linear, so its best start needs no gradient steps: normal equations over training rows, and validation rows
-to choose the strength of the penalty (or the training rows' end where there are none). Zero is among the candidates, so
-the start is never worse than the level alone on those rows. Rows are weighted by scale², which makes the relative
-errors those of the table's units.
-
-Where the loss is of absolute errors, squares are solved a few times more, each time with a row's weight divided by the
-size of its error so far: a few wild stretches no longer decide (iteratively reweighted least squares: Weiszfeld 1937;
-Schlossmacher, "An iterative technique for absolute deviations curve fitting", JASA 68, 1973). Validation rows say
-which of the solutions is kept.
+A linear map from the last values to the next is solved for in closed form: normal equations over training rows, and
+validation rows to choose the strength of the penalty (or the training rows' end where there are none). Zero is among
+the candidates, so a map is never worse than the level alone on those rows. Rows are weighted by scale², which makes the
+relative errors those of the table's units. What a network starts from is solved for elsewhere, on all rows; see
+`statecast.train.start`.
 """
 
 from __future__ import annotations
@@ -21,8 +17,6 @@ import numpy as np
 from statecast.model.network import Network
 
 PENALTIES = np.concatenate([[0.0], 10.0 ** np.arange(-10.0, 2.0)])  # relative to the mean eigenvalue
-ROUNDS = 3  # of reweighting: the first brings most of the gain
-SMALLEST = 0.1  # errors below this share of their median count as large as it
 MANY = 400  # columns from which on penalties are tried one by one: those of fewer take no time together
 FIRST = 10  # the place among the penalties where most tables have their best one, or next to it
 REACH = 1  # penalties on either side of the best one that must err more
@@ -30,9 +24,7 @@ REACH = 1  # penalties on either side of the best one that must err more
 Parts = Mapping[str, Any]
 
 
-def fit(
-    network: Network, gains: Parts, train: Parts, val: Parts, absolute: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+def fit(network: Network, gains: Parts, train: Parts, val: Parts) -> tuple[np.ndarray, np.ndarray]:
     """Skip weights [D, skip, H] and intercepts [H, D].
 
     Args:
@@ -40,7 +32,6 @@ def fit(
         gains: typical sizes of ring and output.
         train: relative rings and targets of training rows, from `prepare.relative_rows`, with "loss_scale" [n, D].
         val: the same of validation rows; their number may be 0.
-        absolute: whether the sizes of the errors are to be small, not their squares.
     """
     horizon, d = network.head.horizon, network.front.targets
     weights, intercepts = np.zeros((d, network.front.skip, horizon)), np.zeros((horizon, d))
@@ -72,12 +63,11 @@ def design(network: Network, gains: Parts, parts: Parts, target: int) -> tuple[n
 
 
 def best(x: np.ndarray, y: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> tuple[np.ndarray, float]:
-    """The solution [columns of x, H] of least mean absolute error on the validation rows, and that error."""
-    return _best(x.T @ x, x.T @ y, x_val, y_val)
+    """The solution [columns of x, H] of least mean absolute error on the validation rows, and that error.
 
-
-def _best(gram: np.ndarray, moments: np.ndarray, x_val: np.ndarray, y_val: np.ndarray) -> tuple[np.ndarray, float]:
-    """`best` from xᵀx and xᵀy; the solution is zero where no other errs less."""
+    It is zero where no other errs less.
+    """
+    gram, moments = x.T @ x, x.T @ y
     if len(gram) > MANY:
         solution, error, penalty = _nearby(gram, moments, x_val, y_val)
         if penalty > PENALTIES[1]:
