@@ -20,7 +20,7 @@ Where the whole network learned nothing, the skip is tried alone, trained under 
 started it, but most losses are of absolute errors, and recurrent layers that learn chance hide what the skip could
 still gain. So a network without layers, of the same front and the same rows, moves nothing but the skip and the head's
 biases; what it finds has its place in the whole network, whose layers stay as silent as at the start. It is judged in
-the same way, so luck has two chances.
+the same way but, since it is luck's second chance, at half the significance.
 """
 
 from __future__ import annotations
@@ -210,7 +210,8 @@ def alone(config: Config, network: Network, prepared: Prepared) -> tuple[Segment
     bare = replace(single, stack=stack, head=replace(single.head, inputs=stack.outputs))
     curves = str(Path(config.tensorboard) / "skip") if config.tensorboard else None
     layers = {"hidden": (), "dense": (), "dropout": 0, "residual": False, "ensemble": 1, "carry": "zero"}
-    settings = config.with_(**layers, tensorboard=curves)
+    # The second of two chances, so it is allowed half of what luck may do.
+    settings = config.with_(**layers, tensorboard=curves, significance=config.significance / 2)
     head = bare.head.init(np.random.default_rng(config.random_state), 0.0, Start())
     head["out"]["b"] = first["head"]["out"]["b"]
     fresh = stack.init(np.random.default_rng(config.random_state), Start())

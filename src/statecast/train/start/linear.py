@@ -18,7 +18,7 @@ from statecast.train.start import recipes, smoothing, straight
 from statecast.train.start.design import Design
 from statecast.train.start.evidence import HeldOut, beats
 from statecast.train.start.filters import CYCLES, Aligned, Filters
-from statecast.train.start.folds import Folds
+from statecast.train.start.folds import LEAST, Folds
 from statecast.train.start.smoothing import Smoothing
 from statecast.train.start.straight import Recipe
 
@@ -109,6 +109,9 @@ def choose(
             return None
         return Blend(season, 0.0, made.recipe, 0, made.maps)
     share = _share(evidence, filters, made.forecasts) if made is not None else 1.0
+    mixed = filters if made is None else share * filters + (1 - share) * made.forecasts
+    if evidence.count >= LEAST and not beats(evidence.errors(mixed), nothing):
+        return None
     if made is None or share == 1:
         return Blend(season, share, None, window)
     return Blend(season, share, made.recipe, window, made.maps)
