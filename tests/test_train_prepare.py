@@ -156,7 +156,7 @@ def test_the_start_on_a_random_walk_stays_near_the_last_value(seed: int) -> None
 
 def test_a_table_too_short_for_least_squares_starts_from_exponential_smoothing() -> None:
     """Its filters follow the level; relative to a fixed one there is nothing to start from, and the skip is zero."""
-    panel = panel_of(wave(40, 1) + 0.3 * np.arange(40))
+    panel = panel_of(wave(40, 1) + 2.0 * np.arange(40))
     _, prepared, _ = ready(settings(skip=30), panel)
     assert prepared.composition == "exponential smoothing" and leaves(prepared.weights)["/skip/W"].any()
     _, prepared, _ = ready(settings(skip=30, normalize="none"), panel)
