@@ -91,6 +91,15 @@ def test_a_map_forecasts_what_its_filters_do(length: int, season: int) -> None:
     np.testing.assert_allclose(weights.sum(axis=0), 1.0, rtol=1e-9)  # a level is carried on as it is
 
 
+def test_a_window_of_less_than_two_seasons_has_no_season() -> None:
+    """The filters without one share the weight of those that cannot begin."""
+    mean, _ = smoothed(seasonal_series(60), 12, 3)
+    plain = Smoothing(mean.banks[:1], (mean.weights[0] / mean.weights[0].sum(),))
+    lengths = np.array([60])
+    np.testing.assert_allclose(mean.maps(lengths, 5), plain.maps(lengths, 5), rtol=1e-9)
+    assert not np.allclose(mean.maps(lengths, 30), plain.maps(lengths, 30))
+
+
 def test_better_filters_weigh_more() -> None:
     """A season that repeats exactly is left to the filters with a season."""
     mean, _ = smoothed(np.tile([1.0, 5.0, 2.0, 8.0], 12), 4, 4)

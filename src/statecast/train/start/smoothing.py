@@ -73,10 +73,14 @@ class Smoothing:
         maps = np.zeros((len(lengths), size, horizon))
         for span in np.unique(spans):
             impulses, chosen = Aligned.impulses(int(span)), np.flatnonzero(spans == span)
-            for bank, weights in zip(self.banks, self.weights, strict=True):
-                if weights[chosen].any():
-                    ((_, forecasts),) = bank.run(impulses, [int(span) - 1])
-                    maps[chosen, size - span :] += np.tensordot(weights[chosen], forecasts, axes=(1, 2))
+            # A window of less than two seasons has no filters with a season: the others share their weight.
+            able = [n for n, bank in enumerate(self.banks) if bank.least <= span or bank.season == 1]
+            total = np.sum([self.weights[n][chosen].sum(axis=1) for n in able], axis=0)
+            for n in able:
+                weights = self.weights[n][chosen] / np.where(total > 0, total, 1.0)[:, None]
+                weights[total == 0, -1] = n == 0
+                ((_, forecasts),) = self.banks[n].run(impulses, [int(span) - 1])
+                maps[chosen, size - span :] += np.tensordot(weights, forecasts, axes=(1, 2))
         return maps
 
 
