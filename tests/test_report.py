@@ -318,6 +318,12 @@ def test_losses_are_logarithmic_only_where_they_span_much() -> None:
     assert len(plot.loss(made().history).axes) == 2  # the learning rate changed
 
 
+def test_there_is_no_picture_of_a_training_that_was_not_made() -> None:
+    untrained = {"step": np.zeros(1), "loss": np.array([np.nan]), "val_loss": np.array([np.nan])}
+    names = [{name for name, _ in plot.figures(replace(made(), history=history))} for history in ({}, untrained)]
+    assert "loss" not in names[0] | names[1] and "loss" in {name for name, _ in plot.figures(made())}
+
+
 def test_a_constant_has_no_autocorrelation_and_is_drawn() -> None:
     assert "constant or empty" in texts(plot.correlations({"a": np.ones(50)}, []))
 

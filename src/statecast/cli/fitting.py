@@ -129,7 +129,8 @@ def _show(model: Forecaster, report: Report, place: Destination, written: Sequen
     output.pairs([*of_table, *((f"{item.name} = {summary.value_text(item.value)}", item.reason) for item in reasons)])
     output.say()
     if history.get("step"):
-        output.say(f"trained {history['step'][-1]:,.0f} steps in {duration(history['seconds'][-1])}")
+        steps, seconds = history["step"][-1], history["seconds"][-1]
+        output.say(f"trained {steps:,.0f} steps in {duration(seconds)}" if steps else "no training step was made")
         output.say()
     if report.evaluation:
         output.scores(report.evaluation)

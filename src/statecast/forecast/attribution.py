@@ -60,7 +60,7 @@ def _advice(sources: Mapping[str, Any]) -> list[str]:
     if not sources["recurrent"] or has_part(sources) or not sources["values"]:
         return []
     return [
-        "These rows do not carry a recurrent network beyond that: what it found in training could not be told from "
+        "These rows do not carry a recurrent network beyond that: what training gains cannot be told from "
         "chance. More rows, more series of the kind, or covariates that say what the last values cannot would help; "
         "significance = 1 shows the network as it was trained."
     ]

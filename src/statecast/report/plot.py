@@ -195,7 +195,8 @@ def figures(report: Report) -> Iterator[tuple[str, Figure]]:
         yield "rolling", rolling(report.rolling, report.horizon, step)
     if report.error_by_step:
         yield "error_by_step", error_by_step(report.error_by_step, step, len(targets))
-    if len(report.history.get("loss", ())):
+    losses = [report.history.get(name, ()) for name in ("loss", "val_loss")]
+    if any(np.isfinite(np.asarray(values, np.float64)).any() for values in losses):  # none where no step was made
         yield "loss", loss(report.history)
     if report.residuals:
         yield "residuals", residuals(report.residuals, report.horizon, step)
