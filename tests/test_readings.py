@@ -276,3 +276,16 @@ def test_what_scikit_learn_refuses_is_an_error_of_this_house(estimator: Any) -> 
     fitted = estimator(**{**QUICK, "max_steps": 1}).fit(x, np.arange(12) % 2)
     with pytest.raises(DataError, match="2 features"):
         fitted.predict(x[:, :2])
+
+
+@pytest.mark.parametrize("x", [np.ones((20, 15, 1)), 1e300 * np.random.default_rng(0).random((20, 15, 1))])
+def test_sequences_that_never_change_and_very_large_ones_are_read(x: np.ndarray) -> None:
+    """Nothing varies, so classes are as frequent as they are; squares of the largest values would be no numbers."""
+    probability = sc.Classifier(max_steps=3, hidden=2).fit(x, [0, 1] * 10).predict_proba(x)
+    np.testing.assert_allclose(probability.sum(axis=1), 1.0, rtol=1e-5)
+    assert np.ptp(x) or np.abs(probability - 0.5).max() < 0.2
+
+
+def test_very_large_targets_are_learned() -> None:
+    x, y = np.random.default_rng(0).random((20, 15, 1)), 1e300 * np.arange(1, 21.0)
+    assert np.isfinite(sc.Regressor(max_steps=3, hidden=2).fit(x, y).predict(x)).all()

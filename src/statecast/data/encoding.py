@@ -19,6 +19,8 @@ from statecast.errors import DataError, WrongType
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Shaped
 
+SMALLEST = 1e-305  # deviation below which the values of a column are as good as constant
+
 
 @dataclass(frozen=True)
 class ColumnEncoding:
@@ -156,12 +158,22 @@ def _changes(source: Sequences, numbers: np.ndarray) -> Float[np.ndarray, " step
 def _moments(numbers: np.ndarray) -> tuple[float, float]:
     if not len(numbers):
         return 0.0, 1.0
-    mean = float(np.mean(numbers))
-    scale = float(np.std(numbers))
-    # A column that never changes gives rounding alone, which is not to be blown up.
-    return mean, scale if scale > 1e-12 * max(abs(mean), 1e-300) else 1.0
+    return float(np.mean(numbers)), deviation(numbers)
+
+
+def deviation(column: Float[np.ndarray, " n"]) -> float:
+    """Standard deviation of the values that are not missing; 1 where they have none but rounding."""
+    values = column[~np.isnan(column)]
+    largest = float(np.max(np.abs(values), initial=0.0))
+    if len(values) < 2 or largest < SMALLEST:
+        return 1.0
+    share = float(
+        np.std(values / largest)
+    )  # the squares of very small values would be 0, those of large ones no number
+    return share * largest if share > 1e-12 and share * largest > SMALLEST else 1.0
 
 
 def _size(change: np.ndarray) -> float:
     known = change[~np.isnan(change)]
-    return float(np.sqrt(np.mean(known**2))) if len(known) else 0.0
+    largest = float(np.max(np.abs(known), initial=0.0))
+    return largest * float(np.sqrt(np.mean((known / largest) ** 2))) if largest > 0 else 0.0

@@ -12,6 +12,7 @@ from sklearn.utils import Tags, check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
 from statecast.config import RegressorConfig
+from statecast.data.encoding import deviation
 from statecast.estimators.base import SequenceEstimator, refusals, require_target
 from statecast.estimators.keywords import RegressorKeywords
 from statecast.model.answers import Answers
@@ -77,7 +78,8 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         # What is constant is answered as it is: whatever a network reads out, times 0, plus its value.
         constant = (values == values[0]).all(axis=0)
         varying = np.where(constant, 0.0, values)
-        mean, scale = varying.mean(axis=0), varying.std(axis=0)
+        mean = varying.mean(axis=0)
+        scale = np.where(constant, 0.0, [deviation(column) for column in varying.T])
         target, weight = (varying - mean) / np.where(constant, 1.0, scale), np.ones(len(values))
         mean = np.where(constant, values[0], mean)
         parts = self._train(source, target, weight, values.shape[1], watch, checkpoint, resume)

@@ -71,7 +71,8 @@ def ridges(
     x, y = root * (features - mean) / scale, root * (target - target_mean)
     left, eigenvalues = _decomposition(x)
     spectrum = left.T @ y
-    for penalty in PENALTIES * max(eigenvalues.mean(), np.finfo(float).tiny):
+    typical = eigenvalues.mean()
+    for penalty in PENALTIES * (typical if typical > 0 else 1.0):  # where no feature varies, any penalty will do
         w = x.T @ (left @ (spectrum / (eigenvalues + penalty)[:, None])) / scale[:, None]
         b = target_mean - mean @ w
         influence = np.hstack([left * np.sqrt(eigenvalues / (eigenvalues + penalty)), np.sqrt(share)])

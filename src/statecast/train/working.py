@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.config import Config
+from statecast.data.encoding import deviation
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 HEIGHT = 4096  # rows of a column of the front's pass
 FORGOTTEN = 40.0  # steps, in units of 1 / decay, after which a running statistic has forgotten its start: e^-40 < 2^-53
-SMALLEST = 1e-305  # deviation of a target below which its values are as good as constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +103,7 @@ def unit_constants(network: Network, config: Config, panel: Panel, parts: Split)
     if config.normalize != "none" and not _counts(network):
         y = transformed(c, panel.y[rows])
         c["origin"] = np.array([np.median(col[~np.isnan(col)]) if (~np.isnan(col)).any() else 0.0 for col in y.T])
-        spread = np.array([_deviation(col) for col in y.T])
+        spread = np.array([deviation(col) for col in y.T])
         # A power of two changes no digit of the values.
         c["unit"] = 2.0 ** np.round(np.log2(spread))
     for name in ("past", "known"):
@@ -131,17 +131,7 @@ def _counts(network: Network) -> bool:
 
 def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = np.array([np.mean(col[~np.isnan(col)]) if (~np.isnan(col)).any() else 0.0 for col in values.T])
-    return mean, np.array([_deviation(col) for col in values.T])
-
-
-def _deviation(column: np.ndarray) -> float:
-    """Standard deviation of the values that are not missing; 1 where they have none."""
-    values = column[~np.isnan(column)]
-    largest = float(np.max(np.abs(values), initial=0.0))
-    if len(values) < 2 or largest < SMALLEST:
-        return 1.0
-    share = float(np.std(values / largest))  # the squares of very small values would be 0
-    return share * largest if share > 1e-12 and share * largest > SMALLEST else 1.0
+    return mean, np.array([deviation(col) for col in values.T])
 
 
 def training_rows(offsets: Int64[np.ndarray, " S+1"], stop: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " N"]:
@@ -157,13 +147,13 @@ def level_constants(config: Config, rows: Rows, train: Int64[np.ndarray, " N"]) 
         return {}
     y, m = rows.y[train].astype(np.float64), rows.m[train] > 0
     columns = [values[mask] for values, mask in zip(y.T, m.T, strict=True)]
-    deviation = np.array([_deviation(col) for col in columns])
+    deviations = np.array([deviation(col) for col in columns])
     level = np.array([col.mean() if len(col) else 0.0 for col in columns])
     if config.normalize in ("global", "window"):
-        return {"level": level, "spread": deviation, "deviation": deviation}
+        return {"level": level, "spread": deviations, "deviation": deviations}
     series = [rows.series[train][mask] for mask in m.T]
     steps = np.array([_typical_step(*pair) for pair in zip(columns, series, strict=True)])
-    return {"level": level, "spread": np.where(steps > 0, steps, deviation), "deviation": deviation}
+    return {"level": level, "spread": np.where(steps > 0, steps, deviations), "deviation": deviations}
 
 
 def _typical_step(values: np.ndarray, series: np.ndarray) -> float:
@@ -227,9 +217,9 @@ def loss_scales(rows: Rows, parts: Split, config: Config) -> Float[np.ndarray, "
         mean = np.bincount(series, y[:, d] * m[:, d], s) / np.maximum(n, 1)
         square = np.bincount(series, (y[:, d] - mean[series]) ** 2 * m[:, d], s) / np.maximum(n, 1)
         # What rounding makes of values that are all the same is no deviation.
-        deviation = np.where(square > (1e-12 * mean) ** 2, np.sqrt(square), 0.0)
-        typical = np.median(deviation[deviation > 0]) if (deviation > 0).any() else 1.0
-        result[:, d] = np.where(deviation > 1e-6 * typical, deviation, typical)
+        deviations = np.where(square > (1e-12 * mean) ** 2, np.sqrt(square), 0.0)
+        typical = np.median(deviations[deviations > 0]) if (deviations > 0).any() else 1.0
+        result[:, d] = np.where(deviations > 1e-6 * typical, deviations, typical)
     return result
 
 
