@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -19,11 +18,12 @@ import pytest
 from cli_cases import Command, Done, loads, plain, rich, statecast
 
 from statecast import Stream
-from statecast.cli import live, rows
-from statecast.cli.rows import LineSplitter, RowReader
+from statecast.cli import live
 from statecast.data.calendar import Frequency
 from statecast.data.schema import Covariate, Schema
 from statecast.errors import DataError
+from statecast.forecast import rowtext
+from statecast.forecast.rowtext import LineSplitter, RowReader
 
 Feed = Callable[..., Done]
 ROWS = [("1961-01-01", 450.0), ("1961-02-01", None), ("1961-04-01", 480.5)]
@@ -117,22 +117,6 @@ def test_empty_starts_with_no_series(feed: Feed, plain: Path) -> None:
     result = lines(feed(as_json(ROWS[:1]), plain, "--empty"))
     expected = Stream.load(plain, empty=True).observe("passengers", 450, "1961-01-01")
     assert result[0]["statecast"] == expected.values[:, 0].tolist()
-
-
-def test_several_targets_are_told_by_name() -> None:
-    class TwoTargets:
-        """As much of a forecast as a line shows."""
-
-        class model:
-            schema = Schema(("a", "b"), time="t", time_kind="integer")
-
-        ids, targets, last, stamps = ("s",), ("a", "b"), np.array([6]), np.array([7, 8])
-        values = np.array([[1.0, 2.0], [3.0, 4.0]])
-        lower = upper = MappingProxyType({80: np.array([[0.5, 1.5], [2.5, 3.5]])})
-
-    result: Any = live.document(TwoTargets())
-    assert (result["time"], result["times"]) == (6, [7, 8])
-    assert {name: part.tolist() for name, part in result["statecast"].items()} == {"a": [1.0, 3.0], "b": [2.0, 4.0]}
 
 
 # --- rows that cannot be used
@@ -236,7 +220,7 @@ def test_lines_end_in_any_way_and_in_any_chunks(size: int, end: bytes) -> None:
 
 
 def test_a_line_without_end_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rows, "LONGEST_LINE", 10)
+    monkeypatch.setattr(rowtext, "LONGEST_LINE", 10)
     splitter, reader = LineSplitter(), RowReader(Schema(("y",)))
     reader.read(b"y")
     lines = [line for chunk in (b"1\n12345678", b"9012345", b"678", b"90\n2\n") for line in splitter.feed(chunk)]

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from statecast.cli.rows import RowReader
 from statecast.data import checks, covariates, frames, keys, lines, table, values
 from statecast.data.calendar import Frequency
 from statecast.data.roles import Roles
 from statecast.data.schema import Covariate, Schema
 from statecast.errors import DataError
+from statecast.forecast.rowtext import RowReader
 
 SCHEMAS = {
     "hours": Schema(("y",), time="t", time_kind="datetime", frequency=Frequency.parse("1h")),

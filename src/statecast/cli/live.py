@@ -20,9 +20,10 @@ import numpy as np
 
 from statecast.cli import output
 from statecast.cli.options import require_count
-from statecast.cli.rows import LineSplitter, RowReader
 from statecast.errors import DataError, ModelFileError, SettingError, StatecastError
+from statecast.forecast import wire
 from statecast.forecast.predict import Forecast
+from statecast.forecast.rowtext import LineSplitter, RowReader
 from statecast.forecast.stream import Stream
 from statecast.model import archive
 from statecast.model.state import State
@@ -109,49 +110,24 @@ def _restore(stream: Stream, forecast: Forecast, before: State) -> None:
 
 
 def _print_json(forecast: Forecast, first: bool) -> None:
-    output.line(document(forecast))
-
-
-def document(forecast: Forecast) -> dict[str, object]:
-    """One forecast as JSON: with several targets, values and bounds are mappings from target to numbers."""
-    schema = forecast.model.schema
-    numbers = {"statecast": forecast.values}
-    for level, lower in forecast.lower.items():
-        numbers |= {f"statecast-lo-{level:g}": lower, f"statecast-hi-{level:g}": forecast.upper[level]}
-    lone = len(forecast.targets) == 1
-    columns = {
-        name: part[:, 0] if lone else {target: part[:, d] for d, target in enumerate(forecast.targets)}
-        for name, part in numbers.items()
-    }
-    times = output.texts(np.atleast_1d(forecast.stamps), bool(schema.tz))
-    return {
-        "id": forecast.ids[0],
-        "time": output.texts(_cutoff(forecast), bool(schema.tz))[0],
-        "times": times,
-    } | columns
+    output.line(wire.document(forecast))
 
 
 def _print_csv(forecast: Forecast, first: bool) -> None:
     import csv
 
     columns, schema = forecast.columns(), forecast.model.schema
-    cutoff = output.texts(_cutoff(forecast), bool(schema.tz)) * len(columns["statecast"])
-    names = [schema.id_column, schema.time_column]
-    rows = {names[0]: columns.pop(names[0]).tolist(), names[1]: output.texts(columns.pop(names[1]), bool(schema.tz))}
-    rows |= {"cutoff": cutoff, **{name: values.tolist() for name, values in columns.items()}}
+    names = (schema.id_column, schema.time_column)
+    ids, size = columns.pop(names[0]).tolist(), len(forecast.targets)
+    del columns[names[1]]
+    times, cutoff = wire.times(np.atleast_1d(forecast.times), schema) * size, wire.times(forecast.last, schema)
+    rows = {names[0]: ids, names[1]: times, "cutoff": cutoff * len(ids)}
+    rows |= {name: values.tolist() for name, values in columns.items()}
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if first:
         writer.writerow(rows)
     writer.writerows(zip(*rows.values(), strict=True))
     sys.stdout.flush()
-
-
-def _cutoff(forecast: Forecast) -> np.ndarray:
-    """The time of the row that was observed."""
-    from statecast.data import calendar
-
-    schema = forecast.model.schema
-    return np.asarray(calendar.to_datetime64(forecast.last, schema.time_kind, schema.frequency, schema.tz))
 
 
 class _InputLines:

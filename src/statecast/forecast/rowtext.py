@@ -9,30 +9,17 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from statecast.data import values
 from statecast.data.decimals import DecimalComma
 from statecast.data.schema import Schema
 from statecast.data.timetext import NULLS
-from statecast.errors import DataError, nearest
+from statecast.errors import DataError
+from statecast.forecast.wire import LiveRow, live_row, require_columns
 
 SEPARATORS = (",", ";", "\t", "|")
 LONGEST_LINE = 1 << 24  # bytes; more is no row
-
-
-@dataclass(frozen=True)
-class LiveRow:
-    """One row, as `Stream.observe` takes it."""
-
-    id: str | int
-    value: dict[str, Any]
-    time: Any
-    past: dict[str, Any] | None
-    known: dict[str, Any] | None
-    static: dict[str, Any] | None
 
 
 class LineSplitter:
@@ -99,7 +86,7 @@ class RowReader:
             self._start(text)
             return None
         self.started = True
-        return self._row(_object(text) if self._header is None else self._fields(text, self._header))
+        return live_row(_object(text) if self._header is None else self._fields(text, self._header), self.schema)
 
     def _start(self, text: str) -> None:
         """Take the header of CSV rows."""
@@ -109,19 +96,12 @@ class RowReader:
                 twice = next((name for name in names if names.count(name) > 1), None)
                 if twice is not None:
                     raise DataError(f"the header names the column {twice!r} twice: give each a name of its own")
-                self._require(names)
+                require_columns(names, self.schema)
                 self._header, self._separator, self.started = names, separator, True
                 self._decimals = DecimalComma(separator)
                 return
         columns = ", ".join(self.schema.columns)
         raise DataError(f"{text[:60]!r} is neither JSON nor a CSV header with the columns {columns}: begin with either")
-
-    def _require(self, names: Sequence[str]) -> None:
-        needed = [name for name in (self.schema.id, self.schema.time) if name]
-        needed += [*self.schema.target, *(item.name for item in (*self.schema.past, *self.schema.known))]
-        for name in needed:
-            if name not in names:
-                raise DataError(f"there is no column {name!r}; {nearest(name, names)}")
 
     def _fields(self, text: str, header: list[str]) -> dict[str, Any]:
         fields = _split(text, self._separator)
@@ -134,34 +114,6 @@ class RowReader:
         if text in NULLS and name not in (self.schema.id, self.schema.time):
             return None
         return self._decimals.number_of(text) if name in self._numeric else text
-
-    def _row(self, row: dict[str, Any]) -> LiveRow:
-        schema = self.schema
-        self._require(list(row))
-        name = row.get(schema.id_column, values.lone_series(schema.target))
-        return LiveRow(
-            values.series_id(name, schema.id_kind),
-            {target: row[target] for target in schema.target},
-            self._time(row),
-            {item.name: row[item.name] for item in schema.past} if schema.past else None,
-            {item.name: _listed(row[item.name]) for item in schema.known} if schema.known else None,
-            self._static(row),
-        )
-
-    def _static(self, row: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Static columns, which only a new series needs."""
-        names = [item.name for item in self.schema.static]
-        return {name: row[name] for name in names if name in row} if any(name in row for name in names) else None
-
-    def _time(self, row: Mapping[str, Any]) -> Any:
-        if self.schema.time is None:
-            return None
-        time = row[self.schema.time]
-        if time is None or time == "":
-            raise DataError(f"{self.schema.time}: a time is missing")
-        if isinstance(time, int | float) and self.schema.time_kind in ("date", "datetime"):
-            raise DataError(f"{self.schema.time}: {values.described(time)} is no date: write it as YYYY-MM-DD HH:MM:SS")
-        return time
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -195,8 +147,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for n, name in enumerate(names) if name in names[:n])
         raise DataError(f"the key {values.described(twice)} comes twice: give each column once")
     return row
-
-
-def _listed(value: Any) -> list[Any]:
-    """Values known ahead are a list: for this step and for the next ones."""
-    return value if isinstance(value, list) else [value]
