@@ -12,6 +12,8 @@
     ├── OutputError            an output folder or file that exists, or cannot be written
     ├── TimeOrderError         an observation that is not after its series' last one
     ├── StreamBusy             a stream was called by a signal handler in the middle of a change
+    ├── TooLarge               a request with more bytes, rows or series than one may have
+    ├── Overloaded             a server that has as much work waiting as it may hold: says when to come again
     ├── TrainingError          the fit could not go on, e.g. the loss is not finite
     ├── Interrupted            Ctrl-C during `fit`; the checkpoint is kept
     └── MissingDependency      an extra that is not installed; names the install command
@@ -78,6 +80,22 @@ class TimeOrderError(StatecastError, ValueError):
 
 class StreamBusy(StatecastError, RuntimeError):
     """A stream that is called while the same thread is changing it."""
+
+
+class TooLarge(StatecastError, ValueError):
+    """A request with more bytes, rows or series than one may have."""
+
+
+class Overloaded(StatecastError, RuntimeError):
+    """A server that has as much work waiting as it may hold.
+
+    Attributes:
+        retry_after: seconds after which it is worth trying again.
+    """
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class TrainingError(StatecastError, RuntimeError):

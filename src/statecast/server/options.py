@@ -1,0 +1,60 @@
+"""What can be chosen of a server: each option once, with its default, its help and its bounds.
+
+`statecast serve` takes its options from here, and so do the tests and whoever runs a server inside another program.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from statecast.errors import SettingError
+
+DAY = 86_400.0
+MIB = 1 << 20
+
+
+def _option(default: Any, help: str, least: float | None = None, most: float | None = None) -> Any:
+    return field(default=default, metadata={"help": help, "least": least, "most": most})
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a server.
+
+    Raises:
+        SettingError: one is out of its bounds.
+    """
+
+    host: str = _option("127.0.0.1", "address to listen at; one that other machines reach needs --tokens")
+    port: int = _option(8000, "port to listen at; 0 for any that is free", 0, 65_535)
+    tokens: str | None = _option(None, "file of the tokens that callers need, each for read, write or admin")
+    late: int = _option(0, "steps that a row may be late; 0 refuses rows before a series' last one", 0, 1000)
+    closed: bool = _option(False, "refuse series that are not known yet")
+    window: float = _option(0.002, "seconds for which rows are gathered before they are worked on together", 0, 1)
+    batch: int = _option(8192, "rows that are worked on together at most", 1, 1_000_000)
+    checkpoint: float = _option(60.0, "seconds between two rounds of writing states to the store", 0.1, DAY)
+    retention: float = _option(0.0, "seconds for which the log is kept behind the states", 0, 3660 * DAY)
+    keys: float = _option(DAY, "seconds for which an Idempotency-Key is remembered", 1, 366 * DAY)
+    body_limit: int = _option(16 * MIB, "bytes of a request at most", 1024, 1 << 30)
+    row_limit: int = _option(100_000, "rows of a request at most", 1, 10_000_000)
+    series_limit: int = _option(10_000_000, "series at most", 1, 1 << 31)
+    id_limit: int = _option(256, "characters of an id at most", 1, 4096)
+    queue_limit: int = _option(1_000_000, "rows that may wait before requests are turned away", 1, 1 << 31)
+    reader_limit: int = _option(1000, "readers of events at most", 1, 1_000_000)
+    log_ids: bool = _option(False, "name series in the log")
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value, least, most = getattr(self, item.name), item.metadata["least"], item.metadata["most"]
+            if least is not None and (isinstance(value, bool) or not least <= value <= most):
+                raise SettingError(f"{item.name}: got {value!r}, wanted a number from {least:g} to {most:g}")
+
+    @property
+    def local(self) -> bool:
+        """Whether only programs of the same machine reach the server."""
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return self.host == "localhost"
