@@ -11,14 +11,26 @@ if TYPE_CHECKING:
     from statecast.estimators.regressor import Regressor
     from statecast.forecast.predict import Forecast
     from statecast.forecast.stream import Stream
+    from statecast.server.client import Client
 
-__all__ = ["Classifier", "Config", "Forecast", "Forecaster", "Regressor", "StatecastError", "Stream", "__version__"]
+__all__ = [
+    "Classifier",
+    "Client",
+    "Config",
+    "Forecast",
+    "Forecaster",
+    "Regressor",
+    "StatecastError",
+    "Stream",
+    "__version__",
+]
 __version__ = "0.1.0"
 
 # Where each public name is at home. It is loaded when somebody asks for it, so that a stream does not wait for what
 # only a fit needs, nor the command line's help for NumPy.
 _HOMES = {
     "Classifier": "statecast.estimators.classifier",
+    "Client": "statecast.server.client",
     "Config": "statecast.config",
     "Forecast": "statecast.forecast.predict",
     "Forecaster": "statecast.estimators",

@@ -3,6 +3,7 @@
     StatecastError
     ├── DataError              a table that cannot be used: names file, column and row
     │   ├── UnknownSeries      a series that this panel, model or stream does not hold
+    │   ├── RowsRejected       rows of a request that the server refused; the others count
     │   └── WrongType          a value that is neither a number, a text nor a time
     ├── SettingError           a setting, option or argument that is unknown or out of range
     ├── NotFitted              a result was asked of an estimator before `fit`
@@ -14,6 +15,11 @@
     ├── StreamBusy             a stream was called by a signal handler in the middle of a change
     ├── TooLarge               a request with more bytes, rows or series than one may have
     ├── Overloaded             a server that has as much work waiting as it may hold: says when to come again
+
+
+    ├── Unreachable            a server that does not answer, however often it is asked
+    ├── AccessDenied           a token that the server does not take, or not for this
+    ├── ServerError            an answer of a server that is of no use
     ├── TrainingError          the fit could not go on, e.g. the loss is not finite
     ├── Interrupted            Ctrl-C during `fit`; the checkpoint is kept
     └── MissingDependency      an extra that is not installed; names the install command
@@ -27,7 +33,8 @@ from __future__ import annotations
 
 import difflib
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 
 class StatecastError(Exception):
@@ -44,6 +51,27 @@ class DataError(StatecastError, ValueError):
 
 class UnknownSeries(DataError, KeyError):
     """A series id that is not known here."""
+
+
+class RowsRejected(DataError):
+    """Rows of a request that the server refused; all others count.
+
+    Attributes:
+        errors: why, by the number of the row; the first thousand of them where there are many.
+        forecast: the forecasts of the other rows, where they were asked for.
+    """
+
+    errors: Mapping[int, str] = {}
+    forecast: Any = None
+
+    @classmethod
+    def of(cls, errors: Mapping[int, str], rows: int, forecast: Any = None, count: int | None = None) -> RowsRejected:
+        """The error for `count` of `rows` rows."""
+        number, reason = next(iter(errors.items()))
+        more = len(errors) if count is None else count
+        error = cls(f"{more:,} of {rows:,} rows were rejected, the first of them row {number}: {reason}")
+        error.errors, error.forecast = errors, forecast
+        return error
 
 
 class WrongType(DataError, TypeError):
@@ -96,6 +124,18 @@ class Overloaded(StatecastError, RuntimeError):
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class Unreachable(StatecastError, ConnectionError):
+    """A server that did not answer a request."""
+
+
+class AccessDenied(StatecastError, PermissionError):
+    """A token that a server does not take."""
+
+
+class ServerError(StatecastError, RuntimeError):
+    """An answer of a server that is of no use."""
 
 
 class TrainingError(StatecastError, RuntimeError):
