@@ -11,10 +11,11 @@ import pytest
 from forecast_cases import HEADS, START, arguments, model, panel, remembering, same_bits, sized, value
 from train_cases import panel_of
 
-from statecast.forecast import assemble, calibrate
+from statecast.forecast import calibrate, follow
+from statecast.forecast.feed import Feed
 from statecast.forecast.follow import shifts_at
+from statecast.forecast.origins import Origins
 from statecast.forecast.predict import from_table
-from statecast.forecast.roll import Origins
 from statecast.forecast.runner import Runner
 from statecast.forecast.stream import Stream
 from statecast.model.adaptive import GRID, RATE, Adaptive, Bounds
@@ -140,7 +141,7 @@ def test_a_stream_says_what_the_table_would_at_every_row(head: str) -> None:
     if head == "negative_binomial":
         of = replace(of, constants=of.constants | {"origin": np.zeros(1), "unit": np.ones(1)})
         table = replace(table, y=np.round(np.abs(table.y)))
-    origins = assemble.run(of, table, np.ones(table.rows, bool))
+    origins = follow.forecasts(of, Feed.of(of, table), np.ones(table.rows, bool))
     stream = Stream(of)
     bounds = {level: calibrate.interval(of, origins, level) for level in (50, 80, 95)}
     for row in range(table.rows):

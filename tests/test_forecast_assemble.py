@@ -12,6 +12,7 @@ from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast import assemble, calibrate
 from statecast.forecast.calibrate import bounds_of
+from statecast.forecast.feed import Feed
 from statecast.forecast.runner import Runner
 from statecast.model.trained import Model
 
@@ -30,7 +31,7 @@ def errors(of: Model, table: Panel, origins: np.ndarray) -> np.ndarray:
     """Errors [N, H] of the forecasts from these rows, in units of the scale at each: worked out here."""
     wanted = np.zeros(table.rows, bool)
     wanted[origins] = True
-    found = assemble.forecasts(of, table, wanted, assemble.network_rows(of, table))
+    found = Feed.of(of, table).forecasts(of, wanted)
     y = (table.y[:, 0] - of.constants["origin"]) / of.constants["unit"]
     happened = y[found.rows[:, None] + np.arange(1, HORIZON + 1)]
     return np.asarray((happened - found.values[:, :, 0, 0]) / found.scale)
@@ -43,7 +44,7 @@ def test_intervals_rest_on_validation_rows_and_on_the_second_half_of_the_trainin
     of, table = of_steps(size)
     of = replace(of, config=of.config.with_(adaptive=False))
     parts = Split(np.array([TRAIN]), np.array([TRAIN + VAL]))
-    made, _ = assemble.assemble(of, table, parts)
+    made, _ = assemble.assemble(of, Feed.of(of, table), parts)
     unseen = errors(of, table, np.arange(TRAIN - 1, TRAIN + VAL - HORIZON))
     learned = errors(of, table, np.arange(TRAIN // 2 - 1, TRAIN - HORIZON))
     factor = max(np.abs(unseen).mean() / np.abs(learned).mean(), 1)
@@ -62,8 +63,8 @@ def test_scores_are_relative_to_the_sizes_of_a_series_own_errors() -> None:
     other = 5 + np.where(np.arange(rows) % 2, 1.0, -1.0) * np.linspace(1, 3, rows)
     table = replace(panel(of, (rows, rows), gaps=False), y=np.concatenate([one.y, other[:, None]]))
     parts = Split(np.full(2, TRAIN), np.full(2, TRAIN + VAL))
-    made, _ = assemble.assemble(of, table, parts)
-    still, _ = assemble.assemble(replace(of, config=of.config.with_(adaptive=False)), table, parts)
+    made, _ = assemble.assemble(of, Feed.of(of, table), parts)
+    still, _ = assemble.assemble(replace(of, config=of.config.with_(adaptive=False)), Feed.of(of, table), parts)
     assert made.typical is not None
     assert still.typical is None
     assert made.layout.size > replace(made, typical=None).layout.size
@@ -83,6 +84,6 @@ def test_test_rows_move_no_interval() -> None:
     parts = Split(np.array([TRAIN]), np.array([TRAIN + VAL]))
     y = table.y.copy()
     y[TRAIN + VAL :] *= 9
-    made, other = (assemble.assemble(of, each, parts)[0] for each in (table, replace(table, y=y)))
+    made, other = (assemble.assemble(of, Feed.of(of, each), parts)[0] for each in (table, replace(table, y=y)))
     np.testing.assert_array_equal(made.residuals, other.residuals)
     np.testing.assert_array_equal(made.paths, other.paths)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from statecast.data.segments import split
 from statecast.forecast import assemble, calibrate
+from statecast.forecast.feed import Feed
 from statecast.forecast.predict import forecast
 from statecast.forecast.sample import sample
 from statecast.forecast.verdict import verdict
@@ -83,7 +84,7 @@ def calibrated(rows: int, horizon: int, **settings: Any) -> Model:
     """A model of random weights, calibrated on a series of this length as the default split leaves it."""
     of = model(horizon=horizon, precision="float64", use_calendar=False, **settings)
     table = panel(of, (rows,), gaps=False)
-    return assemble.assemble(of, table, split(table.lengths, horizon, 0.1, 0.1))[0]
+    return assemble.assemble(of, Feed.of(of, table), split(table.lengths, horizon, 0.1, 0.1))[0]
 
 
 @pytest.mark.parametrize("head", ["point", "pinball", "normal"])
@@ -123,7 +124,7 @@ def test_what_the_intervals_rest_on_is_said() -> None:
     assert not any("held out" in sentence or "too few" in sentence for sentence in verdict(many.scores))
     of = model(horizon=3, precision="float64", use_calendar=False)
     table = panel(of, (200,), gaps=False)
-    fitted = assemble.assemble(of, table, split(table.lengths, 3, 0, 20))[0]
+    fitted = assemble.assemble(of, Feed.of(of, table), split(table.lengths, 3, 0, 20))[0]
     assert fitted.scores["calibration"]["validation"] == 0
     assert any("were held out" in sentence for sentence in verdict(fitted.scores))
 
@@ -131,7 +132,7 @@ def test_what_the_intervals_rest_on_is_said() -> None:
 def test_ten_series_of_one_origin_each_are_enough() -> None:
     of = model(horizon=12, precision="float64", use_calendar=False)
     table = panel(of, (14,) * 10, gaps=False)
-    made = assemble.assemble(of, table, split(table.lengths, 12, 0.1, 0.1))[0]
+    made = assemble.assemble(of, Feed.of(of, table), split(table.lengths, 12, 0.1, 0.1))[0]
     assert made.scores["calibration"] == {"validation": 0, "training": 10, "enough": True}
 
 

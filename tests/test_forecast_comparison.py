@@ -16,6 +16,7 @@ from statecast.data.segments import Split
 from statecast.forecast import assemble, comparison
 from statecast.forecast.backtest import backtest
 from statecast.forecast.comparison import ForecastPairs
+from statecast.forecast.feed import Feed
 from statecast.model import archive
 
 HORIZON, TEST = 3, 9
@@ -64,7 +65,7 @@ def fitted(lengths: tuple[int, ...], targets: int, independent: bool) -> tuple[A
     of = model(targets=targets, independent=independent, precision="float64", horizon=HORIZON)
     table = panel(of, lengths, gaps=False)
     split = Split(table.lengths - TEST - 6, table.lengths - TEST)
-    return assemble.assemble(of, table, split)[0], table
+    return assemble.assemble(of, Feed.of(of, table), split)[0], table
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from forecast_cases import model, panel, remembering, same_bits
 from statecast.data.segments import Split
 from statecast.errors import ModelFileError
 from statecast.forecast import assemble, calibrate, phases
+from statecast.forecast.feed import Feed
 from statecast.forecast.predict import forecast
 from statecast.forecast.sample import sample
 from statecast.forecast.stream import Stream
@@ -95,12 +96,12 @@ def test_a_fit_finds_the_loud_phase_of_the_season() -> None:
     noise = np.random.default_rng(0).normal(size=rows)
     table = replace(table, y=(6 + noise * np.where(phase == 2, 4.0, 0.5))[:, None])
     parts = Split(np.array([rows - 3 * test]), np.array([rows - test]))
-    made, tested = assemble.assemble(of, table, parts)
+    made, tested = assemble.assemble(of, Feed.of(of, table), parts)
     assert made.phases is not None
     assert made.phases.argmax() == 2
     lower, upper = calibrate.interval(made, tested, 80)
     phase_ahead = (phase[tested.rows][:, None] + [1, 2]) % SEASON
     widths = (upper - lower)[..., 0]
     assert widths[phase_ahead == 2].mean() > 1.3 * widths[phase_ahead != 2].mean()
-    still, _ = assemble.assemble(replace(of, config=of.config.with_(adaptive=False)), table, parts)
+    still, _ = assemble.assemble(replace(of, config=of.config.with_(adaptive=False)), Feed.of(of, table), parts)
     assert still.phases is None

@@ -15,6 +15,7 @@ from statecast.data.panel import Panel
 from statecast.errors import DataError, SettingError, TimeOrderError, UnknownSeries
 from statecast.forecast import calibrate
 from statecast.forecast.calibrate import quantiles
+from statecast.forecast.origins import thin
 from statecast.forecast.predict import Forecast, forecast, from_table, state_after
 from statecast.forecast.roll import roll
 from statecast.forecast.runner import Runner
@@ -354,7 +355,7 @@ def test_errors_are_compared_with_rows_before_the_limit_alone() -> None:
 
 @given(st.integers(0, 3000), st.integers(1, 50), st.integers(1, 4000))
 def test_thinned_rows_are_few_and_miss_no_phase(count: int, numbers: int, most: int) -> None:
-    chosen, stride = calibrate.thin(np.ones(count, bool), numbers, most)
+    chosen, stride = thin(np.ones(count, bool), numbers, most)
     assert chosen.sum() == -(-count // stride)
     assert chosen.sum() <= max(most / numbers + 1, 1)
     assert stride == 1 or all(stride % season for season in (2, 3, 5, 7))

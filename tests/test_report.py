@@ -15,10 +15,12 @@ from forecast_cases import model, panel
 
 from statecast.data.segments import Split
 from statecast.errors import DataError, MissingDependency, OutputError, SettingError
-from statecast.forecast import assemble, evaluate
+from statecast.forecast import follow
 from statecast.forecast.comparison import evaluation
 from statecast.forecast.explain import Activity, Explanation, Input
+from statecast.forecast.feed import Feed
 from statecast.forecast.metrics import Scores
+from statecast.forecast.origins import origin_rows
 from statecast.forecast.predict import from_table
 from statecast.report import page, plot, test_rows
 from statecast.report.correlation import autocorrelation
@@ -445,7 +447,7 @@ def test_maps_of_the_gates_of_the_first_layer() -> None:
 def test_tested_rows_lie_end_to_end_from_origins_one_horizon_apart(independent: bool) -> None:
     of = model(targets=2, independent=independent, missing=False, precision="float64")
     rows, split = panel(of, (16, 12), gaps=False), Split(np.array([6, 5]), np.array([9, 8]))
-    origins = assemble.run(of, rows, evaluate.test_origins(rows, split.val, of.config.horizon))
+    origins = follow.forecasts(of, Feed.of(of, rows), origin_rows(rows, split.val, of.config.horizon))
     forecasts, actual = test_rows.columns(of, rows, split, origins)
     assert list(forecasts) == list(actual) == ["site", "hour", "y0", "y1"]
     assert forecasts["site"].tolist() == ["s0"] * 7 + ["s1"] * 4

@@ -77,63 +77,58 @@ class Panel:
 
     def cut(self, stop: Int64[np.ndarray, " series"]) -> Panel:
         """The first `stop[s]` rows of each series; what follows becomes known-ahead rows."""
-        keep = np.concatenate(
-            [np.arange(span.start, span.start + int(n)) for span, n in zip(self.spans(), stop, strict=True)]
-        )
-        rest = [
-            np.concatenate(
-                [self.known[span.start + int(n) : span.stop], self.ahead[slice(*self.ahead_offsets[s : s + 2])]]
-            )
-            for s, (span, n) in enumerate(zip(self.spans(), stop, strict=True))
-        ]
-        return replace(
-            self,
-            y=self.y[keep],
-            time=self.time[keep],
-            offsets=np.concatenate([[0], np.cumsum(stop)]).astype(np.int64),
-            past=self.past[keep],
-            known=self.known[keep],
-            ahead=np.concatenate(rest) if rest else self.ahead,
-            ahead_offsets=np.concatenate([[0], np.cumsum([len(part) for part in rest])]).astype(np.int64),
-        )
+        return self.pieces(np.arange(self.series), np.zeros(self.series, np.int64), stop)
 
     def after(self, begin: Int64[np.ndarray, " series"]) -> Panel:
         """What follows the first `begin[s]` rows of each series; a series of which nothing follows is left out."""
-        count = self.lengths - begin
-        some = np.flatnonzero(count > 0)
-        keep = np.arange(self.rows) - self.offsets[self.series_of_row()] >= np.repeat(begin, self.lengths)
-        ahead = [self.ahead[slice(*self.ahead_offsets[s : s + 2])] for s in some]
+        some = np.flatnonzero(begin < self.lengths)
+        return self.pieces(some, begin[some], self.lengths[some])
+
+    def pieces(
+        self, series: Int64[np.ndarray, " n"], start: Int64[np.ndarray, " n"], stop: Int64[np.ndarray, " n"]
+    ) -> Panel:
+        """Rows `start` to `stop` of some series, each as a series of its own; what follows becomes known-ahead rows."""
+        begin, end = self.offsets[series], self.offsets[series + 1]
+        rows, counts = rows_of_spans(begin + start, stop - start), stop - start
+        # Behind the rest of a series' known rows stand those that were known ahead of it.
+        starts = np.stack([begin + stop, self.rows + self.ahead_offsets[series]], axis=1)
+        sizes = np.stack([end - begin - stop, np.diff(self.ahead_offsets)[series]], axis=1)
         return replace(
             self,
-            y=self.y[keep],
-            time=self.time[keep],
-            offsets=np.concatenate([[0], np.cumsum(count[some])]).astype(np.int64),
-            ids=tuple(self.ids[s] for s in some),
-            past=self.past[keep],
-            known=self.known[keep],
-            static=self.static[some],
-            ahead=np.concatenate(ahead) if ahead else self.ahead[:0],
-            ahead_offsets=np.concatenate([[0], np.cumsum([len(part) for part in ahead])]).astype(np.int64),
+            y=self.y[rows],
+            time=self.time[rows],
+            offsets=_offsets(counts),
+            ids=tuple(self.ids[s] for s in series),
+            past=self.past[rows],
+            known=self.known[rows],
+            static=self.static[series],
+            ahead=np.concatenate([self.known, self.ahead])[rows_of_spans(starts.ravel(), sizes.ravel())],
+            ahead_offsets=_offsets(sizes.sum(axis=1)),
         )
 
     def fold(self, names: tuple[str | int, ...]) -> Panel:
         """Every target as a series of its own, `names` giving the S·D new ids, the targets of a series side by side."""
-        d, order = (
-            self.targets,
-            np.concatenate(
-                [np.tile(np.arange(s.start, s.stop), self.targets) for s in self.spans()] or [np.zeros(0, int)]
-            ),
-        )
-        ahead = [np.arange(*self.ahead_offsets[s : s + 2]) for s in range(self.series)]
-        ahead_order = np.concatenate([np.tile(part, d) for part in ahead] or [np.zeros(0, int)])
+        d, ahead = self.targets, np.diff(self.ahead_offsets)
+        lengths = np.repeat(self.lengths, d)
+        rows = rows_of_spans(np.repeat(self.offsets[:-1], d), lengths)
+        rows_ahead = rows_of_spans(np.repeat(self.ahead_offsets[:-1], d), np.repeat(ahead, d))
         return Panel(
-            y=np.concatenate([self.y[s].T.reshape(-1, 1) for s in self.spans()] or [np.zeros((0, 1))]),
-            time=self.time[order],
-            offsets=np.concatenate([[0], np.cumsum(np.repeat(self.lengths, d))]).astype(np.int64),
+            y=self.y[rows, np.repeat(np.tile(np.arange(d), self.series), lengths)][:, None],
+            time=self.time[rows],
+            offsets=_offsets(lengths),
             ids=names,
-            past=self.past[order],
-            known=self.known[order],
+            past=self.past[rows],
+            known=self.known[rows],
             static=np.repeat(self.static, d, axis=0),
-            ahead=self.ahead[ahead_order],
-            ahead_offsets=np.concatenate([[0], np.cumsum(np.repeat(np.diff(self.ahead_offsets), d))]).astype(np.int64),
+            ahead=self.ahead[rows_ahead],
+            ahead_offsets=_offsets(np.repeat(ahead, d)),
         )
+
+
+def rows_of_spans(begin: Int64[np.ndarray, " n"], count: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " rows"]:
+    """The rows `begin[i]` to `begin[i] + count[i]` of n spans, one span after another."""
+    return np.repeat(begin - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
+
+
+def _offsets(lengths: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n+1"]:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -11,7 +11,9 @@ from statecast.data.merging import Merging
 from statecast.data.panel import Panel
 from statecast.errors import DataError, NotFitted
 from statecast.estimators.training import FitRecord
-from statecast.forecast import assemble, evaluate
+from statecast.forecast import evaluate, follow
+from statecast.forecast.feed import Feed
+from statecast.forecast.origins import origin_rows
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ def scores(model: Model, source: Any) -> dict[str, Any]:
     """Those on a table, from all origins that have seen as many rows as the network looks back."""
     panel = examined(model, source)
     begin = _first_rows(model, panel)
-    origins = assemble.run(model, panel, evaluate.test_origins(panel, begin, model.config.horizon))
+    origins = follow.forecasts(model, Feed.of(model, panel), origin_rows(panel, begin, model.config.horizon))
     result = evaluate.evaluate(model, panel, origins, begin)
     targets = {name: {**part["statecast"], "skill": part["skill"]} for name, part in result.get("targets", {}).items()}
     return {**result["statecast"], "skill": result["skill"], **({"targets": targets} if targets else {})}

@@ -18,7 +18,8 @@ from statecast.data.schema import Schema
 from statecast.errors import MissingDependency
 from statecast.forecast import assemble
 from statecast.forecast.contributions import contributions
-from statecast.forecast.roll import Origins
+from statecast.forecast.feed import Feed
+from statecast.forecast.origins import Origins
 from statecast.model.state import Layout, State
 from statecast.model.trained import Model
 
@@ -91,16 +92,15 @@ def anew(config: Config, schema: Schema, panel: Panel) -> Model:
 
 def assembled(outcome: Any, panel: Panel) -> tuple[Model, FitRecord]:
     """The model that a `train.fit.Fit` makes, and what is kept beside it."""
-    config, schema = outcome.config, outcome.schema
-    weights, constants = outcome.training.weights, outcome.prepared.constants
+    config, start, split = outcome.config, outcome.prepared, outcome.base_parts
+    weights, history = outcome.training.weights, outcome.training.history
     empty = State.empty(Layout(()), np.dtype(config.dtype))
-    model = Model(config, schema, outcome.network, weights, constants, empty, None, {}, outcome.training.history)
+    model = Model(config, outcome.schema, outcome.network, weights, start.constants, empty, None, {}, history)
     model = replace(model, reasons=outcome.reasons)
-    tested, origins = assemble.assemble(model, panel, outcome.base_parts, outcome.rows)
-    start = outcome.prepared
-    sources = contributions(tested, start.weights, panel, outcome.base_parts, start.composition)
+    tested, origins = assemble.assemble(model, Feed(panel, outcome.panel, outcome.rows), split)
+    sources = contributions(tested, start.weights, panel, split, start.composition)
     tested = replace(tested, scores=tested.scores | {"sources": sources})
-    record, again = FitRecord(tested, panel, outcome.base_parts, origins), outcome.refit
+    record, again = FitRecord(tested, panel, split, origins), outcome.refit
     return tested if again is None else assemble.with_every_row(tested, again.weights, again.constants, panel), record
 
 

@@ -15,8 +15,9 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.forecast import channels, features, incoming
+from statecast.forecast.feed import Feed
 from statecast.forecast.runner import Runner
-from statecast.model.inputs import Rows, rows_of
+from statecast.model.inputs import Rows
 from statecast.model.state import UNSEEN, State
 from statecast.model.trained import Model
 
@@ -76,8 +77,8 @@ def advanced(model: Model, arrivals: Arrivals) -> State:
     Raises:
         UnknownSeries: a series is new, and the model has a network for each training series.
     """
-    runner, state, folded = Runner(model), model.state, channels.fold(model, arrivals.panel)
-    rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
+    runner, state, feed = Runner(model), model.state, Feed.of(model, arrivals.panel)
+    folded, rows = feed.folded, feed.rows
     fresh = runner.per_row(arrivals.last == UNSEEN)
     ids = (*state.ids, *(name for name, new in zip(folded.ids, fresh, strict=True) if new))
     data = np.concatenate([state.data, runner.initial(rows.numbers[fresh])])

@@ -15,59 +15,57 @@ import numpy as np
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast import calibrate, channels, evaluate, follow, phases, sample
+from statecast.forecast.feed import Feed, numbers
 from statecast.forecast.follow import Watched
-from statecast.forecast.roll import Origins
+from statecast.forecast.origins import OriginRows, Origins
+from statecast.forecast.roll import forecasts_at
 from statecast.forecast.verdict import calibration_texts
 from statecast.model.adaptive import prior_quantiles
-from statecast.model.inputs import Rows, rows_of
 from statecast.model.trained import Model, TrainingRows
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float
+    from jaxtyping import Float
 
 
-MOST_TRAINING = 5_000_000  # numbers that are kept of the forecasts of training rows; above it, they are thinned out
-
-
-def assemble(model: Model, panel: Panel, split: Split, rows: Rows | None = None) -> tuple[Model, Origins]:
+def assemble(model: Model, feed: Feed, split: Split) -> tuple[Model, Origins]:
     """The model with its intervals, scores and last state, and its forecasts at the test origins.
 
     Args:
         model: trained weights; what it lacks is filled in.
-        panel: the whole table, one series a series.
+        feed: the whole table.
         split: of the table.
-        rows: the folded panel, prepared, where it is at hand.
     """
-    rows = network_rows(model, panel) if rows is None else rows
-    head, horizon = model.network.head, model.config.horizon
-    val, train, enough = _calibration_origins(panel, split, horizon)
-    train, _ = calibrate.thin(train & ~val, _numbers(model), MOST_TRAINING)
-    test = evaluate.test_origins(panel, split.val, horizon)
-    origins = forecasts(model, panel, train | val | test, rows)
-    parts = [_at(origins, channels.fold_mask(model, panel, mask)) for mask in (val, train)]
+    chosen = OriginRows.of(feed.panel, split, model.config.horizon, numbers(model))
+    origins, watched = feed.forecasts(model, chosen.all), Watched.of(model, feed.rows)
+    model, counts = _calibrated(model, feed, split, chosen, origins, watched)
+    tested, state = follow.through(model, feed, feed.at(chosen.test, origins), watched)
+    scores = evaluate.evaluate(model, feed.panel, tested, split.val) | {"calibration": counts}
+    reason, _ = calibration_texts(scores)
+    reasons = (model.reasons or {}) | ({"levels": reason} if reason else {})
+    training = TrainingRows.of(feed.panel, split)
+    return replace(model, state=state, training=training, scores=scores, reasons=reasons), tested
+
+
+def _calibrated(
+    model: Model, feed: Feed, split: Split, chosen: OriginRows, origins: Origins, watched: Watched
+) -> tuple[Model, dict[str, Any]]:
+    """The model with intervals from the errors that validation and training rows show, and how many these are."""
+    head = model.network.head
+    parts = [feed.at(mask, origins) for mask in (chosen.validation, chosen.training)]
     held_out, fitted = (
-        calibrate.scores(head, rows, part, channels.repeat(model, limit))
+        calibrate.scores(head, feed.rows, part, channels.repeat(model, limit))
         for part, limit in zip(parts, (split.val, split.train), strict=True)
     )
-    model = replace(model, typical=_typical(_pooled(held_out, fitted)) if enough and model.adaptive else None)
-    watched = Watched.of(model, rows)
+    model = replace(model, typical=_typical(_pooled(held_out, fitted)) if chosen.enough and model.adaptive else None)
     if model.typical is not None:
-        calibrating = _at(origins, channels.fold_mask(model, panel, val | train))
-        calibrating, _ = follow.through(model, panel, rows, calibrating, watched)
+        calibrating, _ = follow.through(model, feed, feed.at(chosen.validation | chosen.training, origins), watched)
         parts = [calibrating.at(np.isin(calibrating.rows, part.rows)) for part in parts]
         model, held_out, fitted = _relative(model, parts, (held_out, fitted))
     scores, prior = _pooled(held_out, fitted), prior_quantiles(head)
-    counts = {"validation": _count(held_out), "training": _count(fitted), "enough": enough}
+    counts = {"validation": _count(held_out), "training": _count(fitted), "enough": chosen.enough}
     count = 1.0 if counts["validation"] else calibrate.FITTED
-    residuals = calibrate.quantiles(scores, prior) if enough else calibrate.sized(scores, prior, count)
-    model = replace(model, residuals=residuals, paths=sample.paths(scores) if enough else None)
-    tested, state = follow.through(model, panel, rows, _at(origins, channels.fold_mask(model, panel, test)), watched)
-    evaluation = evaluate.evaluate(model, panel, tested, split.val)
-    evaluation["calibration"] = counts
-    reason, _ = calibration_texts(evaluation)
-    reasons = (model.reasons or {}) | ({"levels": reason} if reason else {})
-    training = TrainingRows.of(panel, split)
-    return replace(model, state=state, training=training, scores=evaluation, reasons=reasons), tested
+    residuals = calibrate.quantiles(scores, prior) if chosen.enough else calibrate.sized(scores, prior, count)
+    return replace(model, residuals=residuals, paths=sample.paths(scores) if chosen.enough else None), counts
 
 
 def with_every_row(tested: Model, weights: Any, constants: dict[str, np.ndarray], panel: Panel) -> Model:
@@ -87,29 +85,10 @@ def with_every_row(tested: Model, weights: Any, constants: dict[str, np.ndarray]
     model = replace(tested, weights=weights, constants=constants, training=every)
     data = tested.state.data.copy()
     ends = np.zeros((len(data), model.adaptive_span.start), model.dtype)
-    rows = network_rows(model, panel)
-    evaluate.forecasts_at(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends)
+    rows = Feed.of(model, panel).rows
+    forecasts_at(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends)
     data[:, : model.adaptive_span.start] = ends
     return replace(model, state=replace(tested.state, data=data))
-
-
-def _calibration_origins(
-    panel: Panel, split: Split, horizon: int
-) -> tuple[Bool[np.ndarray, " rows"], Bool[np.ndarray, " rows"], bool]:
-    """Rows from which validation rows are forecast, those from which training rows are, and whether they are enough.
-
-    Training rows count in the second half of the training part, where the network has seen some of each series. Origins
-    are enough where there are at least ten, and where not all of them overlap: two whole horizons, or two series. Where
-    they are not, those too count that have only a part of their horizon ahead.
-    """
-    begin = np.maximum(split.train // 2, 1)
-    parts = ((split.train, split.val), (begin, split.train))
-    val, train = (evaluate.test_origins(panel, first, horizon, stop) for first, stop in parts)
-    count = np.add.reduceat(np.append(val | train, False), panel.offsets[:-1]) * (panel.lengths > 0)
-    if count.sum() >= calibrate.FEW and (-(-count // horizon)).sum() >= 2:
-        return val, train, True
-    val, train = (evaluate.test_origins(panel, first, 1, stop) for first, stop in parts)
-    return val, train, False
 
 
 def _typical(scores: Float[np.ndarray, "N H D"]) -> Float[np.ndarray, "H D"] | None:
@@ -169,30 +148,3 @@ def _mean_size(scores: Float[np.ndarray, "N H D"]) -> Float[np.ndarray, "H D"]:
     """The mean of |scores|, NaN where there are none."""
     count = np.sum(~np.isnan(scores), axis=0)
     return np.where(count > 0, np.nansum(np.abs(scores), axis=0, dtype=np.float64) / np.maximum(count, 1), np.nan)
-
-
-def run(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"]) -> Origins:
-    """Forecasts at the rows of a mask with intervals as they were there, thinned out where they are very many."""
-    rows = network_rows(model, panel)
-    return follow.through(model, panel, rows, forecasts(model, panel, mask, rows))[0]
-
-
-def forecasts(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"], rows: Rows) -> Origins:
-    """Forecasts at the rows of a mask, thinned out where they are very many."""
-    thinned, _ = calibrate.thin(mask, _numbers(model), evaluate.MOST)
-    return evaluate.forecasts_at(model.network, model.p, rows, channels.fold_mask(model, panel, thinned))
-
-
-def _numbers(model: Model) -> int:
-    """How many numbers are forecast at one row."""
-    head = model.network.head
-    return head.horizon * len(model.schema.target) * head.width
-
-
-def network_rows(model: Model, panel: Panel) -> Rows:
-    """The panel as the model's network takes it."""
-    return rows_of(model.network, model.constants, model.schema, channels.fold(model, panel), model.dtype)
-
-
-def _at(origins: Origins, mask: Bool[np.ndarray, " R"]) -> Origins:
-    return origins.at(mask[origins.rows])

@@ -15,9 +15,10 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.errors import DataError, SettingError
-from statecast.forecast import channels, comparison, evaluate, follow, predict
+from statecast.forecast import comparison, evaluate, follow, predict
 from statecast.forecast.comparison import ForecastPairs
-from statecast.model.inputs import rows_of
+from statecast.forecast.feed import Feed
+from statecast.forecast.roll import forecasts_at
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
@@ -192,13 +193,13 @@ def _forecasts(
     every: list[Int64[np.ndarray, " m"]],
 ) -> Iterator[_Block]:
     """The forecasts of each series from its origins, in one run over the table; `every` origin tells the first."""
-    rows = rows_of(model.network, model.constants, model.schema, channels.fold(model, panel), model.dtype)
+    feed = Feed.of(model, panel)
     mask = np.zeros(panel.rows, bool)
     for begin, at in zip(panel.offsets[:-1], origins, strict=True):
         mask[begin + at] = True
-    forecasts = evaluate.forecasts_at(model.network, model.p, rows, channels.fold_mask(model, panel, mask))
+    forecasts = forecasts_at(model.network, model.p, feed.rows, feed.mask(mask))
     if model.adaptive is not None:
-        forecasts, _ = follow.through(model, panel, rows, forecasts)
+        forecasts, _ = follow.through(model, feed, forecasts)
     season = evaluate.season_of(model)
     for s, at, bounded in evaluate.by_series(model, panel, forecasts):
         begin = int(every[s][0]) + 1

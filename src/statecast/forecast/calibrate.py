@@ -30,7 +30,7 @@ import numpy as np
 
 from statecast.config import canonical
 from statecast.forecast import phases
-from statecast.forecast.roll import Origins
+from statecast.forecast.origins import FEW, Origins
 from statecast.model import marginal
 from statecast.model.adaptive import GRID, NORMAL, bounds_of, half_width
 from statecast.model.distributions import normal_score
@@ -39,9 +39,8 @@ from statecast.model.inputs import Rows, floored, from_working
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float, Float64, Int64
+    from jaxtyping import Float, Float64, Int64
 
-FEW = 10  # a step ahead with fewer scores than this has no quantiles of its own
 WEIGHT = 2.0  # how many independent scores the size expected of a step counts as, beside those observed there
 FITTED = 0.25  # what a score of a training row counts where no validation row tells how much too small it is
 
@@ -141,20 +140,6 @@ def scores(
     mask = (rows.m[inside] > 0) & (ahead < stop[:, None])[..., None]
     values = np.where(mask, rows.y[inside], np.nan)
     return marginal.score(head, origins.values, origins.scale[:, None, :], values).astype(rows.y.dtype)
-
-
-def thin(mask: Bool[np.ndarray, " R"], numbers: int, most: int) -> tuple[Bool[np.ndarray, " R"], int]:
-    """Every k-th of the rows in a mask, so that `numbers` for each make at most `most` in all; and k.
-
-    k shares no factor with the usual seasons, or all origins would fall on the same hour or weekday.
-    """
-    rows = np.flatnonzero(mask)
-    stride = max(1, -(-len(rows) * numbers // most))
-    while stride > 1 and any(stride % factor == 0 for factor in (2, 3, 5, 7)):
-        stride += 1
-    thinned = np.zeros(len(mask), bool)
-    thinned[rows[::stride]] = True
-    return thinned, stride
 
 
 def spread(

@@ -20,7 +20,7 @@ from statecast.model.state import State
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Int64, Shaped
+    from jaxtyping import Int64, Shaped
 
 Ids = tuple[str | int, ...]
 
@@ -77,12 +77,9 @@ def fold(model: Model, panel: Panel) -> Panel:
     return panel if rows_each(model) == 1 else panel.fold(row_ids(model, panel.ids))
 
 
-def fold_mask(model: Model, panel: Panel, mask: Bool[np.ndarray, " rows"]) -> Bool[np.ndarray, " R"]:
-    """A mask of the panel's rows as one of the folded panel's."""
-    width = rows_each(model)
-    if width == 1 or not panel.series:
-        return mask
-    return np.concatenate([np.tile(mask[span], width) for span in panel.spans()])
+def offsets(model: Model, panel: Panel) -> Int64[np.ndarray, " S+1"]:
+    """Where each series of the folded panel begins."""
+    return np.concatenate([[0], np.cumsum(repeat(model, panel.lengths))]).astype(np.int64)
 
 
 def repeat(model: Model, values: Any) -> Any:

@@ -16,9 +16,11 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.forecast import assemble, evaluate
+from statecast.forecast import evaluate
 from statecast.forecast.attribution import PARTS
 from statecast.forecast.explain import hears, pieces
+from statecast.forecast.feed import Feed
+from statecast.forecast.origins import origin_rows
 from statecast.model.head import LINEAR
 from statecast.model.trained import Model
 
@@ -69,11 +71,11 @@ def _sizes(
 ) -> Float[np.ndarray, "3 D"]:
     """How far start, training of the map and layers move the forecasts of each target, in shares of each series."""
     part, first = pieces(model, panel, begin, np.random.default_rng(0))
-    mask = evaluate.test_origins(part, first, model.config.horizon)
+    mask = origin_rows(part, first, model.config.horizon)
     sizes = np.zeros((len(PARTS), len(model.schema.target)))
     if not mask.any():
         return sizes
-    rows = assemble.network_rows(model, part)
+    feed = Feed.of(model, part)
     bare = {name: np.zeros_like(array) if name == "maps" else array for name, array in model.constants.items()}
     stages = [(_level(model.weights), bare), *((w, model.constants) for w in (_map(start), _map(model.weights)))]
     stages.append((model.weights, model.constants))
@@ -83,7 +85,7 @@ def _sizes(
             points.append(points[-1])
             continue
         staged = replace(model, weights=weights, constants=constants)
-        origins = assemble.forecasts(staged, part, mask, rows)
+        origins = feed.forecasts(staged, mask)
         points.append([bounded.point for _, _, bounded in evaluate.by_series(staged, part, origins)])
     for series in zip(*points, strict=True):
         moves = np.array([np.abs(b - a).mean(axis=(0, 1)) for a, b in pairwise(series)])

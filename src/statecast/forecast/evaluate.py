@@ -1,7 +1,7 @@
 """Scores of forecasts made at many origins, always beside the baselines at the same origins.
 
-`forecasts_at` runs a network once over a panel and keeps its forecasts at the rows of a mask; `evaluate` compares them,
-series by series, with what came and with the baselines.
+`by_series` gives forecasts in the units of the table; `evaluate` compares them, series by series, with what came and
+with the baselines.
 """
 
 from __future__ import annotations
@@ -15,16 +15,14 @@ from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.forecast import calibrate, channels, comparison
 from statecast.forecast.comparison import ForecastPairs
-from statecast.forecast.roll import Origins, roll
-from statecast.model.inputs import Rows, from_working
-from statecast.model.network import Network
+from statecast.forecast.origins import Origins
+from statecast.model.inputs import from_working
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float64, Int64
+    from jaxtyping import Float64, Int64
 
 BLOCK = 65_536  # numbers that are scored at once where series are short
-MOST = 20_000_000  # numbers that are kept of all origins; above it, they are thinned out evenly
 
 
 class Bounded(NamedTuple):
@@ -41,44 +39,6 @@ class Bounded(NamedTuple):
     lower: dict[float, Float64[np.ndarray, "n H D"]]
     upper: dict[float, Float64[np.ndarray, "n H D"]]
     members: Iterator[tuple[float, Float64[np.ndarray, "n H D"]]]
-
-
-def test_origins(
-    panel: Panel, begin: Int64[np.ndarray, " S"], horizon: int, stop: Int64[np.ndarray, " S"] | None = None
-) -> Bool[np.ndarray, " rows"]:
-    """Rows from which the rows `begin[s]` to `stop[s]` − 1 of each series are forecast, all H steps at once.
-
-    Where there are fewer than H of them, the one origin right before them counts with the steps that there are.
-
-    Args:
-        panel: the table.
-        begin: for each series, the first row that is forecast; a series that begins there has no origin before it.
-        horizon: steps ahead, H.
-        stop: for each series, the row after the last that is forecast; its length where None.
-    """
-    mask = np.zeros(panel.rows, bool)
-    for span, first, end in zip(panel.spans(), begin, panel.lengths if stop is None else stop, strict=True):
-        if 0 < first < end:
-            mask[span.start + first - 1 : span.start + max(int(end) - horizon, int(first))] = True
-    return mask
-
-
-def forecasts_at(
-    network: Network,
-    p: Any,
-    rows: Rows,
-    mask: Bool[np.ndarray, " R"],
-    ends: Float64[np.ndarray, "S size"] | None = None,
-    ahead: Int64[np.ndarray, " H"] | None = None,
-) -> Origins:
-    """All forecasts at the rows of a mask, in order of the rows, in one run; see `roll` for the arguments."""
-    parts = list(roll(network, p, rows, mask, ends=ends, ahead=ahead))
-    if not parts:
-        return Origins.none(network.head)
-    at = np.concatenate([part.rows for part in parts])
-    order = np.argsort(at, kind="stable")
-    values, scale = (np.concatenate([getattr(part, name) for part in parts])[order] for name in ("values", "scale"))
-    return Origins(at[order], values, scale)
 
 
 def evaluate(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarray, " S"]) -> dict[str, Any]:
@@ -129,7 +89,7 @@ def by_series(
 
     A series of more than `most` origins comes in several parts, which bounds memory.
     """
-    begins = channels.fold(model, panel).offsets
+    begins = channels.offsets(model, panel)
     cuts = np.searchsorted(origins.rows, begins)
     for s in range(panel.series):
         rows = channels.rows_of(model, s)

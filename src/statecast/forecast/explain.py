@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data.panel import Panel
-from statecast.forecast import assemble, evaluate
+from statecast.forecast import evaluate
+from statecast.forecast.feed import Feed
+from statecast.forecast.origins import origin_rows
 from statecast.model.front import Front
 from statecast.model.head import LINEAR
 from statecast.model.inputs import Rows
@@ -104,19 +106,19 @@ def explain(model: Model, panel: Panel, begin: Int64[np.ndarray, " S"], seed: in
     """
     rng = np.random.default_rng(seed)
     part, first = pieces(model, panel, begin, rng)
-    scored = evaluate.test_origins(part, first, model.config.horizon)
+    scored = origin_rows(part, first, model.config.horizon)
     if not scored.any():
         return None
     scored[np.flatnonzero(scored)[np.arange(scored.sum()) % -(-int(scored.sum()) // ORIGINS) > 0]] = False
-    rows = assemble.network_rows(model, part)
+    feed = Feed.of(model, part)
     # Lags are shuffled among the rows that are forecast, so there must be many even where few of them are scored.
     few = scored.sum() < FEW
     origins, repeats = (np.ones_like(scored), 2 * REPEATS) if few else (scored, REPEATS)
-    base = _error(model, rows, part, origins, scored)
+    base = _error(model, feed, origins, scored)
     inputs = []
-    for name, kind, shuffled in _shuffles(model, rows, rng):
+    for name, kind, shuffled in _shuffles(model, feed.rows, rng):
         pairs = [shuffled() for _ in range(repeats)]
-        errors = np.array([_error(other, shuffled_rows, part, origins, scored) for other, shuffled_rows in pairs])
+        errors = np.array([_error(other, replace(feed, rows=rows), origins, scored) for other, rows in pairs])
         growth = errors / max(base, 1e-30) - 1
         inputs.append(Input(name, kind, float(growth.mean()), float(growth.std())))
     inputs.sort(key=lambda item: -item.importance)
@@ -143,44 +145,16 @@ def pieces(
     sample = [places[n] for n in sorted(rng.permutation(len(places))[:count])]
     series, first, stop = np.array(sample, np.int64).reshape(-1, 3).T
     before = np.minimum(context, first)
-    return _pieces_of(panel, series, first - before, stop), before
+    return panel.pieces(series, first - before, stop), before
 
 
-def _pieces_of(
-    panel: Panel, series: Int64[np.ndarray, " n"], start: Int64[np.ndarray, " n"], stop: Int64[np.ndarray, " n"]
-) -> Panel:
-    """Rows `start` to `stop` of some series, each as a series of its own; known rows after them are known ahead."""
-    blank, begins = [np.zeros(0, np.int64)], panel.offsets[series]
-    keep = [np.arange(at + a, at + b) for at, a, b in zip(begins, start, stop, strict=True)]
-    ahead = [
-        np.concatenate(
-            [panel.known[at + b : panel.offsets[s + 1]], panel.ahead[slice(*panel.ahead_offsets[s : s + 2])]]
-        )
-        for s, at, b in zip(series, begins, stop, strict=True)
-    ]
-    rows = np.concatenate(keep + blank)
-    return replace(
-        panel,
-        y=panel.y[rows],
-        time=panel.time[rows],
-        offsets=np.cumsum([0, *map(len, keep)]).astype(np.int64),
-        ids=tuple(panel.ids[s] for s in series),
-        past=panel.past[rows],
-        known=panel.known[rows],
-        static=panel.static[series],
-        ahead=np.concatenate([*ahead, panel.ahead[:0]]),
-        ahead_offsets=np.cumsum([0, *map(len, ahead)]).astype(np.int64),
-    )
-
-
-def _error(model: Model, rows: Rows, panel: Panel, origins: np.ndarray, scored: np.ndarray) -> float:
+def _error(model: Model, feed: Feed, origins: np.ndarray, scored: np.ndarray) -> float:
     """The mean absolute error, each target's in units of its mean absolute deviation in each series.
 
     Forecasts are made at the rows of one mask, `origins`, and count at those of the other.
     """
-    forecasts = assemble.forecasts(model, panel, origins, rows)
-    errors = []
-    for s, at, part in evaluate.by_series(model, panel, forecasts):
+    panel, errors = feed.panel, []
+    for s, at, part in evaluate.by_series(model, panel, feed.forecasts(model, origins)):
         y, counts = panel.y[panel.span(s)], scored[panel.offsets[s] + at]
         at, point = at[counts], part.point[counts]
         ahead = at[:, None] + np.arange(1, model.config.horizon + 1)
@@ -293,10 +267,10 @@ def _activity(model: Model, panel: Panel) -> Activity | None:
     stack = _GateRecorder(**vars(model.network.stack))
     longest = int(np.argmax(panel.lengths))
     stop = panel.lengths[[longest]]
-    one = _pieces_of(panel, np.array([longest]), np.maximum(stop - 2 * STEPS, 0), stop)
+    one = panel.pieces(np.array([longest]), np.maximum(stop - 2 * STEPS, 0), stop)
     steps = min(STEPS, one.rows)
     recorded = replace(model, network=replace(model.network, stack=stack))
-    assemble.forecasts(recorded, one, np.zeros(one.rows, bool), assemble.network_rows(recorded, one))
+    Feed.of(recorded, one).forecasts(recorded, np.zeros(one.rows, bool))
     runs = stack.runs[:: model.network.members.of_row]
     gates = {name: np.concatenate([run[name][:, 0] for run in runs])[-steps:] for name in runs[0]}
     return Activity(str(one.ids[0]), one.time[-steps:], gates, hears(model.weights))

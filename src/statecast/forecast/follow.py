@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from statecast.data.panel import Panel
-from statecast.forecast import calibrate, channels, evaluate
-from statecast.forecast.roll import Origins
+from statecast.forecast import calibrate
+from statecast.forecast.feed import Feed
+from statecast.forecast.origins import Origins
+from statecast.forecast.roll import forecasts_at
 from statecast.forecast.runner import Runner
 from statecast.model.inputs import Rows, transformed
 from statecast.model.state import UNSEEN, State
@@ -43,23 +45,21 @@ class Watched:
         adaptive = model.adaptive
         ends = np.zeros((len(rows.offsets) - 1, model.adaptive_span.start), model.dtype)
         if adaptive is None:
-            evaluate.forecasts_at(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends)
+            forecasts_at(model.network, model.p, rows, np.zeros(len(rows.y), bool), ends)
             return cls(None, ends)
         network, p = model.network.narrowed(model.p, adaptive.leads)
         observed = np.asarray(rows.m.any(axis=-1))
-        forecasts = evaluate.forecasts_at(network, p, rows, observed, ends, adaptive.leads)
+        forecasts = forecasts_at(network, p, rows, observed, ends, adaptive.leads)
         full = _counts(rows)[forecasts.rows] >= model.network.front.ring
         return cls(replace(forecasts, scale=forecasts.scale * full), ends)
 
 
-def through(
-    model: Model, panel: Panel, rows: Rows, origins: Origins, watched: Watched | None = None
-) -> tuple[Origins, State]:
-    """Run through a table, whose rows are prepared: origins with the shifts of their intervals, and the last state.
+def through(model: Model, feed: Feed, origins: Origins, watched: Watched | None = None) -> tuple[Origins, State]:
+    """Run through a table: origins with the shifts of their intervals, and the last state.
 
     `watched` is the network's run over it, where that is at hand.
     """
-    folded, runner = channels.fold(model, panel), Runner(model)
+    folded, rows, runner = feed.folded, feed.rows, Runner(model)
     origins = replace(origins, phase=calibrate.phase_of(model, folded.time[origins.rows]))
     states = runner.initial(rows.numbers)
     origins = follow(runner, folded, watched or Watched.of(model, rows), states, origins)
@@ -67,6 +67,11 @@ def through(
     some = folded.lengths > 0
     time[some] = folded.time[folded.offsets[1:][some] - 1]
     return origins, State(model.layout, states, folded.ids, time)
+
+
+def forecasts(model: Model, feed: Feed, mask: Bool[np.ndarray, " rows"]) -> Origins:
+    """Forecasts at the rows of a mask with intervals as they were there, thinned out where they are very many."""
+    return through(model, feed, feed.forecasts(model, mask))[0]
 
 
 def follow(

@@ -20,10 +20,11 @@ from statecast.data.schema import Schema
 from statecast.data.values import described, lone_series
 from statecast.errors import DataError, SettingError, TimeOrderError
 from statecast.forecast import calibrate, channels, features, observation
+from statecast.forecast.feed import Feed
 from statecast.forecast.follow import through
-from statecast.forecast.roll import Origins
+from statecast.forecast.origins import Origins
 from statecast.forecast.runner import Runner
-from statecast.model.inputs import from_working, rows_of
+from statecast.model.inputs import from_working
 from statecast.model.state import UNSEEN, State
 from statecast.model.trained import Model
 
@@ -263,10 +264,9 @@ def after_table(model: Model, panel: Panel) -> tuple[State, Future]:
 
 def state_after(model: Model, panel: Panel) -> State:
     """What is remembered of each series after its last row, starting from the initial state."""
-    folded = channels.fold(model, panel)
-    features.require_near(model, folded.y, "the table")
-    rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
-    return through(model, panel, rows, Origins.none(model.network.head))[1]
+    feed = Feed.of(model, panel)
+    features.require_near(model, feed.folded.y, "the table")
+    return through(model, feed, Origins.none(model.network.head))[1]
 
 
 def checked_horizon(model: Model, horizon: int | None) -> int:

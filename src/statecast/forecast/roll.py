@@ -7,12 +7,11 @@ carried, so memory is bounded whatever the length. A series begins where its res
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.model.head import Head
+from statecast.forecast.origins import Origins
 from statecast.model.inputs import Rows
 from statecast.model.network import Network
 from statecast.model.state import Layout
@@ -25,34 +24,22 @@ LONGEST_CHUNK = 512
 BATCH = 256
 
 
-@dataclass(frozen=True, eq=False)
-class Origins:
-    """Forecasts made at some rows of a panel.
-
-    Attributes:
-        rows: [N] the rows at which they were made.
-        values: [N, H, D, O] in working units.
-        scale: [N, D] the front's scale there.
-        shifts: [N, K, A, D] how far intervals were moved there, see `Adaptive`; None where they do not move.
-        phase: [N] steps from the beginning of all time to these rows; None where seasons are not looked at.
-    """
-
-    rows: Int64[np.ndarray, " N"]
-    values: Float[np.ndarray, "N H D O"]
-    scale: Float[np.ndarray, "N D"]
-    shifts: Float[np.ndarray, "N K A D"] | None = None
-    phase: Int64[np.ndarray, " N"] | None = None
-
-    @staticmethod
-    def none(head: Head) -> Origins:
-        """Those of no row."""
-        blank = np.zeros((0, head.horizon, head.targets, head.width))
-        return Origins(np.zeros(0, np.int64), blank, np.zeros((0, head.targets)))
-
-    def at(self, which: Any) -> Origins:
-        """Those that `which` picks: a slice, a mask or numbers."""
-        shifts, phase = (None if part is None else part[which] for part in (self.shifts, self.phase))
-        return Origins(self.rows[which], self.values[which], self.scale[which], shifts, phase)
+def forecasts_at(
+    network: Network,
+    p: Any,
+    rows: Rows,
+    mask: Bool[np.ndarray, " R"],
+    ends: Float[np.ndarray, "S size"] | None = None,
+    ahead: Int64[np.ndarray, " H"] | None = None,
+) -> Origins:
+    """All forecasts at the rows of a mask, in order of the rows, in one run; see `roll` for the arguments."""
+    parts = list(roll(network, p, rows, mask, ends=ends, ahead=ahead))
+    if not parts:
+        return Origins.none(network.head)
+    at = np.concatenate([part.rows for part in parts])
+    order = np.argsort(at, kind="stable")
+    values, scale = (np.concatenate([getattr(part, name) for part in parts])[order] for name in ("values", "scale"))
+    return Origins(at[order], values, scale)
 
 
 def roll(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data.panel import Panel
-from statecast.forecast import evaluate as scoring
+from statecast.forecast.roll import forecasts_at
 from statecast.gallery import windowed
 from statecast.gallery.cases import Case
 from statecast.gallery.result import Measurement
@@ -118,7 +118,7 @@ def restore(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
 
 def _carried(model: Model, panel: Panel) -> np.ndarray:
     rows = rows_of(model.network, model.constants, model.schema, panel, model.dtype)
-    return scoring.forecasts_at(model.network, model.p, rows, np.ones(panel.rows, bool)).values
+    return forecasts_at(model.network, model.p, rows, np.ones(panel.rows, bool)).values
 
 
 def printed(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
@@ -190,7 +190,7 @@ def _after(model: Model, panel: Panel, window: int) -> float:
     if window:
         origins = windowed.tested(model.network, model.p, rows, mask, window)
     else:
-        origins = scoring.forecasts_at(model.network, model.p, rows, mask)
+        origins = forecasts_at(model.network, model.p, rows, mask)
     return float(from_working(model.constants, origins.values)[0, 0, 0, 0])
 
 

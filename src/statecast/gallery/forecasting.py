@@ -16,6 +16,7 @@ from statecast.data import calendar
 from statecast.data.schema import Schema
 from statecast.forecast import evaluate as scoring
 from statecast.forecast.baselines import linear_extrapolation, persistence
+from statecast.forecast.origins import origin_rows
 from statecast.gallery import demonstrations
 from statecast.gallery.cases import Case, Metric
 from statecast.gallery.result import Measurement, RecipeResult, Track
@@ -71,7 +72,7 @@ def test(trained: TrainedCase, model: Model | None = None) -> Comparison:
     """Forecast every test row that has all its steps, with the network and the baselines."""
     model, panel = model or trained.model, trained.panel
     horizon, season = model.config.horizon, model.config.season or 1
-    mask = scoring.test_origins(panel, trained.parts.val, horizon)
+    mask = origin_rows(panel, trained.parts.val, horizon)
     _, at, forecasts = next(scoring.by_series(model, panel, origins(model, panel, mask, trained.window)))
     actual = panel.y[at[:, None] + np.arange(1, horizon + 1)]
     guesses = {"network": forecasts.point}

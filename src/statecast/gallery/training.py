@@ -18,12 +18,11 @@ from statecast.data import checks, table
 from statecast.data.panel import Panel
 from statecast.data.roles import Roles
 from statecast.data.segments import Split
-from statecast.forecast import channels
-from statecast.forecast import evaluate as scoring
-from statecast.forecast.roll import Origins
+from statecast.forecast.feed import Feed
+from statecast.forecast.origins import Origins
+from statecast.forecast.roll import forecasts_at
 from statecast.gallery import series, windowed
 from statecast.gallery.cases import Case
-from statecast.model.inputs import rows_of
 from statecast.model.state import Layout, State
 from statecast.model.trained import Model
 
@@ -80,9 +79,7 @@ def _model(outcome: Any, weights: dict[str, Any]) -> Model:
 
 def origins(model: Model, panel: Panel, mask: np.ndarray, window: int) -> Origins:
     """The network's forecasts at some of the rows: with its state carried, or from a fresh one over a window."""
-    folded = channels.fold(model, panel)
-    rows = rows_of(model.network, model.constants, model.schema, folded, model.dtype)
-    folded_mask = channels.fold_mask(model, panel, mask)
+    feed = Feed.of(model, panel)
     if window:
-        return windowed.tested(model.network, model.p, rows, folded_mask, window)
-    return scoring.forecasts_at(model.network, model.p, rows, folded_mask)
+        return windowed.tested(model.network, model.p, feed.rows, feed.mask(mask), window)
+    return forecasts_at(model.network, model.p, feed.rows, feed.mask(mask))

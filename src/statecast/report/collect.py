@@ -19,8 +19,8 @@ from statecast.errors import DataError
 from statecast.forecast import calibrate, channels, observation
 from statecast.forecast.evaluate import season_of
 from statecast.forecast.explain import explain
+from statecast.forecast.origins import Origins
 from statecast.forecast.predict import Forecast, forecast
-from statecast.forecast.roll import Origins
 from statecast.model.inputs import from_working
 from statecast.model.trained import Model
 from statecast.report.summary import Example, Facts, Layer, Report, Residuals, Rolling, SettingChoice

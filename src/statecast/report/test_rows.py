@@ -11,7 +11,7 @@ from statecast.data.checks import columns_of
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast.evaluate import by_series
-from statecast.forecast.roll import Origins
+from statecast.forecast.origins import Origins
 from statecast.model.trained import Model
 
 
