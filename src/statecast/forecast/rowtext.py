@@ -125,25 +125,39 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _object(text: str) -> dict[str, Any]:
+    row = parsed(text)
+    if isinstance(row, DataError):
+        raise row
+    if not isinstance(row, dict):
+        raise not_an_object(text)
+    return row
+
+
+def not_an_object(text: str) -> DataError:
+    """The error for JSON that is no row."""
+    return DataError(f'{text[:40]!r} is no JSON object: give one for each row, such as {{"column": 1.5}}')
+
+
+def parsed(text: str) -> Any:
+    """JSON as Python has it; in place of an object with a key that comes twice stands the error that says so.
+
+    Raises:
+        DataError: it is no JSON.
+    """
     try:
-        row = json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=_unique)
     except RecursionError as error:
-        raise DataError("not a row: its JSON is nested too deeply; give one object on a line") from error
-    except DataError:
-        raise
+        raise DataError("its JSON is nested too deeply: a row is one object") from error
     except ValueError as error:
         reason = "a number has too many digits" if "digits" in str(error) else str(error)
-        raise DataError(f"not JSON ({reason}): give one object on a line") from error
-    if not isinstance(row, dict):
-        raise DataError(f'{text[:40]!r} is no JSON object: give one on each line, such as {{"column": 1.5}}')
-    return row
+        raise DataError(f"not JSON ({reason}): give one object for each row") from error
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any] | DataError:
     """An object without duplicate keys: which of two values counts must not be guessed."""
     row = dict(pairs)
-    if len(row) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for n, name in enumerate(names) if name in names[:n])
-        raise DataError(f"the key {values.described(twice)} comes twice: give each column once")
-    return row
+    if len(row) == len(pairs):
+        return row
+    names = [name for name, _ in pairs]
+    twice = next(name for n, name in enumerate(names) if name in names[:n])
+    return DataError(f"the key {values.described(twice)} comes twice: give each column once")
