@@ -42,7 +42,7 @@ class ProgressDisplay:
         self._report: Progress | None = None
         self._line_report: Progress | None = None
         self._phase = ""
-        self._bar, self._task = _bar(self.stream)
+        self._bar, self._task = bar(self.stream, "preparing")
 
     def __enter__(self) -> ProgressDisplay:
         if self._bar is not None:
@@ -104,7 +104,7 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _bar(stream: TextIO) -> tuple[Any, Any]:
+def bar(stream: TextIO, what: str) -> tuple[Any, Any]:
     """A bar of rich and its task, if the stream is a terminal and rich is installed; else None and None."""
     if not stream.isatty():
         return None, None
@@ -119,5 +119,5 @@ def _bar(stream: TextIO) -> tuple[Any, Any]:
         MofNCompleteColumn(),
         TextColumn("{task.fields[figures]}", markup=False),
     )
-    bar = Progress(*columns, console=Console(file=stream), refresh_per_second=4, expand=True)
-    return bar, bar.add_task("preparing", total=None, figures="")
+    drawn = Progress(*columns, console=Console(file=stream), refresh_per_second=4, expand=True)
+    return drawn, drawn.add_task(what, total=None, figures="")

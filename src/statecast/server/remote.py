@@ -34,7 +34,8 @@ class ServedModel:
         known: covariates known ahead.
         static: covariates of a series.
         horizon: the steps of a forecast.
-        zoned: whether times have a zone.
+        frequency: what a step is, such as "1h".
+        tz: the zone of times; None where they have none.
         recent: how many of the last rows of a series the server can tell from others when they come again.
     """
 
@@ -46,7 +47,8 @@ class ServedModel:
     known: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
     horizon: int = 1
-    zoned: bool = False
+    frequency: str = "1"
+    tz: str | None = None
     recent: int = 1
 
     @classmethod
@@ -66,7 +68,8 @@ class ServedModel:
             known=_names(item, "known"),
             static=_names(item, "static"),
             horizon=int(item.get("horizon", 1)),
-            zoned=item.get("tz") is not None,
+            frequency=str(item.get("frequency") or "1"),
+            tz=None if item.get("tz") is None else str(item["tz"]),
             recent=int(item.get("recent") or 1),
         )
 
@@ -94,7 +97,7 @@ class ServedModel:
     def written(self, time: Any) -> Any:
         """A time as it is sent; a datetime64 has no zone, so it is UTC where times have one."""
         if isinstance(time, np.datetime64):
-            return f"{time.astype('M8[us]')}{'Z' if self.zoned else ''}"
+            return f"{time.astype('M8[us]')}{'Z' if self.tz else ''}"
         if isinstance(time, datetime | date):
             return time.isoformat()
         return time.item() if isinstance(time, np.generic) else time
