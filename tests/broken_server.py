@@ -6,6 +6,7 @@ import json
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -36,6 +37,7 @@ class Shelf:
         self.faults: deque[str] = deque()  # each spoils one request
         self.requests: list[tuple[str, dict[str, str], Any]] = []
         self.most = 1000  # rows of a request
+        self.elsewhere: dict[str, str | None] = {}  # series that another server has, and which
         self.url = ""
         self.lock = threading.Lock()
 
@@ -49,13 +51,18 @@ class Shelf:
 
     def observe(self, row: dict[str, Any], detail: str) -> dict[str, Any]:
         name, time, value = row["site"], row.get("hour"), row["load"]
+        if name in self.elsewhere:
+            owner = self.elsewhere[name]
+            if owner is None:
+                del self.elsewhere[name]
+            return {"status": "rejected", "reason": "elsewhere", "owner": owner, "error": f"{name} is elsewhere"}
         rows = self.rows.setdefault(name, [])
         if value == "bad":
             return {"status": "rejected", "error": "load: 'bad' is no number", "reason": "invalid"}
         if time is not None and rows and time <= rows[-1][0]:
             recent = dict(rows[-self.model["recent"] :])
             if recent.get(time, "none") == value:
-                return {"status": "duplicate", **self.forecast(name, detail)}
+                return {"status": "duplicate", **(self.forecast(name, detail) if time == rows[-1][0] else {})}
             reason = "conflict" if time in recent else "late"
             return {"status": "rejected", "error": f"hour: {time} is {reason}", "reason": reason}
         rows.append((time, value))
@@ -143,8 +150,9 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-@pytest.fixture
-def shelf() -> Iterator[Shelf]:
+@contextmanager
+def served() -> Iterator[Shelf]:
+    """A server, while it is needed."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         server.shelf = Shelf()
         server.shelf.url = f"http://127.0.0.1:{server.server_port}"
@@ -155,3 +163,9 @@ def shelf() -> Iterator[Shelf]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def shelf() -> Iterator[Shelf]:
+    with served() as shelf:
+        yield shelf

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from broken_server import Shelf, shelf
+from broken_server import Shelf, served, shelf
 
 import statecast as sc
 from statecast.errors import (
@@ -112,6 +112,14 @@ def test_refused_rows_are_named_and_the_others_count(client: sc.Client, shelf: S
     assert shelf.rows["d"] == [(at(1), 4.0)]
 
 
+def test_a_duplicate_before_the_last_row_has_the_forecast_of_now(client: sc.Client, shelf: Shelf) -> None:
+    client.observe("a", 1.0, at(1))
+    client.observe("a", 2.0, at(2))
+    assert client.observe("a", 1.0, at(1)).values[0] == 2.0
+    both = client.observe_many(["a", "b"], [1.0, 7.0], at(1))
+    assert both.values[:, 0, 0].tolist() == [2.0, 7.0]
+
+
 @pytest.mark.parametrize(("value", "hour"), [(9.0, 5), (1.0, 1)])
 def test_a_late_row_and_another_value_for_the_last_are_refused(client: sc.Client, value: float, hour: int) -> None:
     client.observe("a", 1.0, at(5))
@@ -136,6 +144,15 @@ def test_what_cannot_be_sent_is_refused_before(client: sc.Client, shelf: Shelf) 
     with pytest.raises(SettingError, match="give a token"):
         sc.Client("http://me:word@localhost:8000")
     assert not shelf.rows
+
+
+def test_rows_of_series_that_another_server_has_go_there(client: sc.Client, shelf: Shelf) -> None:
+    with served() as other:
+        shelf.elsewhere = {"b": other.url, "c": None}
+        answer = client.observe_many(["a", "b", "c"], [1.0, 2.0, 3.0], at(1))
+        assert answer.values[:, 0, 0].tolist() == [1, 2, 3]
+        assert sorted(shelf.rows) == ["a", "c"] and sorted(other.rows) == ["b"]
+        assert other.requests[-1][1]["Authorization"] == "Bearer secret"
 
 
 # --- a server that is of no use

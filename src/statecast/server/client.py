@@ -8,6 +8,7 @@ series than the server can look back on, the request carries a key, under which 
 from __future__ import annotations
 
 import secrets
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,14 +20,14 @@ import numpy as np
 
 from statecast.errors import DataError, RowsRejected, ServerError, SettingError, TimeOrderError, TooLarge, UnknownSeries
 from statecast.server import link, listening, outbox
-from statecast.server.link import Link
+from statecast.server.link import Link, Pauses
 from statecast.server.listening import Event
 from statecast.server.outbox import Outbox
 from statecast.server.remote import RemoteForecast, RowResult, ServedModel
 
 Detail = Literal["none", "point", "full"]
 BATCH = 500  # rows of a request; more gain little, and every row waits for the last
-TOO_LARGE, UNKNOWN = 413, 404
+TOO_LARGE, UNKNOWN, ELSEWHERE = 413, 404, 421
 ERRORS = {"late": TimeOrderError, "conflict": TimeOrderError, "unknown": UnknownSeries}
 
 
@@ -54,6 +55,9 @@ class Client:
         if batch < 1:
             raise SettingError(f"batch={batch!r}: wanted a whole number of at least 1")
         self._link, self._batch = Link(url, token, timeout, patience), batch
+        self._arguments: dict[str, Any] = {"token": token, "timeout": timeout, "patience": patience, "batch": batch}
+        self._others: dict[str, Client] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> Client:
         return self
@@ -67,6 +71,8 @@ class Client:
     def close(self) -> None:
         """End the connections."""
         self._link.close()
+        for other in self._others.values():
+            other.close()
 
     @cached_property
     def model(self) -> ServedModel:
@@ -104,7 +110,7 @@ class Client:
         (result,) = self.send([self.model.record(id, value, time, past, known, static)], "full")
         if result.error is not None:
             raise ERRORS.get(result.reason or "", DataError)(result.error)
-        answer = RemoteForecast.of([result.forecast], self.model.targets, single=True)
+        answer = RemoteForecast.of(self._documents([id], [result]), self.model.targets, single=True)
         return _scored(answer, [result])
 
     def observe_many(
@@ -142,7 +148,8 @@ class Client:
         columns += [_each(part, ids, name) for name, part in (("past", past), ("known", known), ("static", static))]
         results = self.send([self.model.record(*row) for row in zip(ids, *columns, strict=True)], "full")
         taken = [result for result in results if result.error is None]
-        answer = _scored(RemoteForecast.of([result.forecast for result in taken], self.model.targets), taken)
+        names = [name for name, result in zip(ids, results, strict=True) if result.error is None]
+        answer = _scored(RemoteForecast.of(self._documents(names, taken), self.model.targets), taken)
         errors = {n: result.error for n, result in enumerate(results) if result.error is not None}
         if errors:
             raise RowsRejected.of(errors, len(results), answer)
@@ -185,13 +192,42 @@ class Client:
             keys = (parcel.key and f"{parcel.key}-{side}" for side in "ab")
             parcels = [self._parcel(half, key) for half, key in zip(halves, keys, strict=True)]
             return [result for half in parcels for result in self.deliver(half, forecast, patience)]
-        return _results(answer, len(parcel.records))
+        return self._sent_on(parcel, _results(answer, len(parcel.records)), forecast, patience)
+
+    def _sent_on(
+        self, parcel: Parcel, results: list[RowResult], forecast: Detail, patience: float | None
+    ) -> list[RowResult]:
+        """The results, with rows whose series another server has sent to that one."""
+        pauses = Pauses(self._link.patience if patience is None else patience)
+        while places := {n: result.owner for n, result in enumerate(results) if result.reason == "elsewhere"}:
+            if None in places.values():  # nobody has them at the moment
+                pauses.after(self._link.url, str(results[next(iter(places))].error))
+            for owner in dict.fromkeys(places.values()):
+                numbers = [n for n, place in places.items() if place == owner]
+                client = self if owner is None else self._other(owner)
+                part = self._parcel([parcel.records[n] for n in numbers], parcel.key and f"{parcel.key}-moved")
+                for n, result in zip(numbers, client.deliver(part, forecast, patience), strict=True):
+                    results[n] = result
+        return results
+
+    def _other(self, url: str) -> Client:
+        """A client of another server, which this one names."""
+        with self._lock:
+            if url not in self._others:
+                self._others[url] = Client(url, **self._arguments)
+            return self._others[url]
 
     def _parcel(self, records: Sequence[Mapping[str, Any]], key: str | None = None) -> Parcel:
         series = Counter(str(record.get(self.model.id)) for record in records)
         if key is None and (self.model.counted or max(series.values(), default=0) > self.model.recent):
             key = secrets.token_hex(16)
         return Parcel(records, _encoded(records), key)
+
+    def _documents(self, ids: Sequence[str | int], results: Sequence[RowResult]) -> list[Any]:
+        """The forecast of each row; a duplicate that is no longer its series' last row has that of the series now."""
+        missing = [id for id, result in zip(ids, results, strict=True) if result.forecast is None]
+        later = iter(self._forecasts({"ids": missing}) if missing else ())
+        return [next(later) if result.forecast is None else result.forecast for result in results]
 
     def outbox(self, capacity: int = outbox.CAPACITY, seconds: float = outbox.SECONDS) -> Outbox:
         """Rows that go out in the background, in batches; see `Outbox`.
@@ -237,14 +273,19 @@ class Client:
         if isinstance(ids, str | int):
             raise SettingError(f"ids: got {ids!r}, wanted a list of series, such as [{ids!r}]")
         request = {"ids": None if ids is None else list(ids), "horizon": horizon, "levels": levels, "known": known}
-        body = _json({name: value for name, value in request.items() if value is not None})
-        answer = self._link.ask("POST", "/v1/forecast", body=body)
+        documents = self._forecasts({name: value for name, value in request.items() if value is not None})
+        return RemoteForecast.of(documents, self.model.targets)
+
+    def _forecasts(self, request: Mapping[str, Any]) -> list[Any]:
+        answer = self._link.ask("POST", "/v1/forecast", body=_json(request))
+        if answer.status_code == ELSEWHERE and "Location" in answer.headers:
+            return self._other(answer.headers["Location"])._forecasts(request)
         if answer.status_code == UNKNOWN:
             raise UnknownSeries(link.complaint(answer))
         documents = link.mapping(answer).get("forecasts")
         if not isinstance(documents, list):
             raise ServerError(f"{answer.url} answered without forecasts")
-        return RemoteForecast.of(documents, self.model.targets)
+        return documents
 
     def series(self, prefix: str = "") -> Iterator[dict[str, Any]]:
         """What the server knows of each series whose id begins with `prefix`, in the order of the ids.

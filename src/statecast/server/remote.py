@@ -110,10 +110,11 @@ class RowResult:
     Attributes:
         status: "accepted", "duplicate" (it was there before, with the same value) or "rejected".
         error: why it was rejected, for people.
-        reason: the same for programs: "conflict", "late", "unknown" or "invalid".
+        reason: the same for programs: "conflict", "late", "unknown", "limit", "invalid" or "elsewhere".
         forecast: the object of its forecast, where one was asked for.
         score: how unusual its value is, as a normal score; None where no forecast was made for it before.
         unusual: whether that is an alarm.
+        owner: the address of the server that has the series, where this one has it not; None where none has it now.
     """
 
     status: str
@@ -122,6 +123,7 @@ class RowResult:
     forecast: dict[str, Any] | None = None
     score: float | None = None
     unusual: bool = False
+    owner: str | None = None
 
     @classmethod
     def of(cls, item: Any) -> RowResult:
@@ -137,7 +139,7 @@ class RowResult:
         if status == "rejected":
             error = str(error or "the server says no more")
         unusual = bool(row.get("unusual"))
-        return cls(status, error, row.get("reason"), row.get("forecast"), row.get("score"), unusual)
+        return cls(status, error, row.get("reason"), row.get("forecast"), row.get("score"), unusual, row.get("owner"))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
