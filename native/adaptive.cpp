@@ -1,4 +1,5 @@
 // Intervals that adapt to a series: one step of src/statecast/model/adaptive.py, for the errors of a point forecast.
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -15,19 +16,18 @@ const int64_t* integers(const statecast_array& a) { return static_cast<const int
 int64_t last_step(const statecast_adaptation& a) { return int64_t{1} << (a.leads - 1); }
 // Numbers of the forecasts that wait for their values: 1 + 2 + 4 + ... + the last of the steps, each with its scale.
 int64_t waiting(const statecast_adaptation& a) { return (2 * last_step(a) - 1) * a.targets * 2; }
-int64_t shift_numbers(const statecast_adaptation& a) { return a.leads * places(a) * a.targets; }
-// What a row holds for its intervals: the turn, the waiting forecasts, and the shift.
-int64_t numbers(const statecast_adaptation& a) { return 1 + waiting(a) + shift_numbers(a); }
+// What a row holds for its intervals: the turn, the waiting forecasts, and what is reported.
+int64_t numbers(const statecast_adaptation& a) { return 1 + waiting(a) + report_numbers(a); }
 
 template <class T>
-T* shift_of(const statecast_adaptation& a, T* row) {
+T* report_of(const statecast_adaptation& a, T* row) {
   return row + a.begin + 1 + waiting(a);
 }
 template <class T>
-void copy_shift(const statecast_adaptation& a, T* row, const statecast_buffer& to, int64_t place) {
-  const int64_t count = shift_numbers(a);
+void copy_report(const statecast_adaptation& a, T* row, const statecast_buffer& to, int64_t place) {
+  const int64_t count = report_numbers(a);
   if (count > 0)
-    std::memcpy(static_cast<T*>(to.data) + place * count, shift_of(a, row), static_cast<size_t>(count) * sizeof(T));
+    std::memcpy(static_cast<T*>(to.data) + place * count, report_of(a, row), static_cast<size_t>(count) * sizeof(T));
 }
 
 // The size of a series' errors at a watched step, from that of the step before; 1 where intervals are not sized.
@@ -51,6 +51,33 @@ void move(const statecast_adaptation& a, T* moves, int64_t l, int64_t d, double 
   }
 }
 
+// How far a score lies from the median, in units of the way from there to the outermost bound.
+template <class T>
+double position(const statecast_adaptation& a, const T* moves, int64_t l, int64_t d, double score) {
+  const int64_t v = a.levels - 1, at = (l * a.levels + v) * a.targets + d;
+  const double unit = doubles(a.width)[l * a.targets + d], middle = doubles(a.middle)[l * a.targets + d];
+  const double reach = unit * static_cast<double>(moves[v * a.targets]);
+  const double half = score > middle ? doubles(a.high)[at] + reach - middle : middle - (doubles(a.low)[at] - reach);
+  const double least = std::max(a.narrowest * unit, 1 / a.farthest);
+  return std::min(std::max((score - middle) / std::max(half, least), -a.farthest), a.farthest);
+}
+
+// What is known of the value of a step, for one target: positions among the forecasts that were made for it.
+struct Positions {
+  double latest = 0, total = 0;
+  int64_t count = 0;
+  void add(double position) {
+    if (count++ == 0) latest = position;
+    total += position;
+  }
+  template <class T>
+  void tell(const statecast_adaptation& a, T* watch) const {
+    watch[0] = static_cast<T>(latest);
+    watch[a.targets] = static_cast<T>(count ? total / static_cast<double>(count) : 0);
+    watch[2 * a.targets] = static_cast<T>(count);
+  }
+};
+
 template <class T>
 void learn(const statecast_adaptation& a, T* moves, int64_t lead, double error, double size) {
   T *sum = moves + a.levels * a.targets, *weight = sum + a.targets;
@@ -62,7 +89,7 @@ void learn(const statecast_adaptation& a, T* moves, int64_t lead, double error, 
 // One step of a row: the k-th values come, and the n-th forecast begins to wait.
 template <class T>
 void step(const statecast_adaptation& a, const statecast_observations& o, T* row, int64_t k, int64_t n) {
-  T *turn = row + a.begin, *ring = turn + 1, *shift = shift_of(a, row);
+  T *turn = row + a.begin, *ring = turn + 1, *shift = report_of(a, row);
   const int64_t last = last_step(a);
   // A state may come from a file: a turn that is no turn counts as the first.
   const int64_t now = *turn >= T(0) && *turn < static_cast<T>(last) ? static_cast<int64_t>(*turn) : 0;
@@ -72,6 +99,7 @@ void step(const statecast_adaptation& a, const statecast_observations& o, T* row
   for (int64_t d = 0; d < a.targets; ++d) {
     const bool observed = !std::isnan(values[d]);
     double size = 1;  // of the series' errors at the step before
+    Positions positions;
     for (int64_t l = 0; l < a.leads; ++l) {
       const int64_t lead = int64_t{1} << l;
       T* place = ring + ((lead - 1 + now % lead) * a.targets + d) * 2;  // of the forecast that these values were of
@@ -80,6 +108,7 @@ void step(const statecast_adaptation& a, const statecast_observations& o, T* row
       if (observed && place[1] > 0) {
         const T y = static_cast<T>((values[d] - origin[d]) / unit[d]);
         const double score = (static_cast<double>(y) - static_cast<double>(place[0])) / static_cast<double>(place[1]);
+        if (a.middle.data) positions.add(position(a, moves, l, d, score / size));
         move(a, moves, l, d, score / size);
         if (a.typical.data) learn(a, moves, lead, std::abs(score) / doubles(a.typical)[l * a.targets + d], size);
       }
@@ -88,6 +117,7 @@ void step(const statecast_adaptation& a, const statecast_observations& o, T* row
       place[0] = forecast[integers(a.ahead)[l] * a.targets + d];
       place[1] = measures ? scale[d] : T(0);
     }
+    if (a.middle.data) positions.tell(a, shift + shift_numbers(a) + d);
   }
   *turn = static_cast<T>((now + 1) % last);
 }
@@ -97,7 +127,7 @@ void adapt(const statecast_adaptation& a, const statecast_observations& o, T* co
            int64_t count) {
   for (int64_t r = 0; r < count; ++r) {
     step<T>(a, o, rows[r], first + r, first + r);
-    if (o.shifts.data) copy_shift(a, rows[r], o.shifts, first + r);
+    if (o.report.data) copy_report(a, rows[r], o.report, first + r);
   }
 }
 
@@ -118,11 +148,11 @@ void adapt_along(const statecast_adaptation& a, const statecast_observations& o,
   T* row = row_of<T>(o, 0);
   for (int64_t t = 0; t < path.steps; ++t) {
     step<T>(a, o, row, t, integers(path.origins)[t]);
-    if (integers(path.places)[t] >= 0) copy_shift(a, row, o.shifts, integers(path.places)[t]);
+    if (integers(path.places)[t] >= 0) copy_report(a, row, o.report, integers(path.places)[t]);
   }
 }
 
-// For `values` rows of values, which move `rows` rows of the table and leave `slots` shifts.
+// For `values` rows of values, which move `rows` rows of the table and leave `slots` reports.
 int32_t check(const statecast_adaptation* a, const statecast_observations* o, int64_t rows, int64_t values,
               int64_t slots) {
   if (o->count < 0) return STATECAST_BAD_SHAPE;
@@ -130,7 +160,7 @@ int32_t check(const statecast_adaptation* a, const statecast_observations* o, in
   const int64_t t = bytes_of(a->dtype), d = a->targets;
   const int32_t status = check({needs(o->values, 8, {values, d}), needs(o->forecast, t, {o->count, a->horizon, d}),
                                 needs(o->scale, t, {o->count, d}),
-                                may_have(o->shifts, t, {slots, a->leads, places(*a), d})});
+                                may_have(o->report, t, {slots, report_numbers(*a)})});
   return status ? status : check_table(*o, rows, t);
 }
 
@@ -165,8 +195,10 @@ int32_t check_adaptation(const statecast_adaptation& a, int64_t stride) {
   const int32_t status =
       check({needs(a.steps, 8, {leads}), needs(a.ahead, 8, {leads}), needs(a.origin, 8, {d}), needs(a.unit, 8, {d}),
              needs(a.low, 8, {leads, levels, d}), needs(a.high, 8, {leads, levels, d}), needs(a.width, 8, {leads, d}),
-             needs(a.rate, 8, {leads}), needs(a.share, 8, {levels}), may_have(a.typical, 8, {leads, d})});
+             needs(a.rate, 8, {leads}), needs(a.share, 8, {levels}), may_have(a.typical, 8, {leads, d}),
+             may_have(a.middle, 8, {leads, d})});
   if (status) return status;
+  if (a.middle.data && levels < 1) return STATECAST_BAD_SHAPE;
   for (int64_t l = 0; l < leads; ++l)
     if (integers(a.steps)[l] != int64_t{1} << l || integers(a.ahead)[l] < 0 || integers(a.ahead)[l] >= a.horizon)
       return STATECAST_BAD_SHAPE;
@@ -204,7 +236,7 @@ extern "C" int32_t statecast_adapt_along(const statecast_adaptation* adaptation,
   if (const int32_t status = check(adaptation, observations, 1, path->steps, path->slots)) return status;
   if (const int32_t status = check({needs(path->origins, 8, {path->steps}), needs(path->places, 8, {path->steps})}))
     return status;
-  const int64_t slots = observations->shifts.data ? path->slots : 0;
+  const int64_t slots = observations->report.data ? path->slots : 0;
   for (int64_t t = 0; t < path->steps; ++t) {
     const int64_t origin = integers(path->origins)[t], place = integers(path->places)[t];
     if (origin < 0 || origin >= observations->count || place < -1 || place >= slots) return STATECAST_BAD_ROW;

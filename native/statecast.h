@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-#define STATECAST_VERSION 10
+#define STATECAST_VERSION 11
 
 enum statecast_cell {
   STATECAST_LSTM = 0,
@@ -174,32 +174,33 @@ STATECAST_API int32_t statecast_network_pack(const statecast_network* network, c
 /* Intervals that adapt to each series (statecast/model/adaptive.py), for a point head: what is the same for all rows.
  * From number `begin` of a row on lie turn [1], waiting [1 + 2 + 4 + ... + 2^(leads-1), D, 2] and shift
  * [leads, levels, D], or where typical is there [leads, levels + 2, D], with the sum of the sizes of errors and its weight
- * behind the levels (`Adaptive.sizes`, with its FORGET, PRIOR and MOST). From number `counts` on lies how many values [D]
+ * behind the levels (`Adaptive.sizes`, with its FORGET, PRIOR and MOST), and then, where middle is there, watch [3, D]
+ * (`Adaptive.parts`, with its NARROWEST and FARTHEST); shift and watch are what is reported. From number `counts` on lies how many values [D]
  * have come; a forecast from after fewer than `least` of them does not wait (counts = -1: all do). steps (int64 [leads]):
  * 1, 2, 4, ...; ahead (int64 [leads]): where on the axis H of the forecast each of them lies. origin and unit [D] make
- * working units of values; these, low, high [leads, levels, D], width [leads, D], rate [leads], share [levels] and typical
- * [leads, D] are double, as `Bounds` has them. */
+ * working units of values; these, low, high [leads, levels, D], width [leads, D], rate [leads], share [levels], typical and
+ * middle [leads, D] are double, as `Bounds` has them. */
 typedef struct {
   int32_t dtype;
-  double forget, prior, most;
+  double forget, prior, most, narrowest, farthest;
   int64_t leads, levels, targets, horizon, begin, counts, least;
-  statecast_array steps, ahead, origin, unit, low, high, width, rate, share, typical;
+  statecast_array steps, ahead, origin, unit, low, high, width, rate, share, typical, middle;
 } statecast_adaptation;
 
 /* Some rows of a table of states, which lies in blocks of `block` rows of `stride` numbers each, the last of them
  * perhaps of fewer: `rows` in all. blocks (statecast_buffer [rows / block, rounded up]): where each begins, and its
  * length. index (int64 [count]): which rows, all different; absent: the first `count`. values (double [count, D]) in the
  * units of the table, NaN where missing; covariates [count, covariates]; future [count, H, future]; forecast
- * [count, H, D, O] and scale [count, D] in working units; shifts [count, ...] as they lie in a row. */
+ * [count, H, D, O] and scale [count, D] in working units; report [count, ...] as it lies in a row. */
 typedef struct {
   int64_t block, rows, stride, count;
   statecast_array blocks, index, values, covariates, future;
-  statecast_buffer forecast, scale, shifts;
+  statecast_buffer forecast, scale, report;
 } statecast_observations;
 
 /* The rows' next states replace them, and the forecasts from there are written; then the intervals adapt, unless
  * `adaptation` is null. values absent: the states stay as they are, and the forecast is made from them. forecast absent:
- * none is made. shifts absent: not asked for. Equal arguments give equal bits, whatever `threads` and the number of rows
+ * none is made. report absent: not asked for. Equal arguments give equal bits, whatever `threads` and the number of rows
  * beside a row. A call that is refused changes nothing. */
 STATECAST_API int32_t statecast_network_observe(const statecast_array* block, int32_t threads,
                                                 const statecast_observations* observations,
@@ -211,7 +212,7 @@ STATECAST_API int32_t statecast_adapt(const statecast_adaptation* adaptation,
 
 /* One row of the table, the first of `index` (int64 [1]) or of all, through `steps` of its values [steps, D], one after
  * another. origins (int64 [steps]): which of the `count` forecasts and scales belongs to each step. places (int64
- * [steps]): where in shifts [slots, ...] the row's shift after the step is put; -1: nowhere. */
+ * [steps]): where in report [slots, ...] the row's report after the step is put; -1: nowhere. */
 typedef struct {
   int64_t steps, slots;
   statecast_array origins, places;

@@ -132,7 +132,7 @@ int32_t check_both(const Net& net, const statecast_observations& o, const statec
   if (a->dtype != n.dtype) return STATECAST_BAD_DTYPE;
   if (a->targets != n.targets || a->horizon != n.horizon || net.numbers != n.targets) return STATECAST_BAD_SHAPE;
   if (const int32_t status = check_adaptation(*a, o.stride)) return status;
-  return check({may_have(o.shifts, bytes_of(n.dtype), {o.count, a->leads, places(*a), a->targets})});
+  return check({may_have(o.report, bytes_of(n.dtype), {o.count, report_numbers(*a)})});
 }
 
 // Rows for which the start of a thread is worth while: about a tenth of a millisecond.

@@ -16,6 +16,11 @@ inline T* row_of(const statecast_observations& o, int64_t k) {
 
 // Numbers of each watched step and target: the shifts, and where intervals are sized, the sum of errors and its weight.
 inline int64_t places(const statecast_adaptation& a) { return a.levels + (a.typical.data ? 2 : 0); }
+inline int64_t shift_numbers(const statecast_adaptation& a) { return a.leads * places(a) * a.targets; }
+// Numbers that go out with a row's forecast: the shifts, and where values are scored, what tells of them.
+inline int64_t report_numbers(const statecast_adaptation& a) {
+  return shift_numbers(a) + (a.middle.data ? 3 * a.targets : 0);
+}
 
 }  // namespace
 

@@ -13,6 +13,7 @@ from statecast.data.calendar import Frequency
 from statecast.data.panel import Panel
 from statecast.data.schema import Covariate, Schema
 from statecast.forecast.calibrate import GRID
+from statecast.model import tails
 from statecast.model.initial import Start
 from statecast.model.network import Network
 from statecast.model.state import Layout, State
@@ -118,6 +119,13 @@ def sized(of: Model) -> Model:
     """The model with intervals that are scaled by each series' own errors; it remembers no series."""
     horizon, targets = of.network.head.horizon, of.network.front.targets
     of = replace(of, typical=np.linspace(0.5, 2, horizon * targets).reshape(horizon, targets))
+    return replace(of, state=State.empty(of.layout, of.dtype))
+
+
+def watching(of: Model) -> Model:
+    """The model with scores of the values that come; it remembers no series."""
+    shape = tails.NUMBERS, 2, of.network.front.targets
+    of = replace(of, tails=np.broadcast_to(tails.prior()[:, None, None], shape).copy())
     return replace(of, state=State.empty(of.layout, of.dtype))
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from forecast_cases import HEADS, START, arguments, model, panel, remembering, same_bits, sized, value
+from forecast_cases import HEADS, START, arguments, model, panel, remembering, same_bits, sized, value, watching
 from train_cases import panel_of
 
 from statecast.forecast import calibrate, follow
 from statecast.forecast.feed import Feed
-from statecast.forecast.follow import shifts_at
+from statecast.forecast.follow import reports_at
 from statecast.forecast.origins import Origins
 from statecast.forecast.predict import from_table
 from statecast.forecast.runner import Runner
@@ -156,7 +156,7 @@ def test_a_stream_says_what_the_table_would_at_every_row(head: str) -> None:
 
 
 def test_restored_streams_go_on_with_the_same_bits(tmp_path: Path) -> None:
-    of = sized(model(hidden=(3,), lags=2, skip=2))
+    of = watching(sized(model(hidden=(3,), lags=2, skip=2)))
     rng, stream = np.random.default_rng(0), Stream(of)
     for k in range(40):
         stream.observe("a", float(rng.normal()), START if k == 0 else None)
@@ -166,6 +166,7 @@ def test_restored_streams_go_on_with_the_same_bits(tmp_path: Path) -> None:
         wanted, found = stream.observe("a", y), back.observe("a", y)
         for level in (80, 95):
             same_bits(found.lower[level], wanted.lower[level])
+        same_bits(found.score, wanted.score)
     same_bits(back.state.data, stream.state.data)
 
 
@@ -176,11 +177,12 @@ def follower_of(of: Model) -> Follower:
 
 @pytest.mark.skipif(kernel_library.refuses() is not None, reason=kernel_library.description())
 @pytest.mark.parametrize("precision", ["float32", "float64"])
-@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize("kind", ["plain", "sized", "watching", "both"])
 @pytest.mark.parametrize("horizon", [1, 2, 3, 9])
-def test_the_native_kernel_moves_what_numpy_moves(horizon: int, own: bool, precision: str) -> None:
+def test_the_native_kernel_moves_what_numpy_moves(horizon: int, kind: str, precision: str) -> None:
     of = model(horizon=horizon, precision=precision, targets=2)
-    of = sized(of) if own else of
+    of = sized(of) if kind in ("sized", "both") else of
+    of = watching(of) if kind in ("watching", "both") else of
     follower, runner = follower_of(of), Runner(of)
     rng = np.random.default_rng(0)
     native, plain = (np.zeros((5, of.layout.size), of.dtype) for _ in range(2))
@@ -209,7 +211,7 @@ def test_a_table_in_the_native_kernel_moves_what_its_steps_move(
     precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Series of unequal length, one of them empty; forecasts and asked moves at some rows alone."""
-    of = sized(model(horizon=9, precision=precision, targets=2))
+    of = watching(sized(model(horizon=9, precision=precision, targets=2)))
     native = Runner(of)
     monkeypatch.setenv("STATECAST_KERNEL", "off")
     numpy = Runner(of)
@@ -224,13 +226,15 @@ def test_a_table_in_the_native_kernel_moves_what_its_steps_move(
     wanted = rng.random(78) < 0.5
     states = [np.zeros((4, of.layout.size), of.dtype) for _ in range(2)]
     found, plain = (
-        shifts_at(which, panel, said, data, wanted) for which, data in zip((native, numpy), states, strict=True)
+        reports_at(which, panel, said, data, wanted) for which, data in zip((native, numpy), states, strict=True)
     )
-    assert found.shape == (wanted.sum(), *of.layout.slices["shifts"][1])
     rtol = 1e-5 if precision == "float32" else 1e-12
-    np.testing.assert_allclose(found, plain, rtol=rtol, atol=1e-7)
-    np.testing.assert_allclose(*states, rtol=rtol, atol=1e-7)
-    assert np.abs(plain).max() > RATE
+    for name in ("shifts", "watch"):
+        assert found[name].shape == (wanted.sum(), *of.layout.slices[name][1])
+        np.testing.assert_allclose(found[name], plain[name], rtol=rtol, atol=1e-6)
+    np.testing.assert_allclose(*states, rtol=rtol, atol=1e-6)
+    assert np.abs(plain["shifts"]).max() > RATE
+    assert plain["watch"][:, 2].max() == len(of.adaptive.leads)
 
 
 def test_higher_levels_hold_lower_ones_however_they_moved() -> None:
@@ -278,7 +282,7 @@ def test_the_share_outside_comes_to_what_the_level_says(louder: float) -> None:
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_a_step_and_its_intervals_in_one_call_are_both_calls(precision: str) -> None:
     """Early forecasts included, which are no measure yet; rows in several blocks."""
-    of = sized(model(horizon=9, precision=precision, targets=2))
+    of = watching(sized(model(horizon=9, precision=precision, targets=2)))
     step, follower = NetworkStep(of.network, of.p), follower_of(of)
     rng = np.random.default_rng(0)
     together = Blocks(of.layout.size, of.dtype, 3)
@@ -295,7 +299,7 @@ def test_a_step_and_its_intervals_in_one_call_are_both_calls(precision: str) -> 
         assert made.call() == 0
         raw, scale = step.step(apart, y, told, None, index)
         moved = follower.step(Blocks.of(apart), y, raw, scale, index)
-        for one, other in ((made.forecast, raw), (made.scale, scale), (made.shifts, moved)):
+        for one, other in ((made.forecast, raw), (made.scale, scale), (made.report, moved)):
             same_bits(one, other)
     same_bits(together.take(np.arange(7)), apart)
     assert np.abs(apart[:, of.layout.slices["shifts"][0]]).max() > 0

@@ -70,7 +70,7 @@ def test_scores_are_relative_to_the_sizes_of_a_series_own_errors() -> None:
     assert made.layout.size > replace(made, typical=None).layout.size
     both = [np.abs(errors(of, table, s * rows + np.arange(TRAIN // 2 - 1, TRAIN + VAL - HORIZON))) for s in (0, 1)]
     assert (np.mean(both, axis=(0, 1)) <= made.typical[:, 0] * 1.1).all()  # those of training rows may be scaled up
-    sizes = calibrate.sizes(made, Runner(made).shifts(made.state.data), None)
+    sizes = calibrate.sizes(made, Runner(made).report(made.state.data)["shifts"], None)
     louder, calmer = np.argsort([-part.mean() for part in both])
     assert (sizes[louder] > 1.2 * sizes[calmer]).all()
     # Relative to these, the scores of both are of one size.

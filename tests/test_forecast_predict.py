@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from statecast.data.panel import Panel
 from statecast.errors import DataError, SettingError, TimeOrderError, UnknownSeries
 from statecast.forecast import calibrate
+from statecast.forecast.answer import Forecast
 from statecast.forecast.calibrate import quantiles
 from statecast.forecast.origins import thin
-from statecast.forecast.predict import Forecast, forecast, from_table, state_after
+from statecast.forecast.predict import forecast, from_table, state_after
 from statecast.forecast.roll import roll
 from statecast.forecast.runner import Runner
 from statecast.forecast.sample import sample

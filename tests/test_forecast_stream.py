@@ -32,7 +32,8 @@ from hypothesis import strategies as st
 from statecast.config import CELLS, NORMALIZERS
 from statecast.data.panel import Panel
 from statecast.errors import DataError, ModelFileError, SettingError, TimeOrderError, UnknownSeries
-from statecast.forecast.predict import Forecast, forecast, from_table, state_after
+from statecast.forecast.answer import Forecast
+from statecast.forecast.predict import forecast, from_table, state_after
 from statecast.forecast.stream import Stream
 from statecast.model import archive
 from statecast.model.blocks import Blocks

@@ -184,20 +184,23 @@ def adaptive_call(along: bool) -> tuple[Call, dict[str, np.ndarray]]:
     """Two watched steps ahead of three, two levels and two targets, sized; five rows in blocks of two."""
     leads, levels, targets, rows, count, steps = 2, 2, 2, 5, 3, 4
     begin, waiting = 4, 3 * targets * 2
-    stride = begin + 1 + waiting + leads * (levels + 2) * targets
+    report = (leads * (levels + 2) + 3) * targets
+    stride = begin + 1 + waiting + report
     shapes = {"origin": (targets,), "unit": (targets,), "width": (leads, targets), "rate": (leads,), "share": (levels,)}
-    shapes |= dict.fromkeys(("low", "high"), (leads, levels, targets)) | {"typical": (leads, targets)}
+    shapes |= dict.fromkeys(("low", "high"), (leads, levels, targets)) | dict.fromkeys(
+        ("typical", "middle"), (leads, targets)
+    )
     bounds = {name: np.ones(shape) for name, shape in shapes.items()}
     bounds |= {"steps": np.array([1, 2]), "ahead": np.array([0, 1])}
     table = [np.zeros((2, stride), np.float32) for _ in range(3)]
     arrays = {"forecast": np.ones((count, 3, targets), np.float32), "scale": np.ones((count, targets), np.float32)}
     arrays |= {"blocks": in_blocks(table), "index": np.array([4] if along else [4, 0, 2])}
     arrays |= {"values": np.ones((steps if along else count, targets))}
-    arrays["shifts"] = np.zeros((2 if along else count, leads, levels + 2, targets), np.float32)
+    arrays["report"] = np.zeros((2 if along else count, report), np.float32)
     path = {"*origins": np.array([0, 1, 2, 2]), "*places": np.array([-1, 0, -1, 1])} if along else {}
 
     def run(arrays: dict[str, np.ndarray], held: Any = table) -> str:
-        fixed = interface.Adaptation(0, 0.01, 20.0, 10.0, leads, levels, targets, 3, begin, 0, 1)
+        fixed = interface.Adaptation(0, 0.01, 20.0, 10.0, 0.1, 1e6, leads, levels, targets, 3, begin, 0, 1)
         adaptation = fill(fixed, {name: array for name, array in arrays.items() if name in bounds})
         rest = {name: array for name, array in arrays.items() if name not in bounds and name[0] != "*"}
         observations = fill(interface.Observations(2, rows, stride, count), rest)

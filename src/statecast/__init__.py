@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from statecast.estimators import Forecaster
     from statecast.estimators.classifier import Classifier
     from statecast.estimators.regressor import Regressor
-    from statecast.forecast.predict import Forecast
+    from statecast.forecast.answer import Forecast
     from statecast.forecast.stream import Stream
     from statecast.server.client import Client
 
@@ -32,7 +32,7 @@ _HOMES = {
     "Classifier": "statecast.estimators.classifier",
     "Client": "statecast.server.client",
     "Config": "statecast.config",
-    "Forecast": "statecast.forecast.predict",
+    "Forecast": "statecast.forecast.answer",
     "Forecaster": "statecast.estimators",
     "Regressor": "statecast.estimators.regressor",
     "StatecastError": "statecast.errors",

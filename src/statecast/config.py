@@ -182,6 +182,7 @@ class Config(Settings):
         (80, 95), "levels of the forecast intervals, in percent", many(PERCENT, 0, 20)
     )
     adaptive: bool = setting(True, "widen or narrow the intervals of each series until they hold", BOOLEAN)
+    false_alarms: float = setting(1e-4, "share of usual values that may be called unusual", real(0, 0.5, open_low=True))
     channels: str | None = setting(
         None,
         "several targets: one network that sees them all (joint), or one that is applied to each (independent)",

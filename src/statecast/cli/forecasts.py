@@ -12,7 +12,7 @@ from statecast.cli.options import FitRequest, require_count
 from statecast.config import canonical
 from statecast.data import results as files
 from statecast.estimators import Forecaster
-from statecast.forecast.predict import Forecast
+from statecast.forecast.answer import Forecast
 from statecast.forecast.sample import Samples
 from statecast.forecast.verdict import verdict
 

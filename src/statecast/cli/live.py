@@ -22,7 +22,7 @@ from statecast.cli import output
 from statecast.cli.options import require_count
 from statecast.errors import DataError, ModelFileError, SettingError, StatecastError
 from statecast.forecast import wire
-from statecast.forecast.predict import Forecast
+from statecast.forecast.answer import Forecast
 from statecast.forecast.rowtext import LineSplitter, RowReader
 from statecast.forecast.stream import Stream
 from statecast.model import archive
@@ -123,6 +123,8 @@ def _print_csv(forecast: Forecast, first: bool) -> None:
     times, cutoff = wire.times(np.atleast_1d(forecast.times), schema) * size, wire.times(forecast.last, schema)
     rows = {names[0]: ids, names[1]: times, "cutoff": cutoff * len(ids)}
     rows |= {name: values.tolist() for name, values in columns.items()}
+    for name, items in zip(("score", "unusual"), wire.scores(forecast), strict=True):
+        rows[name] = [item for item in items for _ in range(forecast.horizon)]
     writer = csv.writer(sys.stdout, lineterminator="\n")
     if first:
         writer.writerow(rows)

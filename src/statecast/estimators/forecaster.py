@@ -1,8 +1,7 @@
 """Forecaster: settings in, a trained model out; thin, and shaped like scikit-learn's estimators.
 
-Nothing is worked out here: tables are read by `data`, networks are trained by `train`, and everything after that is
-done by `forecast` and `report`. Training rooms are imported when `fit` is called, so that a saved model serves without
-them.
+Nothing is worked out here: tables are read by `data`, networks are trained by `train`, and the rest is done by
+`forecast` and `report`. Training rooms are imported when `fit` is called, so that a saved model serves without them.
 """
 
 from __future__ import annotations
@@ -27,7 +26,8 @@ from statecast.estimators.keywords import ForecasterKeywords
 from statecast.estimators.start import origin_of
 from statecast.estimators.training import FitRecord
 from statecast.estimators.updating import Learning
-from statecast.forecast.predict import Forecast, Future, forecast
+from statecast.forecast.answer import Forecast
+from statecast.forecast.predict import Future, forecast
 from statecast.forecast.sample import Samples, sample
 from statecast.forecast.stream import Stream
 from statecast.model import archive

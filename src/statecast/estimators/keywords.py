@@ -74,6 +74,7 @@ class ForecasterKeywords(SettingsKeywords):
         horizon: int = 1,
         levels: int | float | Sequence[int | float] = (80, 95),
         adaptive: bool = True,
+        false_alarms: float = 0.0001,
         channels: str | None = None,
         duplicates: str = "error",
         aggregate: str = "none",

@@ -14,13 +14,15 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.forecast import calibrate, channels, evaluate, follow, phases, sample
+from statecast.forecast import calibrate, channels, evaluate, follow, phases, sample, watch
 from statecast.forecast.feed import Feed, numbers
 from statecast.forecast.follow import Watched
 from statecast.forecast.origins import OriginRows, Origins
 from statecast.forecast.roll import forecasts_at
 from statecast.forecast.verdict import calibration_texts
+from statecast.model import tails
 from statecast.model.adaptive import prior_quantiles
+from statecast.model.state import State
 from statecast.model.trained import Model, TrainingRows
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def assemble(model: Model, feed: Feed, split: Split) -> tuple[Model, Origins]:
     chosen = OriginRows.of(feed.panel, split, model.config.horizon, numbers(model))
     origins, watched = feed.forecasts(model, chosen.all), Watched.of(model, feed.rows)
     model, counts = _calibrated(model, feed, split, chosen, origins, watched)
-    tested, state = follow.through(model, feed, feed.at(chosen.test, origins), watched)
+    model, tested, state = _watching(model, feed, chosen, origins, watched)
     scores = evaluate.evaluate(model, feed.panel, tested, split.val) | {"calibration": counts}
     reason, _ = calibration_texts(scores)
     reasons = (model.reasons or {}) | ({"levels": reason} if reason else {})
@@ -66,6 +68,20 @@ def _calibrated(
     count = 1.0 if counts["validation"] else calibrate.FITTED
     residuals = calibrate.quantiles(scores, prior) if chosen.enough else calibrate.sized(scores, prior, count)
     return replace(model, residuals=residuals, paths=sample.paths(scores) if chosen.enough else None), counts
+
+
+def _watching(
+    model: Model, feed: Feed, chosen: OriginRows, origins: Origins, watched: Watched
+) -> tuple[Model, Origins, State]:
+    """The model that scores values, where its intervals move; the test origins, and the last state."""
+    if model.adaptive is None:
+        return model, *follow.through(model, feed, feed.at(chosen.test, origins), watched)
+    shape = tails.NUMBERS, 2, model.network.front.targets
+    model = replace(model, tails=np.broadcast_to(tails.prior()[:, None, None], shape).copy())
+    origins, state = follow.through(model, feed, origins, watched)
+    positions = feed.at(chosen.validation | chosen.training, origins).watch
+    assert positions is not None
+    return replace(model, tails=watch.learned(positions)), feed.at(chosen.test, origins), state
 
 
 def with_every_row(tested: Model, weights: Any, constants: dict[str, np.ndarray], panel: Panel) -> Model:

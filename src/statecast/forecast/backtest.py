@@ -15,7 +15,7 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.errors import DataError, SettingError
-from statecast.forecast import comparison, evaluate, follow, predict
+from statecast.forecast import answer, comparison, evaluate, follow
 from statecast.forecast.comparison import ForecastPairs
 from statecast.forecast.feed import Feed
 from statecast.forecast.roll import forecasts_at
@@ -133,7 +133,7 @@ class Backtest:
         origin = np.concatenate([np.tile(panel.offsets[block.series] + block.rows, size) for block in self.blocks])
         target = np.concatenate([np.repeat(np.arange(size), len(block.rows)) for block in self.blocks])
         series = np.repeat([block.series for block in self.blocks], [size * len(block.rows) for block in self.blocks])
-        names = np.array([*predict.output_ids(schema, panel.ids), None], object)[:-1]
+        names = np.array([*answer.output_ids(schema, panel.ids), None], object)[:-1]
         time = panel.time[origin[:, None] + np.arange(1, horizon + 1)].reshape(-1)
         cutoff = np.repeat(panel.time[origin], horizon)
         values = {"cutoff": calendar.to_datetime64(cutoff, schema.time_kind, schema.frequency, schema.tz)}

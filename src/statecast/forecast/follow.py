@@ -94,13 +94,14 @@ def follow(
         return origins
     mask = np.zeros(panel.rows, bool)
     mask[origins.rows] = True
-    return replace(origins, shifts=shifts_at(runner, panel, watched.forecasts, states, mask))
+    report = reports_at(runner, panel, watched.forecasts, states, mask)
+    return replace(origins, shifts=report["shifts"], watch=report.get("watch"))
 
 
-def shifts_at(
+def reports_at(
     runner: Runner, panel: Panel, watched: Origins, states: Float[np.ndarray, "S size"], mask: Bool[np.ndarray, " R"]
-) -> Float[np.ndarray, "n K A D"]:
-    """All series step by step: how far their intervals are moved at the rows of a mask. `states` changes in place.
+) -> dict[str, Float[np.ndarray, "n ..."]]:
+    """All series step by step: what their intervals tell at the rows of a mask. `states` changes in place.
 
     Args:
         runner: of the model.
@@ -108,21 +109,26 @@ def shifts_at(
         watched: forecasts of the watched steps ahead at every row with a value; scale 0 where one is no measure.
         states: before each series' first row.
         mask: n of the R rows.
+
+    Returns:
+        See `Adaptive.report`.
     """
     model = runner.model
+    assert model.adaptive is not None
     places = np.zeros(panel.rows, np.int64)  # of rows without a value any will do: it is not kept
     places[watched.rows] = np.arange(len(watched.rows))
     kept = np.where(mask, np.cumsum(mask) - 1, -1)
-    shifts = np.zeros((int(mask.sum()), *model.layout.slices["shifts"][1]), model.dtype)
+    layout = model.adaptive.report
+    report = np.zeros((int(mask.sum()), layout.size), model.dtype)
     if not len(watched.rows):
-        return shifts
+        return layout.unpack(report)
     y = np.ascontiguousarray(transformed(model.constants, panel.y))
     values, scales = np.ascontiguousarray(watched.values), np.ascontiguousarray(watched.scale)
     for s, span in enumerate(panel.spans()):
-        if not runner.through(states, s, y[span], places[span], values, scales, kept[span], shifts):
-            _side_by_side(runner, panel, watched, states, places, kept, shifts)
+        if not runner.through(states, s, y[span], places[span], values, scales, kept[span], report):
+            _side_by_side(runner, panel, watched, states, places, kept, report)
             break
-    return shifts
+    return layout.unpack(report)
 
 
 def _side_by_side(
@@ -132,7 +138,7 @@ def _side_by_side(
     states: Float[np.ndarray, "S size"],
     places: np.ndarray,
     kept: np.ndarray,
-    shifts: Float[np.ndarray, "n K A D"],
+    report: Float[np.ndarray, "n R"],
 ) -> None:
     """The same where NumPy moves the intervals: one step of all series at once."""
     order = np.argsort(-panel.lengths, kind="stable")  # the series that still have a row stand first
@@ -141,10 +147,10 @@ def _side_by_side(
         count = int(np.searchsorted(-lengths, -t, side="left"))
         at = begins[:count] + t
         rows, place = states[order[:count]], places[at]
-        moved = runner.adapted(rows, panel.y[at], watched.values[place], watched.scale[place])
+        news = runner.adapted(rows, panel.y[at], watched.values[place], watched.scale[place])
         states[order[:count]] = rows
         some = kept[at] >= 0
-        shifts[kept[at[some]]] = moved[some]
+        report[kept[at[some]]] = news[some]
 
 
 def _counts(rows: Rows) -> Float[np.ndarray, "R D"]:

@@ -32,6 +32,8 @@ class Origins:
         scale: [N, D] the front's scale there.
         shifts: [N, K, A, D] how far intervals were moved there, see `Adaptive`; None where they do not move.
         phase: [N] steps from the beginning of all time to these rows; None where seasons are not looked at.
+        watch: [N, W, D] where the rows' values lay among the forecasts made for them before, see `Adaptive`; None where
+            the model does not watch.
     """
 
     rows: Int64[np.ndarray, " N"]
@@ -39,6 +41,7 @@ class Origins:
     scale: Float[np.ndarray, "N D"]
     shifts: Float[np.ndarray, "N K A D"] | None = None
     phase: Int64[np.ndarray, " N"] | None = None
+    watch: Float[np.ndarray, "N W D"] | None = None
 
     @staticmethod
     def none(head: Head) -> Origins:
@@ -48,8 +51,8 @@ class Origins:
 
     def at(self, which: Any) -> Origins:
         """Those that `which` picks: a slice, a mask or numbers."""
-        shifts, phase = (None if part is None else part[which] for part in (self.shifts, self.phase))
-        return Origins(self.rows[which], self.values[which], self.scale[which], shifts, phase)
+        further = (None if part is None else part[which] for part in (self.shifts, self.phase, self.watch))
+        return Origins(self.rows[which], self.values[which], self.scale[which], *further)
 
 
 @dataclass(frozen=True, eq=False)

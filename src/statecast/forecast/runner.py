@@ -49,14 +49,14 @@ class Step:
     Attributes:
         forecasts: [N, H, Dn, O] in working units, from after the step.
         scales: [N, Dn] the front's.
-        shifts: [N, K, A, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
+        report: what intervals tell, by name, see `Adaptive.report`; empty where they do not move.
         moves: what makes it happen, in order; functions of C that take nothing and keep alive what they need.
         successes: what they return.
     """
 
     forecasts: Float[np.ndarray, "N H Dn O"]
     scales: Float[np.ndarray, "N Dn"]
-    shifts: Float[np.ndarray, "N K A Dn"] | None
+    report: dict[str, Any]
     moves: tuple[Callable[[], Any], ...]
     successes: list[Any]
 
@@ -164,7 +164,7 @@ class Runner:
         time: Int64[np.ndarray, " N"],
         covariates: Mapping[str, Any],
         index: Int64[np.ndarray, " N"] | None = None,
-    ) -> tuple[Float[np.ndarray, "N H Dn O"], Float[np.ndarray, "N Dn"], Float[np.ndarray, "N K A Dn"] | None]:
+    ) -> tuple[Float[np.ndarray, "N H Dn O"], Float[np.ndarray, "N Dn"], dict[str, Any]]:
         """One step for rows of a table of states, which are replaced in place; after an error nothing has moved.
 
         Args:
@@ -175,12 +175,12 @@ class Runner:
             index: which rows, all different; the first N where None.
 
         Returns:
-            Forecasts in working units, scales and shifts, see `Step`.
+            Forecasts in working units, scales and the report, see `Step`.
         """
         table = states if isinstance(states, Blocks) else Blocks.of(states)
         step = self.prepare(table, y, time, covariates, index)
         step.commit()
-        return step.forecasts, step.scales, step.shifts
+        return step.forecasts, step.scales, step.report
 
     def prepare(
         self,
@@ -197,17 +197,21 @@ class Runner:
             assert self._native is not None
             values = transformed(self.model.constants, y)
             step = self._native.prepare(states, values, _joined(columns), ahead, index, self._follower)
-            return Step(step.forecast, step.scale, step.shifts, (step.call,), [0])
+            return Step(step.forecast, step.scale, self._parts(step.report), (step.call,), [0])
         index = np.arange(len(y)) if index is None else index
         rows = states.take(index)
         raw, scales = self._stepped(rows, y, columns, ahead)
-        shifts = None
+        report = None
         if self.model.adaptive is not None:
             # Forecasts from before the ring is full are worse than those to come, and no measure of them.
             measures = rows[:, self.layout.slices["count"][0]] >= self.model.network.front.ring
-            shifts = self.adapted(rows, y, raw, scales * measures).copy()
+            report = self.adapted(rows, y, raw, scales * measures)
         moves = tuple(partial(setitem, block, inside, rows[at]) for block, inside, at in states.places(index))
-        return Step(raw, scales, shifts, moves, [None] * len(moves))
+        return Step(raw, scales, self._parts(report), moves, [None] * len(moves))
+
+    def _parts(self, report: Float[np.ndarray, "N R"] | None) -> dict[str, Any]:
+        """A report by its names."""
+        return {} if report is None or self.model.adaptive is None else self.model.adaptive.report.unpack(report)
 
     def _stepped(
         self, rows: Float[np.ndarray, "N size"], y: Float64[np.ndarray, "N Dn"], columns: Mapping[str, Any], ahead: Any
@@ -233,7 +237,7 @@ class Runner:
         y: Float64[np.ndarray, "N Dn"],
         raw: Float[np.ndarray, "N H Dn O"],
         scales: Float[np.ndarray, "N Dn"],
-    ) -> Float[np.ndarray, "N K A Dn"]:
+    ) -> Float[np.ndarray, "N R"]:
         """Move the intervals of rows by the values of a step, and keep its forecasts until their values come.
 
         Args:
@@ -243,7 +247,7 @@ class Runner:
             scales: the front's; 0 where a forecast is no measure.
 
         Returns:
-            How far the intervals are moved now.
+            What the intervals tell now, see `Adaptive.report`.
         """
         model, adaptive = self.model, self.model.adaptive
         assert adaptive is not None
@@ -253,7 +257,7 @@ class Runner:
         adaptive.observe(parts, model.bounds, values, mask)
         adaptive.remember(parts, watched, scales, mask)
         model.adaptive_layout.pack(parts, rows[:, model.adaptive_span])
-        return np.asarray(parts["shifts"])
+        return rows[:, rows.shape[1] - adaptive.report.size :].copy()
 
     def through(
         self,
@@ -264,12 +268,12 @@ class Runner:
         raw: Float[np.ndarray, "N K Dn O"],
         scales: Float[np.ndarray, "N Dn"],
         kept: Int64[np.ndarray, " T"],
-        shifts: Float[np.ndarray, "n K A Dn"],
+        report: Float[np.ndarray, "n R"],
     ) -> bool:
         """`adapted` for one row through all its values at once, if the native kernel does that; see `Follower`."""
         if self._follower is None:
             return False
-        self._follower.through(rows, row, values, places, raw, scales, kept, shifts)
+        self._follower.through(rows, row, values, places, raw, scales, kept, report)
         return True
 
     # --- forecasts, and steps without an observation
@@ -287,9 +291,10 @@ class Runner:
             return self._native.emit(Blocks.of(np.ascontiguousarray(rows)), ahead)
         return self.model.network.emit(self.model.p, self._network_layout.unpack(rows), ahead)
 
-    def shifts(self, rows: Float[np.ndarray, "N size"]) -> Float[np.ndarray, "N K A Dn"] | None:
-        """How far the intervals of rows are moved; None where they do not move."""
-        return self.layout.unpack(rows)["shifts"] if self.model.adaptive else None
+    def report(self, rows: Float[np.ndarray, "N size"]) -> dict[str, Any]:
+        """What the intervals of rows tell, by name, see `Adaptive.report`; empty where they do not move."""
+        adaptive = self.model.adaptive
+        return {} if adaptive is None else self._parts(rows[:, self.layout.size - adaptive.report.size :])
 
     def pass_gap(
         self,

@@ -18,7 +18,7 @@ import numpy as np
 
 from statecast.data.schema import Schema
 from statecast.errors import SettingError
-from statecast.forecast import calibrate, channels, features, predict
+from statecast.forecast import answer, calibrate, channels, features, predict
 from statecast.forecast.runner import Runner
 from statecast.model import marginal
 from statecast.model.adaptive import NORMAL
@@ -54,7 +54,7 @@ class Samples:
         from statecast.data.checks import columns_for
 
         series, count, horizon, size = self.values.shape
-        names = predict.output_ids(self.schema, self.ids)
+        names = answer.output_ids(self.schema, self.ids)
         time = np.repeat(self.times, size * count, axis=0).reshape(-1)
         extra = {"sample": np.tile(np.repeat(np.arange(count), horizon), series * size)}
         extra["statecast"] = np.moveaxis(self.values, -1, 1).reshape(-1)
@@ -114,7 +114,7 @@ def sample(
         blocks.append(from_working(model.constants, drawn[..., None])[..., 0])
     rows = np.concatenate(blocks)  # [N, n, H, Dn]
     values = channels.join(model, rows.reshape(len(rows), n * origin.horizon, -1))
-    predict.require_finite(origin.ids, values)
+    answer.require_finite(origin.ids, values)
     return Samples(model.schema, origin.ids, origin.times, values.reshape(-1, n, origin.horizon, values.shape[-1]))
 
 
@@ -131,7 +131,7 @@ def _drawn(
     model, head = runner.model, runner.model.network.head
     last, each = runner.per_row(last), 1
     known = None if known is None else runner.per_row(known)
-    shifts, phase = runner.shifts(rows), calibrate.phase_of(model, last)
+    shifts, phase = runner.report(rows).get("shifts"), calibrate.phase_of(model, last)
     blocks: list[Any] = []
     for begin in range(0, horizon, head.horizon):
         time = features.after(model, np.repeat(last, each), begin + 1, head.horizon)

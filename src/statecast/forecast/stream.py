@@ -23,8 +23,8 @@ from statecast.data.values import described
 from statecast.errors import DataError, SettingError
 from statecast.files import write_pieces
 from statecast.forecast import calibrate, channels, features, incoming, observation, predict
+from statecast.forecast.answer import Forecast
 from statecast.forecast.change import Change, Moves, Turns
-from statecast.forecast.predict import Forecast
 from statecast.forecast.roster import Id, Roster
 from statecast.forecast.runner import BLOCK, Runner, Step
 from statecast.model import archive
@@ -326,7 +326,7 @@ class Stream:
             entries = (partial(setitem, roster.last, series, now),)
         raw, horizon = step.forecasts, model.network.head.horizon
         forecast = Forecast(
-            model, (name,), stamps[:1], raw, None, step.scales, horizon, self._levels, True, step.shifts
+            model, (name,), stamps[:1], raw, None, step.scales, horizon, self._levels, True, **step.report
         )
         return Change(forecast, step.moves, step.successes, entries)
 
@@ -346,9 +346,7 @@ class Stream:
             step = runner.prepare(roster.rows, y, stamps, covariates, runner.rows(series))
             entries = (partial(setitem, roster.last, series, now),)
         horizon = model.network.head.horizon
-        forecast = Forecast(
-            model, names, now, step.forecasts, None, step.scales, horizon, self._levels, shifts=step.shifts
-        )
+        forecast = Forecast(model, names, now, step.forecasts, None, step.scales, horizon, self._levels, **step.report)
         return Change(forecast, step.moves, step.successes, entries)
 
     def _restarted(
@@ -375,6 +373,6 @@ class Stream:
                 some = rows[at]
                 runner.pass_gap(some, runner.per_row(last[alike[part]]), gap, None if static is None else static[at])
                 rows[at] = some
-        forecasts, scales, shifts = runner.step(rows, y, stamps, covariates)
+        forecasts, scales, report = runner.step(rows, y, stamps, covariates)
         writes, entries = self._roster.writes(names, series, rows, stamps[:: runner.width])
-        return Step(forecasts, scales, shifts, writes, [None] * len(writes)), entries
+        return Step(forecasts, scales, report, writes, [None] * len(writes)), entries

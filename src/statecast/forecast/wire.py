@@ -17,12 +17,13 @@ from statecast.data import calendar, values
 from statecast.data.schema import Schema
 from statecast.errors import DataError, nearest
 from statecast.forecast import features
-from statecast.forecast.predict import Forecast
+from statecast.forecast.answer import Forecast
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
 
+SCORE_DIGITS = 3  # that are told of a score
 MIDNIGHT = "T00:00:00.000000"
 
 
@@ -111,7 +112,7 @@ def documents(forecast: Forecast, bounds: bool = True) -> list[dict[str, Any]]:
         bounds: whether the intervals are in it.
 
     Returns:
-        S objects: id, time (of the last row), times [H], statecast [H], statecast-lo-80 [H], …
+        S objects: id, time (of the last row), times [H], statecast [H], statecast-lo-80 [H], …, score, unusual
     """
     shape, schema = (len(forecast.ids), forecast.horizon, len(forecast.targets)), forecast.model.schema
     numbers = {"statecast": forecast.values}
@@ -124,8 +125,9 @@ def documents(forecast: Forecast, bounds: bool = True) -> list[dict[str, Any]]:
         _each(times(last, schema), alike),
         _each([ahead[begin : begin + forecast.horizon] for begin in range(0, len(ahead), forecast.horizon)], alike),
         *(_by_target(part.reshape(shape), forecast.targets) for part in numbers.values()),
+        *(_of_each(items, forecast.targets) for items in scores(forecast)),
     ]
-    names = ("id", "time", "times", *numbers)
+    names = ("id", "time", "times", *numbers, "score", "unusual")
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
@@ -138,6 +140,21 @@ def _by_target(part: np.ndarray, targets: tuple[str, ...]) -> list[Any]:
     if len(targets) == 1:
         return list(part[..., 0].tolist())
     return [dict(zip(targets, series, strict=True)) for series in part.swapaxes(1, 2).tolist()]
+
+
+def scores(forecast: Forecast) -> tuple[list[Any], list[bool]]:
+    """Scores of the last values, None where there is none, and whether they were unusual: by series, then target."""
+    score = np.round(forecast.score, SCORE_DIGITS).astype(object)
+    score[np.isnan(forecast.score)] = None
+    return score.reshape(-1).tolist(), forecast.unusual.reshape(-1).tolist()
+
+
+def _of_each(items: list[Any], targets: tuple[str, ...]) -> list[Any]:
+    """One item for each series, or a mapping from target to one where there are several."""
+    size = len(targets)
+    if size == 1:
+        return items
+    return [dict(zip(targets, items[begin : begin + size], strict=True)) for begin in range(0, len(items), size)]
 
 
 def times(time: Int64[np.ndarray, " n"], schema: Schema) -> list[Any]:

@@ -33,6 +33,7 @@ import numpy as np
 from statecast.model import marginal
 from statecast.model.distributions import normal_score
 from statecast.model.head import Head
+from statecast.model.state import Layout
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64
@@ -41,6 +42,9 @@ FORGET = 0.01  # the share by which an error counts less with each one after it
 PRIOR = 20.0  # how many errors the size at the step before counts as
 MOST = 10.0  # an error counts as at most so many times the size that it is compared with
 RATE = 0.03  # one step ahead; k steps ahead it is RATE/√k, since errors overlap and each carries less information
+NARROWEST = 0.1  # half an interval is at least so wide where positions are measured by it, in units of `Bounds.unit`
+FARTHEST = 1e6  # a position is at most so many half intervals away
+WATCHED = 3  # numbers of each target that tell of the value of a step
 GRID: Float64[np.ndarray, " Q"] = np.linspace(0, 1, 401)
 """The probabilities at which a model keeps the quantiles of its scores."""
 NORMAL: Float64[np.ndarray, " Q"] = np.array(
@@ -59,11 +63,13 @@ class Adaptive:
         head: the head of the network.
         levels: the levels that are watched, in percent, ascending.
         sized: whether intervals are in units of each series' own errors.
+        watched: whether values are scored as they arrive.
     """
 
     head: Head
     levels: tuple[float, ...]
     sized: bool = False
+    watched: bool = False
 
     @cached_property
     def leads(self) -> Int64[np.ndarray, " K"]:
@@ -76,13 +82,21 @@ class Adaptive:
         `turn` counts steps modulo the longest lead. `waiting` holds forecasts and the scale at their origin, which is 0
         where there is no forecast. `shifts` is how far each interval has moved outwards, A numbers for each watched
         step: those of the levels, and where intervals are sized, the sum of the sizes of errors, and its weight.
+        `watch` tells of this step's value, see `Bounds.position`: its position by the latest forecast that was made for
+        it, the mean of its positions by all of them, and how many these are; zeros where there is none.
         """
         head, places = self.head, int(self.leads.sum())
-        return {
+        parts = {
             "turn": (1,),
             "waiting": (places, head.targets, head.width + 1),
             "shifts": (len(self.leads), len(self.levels) + 2 * self.sized, head.targets),
         }
+        return parts | ({"watch": (WATCHED, head.targets)} if self.watched else {})
+
+    @cached_property
+    def report(self) -> Layout:
+        """The numbers of a row that go out with its forecast: all behind those that wait."""
+        return Layout.of({name: shape for name, shape in self.parts().items() if name not in ("turn", "waiting")})
 
     def observe(
         self, parts: dict[str, Any], bounds: Bounds, y: Float[np.ndarray, "N D"], m: Float[np.ndarray, "N D"]
@@ -98,6 +112,8 @@ class Adaptive:
         due = parts["waiting"][np.arange(len(y))[:, None], self._places(parts)]
         scale = due[..., -1]
         mask = (scale > 0) & (m[:, None] > 0)
+        if self.watched:
+            parts["watch"][...] = 0
         if not mask.any():
             return
         score = np.zeros(mask.shape)
@@ -107,11 +123,26 @@ class Adaptive:
         relative = (score / size)[:, :, None]
         shifts = parts["shifts"][:, :, : len(self.levels)]
         reach = bounds.unit[:, None] * shifts
-        outside = (relative < bounds.low - reach) | (relative > bounds.high + reach)
+        low, high = bounds.low - reach, bounds.high + reach
+        outside = (relative < low) | (relative > high)
+        if self.watched:
+            position = bounds.position(relative[:, :, 0], low[:, :, -1], high[:, :, -1])
+            self._tell(parts["watch"], np.where(mask, position, 0), mask)
         shifts += mask[:, :, None] * bounds.rate * (outside - bounds.share)
         if self.sized:
             error = np.minimum(np.abs(score) / bounds.typical, MOST * size)
             self._learn(parts["shifts"][:, :, len(self.levels) :], mask, error)
+
+    @staticmethod
+    def _tell(
+        watch: Float[np.ndarray, "N W D"], position: Float64[np.ndarray, "N K D"], mask: Bool[np.ndarray, "N K D"]
+    ) -> None:
+        """Write the numbers that tell of the values of a step into `watch`; `position` is 0 outside the mask."""
+        count, total = mask.sum(axis=1), np.zeros(position[:, 0].shape)
+        for k in range(position.shape[1]):  # one after another, as the native kernel adds them
+            total = total + position[:, k]
+        latest = np.take_along_axis(position, mask.argmax(axis=1)[:, None], axis=1)[:, 0]
+        watch[:, 0], watch[:, 1], watch[:, 2] = latest, total / np.maximum(count, 1), count
 
     def _learn(
         self, sums: Float[np.ndarray, "N K 2 D"], mask: Bool[np.ndarray, "N K D"], error: Float64[np.ndarray, "N K D"]
@@ -148,6 +179,8 @@ class Adaptive:
         for lead, begin in zip(self.leads, self._begins, strict=True):
             places = begin + (turn + np.arange(min(steps, int(lead)))) % lead
             parts["waiting"][rows, places] = 0
+        if self.watched and steps:
+            parts["watch"][...] = 0
         parts["turn"][...] = (parts["turn"] + steps) % self.leads[-1]
 
     def sizes(self, shifts: Float[np.ndarray, "N K A D"]) -> Float64[np.ndarray, "N K D"]:
@@ -195,6 +228,7 @@ class Bounds:
     Attributes:
         low: lower bounds as normal scores.
         high: upper bounds as normal scores.
+        middle: the medians.
         unit: half the 80 % interval, as normal scores.
         rate: how far an interval moves after a value, in units of `unit`.
         share: of the values that should lie outside.
@@ -203,6 +237,7 @@ class Bounds:
 
     low: Float64[np.ndarray, "K L D"]
     high: Float64[np.ndarray, "K L D"]
+    middle: Float64[np.ndarray, "K D"]
     unit: Float64[np.ndarray, "K D"]
     rate: Float64[np.ndarray, "K 1 1"]
     share: Float64[np.ndarray, "L 1"]
@@ -222,7 +257,23 @@ class Bounds:
         rate = RATE / np.sqrt(adaptive.leads)[:, None, None]
         share = 1 - np.array(adaptive.levels)[:, None] / 100
         typical = np.ones(residuals.shape[1:]) if typical is None else typical
-        return cls(low, high, half_width(watched), rate, share, typical[adaptive.leads - 1])
+        middle = np.ascontiguousarray(bounds_of(watched, 0)[0])
+        return cls(low, high, middle, half_width(watched), rate, share, typical[adaptive.leads - 1])
+
+    def position(
+        self,
+        score: Float64[np.ndarray, "N K D"],
+        low: Float64[np.ndarray, "N K D"],
+        high: Float64[np.ndarray, "N K D"],
+    ) -> Float64[np.ndarray, "N K D"]:
+        """Where scores lie: how far from the median, in units of the way from there to the outermost bound.
+
+        Between the bounds these are numbers from −1 to 1, and further out straight on. Since the bounds follow the
+        series, so do positions.
+        """
+        half = np.where(score > self.middle, high - self.middle, self.middle - low)
+        half = np.maximum(half, np.maximum(NARROWEST * self.unit, 1 / FARTHEST))
+        return np.asarray(np.clip((score - self.middle) / half, -FARTHEST, FARTHEST))
 
 
 def prior_quantiles(head: Head) -> Float64[np.ndarray, "Q H D"]:

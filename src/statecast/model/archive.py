@@ -78,7 +78,7 @@ def pieces(model: Model, kind: str = "model", rows: Portions | None = None) -> I
     sizes = {name: getattr(front, name) for name in SIZES} | {"series": model.network.series}
     tree: Tree = {"weights": model.weights, "constants": model.constants}
     tree["state"] = {"data": model.state.data if rows is None else rows, "time": model.state.time}
-    optional = {name: getattr(model, name) for name in ("residuals", "paths", "typical", "phases")}
+    optional = {name: getattr(model, name) for name in ("residuals", "paths", "typical", "phases", "tails")}
     tree |= {name: array for name, array in optional.items() if array is not None}
     values: dict[str, Any] = {"schema": model.schema.to_json(), "network": sizes, "ids": list(model.state.ids)}
     values |= {"scores": model.scores, "history": model.history}
@@ -111,8 +111,9 @@ def _model(tree: Tree, texts: Mapping[str, str]) -> Model:
     schema = Schema.from_json(parse_json(_text(texts, "schema")))
     network = _network(config, schema, parse_json(_text(texts, "network")))
     flat, nothing = leaves(tree), State.empty(Layout(()), config.dtype)
-    # Whether intervals are sized decides on the layout of states, by which all else is checked.
-    model = Model(config, schema, network, {}, {}, nothing, None, {}, {}, typical=flat.get("typical"))
+    # Whether intervals are sized, and values scored, decides on the layout of states, by which all else is checked.
+    rows = {"typical": flat.get("typical"), "tails": flat.get("tails")}
+    model = Model(config, schema, network, {}, {}, nothing, None, {}, {}, **rows)
     checked.require_forms(flat, model)
     checked.require_numbers(flat, model)
     state = State(model.layout, flat["state/data"], _row_ids(model, texts), flat["state/time"])

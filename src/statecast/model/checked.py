@@ -15,16 +15,17 @@ import numpy as np
 
 from statecast.data.values import FIRST_DAY, LAST_DAY, LATEST
 from statecast.errors import ModelFileError, shortened
+from statecast.model import tails
 from statecast.model.inputs import numbers_of
 from statecast.model.shapes import described, forms
 from statecast.model.state import UNSEEN, State
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64
+    from jaxtyping import Float64, Int64
 
 TRAINING = tuple(f"training/{name}" for name in ("first", "train", "val"))  # the arrays of `TrainingRows`
-OPTIONAL = {"residuals", "paths", "typical", "phases", *TRAINING}
+OPTIONAL = {"residuals", "paths", "typical", "phases", "tails", *TRAINING}
 PIECE = 1 << 20  # numbers that are looked at together
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")
 
@@ -128,8 +129,20 @@ def require_numbers(flat: Mapping[str, Any], model: Model) -> None:
         require(flat[path], *POSITIVE, path)
     if "phases" in flat and not len(flat["phases"]):
         raise ModelFileError("'phases' holds none")
+    if "tails" in flat:
+        _require_tails(flat["tails"])
     if "residuals" in flat and (np.diff(flat["residuals"], axis=0) < 0).any():
         raise ModelFileError("'residuals' do not ascend")
+
+
+def _require_tails(array: Float64[np.ndarray, "P 2 D"]) -> None:
+    """Refuse what is no distribution of positions; its form is right."""
+    body, rest = array[: len(tails.BODY)], array[len(tails.BODY) :]
+    require(body, *FINITE, "tails")
+    require(rest[::2], *POSITIVE, "tails")
+    require(rest[1::2], f"shapes between ±{tails.HEAVIEST}", lambda x: np.abs(x) <= tails.HEAVIEST, "tails")
+    if (np.diff(body, axis=0) < 0).any():
+        raise ModelFileError("'tails' do not ascend")
 
 
 def require_state(state: State, model: Model) -> None:
@@ -151,6 +164,8 @@ def require_state(state: State, model: Model) -> None:
     if model.adaptive:
         require(parts["waiting"][..., -1], *AT_LEAST_ZERO, "state/waiting")
         require(parts["shifts"][:, :, len(model.adaptive.levels) :], *AT_LEAST_ZERO, "state/shifts")
+        if model.adaptive.watched:
+            require(parts["watch"][:, 2], "how many forecasts", _below(len(model.adaptive.leads) + 1), "state/watch")
     if "series" in parts and (parts["series"] != numbers_of(model.network, model.schema, state.ids)).any():
         raise ModelFileError("its state takes one series for another")
     _require_side_by_side(state, model)

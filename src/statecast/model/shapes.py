@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from statecast.config import Settings
+from statecast.model import tails
 from statecast.model.adaptive import GRID
 from statecast.model.cells import Cell
 from statecast.model.decoder import STEP_UNITS, UNITS, Decoder
@@ -123,6 +124,7 @@ def forms(network: Network, layout: Layout, dtype: Any, heads: int) -> dict[str,
     tree["residuals"] = Form((len(GRID), horizon, targets), exact)
     tree["typical"] = Form((horizon, targets), exact)
     tree["phases"] = Form((None, targets), exact)
+    tree["tails"] = Form((tails.NUMBERS, 2, targets), exact)
     tree["paths"] = Form((None, horizon, targets), np.dtype(np.float32))
     return tree
 

@@ -79,6 +79,8 @@ class Model:
             intervals (see `Adaptive`), and `residuals` and `paths` are relative to these; None where they do not.
         phases: [P, D] how large errors are at each phase of the season of P steps, in units of their mean size, to
             which `residuals` and `paths` are relative as well; None where phases do not differ enough.
+        tails: [P, 2, D] how values lie among the forecasts made for them, by the latest and by all together (see
+            `tails.learned`), from which they are scored; None where they are not.
     """
 
     config: Config
@@ -95,6 +97,7 @@ class Model:
     training: TrainingRows | None = None
     typical: Float[np.ndarray, "H D"] | None = None
     phases: Float[np.ndarray, "P D"] | None = None
+    tails: Float[np.ndarray, "P 2 D"] | None = None
 
     @property
     def p(self) -> dict[str, Any]:
@@ -112,7 +115,7 @@ class Model:
         levels = tuple(sorted(self.config.levels))
         if not self.config.adaptive or not levels:
             return None
-        return Adaptive(self.network.head, levels, self.typical is not None)
+        return Adaptive(self.network.head, levels, self.typical is not None, self.tails is not None)
 
     @cached_property
     def quantiles(self) -> Float[np.ndarray, "Q H D"]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import DataError
-from statecast.model.adaptive import FORGET, MOST, PRIOR, Adaptive, Bounds
+from statecast.model.adaptive import FARTHEST, FORGET, MOST, NARROWEST, PRIOR, Adaptive, Bounds
 from statecast.model.blocks import Blocks
 from statecast.model.kernel import library
 from statecast.model.kernel.interface import (
@@ -51,7 +51,7 @@ class Follower:
         dtype: of the states.
 
     Attributes:
-        shape: of the shifts of a row, [K, A, D].
+        size: numbers of a row's report, see `Adaptive.report`.
         whole: the argument of a network's step, which forecasts all steps ahead.
 
     Raises:
@@ -62,7 +62,8 @@ class Follower:
         self, adaptive: Adaptive, bounds: Bounds, constants: Any, begin: int, counts: int, least: int, dtype: Any
     ) -> None:
         targets, leads, levels = adaptive.head.targets, len(adaptive.leads), len(adaptive.levels)
-        self.shape, self._dtype, self._counts = adaptive.parts()["shifts"], np.dtype(dtype), counts
+        self.size, self._dtype, self._counts = adaptive.report.size, np.dtype(dtype), counts
+        self._targets = targets
         each = leads, levels, targets
         self._arrays = {  # only their addresses go to the library
             "steps": checked("leads", adaptive.leads.astype(np.int64), (leads,), INT64),
@@ -76,7 +77,10 @@ class Follower:
         }
         if adaptive.sized:
             self._arrays["typical"] = checked("typical", bounds.typical, (leads, targets), FLOAT64)
+        if adaptive.watched:
+            self._arrays["middle"] = checked("middle", bounds.middle, (leads, targets), FLOAT64)
         sizes: dict[str, float] = {"forget": FORGET, "prior": PRIOR, "most": MOST}
+        sizes |= {"narrowest": NARROWEST, "farthest": FARTHEST}
         sizes |= {"dtype": FORMATS[self._dtype], "leads": leads, "levels": levels, "targets": targets, "begin": begin}
         # Where the watched steps lie among all of them, and where they stand alone.
         self._ahead = {leads: np.arange(leads), adaptive.head.horizon: adaptive.leads - 1}
@@ -96,7 +100,7 @@ class Follower:
         forecast: Float[np.ndarray, "N H D 1"],
         scale: Float[np.ndarray, "N D"],
         index: Int64[np.ndarray, " N"] | None = None,
-    ) -> Float[np.ndarray, "N K A D"]:
+    ) -> Float[np.ndarray, "N R"]:
         """Take the values of N rows, and keep what was forecast after them; the states change in place.
 
         Args:
@@ -107,17 +111,17 @@ class Follower:
             index: which rows, all different; the first N where None.
 
         Returns:
-            How far the intervals are shifted now.
+            The rows' reports, see `Adaptive.report`.
 
         Raises:
             DataError: an array of another shape or dtype, or a row that the table does not hold. No state changes then.
         """
-        shifts = np.empty((len(values), *self.shape), self._dtype)
+        report = np.empty((len(values), self.size), self._dtype)
         index = None if index is None else checked("index", index, (len(values),), INT64)
         adaptation, arrays = self._arguments(values, forecast, scale, len(values), self._counts)
-        observations = self._observations(states, len(values), arrays | {"shifts": shifts}, index)
+        observations = self._observations(states, len(values), arrays | {"report": report}, index)
         library.check(library.handle().statecast_adapt(byref(adaptation), byref(observations)))
-        return shifts
+        return report
 
     def through(
         self,
@@ -128,7 +132,7 @@ class Follower:
         forecast: Float[np.ndarray, "N H D 1"],
         scale: Float[np.ndarray, "N D"],
         places: Int64[np.ndarray, " T"],
-        shifts: Float[np.ndarray, "n K A D"],
+        report: Float[np.ndarray, "n R"],
     ) -> None:
         """Take many values of one row, one after another; its states change in place.
 
@@ -139,20 +143,20 @@ class Follower:
             origins: which of the forecasts was made at each step.
             forecast: see `step`.
             scale: the front's, 0 where the forecast is no measure.
-            places: where in `shifts` the shift of the intervals after each step is put; −1 for nowhere.
-            shifts: filled there; C-ordered, of the states' precision.
+            places: where in `report` the row's report after each step is put; −1 for nowhere.
+            report: filled there; C-ordered, of the states' precision.
 
         Raises:
             DataError: as from `step`.
         """
         steps, index, table = len(values), np.array([row], np.int64), Blocks.of(states)
-        if shifts.dtype != self._dtype or shifts.shape[1:] != self.shape or not shifts.flags.c_contiguous:
-            raise DataError(f"shifts must be C-ordered {self._dtype} [places, {', '.join(map(str, self.shape))}]")
+        if report.dtype != self._dtype or report.shape[1:] != (self.size,) or not report.flags.c_contiguous:
+            raise DataError(f"report must be C-ordered {self._dtype} [places, {self.size}]")
         adaptation, arrays = self._arguments(values, forecast, scale, len(forecast), -1)
-        observations = self._observations(table, len(forecast), arrays | {"shifts": shifts}, index)
+        observations = self._observations(table, len(forecast), arrays | {"report": report}, index)
         steps_of = {"origins": checked("origins", origins, (steps,), INT64)}
         steps_of["places"] = checked("places", places, (steps,), INT64)
-        path = fill(AdaptationPath(steps=steps, slots=len(shifts)), steps_of)
+        path = fill(AdaptationPath(steps=steps, slots=len(report)), steps_of)
         call = library.handle().statecast_adapt_along
         library.check(call(byref(adaptation), byref(observations), byref(path)))
 
@@ -160,7 +164,7 @@ class Follower:
         self, values: np.ndarray, forecast: np.ndarray, scale: np.ndarray, count: int, counts: int
     ) -> tuple[Any, dict[str, np.ndarray]]:
         """The bounds for forecasts of so many steps ahead, and the arrays of a call."""
-        horizon, targets = forecast.shape[1], self.shape[-1]
+        horizon, targets = forecast.shape[1], self._targets
         if horizon not in self._ahead:
             raise DataError(f"forecast has {horizon} steps ahead, wanted {' or '.join(map(str, self._ahead))}")
         arrays = {"values": checked("values", values, (len(values), targets), FLOAT64)}

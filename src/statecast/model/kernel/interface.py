@@ -17,7 +17,7 @@ import numpy as np
 from statecast.errors import DataError, SettingError, nearest
 from statecast.model.cells import CELLS as EQUATIONS
 
-VERSION = 10
+VERSION = 11
 CELLS = ("lstm", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu")
 DTYPES = ("float32", "float64", "bf16")  # bf16: float32 arrays whose products take bfloat16
 INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512", "avx512_bf16", "amx")
@@ -74,14 +74,14 @@ NetworkSizes = _struct(
 Adaptation = _struct(
     "Adaptation",
     (c_int32, "dtype"),
-    (c_double, "forget prior most"),
+    (c_double, "forget prior most narrowest farthest"),
     (c_int64, "leads levels targets horizon begin counts least"),
-    (_ARRAY, "steps ahead origin unit low high width rate share typical"),
+    (_ARRAY, "steps ahead origin unit low high width rate share typical middle"),
 )
 Observations = _struct(
     "Observations",
     (c_int64, "block rows stride count"),
-    (_ARRAY, "blocks index values covariates future forecast scale shifts"),
+    (_ARRAY, "blocks index values covariates future forecast scale report"),
 )
 AdaptationPath = _struct("AdaptationPath", (c_int64, "steps slots"), (_ARRAY, "origins places"))
 StatisticsCall = _struct(

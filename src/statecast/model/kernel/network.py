@@ -100,13 +100,13 @@ class NetworkCall(NamedTuple):
 
     Attributes:
         call: makes the step, without arguments, and keeps alive what it needs; its result is for `library.check`.
-        forecast, scale, shifts: the results, filled by the call; see `NetworkStep.step`.
+        forecast, scale, report: the results, filled by the call; see `NetworkStep.step`.
     """
 
     call: Callable[[], int]
     forecast: Float[np.ndarray, "S H D O"]
     scale: Float[np.ndarray, "S D"]
-    shifts: Float[np.ndarray, "S K A D"] | None
+    report: Float[np.ndarray, "S R"] | None
 
 
 class NetworkStep:
@@ -204,7 +204,7 @@ class NetworkStep:
             future = checked("future", future, (count, *self._future), self._dtype)
         forecast = np.empty((count, *self._forecast), self._dtype)
         scale = np.empty((count, self._targets), self._dtype)
-        shifts = None if follower is None else np.empty((count, *follower.shape), self._dtype)
+        report = None if follower is None else np.empty((count, follower.size), self._dtype)
         observations = _observations(
             table.block,
             table.rows,
@@ -217,7 +217,7 @@ class NetworkStep:
             *span(future),
             *span(forecast),
             *span(scale),
-            *span(shifts),
+            *span(report),
         )
         adaptation = None if follower is None else byref(follower.whole)
         call = partial(self._call, self._packed, self._threads, observations, adaptation)
@@ -232,9 +232,9 @@ class NetworkStep:
             follower,
             forecast,
             scale,
-            shifts,
+            report,
         )
-        return NetworkCall(call, forecast, scale, shifts)
+        return NetworkCall(call, forecast, scale, report)
 
 
 def _table(states: Blocks | Float[np.ndarray, "rows size"]) -> Blocks:

@@ -1,0 +1,195 @@
+"""A forecast as a value: the network's numbers, and what they mean.
+
+A `Forecast` holds the network's forecasts in its own units; times, values in the table's units, intervals and scores
+are worked out when they are asked for, so that a stream pays for none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data import calendar
+from statecast.data.schema import Schema
+from statecast.data.values import described, lone_series
+from statecast.errors import DataError
+from statecast.forecast import calibrate, channels, features, observation, watch
+from statecast.model.inputs import from_working
+from statecast.model.state import State
+from statecast.model.trained import Model
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float, Float64, Int64
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Forecast:
+    """The next values of some series.
+
+    S series, H steps, D targets; where `single` is true, of one series, and the axis S is left out.
+
+    Attributes:
+        model: whose forecast it is.
+        ids: the series.
+        last: [S] time of the last row that was observed.
+        first: [N, H, Dn, O] the network's own steps, in working units; N rows for the S series (see `channels`).
+        later: [N, n, Dn] steps beyond the network's horizon; None where there are none.
+        scale: [N, Dn] the front's scale.
+        horizon: steps.
+        levels: levels of the intervals, in percent.
+        single: a forecast of one series, without the axis S.
+        shifts: [N, K, A, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
+        known: [S, m, K] the covariates known ahead that it rests on, m ≥ horizon; None where the model has none.
+        watch: [N, W, Dn] where the last values lay among the forecasts made for them, see `Adaptive`; None where the
+            model does not watch.
+    """
+
+    model: Model
+    ids: channels.Ids
+    last: Int64[np.ndarray, " S"]
+    first: Float[np.ndarray, "N H Dn O"]
+    later: Float[np.ndarray, "N n Dn"] | None
+    scale: Float[np.ndarray, "N Dn"]
+    horizon: int
+    levels: tuple[float, ...]
+    single: bool = False
+    shifts: Float[np.ndarray, "N K A Dn"] | None = None
+    known: Float64[np.ndarray, "S m K"] | None = None
+    watch: Float[np.ndarray, "N W Dn"] | None = None
+
+    def __repr__(self) -> str:
+        names = ", ".join(described(name) for name in self.ids[:3]) + (", …" if len(self.ids) > 3 else "")
+        what = f"{', '.join(self.targets[:5])}{', …' if len(self.targets) > 5 else ''} of {names or 'no series'}"
+        steps = f"{self.horizon} step{'s' if self.horizon > 1 else ''}"
+        ends = np.atleast_2d(self.times)[0, [0, -1]].tolist() if self.ids else []
+        shown = [observation.shown(time, self.model.schema) for time in ends]
+        span = f" from {' to '.join(shown)}" if shown else ""
+        return f"<Forecast: {what}, {steps}{span}; levels {', '.join(f'{level:g}' for level in self.levels) or 'none'}>"
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        # What the model remembers of all its series is no part of a forecast of some.
+        model = replace(self.model, state=State.empty(self.model.layout, self.model.dtype))
+        return type(self), (model, *(getattr(self, item.name) for item in fields(self)[1:]))
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of the targets."""
+        return self.model.schema.target
+
+    @cached_property
+    def values(self) -> Float64[np.ndarray, "S H D"]:
+        """The point forecasts, in the units of the table."""
+        return self._joined(from_working(self.model.constants, self._point[..., None])[..., 0])
+
+    @cached_property
+    def times(self) -> Int64[np.ndarray, "S H"]:
+        """The times that the values are for, as numbers; see `Panel.time`."""
+        times = features.after(self.model, self.last, 1, self.horizon)
+        return times[0] if self.single else times
+
+    @property
+    def stamps(self) -> Any:
+        """The times as datetime64 (UTC instants where the table has a zone), or whole numbers where it has those."""
+        schema = self.model.schema
+        return calendar.to_datetime64(self.times, schema.time_kind, schema.frequency, schema.tz)
+
+    @property
+    def lower(self) -> dict[float, Float64[np.ndarray, "S H D"]]:
+        """Lower bounds of the intervals, by level."""
+        return {level: bounds[0] for level, bounds in self._bounds.items()}
+
+    @property
+    def upper(self) -> dict[float, Float64[np.ndarray, "S H D"]]:
+        """Upper bounds of the intervals, by level."""
+        return {level: bounds[1] for level, bounds in self._bounds.items()}
+
+    @cached_property
+    def score(self) -> Float64[np.ndarray, "S D"]:
+        """How unusual the last values were: normal scores under the forecasts that were made for them, see `watch`.
+
+        Positive above and negative below what was expected; NaN where nothing was forecast of a value.
+        """
+        shape = len(self.scale), self.scale.shape[1]
+        score = channels.join(self.model, watch.scores(self.model, self.watch, shape)[:, None])[:, 0]
+        return score[0] if self.single else score
+
+    @property
+    def unusual(self) -> Bool[np.ndarray, "S D"]:
+        """Whether the last values were unusual, at the rate of false alarms of the settings."""
+        return watch.unusual(self.model, self.score)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The forecast as columns: id, time, `statecast`, `statecast-lo-80`, `statecast-hi-80`, …
+
+        One row for each (series, target, step), in that order; several targets are told apart by the id (see
+        `Schema.output_ids`).
+        """
+        from statecast.data.checks import columns_for
+
+        size, schema = len(self.targets), self.model.schema
+        names = output_ids(schema, self.ids)
+        values = {"statecast": self.values}
+        for level, (lower, upper) in self._bounds.items():
+            values |= {f"statecast-lo-{level:g}": lower, f"statecast-hi-{level:g}": upper}
+        flat = {name: np.moveaxis(value, -1, -2).reshape(-1) for name, value in values.items()}
+        time = np.repeat(np.atleast_2d(self.times), size, axis=0).reshape(-1)
+        return columns_for(schema, [name for name in names for _ in range(self.horizon)], time, flat)
+
+    @property
+    def _point(self) -> Float[np.ndarray, "N H Dn"]:
+        near = self.first[..., self.model.network.head.middle][:, : self.horizon]
+        return near if self.later is None else np.concatenate([near, self.later], axis=1)
+
+    @cached_property
+    def _bounds(self) -> dict[float, tuple[np.ndarray, np.ndarray]]:
+        return {level: self._interval(level) for level in self.levels}
+
+    def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+        """The interval of a level; k steps ahead, beyond the network's H, its widest one times √(k/H)."""
+        model, phase = self.model, None
+        if model.phases is not None:
+            phase = channels.repeat(model, calibrate.phase_of(model, self.last))
+        distances = calibrate.spread(model, self.first, self.scale, level, self.shifts, phase)
+        below, above = (_widened(part, self.horizon) for part in distances)
+        lower, upper = calibrate.around(self.model, self._point, below, above)
+        return self._joined(lower), self._joined(upper)
+
+    def _joined(self, rows: Float64[np.ndarray, "N H Dn"]) -> Float64[np.ndarray, "S H D"]:
+        values = channels.join(self.model, rows)
+        require_finite(self.ids, values)
+        return values[0] if self.single else values
+
+
+def require_finite(ids: Sequence[str | int], values: Float64[np.ndarray, "S ..."]) -> None:
+    """Refuse forecasts that are none: a network whose numbers have grown without end says nothing.
+
+    Raises:
+        DataError: the first series with one.
+    """
+    finite = np.isfinite(values)
+    if not finite.all():
+        name = ids[int(np.argmin(finite.reshape(len(values), -1).all(axis=1)))]
+        raise DataError(
+            f"the model has no finite forecast of series {name!r}: its numbers have grown beyond what its precision "
+            'holds; fit again, with precision = "float64" or another cell where that does not help'
+        )
+
+
+def output_ids(schema: Schema, ids: Sequence[str | int]) -> channels.Ids:
+    """What the rows of results are called: `Schema.output_ids`, and a stream may hold several series without an id."""
+    if schema.id is None and len(schema.target) > 1 and tuple(ids) != (lone_series(schema.target),):
+        return tuple(f"{item}/{target}" for item in ids for target in schema.target)
+    return schema.output_ids(ids)
+
+
+def _widened(spread: Float64[np.ndarray, "N H Dn"], horizon: int) -> Float64[np.ndarray, "N n Dn"]:
+    """Distances for `horizon` steps. A random walk's error grows with √k, so that is how those beyond H are widened."""
+    size = spread.shape[1]
+    if horizon <= size:
+        return spread[:, :horizon]
+    growth = np.sqrt(np.arange(size + 1, horizon + 1) / size)
+    return np.concatenate([spread, spread.max(axis=1)[:, None] * growth[:, None]], axis=1)
