@@ -99,6 +99,13 @@ def test_what_cannot_be_sent_is_said_before(
     assert not shelf.rows
 
 
+def test_a_server_that_was_never_there_is_given_up_soon(
+    statecast: Command, loads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("statecast.cli.sending.FIRST_PATIENCE", 0.1)
+    assert "did not take a request within 0.1 s" in statecast("send", "http://127.0.0.1:9", loads).error
+
+
 def test_the_token_comes_from_the_environment(
     statecast: Command, shelf: Shelf, loads: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

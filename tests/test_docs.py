@@ -8,11 +8,15 @@ exempt only as ```bash no-run, right after an HTML comment that gives the reason
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +26,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [path for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if path.exists()]
 RUN = ("bash", "python")
+PORT = "8000"  # in the documents; each run takes a free one
 SHOWN = ("text", "toml", "json", "csv", "bibtex")
 
 # Runs the blocks that it is given as JSON on standard input. One process, since later blocks go on where earlier ended.
@@ -105,18 +110,30 @@ def script(code: str) -> str:
 
 
 def run(text: str, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run the blocks of a document; what they leave running ends with them."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
     todo = [block for block in blocks(text) if block.runs]
-    work = [(b.language, script(b.code) if b.language == "bash" else b.code, name, b.line) for b in todo]
+    code = [(script(b.code) if b.language == "bash" else b.code).replace(PORT, port) for b in todo]
+    work = [(block.language, lines, name, block.line) for block, lines in zip(todo, code, strict=True)]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return subprocess.run(
+    process = subprocess.Popen(
         [sys.executable, "-W", "error", "-c", RUNNER],
         cwd=folder,
         env={**os.environ, "PATH": path, "MPLBACKEND": "Agg", "PYTHONUTF8": "1"},
-        input=json.dumps(work),
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=600,
+        start_new_session=True,
     )
+    try:
+        out, err = process.communicate(json.dumps(work), timeout=600)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def named(path: Path) -> str:
@@ -186,6 +203,16 @@ assert n == 7
 """
     done = run(text, "made.md", tmp_path)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_is_left_running_ends_with_the_document(tmp_path: Path) -> None:
+    ticking = "(while sleep 0.01; do echo 8000 >> ticks; done) > /dev/null 2>&1 &\nsleep 0.1"
+    done = run(f"```bash\n{ticking}\n```\n", "made.md", tmp_path)
+    assert done.returncode == 0, done.stderr
+    ticks = (tmp_path / "ticks").read_text()
+    time.sleep(0.1)
+    assert (tmp_path / "ticks").read_text() == ticks
+    assert ticks and "8000" not in ticks  # a port of its own
 
 
 def test_what_may_not_run_here_is_seen_through() -> None:

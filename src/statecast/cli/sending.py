@@ -25,6 +25,7 @@ from statecast.server.remote import RowResult
 from statecast.server.replay import Replay
 
 TOKEN = "STATECAST_TOKEN"  # of the environment, for those who do not want it among the processes
+FIRST_PATIENCE, PATIENCE = 5.0, 900.0  # seconds for the first answer, and for each once the server has been there
 LINE_SECONDS = 5.0  # between two lines of progress, where there is no terminal
 SHOWN = 5  # rejected rows that are named
 
@@ -37,7 +38,7 @@ def run(url: str, source: str, speed: float | None, token: str | None, as_json: 
     """
     if speed is not None and not speed > 0:
         raise SettingError(f"--speed {speed:g}: wanted a number above 0, such as 60 for an hour in a minute")
-    with Client(url, token or os.environ.get(TOKEN)) as client:
+    with Client(url, token or os.environ.get(TOKEN), patience=FIRST_PATIENCE) as client:
         replay = Replay.of(tables.read(source), client.model)
         start, tally = time.monotonic(), Tally(len(replay))
         with _display(len(replay)) as display:
@@ -61,7 +62,7 @@ def _answers(client: Client, replay: Replay, speed: float | None) -> Iterator[li
             content = json.dumps(records, sort_keys=True).encode()
             digest = hashlib.blake2b(digest + content, digest_size=16).digest()
             key = digest.hex()
-        yield client.send(records, key=key)
+        yield client.send(records, key=key, patience=PATIENCE)
         position = end
 
 

@@ -156,7 +156,11 @@ class Client:
         return answer
 
     def send(
-        self, records: Sequence[Mapping[str, Any]], forecast: Detail = "none", key: str | None = None
+        self,
+        records: Sequence[Mapping[str, Any]],
+        forecast: Detail = "none",
+        key: str | None = None,
+        patience: float | None = None,
     ) -> list[RowResult]:
         """Send rows as they are, with the training table's own columns as keys.
 
@@ -164,6 +168,7 @@ class Client:
             records: the rows; those of a series in the order of time.
             forecast: what comes back for each row: no forecast, its points, or its points and bounds.
             key: under which these rows count once, whoever sends them again; by default one is made where it is needed.
+            patience: seconds after which a request is given up; the client's where None.
 
         Returns:
             What came of each row.
@@ -175,7 +180,7 @@ class Client:
         """
         parts = [records[begin : begin + self._batch] for begin in range(0, len(records), self._batch)]
         parcels = [self._parcel(part, key and f"{key}-{number}") for number, part in enumerate(parts)]
-        return [result for parcel in parcels for result in self.deliver(parcel, forecast)]
+        return [result for parcel in parcels for result in self.deliver(parcel, forecast, patience)]
 
     def deliver(self, parcel: Parcel, forecast: Detail = "none", patience: float | None = None) -> list[RowResult]:
         """Send a parcel, or its halves where the server finds it too large; see `send`.
