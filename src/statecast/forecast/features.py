@@ -61,6 +61,11 @@ def end_of_times(schema: Schema) -> int:
     return LAST_DAY if schema.time_kind in ("date", "datetime") else LATEST
 
 
+def first_time(schema: Schema) -> int:
+    """The first time that a table can hold."""
+    return FIRST_DAY if schema.time_kind in ("date", "datetime") else 1 - LATEST
+
+
 def last_time(schema: Schema) -> str:
     """Where times end, for messages."""
     return "the year 9999" if end_of_times(schema) == LAST_DAY else "2^62"

@@ -94,6 +94,9 @@ def when_many(
             latest = int(np.argmax(now))
             _checked(schema, names[latest], int(now[latest]))
         return now, np.zeros(len(last), np.int64)
+    if isinstance(times, np.ndarray) and times.dtype == np.int64:
+        require_each("times", times, names)
+        return _numbered(schema, names, last, times)
     several = np.iterable(times) and not isinstance(times, (str, *RAW))
     if several:
         times = times if isinstance(times, (Mapping, Set)) else list(times)
@@ -111,6 +114,26 @@ def when_many(
             known[key] = when(schema, names[s], before, time)
         results[s] = known[key]
     return results[:, 0], results[:, 1]
+
+
+def _numbered(
+    schema: Schema, names: Names, last: Int64[np.ndarray, " S"], now: Int64[np.ndarray, " S"]
+) -> tuple[Int64[np.ndarray, " S"], Int64[np.ndarray, " S"]]:
+    """`when_many` for times as `Panel.time` has them, worked out side by side."""
+    beyond = (now < features.first_time(schema)) | (now >= features.end_of_times(schema))
+    if beyond.any():
+        observation.time(int(now[int(np.argmax(beyond))]), schema)  # says what is wrong with it
+    gaps, old = np.zeros(len(now), np.int64), last != UNSEEN
+    if not old.any():
+        return now, gaps
+    step, before, after = schema.frequency, last[old], now[old]
+    steps = np.asarray(step.steps_between(before, after))
+    bad = (after <= before) | (steps - 1 > LONGEST_GAP) | ~np.asarray(step.on_grid(before, after))
+    if bad.any():
+        s = int(np.flatnonzero(old)[int(np.argmax(bad))])
+        gap_before(schema, names[s], int(last[s]), int(now[s]))
+    gaps[old] = steps - 1
+    return now, gaps
 
 
 def targets(model: Model, names: Names, values: Any) -> Float64[np.ndarray, "N Dn"]:
@@ -189,11 +212,14 @@ def _known(
 ) -> dict[str, np.ndarray]:
     """Known covariates of this step, and those of the next H as the head takes them."""
     horizon = model.network.head.horizon
-    blocks = [[] for _ in names] if known is None else observation.listed(known, "known")
+    blocks: Any = [[] for _ in names] if known is None else known
+    if isinstance(blocks, observation.Features):
+        blocks = blocks.numbers
+    else:
+        blocks = [observation.rows(model.schema.known, block, "known") for block in observation.listed(blocks, "known")]
     require_each("known", blocks, names)
     values = np.empty((len(names), horizon + 1, model.network.front.known))
-    for s, (name, block) in enumerate(zip(names, blocks, strict=True)):
-        rows = observation.rows(model.schema.known, block, "known")
+    for s, (name, rows) in enumerate(zip(names, blocks, strict=True)):
         if len(rows) <= horizon:
             first = int(model.schema.frequency.advance(now[s], len(rows)))
             raise predict.missing_known(model, name, first)

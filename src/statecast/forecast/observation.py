@@ -7,7 +7,7 @@ small arrays, since a stream reads one row in a few microseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -75,12 +75,26 @@ def covariates(items: Sequence[Covariate], row: Any, name: str) -> Float64[np.nd
     return np.array([part for item, value in zip(items, values, strict=True) for part in data.features(item, value)])
 
 
+class Features(NamedTuple):
+    """Covariates that were read already, as `rows` gives them.
+
+    Attributes:
+        numbers: [rows, features], or [series, rows, features] of covariates known ahead.
+    """
+
+    numbers: Float64[np.ndarray, "*rows features"]
+
+
 def rows(items: Sequence[Covariate], values: Any, name: str) -> Float64[np.ndarray, "n features"]:
     """The features of several rows: a sequence of what `covariates` takes, or a mapping from column to values.
+
+    `Features` are taken as they are.
 
     Raises:
         DataError: as `covariates`, or the columns do not have as many values each.
     """
+    if isinstance(values, Features):
+        return values.numbers
     array = table(values, len(items), name) if all(item.kind == "numeric" for item in items) else None
     if array is not None:
         return array

@@ -7,7 +7,7 @@ were removed are given to the next that come. Nothing here is written at once: w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from operator import delitem, setitem
@@ -19,7 +19,7 @@ from statecast.data.values import RAW, described, series_id
 from statecast.errors import DataError, SettingError, UnknownSeries, nearest
 from statecast.forecast import channels
 from statecast.forecast.change import Change, Moves
-from statecast.forecast.runner import BLOCK, Runner
+from statecast.forecast.runner import BLOCK, Runner, Step
 from statecast.model.container import Portions
 from statecast.model.state import UNSEEN, State
 
@@ -107,6 +107,23 @@ class Roster:
         if not (series < 0).any():
             self._recent = names, series
         return names, series
+
+    def names(self, series: Int64[np.ndarray, " S"]) -> tuple[Id, ...]:
+        """The names of numbers, each of which is here and comes once: the inverse of `numbers`.
+
+        Raises:
+            UnknownSeries: a series has none of these numbers.
+            DataError: a number comes twice.
+        """
+        known = len(self.index) + len(self._free)
+        if len(series) and not (0 <= series.min() and series.max() < known):
+            raise UnknownSeries(f"numbers {series.min()} to {series.max()}: the series here have numbers below {known}")
+        names = self._names[series].tolist()
+        if self._free and None in names:
+            raise UnknownSeries(f"no series has the number {int(series[names.index(None)])} any more")
+        if len(series) > 1 and (np.diff(series) <= 0).any() and len(np.unique(series)) < len(series):
+            raise DataError("a series comes twice: give each series once, one step at a time")
+        return tuple(names)
 
     def _series(self, names: Sequence[Id]) -> Int64[np.ndarray, " S"]:
         return np.fromiter((self.index.get(name, -1) for name in names), np.int64, len(names))
@@ -207,6 +224,34 @@ class Roster:
             ]
         places = self.rows.places(self._runner.rows(numbers))
         return tuple(partial(setitem, block, inside, rows[at]) for block, inside, at in places), tuple(entries)
+
+    def restarted(
+        self,
+        names: Sequence[Id],
+        series: Int64[np.ndarray, " S"],
+        last: Int64[np.ndarray, " S"],
+        y: Float[np.ndarray, "N Dn"],
+        stamps: Int64[np.ndarray, " N"],
+        gaps: Int64[np.ndarray, " S"],
+        covariates: Mapping[str, Any],
+    ) -> tuple[Step, Moves]:
+        """A step of series of which some are new or skipped steps, on a copy of their rows, and the entries."""
+        runner, fresh = self._runner, last == UNSEEN
+        rows = np.empty((len(y), runner.layout.size), runner.model.dtype)
+        rows[runner.per_row(~fresh)] = self.rows.take(runner.rows(series[~fresh]))
+        if fresh.any():
+            rows[runner.per_row(fresh)] = runner.start([name for name, new in zip(names, fresh, strict=True) if new])
+        static = covariates.get("static")
+        for gap in set(gaps.tolist()) - {0}:
+            alike = np.flatnonzero(gaps == gap)
+            for part in runner.batches(len(alike)):
+                at = runner.rows(alike[part])
+                some = rows[at]
+                runner.pass_gap(some, runner.per_row(last[alike[part]]), gap, None if static is None else static[at])
+                rows[at] = some
+        forecasts, scales, report = runner.step(rows, y, stamps, covariates)
+        writes, entries = self.writes(names, series, rows, stamps[:: runner.width])
+        return Step(forecasts, scales, report, writes, [None] * len(writes)), entries
 
     def _reserve(self, count: int) -> None:
         """Make room for so many series. It is not seen from outside, and stays where the change comes to nothing."""

@@ -24,15 +24,15 @@ from statecast.errors import DataError, SettingError
 from statecast.files import write_pieces
 from statecast.forecast import calibrate, channels, features, incoming, observation, predict
 from statecast.forecast.answer import Forecast
-from statecast.forecast.change import Change, Moves, Turns
+from statecast.forecast.change import Change, Turns
 from statecast.forecast.roster import Id, Roster
-from statecast.forecast.runner import BLOCK, Runner, Step
+from statecast.forecast.runner import BLOCK, Runner
 from statecast.model import archive
 from statecast.model.state import UNSEEN, State
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int64
+    from jaxtyping import Int64
 
 
 class Stream:
@@ -263,6 +263,29 @@ class Stream:
         forecast: Forecast = self._turns.change(self._observing_many, ids, values, times, past, known, static)
         return forecast
 
+    def numbers(self, ids: Sequence[Id]) -> Int64[np.ndarray, " S"]:
+        """The number that each series has as long as it is here, for `observe_numbered`; −1 for one that is not."""
+        with self._turns.lock:
+            return self._roster.numbers(ids)[1].copy()
+
+    def observe_numbered(
+        self,
+        numbers: Int64[np.ndarray, " S"],
+        values: Any,
+        times: Any = None,
+        past: Any = None,
+        known: Any = None,
+        static: Any = None,
+    ) -> Forecast:
+        """`observe_many` for series by their numbers, which spares looking up names.
+
+        Raises:
+            UnknownSeries: a number that no series has. Nothing has changed then.
+            DataError: as in `observe_many`.
+        """
+        forecast: Forecast = self._turns.change(self._observing_numbered, numbers, values, times, past, known, static)
+        return forecast
+
     def forecast(
         self,
         ids: Sequence[Id] | None = None,
@@ -320,7 +343,7 @@ class Stream:
             covariates = incoming.covariates(model, [name], [now], one[0], one[1], one[2], remembered)
         stamps, number = np.array([now] * width), np.array([series])
         if last == UNSEEN or gap:
-            step, entries = self._restarted([name], number, np.array([last]), y, stamps, np.array([gap]), covariates)
+            step, entries = roster.restarted([name], number, np.array([last]), y, stamps, np.array([gap]), covariates)
         else:
             step = self._runner.prepare(roster.rows, y, stamps, covariates, self._runner.rows(number))
             entries = (partial(setitem, roster.last, series, now),)
@@ -330,9 +353,23 @@ class Stream:
         )
         return Change(forecast, step.moves, step.successes, entries)
 
-    def _observing_many(self, ids: Any, values: Any, times: Any, past: Any, known: Any, static: Any) -> Change:
+    def _observing_many(self, ids: Any, *columns: Any) -> Change:
+        return self._observing_series(*self._roster.numbers(ids), *columns)
+
+    def _observing_numbered(self, numbers: Int64[np.ndarray, " S"], *columns: Any) -> Change:
+        return self._observing_series(self._roster.names(numbers), numbers, *columns)
+
+    def _observing_series(
+        self,
+        names: tuple[Id, ...],
+        series: Int64[np.ndarray, " S"],
+        values: Any,
+        times: Any,
+        past: Any,
+        known: Any,
+        static: Any,
+    ) -> Change:
         model, roster, runner = self.model, self._roster, self._runner
-        names, series = roster.numbers(ids)
         y = incoming.targets(model, names, values)
         last = roster.times(series)
         now, gaps = incoming.when_many(model.schema, names, last, times)
@@ -341,38 +378,10 @@ class Stream:
         covariates = incoming.covariates(model, names, now, past, known, static, roster.static(series, last))
         stamps = runner.per_row(now)
         if gaps.any() or (last == UNSEEN).any():
-            step, entries = self._restarted(names, series, last, y, stamps, gaps, covariates)
+            step, entries = roster.restarted(names, series, last, y, stamps, gaps, covariates)
         else:
             step = runner.prepare(roster.rows, y, stamps, covariates, runner.rows(series))
             entries = (partial(setitem, roster.last, series, now),)
         horizon = model.network.head.horizon
         forecast = Forecast(model, names, now, step.forecasts, None, step.scales, horizon, self._levels, **step.report)
         return Change(forecast, step.moves, step.successes, entries)
-
-    def _restarted(
-        self,
-        names: Sequence[Id],
-        series: Int64[np.ndarray, " S"],
-        last: Int64[np.ndarray, " S"],
-        y: Float[np.ndarray, "N Dn"],
-        stamps: Int64[np.ndarray, " N"],
-        gaps: Int64[np.ndarray, " S"],
-        covariates: Mapping[str, Any],
-    ) -> tuple[Step, Moves]:
-        """A step of series of which some are new or skipped steps, on a copy of their rows, and the entries."""
-        runner, fresh = self._runner, last == UNSEEN
-        rows = np.empty((len(y), runner.layout.size), self.model.dtype)
-        rows[runner.per_row(~fresh)] = self._roster.rows.take(runner.rows(series[~fresh]))
-        if fresh.any():
-            rows[runner.per_row(fresh)] = runner.start([name for name, new in zip(names, fresh, strict=True) if new])
-        static = covariates.get("static")
-        for gap in set(gaps.tolist()) - {0}:
-            alike = np.flatnonzero(gaps == gap)
-            for part in runner.batches(len(alike)):
-                at = runner.rows(alike[part])
-                some = rows[at]
-                runner.pass_gap(some, runner.per_row(last[alike[part]]), gap, None if static is None else static[at])
-                rows[at] = some
-        forecasts, scales, report = runner.step(rows, y, stamps, covariates)
-        writes, entries = self._roster.writes(names, series, rows, stamps[:: runner.width])
-        return Step(forecasts, scales, report, writes, [None] * len(writes)), entries

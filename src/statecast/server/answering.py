@@ -1,0 +1,112 @@
+"""From what became of a group of rows to a receipt for each request, and to what listeners hear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from statecast.forecast.answer import Forecast
+from statecast.forecast.observation import Features
+from statecast.server import selection
+from statecast.server.batch import Batch
+from statecast.server.intake import Intake
+from statecast.server.receipts import Happening, Receipt, RowStatus
+from statecast.server.stepper import Stepper, Taken
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64
+
+WORDS: tuple[RowStatus, ...] = ("accepted", "duplicate", "rejected")  # by ACCEPTED, DUPLICATE, REJECTED
+
+
+class Answers:
+    """The receipts of requests whose rows were stepped as one group.
+
+    Args:
+        stepper: right after the group's step.
+        rows: the group.
+        taken: what became of it.
+        counts: how many rows each request has.
+    """
+
+    def __init__(self, stepper: Stepper, rows: Intake, taken: Taken, counts: Sequence[int]) -> None:
+        self._taken, self.seq = taken, stepper.seq
+        self._begins = np.cumsum([0, *counts]).tolist()
+        self._places = np.full(len(taken.statuses), -1)
+        self._places[taken.rows] = np.arange(len(taken.rows))
+        self._repeats, self._again = _again(stepper, rows, taken)
+        self.happening = happening(stepper, taken.batch, taken.forecast)
+
+    def statuses(self, request: int) -> list[RowStatus]:
+        """What became of the rows of a request."""
+        return [WORDS[n] for n in self._taken.statuses[self._span(request)].tolist()]
+
+    def errors(self, request: int) -> list[str | None]:
+        """Why its rows were rejected."""
+        span = self._span(request)
+        errors = self._taken.errors
+        if not errors:
+            return [None] * (span.stop - span.start)
+        return [errors.get(row) for row in range(span.start, span.stop)]
+
+    def seqs(self, request: int) -> Int64[np.ndarray, " n"]:
+        """The sequence numbers of its rows; 0 for those that have none."""
+        places = self._places[self._span(request)]
+        return np.where(places < 0, 0, self._taken.batch.first + places)
+
+    def receipt(self, request: int, forecast: bool) -> Receipt:
+        """The answer to a request."""
+        span = self._span(request)
+        index, answer = self._forecast(span) if forecast else (np.zeros(0, np.int64), None)
+        count = span.stop - span.start
+        nothing = np.full(count, np.nan), np.zeros(count, bool)
+        return Receipt(self.seq, self.statuses(request), self.errors(request), index, answer, *nothing)
+
+    def _span(self, request: int) -> slice:
+        return slice(self._begins[request], self._begins[request + 1])
+
+    def _forecast(self, span: slice) -> tuple[Int64[np.ndarray, " M"], Forecast | None]:
+        parts, rows = [], []
+        accepted = np.flatnonzero(self._places[span] >= 0)
+        if self._taken.forecast is not None and len(accepted):
+            parts.append(selection.picked(self._taken.forecast, self._places[span][accepted]))
+            rows.append(accepted)
+        again = np.flatnonzero((self._repeats >= span.start) & (self._repeats < span.stop))
+        if self._again is not None and len(again):
+            parts.append(selection.picked(self._again, again))
+            rows.append(self._repeats[again] - span.start)
+        if not parts:
+            return np.zeros(0, np.int64), None
+        return np.concatenate(rows), selection.joined(parts)
+
+
+def _again(stepper: Stepper, rows: Intake, taken: Taken) -> tuple[Int64[np.ndarray, " R"], Forecast | None]:
+    """The forecasts that duplicates of last rows were answered with the first time, and which rows these are."""
+    records = stepper.ledger.records
+    last = [(row, n) for row, n in taken.repeats.items() if records["time"][n] == rows.times[row]]
+    if not last:
+        return np.zeros(0, np.int64), None
+    known = None if rows.known is None else [Features(rows.known[row, 1:]) for row, _ in last]
+    return np.array([row for row, _ in last]), forecast_now(stepper, [number for _, number in last], known)
+
+
+def forecast_now(stepper: Stepper, numbers: Sequence[int], known: Sequence[Features] | None = None) -> Forecast:
+    """The forecasts of series as they stand, a series perhaps several times."""
+    names = [name for number in numbers if (name := stepper.directory.names[number]) is not None]
+    each = list(dict.fromkeys(names))
+    first = {name: known[n] for n, name in reversed([*enumerate(names)])} if known is not None else None
+    forecast = replace(stepper.stream.forecast(each, known=first), known=None)
+    place = {name: n for n, name in enumerate(each)}
+    return selection.picked(forecast, np.array([place[name] for name in names]))
+
+
+def happening(stepper: Stepper, batch: Batch, forecast: Forecast | None) -> Happening:
+    """What a batch brought."""
+    ids = tuple(map(stepper.directory.name, batch.numbers.tolist())) if forecast is None else forecast.ids
+    count = len(batch.numbers)
+    scores, unusual = np.full(count, np.nan), np.zeros(count, bool)
+    removed = tuple(map(stepper.directory.name, batch.removed))
+    return Happening(batch.first, batch.last, ids, batch.times, batch.values, forecast, scores, unusual, (), removed)

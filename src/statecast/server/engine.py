@@ -1,0 +1,397 @@
+"""The engine of a server: rows in, on the disk, out.
+
+One thread gathers what came, steps it, and hands the batch to a second one, which commits batches to the store and only
+then answers. While one batch is on its way to the disk, the next is being stepped. Nothing is answered, published or
+shown before it is on the disk. A commit that fails is the end: what was stepped and not kept is known to nobody, so the
+engine refuses everything from then on, and the next one replays the log.
+
+States are written to the store in the background, a few blocks at a time between two batches. Each block says what it
+contains, so a start reads the blocks and replays what the log holds beyond them.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from statecast.errors import OutputError, StatecastError
+from statecast.forecast.answer import Forecast
+from statecast.model import archive
+from statecast.model.trained import Model
+from statecast.server import answering, recovery
+from statecast.server.batch import Id
+from statecast.server.committer import Committer, Work
+from statecast.server.feed import Feed, Listener, Subscription
+from statecast.server.intake import Intake
+from statecast.server.keys import Keys
+from statecast.server.listing import Listing
+from statecast.server.options import Options
+from statecast.server.receipts import Happening, History, Receipt, SeriesSummary, Status
+from statecast.server.rounds import Rounds
+from statecast.server.rows import LiveRows
+from statecast.server.stepper import Stepper
+from statecast.server.store.opening import meta_of, open_store
+from statecast.server.store.protocol import Store, Transaction
+
+
+@dataclass(frozen=True, eq=False)
+class _Request:
+    """Rows that wait."""
+
+    rows: Intake
+    key: str | None
+    digest: bytes
+    forecast: bool
+    future: Future[Receipt]
+
+
+_Item = _Request | Callable[[], None] | None  # a command, or the end
+
+
+class Engine:
+    """Every series of a server. Any method may be called from any thread.
+
+    Args:
+        model: the model; what it remembers is taken over where the store is empty.
+        store: open, and of this model.
+        options: of the server.
+        failed: is called once, in a thread of the engine, when a commit failed.
+
+    Raises:
+        StatecastError: the store cannot be read.
+    """
+
+    def __init__(
+        self, model: Model, store: Store, options: Options | None = None, failed: Callable[[str], None] | None = None
+    ) -> None:
+        self.options, self._store = Options() if options is None else options, store
+        self._stepper = Stepper(model, self.options.closed)
+        self._turn = threading.RLock()  # held by whoever steps, or reads what steps change
+        self._replayed = recovery.recover(self._stepper, store, model.state)
+        self.model = self._stepper.model
+        self._keys, self._listing = Keys(self._stepper, store), Listing(self._stepper)
+        self._feed = Feed(self._stepper, store)
+        self._rounds = Rounds(self._stepper, self.options)
+        self._committer = Committer(store, self._stepper.seq, failed)
+        self._works: list[Work] = []  # of this turn
+        self._counts, self._waiting, self._closed = np.zeros(3, np.int64), 0, False
+        self._requests: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        self._pending: deque[_Item] = deque()  # what came while requests were gathered, and is done for itself
+        self._thread = threading.Thread(target=self._run, name="statecast-step", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def open(
+        cls,
+        model: str | Path,
+        state: str | Path,
+        options: Options | None = None,
+        failed: Callable[[str], None] | None = None,
+    ) -> Engine:
+        """The engine of a model's folder or file and a store, as it was when it was last stopped, however it was.
+
+        Args:
+            model: the folder or file.
+            state: a folder, or postgresql://….
+            options: of the server.
+            failed: see `Engine`.
+
+        Raises:
+            ModelFileError: the model or the store cannot be used, or are not of one another.
+            OutputError: the store cannot be written, or another server uses it.
+        """
+        loaded = archive.load(model)
+        store = open_store(state, meta_of(loaded))
+        try:
+            return cls(loaded, store, options, failed)
+        except BaseException:
+            store.close()
+            raise
+
+    # --- rows
+
+    def submit(self, rows: LiveRows, key: str | None = None, forecast: bool = True) -> Future[Receipt]:
+        """Take rows; each is decided about by itself, in their order.
+
+        Args:
+            rows: any.
+            key: names the request: sent again with the same rows, it is answered as it was, and nothing moves.
+            forecast: whether the receipt is to hold forecasts.
+
+        Returns:
+            The receipt, once the rows are on the disk; or `OutputError` where they cannot be kept.
+
+        Raises:
+            DataError: the columns are not of one length, or the key came with other rows before.
+        """
+        intake = Intake.read(self.model, rows)
+        request = _Request(intake, key, b"" if key is None else intake.digest(), forecast, Future())
+        self._require_running()
+        self._waiting += len(request.rows)
+        self._requests.put(request)
+        return request.future
+
+    def remove(self, id: Id) -> int:
+        """Forget a series; one that comes again starts anew.
+
+        Returns:
+            The sequence number of the removal, which is on the disk.
+
+        Raises:
+            UnknownSeries: it is not here.
+        """
+        future: Future[int] = Future()
+
+        def removal() -> None:
+            try:
+                number = self._listing.number(id)
+            except StatecastError as error:
+                future.set_exception(error)
+                return
+            batch = self._stepper.remove(number)
+            happening = answering.happening(self._stepper, batch, None)
+            self._works.append(Work(Transaction((batch,)), batch.last, lambda: self._publish(happening, future)))
+
+        self._ask(removal)
+        return future.result()
+
+    def _publish(self, happening: Happening, future: Future[int]) -> None:
+        self._feed.publish(happening)
+        future.set_result(happening.last)
+
+    # --- what is known
+
+    def forecast(
+        self,
+        ids: Sequence[Id] | None = None,
+        horizon: int | None = None,
+        levels: Sequence[float] | None = None,
+        known: Any = None,
+    ) -> Forecast:
+        """Forecast from what was observed so far; nothing moves. See `Stream.forecast`."""
+        forecast: Forecast = self._kept(self._stepper.stream.forecast, ids, horizon, levels, known)
+        return forecast
+
+    def series(
+        self,
+        prefix: str = "",
+        after: Id | None = None,
+        limit: int = 100,
+        sort: str = "id",
+        descending: bool = False,
+        offset: int = 0,
+    ) -> list[SeriesSummary]:
+        """Summaries of series whose names begin with `prefix`, in an order; see `Listing.page`."""
+        page: list[SeriesSummary] = self._kept(self._listing.page, prefix, after, limit, sort, descending, offset)
+        return page
+
+    def matches(self, prefix: str = "") -> int:
+        """How many series have names that begin with `prefix`."""
+        count: int = self._kept(self._listing.matches, prefix)
+        return count
+
+    def one(self, id: Id) -> SeriesSummary:
+        """What is known of a series.
+
+        Raises:
+            UnknownSeries: it is not here.
+        """
+        summary: SeriesSummary = self._kept(self._listing.one, id)
+        return summary
+
+    def history(self, id: Id, limit: int = 500) -> History:
+        """Past rows of a series, the latest at most, with what was forecast of each before.
+
+        Raises:
+            UnknownSeries: it is not here.
+        """
+        history: History = self._kept(self._listing.history, id, limit)
+        return history
+
+    def status(self) -> Status:
+        """How the engine is."""
+        with self._turn:
+            error, naive, alarms, observations = self._listing.totals()
+            count = len(self._stepper.directory)
+            lag = self._committer.durable - self._rounds.seq
+        accepted, duplicates, rejected = self._counts.tolist()
+        return Status(
+            series=count,
+            seq=self._committer.durable,
+            observations=observations,
+            accepted=accepted,
+            duplicates=duplicates,
+            rejected=rejected,
+            queue=self._waiting,
+            checkpoint_age=self._rounds.age,
+            checkpoint_lag=lag,
+            replayed=self._replayed,
+            sizes=self._store.sizes(),
+            error=error,
+            naive=naive,
+            alarms=alarms,
+            failure=self._committer.failure or None,
+        )
+
+    def subscribe(self, after: int | None, listener: Listener) -> Subscription:
+        """Have `listener` called with each `Happening`, in order and once it is on the disk.
+
+        Args:
+            after: the last sequence number that the listener knows: what came since is brought first, from the log
+                where memory does not reach so far back. None: begin with what comes next.
+            listener: is called in this thread with what is brought first, then in one of the engine's; it must be
+                quick, and what it raises ends the subscription.
+        """
+        return self._feed.subscribe(after, listener)
+
+    # --- keeping house
+
+    def backup(self, path: str | Path) -> Path:
+        """Write a copy of the store to a new file, while the engine runs.
+
+        Raises:
+            OutputError: it cannot be written, or exists.
+        """
+        return self._store.backup(path)
+
+    def compact(self) -> None:
+        """Write all states, and give back room on the disk; rows wait meanwhile."""
+        self.checkpoint()
+        done: Future[None] = Future()
+
+        def compaction() -> None:
+            self._store.compact()
+            done.set_result(None)
+
+        self._ask(lambda: self._works.append(Work(Transaction(), self._stepper.seq, compaction)))
+        done.result()
+
+    def checkpoint(self) -> None:
+        """Write the states of all series that moved since they were last written."""
+        done: Future[None] = Future()
+
+        def writing() -> None:
+            for transaction in self._rounds.whole():
+                self._works.append(Work(transaction, self._stepper.seq, lambda: None))
+            self._works.append(Work(Transaction(), self._stepper.seq, lambda: done.set_result(None)))
+
+        self._ask(writing)
+        done.result()
+
+    def close(self) -> None:
+        """Finish what came, write all states, and let go of the store."""
+        if self._closed:
+            return
+        if not self._committer.failure:
+            self.checkpoint()
+        self._closed = True
+        self._requests.put(None)
+        self._thread.join()
+        self._committer.close()
+        self._feed.close()
+        self._store.close()
+
+    # --- inside
+
+    def _require_running(self) -> None:
+        self._committer.require_sound()
+        if self._closed:
+            raise OutputError("the server is stopping: send the rows again once it runs")
+
+    def _ask(self, command: Callable[[], None]) -> None:
+        """Have the engine's thread do something between two batches."""
+        self._require_running()
+        self._requests.put(command)
+
+    def _kept(self, read: Callable[..., Any], *arguments: Any) -> Any:
+        """What `read` gives, once all that it rests on is on the disk."""
+        self._require_running()
+        with self._turn:
+            result, seq = read(*arguments), self._stepper.seq
+        self._committer.wait(seq)
+        return result
+
+    def _run(self) -> None:
+        """Gather, step, hand over."""
+        item: Any = None
+        try:
+            while (item := self._next()) is not None:
+                with self._turn:
+                    if callable(item):
+                        item()
+                    else:
+                        self._work_on(item)
+                    self._works += [Work(part, self._stepper.seq) for part in self._rounds.due()]
+                for work in self._works:  # after the turn: it takes time where the disk is slow
+                    self._committer.put(work)
+                self._works = []
+        except BaseException as error:  # whatever it is, nothing may be acknowledged after it
+            self._committer.fail(f"the server cannot go on: {type(error).__name__}: {error}")
+            raise
+        finally:
+            self._refuse_rest(item if isinstance(item, list) else [])
+
+    def _refuse_rest(self, requests: list[_Request]) -> None:
+        """Nothing that came too late waits for ever."""
+        while not self._requests.empty():
+            item = self._requests.get()
+            requests += [item] if isinstance(item, _Request) else []
+        for request in requests:
+            if not request.future.done():
+                request.future.set_exception(OutputError(self._committer.failure or "the server is stopping"))
+
+    def _next(self) -> list[_Request] | Callable[[], None] | None:
+        """The requests that came within the window; or a command, which is done for itself; None at the end."""
+        try:
+            first = self._pending.popleft() if self._pending else self._requests.get(timeout=self._rounds.patience)
+        except queue.Empty:
+            return []
+        if not isinstance(first, _Request):
+            return first
+        requests, count, end = [first], len(first.rows), time.monotonic() + self.options.window
+        while count < self.options.batch:
+            try:
+                item = self._requests.get(timeout=max(end - time.monotonic(), 0))
+            except queue.Empty:
+                break
+            if not isinstance(item, _Request):
+                self._pending.append(item)
+                break
+            requests.append(item)
+            count += len(item.rows)
+        return requests
+
+    def _work_on(self, requests: list[_Request]) -> None:
+        """Step the rows of requests together."""
+        keys = self._keys
+        some = [r for r in requests if r.key is None or not keys.answered(r.key, r.digest, r.rows.ids, r.future)]
+        if not some:
+            return
+        rows = Intake.joined([request.rows for request in some])
+        taken = self._stepper.take(rows, time.time())
+        answers = answering.Answers(self._stepper, rows, taken, [len(request.rows) for request in some])
+        records = [keys.record(r.key, r.digest, answers, n) for n, r in enumerate(some) if r.key is not None]
+
+        def answer() -> None:
+            self._feed.publish(answers.happening)
+            self._counts += np.bincount(taken.statuses, minlength=3)
+            self._waiting -= len(rows)
+            for n, request in enumerate(some):
+                request.future.set_result(answers.receipt(n, request.forecast))
+                if request.key is not None:
+                    keys.kept(request.key)
+
+        def refuse(text: str) -> None:
+            for request in some:
+                request.future.set_exception(OutputError(text))
+
+        self._works.append(Work(Transaction((taken.batch,), records), self._stepper.seq, answer, refuse))

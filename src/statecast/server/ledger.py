@@ -1,0 +1,146 @@
+"""What the engine remembers of each series beside its state: counts, last rows, live errors.
+
+One record a series, at the place of the series' number, so that what is done to some series touches one stretch of
+memory for each, and a block of records is its own bytes. Everything here follows from the rows alone: whoever replays
+them has the same records.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.model.state import UNSEEN
+
+if TYPE_CHECKING:
+    from jaxtyping import Bool, Float64, Int64
+
+ROWS = 32  # that are remembered of each series
+FEWEST = 4  # where a row has many targets
+NUMBERS = 64  # of the remembered rows, at most, where that is more than the fewest
+FORGET = 0.02  # the share by which a live error counts less with each one after it
+
+
+def record(targets: int) -> np.dtype[Any]:
+    """The record of a series with so many targets."""
+    rows = min(ROWS, max(FEWEST, NUMBERS // targets))
+    return np.dtype(
+        [
+            ("count", np.int64),
+            ("time", np.int64),
+            ("seq", np.int64),
+            ("received", np.float64),
+            ("predicted", np.float64, (targets,)),
+            ("error", np.float32, (targets,)),
+            ("naive", np.float32, (targets,)),
+            ("weight", np.float32, (targets,)),
+            ("score", np.float32),
+            ("unusual", np.int32),
+            ("alarms", np.int64),
+            ("times", np.int64, (rows,)),
+            ("values", np.float64, (rows, targets)),
+        ]
+    )
+
+
+class Ledger:
+    """The records of all series.
+
+    Args:
+        targets: D, of each row.
+
+    Attributes:
+        records: by the series' numbers; there may be room for more.
+    """
+
+    def __init__(self, targets: int) -> None:
+        self.kind = record(targets)
+        self.records = np.zeros(0, self.kind)
+        self.depth: int = self.kind["times"].shape[0]
+
+    def reserve(self, count: int) -> None:
+        """Make room for so many series; new ones have no rows yet."""
+        if count <= len(self.records):
+            return
+        # Memory that nobody has written to takes no room, so there is no reason to be sparing.
+        records = np.zeros(max(count, 2 * len(self.records), 1024), self.kind)
+        records[: len(self.records)] = self.records
+        for name in ("time", "times"):
+            records[name][len(self.records) :] = UNSEEN
+        records["score"][len(self.records) :] = np.nan
+        self.records = records
+
+    def clear(self, number: int) -> None:
+        """Forget a series."""
+        self.records[number] = np.zeros((), self.kind)
+        self.records[number]["time"] = UNSEEN
+        self.records[number]["times"] = UNSEEN
+        self.records[number]["score"] = np.nan
+
+    def times(self, numbers: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
+        """The time of each series' last row; `UNSEEN` for numbers below 0, which are no series yet."""
+        if not len(self.records):
+            return np.full(len(numbers), UNSEEN)
+        return np.where(numbers < 0, UNSEEN, self.records["time"][numbers])
+
+    def value_at(self, number: int, time: int) -> Float64[np.ndarray, " D"] | None:
+        """The value that a series had at a time, where that is among the rows that are remembered."""
+        places = np.flatnonzero(self.records["times"][number] == time)
+        return self.records["values"][number, places[0]] if len(places) else None
+
+    def observe(
+        self,
+        numbers: Int64[np.ndarray, " S"],
+        times: Int64[np.ndarray, " S"],
+        values: Float64[np.ndarray, "S D"],
+        next_step: Bool[np.ndarray, " S"],
+        seqs: Int64[np.ndarray, " S"],
+        received: float | Float64[np.ndarray, " S"],
+        predicted: Float64[np.ndarray, "S D"],
+    ) -> None:
+        """Take in a row of each of S series.
+
+        Args:
+            numbers: of the series, each once.
+            times: of the rows.
+            values: of the rows.
+            next_step: whether the row is one step after the series' last one, and so what was forecast then.
+            seqs: sequence numbers of the rows.
+            received: when they came, in seconds since 1970.
+            predicted: the forecasts of the next step, made after these rows.
+        """
+        records = self.records
+        counts = records["count"][numbers]
+        before = records["values"][numbers, (counts - 1) % self.depth]
+        judged = next_step[:, None] & np.isfinite(values) & np.isfinite(before) & (counts > 0)[:, None]
+        judged &= np.isfinite(records["predicted"][numbers])
+        if judged.any():
+            self._judge(numbers, judged, np.abs(values - records["predicted"][numbers]), np.abs(values - before))
+        place = counts % self.depth
+        records["times"][numbers, place], records["values"][numbers, place] = times, values
+        records["count"][numbers], records["time"][numbers], records["seq"][numbers] = counts + 1, times, seqs
+        records["received"][numbers], records["predicted"][numbers] = received, predicted
+
+    def _judge(
+        self,
+        numbers: Int64[np.ndarray, " S"],
+        judged: Bool[np.ndarray, "S D"],
+        error: Float64[np.ndarray, "S D"],
+        naive: Float64[np.ndarray, "S D"],
+    ) -> None:
+        """Move the live errors, running means that begin as plain ones."""
+        weights = self.records["weight"][numbers]
+        weights = np.where(judged, (1 - FORGET) * weights + 1, weights)
+        for name, sizes in (("error", error), ("naive", naive)):
+            means = self.records[name][numbers]
+            moved = means + (sizes - means) / np.maximum(weights, 1)
+            self.records[name][numbers] = np.where(judged, moved, means)
+        self.records["weight"][numbers] = weights
+
+    def recent(self, number: int) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, "n D"]]:
+        """The rows of a series that are remembered, oldest first."""
+        entry = self.records[number]
+        count = int(entry["count"])
+        places = np.arange(max(count - self.depth, 0), count) % self.depth
+        return entry["times"][places], entry["values"][places]

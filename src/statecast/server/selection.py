@@ -1,0 +1,61 @@
+"""Forecasts of several steps put together, and taken apart again for those who asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.forecast import channels
+from statecast.forecast.answer import Forecast
+from statecast.model.inputs import from_working
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64, Int64
+
+REPORT = ("shifts", "watch")  # what a forecast tells of each row beside its numbers
+
+
+def joined(forecasts: Sequence[Forecast]) -> Forecast:
+    """Forecasts of one model and one horizon, one after another; a series may come several times."""
+    if len(forecasts) == 1:
+        return forecasts[0]
+    first = forecasts[0]
+    return replace(
+        first,
+        ids=tuple(name for part in forecasts for name in part.ids),
+        last=np.concatenate([part.last for part in forecasts]),
+        first=np.concatenate([part.first for part in forecasts]),
+        scale=np.concatenate([part.scale for part in forecasts]),
+        **{name: _stacked([getattr(part, name) for part in forecasts]) for name in REPORT},
+    )
+
+
+def picked(forecast: Forecast, series: Int64[np.ndarray, " M"]) -> Forecast:
+    """The forecast of some of its series, in this order."""
+    if len(series) == len(forecast.ids) and (series == np.arange(len(series))).all():
+        return forecast
+    width = channels.rows_each(forecast.model)
+    rows = series if width == 1 else (series[:, None] * width + np.arange(width)).reshape(-1)
+    return replace(
+        forecast,
+        ids=tuple(forecast.ids[s] for s in series.tolist()),
+        last=forecast.last[series],
+        first=forecast.first[rows],
+        scale=forecast.scale[rows],
+        **{name: None if (part := getattr(forecast, name)) is None else part[rows] for name in REPORT},
+    )
+
+
+def _stacked(parts: Sequence[Any]) -> Any:
+    """What forecasts tell of their rows; None where one of them does not."""
+    return None if any(part is None for part in parts) else np.concatenate(parts)
+
+
+def one_ahead(forecast: Forecast) -> Float64[np.ndarray, "S D"]:
+    """The point forecasts of the next step, in the units of the table; not finite where the network has none."""
+    model = forecast.model
+    point = forecast.first[:, :1, :, model.network.head.middle]
+    return channels.join(model, from_working(model.constants, point[..., None])[..., 0])[:, 0]

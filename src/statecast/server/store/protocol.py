@@ -1,0 +1,153 @@
+"""What a store keeps for an engine, and what it promises.
+
+A store is a log of batches, blocks of states, and pieces of history. A `Transaction` is written whole and is on the
+disk when `commit` returns, or not at all. Series have numbers that the engine gives, in the order in which they come;
+256 neighbouring ones make a block. A block says up to which sequence number its state has taken the log's rows in, so
+that what the log holds beyond is replayed, and what lies behind all blocks can be cut off.
+
+A store may keep several shards of the series, each with a log of its own that one server at a time may write to. Blocks
+then belong to one shard each: the engine opens a block for a shard and fills it with this shard's series, and a
+transaction is split by its blocks. Sequence numbers grow within a shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from statecast.server.batch import Batch, Id
+
+BLOCK = 256  # series of a block
+
+
+@dataclass(frozen=True)
+class StoredBlock:
+    """What is remembered of the series of one block.
+
+    Attributes:
+        number: of the block: its series have the numbers from number · 256 on.
+        seq: the last sequence number that it contains.
+        content: the bytes of states and ledger, see `checkpoints`.
+    """
+
+    number: int
+    seq: int
+    content: bytes
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of one block's series that came between two of its checkpoints, for looking back.
+
+    Attributes:
+        block: its number.
+        first, last: sequence numbers of the first and last row.
+        content: the bytes, see `pieces`.
+    """
+
+    block: int
+    first: int
+    last: int
+    content: bytes
+
+
+@dataclass(frozen=True)
+class KeyRecord:
+    """A request that is known by its Idempotency-Key.
+
+    Attributes:
+        key: the key.
+        seq: the last sequence number when it was answered.
+        created: seconds since 1970.
+        digest: of the request's rows.
+        answer: the bytes of the answer.
+    """
+
+    key: str
+    seq: int
+    created: float
+    digest: bytes
+    answer: bytes
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """What is written together.
+
+    Attributes:
+        batches: to be put at the end of the log.
+        keys: of requests among them.
+        blocks: replace what was kept of these blocks.
+        pieces: to be kept.
+        cut: the log's rows up to this sequence number are no longer needed, neither by a block nor for being kept.
+        forget: keys that were made before this second since 1970 are no longer needed.
+    """
+
+    batches: Sequence[Batch] = ()
+    keys: Sequence[KeyRecord] = ()
+    blocks: Sequence[StoredBlock] = ()
+    pieces: Sequence[Piece] = ()
+    cut: int | None = None
+    forget: float | None = None
+
+
+@dataclass(frozen=True)
+class StoreCheck:
+    """What a check of a store says.
+
+    Attributes:
+        faults: what is wrong, one sentence each; none where all is well.
+        counts: how many series, blocks, log entries and pieces were read.
+    """
+
+    faults: list[str] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """A store that is open for one engine; `commit` is called by one thread at a time, the rest by any."""
+
+    def names(self) -> Iterator[tuple[int, Id, bool]]:
+        """The number and name of every series that ever was, by number, and whether it was removed."""
+
+    def blocks(self) -> Iterator[StoredBlock]:
+        """Every block, by number."""
+
+    def batches(self, after: int) -> Iterator[Batch]:
+        """The batches of the log that hold a sequence number beyond `after`, in order."""
+
+    def earliest(self) -> int:
+        """The sequence number up to which the log was cut; 0 where it never was."""
+
+    def pieces(self, block: int) -> Iterator[Piece]:
+        """The history of a block's series, newest first."""
+
+    def key(self, key: str) -> KeyRecord | None:
+        """The request of an Idempotency-Key."""
+
+    def commit(self, transaction: Transaction) -> None:
+        """Write; it is on the disk when this returns.
+
+        Raises:
+            OutputError: it could not be written; then nothing of it is there.
+        """
+
+    def shard_of(self, ids: Sequence[Id]) -> Sequence[int] | None:
+        """The shard of each series; None where there is one only."""
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes of the log, the blocks and the history."""
+
+    def backup(self, path: str | Path) -> Path:
+        """Write a copy to a file that is a store itself, while the server runs."""
+
+    def compact(self) -> None:
+        """Give back room on the disk that is no longer needed."""
+
+    def check(self) -> StoreCheck:
+        """Read everything, and say what is wrong."""
+
+    def close(self) -> None:
+        """Let go of files and locks."""

@@ -1,0 +1,308 @@
+"""A store in a folder: one SQLite database in WAL mode, that one server at a time has open.
+
+SQLite brings what is hard about a log: a transaction is there whole or not at all after a kill, a loss of power or a
+full disk. `synchronous=FULL` syncs the write-ahead log at every commit, and the folder is locked against a second
+server. One connection writes; a second one reads, so that looking back never waits for the disk.
+
+The wheel of `apsw` brings an SQLite of its own, and for a reason: up to 3.51.2, a write-ahead log that several
+connections use can lose transactions when it starts again from its beginning.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from statecast.errors import MissingDependency, ModelFileError, NewerFormat, OutputError, StatecastError
+from statecast.server.batch import Batch, Id, checksum
+from statecast.server.store.protocol import KeyRecord, Piece, StoreCheck, StoredBlock, Transaction
+
+if TYPE_CHECKING:
+    import apsw
+
+NAME, LOCK = "statecast.db", "statecast.lock"
+FORMAT = 1
+APPLICATION = 0x73636173  # "scas": what SQLite's file header says that the file is
+CHUNK = 64  # entries that are read at once: a reader that lingers would keep the write-ahead log from starting again
+TABLES = """
+CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE series(number INTEGER PRIMARY KEY, id NOT NULL, removed INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE log(last INTEGER PRIMARY KEY, first INTEGER NOT NULL, received REAL NOT NULL,
+    checksum INTEGER NOT NULL, rows BLOB NOT NULL);
+CREATE TABLE blocks(number INTEGER PRIMARY KEY, seq INTEGER NOT NULL, checksum INTEGER NOT NULL,
+    content BLOB NOT NULL);
+CREATE TABLE pieces(block INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, checksum INTEGER NOT NULL,
+    content BLOB NOT NULL);
+CREATE INDEX pieces_of_block ON pieces(block, last);
+CREATE TABLE keys(key TEXT PRIMARY KEY, seq INTEGER NOT NULL, created REAL NOT NULL, digest BLOB NOT NULL,
+    answer BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX keys_by_age ON keys(created);
+"""
+
+
+class SqliteStore:
+    """A store in a folder.
+
+    Args:
+        folder: is made where it is missing.
+        meta: what the store must be of, by name, such as the model's fingerprint; a new store is made of it.
+        vfs: the name of the SQLite file system to use; the usual one where None.
+
+    Raises:
+        OutputError: the folder cannot be used, or another server uses it.
+        ModelFileError: the store is another model's, is damaged, or is none.
+        MissingDependency: apsw is not installed.
+    """
+
+    def __init__(self, folder: str | Path, meta: Mapping[str, str], vfs: str | None = None) -> None:
+        self.path = Path(folder) / NAME
+        self._vfs = vfs
+        self._reading = threading.Lock()
+        self._lock = _locked(Path(folder))
+        try:
+            with _explained(self.path):
+                self._writer = _connection(self.path, vfs, True)
+                _prepare(self._writer, self.path, meta)
+                self._reader = _connection(self.path, vfs, False)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    # --- reading
+
+    def names(self) -> Iterator[tuple[int, Id, bool]]:
+        """See `Store`."""
+        number, select = -1, "SELECT number, id, removed FROM series WHERE number > ? ORDER BY number LIMIT 100000"
+        while rows := self._rows(select, number):
+            yield from rows
+            number = rows[-1][0]
+
+    def blocks(self) -> Iterator[StoredBlock]:
+        """See `Store`."""
+        number = -1
+        select = "SELECT number, seq, checksum, content FROM blocks WHERE number > ? ORDER BY number LIMIT ?"
+        while rows := self._rows(select, number, CHUNK):
+            for number, seq, check, content in rows:
+                _require_sound(content, check, f"block {number}", self.path)
+                yield StoredBlock(number, seq, content)
+
+    def batches(self, after: int) -> Iterator[Batch]:
+        """See `Store`."""
+        select = "SELECT last, first, checksum, rows FROM log WHERE last > ? ORDER BY last LIMIT ?"
+        while rows := self._rows(select, after, CHUNK):
+            for after, first, check, content in rows:
+                _require_sound(content, check, f"the log's entry {first} to {after}", self.path)
+                batch = Batch.from_bytes(content)
+                if (batch.first, batch.last) != (first, after):
+                    raise _damaged(self.path, f"the log's entry {first} to {after} holds {batch.first} to {batch.last}")
+                yield batch
+
+    def earliest(self) -> int:
+        """See `Store`."""
+        return int(self._meta("cut") or 0)
+
+    def pieces(self, block: int) -> Iterator[Piece]:
+        """See `Store`."""
+        last = 1 << 62
+        select = (
+            "SELECT first, last, checksum, content FROM pieces WHERE block = ? AND last < ? ORDER BY last DESC LIMIT 8"
+        )
+        while rows := self._rows(select, block, last):
+            for first, last, check, content in rows:
+                _require_sound(content, check, f"the history of block {block}, {first} to {last}", self.path)
+                yield Piece(block, first, last, content)
+
+    def key(self, key: str) -> KeyRecord | None:
+        """See `Store`."""
+        rows = self._rows("SELECT key, seq, created, digest, answer FROM keys WHERE key = ?", key)
+        return KeyRecord(*rows[0]) if rows else None
+
+    def shard_of(self, ids: Sequence[Id]) -> None:
+        """There is one shard."""
+
+    def sizes(self) -> dict[str, int]:
+        """See `Store`."""
+        select = (
+            "SELECT (SELECT coalesce(sum(length(rows)), 0) FROM log), (SELECT coalesce(sum(length(content)), 0) FROM "
+            "blocks), (SELECT coalesce(sum(length(content)), 0) FROM pieces)"
+        )
+        log, blocks, history = self._rows(select)[0]
+        return {"log": log, "blocks": blocks, "history": history, "file": self.path.stat().st_size}
+
+    def _meta(self, name: str) -> Any:
+        rows = self._rows("SELECT value FROM meta WHERE name = ?", name)
+        return rows[0][0] if rows else None
+
+    def _rows(self, select: str, *values: Any) -> list[Any]:
+        with self._reading, _explained(self.path):
+            return list(self._reader.execute(select, values))
+
+    # --- writing
+
+    def commit(self, transaction: Transaction) -> None:
+        """See `Store`."""
+        with _explained(self.path), self._writer:
+            for batch in transaction.batches:
+                self._append(batch)
+            replace_block = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?)"
+            for block in transaction.blocks:
+                self._writer.execute(replace_block, (block.number, block.seq, checksum(block.content), block.content))
+            for piece in transaction.pieces:
+                row = piece.block, piece.first, piece.last, checksum(piece.content), piece.content
+                self._writer.execute("INSERT INTO pieces VALUES (?, ?, ?, ?, ?)", row)
+            for key in transaction.keys:
+                entry = key.key, key.seq, key.created, key.digest, key.answer
+                self._writer.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)", entry)
+            if transaction.cut is not None:
+                self._cut(transaction.cut)
+            if transaction.forget is not None:
+                self._writer.execute("DELETE FROM keys WHERE created < ?", (transaction.forget,))
+
+    def _append(self, batch: Batch) -> None:
+        if batch.last >= batch.first:
+            content = batch.to_bytes()
+            row = batch.last, batch.first, batch.received, checksum(content), content
+            self._writer.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?)", row)
+        if batch.names:
+            self._writer.executemany("INSERT INTO series(number, id) VALUES (?, ?)", batch.names.items())
+        for number in batch.removed:
+            self._writer.execute("UPDATE series SET removed = 1 WHERE number = ?", (number,))
+
+    def _cut(self, seq: int) -> None:
+        self._writer.execute("DELETE FROM log WHERE last <= ?", (seq,))
+        self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('cut', ?)", (seq,))
+
+    # --- keeping house
+
+    def backup(self, path: str | Path) -> Path:
+        """See `Store`."""
+        path = Path(path)
+        if path.exists():
+            raise OutputError(f"{path} exists already: give a new name for the backup")
+        with _explained(path), self._reading:
+            self._reader.execute("VACUUM INTO ?", (str(path),))
+        return path
+
+    def compact(self) -> None:
+        """See `Store`."""
+        with _explained(self.path), self._reading:
+            self._reader.execute("VACUUM")
+
+    def check(self) -> StoreCheck:
+        """See `Store`."""
+        faults = [f"SQLite says: {row[0]}" for row in self._rows("PRAGMA integrity_check") if row[0] != "ok"]
+        counts = {"series": sum(1 for _ in self.names())}
+        numbers = [row[0] for row in self._rows("SELECT DISTINCT block FROM pieces ORDER BY block")]
+        readings = {"blocks": self.blocks(), "batches": self.batches(0)}
+        readings |= {f"pieces of block {number}": self.pieces(number) for number in numbers}
+        for name, items in readings.items():
+            kind = name.split()[0]
+            try:
+                counts[kind] = counts.get(kind, 0) + sum(1 for _ in items)
+            except StatecastError as error:
+                faults.append(str(error))
+        return StoreCheck(faults, counts)
+
+    def close(self) -> None:
+        """See `Store`."""
+        with contextlib.ExitStack() as stack:
+            stack.callback(os.close, self._lock)
+            stack.callback(self._writer.close)
+            stack.callback(self._reader.close)
+
+
+def _connection(path: Path, vfs: str | None, writes: bool) -> apsw.Connection:
+    try:
+        import apsw
+    except ImportError as error:
+        raise MissingDependency.of("apsw", "server", "a server's store") from error
+    flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if writes else 0)
+    connection = apsw.Connection(str(path), flags, vfs)
+    connection.set_busy_timeout(10_000)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-16384", "temp_store=MEMORY"):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def _prepare(connection: apsw.Connection, path: Path, meta: Mapping[str, str]) -> None:
+    """Make the tables of a new store, and check what an old one is of."""
+    with connection:
+        kind, version = (connection.pragma(name) for name in ("application_id", "user_version"))
+        if kind == 0 and not connection.execute("SELECT name FROM sqlite_master").fetchall():
+            connection.execute(TABLES)
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            connection.execute(f"PRAGMA application_id={APPLICATION}; PRAGMA user_version={FORMAT}")
+            return
+    if kind != APPLICATION:
+        raise ModelFileError(f"{path} is a database, but no store of statecast: give another folder")
+    if version > FORMAT:
+        raise NewerFormat(f"{path} was written by a later statecast (format {version}): install that one")
+    for name, value in meta.items():
+        if connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall() != [(value,)]:
+            raise ModelFileError(
+                f"{path} is the store of another model than this one (its {name} differs): give its own model, another "
+                "folder, or change models with --swap"
+            )
+
+
+def _locked(folder: Path) -> int:
+    """A handle that keeps other servers out of a folder, until it is closed or the process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise OutputError(
+            f"the folder {folder} cannot be used for a server's state: {error.strerror or error}; give one that "
+            "belongs to the user who runs the server, and can be written"
+        ) from error
+    try:
+        _lock(handle)
+    except OSError as error:
+        os.close(handle)
+        raise OutputError(f"another server uses {folder}: stop it, or give this one a folder of its own") from error
+    return handle
+
+
+def _lock(handle: int) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows, which has locks of another name
+        import msvcrt
+
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]  # known to Windows alone
+        return
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Errors of SQLite as errors for people."""
+    try:
+        import apsw
+    except ImportError as error:
+        raise MissingDependency.of("apsw", "server", "a server's store") from error
+    try:
+        yield
+    except (apsw.CorruptError, apsw.NotADBError) as error:
+        raise _damaged(path, str(error)) from error
+    except apsw.FullError as error:
+        raise OutputError(f"the disk of {path} is full ({error}): nothing more can be kept; make room") from error
+    except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.CantOpenError) as error:
+        raise OutputError(
+            f"{path} cannot be written ({error}): let the folder and its files belong to the user who runs the server"
+        ) from error
+    except apsw.Error as error:
+        raise OutputError(f"{path} cannot be used: {error}") from error
+
+
+def _require_sound(content: Any, check: int, what: str, path: Path) -> None:
+    if not isinstance(content, bytes) or checksum(content) != check:
+        raise _damaged(path, f"{what} does not have the checksum that was written with it")
+
+
+def _damaged(path: Path, reason: str) -> ModelFileError:
+    return ModelFileError(f"{path} is damaged: {reason}; restore a backup, or see what can be read with a check")
