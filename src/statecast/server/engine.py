@@ -27,10 +27,10 @@ from statecast.errors import OutputError, StatecastError
 from statecast.forecast.answer import Forecast
 from statecast.model import archive
 from statecast.model.trained import Model
-from statecast.server import answering, recovery
+from statecast.server import recovery, replies
 from statecast.server.batch import Id
+from statecast.server.broadcast import Broadcast, Listener, Subscription
 from statecast.server.committer import Committer, Work
-from statecast.server.feed import Feed, Listener, Subscription
 from statecast.server.intake import Intake
 from statecast.server.keys import Keys
 from statecast.server.listing import Listing
@@ -79,8 +79,8 @@ class Engine:
         self._replayed = recovery.recover(self._stepper, store, model.state)
         self.model = self._stepper.model
         self._keys, self._listing = Keys(self._stepper, store), Listing(self._stepper)
-        self._feed = Feed(self._stepper, store)
-        self._rounds = Rounds(self._stepper, self.options)
+        self._broadcast = Broadcast(self._stepper, store)
+        self._rounds = Rounds(self._stepper, self.options, store.earliest())
         self._committer = Committer(store, self._stepper.seq, failed)
         self._works: list[Work] = []  # of this turn
         self._counts, self._waiting, self._closed = np.zeros(3, np.int64), 0, False
@@ -158,14 +158,14 @@ class Engine:
                 future.set_exception(error)
                 return
             batch = self._stepper.remove(number)
-            happening = answering.happening(self._stepper, batch, None)
+            happening = replies.happening(self._stepper, batch, None)
             self._works.append(Work(Transaction((batch,)), batch.last, lambda: self._publish(happening, future)))
 
         self._ask(removal)
         return future.result()
 
     def _publish(self, happening: Happening, future: Future[int]) -> None:
-        self._feed.publish(happening)
+        self._broadcast.publish(happening)
         future.set_result(happening.last)
 
     # --- what is known
@@ -251,7 +251,7 @@ class Engine:
             listener: is called in this thread with what is brought first, then in one of the engine's; it must be
                 quick, and what it raises ends the subscription.
         """
-        return self._feed.subscribe(after, listener)
+        return self._broadcast.subscribe(after, listener)
 
     # --- keeping house
 
@@ -297,7 +297,7 @@ class Engine:
         self._requests.put(None)
         self._thread.join()
         self._committer.close()
-        self._feed.close()
+        self._broadcast.close()
         self._store.close()
 
     # --- inside
@@ -378,15 +378,15 @@ class Engine:
             return
         rows = Intake.joined([request.rows for request in some])
         taken = self._stepper.take(rows, time.time())
-        answers = answering.Answers(self._stepper, rows, taken, [len(request.rows) for request in some])
-        records = [keys.record(r.key, r.digest, answers, n) for n, r in enumerate(some) if r.key is not None]
+        group = replies.Replies(self._stepper, rows, taken, [len(request.rows) for request in some])
+        records = [keys.record(r.key, r.digest, group, n) for n, r in enumerate(some) if r.key is not None]
 
         def answer() -> None:
-            self._feed.publish(answers.happening)
+            self._broadcast.publish(group.happening)
             self._counts += np.bincount(taken.statuses, minlength=3)
             self._waiting -= len(rows)
             for n, request in enumerate(some):
-                request.future.set_result(answers.receipt(n, request.forecast))
+                request.future.set_result(group.receipt(n, request.forecast))
                 if request.key is not None:
                     keys.kept(request.key)
 

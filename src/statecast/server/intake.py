@@ -187,8 +187,11 @@ def _features(
         _refuse(rows, name, errors)
     if not items:
         return None
+    table = observation.table(rows, len(items), name) if all(item.kind == "numeric" for item in items) else None
+    if table is not None:
+        return table
     result = np.full((count, sum(len(item.features) for item in items)), np.nan)
-    for row, values in enumerate(rows or ()):
+    for row, values in enumerate(() if rows is None else rows):
         numbers = None if values is None else _keep(errors, row, observation.covariates, items, values, name)
         if numbers is not None:
             result[row] = numbers

@@ -14,10 +14,10 @@ from concurrent.futures import Future
 import numpy as np
 
 from statecast.errors import DataError
-from statecast.server import answering
-from statecast.server.answering import Answers
+from statecast.server import replies
 from statecast.server.batch import Id
 from statecast.server.receipts import Receipt
+from statecast.server.replies import Replies
 from statecast.server.stepper import Stepper
 from statecast.server.store.protocol import KeyRecord, Store
 
@@ -58,10 +58,10 @@ class Keys:
             future.set_result(self._repeated(record, ids))
         return True
 
-    def record(self, key: str, digest: bytes, answers: Answers, request: int) -> KeyRecord:
+    def record(self, key: str, digest: bytes, group: Replies, request: int) -> KeyRecord:
         """What the store keeps of a request."""
-        answer = [answers.statuses(request), answers.errors(request), answers.seqs(request).tolist()]
-        return KeyRecord(key, answers.seq, time.time(), digest, json.dumps(answer).encode())
+        answer = [group.statuses(request), group.errors(request), group.seqs(request).tolist()]
+        return KeyRecord(key, group.seq, time.time(), digest, json.dumps(answer).encode())
 
     def kept(self, key: str) -> None:
         """The store has it now."""
@@ -75,7 +75,7 @@ class Keys:
         rows = np.flatnonzero((numbers >= 0) & (last == np.array(seqs)) & (np.array(seqs) > 0))
         forecast = None
         if len(rows) and not self._stepper.model.schema.known:
-            forecast = answering.forecast_now(self._stepper, numbers[rows].tolist())
+            forecast = replies.forecast_now(self._stepper, numbers[rows].tolist())
         rows = rows if forecast is not None else np.zeros(0, np.int64)
         nothing = np.full(len(ids), np.nan), np.zeros(len(ids), bool)
         return Receipt(record.seq, statuses, errors, rows, forecast, *nothing)

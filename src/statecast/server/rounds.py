@@ -28,14 +28,15 @@ class Rounds:
     Args:
         stepper: what is written.
         options: how often, and how long the log is kept.
+        seq: up to which the log was cut.
 
     Attributes:
         seq: every row up to this sequence number is in a block.
     """
 
-    def __init__(self, stepper: Stepper, options: Options) -> None:
+    def __init__(self, stepper: Stepper, options: Options, seq: int) -> None:
         self._stepper, self._options = stepper, options
-        self.seq = stepper.seq if not stepper.touched.any() else 0
+        self.seq = seq
         self._last, self._ended = time.monotonic(), float("nan")
         self._left: deque[int] = deque()
         self._begin = 0

@@ -10,8 +10,8 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from statecast.server.answering import happening
 from statecast.server.receipts import Happening
+from statecast.server.replies import happening
 from statecast.server.stepper import Stepper
 from statecast.server.store.protocol import Store
 
@@ -27,8 +27,8 @@ class Subscription:
         error: what the listener raised, which ended the subscription; None where it did not.
     """
 
-    def __init__(self, feed: Feed, listener: Listener) -> None:
-        self._feed, self._listener = feed, listener
+    def __init__(self, broadcast: Broadcast, listener: Listener) -> None:
+        self._broadcast, self._listener = broadcast, listener
         self.missed = False
         self.error: Exception | None = None
 
@@ -42,10 +42,10 @@ class Subscription:
 
     def close(self) -> None:
         """Listen no longer."""
-        self._feed.drop(self)
+        self._broadcast.drop(self)
 
 
-class Feed:
+class Broadcast:
     """The happenings of an engine.
 
     Args:
@@ -76,8 +76,11 @@ class Feed:
         """See `Engine.subscribe`."""
         subscription = Subscription(self, listener)
         if after is not None:
-            subscription.missed = after < self._store.earliest()
-            after = self._catch_up(subscription, after)
+            with self._lock:
+                behind = after + 1 < self._begin()
+            if behind:
+                subscription.missed = after < self._store.earliest()
+                after = self._catch_up(subscription, after)
         with self._lock:
             for item in self._since(after):
                 subscription.hear(item)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 WORDS: tuple[RowStatus, ...] = ("accepted", "duplicate", "rejected")  # by ACCEPTED, DUPLICATE, REJECTED
 
 
-class Answers:
+class Replies:
     """The receipts of requests whose rows were stepped as one group.
 
     Args:
