@@ -61,9 +61,12 @@ class Replies:
         """The answer to a request."""
         span = self._span(request)
         index, answer = self._forecast(span) if forecast else (np.zeros(0, np.int64), None)
-        count = span.stop - span.start
-        nothing = np.full(count, np.nan), np.zeros(count, bool)
-        return Receipt(self.seq, self.statuses(request), self.errors(request), index, answer, *nothing)
+        statuses, errors, places = self.statuses(request), self.errors(request), self._places[span]
+        scores, unusual = np.full(len(places), np.nan), np.zeros(len(places), bool)
+        accepted = places >= 0
+        scores[accepted] = self.happening.scores[places[accepted]]
+        unusual[accepted] = self.happening.unusual[places[accepted]]
+        return Receipt(self.seq, statuses, errors, index, answer, scores, unusual)
 
     def _span(self, request: int) -> slice:
         return slice(self._begins[request], self._begins[request + 1])
@@ -106,7 +109,6 @@ def forecast_now(stepper: Stepper, numbers: Sequence[int], known: Sequence[Featu
 def happening(stepper: Stepper, batch: Batch, forecast: Forecast | None) -> Happening:
     """What a batch brought."""
     ids = tuple(map(stepper.directory.name, batch.numbers.tolist())) if forecast is None else forecast.ids
-    count = len(batch.numbers)
-    scores, unusual = np.full(count, np.nan), np.zeros(count, bool)
+    scores, unusual = selection.scores(forecast, len(batch.numbers))
     removed = tuple(map(stepper.directory.name, batch.removed))
     return Happening(batch.first, batch.last, ids, batch.times, batch.values, forecast, scores, unusual, (), removed)

@@ -13,7 +13,7 @@ from statecast.forecast.answer import Forecast
 from statecast.model.inputs import from_working
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Int64
+    from jaxtyping import Bool, Float64, Int64
 
 REPORT = ("shifts", "watch")  # what a forecast tells of each row beside its numbers
 
@@ -23,13 +23,14 @@ def joined(forecasts: Sequence[Forecast]) -> Forecast:
     if len(forecasts) == 1:
         return forecasts[0]
     first = forecasts[0]
+    report: dict[str, Any] = {name: _stacked([getattr(part, name) for part in forecasts]) for name in REPORT}
     return replace(
         first,
         ids=tuple(name for part in forecasts for name in part.ids),
         last=np.concatenate([part.last for part in forecasts]),
         first=np.concatenate([part.first for part in forecasts]),
         scale=np.concatenate([part.scale for part in forecasts]),
-        **{name: _stacked([getattr(part, name) for part in forecasts]) for name in REPORT},
+        **report,
     )
 
 
@@ -39,19 +40,38 @@ def picked(forecast: Forecast, series: Int64[np.ndarray, " M"]) -> Forecast:
         return forecast
     width = channels.rows_each(forecast.model)
     rows = series if width == 1 else (series[:, None] * width + np.arange(width)).reshape(-1)
+    parts = {name: getattr(forecast, name) for name in REPORT}
+    report: dict[str, Any] = {name: None if part is None else part[rows] for name, part in parts.items()}
     return replace(
         forecast,
         ids=tuple(forecast.ids[s] for s in series.tolist()),
         last=forecast.last[series],
         first=forecast.first[rows],
         scale=forecast.scale[rows],
-        **{name: None if (part := getattr(forecast, name)) is None else part[rows] for name in REPORT},
+        **report,
     )
 
 
 def _stacked(parts: Sequence[Any]) -> Any:
     """What forecasts tell of their rows; None where one of them does not."""
     return None if any(part is None for part in parts) else np.concatenate(parts)
+
+
+def scores(forecast: Forecast | None, count: int) -> tuple[Float64[np.ndarray, " S"], Bool[np.ndarray, " S"]]:
+    """How unusual each series' last row was, by the target that was most so, and whether it is called unusual.
+
+    Args:
+        forecast: from after these rows; None where there is none.
+        count: S.
+
+    Returns:
+        NaN and False where nothing was forecast of a row.
+    """
+    if forecast is None or forecast.watch is None or not count:
+        return np.full(count, np.nan), np.zeros(count, bool)
+    each = forecast.score
+    most = np.argmax(np.where(np.isnan(each), -1, np.abs(each)), axis=1)
+    return each[np.arange(count), most], forecast.unusual.any(axis=1)
 
 
 def one_ahead(forecast: Forecast) -> Float64[np.ndarray, "S D"]:
