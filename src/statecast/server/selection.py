@@ -71,7 +71,7 @@ def scores(forecast: Forecast | None, count: int) -> tuple[Float64[np.ndarray, "
         return np.full(count, np.nan), np.zeros(count, bool)
     each = forecast.score
     most = np.argmax(np.where(np.isnan(each), -1, np.abs(each)), axis=1)
-    return each[np.arange(count), most], forecast.unusual.any(axis=1)
+    return np.asarray(each[np.arange(count), most]), np.asarray(forecast.unusual.any(axis=1))
 
 
 def one_ahead(forecast: Forecast) -> Float64[np.ndarray, "S D"]:
