@@ -43,6 +43,10 @@ class Options:
     id_limit: int = _option(256, "characters of an id at most", 1, 4096)
     queue_limit: int = _option(1_000_000, "rows that may wait before requests are turned away", 1, 1 << 31)
     reader_limit: int = _option(1000, "readers of events at most", 1, 1_000_000)
+    mqtt: str | None = _option(None, "topics to read, as mqtt://HOST/plant/{id}/load; several with spaces between them")
+    connector: str | None = _option(None, "what else brings rows, as MODULE:NAME of a connector")
+    webhook: str | None = _option(None, "address that alarms are posted to")
+    webhook_secret: str | None = _option(None, "file of the secret that signs them")
     log_ids: bool = _option(False, "name series in the log")
 
     def __post_init__(self) -> None:
