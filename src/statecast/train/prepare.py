@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 SMALLEST = 1e-30  # size that is as good as 0, and would be it in float32
 GAINS = ("ring_gain", "output_gain")
-SAMPLE = 16_384  # rows from which typical sizes are taken
+SAMPLE, FEWEST = 16_384, 1024  # rows from which typical sizes are taken, at most, and at least where there are so many
+NUMBERS = 4_000_000  # last values of all of them, at most: neighbouring rows share nearly all of theirs
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,8 +100,8 @@ def prepare(
 
 
 def sample_size(network: Network) -> int:
-    """Rows to look at: fewer of them where there are many targets, but enough for least squares on the last values."""
-    return max(min(SAMPLE, 16 * SAMPLE // network.front.targets), 4 * (network.front.ring + 1))
+    """Rows to look at: fewer of them where each has many last values."""
+    return min(SAMPLE, max(NUMBERS // (network.front.ring * network.front.targets), FEWEST))
 
 
 def _start(

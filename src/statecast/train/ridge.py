@@ -17,7 +17,7 @@ import numpy as np
 from statecast.model.network import Network
 
 PENALTIES = np.concatenate([[0.0], 10.0 ** np.arange(-10.0, 2.0)])  # relative to the mean eigenvalue
-MANY = 400  # columns from which on penalties are tried one by one: those of fewer take no time together
+MANY = 100  # columns from which on penalties are tried one by one: those of fewer take no time together
 FIRST = 10  # the place among the penalties where most tables have their best one, or next to it
 REACH = 1  # penalties on either side of the best one that must err more
 

@@ -16,12 +16,13 @@ import numpy as np
 from statecast.config import Config
 from statecast.data.segments import Split
 from statecast.model.network import Network
-from statecast.train.prepare import gains, sample_size
+from statecast.train.prepare import gains
 from statecast.train.ridge import best, design
 from statecast.train.working import WorkingTable, linear
 
 GAIN = 0.02  # share of the error that the level must take away; less is chance on most tables
 SAMPLE = 4096  # rows to look at: fewer than for the skip itself, since only two errors are compared
+BACK = 336  # last values, at most, that the level is held against: for more of them so few rows would not do
 LEAST = 50  # validation rows that such a judgement needs
 
 
@@ -34,8 +35,8 @@ def helps(config: Config, table: WorkingTable) -> bool:
     """
     if config.normalize in ("none", "global"):
         return False  # the level is a constant
-    network = linear(config, table.rows.y.shape[1], config.skip or 0, config.lags or 1)
-    size = min(sample_size(network), max(SAMPLE, 4 * (network.front.ring + 1)))
+    network = linear(config, table.rows.y.shape[1], min(config.skip or 0, BACK), config.lags or 1)
+    size = max(SAMPLE // network.front.targets, 4 * (network.front.ring + 1))
 
     def lowers(parts: Split, gain: float) -> bool:
         return _lowers(network, table.train(network, size, parts), table.validation(network, size, parts), gain)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from statecast.model.front import STATISTICS, Front
+from statecast.model.rings import slices
 from statecast.train.working import WorkingTable, sample, training_rows, validation_rows
 
 if TYPE_CHECKING:
@@ -100,14 +101,19 @@ class Design:
 
     def values(self) -> Float[np.ndarray, "n size+1"]:
         """The last values, the newest last, 0 where missing or before the series; and the scale, for an intercept."""
-        flat, back = self.table.rows, np.arange(self.size - 1, -1, -1)
-        at = np.maximum(self.rows[:, None] - back, 0)
+        flat, first = self.table.rows, self.rows - (self.size - 1)
         level, scale, unit = self.units
-        held = back <= self.places[:, None]
+        values = np.empty((len(self.rows), self.size + 1))
+        values[:, -1:] = scale / unit
+        last = values[:, :-1]
+        last[...] = slices(flat.y[:, self.target], first, self.size)
+        last -= level
+        last /= unit
+        early = self.places < self.size - 1
+        last[early] *= np.arange(self.size - 1, -1, -1) <= self.places[early, None]
         if self._gaps:
-            held &= flat.m[at, self.target] > 0
-        values = np.where(held, (flat.y[at, self.target] - level) / unit, 0.0)
-        return np.concatenate([values, scale / unit], axis=1)
+            last *= slices(flat.m[:, self.target], first, self.size)
+        return values
 
     def actual(self) -> Float[np.ndarray, "n H"]:
         """The next values, NaN where missing or not to be forecast."""
