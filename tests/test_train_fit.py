@@ -21,6 +21,7 @@ from statecast.forecast import evaluate
 from statecast.forecast.roll import roll
 from statecast.model.inputs import from_working
 from statecast.model.kernel import library as kernel_library
+from statecast.train.choose import level
 from statecast.train.choose.settings import channels, choose
 from statecast.train.fit import Fit, fit, fold
 from statecast.train.segment_trainer import SegmentTrainer
@@ -212,6 +213,15 @@ def test_the_level_is_an_input_where_it_tells_where_a_series_goes() -> None:
     walk = np.cumsum(np.random.default_rng(2).standard_normal(4000))
     for wandering in (walk, walk + 0.3 * np.arange(4000)):
         assert not chosen(panel_of(wandering), horizon=12, skip=2)[0].level_input
+
+
+def test_the_level_is_held_against_some_last_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However far the skip looks back: with more columns, more rows would be needed than are looked at."""
+    columns: list[int] = []
+    best = level.best
+    monkeypatch.setattr(level, "best", lambda x, *rest: columns.append(x.shape[1]) or best(x, *rest))
+    chosen(panel_of(reverting(4000)), horizon=12, skip=500)
+    assert set(columns) <= {337, 338}
 
 
 @pytest.mark.parametrize("values", [{"normalize": "none"}, {"normalize": "global"}, {"val_size": 0}])

@@ -237,7 +237,9 @@ def test_networks_of_several_keep_no_weights_untested(seed: int, more: dict[str,
     """Random walks: some member is the better for luck at some look, whatever the mean of all does."""
     rng = np.random.default_rng(seed)
     panel = panel_of(*(np.cumsum(rng.standard_normal(160)) for _ in range(2)))
-    config = settings(**{"skip": 4, "val_size": 40, "hidden": (4,), "max_steps": 40, "eval_every": 4} | more)
+    config = settings(
+        **{"skip": 4, "val_size": 40, "hidden": (4,), "max_steps": 40, "patience": 0, "eval_every": 4} | more
+    )
     network, prepared, _ = ready(config, panel)
     trainer = SegmentTrainer(config, network, prepared)
     trained = loop.train(trainer, prepared.weights)
@@ -281,6 +283,17 @@ def test_the_skip_alone_forecasts_what_the_whole_network_does(ensemble: int, mor
     before, after = (dict(jax.tree_util.tree_leaves_with_path(w)) for w in (prepared.weights, placed))
     names = {jax.tree_util.keystr(path) for path in before if not np.array_equal(before[path], after[path])}
     assert names == {"['skip']['W']", "['head']['out']['b']"}
+
+
+def test_the_skip_alone_learns_from_one_forecast_in_three_and_is_judged_by_all() -> None:
+    """Without layers there is no state to reach, so no step of a segment goes without a loss either."""
+    config = settings(skip=5, val_size=30, segment=16, burn_in=4)
+    network, prepared, _ = ready(config, panel_of(wave(120)))
+    whole = SegmentTrainer(config, network, prepared)
+    trainer, _ = judge.alone(config, network, prepared)
+    assert trainer.plan.segments.outputs.tolist() == [0, 3, 6, 9, 12, 15]
+    assert whole.plan.segments.outputs.tolist() == list(range(4, 16))
+    np.testing.assert_array_equal(trainer.validation.rows, whole.validation.rows)
 
 
 @pytest.mark.parametrize("change", [{"skip": 0}, {"hidden": ()}, {"decoder": "gru"}, {"significance": 1}])

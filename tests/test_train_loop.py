@@ -6,6 +6,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,25 @@ def test_a_backtest_that_trains_anew_compiles_nothing_more() -> None:
     model = sc.Forecaster(**given, eval_every=2, val_size=30, batch_size=4, season=1).fit(values[:200])
     model.backtest(values[:200], windows=1, refit=True)
     assert compilations(lambda: model.backtest(values[:206], windows=4, step=2, refit=True)) == 0
+
+
+def test_steps_are_compiled_while_the_first_look_is() -> None:
+    """In another thread, once: the first call waits for it."""
+    network, prepared, _ = ready(settings(lags=3, horizon=3), panel_of(wave(60)))
+    trainer, threads = SegmentTrainer(settings(lags=3, horizon=3), network, prepared), []
+
+    def heard(name: str, seconds: float, **_: Any) -> None:
+        if name.endswith("backend_compile_duration"):
+            threads.append(threading.current_thread() is threading.main_thread())
+
+    jax.monitoring.register_event_duration_secs_listener(heard)
+    try:
+        arrays = trainer.begin(prepared.weights)
+        trainer.validate(prepared.weights)
+        run(trainer, arrays, 0, 1)
+    finally:
+        jax.monitoring.unregister_event_duration_listener(heard)
+    assert sorted(threads) == [False, True, True]
 
 
 def test_compilations_are_counted() -> None:

@@ -18,6 +18,7 @@ from statecast.model.front import STATISTICS
 from statecast.model.inputs import rows_of
 from statecast.train import working
 from statecast.train.fit import network_of
+from statecast.train.prepare import sample_size
 from statecast.train.start import linear
 from statecast.train.start.design import Design
 from statecast.train.working import WorkingTable, statistics, validation_rows
@@ -87,6 +88,13 @@ def test_validation_rows_are_the_origins_that_forecast_validation_values(lengths
     ]
     parts = Split(train, val)
     assert np.array_equal(validation_rows(offsets, parts), np.concatenate(expected))
+
+
+@pytest.mark.parametrize(("ring", "targets", "rows"), [(100, 1, 16_384), (1000, 1, 4000), (1000, 20, 1024)])
+def test_typical_sizes_are_taken_from_so_many_rows(ring: int, targets: int, rows: int) -> None:
+    """Of long rings a few rows tell all: neighbouring ones share nearly all of their values."""
+    network = working.linear(settings(), targets, ring)
+    assert sample_size(network) == rows
 
 
 # --- constants

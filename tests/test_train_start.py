@@ -176,6 +176,17 @@ def test_maps_of_single_series_lie_between_their_own_and_the_common_one() -> Non
         np.testing.assert_allclose(single[0][number], alone[0], atol=2e-3)
 
 
+def test_a_map_is_solved_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of all the choices that compare it with others, and in the end."""
+    _, table = table_of(seasonal_series(400))
+    solved: list[tuple[int, Recipe]] = []
+    solve = recipes.common_map
+    monkeypatch.setattr(recipes, "common_map", lambda e, r: solved.append((id(e.gram), r)) or solve(e, r))
+    made = recipes.best(Folds.of(design_of(table, 4, 24)), [8, 24], True, False, True)
+    assert made is not None
+    assert len(solved) == len(set(solved)) > 2
+
+
 def test_look_backs_are_averaged() -> None:
     _, table = table_of(seasonal_series(120))
     design = design_of(table, 2, 12).training()

@@ -105,7 +105,7 @@ class Settings:
     max_steps: int | None = setting(None, "most training steps; 0 keeps the linear start", whole(0))
     max_epochs: int | None = setting(None, "most passes over the training rows", whole(1))
     eval_every: int | None = setting(None, "steps between two evaluations on the validation rows", whole(1))
-    patience: int = setting(10, "evaluations without improvement before training stops; 0 for never", whole(0))
+    patience: int = setting(5, "evaluations without improvement before training stops; 0 for never", whole(0))
     significance: float = setting(
         0.1,
         "largest probability at which a gain on the validation rows may be chance: above it, training is discarded and "

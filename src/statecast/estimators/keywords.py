@@ -64,7 +64,7 @@ class ForecasterKeywords(SettingsKeywords):
         max_steps: int | None = None,
         max_epochs: int | None = None,
         eval_every: int | None = None,
-        patience: int = 10,
+        patience: int = 5,
         significance: float = 0.1,
         val_size: int | float = 0.1,
         tensorboard: str | PathLike[str] | None = None,

@@ -209,7 +209,7 @@ def alone(config: Config, network: Network, prepared: Prepared) -> tuple[Segment
     stack = replace(single.stack, hidden=(), dense=(), residual=False)
     bare = replace(single, stack=stack, head=replace(single.head, inputs=stack.outputs))
     curves = str(Path(config.tensorboard) / "skip") if config.tensorboard else None
-    layers = {"hidden": (), "dense": (), "dropout": 0, "residual": False, "ensemble": 1, "carry": "zero"}
+    layers = {"hidden": (), "dense": (), "dropout": 0, "residual": False, "ensemble": 1, "carry": "zero", "burn_in": 0}
     # The second of two chances, so it is allowed half of what luck may do.
     settings = config.with_(**layers, tensorboard=curves, significance=config.significance / 2)
     head = bare.head.init(np.random.default_rng(config.random_state), 0.0, Start())

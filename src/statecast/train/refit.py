@@ -134,6 +134,7 @@ def trainer_of(
     Its batches are as large as those of a training on `parts`, so that it shares what was compiled for that.
     """
     curves = str(Path(config.tensorboard) / "every_row") if config.tensorboard else None
+    config = config.with_(burn_in=0) if skip_alone else config
     if not network.members.local:
         config = config.with_(batch_size=plan(config, int(parts.train.sum()))[1].rows)
     assert config.learning_rate is not None

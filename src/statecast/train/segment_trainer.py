@@ -8,6 +8,7 @@ own, all of them from its seed. Local networks see the segments of one series ea
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ import numpy as np
 from jax import Array, lax
 
 from statecast.config import Config
-from statecast.data.segments import NOWHERE, Sampler, Tape, evened, training_tape
+from statecast.data.segments import NOWHERE, Sampler, evened, training_tape
 from statecast.model import members
 from statecast.model.kernel import library as kernel_library
 from statecast.model.network import Network
@@ -32,17 +33,19 @@ from statecast.train.trainer import (
     Arrays,
     Look,
     all_finite,
+    compiling,
     count_steps,
     dropper,
     many,
     on_device,
     roomy,
     stepped,
-    with_room,
+    tape_on_device,
 )
 from statecast.train.validation import ValidationRows
 
 SKIP_PACE = 0.1  # how far a skip whose start was solved for moves, as a share of the other weights' step
+THIN = 3  # of the forecasts that carry a loss, one in so many does where the skip is trained alone: it learns as much
 DRAW = 2**30  # what tells the randomness of drawing segments from that of dropout, which counts its places from 0
 # Settings that compiled functions read. They see no others, so that a forgotten one is without effect, never stale.
 COMPILED = (
@@ -110,6 +113,8 @@ class SegmentTrainer:
         self.validation = ValidationRows.of(
             segments, prepared.rows, prepared.parts, config.horizon, self.sampler.batch, by_series
         )
+        if skip_alone:
+            segments = replace(segments, every=THIN * segments.every)
         self.steps_of_epoch = self.sampler.steps
         # Nothing is trained where nothing could tell what that gains from chance.
         idle = judged(config) and self.validation.undecided(config.val_size)
@@ -128,28 +133,27 @@ class SegmentTrainer:
             "span": on_device(span),
             "val_tape": tape_on_device(self.validation.tape, len(self.validation.tape.rows)),
             "val_span": on_device(self.validation.span),
-            "val_starts": on_device(self._val_starts()),
+            "val_starts": on_device(self.validation.starts_with_room),
             "seeds": on_device(np.array(seeds if axis else seeds[0], np.uint32)),
             "stride": on_device(self.sampler.stride),
             "last": on_device(self.sampler.segments + 1),
         }
-
-    def _val_starts(self) -> np.ndarray:
-        starts = self.validation.starts
-        room = roomy(starts.shape[-1], 1) - starts.shape[-1]
-        return np.pad(starts, [(0, 0)] * (starts.ndim - 1) + [(0, room)], constant_values=NOWHERE)
+        self._compiling: Future[Any] | None = None
 
     def begin(self, weights: Any) -> Arrays:
         """The arrays that training changes."""
-        arrays: Arrays = _compiled(self.plan).begin(weights)
+        arrays: Arrays = _compiled(self.plan).begin(weights) | {"stored": {}}
         if self.config.carry == "stored":
             # Row n holds the state before segment n; the last row is for segments that fill up a batch.
             size = roomy(self.sampler.segments + 2)
-            start = self.plan.over(
-                lambda w: self.network.stack.start(w["stack"], (size,), self.data["rows"]["y"][:0]), 0
-            )
-            return arrays | {"stored": start(arrays["weights"])}
-        return arrays | {"stored": {}}
+            like = self.data["rows"]["y"][:0]
+            start = self.plan.over(lambda w: self.network.stack.start(w["stack"], (size,), like), 0)
+            arrays["stored"] = start(arrays["weights"])
+        # The steps are compiled while the first look is.
+        rates, number = np.zeros(CALL, self.config.dtype), np.asarray(0)
+        steps = self._training_data, arrays, self.batches(0, 1), rates, number, number
+        self._compiling = compiling(self.config, _compiled(self.plan).run, *steps)
+        return arrays
 
     def batches(self, step: int, count: int) -> np.ndarray:
         """The batches of `count` steps, on as many rows as the compiled function always takes: [CALL, B].
@@ -168,9 +172,15 @@ class SegmentTrainer:
         self, arrays: Arrays, batches: np.ndarray, rates: np.ndarray, count: np.ndarray, first: np.ndarray
     ) -> tuple[Arrays, Array]:
         """`count` steps; see `trainer.Trainer`."""
-        data = {name: values for name, values in self.data.items() if not name.startswith("val_")}
-        after: tuple[Arrays, Array] = _compiled(self.plan).run(data, arrays, batches, rates, count, first)
+        if self._compiling:
+            self._compiling.result()
+        steps = self._training_data, arrays, batches, rates, count, first
+        after: tuple[Arrays, Array] = _compiled(self.plan).run(*steps)
         return after
+
+    @cached_property
+    def _training_data(self) -> dict[str, Any]:
+        return {name: values for name, values in self.data.items() if not name.startswith("val_")}
 
     @cached_property
     def counted(self) -> np.ndarray:
@@ -227,15 +237,6 @@ def plan(config: Config, places: int, weight: np.ndarray | None = None) -> tuple
     return Segments(length, burn_in, config.loss_every or 1), Sampler(
         places, length, burn_in, config.batch_size or 1, *order, weight
     )
-
-
-def tape_on_device(tape: Tape, most: int, weight: np.ndarray | None = None, dtype: str = "float32") -> dict[str, Array]:
-    """A tape with room for `most` places, and where its own begin and end; `weight` tells how much each counts."""
-    columns = vars(tape) | ({} if weight is None else {"weight": weight.astype(dtype)})
-    places = len(tape.rows)
-    arrays = {name: with_room(values, roomy(max(most, 1))) for name, values in columns.items()}
-    columns_on_device: dict[str, Array] = on_device(arrays | {"begin": 0, "end": places})
-    return columns_on_device
 
 
 class SegmentFunctions(NamedTuple):

@@ -12,6 +12,7 @@ waits long, and it changes no bit of the result.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -21,6 +22,7 @@ import optax
 from jax import Array, lax
 
 from statecast.config import Settings
+from statecast.data.segments import Tape
 from statecast.model.stack import Drop
 
 CALL = 512  # most steps of one compiled call
@@ -111,6 +113,23 @@ def many(step: Step, arrays: Arrays, batches: Array, rates: Array, count: Array,
     return after
 
 
+def compiling(config: Settings, function: Any, *arguments: Any) -> Future[Any]:
+    """Have a compiled function made ready for such arguments in a thread of its own, while this one does other things.
+
+    A call before that is done would compile it a second time.
+    """
+
+    def compiled() -> Any:
+        # Which precision JAX takes is told each thread anew.
+        with jax.enable_x64(config.precision == "float64"):
+            return function.lower(*arguments).compile()
+
+    threads = ThreadPoolExecutor(1)
+    done = threads.submit(compiled)
+    threads.shutdown(wait=False)
+    return done
+
+
 def stepped(
     direction: optax.GradientTransformation, gradient: Any, moments: Any, weights: Any, rate: Array
 ) -> tuple[Any, Any]:
@@ -175,3 +194,12 @@ def on_device(values: Any) -> Any:
 def with_room(values: np.ndarray, size: int) -> np.ndarray:
     """Rows [n, …] with rows of zeros behind them, `size` in all."""
     return np.pad(values, [(0, size - len(values))] + [(0, 0)] * (values.ndim - 1))
+
+
+def tape_on_device(tape: Tape, most: int, weight: np.ndarray | None = None, dtype: str = "float32") -> dict[str, Array]:
+    """A tape with room for `most` places, and where its own begin and end; `weight` tells how much each counts."""
+    columns = vars(tape) | ({} if weight is None else {"weight": weight.astype(dtype)})
+    places = len(tape.rows)
+    arrays = {name: with_room(values, roomy(max(most, 1))) for name, values in columns.items()}
+    columns_on_device: dict[str, Array] = on_device(arrays | {"begin": 0, "end": places})
+    return columns_on_device

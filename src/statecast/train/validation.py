@@ -17,6 +17,7 @@ from statecast.data.segments import NOWHERE, Sampler, Split, Tape, validation_ta
 from statecast.model.inputs import Rows
 from statecast.train import local
 from statecast.train.loss import Segments
+from statecast.train.trainer import roomy
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Int64
@@ -49,6 +50,12 @@ class ValidationRows:
     units: Int64[np.ndarray, "..."]
     folds: Int64[np.ndarray, "..."]
     choosers: Bool[np.ndarray, "..."]
+
+    @property
+    def starts_with_room(self) -> Int64[np.ndarray, "..."]:
+        """The starts with empty segments behind them, of which there is one of few numbers; see `trainer.roomy`."""
+        room = roomy(self.starts.shape[-1], 1) - self.starts.shape[-1]
+        return np.pad(self.starts, [(0, 0)] * (self.starts.ndim - 1) + [(0, room)], constant_values=NOWHERE)
 
     def undecided(self, share: float) -> bool:
         """Whether validation rows are wanted, by the setting `val_size`, but are too few to judge a choice."""

@@ -6,10 +6,9 @@ penalty, no drift, one map for all series. Look-backs that err nearly alike are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,9 +26,6 @@ CLOSE = 1.01  # look-backs whose error is within this factor of the least are av
 DRIFT = 2.0  # standard errors that a drift must gain by
 SERIES = 64  # by which the shrinkage is chosen at most
 ROWS = 2  # rows that least squares need for each value
-
-
-Maps = Callable[[NormalEquations], "Float[np.ndarray, 'S n H']"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +57,32 @@ class FoldEquations:
         maps = weights or (None,) * len(folds.folds)
         self.equations = [NormalEquations.of(fold.train, several, w) for fold, w in zip(folds.folds, maps, strict=True)]
         self.values = [fold.held_out.values() for fold in folds.folds]
+        self._commons: dict[tuple[Any, ...], list[np.ndarray]] = {}
+
+    def commons(self, recipe: Recipe) -> list[Float[np.ndarray, "1 n H"]]:
+        """The map of all series by a recipe, of each fold; solved for once."""
+        key = recipe.look_backs, recipe.drift
+        if key not in self._commons:
+            self._commons[key] = [common_map(equations.total, recipe) for equations in self.equations]
+        return self._commons[key]
+
+    def maps(self, recipe: Recipe) -> list[Float[np.ndarray, "S n H"]]:
+        """The maps of a recipe, of each fold."""
+        pairs = zip(self.equations, self.commons(recipe), strict=True)
+        return [single_maps(*pair, recipe) if np.isfinite(recipe.shrinkage) else pair[1] for pair in pairs]
 
     def weighted(self, recipe: Recipe) -> FoldEquations:
         """The same with rows weighted by the errors of a recipe."""
-        maps = [common_map(equations.total, recipe)[0] for equations in self.equations]
-        return FoldEquations(self.folds, self.several, maps)
+        return FoldEquations(self.folds, self.several, [common[0] for common in self.commons(recipe)])
 
     def applied(self, maps: Sequence[Float[np.ndarray, "S n H"]]) -> Float[np.ndarray, "n H"]:
         """What the maps of each fold forecast of the rows held out, fold after fold."""
         parts = zip(maps, self.values, self.folds.folds, strict=True)
         return np.concatenate([applied(one, values, fold.held_out.series) for one, values, fold in parts])
 
-    def errors(self, maps: Maps) -> Float[np.ndarray, " U"]:
-        """The error in each unit of evidence of maps that are made of the equations of each fold."""
-        return self.folds.evidence.errors(self.applied([maps(one) for one in self.equations]))
+    def errors(self, maps: Sequence[Float[np.ndarray, "S n H"]]) -> Float[np.ndarray, " U"]:
+        """The error in each unit of evidence of the maps of each fold."""
+        return self.folds.evidence.errors(self.applied(maps))
 
 
 def applied(
@@ -108,19 +116,12 @@ def best(folds: Folds, sizes: Sequence[int], absolute: bool, several: bool, foll
     recipe = _with_drift(trial, Recipe(_look_backs(trial, sizes, not follows), not follows), follows)
     if absolute:
         weighted = trial.weighted(recipe)
-        plain = trial.errors(partial(made, recipe=recipe))
-        if not beats(plain, weighted.errors(partial(made, recipe=recipe))):
+        if not beats(trial.errors(trial.maps(recipe)), weighted.errors(weighted.maps(recipe))):
             trial, recipe = weighted, replace(recipe, weighted=True)
     if several:
         recipe = _with_shrinkage(trial, recipe)
-    maps = [made(equations, recipe) for equations in trial.equations]
+    maps = trial.maps(recipe)
     return Straight(recipe, trial.applied(maps), None if folds.short else maps[0])
-
-
-def made(equations: NormalEquations, recipe: Recipe) -> Float[np.ndarray, "S n H"]:
-    """The maps of a recipe."""
-    common = common_map(equations.total, recipe)
-    return single_maps(equations, common, recipe) if np.isfinite(recipe.shrinkage) else common
 
 
 def _look_backs(trial: FoldEquations, sizes: Sequence[int], drift: bool) -> tuple[tuple[int, float], ...]:
@@ -136,7 +137,7 @@ def _penalty(trial: FoldEquations, size: int, drift: bool) -> tuple[float, float
     """The penalty of a look-back, and the mean error with it."""
 
     def errors(penalty: float) -> Float[np.ndarray, " U"]:
-        return trial.errors(lambda equations: ridge(equations.total, size, penalty, drift))
+        return trial.errors([ridge(equations.total, size, penalty, drift) for equations in trial.equations])
 
     tried = {MIDDLE: errors(PENALTIES[MIDDLE])}
     best, near = MIDDLE, [MIDDLE - 1, MIDDLE + 1]
@@ -151,14 +152,16 @@ def _penalty(trial: FoldEquations, size: int, drift: bool) -> tuple[float, float
 
 def _with_drift(trial: FoldEquations, recipe: Recipe, follows: bool) -> Recipe:
     drift = replace(recipe, drift=True)
-    within, without = (trial.errors(partial(made, recipe=one)) for one in (drift, recipe))
-    return drift if follows and beats(within, without, DRIFT) else recipe
+    if not follows:
+        return recipe
+    within, without = (trial.errors(trial.maps(one)) for one in (drift, recipe))
+    return drift if beats(within, without, DRIFT) else recipe
 
 
 def _with_shrinkage(trial: FoldEquations, recipe: Recipe) -> Recipe:
     """The recipe with maps of single series, where these forecast better than the common one; some series tell."""
     chosen = np.unique(np.linspace(0, len(trial.equations[0].gram) - 1, SERIES).astype(int))
-    commons = [common_map(equations.total, recipe) for equations in trial.equations]
+    commons = trial.commons(recipe)
     rows = [np.isin(fold.held_out.series, chosen) for fold in trial.folds.folds]
     evidence = trial.folds.evidence.of(np.concatenate(rows))
     errors = {}
