@@ -122,7 +122,7 @@ def explain(model: Model, panel: Panel, begin: Int64[np.ndarray, " S"], seed: in
         growth = errors / max(base, 1e-30) - 1
         inputs.append(Input(name, kind, float(growth.mean()), float(growth.std())))
     inputs.sort(key=lambda item: -item.importance)
-    return Explanation(int(scored.sum()), tuple(inputs), _activity(model, panel))
+    return Explanation(int(scored.sum()), tuple(inputs), activity(model, panel))
 
 
 def pieces(
@@ -260,15 +260,18 @@ class _GateRecorder(Stack):
         return super().scan(w, x, state, reset, drop, mask)
 
 
-def _activity(model: Model, panel: Panel) -> Activity | None:
-    """The gates of the first network over the last steps of the longest series, for its first target."""
+def activity(model: Model, panel: Panel, most: int = STEPS) -> Activity | None:
+    """The gates of the first network over the last steps of the longest series, for its first target.
+
+    None where the network has no recurrent layer. Twice as many steps are run over as are shown, `most` at most.
+    """
     if not model.network.stack.hidden:
         return None
     stack = _GateRecorder(**vars(model.network.stack))
     longest = int(np.argmax(panel.lengths))
     stop = panel.lengths[[longest]]
-    one = panel.pieces(np.array([longest]), np.maximum(stop - 2 * STEPS, 0), stop)
-    steps = min(STEPS, one.rows)
+    one = panel.pieces(np.array([longest]), np.maximum(stop - 2 * most, 0), stop)
+    steps = min(most, one.rows)
     recorded = replace(model, network=replace(model.network, stack=stack))
     Feed.of(recorded, one).forecasts(recorded, np.zeros(one.rows, bool))
     runs = stack.runs[:: model.network.members.of_row]
