@@ -320,10 +320,22 @@ class Runner:
             time = features.after(model, last, begin + 1, count).T
             constant = np.broadcast_to(parts["static"], (count, *parts["static"].shape)) if front.static else None
             columns = features.covariates(model, time, None, None, constant)
-            parts = self._passed(parts, {"y": blank, "m": blank, **columns})
-        self._network_layout.pack(parts, rows)
+            if self._native is not None:
+                self._pass(self._native, rows, _joined(columns), count)
+            else:
+                parts = self._passed(parts, {"y": blank, "m": blank, **columns})
+        if self._native is None:
+            self._network_layout.pack(parts, rows)
         if model.adaptive is not None:
             model.adaptive.skip(self.layout.unpack(rows), steps)
+
+    def _pass(self, native: NetworkStep, rows: Float[np.ndarray, "N size"], columns: Any, steps: int) -> None:
+        """Steps without a value in the native kernel, where a row's bits do not depend on the rows beside it."""
+        head = self.model.network.head
+        nothing = np.full((len(rows), self.model.network.front.targets), np.nan)
+        future = np.zeros((len(rows), head.horizon, head.future), self.model.dtype) if head.future else None
+        for step in range(steps):
+            native.step(rows, nothing, None if columns is None else np.ascontiguousarray(columns[step]), future)
 
     def fed(
         self,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 NAME, LOCK = "statecast.db", "statecast.lock"
 FORMAT = 1
 APPLICATION = 0x73636173  # "scas": what SQLite's file header says that the file is
+FULL, TOO_FULL = 8 << 20, 64 << 20  # bytes of a write-ahead log that is moved to the database, by whom see `_Mover`
 CHUNK = 64  # entries that are read at once: a reader that lingers would keep the write-ahead log from starting again
 TABLES = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -68,6 +69,7 @@ class SqliteStore:
                 self._writer = _connection(self.path, vfs, True)
                 _prepare(self._writer, self.path, meta)
                 self._reader = _connection(self.path, vfs, False)
+                self._mover = _Mover(_connection(self.path, vfs, False))
         except BaseException:
             os.close(self._lock)
             raise
@@ -161,6 +163,16 @@ class SqliteStore:
                 self._cut(transaction.cut)
             if transaction.forget is not None:
                 self._writer.execute("DELETE FROM keys WHERE created < ?", (transaction.forget,))
+        size = os.stat(f"{self.path}-wal").st_size
+        if size > TOO_FULL:  # the mover does not come to an end while more is written, so nothing is for once
+            self.tidy()
+        elif size > FULL:
+            self._mover.wake()
+
+    def tidy(self) -> None:
+        """Move the write-ahead log to the database, so that it starts again from its beginning; by who commits."""
+        with _explained(self.path):
+            self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _append(self, batch: Batch) -> None:
         if batch.last >= batch.first:
@@ -213,6 +225,40 @@ class SqliteStore:
             stack.callback(os.close, self._lock)
             stack.callback(self._writer.close)
             stack.callback(self._reader.close)
+            stack.callback(self._mover.close)
+
+
+class _Mover:
+    """A thread that moves the write-ahead log to the database, so that no commit waits for that.
+
+    SQLite lets a writer go on meanwhile. What is written then stays in the log, which starts again from its beginning
+    only where all of it was moved; so when the log has grown too far the writer itself moves the rest.
+    """
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection, self._ended = connection, False
+        self._bell = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="statecast-move", daemon=True)
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something to move."""
+        self._bell.set()
+
+    def close(self) -> None:
+        """Finish."""
+        self._ended = True
+        self._bell.set()
+        self._thread.join()
+        self._connection.close()
+
+    def _run(self) -> None:
+        import apsw
+
+        while self._bell.wait() and not self._ended:
+            self._bell.clear()
+            with contextlib.suppress(apsw.Error):  # the next commit meets the same fault, and tells of it
+                self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 def _connection(path: Path, vfs: str | None, writes: bool) -> apsw.Connection:
@@ -223,7 +269,8 @@ def _connection(path: Path, vfs: str | None, writes: bool) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if writes else 0)
     connection = apsw.Connection(str(path), flags, vfs)
     connection.set_busy_timeout(10_000)
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-16384", "temp_store=MEMORY"):
+    pragmas = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-16384", "temp_store=MEMORY", "wal_autocheckpoint=0")
+    for pragma in pragmas:
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection
 

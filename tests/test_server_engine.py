@@ -1,0 +1,254 @@
+"""The engine: what becomes of rows, what is answered, and that a start brings back the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import forecast_cases as cases
+import numpy as np
+import pytest
+import server_cases as server
+
+from statecast.errors import DataError, OutputError, UnknownSeries
+from statecast.model import archive
+from statecast.server.engine import Engine
+from statecast.server.receipts import Happening
+from statecast.server.rows import LiveRows
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return server.saved(tmp_path)
+
+
+@pytest.fixture
+def engine(model: Path, tmp_path: Path) -> Iterator[Engine]:
+    engine = server.started(model, tmp_path / "state")
+    yield engine
+    engine.close()
+
+
+def row(name: str, hour: int, value: float) -> LiveRows:
+    return rows([name], [hour], [value])
+
+
+def rows(names: list[str], hours: list[int], values: list[float]) -> LiveRows:
+    return LiveRows(names, cases.START + np.array(hours) * cases.HOUR, np.array(values)[:, None])
+
+
+def test_rows_are_answered_with_the_forecasts_of_a_stream(engine: Engine) -> None:
+    stream = server.undying(engine.model, [])
+    for n in range(4):
+        batch = server.batch(n)
+        receipt, wanted = engine.submit(batch).result(), stream.observe_many(batch.ids, batch.values, batch.times)
+        assert set(receipt.statuses) == {"accepted"}
+        assert receipt.seq == 60 * (n + 1)
+        assert receipt.forecast is not None
+        order = np.argsort(receipt.index)
+        assert [receipt.forecast.ids[k] for k in order] == batch.ids
+        cases.same_bits(receipt.forecast.values[order], wanted.values)
+        cases.same_bits(receipt.forecast.lower[80][order], wanted.lower[80])
+    server.require_same(engine, stream)
+
+
+def test_a_request_may_hold_several_rows_of_a_series(engine: Engine) -> None:
+    receipt = engine.submit(rows(["a", "b", "a", "a"], [0, 0, 1, 3], [1.0, 2.0, 3.0, 4.0])).result()
+    assert receipt.statuses == ["accepted"] * 4
+    stream = server.undying(engine.model, [row("a", 0, 1.0), row("b", 0, 2.0), row("a", 1, 3.0), row("a", 3, 4.0)])
+    server.require_same(engine, stream)
+    assert engine.one("a").count == 3
+
+
+def test_the_same_row_counts_once_and_another_value_is_refused(engine: Engine) -> None:
+    first = engine.submit(rows(["a", "b"], [0, 0], [1.0, np.nan])).result()
+    again = engine.submit(rows(["a", "b"], [0, 0], [1.0, np.nan])).result()
+    assert again.statuses == ["duplicate", "duplicate"]
+    assert again.seq == first.seq
+    assert first.forecast is not None
+    assert again.forecast is not None
+    cases.same_bits(again.forecast.values, first.forecast.values)
+    other = engine.submit(rows(["a", "b"], [0, 0], [1.5, 2.0])).result()
+    assert other.statuses == ["rejected", "rejected"]
+    assert "was observed as 1, and now as 1.5" in str(other.errors[0])
+    engine.submit(row("a", 1, 2.0)).result()
+    assert engine.submit(row("a", 0, 1.0)).result().statuses == ["duplicate"]
+    assert engine.submit(row("a", -1, 1.0)).result().statuses == ["rejected"]
+    assert engine.one("a").count == 2
+
+
+def test_a_bad_row_is_refused_alone(engine: Engine) -> None:
+    engine.submit(rows(["a", "b", "c"], [0, 0, 0], [1.0, 2.0, 3.0])).result()
+    batch = rows(["a", "b", "c", "d"], [1, 1, 1, 1], [1.0, 1e17, 3.0, np.inf])
+    batch.times[2] += 1  # off the grid
+    batch = replace(batch, errors={0: "spelled wrongly"})
+    receipt = engine.submit(batch).result()
+    assert receipt.statuses == ["rejected"] * 4
+    assert receipt.errors[0] == "spelled wrongly"
+    assert "farther out" in str(receipt.errors[1])
+    assert "no whole number of steps" in str(receipt.errors[2])
+    assert "inf cannot be used" in str(receipt.errors[3])
+    mixed = engine.submit(rows(["a", "b", "e"], [1, 0, 1], [5.0, 9.0, 1.0])).result()
+    assert mixed.statuses == ["accepted", "rejected", "accepted"]
+    assert mixed.index.tolist() == [0, 2]
+
+
+def test_unknown_series_are_refused_where_the_engine_is_closed(model: Path, tmp_path: Path) -> None:
+    engine = server.started(model, tmp_path / "closed", closed=True)
+    receipt = engine.submit(row("a", 0, 1.0)).result()
+    assert receipt.statuses == ["rejected"]
+    assert "there is no series 'a' here" in str(receipt.errors[0])
+    engine.close()
+
+
+def test_a_request_with_a_key_counts_once(tmp_path: Path) -> None:
+    model = server.saved(tmp_path, time_kind="row", freq="1")
+    engine = server.started(model, tmp_path / "state")
+    counted = LiveRows(["a", "b"], None, np.array([[1.0], [2.0]]))
+    first = engine.submit(counted, key="one").result()
+    again = engine.submit(counted, key="one").result()
+    assert (again.seq, again.statuses) == (first.seq, first.statuses)
+    assert first.forecast is not None
+    assert again.forecast is not None
+    cases.same_bits(again.forecast.values, first.forecast.values)
+    with pytest.raises(DataError, match="came with other rows before"):
+        engine.submit(LiveRows(["a"], None, np.array([[3.0]])), key="one").result()
+    assert engine.submit(counted, key="two").result().statuses == ["accepted", "accepted"]
+    engine.close()
+    engine = server.started(model, tmp_path / "state")
+    assert engine.submit(counted, key="one").result().seq == first.seq
+    assert engine.one("a").count == 2
+    engine.close()
+
+
+def test_a_start_replays_what_no_block_holds(model: Path, tmp_path: Path) -> None:
+    batches = [server.batch(n) for n in range(12)]
+    engine = server.started(model, tmp_path / "state", checkpoint=3600)
+    for n, batch in enumerate(batches):
+        engine.submit(batch).result()
+        if n == 5:
+            engine.checkpoint()
+    records = engine.series(limit=10**6)
+    engine._store.close()  # as a kill leaves it: no states are written
+    after = server.started(model, tmp_path / "state")
+    assert after.status().replayed == 6 * 60
+    server.require_same(after, server.undying(after.model, batches))
+    assert repr(after.series(limit=10**6)) == repr(records)
+    after.close()
+    assert server.started(model, tmp_path / "state").status().replayed == 0
+
+
+def test_removed_series_stay_removed(model: Path, tmp_path: Path) -> None:
+    engine = server.started(model, tmp_path / "state")
+    engine.submit(rows(["a", "b"], [0, 0], [1.0, 2.0])).result()
+    assert engine.remove("a") == 3
+    with pytest.raises(UnknownSeries, match="no series 'a'"):
+        engine.one("a")
+    engine.submit(row("a", 5, 7.0)).result()
+    engine._store.close()
+    after = server.started(model, tmp_path / "state")
+    assert after.one("a").count == 1
+    server.require_same(after, server.undying(after.model, [row("b", 0, 2.0), row("a", 5, 7.0)]))
+    after.close()
+
+
+def test_a_new_store_begins_with_what_the_model_remembers(tmp_path: Path) -> None:
+    of = cases.model()
+    remembering = cases.remembering(of, cases.panel(of))
+    model = archive.save(remembering, tmp_path / "model.safetensors")
+    for _ in range(2):
+        engine = server.started(model, tmp_path / "state")
+        wanted = server.Stream(remembering).forecast(["s0", "s1"])
+        cases.same_bits(engine.forecast(["s0", "s1"]).values, wanted.values)
+        engine.close()
+
+
+def test_events_come_in_order_and_from_where_a_listener_was_cut_off(engine: Engine) -> None:
+    for n in range(3):
+        engine.submit(server.batch(n)).result()
+    earlier: list[Happening] = []
+    engine.subscribe(60, earlier.append)
+    assert [item.first for item in earlier] == [61, 121]
+    engine.submit(server.batch(3)).result()
+    assert [item.first for item in earlier] == [61, 121, 181]
+    assert sorted(earlier[-1].ids) == sorted(server.batch(3).ids)
+    assert earlier[-1].forecast is not None
+
+
+def test_events_that_memory_lost_come_from_the_log(model: Path, tmp_path: Path) -> None:
+    first = server.started(model, tmp_path / "state", retention=3600)
+    for n in range(3):
+        first.submit(server.batch(n)).result()
+    first.close()
+    engine = server.started(model, tmp_path / "state", retention=3600)
+    engine.submit(server.batch(3)).result()
+    heard: list[Happening] = []
+    subscription = engine.subscribe(0, heard.append)
+    assert [item.first for item in heard] == [1, 61, 121, 181]
+    assert sorted(heard[0].ids) == sorted(server.batch(0).ids)
+    assert not subscription.missed
+    engine.close()
+
+
+def test_a_listener_that_fails_hears_no_more(engine: Engine) -> None:
+    def fails(item: Happening) -> None:
+        raise ValueError("tired")
+
+    subscription = engine.subscribe(None, fails)
+    engine.submit(server.batch(0)).result()
+    engine.submit(server.batch(1)).result()
+    assert str(subscription.error) == "tired"
+
+
+def test_series_are_listed_in_any_order(engine: Engine) -> None:
+    engine.submit(rows(["b", "a", "c"], [0, 1, 2], [5.0, 7.0, 1.0])).result()
+    assert [s.id for s in engine.series()] == ["a", "b", "c"]
+    assert [s.id for s in engine.series(after="a", limit=1)] == ["b"]
+    assert [s.id for s in engine.series(after="b", descending=True)] == ["a"]
+    assert [s.id for s in engine.series(sort="value")] == ["c", "b", "a"]
+    assert [s.id for s in engine.series(sort="time", descending=True, offset=1)] == ["a", "b"]
+    engine.submit(rows(["aa"], [0], [0.0])).result()
+    assert [s.id for s in engine.series(prefix="a")] == ["a", "aa"]
+    assert engine.matches("a") == 2
+
+
+def test_live_errors_stand_beside_naive_ones(engine: Engine) -> None:
+    values = [1.0, 3.0, 2.0]
+    forecasts = []
+    for hour, value in enumerate(values):
+        forecast = engine.submit(row("a", hour, value)).result().forecast
+        assert forecast is not None
+        forecasts.append(float(forecast.values[0, 0, 0]))
+    errors = [abs(value - before) for value, before in zip(values[1:], forecasts, strict=False)]
+    summary = engine.one("a")
+    weight = 1 + 0.98
+    assert summary.naive[0] == pytest.approx(2 + (1 - 2) / weight)
+    assert summary.error[0] == pytest.approx(errors[0] + (errors[1] - errors[0]) / weight)
+
+
+def test_a_closed_engine_takes_nothing(model: Path, tmp_path: Path) -> None:
+    engine = server.started(model, tmp_path / "state")
+    engine.close()
+    with pytest.raises(OutputError, match="stopping"):
+        engine.submit(row("a", 0, 1.0))
+
+
+def test_covariates_come_back_with_the_log(tmp_path: Path) -> None:
+    model = server.saved(tmp_path, covariates=True)
+    engine = server.started(model, tmp_path / "state", checkpoint=3600)
+    stream = server.undying(engine.model, [])
+    table = cases.panel(engine.model)
+    for index in range(table.rows):
+        s = int(np.searchsorted(table.offsets, index, side="right")) - 1
+        arguments = cases.arguments(engine.model, table, index)
+        stream.observe(table.ids[s], cases.value(table, index), int(table.time[index]), **arguments)
+        one = {name: [part] for name, part in arguments.items()}
+        live = LiveRows([table.ids[s]], table.time[index : index + 1], table.y[index : index + 1], **one)
+        assert engine.submit(live).result().errors == [None]
+    engine._store.close()
+    after = server.started(model, tmp_path / "state")
+    assert after.status().replayed == table.rows
+    states = [of.state_of(table.ids).data for of in (after._stepper.stream, stream)]
+    cases.same_bits(*states)
+    after.close()
