@@ -252,3 +252,34 @@ def test_covariates_come_back_with_the_log(tmp_path: Path) -> None:
     states = [of.state_of(table.ids).data for of in (after._stepper.stream, stream)]
     cases.same_bits(*states)
     after.close()
+
+
+def test_the_past_comes_with_what_was_forecast_of_it(model: Path, tmp_path: Path) -> None:
+    engine = server.started(model, tmp_path / "state", checkpoint=3600)
+    hours, values = [0, 1, 2, 5, 6], [1.0, 3.0, 2.0, 4.0, 5.0]
+    forecasts = []
+    for hour, value in zip(hours, values, strict=True):
+        forecast = engine.submit(rows(["a", "b"], [hour, hour], [value, -value])).result().forecast
+        assert forecast is not None
+        forecasts.append(forecast)
+        if hour == 1:
+            engine.checkpoint()
+    after_steps = np.array([np.nan, 1, 1, np.nan, 1])
+    before = [forecasts[0], *forecasts[:-1]]
+    predicted = after_steps * [forecast.values[0, 0, 0] for forecast in before]
+    lower = after_steps * [forecast.lower[80][0, 0, 0] for forecast in before]
+
+    def require(engine: Engine) -> None:
+        history = engine.history("a")
+        assert history.values[:, 0].tolist() == values
+        assert history.times.tolist() == (cases.START + np.array(hours) * cases.HOUR).tolist()
+        np.testing.assert_array_equal(history.predicted[:, 0], predicted.astype(np.float32))
+        np.testing.assert_array_equal(history.lower[80][:, 0], lower.astype(np.float32))
+        assert engine.history("a", limit=2).values[:, 0].tolist() == values[-2:]
+
+    require(engine)
+    engine._store.close()  # as a kill leaves it
+    for _ in range(2):  # from the log, then from pieces alone
+        engine = server.started(model, tmp_path / "state")
+        require(engine)
+        engine.close()

@@ -78,7 +78,7 @@ class Engine:
         self._turn = threading.RLock()  # held by whoever steps, or reads what steps change
         self._replayed = recovery.recover(self._stepper, store, model.state)
         self.model = self._stepper.model
-        self._keys, self._listing = Keys(self._stepper, store), Listing(self._stepper)
+        self._keys, self._listing = Keys(self._stepper, store), Listing(self._stepper, store)
         self._broadcast = Broadcast(self._stepper, store)
         self._rounds = Rounds(self._stepper, self.options, store.earliest())
         self._committer = Committer(store, self._stepper.seq, failed)

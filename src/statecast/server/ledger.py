@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ROWS = 32  # that are remembered of each series
 FEWEST = 4  # where a row has many targets
 NUMBERS = 64  # of the remembered rows, at most, where that is more than the fewest
+AHEAD = ("predicted", "lower", "upper")  # what a record holds of the next step
 FORGET = 0.02  # the share by which a live error counts less with each one after it
 
 
@@ -32,6 +33,8 @@ def record(targets: int) -> np.dtype[Any]:
             ("seq", np.int64),
             ("received", np.float64),
             ("predicted", np.float64, (targets,)),
+            ("lower", np.float32, (targets,)),
+            ("upper", np.float32, (targets,)),
             ("error", np.float32, (targets,)),
             ("naive", np.float32, (targets,)),
             ("weight", np.float32, (targets,)),
@@ -97,7 +100,8 @@ class Ledger:
         next_step: Bool[np.ndarray, " S"],
         seqs: Int64[np.ndarray, " S"],
         received: float | Float64[np.ndarray, " S"],
-        predicted: Float64[np.ndarray, "S D"],
+        scores: tuple[Float64[np.ndarray, " S"], Bool[np.ndarray, " S"]],
+        ahead: tuple[Float64[np.ndarray, "S D"], Float64[np.ndarray, "S D"], Float64[np.ndarray, "S D"]],
     ) -> None:
         """Take in a row of each of S series.
 
@@ -108,7 +112,8 @@ class Ledger:
             next_step: whether the row is one step after the series' last one, and so what was forecast then.
             seqs: sequence numbers of the rows.
             received: when they came, in seconds since 1970.
-            predicted: the forecasts of the next step, made after these rows.
+            scores: how unusual the rows are, and whether they are called so.
+            ahead: the forecasts of the next step, made after these rows, and their bounds.
         """
         records = self.records
         counts = records["count"][numbers]
@@ -120,7 +125,10 @@ class Ledger:
         place = counts % self.depth
         records["times"][numbers, place], records["values"][numbers, place] = times, values
         records["count"][numbers], records["time"][numbers], records["seq"][numbers] = counts + 1, times, seqs
-        records["received"][numbers], records["predicted"][numbers] = received, predicted
+        records["received"][numbers] = received
+        records["score"][numbers], records["unusual"][numbers] = scores
+        for name, part in zip(AHEAD, ahead, strict=True):
+            records[name][numbers] = part
 
     def _judge(
         self,

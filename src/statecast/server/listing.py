@@ -11,8 +11,10 @@ import numpy as np
 from statecast.data.values import series_id
 from statecast.errors import SettingError, UnknownSeries, nearest
 from statecast.server.batch import Id
+from statecast.server.past import decoded
 from statecast.server.receipts import History, SeriesSummary
 from statecast.server.stepper import Stepper
+from statecast.server.store.protocol import BLOCK, Store
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
@@ -26,10 +28,11 @@ class Listing:
 
     Args:
         stepper: of the engine.
+        store: which keeps the history.
     """
 
-    def __init__(self, stepper: Stepper) -> None:
-        self._stepper = stepper
+    def __init__(self, stepper: Stepper, store: Store) -> None:
+        self._stepper, self._store = stepper, store
         self._sorted: list[Id] = []
         self._version = -1
 
@@ -60,10 +63,20 @@ class Listing:
         Raises:
             UnknownSeries: it is not here.
         """
-        number = self.number(id)
-        times, values = (part[-limit:] for part in self._stepper.ledger.recent(number))
+        number, schema = self.number(id), self._stepper.model.schema
+        parts = [self._stepper.past.of(number)]
+        for piece in self._store.pieces(number // BLOCK):
+            if sum(map(len, parts)) >= limit:
+                break
+            rows = decoded(piece, len(schema.target))
+            parts.append(rows[rows["number"] == number])
+        rows = np.concatenate(parts)
+        rows = rows[np.argsort(rows["time"], kind="stable")][-limit:]
+        level = min(self._stepper.model.config.levels, default=None)
+        lower, upper = ({} if level is None else {level: rows[name].astype(np.float64)} for name in ("lower", "upper"))
+        predicted, scores = rows["predicted"].astype(np.float64), rows["score"].astype(np.float64)
         name = self._stepper.directory.name(number)
-        return History(name, times, values, np.full_like(values, np.nan), {}, {}, np.full(len(values), np.nan))
+        return History(name, rows["time"].copy(), rows["values"].copy(), predicted, lower, upper, scores)
 
     def page(
         self, prefix: str, after: Id | None, limit: int, sort: str, descending: bool, offset: int

@@ -76,14 +76,16 @@ class Rounds:
     def _start(self) -> None:
         self._left = deque(np.flatnonzero(self._stepper.touched).tolist())
         self._begin, self._last = self._stepper.seq, time.monotonic()
+        self._stepper.past.begin_round()
 
     def _next(self) -> Transaction:
         numbers = [self._left.popleft() for _ in range(min(TOGETHER, len(self._left)))]
         blocks = [checkpoints.block(self._stepper, number) for number in numbers]
+        pieces = self._stepper.past.pieces(numbers, self._stepper.seq)
         self._stepper.touched[numbers] = False
         if self._left:
-            return Transaction(blocks=blocks)
-        return Transaction(blocks=blocks, cut=self._end(), forget=time.time() - self._options.keys)
+            return Transaction(blocks=blocks, pieces=pieces)
+        return Transaction(blocks=blocks, pieces=pieces, cut=self._end(), forget=time.time() - self._options.keys)
 
     def _end(self) -> int | None:
         """The round is over: what the log may be cut at, if anything."""

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.forecast import channels
+from statecast.forecast import calibrate, channels
 from statecast.forecast.answer import Forecast
 from statecast.model.inputs import from_working
+from statecast.model.trained import Model
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int64
@@ -74,8 +75,37 @@ def scores(forecast: Forecast | None, count: int) -> tuple[Float64[np.ndarray, "
     return np.asarray(each[np.arange(count), most]), np.asarray(forecast.unusual.any(axis=1))
 
 
-def one_ahead(forecast: Forecast) -> Float64[np.ndarray, "S D"]:
-    """The point forecasts of the next step, in the units of the table; not finite where the network has none."""
+def narrowed(model: Model) -> Model:
+    """The model as its forecasts one step ahead have it: what is calibrated for later steps is left out."""
+    head = replace(model.network.head, horizon=1)
+    return replace(
+        model,
+        network=replace(model.network, head=head),
+        residuals=None if model.residuals is None else model.residuals[:, :1],
+        typical=None if model.typical is None else model.typical[:1],
+        paths=None,
+    )
+
+
+def next_step(
+    forecast: Forecast, narrow: Model
+) -> tuple[Float64[np.ndarray, "S D"], Float64[np.ndarray, "S D"], Float64[np.ndarray, "S D"]]:
+    """The point forecasts of the next step in the units of the table, and the bounds of their narrowest interval.
+
+    They are not finite where the network has no forecast. Where there are no levels the bounds are NaN.
+
+    Args:
+        forecast: from after a row of each series.
+        narrow: its model, see `narrowed`.
+    """
     model = forecast.model
-    point = forecast.first[:, :1, :, model.network.head.middle]
-    return channels.join(model, from_working(model.constants, point[..., None])[..., 0])[:, 0]
+    raw = forecast.first[:, :1]
+    point = raw[..., model.network.head.middle].astype(np.float64)
+    values = channels.join(model, from_working(model.constants, point[..., None])[..., 0])[:, 0]
+    if not forecast.levels:
+        return values, np.full_like(values, np.nan), np.full_like(values, np.nan)
+    shifts = None if forecast.shifts is None else forecast.shifts[:, :1]
+    phase = None if model.phases is None else channels.repeat(model, calibrate.phase_of(model, forecast.last))
+    below, above = calibrate.spread(narrow, raw, forecast.scale, min(forecast.levels), shifts, phase)
+    lower, upper = (channels.join(model, part)[:, 0] for part in calibrate.around(narrow, point, below, above))
+    return values, lower, upper

@@ -27,8 +27,10 @@ from statecast.server import selection
 from statecast.server.batch import Batch, Id
 from statecast.server.directory import Directory
 from statecast.server.intake import Intake
-from statecast.server.ledger import Ledger
+from statecast.server.ledger import AHEAD, Ledger
+from statecast.server.past import Past
 from statecast.server.store.protocol import BLOCK
+from statecast.server.waves import columns_of, waves
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int8, Int64
@@ -96,6 +98,7 @@ class Stepper:
 
     Attributes:
         seq: the last sequence number that was given.
+        past: rows that no piece of history holds yet.
         touched: blocks of series that moved since they were last written down.
     """
 
@@ -104,6 +107,7 @@ class Stepper:
         self.stream = Stream(model, State.empty(model.layout, model.dtype))
         self.directory, self.ledger = Directory(), Ledger(len(model.schema.target))
         self.touched = np.zeros(0, bool)
+        self.past, self._narrow = Past(len(model.schema.target)), selection.narrowed(model)
 
     def row_ids(self, names: Sequence[Id]) -> tuple[Id, ...]:
         """What the rows of these series are called in a `State`."""
@@ -122,7 +126,7 @@ class Stepper:
         group = _Group(rows, numbers, rows.times.copy(), np.zeros(len(rows), np.int8), errors, received, self.seq)
         group.statuses[[*errors]] = REJECTED
         self._identify(group)
-        for wave in _waves(group.numbers, group.statuses == ACCEPTED):
+        for wave in waves(group.numbers, group.statuses == ACCEPTED):
             self._wave(group, wave)
         return self._finished(group)
 
@@ -285,8 +289,27 @@ class Stepper:
             self.ledger.reserve(len(self.directory.names))
             following = np.zeros(len(numbers), bool)
         self._touch(numbers)
-        self.ledger.observe(numbers, times, values, following, seqs, received, selection.one_ahead(forecast))
+        scores = selection.scores(forecast, len(numbers))
+        self.past.note(self._past_rows(numbers, times, values, seqs, following, scores[0]))
+        ahead = selection.next_step(forecast, self._narrow)
+        self.ledger.observe(numbers, times, values, following, seqs, received, scores, ahead)
         return numbers, forecast
+
+    def _past_rows(
+        self,
+        numbers: Int64[np.ndarray, " S"],
+        times: Int64[np.ndarray, " S"],
+        values: Float64[np.ndarray, "S D"],
+        seqs: Int64[np.ndarray, " S"],
+        following: Bool[np.ndarray, " S"],
+        scores: Float64[np.ndarray, " S"],
+    ) -> Any:
+        """Rows for looking back, with what the ledger still holds of the forecasts that were made for them."""
+        rows = np.zeros(len(numbers), self.past.kind)
+        rows["number"], rows["seq"], rows["time"], rows["score"], rows["values"] = numbers, seqs, times, scores, values
+        for name in AHEAD:
+            rows[name] = np.where(following[:, None], self.ledger.records[name][numbers], np.nan)
+        return rows
 
     def _touch(self, numbers: Int64[np.ndarray, " S"]) -> None:
         blocks = -(-len(self.directory.names) // BLOCK)
@@ -314,9 +337,9 @@ class Stepper:
         here = np.array([name is not None for name in self.directory.names])
         # The series of a row may have been removed since; a removal later in the log is then no news either.
         missing = here[numbers] & (seqs > contained[numbers // BLOCK])
-        rows = _columns(batches, self.model)
+        rows = columns_of(batches, self.model)
         group = _Group(rows, numbers, rows.times, np.zeros(len(numbers), np.int8), {}, received, 0, seqs)
-        for wave in _waves(numbers, missing):
+        for wave in waves(numbers, missing):
             for begin in range(0, len(wave), WIDEST):
                 part = wave[begin : begin + WIDEST]
                 self._step_group(group, part, numbers[part])
@@ -335,44 +358,6 @@ class Stepper:
         none = np.zeros(0, np.int32)
         values = np.zeros((0, len(self.model.schema.target)))
         return Batch(self.seq, 0.0, none, none.astype(np.int64), values, removed=(number,))
-
-
-def _columns(batches: Sequence[Batch], model: Model) -> Intake:
-    """The rows of batches, as they came."""
-    steps, counts = model.network.head.horizon + 1, [len(batch.numbers) for batch in batches]
-    static, stated = None, None
-    if model.schema.static:
-        static = np.full((sum(counts), len(model.schema.static_features)), np.nan)
-        stated = np.zeros(len(static), bool)
-        for begin, batch in zip(np.cumsum([0, *counts]).tolist(), batches, strict=False):
-            if batch.restated is not None and batch.static is not None:
-                static[begin + batch.restated], stated[begin + batch.restated] = batch.static, True
-    past = [batch.past for batch in batches if batch.past is not None]
-    known = [batch.known for batch in batches if batch.known is not None]
-    return Intake(
-        [],
-        np.concatenate([batch.times for batch in batches]),
-        np.concatenate([batch.values for batch in batches]),
-        np.concatenate(past) if past else None,
-        np.concatenate(known).reshape(sum(counts), steps, -1) if known else None,
-        static,
-        stated,
-        {},
-    )
-
-
-def _waves(numbers: Int64[np.ndarray, " N"], usable: Bool[np.ndarray, " N"]) -> list[Int64[np.ndarray, " S"]]:
-    """Rows in waves, of each series the next one in each; within a wave in their order."""
-    rows = np.flatnonzero(usable)
-    order = np.argsort(numbers[rows], kind="stable")
-    ordered = numbers[rows][order]
-    begins = np.concatenate([[True], ordered[1:] != ordered[:-1]]) if len(rows) else np.zeros(0, bool)
-    if begins.all():
-        return [rows] if len(rows) else []
-    starts = np.flatnonzero(begins)
-    ranks = np.empty(len(rows), np.int64)
-    ranks[order] = np.arange(len(rows)) - np.repeat(starts, np.diff([*starts, len(rows)]))
-    return [rows[ranks == rank] for rank in range(int(ranks.max()) + 1)]
 
 
 def _of(received: Any, rows: Int64[np.ndarray, " S"]) -> Any:
