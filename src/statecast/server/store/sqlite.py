@@ -133,7 +133,11 @@ class SqliteStore:
             "blocks), (SELECT coalesce(sum(length(content)), 0) FROM pieces)"
         )
         log, blocks, history = self._rows(select)[0]
-        return {"log": log, "blocks": blocks, "history": history, "file": self.path.stat().st_size}
+        return {"log": log, "blocks": blocks, "history": history, "file": self.path.stat().st_size + self._ahead()}
+
+    def _ahead(self) -> int:
+        """Bytes of the write-ahead log."""
+        return os.stat(f"{self.path}-wal").st_size
 
     def _meta(self, name: str) -> Any:
         rows = self._rows("SELECT value FROM meta WHERE name = ?", name)
@@ -163,7 +167,7 @@ class SqliteStore:
                 self._cut(transaction.cut)
             if transaction.forget is not None:
                 self._writer.execute("DELETE FROM keys WHERE created < ?", (transaction.forget,))
-        size = os.stat(f"{self.path}-wal").st_size
+        size = self._ahead()
         if size > TOO_FULL:  # the mover does not come to an end while more is written, so nothing is for once
             self.tidy()
         elif size > FULL:
@@ -195,14 +199,17 @@ class SqliteStore:
         path = Path(path)
         if path.exists():
             raise OutputError(f"{path} exists already: give a new name for the backup")
-        with _explained(path), self._reading:
-            self._reader.execute("VACUUM INTO ?", (str(path),))
+        with _explained(path):
+            connection = _connection(self.path, self._vfs, False)
+            connection.execute("VACUUM INTO ?", (str(path),))
+            connection.close()
         return path
 
     def compact(self) -> None:
         """See `Store`."""
-        with _explained(self.path), self._reading:
-            self._reader.execute("VACUUM")
+        with _explained(self.path):
+            self._writer.execute("VACUUM")
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def check(self) -> StoreCheck:
         """See `Store`."""
@@ -221,11 +228,13 @@ class SqliteStore:
 
     def close(self) -> None:
         """See `Store`."""
-        with contextlib.ExitStack() as stack:
-            stack.callback(os.close, self._lock)
-            stack.callback(self._writer.close)
-            stack.callback(self._reader.close)
-            stack.callback(self._mover.close)
+        import apsw
+
+        self._mover.close()
+        for connection in (self._reader, self._writer):
+            with contextlib.suppress(apsw.Error):  # the log holds what could not be moved to the database
+                connection.close()
+        os.close(self._lock)
 
 
 class _Mover:
