@@ -112,22 +112,22 @@ def test_infer_finds_the_frequency_in_spite_of_gaps(first: str, text: str) -> No
     time = frequency.advance(us(first), steps)
     two = np.concatenate([time, time[2:]])
     offsets = np.array([0, len(time), len(two)])
-    assert calendar.infer(two, offsets, "datetime") == frequency
+    assert calendar.regular(two, offsets, "datetime")[0] == frequency
 
 
 def test_infer_integers_and_rows() -> None:
-    assert calendar.infer(np.array([0, 5, 10, 20]), np.array([0, 4]), "integer").text == "5"
-    assert calendar.infer(np.array([0, 1, 2]), np.array([0, 3]), "row").text == "1"
+    assert calendar.regular(np.array([0, 5, 10, 20]), np.array([0, 4]), "integer")[0].text == "5"
+    assert calendar.regular(np.array([0, 1, 2]), np.array([0, 3]), "row")[0].text == "1"
 
 
 def test_infer_irregular_names_step_share_and_row() -> None:
     time = us("2024-01-01") + np.array([0, 1, 2, 3, 3.5, 5]).astype(np.float64) * zones.HOUR
     with pytest.raises(DataError, match=r"most common one is 1h \(60% of all\), but row 4 comes 30m after .* freq="):
-        calendar.infer(time.astype(np.int64), np.array([0, 6]), "datetime")
+        calendar.regular(time.astype(np.int64), np.array([0, 6]), "datetime")
     with pytest.raises(DataError, match=r"written YYYYMMDD \(20240130\): write them YYYY-MM-DD"):
-        calendar.infer(np.array([20240130, 20240131, 20240201, 20240202]), np.array([0, 4]), "integer")
+        calendar.regular(np.array([20240130, 20240131, 20240201, 20240202]), np.array([0, 4]), "integer")
     with pytest.raises(DataError, match="no series has two rows: pass freq"):
-        calendar.infer(np.array([0, 1]), np.array([0, 1, 2]), "datetime")
+        calendar.regular(np.array([0, 1]), np.array([0, 1, 2]), "datetime")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_days_stay_regular_over_clock_changes(name: str) -> None:
     wall = zones.to_wall(instants, name)
     assert (np.diff(wall) == zones.DAY).all()
     assert zones.to_instants(wall, name).tolist() == instants.tolist()
-    assert calendar.infer(instants, np.array([0, len(instants)]), "datetime", name).text == "1d"
+    assert calendar.regular(instants, np.array([0, len(instants)]), "datetime", name)[0].text == "1d"
 
 
 def test_unknown_zone() -> None:

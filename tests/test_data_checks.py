@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from statecast.data import checks, examples, frames, results, table
 from statecast.data.calendar import Frequency
+from statecast.data.columns import Clock
 from statecast.data.panel import Panel
 from statecast.data.roles import Roles
 from statecast.data.schema import Schema
@@ -79,8 +80,8 @@ def test_every_library_and_kind(native: Any, kind: str, ids: str | None) -> None
     np.testing.assert_array_equal(back.y, panel.y)
     assert tuple(result)[:2] == (("id" if ids else "unique_id"), ("t" if kind in times else "ds"))
     if kind in times and kind != "text":
-        sorted_times = np.sort(table.read(frame).times("t").values)
-        np.testing.assert_array_equal(np.sort(table.read(again).times("t").values), sorted_times)
+        sorted_times = np.sort(table.read(frame).column("t", Clock()).values)
+        np.testing.assert_array_equal(np.sort(table.read(again).column("t", Clock()).values), sorted_times)
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
@@ -161,7 +162,7 @@ def test_zones_over_clock_changes(native: Any, tz: str, freq: str) -> None:
     assert panel.rows == len(utc)
     result = checks.columns_for(schema, ["y"] * panel.rows, panel.time, {})
     np.testing.assert_array_equal(result["t"], utc)
-    shown = table.read(frames.to_native(result, native, schema.tz)).times("t")
+    shown = table.read(frames.to_native(result, native, schema.tz)).column("t", Clock())
     assert shown.tz == tz
     same(checks.panel_like(table.read(frames.to_native({"t": utc, "y": panel.y[:, 0]}, native, "UTC")), schema), panel)
 

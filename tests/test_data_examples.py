@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from statecast.data import checks, examples, table
+from statecast.data.columns import Clock
 from statecast.data.roles import Roles
 from statecast.errors import SettingError
 
@@ -26,7 +27,7 @@ def test_beijing_is_the_published_table() -> None:
     np.testing.assert_array_equal(*winds)
     parts = [theirs.column(name).values for name in ("year", "month", "day", "hour")]
     times = [np.datetime64(f"{y}-{m:02}-{d:02}T{h:02}") for y, m, d, h in zip(*parts, strict=True)]
-    np.testing.assert_array_equal(ours.times("time").values, np.array(times, "M8[us]").astype(np.int64))
+    np.testing.assert_array_equal(ours.column("time", Clock()).values, np.array(times, "M8[us]").astype(np.int64))
 
 
 def test_beijing_as_a_panel() -> None:

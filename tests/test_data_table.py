@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 from statecast.data import checks, frames, lines, results, table
+from statecast.data.columns import Clock
 from statecast.data.roles import Roles
 from statecast.errors import DataError, OutputError, SettingError
 
@@ -43,7 +44,7 @@ def test_every_kind_there_and_back(native: Any, tz: str | None) -> None:
     assert result.native == native
     assert result.names == tuple(COLUMNS)
     for name, values in COLUMNS.items():
-        column = result.times(name) if values.dtype.kind == "M" else result.column(name)
+        column = result.column(name, Clock()) if values.dtype.kind == "M" else result.column(name)
         if native != "pandas" or name != "day":  # pandas has no dates
             assert column.kind == KINDS[name]
         if name == "text":
@@ -65,9 +66,9 @@ def test_files_there_and_back(tmp_path: Path, suffix: str, tz: str | None) -> No
     assert os.listdir(tmp_path) == [path.name]
     result = table.read(path)
     assert result.origin == path.name
-    np.testing.assert_array_equal(result.times("time").values, HOURS.astype(np.int64))
-    assert result.times("time").tz == (None if tz is None else tz if suffix == ".parquet" else "UTC")
-    assert result.times("day").kind == "date"
+    np.testing.assert_array_equal(result.column("time", Clock()).values, HOURS.astype(np.int64))
+    assert result.column("time", Clock()).tz == (None if tz is None else tz if suffix == ".parquet" else "UTC")
+    assert result.column("day", Clock()).kind == "date"
     np.testing.assert_array_equal(result.column("real").values, COLUMNS["real"])
     assert result.row(2) == ("row 2" if suffix == ".parquet" else "line 4")
 
@@ -157,7 +158,7 @@ def test_signs_for_missing_and_leading_blanks(tmp_path: Path) -> None:
 @pytest.mark.parametrize("native", ["numpy", "pandas"])
 def test_times_in_text(texts: list[str], kind: str, first: str, native: str) -> None:
     values = np.array(texts, dtype=object)
-    column = table.read({"t": values} if native == "numpy" else pd.DataFrame({"t": values})).times("t")
+    column = table.read({"t": values} if native == "numpy" else pd.DataFrame({"t": values})).column("t", Clock())
     assert column.kind == kind
     assert column.values[0] == np.datetime64(first, "us").astype(np.int64)
 
@@ -189,13 +190,13 @@ def test_times_in_text(texts: list[str], kind: str, first: str, native: str) -> 
 )
 def test_times_that_cannot_be_read(texts: list[Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        table.read({"t": np.array([*texts, None], dtype=object)[:-1]}).times("t")
+        table.read({"t": np.array([*texts, None], dtype=object)[:-1]}).column("t", Clock())
 
 
 def test_time_layouts_may_change_between_chunks() -> None:
     """A column longer than a chunk whose last rows alone tell day from month."""
     days = ["01/02/2010"] * 70_000 + ["13/02/2010"]
-    values = table.read({"t": np.array(days)}).times("t").values
+    values = table.read({"t": np.array(days)}).column("t", Clock()).values
     assert values[0] == np.datetime64("2010-02-01", "us").astype(np.int64)
 
 
@@ -285,7 +286,7 @@ def test_a_named_pandas_index_is_a_column() -> None:
     index = pd.date_range("2024-01-01", periods=3, name="ds")
     result = table.read(pd.DataFrame({"y": [1, 2, 3]}, index=index))
     assert result.names == ("ds", "y")
-    assert result.times("ds").kind == "datetime"
+    assert result.column("ds", Clock()).kind == "datetime"
     assert table.read(pd.Series([1.0, 2.0])).names == ("y",)
     assert table.read(pl.DataFrame({"y": [1]}).lazy()).names == ("y",)
 

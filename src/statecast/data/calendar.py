@@ -161,7 +161,7 @@ def _days(month: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     return days
 
 
-def common_step(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]) -> tuple[int, float]:
+def _common_step(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]) -> tuple[int, float]:
     """The most common step between rows of one series, and the share of steps that are that one; (0, 0) if none."""
     steps = np.diff(time)
     inner = np.ones(len(steps), bool)
@@ -174,28 +174,73 @@ def common_step(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " s
     return int(values[best]), float(counts[best] / len(steps))
 
 
-def infer(
+def stated(text: str, kind: TimeKind, name: str | None) -> Frequency:
+    """The frequency that a text states for times of this kind, in the column of this name or without one.
+
+    Raises:
+        SettingError: the text is no frequency, or does not suit the times.
+    """
+    frequency = Frequency.parse(text)
+    if name is None and frequency != ROWS:
+        raise SettingError(f"freq={text!r} needs a time column: name it with time='…', or set season=… instead")
+    if (frequency.unit == "step") != (kind in ("integer", "row")):
+        times, unit = ("dates", "a unit, such as 1h or 1d") if frequency.unit == "step" else ("integers", "a number")
+        raise SettingError(f"freq={text!r} does not suit the times of column {name!r}, which are {times}: give {unit}")
+    return frequency
+
+
+def regular(
     time: Int64[np.ndarray, " rows"],
     offsets: Int64[np.ndarray, " series+1"],
     kind: TimeKind,
     tz: str | None = None,
+    frequency: Frequency | None = None,
+    gathered: bool = False,
     row: Callable[[int], str] = "row {}".format,
-) -> Frequency:
-    """The frequency of times that ascend within each series; gaps are allowed if they are whole steps.
+) -> tuple[Frequency, Int64[np.ndarray, " rows"]]:
+    """The frequency of times that ascend within each series, and the times as a panel of it holds them.
 
     Args:
         time: [rows], instants where `tz` is given.
         offsets: where each series begins.
         kind: what the times are.
         tz: the time zone; days and months are then those of its wall clock.
+        frequency: what was stated; months are counted from end to end if all times are month ends. None to infer it:
+            gaps are allowed if they are whole steps.
+        gathered: as in `from_instants`.
         row: the name of a row for an error.
+
+    Raises:
+        DataError: the times are irregular, or no series has two rows to infer a frequency from.
+    """
+    if kind == "row":
+        return frequency or ROWS, time
+    wall = time
+    if tz and (frequency.daily if frequency else _common_step(time, offsets)[0] >= DAY - 2 * HOUR):
+        wall = zones.to_wall(time, tz)
+    if frequency is None:
+        frequency = _inferred(wall, offsets, kind, row)
+        return frequency, wall if frequency.daily else time
+    time = _starts(wall, frequency, tz) if gathered else wall
+    if frequency.unit == "month":
+        month = month_of(time)
+        ends = bool(((time - _start(month)) // DAY == _days(month) - 1).all())
+        frequency = replace(frequency, month_end=ends)
+    return frequency, time
+
+
+def _inferred(
+    time: Int64[np.ndarray, " rows"],
+    offsets: Int64[np.ndarray, " series+1"],
+    kind: TimeKind,
+    row: Callable[[int], str],
+) -> Frequency:
+    """The frequency that the times show.
 
     Raises:
         DataError: irregular, or no series has two rows.
     """
-    if kind == "row":
-        return ROWS
-    step, _ = common_step(time, offsets)
+    step, share = _common_step(time, offsets)
     if step == 0:
         raise DataError(
             "the frequency cannot be inferred because no series has two rows: pass freq, such as freq='1h', "
@@ -205,12 +250,17 @@ def infer(
         _require_no_dates(time)
         frequency = Frequency("step", step)
     else:
-        if tz and step >= DAY - 2 * HOUR:
-            time = zones.to_wall(time, tz)
-            step, _ = common_step(time, offsets)
         frequency = _calendar_months(time, offsets) or Frequency("us", step)
-    _require_grid(frequency, time, offsets, kind, row)
-    return frequency
+    _, irregular = steps_of(frequency, time, offsets)
+    if irregular is None:
+        return frequency
+    gap = int(time[irregular] - time[irregular - 1])
+    raise DataError(
+        f"the steps are irregular: the most common one is {frequency} ({share:.0%} of all), "
+        f"but {row(irregular)} comes {gap if kind == 'integer' else Frequency('us', gap)} after the row before it; "
+        "pass freq='…' with a step that leads to every time, bring the times onto a grid, "
+        "or leave the time column out to count rows as steps"
+    )
 
 
 def _require_no_dates(time: Int64[np.ndarray, " rows"]) -> None:
@@ -227,7 +277,7 @@ def _require_no_dates(time: Int64[np.ndarray, " rows"]) -> None:
 def _calendar_months(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]) -> Frequency | None:
     """The frequency in months, where every row stands on the same day of its month or on the last one."""
     month = month_of(time)
-    step, _ = common_step(month, offsets)
+    step, _ = _common_step(month, offsets)
     within = time - _start(month)
     first = np.repeat(within[offsets[:-1]], np.diff(offsets))
     ends = bool((_days(month) - 1 == within // DAY).all())
@@ -235,54 +285,20 @@ def _calendar_months(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray
     return Frequency("month", step, ends) if step > 0 and bool(same.all()) else None
 
 
-def _require_grid(
-    frequency: Frequency,
-    time: Int64[np.ndarray, " rows"],
-    offsets: Int64[np.ndarray, " series+1"],
-    kind: TimeKind,
-    row: Callable[[int], str],
-) -> None:
-    index = off_grid(frequency, time, offsets)
-    if index is None:
-        return
-    _, share = common_step(time, offsets)
-    step = int(time[index] - time[index - 1])
-    gap = str(step) if kind == "integer" else Frequency("us", step).text
-    raise DataError(
-        f"the steps are irregular: the most common one is {frequency} ({share:.0%} of all), "
-        f"but {row(index)} comes {gap} after the row before it; "
-        "pass freq='…' with a step that leads to every time, bring the times onto a grid, "
-        "or leave the time column out to count rows as steps"
-    )
-
-
-def off_grid(
+def steps_of(
     frequency: Frequency, time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]
-) -> int | None:
-    """The first row that is no whole number of steps after its series' first row, or None."""
-    first = np.repeat(time[offsets[:-1]], np.diff(offsets))
-    on_grid: Bool[np.ndarray, " rows"] = np.asarray(frequency.on_grid(first, time))
-    return None if on_grid.all() else int(np.argmin(on_grid))
+) -> tuple[Int64[np.ndarray, " rows"], int | None]:
+    """How many steps each row stands after its series' first one, and the first row of which that is no whole number.
 
-
-def with_ends(frequency: Frequency, time: Int64[np.ndarray, " rows"], tz: str | None) -> Frequency:
-    """The same number of months, on month ends if all these times are month ends and only then."""
-    if frequency.unit != "month":
-        return frequency
-    time = from_instants(time, frequency, tz)
-    month = month_of(time)
-    return replace(frequency, month_end=bool(((time - _start(month)) // DAY == _days(month) - 1).all()))
-
-
-def step_starts(time: Int64[np.ndarray, " n"], step: Frequency, tz: str | None) -> Int64[np.ndarray, " n"]:
-    """The beginning of the step that each time falls into.
-
-    Steps of a day and more begin by the clock of the times' zone, shorter ones at whole steps since 1970 by its usual
-    offset, so that they stay regular when clocks change.
+    Args:
+        frequency: of the steps.
+        time: [rows] as a panel holds them, ascending within each series.
+        offsets: where each series begins.
     """
-    shift = 0 if tz is None else zones.offsets_at(time, tz) if step.daily else zones.offset_at(zones.USUAL, tz)
-    start = step.floor(time + shift)
-    return zones.to_instants(start, tz) if tz and step.daily else start - shift
+    first = np.repeat(time[offsets[:-1]], np.diff(offsets))
+    steps = np.asarray(frequency.steps_between(first, time), np.int64)
+    off_grid: Bool[np.ndarray, " rows"] = np.asarray(frequency.advance(first, steps)) != time
+    return steps, int(np.argmax(off_grid)) if off_grid.any() else None
 
 
 def season(frequency: Frequency) -> int:
@@ -325,6 +341,31 @@ def from_instant(time: int, frequency: Frequency, tz: str | None, last: int | No
     return time
 
 
-def from_instants(time: Int64[np.ndarray, " n"], frequency: Frequency, tz: str | None) -> Int64[np.ndarray, " n"]:
-    """Instants as the times that a panel of this frequency holds for them."""
-    return zones.to_wall(time, tz) if tz and frequency.daily else time
+def from_instants(
+    time: Int64[np.ndarray, " n"], frequency: Frequency, tz: str | None, gathered: bool = False
+) -> Int64[np.ndarray, " n"]:
+    """Times as a panel of this frequency holds them: readings of the clock where steps are days, else instants.
+
+    Args:
+        time: [n], instants where there is a zone.
+        frequency: of the panel.
+        tz: the zone.
+        gathered: whether each time becomes the beginning of the step that it falls into. Steps of a day and more begin
+            by the clock, shorter ones at whole steps since 1970 by the zone's usual offset, so that they stay regular
+            when clocks change.
+    """
+    if tz and frequency.daily:
+        time = zones.to_wall(time, tz)
+    return _starts(time, frequency, tz) if gathered else time
+
+
+def step_starts(time: Int64[np.ndarray, " n"], frequency: Frequency, tz: str | None) -> Int64[np.ndarray, " n"]:
+    """The beginnings of the steps that instants fall into, as instants; without a zone as the clock shows both."""
+    starts = from_instants(time, frequency, tz, gathered=True)
+    return zones.to_instants(starts, tz) if tz and frequency.daily else starts
+
+
+def _starts(time: Int64[np.ndarray, " n"], frequency: Frequency, tz: str | None) -> Int64[np.ndarray, " n"]:
+    """The beginnings of the steps that times fall into, as a panel holds both."""
+    shift = zones.offset_at(zones.USUAL, tz) if tz and not frequency.daily else 0
+    return frequency.floor(time + shift) - shift

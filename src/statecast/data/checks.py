@@ -8,14 +8,12 @@ way, so a model sees the same numbers for the same table. Past here no one knows
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.data import calendar, cycles, keys, records
 from statecast.data.covariates import decoded, encoded, learn, one_hot, part_of, values_of
-from statecast.data.keys import Grid
 from statecast.data.merging import STRICT, Merging, Runs
 from statecast.data.panel import Panel
 from statecast.data.records import Record
@@ -46,15 +44,14 @@ def panel(table: Table, roles: Roles, merging: Merging = STRICT) -> tuple[Panel,
     reason = table.reasons["time"] if looked_for and roles.time else None
     record = records.read(table, roles, reason)
     target = roles.target or ()
-    series = keys.series_ids(table, record.id, lone_series(target))
     with records.explained(reason):
-        grid = keys.laid(record, series, merging, roles.freq)
+        grid = keys.laid(record, lone_series(target), merging, roles.freq)
     kinds = {name: learn(table, column) for name, column in record.covariates.items()}
     schema = Schema(
         target=target,
         id=roles.id,
         time=roles.time,
-        id_kind=series[2],
+        id_kind=grid.id_kind,
         time_kind=grid.time_kind,
         tz=grid.tz,
         frequency=grid.step,
@@ -62,13 +59,13 @@ def panel(table: Table, roles: Roles, merging: Merging = STRICT) -> tuple[Panel,
         known=tuple(kinds[name] for name in roles.known),
         static=tuple(kinds[name] for name in roles.static),
         day_first=record.time.day_first if record.time else None,
+        years=cycles.spans_years(grid.time, grid.time_kind),
     )
-    built = _build(record, schema, grid)
-    for index, name in enumerate(target):
-        if np.isnan(built.y[:, index]).all():
-            raise DataError(f"{table.where(name)}: every value is missing: leave this target out, or give values")
-    schema = replace(schema, years=cycles.spans_years(built.time, schema.time_kind))
-    return _with_ahead(built) if schema.known else built, schema
+    rows = encoded(record, schema, grid)
+    empty = next((name for name, column in zip(target, rows.y.T, strict=True) if np.isnan(column).all()), None)
+    if empty is not None:
+        raise DataError(f"{table.where(empty)}: every value is missing: leave this target out, or give values")
+    return rows.with_ahead() if schema.known else rows, schema
 
 
 def panel_like(table: Table, schema: Schema, future_allowed: bool = True, merging: Merging = STRICT) -> Panel:
@@ -85,11 +82,8 @@ def panel_like(table: Table, schema: Schema, future_allowed: bool = True, mergin
         DataError: as in `panel`; and times of another kind.
     """
     record = records.read_like(table, schema)
-    codes, ids, kind = keys.series_ids(table, record.id, lone_series(schema.target))
-    series = codes, *keys.like_ids(ids, kind, schema.id_kind)
-    grid = keys.laid_like(record, series, merging, schema.frequency, schema.tz)
-    built = _build(record, schema, grid)
-    return _with_ahead(built) if schema.known and future_allowed else built
+    rows = encoded(record, schema, keys.laid_like(record, lone_series(schema.target), merging, schema))
+    return rows.with_ahead() if schema.known and future_allowed else rows
 
 
 def ahead_like(
@@ -166,10 +160,8 @@ def _steps_ahead(
         result = np.empty(len(series), np.int64)
         result[order] = np.arange(len(series)) - start[series[order]] + 1
         return result
-    step, time = schema.frequency, stamps.values
-    if merging.aggregate != "none":
-        time = calendar.step_starts(time, step, schema.tz)
-    time = calendar.from_instants(time, step, schema.tz)
+    step = schema.frequency
+    time = calendar.from_instants(stamps.values, step, schema.tz, merging.gathers)
     on_grid = np.asarray(step.on_grid(last[series], time))
     if not on_grid.all():
         row = int(np.argmin(on_grid))
@@ -178,48 +170,6 @@ def _steps_ahead(
             f"steps of {step} after {keys.show(int(last[series[row]]), stamps.kind)}, where its series ends"
         )
     return np.asarray(step.steps_between(last[series], time), np.int64)
-
-
-# --- the Panel ---------------------------------------------------------------------------------------------------
-
-
-def _build(record: Record, schema: Schema, grid: Grid) -> Panel:
-    y, (past, known), static = encoded(record, schema, grid)
-    if np.isnan(y).all():
-        series = f"the only series, {grid.ids[0]!r}," if schema.id and len(grid.ids) == 1 else record.table.origin
-        raise DataError(f"{series} has no value of {', '.join(schema.target)}: every one is missing")
-    return Panel(
-        y=y,
-        time=grid.time,
-        offsets=grid.offsets,
-        ids=grid.ids,
-        past=past,
-        known=known,
-        static=static,
-        ahead=np.empty((0, known.shape[1])),
-        ahead_offsets=np.zeros(len(grid.ids) + 1, np.int64),
-    )
-
-
-def _with_ahead(panel: Panel) -> Panel:
-    """The rows after the last observed target of each series as known-ahead rows; a series with none keeps its rows."""
-    observed = np.where(np.isnan(panel.y).all(axis=1), -1, np.arange(panel.rows))
-    last = np.maximum.reduceat(observed, panel.offsets[:-1])
-    stop = np.where(last < 0, panel.offsets[1:], last + 1)
-    keep = np.arange(panel.rows) < np.repeat(stop, panel.lengths)
-    if keep.all():
-        return panel
-    rest = panel.offsets[1:] - stop
-    return replace(
-        panel,
-        y=panel.y[keep],
-        time=panel.time[keep],
-        offsets=np.concatenate([[0], np.cumsum(panel.lengths - rest)]).astype(np.int64),
-        past=panel.past[keep],
-        known=panel.known[keep],
-        ahead=panel.known[~keep],
-        ahead_offsets=np.concatenate([[0], np.cumsum(rest)]).astype(np.int64),
-    )
 
 
 # --- results -----------------------------------------------------------------------------------------------------

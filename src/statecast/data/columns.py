@@ -7,7 +7,7 @@ microseconds, aware ones as instants with the name of their zone.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from statecast.errors import DataError, WrongType
 Kind = Literal["number", "integer", "flag", "text", "datetime", "date"]
 Where = Callable[[int | None], str]  # from a row to "file, column 'x', line 17"; None: the column as a whole
 Coded = tuple[np.ndarray, list[str]]  # codes [rows], -1 where missing, and the texts that they stand for
+Texts = Iterator[list[str]]  # of a long column, a piece at a time; missing ones are empty
 WANTED = "statecast reads numbers, text, flags and times"
 
 
@@ -45,7 +46,20 @@ class Column:
     day_first: bool | None = None
 
 
-def parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]], day_first: bool | None = None) -> Column:
+@dataclass(frozen=True)
+class Clock:
+    """How texts state times.
+
+    Attributes:
+        whole: whether they are whole numbers, not dates.
+        day_first: whether the day stands before the month, where that is known from an earlier table.
+    """
+
+    whole: bool = False
+    day_first: bool | None = None
+
+
+def _parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]], day_first: bool | None = None) -> Column:
     """A column of times from texts; see `timetext.parse`.
 
     Raises:
@@ -58,24 +72,22 @@ def parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]], day_
     return Column(name, "date" if times.dates else "datetime", times.values, tz=times.tz, day_first=times.day_first)
 
 
-def times_of(where: Where, column: Column, whole: bool, day_first: bool | None) -> Column:
+def _times_of(where: Where, column: Column, clock: Clock) -> Column:
     """A column as times: "datetime", "date" or "integer".
 
     Args:
         where: names its rows.
         column: dates, texts, or whole numbers.
-        whole: whether texts state whole numbers, not dates.
-        day_first: as in `parsed`.
+        clock: how texts state times.
 
     Raises:
         DataError: a value is no time, zones are mixed, or a number is not whole.
     """
     if column.kind == "flag":
         raise DataError(f"{where(None)} holds true and false: times are dates or integers")
-    if column.kind == "text" and not whole:
-        return parsed(
-            where, column.name, [np.array([*column.labels, None], dtype=object)[column.values].tolist()], day_first
-        )
+    if column.kind == "text" and not clock.whole:
+        texts = np.array([*column.labels, None], dtype=object)[column.values].tolist()
+        return _parsed(where, column.name, [texts], clock.day_first)
     if column.kind in ("date", "datetime"):
         return column
     numbers = _stated(where, column) if column.kind == "text" else column.values
@@ -120,13 +132,23 @@ def _labelled(where: Where, name: str, codes: np.ndarray, labels: Sequence[str])
     return Column(name, "text", np.array([*places, -1], np.int64)[codes], tuple(index))
 
 
-def typed(where: Where, name: str, raw: np.ndarray | Coded) -> Column:
-    """A column from an array, or from codes and labels.
+def typed(where: Where, name: str, raw: Column | np.ndarray | Coded | Texts, clock: Clock | None = None) -> Column:
+    """A column from an array, from codes and labels, or from texts that state times.
+
+    Args:
+        where: names its rows.
+        name: of the column.
+        raw: what it holds; a column as it is.
+        clock: how it states times, if it is to be a column of times, see `Clock`.
 
     Raises:
-        DataError: it holds neither numbers, texts, flags nor times.
+        DataError: it holds neither numbers, texts, flags nor times; or a value is no time, or zones are mixed.
     """
-    return _labelled(where, name, *raw) if isinstance(raw, tuple) else _from_array(where, name, raw)
+    if isinstance(raw, Iterator):
+        return _parsed(where, name, raw, clock.day_first if clock else None)
+    if not isinstance(raw, Column):
+        raw = _labelled(where, name, *raw) if isinstance(raw, tuple) else _from_array(where, name, raw)
+    return _times_of(where, raw, clock) if clock else raw
 
 
 def _from_array(where: Where, name: str, array: np.ndarray) -> Column:

@@ -7,6 +7,7 @@ network. So gaps are laid and statics are compared on single numbers, whatever t
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from statecast.data import values
 from statecast.data.columns import Column
 from statecast.data.keys import Grid
 from statecast.data.merging import Part
+from statecast.data.panel import Panel
 from statecast.data.records import Record
 from statecast.data.schema import Covariate, Schema
 from statecast.data.table import Table
@@ -125,32 +127,46 @@ def part_of(covariate: Covariate) -> Part:
     return "number" if covariate.kind == "numeric" else "category"
 
 
-def encoded(
-    record: Record, schema: Schema, grid: Grid
-) -> tuple[
-    Float64[np.ndarray, "total D"], list[Float64[np.ndarray, "total features"]], Float64[np.ndarray, "series features"]
-]:
-    """Targets, the features of past and known covariates, and those of static ones, as a Panel holds them.
+def encoded(record: Record, schema: Schema, grid: Grid) -> Panel:
+    """The Panel of a table: its columns as numbers, laid on the grid, and there as features.
 
     Raises:
-        DataError: a value is no number of usable size, or a static column changes within a series.
+        DataError: a value is no number of usable size, a static column changes within a series, or no target has any
+            value.
     """
-    table, columns = record.table, record.covariates
-    y = np.empty((len(grid.time), len(schema.target)))
-    for index, column in enumerate(record.targets):
-        y[:, index] = grid.put(numbers(table, column), "target")
-    groups = []
-    for static, covariates in ((False, schema.past), (False, schema.known), (True, schema.static)):
-        width = 0
-        result = np.empty((len(grid.ids if static else grid.time), sum(len(item.features) for item in covariates)))
-        for item in covariates:
-            # Of a static column any value of a step will do: those of a series have to be alike.
-            values = grid.put(values_of(table, columns[item.name], item), "category" if static else part_of(item))
-            part = one_hot(_constant(table, item.name, values, grid) if static else values, item)
-            result[:, width : width + part.shape[1]] = part
-            width += part.shape[1]
-        groups.append(result)
-    return y, groups[:2], groups[2]
+    table, moving = record.table, (*schema.past, *schema.known)
+    columns: dict[str, tuple[Float64[np.ndarray, " rows"], Part]]
+    columns = {column.name: (numbers(table, column), "target") for column in record.targets}
+    for item in (*moving, *schema.static):
+        # Of a static column any value of a step will do: those of a series have to be alike.
+        part: Part = part_of(item) if item in moving else "category"
+        columns[item.name] = values_of(table, record.covariates[item.name], item), part
+
+    laid = {name: grid.put(values, part) for name, (values, part) in columns.items()}
+    y = np.stack([laid[name] for name in schema.target], axis=1)
+    if np.isnan(y).all():
+        series = f"the only series, {grid.ids[0]!r}," if schema.id and len(grid.ids) == 1 else table.origin
+        raise DataError(f"{series} has no value of {', '.join(schema.target)}: every one is missing")
+    laid |= {item.name: _constant(table, item.name, laid[item.name], grid) for item in schema.static}
+    past, known = (_features(group, laid, len(grid.time)) for group in (schema.past, schema.known))
+    return Panel(
+        y=y,
+        time=grid.time,
+        offsets=grid.offsets,
+        ids=grid.ids,
+        past=past,
+        known=known,
+        static=_features(schema.static, laid, len(grid.ids)),
+        ahead=known[:0],
+        ahead_offsets=np.zeros(len(grid.ids) + 1, np.int64),
+    )
+
+
+def _features(
+    covariates: Sequence[Covariate], laid: Mapping[str, Float64[np.ndarray, " n"]], rows: int
+) -> Float64[np.ndarray, "n features"]:
+    parts = [one_hot(laid[item.name], item) for item in covariates]
+    return np.concatenate([np.empty((rows, 0)), *parts], axis=1)
 
 
 def _constant(

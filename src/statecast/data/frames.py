@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from statecast.data import zones
-from statecast.data.columns import WANTED, Coded, Column, Kind, Where, parsed, times_of, typed
+from statecast.data.columns import WANTED, Clock, Coded, Column, Kind, Texts, Where, typed
 from statecast.data.decimals import DECIMAL_COMMA, THOUSANDS_COMMA, THOUSANDS_POINT, WHOLE
 from statecast.data.lines import CsvLayout
 from statecast.data.sources import Source
@@ -220,32 +220,25 @@ def kind_of(columns: Mapping[str, Any], name: str) -> ColumnKind:
     return "time" if dtype in (nw.Datetime, nw.Date) else "objects" if dtype in (nw.Object, nw.Unknown) else "other"
 
 
-def text_chunks(source: Any) -> Iterator[list[str]]:
+def text_chunks(source: Any) -> Texts:
     """A text column as lists of bounded length; missing texts are empty."""
     for start in range(0, len(source), _CHUNK):
         part = source[start : start + _CHUNK]
         yield part.astype(np.str_).tolist() if isinstance(source, np.ndarray) else part.fill_null("").to_list()
 
 
-def column(where: Where, name: str, source: Any) -> Column:
-    """A column as an array.
+def column(where: Where, name: str, columns: Mapping[str, Any], clock: Clock | None = None) -> Column:
+    """A column as an array; one of times by its clock.
 
     Raises:
-        DataError: it holds neither numbers, texts, flags nor times.
+        DataError: it holds neither numbers, texts, flags nor times; or a value is no time, or zones are mixed.
     """
-    raw = source if isinstance(source, np.ndarray) else _extracted(where, name, source)
-    return raw if isinstance(raw, Column) else typed(where, name, raw)
-
-
-def times(where: Where, name: str, columns: Mapping[str, Any], whole: bool, day_first: bool | None) -> Column:
-    """A column of times, see `columns.times_of`; text is parsed in pieces, without codes and labels.
-
-    Raises:
-        DataError: a value is no time, or zones are mixed.
-    """
-    if kind_of(columns, name) == "text" and not whole:
-        return parsed(where, name, text_chunks(columns[name]), day_first)
-    return times_of(where, column(where, name, columns[name]), whole, day_first)
+    raw: Any = columns[name]
+    if clock and not clock.whole and kind_of(columns, name) == "text":
+        raw = text_chunks(raw)  # without codes and labels
+    elif not isinstance(raw, np.ndarray):
+        raw = _extracted(where, name, raw)
+    return typed(where, name, raw, clock)
 
 
 def sampled(where: Where, name: str, columns: Mapping[str, Any]) -> tuple[ColumnKind, list[str]]:
@@ -260,7 +253,7 @@ def sampled(where: Where, name: str, columns: Mapping[str, Any]) -> tuple[Column
     if kind != "objects":
         return kind, []
     try:
-        objects = column(where, name, columns[name])
+        objects = column(where, name, columns)
     except WrongType:  # lists, say, which nobody reads where the column has no role
         return "other", []
     kinds: dict[Kind, ColumnKind] = {"date": "time", "datetime": "time", "number": "number", "integer": "number"}

@@ -8,17 +8,16 @@ for the whole table at once: thousands of short series cost no more than one lon
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from statecast.data import calendar
-from statecast.data.calendar import ROWS, Frequency, TimeKind
+from statecast.data.calendar import Frequency, TimeKind
 from statecast.data.columns import Column
 from statecast.data.merging import Merging, Part, Runs
 from statecast.data.records import Record
-from statecast.data.schema import IdKind
+from statecast.data.schema import IdKind, Schema
 from statecast.data.table import Table
 from statecast.data.values import INT64, series_id
 from statecast.data.zones import DAY
@@ -74,6 +73,7 @@ class Grid:
         offsets: [S + 1] where each series begins in the Panel.
         ids: the series.
         step: what one step is.
+        id_kind: whether ids are texts or integers.
         time_kind: what the times are.
         tz: their zone.
         empty: the target of a step without rows: NaN, or 0 where events are summed.
@@ -86,6 +86,7 @@ class Grid:
     offsets: Int64[np.ndarray, " series+1"]
     ids: Ids
     step: Frequency
+    id_kind: IdKind
     time_kind: TimeKind
     tz: str | None
     empty: float
@@ -153,42 +154,45 @@ def like_ids(ids: Ids, kind: IdKind, schema_kind: IdKind) -> tuple[Ids, IdKind]:
     return tuple(series_id(item, schema_kind) for item in ids), schema_kind  # type: ignore[return-value]
 
 
-def laid(record: Record, series: Series, merging: Merging, freq: str | None) -> Grid:
+def laid(record: Record, alone: str, merging: Merging, freq: str | None) -> Grid:
     """The rows of a table to fit on, sorted, merged and laid on a grid whose step is stated, or shown by the times.
 
     Args:
         record: the columns of the table.
-        series: see `series_ids`.
+        alone: what the series of a table without ids is called.
         merging: what becomes of rows of one time, and of rows within one step.
         freq: what one step is; None to infer it.
 
     Raises:
-        DataError: times come twice without a rule, are irregular, or leave gaps that are too wide.
+        DataError: ids are of no use; times come twice without a rule, are irregular, or leave gaps that are too wide.
         SettingError: `freq` does not suit the times, or is missing where rows are merged by it.
     """
-    name = record.time.name if record.time else None
-    rows = _sorted(record, series, merging.first)
-    if merging.aggregate != "none" and (name is None or freq is None):
+    rows, name = _sorted(record, series_ids(record.table, record.id, alone), merging.first), record.time_name
+    if merging.gathers and (name is None or freq is None):
         missing = "a time column" if name is None else "freq, such as freq='1h': it says how long a step is"
         raise SettingError(f"aggregate = {merging.aggregate!r} gathers the rows of a step, which needs {missing}")
-    step = None if freq is None else _stated(freq, rows.time_kind, name)
-    if step and merging.aggregate != "none":
-        rows = _gathered(rows, step, merging.aggregate)
-    step = calendar.with_ends(step, rows.time, rows.tz) if step else _shown(record.table, rows, name)
-    return _grid(record.table, rows, step, name, merging.empty)
+    step = None if freq is None else calendar.stated(freq, rows.time_kind, name)
+    table, times = record.table, (rows.time, rows.offsets, rows.time_kind, rows.tz)
+    try:
+        step, time = calendar.regular(*times, step, merging.gathers, lambda row: table.row(rows.table_row(row)))
+    except DataError as error:
+        raise DataError(f"{table.where(name or '')}: {error}") from None
+    rows = _gathered(rows, time, merging)
+    return _grid(record, rows, step, merging.empty)
 
 
-def laid_like(record: Record, series: Series, merging: Merging, step: Frequency, tz: str | None) -> Grid:
+def laid_like(record: Record, alone: str, merging: Merging, schema: Schema) -> Grid:
     """The rows of a later table on the grid of the first one, as `laid`.
 
     Raises:
         DataError: as `laid`, and a time is off the grid.
     """
-    rows = _sorted(record, series, merging.first)
-    rows = replace(rows, tz=tz or rows.tz)
-    if merging.aggregate != "none":
-        rows = _gathered(rows, step, merging.aggregate)
-    return _grid(record.table, rows, step, record.time.name if record.time else None, merging.empty)
+    codes, ids, kind = series_ids(record.table, record.id, alone)
+    rows = _sorted(record, (codes, *like_ids(ids, kind, schema.id_kind)), merging.first)
+    rows = replace(rows, tz=schema.tz or rows.tz)
+    time = calendar.from_instants(rows.time, schema.frequency, rows.tz, merging.gathers)
+    rows = _gathered(rows, time, merging)
+    return _grid(record, rows, schema.frequency, merging.empty)
 
 
 def _sorted(record: Record, series: Series, duplicates: str) -> SortedRows:
@@ -238,10 +242,10 @@ def _merged(rows: SortedRows, runs: Runs) -> SortedRows:
     return replace(rows, merged=(*rows.merged, runs), time=rows.time[runs.starts], offsets=offsets)
 
 
-def _gathered(rows: SortedRows, step: Frequency, rule: str) -> SortedRows:
-    """The rows with those of each step merged into one, whose time is the beginning of the step."""
-    rows = replace(rows, time=calendar.step_starts(rows.time, step, rows.tz))
-    return _merged(rows, _runs(rows, rule))
+def _gathered(rows: SortedRows, time: Int64[np.ndarray, " rows"], merging: Merging) -> SortedRows:
+    """The rows with times as the panel holds them, those of one step merged into one where that is asked for."""
+    rows = replace(rows, time=time)
+    return _merged(rows, _runs(rows, merging.aggregate)) if merging.gathers else rows
 
 
 def _double(table: Table, stamps: Column, series: str, first: int, second: int) -> str:
@@ -263,78 +267,43 @@ def show(time: int, kind: str) -> str:
     return str(stamp.astype("M8[D]" if time % DAY == 0 else "M8[s]")).replace("T", " ")
 
 
-def _shown(table: Table, rows: SortedRows, name: str | None) -> Frequency:
-    """The frequency that the times show.
-
-    Raises:
-        DataError: the steps are irregular.
-    """
-    try:
-        return calendar.infer(rows.time, rows.offsets, rows.time_kind, rows.tz, partial(_row_name, table, rows))
-    except DataError as error:
-        raise DataError(f"{table.where(name or '')}: {error}") from None
-
-
-def _row_name(table: Table, rows: SortedRows, row: int) -> str:
-    return table.row(rows.table_row(row))
-
-
-def _stated(freq: str, kind: TimeKind, name: str | None) -> Frequency:
-    """The frequency that a text names.
-
-    Raises:
-        SettingError: it does not suit the kind of time.
-    """
-    step = Frequency.parse(freq)
-    if name is None and step != ROWS:
-        raise SettingError(f"freq={freq!r} needs a time column: name it with time='…', or set season=… instead")
-    if (step.unit == "step") != (kind in ("integer", "row")):
-        times, unit = ("dates", "a unit, such as 1h or 1d") if step.unit == "step" else ("integers", "a number")
-        raise SettingError(f"freq={freq!r} does not suit the times of column {name!r}, which are {times}: give {unit}")
-    return step
-
-
-def _grid(table: Table, rows: SortedRows, step: Frequency, name: str | None, empty: float) -> Grid:
+def _grid(record: Record, rows: SortedRows, step: Frequency, empty: float) -> Grid:
     """Lay the rows on the regular grid of their series, with a row for each gap, whose target is `empty`.
 
     Raises:
         DataError: a time is off the grid, or filling the gaps would blow the table up.
     """
-    time = calendar.from_instants(rows.time, step, rows.tz)
-    rows = replace(rows, time=time)
-    row = calendar.off_grid(step, time, rows.offsets)
-    if row is not None:
-        start = int(time[rows.offsets[np.searchsorted(rows.offsets, row, side="right") - 1]])
+    table, time, name = record.table, rows.time, record.time_name or ""
+    steps, off_grid = calendar.steps_of(step, time, rows.offsets)
+    if off_grid is not None:
+        start = int(time[rows.offsets[np.searchsorted(rows.offsets, off_grid, side="right") - 1]])
         raise DataError(
-            f"{table.where(name or '', rows.table_row(row))}: {show(int(time[row]), rows.time_kind)} is no whole "
+            f"{table.where(name, rows.table_row(off_grid))}: {show(int(time[off_grid]), rows.time_kind)} is no whole "
             f"number of steps of {step} after {show(start, rows.time_kind)}, where its series begins: "
             "pass another freq, or bring the times onto a grid"
         )
-    lengths = np.diff(rows.offsets)
-    first = np.repeat(time[rows.offsets[:-1]], lengths)
-    steps = np.asarray(step.steps_between(first, time), np.int64)
     size = steps[rows.offsets[1:] - 1] + 1
-    total, kinds = int(size.sum()), (rows.ids, step, rows.time_kind, rows.tz, empty)
+    total, kinds = int(size.sum()), (rows.ids, step, rows.id_kind, rows.time_kind, rows.tz, empty)
     if total == len(time):
         return Grid(rows.order, rows.merged, None, time, rows.offsets, *kinds)
     if float(size.sum(dtype=np.float64)) > 10 * table.rows + 1_000_000:
         raise _too_wide(table, rows, step, size, name)
     offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
-    place = np.repeat(offsets[:-1], lengths) + steps
+    place = np.repeat(offsets[:-1], np.diff(rows.offsets)) + steps
     every = np.arange(total) - np.repeat(offsets[:-1], size)
     full = step.advance(np.repeat(time[rows.offsets[:-1]], size), every)
     return Grid(rows.order, rows.merged, place, full, offsets, *kinds)
 
 
 def _too_wide(
-    table: Table, rows: SortedRows, step: Frequency, size: Int64[np.ndarray, " series"], name: str | None
+    table: Table, rows: SortedRows, step: Frequency, size: Int64[np.ndarray, " series"], name: str
 ) -> DataError:
     worst = int(np.argmax(size))
     span = slice(int(rows.offsets[worst]), int(rows.offsets[worst + 1]))
     times = rows.time[span]
     after = int(np.argmax(np.diff(times)))
     return DataError(
-        f"{table.where(name or '')}: filling the gaps in steps of {step} would make {int(size.sum()):,} rows of "
+        f"{table.where(name)}: filling the gaps in steps of {step} would make {int(size.sum()):,} rows of "
         f"{table.rows:,}; the widest gap is before {table.row(rows.table_row(span.start + after + 1))} "
         f"({show(int(times[after]), rows.time_kind)} to {show(int(times[after + 1]), rows.time_kind)}): "
         "correct that time, or pass a coarser freq"

@@ -37,14 +37,19 @@ class Merging:
         return cls(config.duplicates, config.aggregate)
 
     @property
+    def gathers(self) -> bool:
+        """Whether the rows of a step become one."""
+        return self.aggregate != "none"
+
+    @property
     def known(self) -> str:
         """The rule for rows known ahead, which only hold covariates."""
-        return self.aggregate if self.aggregate != "none" else self.duplicates
+        return self.aggregate if self.gathers else self.duplicates
 
     @property
     def first(self) -> str:
         """The rule for rows of the same time before steps are aggregated; "keep" leaves them to that."""
-        return "keep" if self.duplicates == "error" and self.aggregate != "none" else self.duplicates
+        return "keep" if self.duplicates == "error" and self.gathers else self.duplicates
 
     @property
     def empty(self) -> float:

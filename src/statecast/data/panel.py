@@ -79,6 +79,13 @@ class Panel:
         """The first `stop[s]` rows of each series; what follows becomes known-ahead rows."""
         return self.pieces(np.arange(self.series), np.zeros(self.series, np.int64), stop)
 
+    def with_ahead(self) -> Panel:
+        """Rows after the last observed target of each series as known-ahead rows; a series with none keeps its rows."""
+        observed = np.where(np.isnan(self.y).all(axis=1), -1, np.arange(self.rows))
+        last = np.maximum.reduceat(observed, self.offsets[:-1])
+        stop = np.where(last < 0, self.offsets[1:], last + 1)
+        return self if (stop == self.offsets[1:]).all() else self.cut(stop - self.offsets[:-1])
+
     def after(self, begin: Int64[np.ndarray, " series"]) -> Panel:
         """What follows the first `begin[s]` rows of each series; a series of which nothing follows is left out."""
         some = np.flatnonzero(begin < self.lengths)

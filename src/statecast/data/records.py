@@ -5,11 +5,11 @@ Past here every value is an element of an array, and the table is asked for noth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from statecast.data.columns import Column
+from statecast.data.columns import Clock, Column
 from statecast.data.roles import Roles, require_columns
 from statecast.data.schema import Schema
 from statecast.data.table import Table
@@ -35,6 +35,11 @@ class Record:
     targets: tuple[Column, ...]
     covariates: dict[str, Column]
 
+    @property
+    def time_name(self) -> str | None:
+        """The column of times; None where rows are steps."""
+        return None if self.time is None else self.time.name
+
 
 def read(table: Table, roles: Roles, reason: str | None = None) -> Record:
     """The columns of a table to fit on.
@@ -47,10 +52,8 @@ def read(table: Table, roles: Roles, reason: str | None = None) -> Record:
     Raises:
         DataError: a column holds values of no use, or a time is missing or cannot be read.
     """
-    with explained(reason):
-        time = None if roles.time is None else _complete(table, table.times(roles.time))
     covariates = (*roles.past, *roles.known, *roles.static)
-    return _record(table, roles.id, time, roles.target or (), covariates)
+    return _record(table, roles.id, roles.time, roles.target or (), covariates, Clock(), reason)
 
 
 def read_like(table: Table, schema: Schema, ahead: bool = False) -> Record:
@@ -68,11 +71,11 @@ def read_like(table: Table, schema: Schema, ahead: bool = False) -> Record:
     target = () if ahead else schema.target
     names = [item.name for item in items]
     require_columns(table, [*(name for name in (schema.id, schema.time) if name), *target, *names])
-    time = None
-    if schema.time is not None:
-        time = _complete(table, table.times(schema.time, schema.time_kind == "integer", schema.day_first))
-        _require_kind(table, time, schema)
-    return _record(table, schema.id, time, target, names)
+    clock = Clock(schema.time_kind == "integer", schema.day_first)
+    record = _record(table, schema.id, schema.time, target, names, clock)
+    if record.time is not None:
+        _require_kind(table, record.time, schema)
+    return record
 
 
 @contextmanager
@@ -88,24 +91,29 @@ def explained(reason: str | None) -> Iterator[None]:
 
 
 def _record(
-    table: Table, name: str | None, time: Column | None, target: tuple[str, ...], names: tuple[str, ...] | list[str]
+    table: Table,
+    id: str | None,
+    time: str | None,
+    target: Sequence[str],
+    covariates: Sequence[str],
+    clock: Clock,
+    reason: str | None = None,
 ) -> Record:
-    columns = {item: table.column(item) for item in (*([name] if name else []), *target, *names)}
-    return Record(
-        table,
-        columns[name] if name else None,
-        time,
-        tuple(columns[item] for item in target),
-        {item: columns[item] for item in names},
-    )
+    """The record of a table, from the names of its columns and how the times are written."""
+    clocks = {time: clock} if time else {}
+    keys = [name for name in (id, time) if name]
+    columns = {name: _column(table, name, clocks.get(name), reason) for name in (*keys, *target, *covariates)}
+    targets, beside = tuple(columns[name] for name in target), {name: columns[name] for name in covariates}
+    return Record(table, columns[id] if id else None, columns[time] if time else None, targets, beside)
 
 
-def _complete(table: Table, time: Column) -> Column:
-    """Times of which none is missing."""
-    missing = time.values == MISSING
-    if missing.any():
-        raise DataError(f"{table.where(time.name, int(missing.argmax()))}: the time is missing; every row needs one")
-    return time
+def _column(table: Table, name: str, clock: Clock | None, reason: str | None) -> Column:
+    """A column; of times, by their clock, none is missing."""
+    with explained(reason if clock else None):
+        column = table.column(name, clock)
+        if clock and (missing := column.values == MISSING).any():
+            raise DataError(f"{table.where(name, int(missing.argmax()))}: the time is missing; every row needs one")
+    return column
 
 
 def _require_kind(table: Table, time: Column, schema: Schema) -> None:

@@ -10,20 +10,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from statecast.data import frames, lines, sources, timetext
-from statecast.data.columns import Column, of_arrays
+from statecast.data.columns import Clock, Column, of_arrays
 from statecast.data.frames import Native
-from statecast.data.sources import Source
+from statecast.data.lines import CsvLayout
 from statecast.data.timetext import NULLS
 from statecast.data.values import number_of
 from statecast.errors import DataError, nearest
-
-if TYPE_CHECKING:
-    from jaxtyping import Int64
 
 _LOOKED_AT = 1000  # texts that tell whether a column holds dates
 
@@ -53,15 +50,16 @@ class Table:
         columns: Mapping[str, Any],
         origin: str,
         native: Native,
-        lines: Int64[np.ndarray, " rows"] | None = None,
-        first_line: int | None = None,
+        layout: CsvLayout | None = None,
     ):
-        self._columns, self._lines, self._first_line = columns, lines, first_line
+        self._columns = columns
+        self._lines = None if layout is None else layout.lines
+        self._first_line = None if layout is None else 1 + layout.headed
         self.names: tuple[str, ...] = tuple(columns)
         self.rows: int = len(columns[self.names[0]]) if self.names else 0
         self.origin, self.native = origin, native
         self.default_target: tuple[str, ...] | None = None
-        self.index: str | None = None
+        self.index: str | None = columns.index if isinstance(columns, frames.FrameColumns) else None
         self.reasons: dict[str, str] = {}
 
     def row(self, index: int) -> str:
@@ -74,28 +72,20 @@ class Table:
         """Where a value stands, for messages; without a row the column as a whole."""
         return f"{self.origin}, column {name!r}" + (f", {self.row(index)}" if index is not None else "")
 
-    def column(self, name: str) -> Column:
+    def column(self, name: str, clock: Clock | None = None) -> Column:
         """A column as an array.
-
-        Raises:
-            DataError: no such column (the nearest names are given), or it holds neither numbers, text nor times.
-        """
-        self._require(name)
-        return frames.column(partial(self.where, name), name, self._columns[name])
-
-    def times(self, name: str, whole: bool = False, day_first: bool | None = None) -> Column:
-        """A column of times: "datetime", "date", or "integer"; text is parsed.
 
         Args:
             name: the column.
-            whole: whether texts state whole numbers, not dates.
-            day_first: whether the day stands before the month, where that is known from an earlier table.
+            clock: how it states times, if it is a column of times: "datetime", "date" or "integer", text is parsed.
 
         Raises:
-            DataError: text that is no time, mixed zones, or numbers that are not whole.
+            DataError: no such column (the nearest names are given), or it holds neither numbers, text nor times; of
+                times also text that is none, mixed zones, or numbers that are not whole.
         """
-        self._require(name)
-        return frames.times(partial(self.where, name), name, self._columns, whole, day_first)
+        if name not in self._columns:
+            raise DataError(f"{self.origin} has no column {name!r}: {nearest(name, self.names)}")
+        return frames.column(partial(self.where, name), name, self._columns, clock)
 
     def looks(self, name: str) -> Looks:
         """What a column may be, by its type and its first texts: most of it is not read."""
@@ -112,10 +102,6 @@ class Table:
         """The source again: a frame, or a mapping of arrays for NumPy."""
         return self._columns.native if isinstance(self._columns, frames.FrameColumns) else dict(self._columns)
 
-    def _require(self, name: str) -> None:
-        if name not in self._columns:
-            raise DataError(f"{self.origin} has no column {name!r}: {nearest(name, self.names)}")
-
 
 def read(source: Any, name: str | None = None) -> Table:
     """A table from anything that holds one.
@@ -131,31 +117,25 @@ def read(source: Any, name: str | None = None) -> Table:
     """
     if isinstance(source, Table):
         return source
+    layout, commas, columns = None, "", {}  # type: CsvLayout | None, str, Mapping[str, Any]
     if isinstance(source, (str, os.PathLike)):
-        table = _of_file(sources.find(source, name))
+        file = sources.find(source, name)
+        origin = file.origin
+        layout = lines.check(file.view(), origin, file.separator) if file.format == "csv" else None
+        columns, native, commas = frames.read(file, layout)
     elif isinstance(source, (np.ndarray, Mapping)):
         origin = name or ("the array" if isinstance(source, np.ndarray) else "the mapping")
-        table = Table(of_arrays(source, origin), origin, "numpy")
-        table.default_target = table.names if isinstance(source, np.ndarray) else None
+        columns, native = of_arrays(source, origin), "numpy"
     else:
         origin = name or "the frame"
         columns, native = frames.columns(source, origin)
-        table = Table(columns, origin, native)
-        table.index = columns.index
+    table = Table(columns, origin, native, layout)
+    table.default_target = table.names if isinstance(source, np.ndarray) else None
     if not table.names or not table.rows:
-        raise DataError(f"{table.origin} has no {'rows' if table.names else 'columns'}")
-    return table
-
-
-def _of_file(source: Source) -> Table:
-    layout = lines.check(source.view(), source.origin, source.separator) if source.format == "csv" else None
-    columns, native, commas = frames.read(source, layout)
-    if layout is None:
-        return Table(columns, source.origin, native)
-    table = Table(columns, source.origin, native, layout.lines, first_line=1 + layout.headed)
-    if not layout.headed:
+        raise DataError(f"{origin} has no {'rows' if table.names else 'columns'}")
+    if layout and not layout.headed:
         span = layout.names[0] + (f" to {layout.names[-1]}" if len(layout.names) > 1 else "")
-        table.reasons["header"] = f"the first line of {source.origin} holds values, so its columns are called {span}"
+        table.reasons["header"] = f"the first line of {origin} holds values, so its columns are called {span}"
     if commas:
-        table.reasons["decimal"] = f"numbers of {source.origin} are written with a decimal comma, such as {commas}"
+        table.reasons["decimal"] = f"numbers of {origin} are written with a decimal comma, such as {commas}"
     return table

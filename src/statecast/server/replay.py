@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data import calendar
-from statecast.data.columns import Column
+from statecast.data.columns import Clock, Column
 from statecast.data.roles import require_columns
 from statecast.data.table import Table
 from statecast.data.timetext import MISSING
@@ -58,7 +58,7 @@ class Replay:
         series = np.zeros(table.rows, np.int64) if lone else _numbers(table, columns[model.id])
         if model.counted:
             return cls(model, columns, series, _places(series), "row")
-        time = table.times(model.time, model.time_kind == "integer")
+        time = table.column(model.time, Clock(model.time_kind == "integer"))
         if (time.values == MISSING).any():
             row = int((time.values == MISSING).argmax())
             raise DataError(f"{table.where(model.time, row)}: the time is missing; every row needs one")
