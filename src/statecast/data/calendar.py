@@ -215,13 +215,12 @@ def regular(
     """
     if kind == "row":
         return frequency or ROWS, time
-    wall = time
-    if tz and (frequency.daily if frequency else _common_step(time, offsets)[0] >= DAY - 2 * HOUR):
-        wall = zones.to_wall(time, tz)
+    daily = frequency.daily if frequency else bool(tz) and _common_step(time, offsets)[0] >= DAY - 2 * HOUR
+    wall, shift = _by_clock(time, tz, daily)
     if frequency is None:
         frequency = _inferred(wall, offsets, kind, row)
         return frequency, wall if frequency.daily else time
-    time = _starts(wall, frequency, tz) if gathered else wall
+    time = frequency.floor(wall + shift) - shift if gathered else wall
     if frequency.unit == "month":
         month = month_of(time)
         ends = bool(((time - _start(month)) // DAY == _days(month) - 1).all())
@@ -354,9 +353,8 @@ def from_instants(
             by the clock, shorter ones at whole steps since 1970 by the zone's usual offset, so that they stay regular
             when clocks change.
     """
-    if tz and frequency.daily:
-        time = zones.to_wall(time, tz)
-    return _starts(time, frequency, tz) if gathered else time
+    wall, shift = _by_clock(time, tz, frequency.daily)
+    return frequency.floor(wall + shift) - shift if gathered else wall
 
 
 def step_starts(time: Int64[np.ndarray, " n"], frequency: Frequency, tz: str | None) -> Int64[np.ndarray, " n"]:
@@ -365,7 +363,8 @@ def step_starts(time: Int64[np.ndarray, " n"], frequency: Frequency, tz: str | N
     return zones.to_instants(starts, tz) if tz and frequency.daily else starts
 
 
-def _starts(time: Int64[np.ndarray, " n"], frequency: Frequency, tz: str | None) -> Int64[np.ndarray, " n"]:
-    """The beginnings of the steps that times fall into, as a panel holds both."""
-    shift = zones.offset_at(zones.USUAL, tz) if tz and not frequency.daily else 0
-    return frequency.floor(time + shift) - shift
+def _by_clock(time: Int64[np.ndarray, " n"], tz: str | None, daily: bool) -> tuple[Int64[np.ndarray, " n"], int]:
+    """Instants as a panel holds them, with or without steps of days, and what the clock usually is ahead of these."""
+    if tz is None:
+        return time, 0
+    return (zones.to_wall(time, tz), 0) if daily else (time, zones.offset_at(zones.USUAL, tz))

@@ -144,11 +144,13 @@ def typed(where: Where, name: str, raw: Column | np.ndarray | Coded | Texts, clo
     Raises:
         DataError: it holds neither numbers, texts, flags nor times; or a value is no time, or zones are mixed.
     """
-    if isinstance(raw, Iterator):
-        return _parsed(where, name, raw, clock.day_first if clock else None)
-    if not isinstance(raw, Column):
-        raw = _labelled(where, name, *raw) if isinstance(raw, tuple) else _from_array(where, name, raw)
-    return _times_of(where, raw, clock) if clock else raw
+    if isinstance(raw, tuple):
+        raw = _labelled(where, name, *raw)
+    elif isinstance(raw, np.ndarray):
+        raw = _from_array(where, name, raw)
+    if isinstance(raw, Column):
+        return _times_of(where, raw, clock) if clock else raw
+    return _parsed(where, name, raw, clock.day_first if clock else None)
 
 
 def _from_array(where: Where, name: str, array: np.ndarray) -> Column:
@@ -196,21 +198,12 @@ def _from_objects(where: Where, name: str, items: list[Any]) -> Column:
         return _from_moments(where, name, items)
     if kinds and kinds <= {bool, np.bool_}:
         return Column(name, "flag", np.array([np.nan if item is None else float(item) for item in items]))
-    if not any(issubclass(kind, (str, *values.RAW, bool, np.bool_)) or values.is_moment(kind) for kind in kinds):
-        plain = kinds <= {int, float} and not any(type(item) is int and abs(item) > values.INT64 for item in items)
-        numbers = [np.nan if item is None else item if plain else values.real(item) for item in items]
-        if None not in numbers:
-            return _from_numbers(name, items, numbers)
-    several = next((row for row, item in enumerate(items) if values.is_collection(item)), None)
-    if several is not None:
-        raise WrongType(f"{where(several)}: {values.described(items[several])} is no single value; {WANTED}")
-    index: dict[str, int] = {}
-    texts = (item if item is None or type(item) is str else values.label(item) for item in items)
-    codes = [-1 if text is None else index.setdefault(text, len(index)) for text in texts]
-    return _labelled(where, name, np.array(codes, np.int64), list(index))
-
-
-def _from_numbers(name: str, items: list[Any], numbers: list[float | None]) -> Column:
+    numbers = values.reals(items, kinds)
+    if numbers is None:
+        several = next((row for row, item in enumerate(items) if values.is_collection(item)), None)
+        if several is not None:
+            raise WrongType(f"{where(several)}: {values.described(items[several])} is no single value; {WANTED}")
+        return _labelled(where, name, *values.labels(items))
     if items and all(isinstance(item, (int, np.integer)) for item in items):
         with contextlib.suppress(OverflowError):
             return Column(name, "integer", np.array(items, np.int64))

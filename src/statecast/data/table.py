@@ -123,12 +123,12 @@ def read(source: Any, name: str | None = None) -> Table:
         origin = file.origin
         layout = lines.check(file.view(), origin, file.separator) if file.format == "csv" else None
         columns, native, commas = frames.read(file, layout)
-    elif isinstance(source, (np.ndarray, Mapping)):
-        origin = name or ("the array" if isinstance(source, np.ndarray) else "the mapping")
-        columns, native = of_arrays(source, origin), "numpy"
-    else:
+    elif not isinstance(source, (np.ndarray, Mapping)):
         origin = name or "the frame"
         columns, native = frames.columns(source, origin)
+    else:
+        origin = name or ("the array" if isinstance(source, np.ndarray) else "the mapping")
+        columns, native = of_arrays(source, origin), "numpy"
     table = Table(columns, origin, native, layout)
     table.default_target = table.names if isinstance(source, np.ndarray) else None
     if not table.names or not table.rows:

@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from statecast.data import calendar, timetext, zones
 from statecast.data.schema import Covariate, IdKind, Schema
 from statecast.data.timetext import NULLS
 from statecast.errors import DataError
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64
 
 LARGEST = 1e18  # the square of a larger number leaves float32
 INT64 = 1 << 63
@@ -117,6 +120,19 @@ def real(value: Any) -> float | None:
         return np.inf if value > 0 else -np.inf
 
 
+def reals(items: Sequence[Any], kinds: Collection[type]) -> list[float] | None:
+    """Objects of these types as numbers, those that are None as NaN; None where one of them is no number.
+
+    A text or a flag is none here: a column of them holds categories, even where all of them read as numbers.
+    """
+    if any(issubclass(kind, (str, *RAW, bool, np.bool_)) or is_moment(kind) for kind in kinds):
+        return None
+    if set(kinds) <= {int, float} and not any(type(item) is int and abs(item) > INT64 for item in items):
+        return [np.nan if item is None else item for item in items]
+    numbers = [np.nan if item is None else real(item) for item in items]
+    return [item for item in numbers if item is not None] if None not in numbers else None
+
+
 def number(value: Any, name: str) -> float:
     """A number that a network can take; NaN where it is missing.
 
@@ -175,6 +191,14 @@ def label(value: Any) -> str:
     if isinstance(value, (float, np.floating)) and np.isfinite(value) and value % 1 == 0:
         return str(int(value))
     return str(value)
+
+
+def labels(items: Sequence[Any]) -> tuple[Int64[np.ndarray, " rows"], list[str]]:
+    """Objects as codes, -1 for None, and the texts that they stand for, in the order in which they come."""
+    index: dict[str, int] = {}
+    texts = (item if item is None or type(item) is str else label(item) for item in items)
+    codes = [-1 if text is None else index.setdefault(text, len(index)) for text in texts]
+    return np.array(codes, np.int64), list(index)
 
 
 def is_unicode(text: str) -> bool:

@@ -66,13 +66,11 @@ def roll(
         known, ahead = ahead, None
     lengths = np.diff(rows.offsets)
     for members in _batches(lengths):
+        chunks = _chunks(network, rows, members, known)
         state = network.start(p, len(members), rows.y, rows.numbers[members])
-        for index, reset in _chunks(network, rows, members, lengths):
-            inside = np.maximum(index, 0)
-            origins = mask[inside] & (index >= 0)
+        for index, reset, inputs in chunks:
+            origins = mask[np.maximum(index, 0)] & (index >= 0)
             steps = np.flatnonzero(origins.any(axis=1))
-            inputs = rows.at(inside, known)
-            inputs["m"] = inputs["m"] * (index >= 0)[..., None]
             state, values, scale = network.scan(p, state, inputs, reset, steps)
             values = np.asarray(values) if ahead is None else np.asarray(values)[:, :, ahead - 1]
             pick = origins[steps]
@@ -95,10 +93,14 @@ def _batches(lengths: Int64[np.ndarray, " S"]) -> Iterator[Int64[np.ndarray, " B
 
 
 def _chunks(
-    network: Network, rows: Rows, members: Int64[np.ndarray, " B"], lengths: Int64[np.ndarray, " S"]
-) -> Iterator[tuple[Int64[np.ndarray, "T B"], Bool[np.ndarray, "T B"]]]:
-    """Row numbers (negative before a series begins) and resets of each stretch of time, aligned at the end."""
-    longest = int(lengths[members].max())
+    network: Network, rows: Rows, members: Int64[np.ndarray, " B"], known: Int64[np.ndarray, " H"]
+) -> Iterator[tuple[Int64[np.ndarray, "T B"], Bool[np.ndarray, "T B"], dict[str, np.ndarray]]]:
+    """What the network is fed of each stretch of time, aligned at the end.
+
+    Row numbers (negative before a series begins), resets, and the inputs, with nothing observed before a series begins.
+    """
+    lengths = np.diff(rows.offsets)[members]
+    longest = int(lengths.max())
     head = network.head
     widest = len(members) * max(network.front.inputs, head.horizon * head.targets * head.width)
     chunk = int(np.clip(CHUNK_NUMBERS // widest, 16, LONGEST_CHUNK))
@@ -106,5 +108,7 @@ def _chunks(
     for begin in range(0, steps, chunk):
         back = steps - np.arange(begin, min(begin + chunk, steps))  # distance to the end, 1 at the last row
         index = rows.offsets[members + 1] - back[:, None]
-        index = np.where(back[:, None] <= lengths[members], index, -1)
-        yield index, back[:, None] == lengths[members]
+        index = np.where(back[:, None] <= lengths, index, -1)
+        inputs = rows.at(np.maximum(index, 0), known)
+        inputs["m"] = inputs["m"] * (index >= 0)[..., None]
+        yield index, back[:, None] == lengths, inputs
