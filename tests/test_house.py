@@ -45,7 +45,12 @@ TRAINING = {"jax", "jaxlib", "optax"}
 HEAVY = FRAMES | TRAINING | {"matplotlib", "mpl_toolkits", "rich", "scipy", "sklearn", "tensorboardX"}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 # How a distribution is called, where it is not called as its package.
-DISTRIBUTIONS = {"paho": "paho-mqtt", "sklearn": "scikit-learn", "tomli_w": "tomli-w"}
+DISTRIBUTIONS = {
+    "paho": "paho-mqtt",
+    "prometheus_client": "prometheus-client",
+    "sklearn": "scikit-learn",
+    "tomli_w": "tomli-w",
+}
 
 
 @dataclass(frozen=True)

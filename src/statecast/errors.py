@@ -15,8 +15,7 @@
     ├── StreamBusy             a stream was called by a signal handler in the middle of a change
     ├── TooLarge               a request with more bytes, rows or series than one may have
     ├── Overloaded             a server that has as much work waiting as it may hold: says when to come again
-
-
+    │   └── NotReady           a server that still reads its store, or has stopped
     ├── Unreachable            a server that does not answer, however often it is asked
     ├── AccessDenied           a token that the server does not take, or not for this
     ├── ServerError            an answer of a server that is of no use
@@ -124,6 +123,10 @@ class Overloaded(StatecastError, RuntimeError):
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NotReady(Overloaded):
+    """A server that still reads its store, or has stopped."""
 
 
 class Unreachable(StatecastError, ConnectionError):

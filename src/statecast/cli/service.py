@@ -5,12 +5,69 @@ A token is taken from the environment where it can be, since others of the same 
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import asdict, field, fields, make_dataclass
+from typing import Annotated, Any, get_type_hints
 
 from cyclopts import Parameter
 
 from statecast.cli.app import command
-from statecast.cli.options import File, Text
+from statecast.cli.options import Count, File, Folder, MaybeFile, Seconds, Text
+from statecast.server.options import Options
+
+KINDS: dict[Any, Any] = {bool: bool, int: Count, float: Seconds, str: Text, str | None: MaybeFile}
+
+
+def _typed_options() -> type:
+    """The options of a server as those of a command, with their help."""
+    kinds, columns = get_type_hints(Options), []
+    for item in fields(Options):
+        default = item.default if isinstance(item.default, str) else f"{item.default:.12g}" if item.default else ""
+        shown = f" ({default})" if default and item.default is not False else ""
+        help = Parameter(help=f"{item.metadata['help']}{shown}.")
+        columns.append((item.name, Annotated[KINDS[kinds[item.name]], help], field(default=item.default)))
+    made = make_dataclass("ServeOptions", columns, frozen=True)
+    made.__module__ = __name__
+    return Parameter(name="*")(made)
+
+
+ServeOptions = _typed_options()
+
+
+@command("statecast serve loads --late 3")
+def serve(model: Folder, /, *, state: Text = None, options: ServeOptions | None = None) -> int:  # type: ignore[valid-type]
+    """Serve a model over HTTP: rows in, forecasts out, and every series' state kept on the disk.
+
+    What was acknowledged is kept, however the server ends; started again with the same store, it goes on where it was.
+    A page for people is at its address, what programs may call is at /openapi.json. Only programs of the same machine
+    may call it, unless --host says otherwise and --tokens says who may do what. Ctrl-C or SIGTERM ends it.
+
+    Args:
+        model: folder that fit wrote, or a model file.
+        state: folder of the store, or postgresql://…; if left out, a folder beside the model, with -state behind its
+            name.
+        options: of the server; see its fields.
+    """
+    from statecast.cli import serving
+
+    return serving.serve(model, state, Options(**(asdict(options) if options else {})))
+
+
+@command("statecast token tokens.txt write plant-7")
+def token(
+    file: File, scope: Annotated[str, Parameter(metavar="SCOPE")], name: Annotated[str, Parameter(metavar="NAME")], /
+) -> int:
+    """Make a token for a server, print it, and add its hash to a file of tokens.
+
+    A server that runs with this file takes the token at once. To withdraw a token, take its line out.
+
+    Args:
+        file: the file, which is made where it is missing.
+        scope: what the token may do: read, write (and read), or admin (everything).
+        name: what to call it.
+    """
+    from statecast.cli import serving
+
+    return serving.token(file, scope, name)
 
 
 @command("statecast send http://127.0.0.1:8000 later.csv")

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from statecast.errors import OutputError, StatecastError
+from statecast.errors import OutputError, Overloaded, StatecastError
 from statecast.forecast.answer import Forecast
 from statecast.model import archive
 from statecast.model.trained import Model
@@ -38,7 +38,7 @@ from statecast.server.options import Options
 from statecast.server.receipts import Happening, History, Receipt, SeriesSummary, Status
 from statecast.server.rounds import Rounds
 from statecast.server.rows import LiveRows
-from statecast.server.stepper import Stepper
+from statecast.server.stepper import INVALID, Stepper
 from statecast.server.store.opening import meta_of, open_store
 from statecast.server.store.protocol import Store, Transaction
 
@@ -74,7 +74,7 @@ class Engine:
         self, model: Model, store: Store, options: Options | None = None, failed: Callable[[str], None] | None = None
     ) -> None:
         self.options, self._store = Options() if options is None else options, store
-        self._stepper = Stepper(model, self.options.closed)
+        self._stepper = Stepper(model, self.options.closed, self.options.series_limit)
         self._turn = threading.RLock()  # held by whoever steps, or reads what steps change
         self._replayed = recovery.recover(self._stepper, store, model.state)
         self.model = self._stepper.model
@@ -132,10 +132,13 @@ class Engine:
 
         Raises:
             DataError: the columns are not of one length, or the key came with other rows before.
+            Overloaded: more rows wait than the options allow.
         """
         intake = Intake.read(self.model, rows)
         request = _Request(intake, key, b"" if key is None else intake.digest(), forecast, Future())
         self._require_running()
+        if self._waiting and self._waiting + len(rows) > self.options.queue_limit:
+            raise Overloaded(f"{self._waiting:,} rows wait to be worked on: send these again later")
         self._waiting += len(request.rows)
         self._requests.put(request)
         return request.future
@@ -221,11 +224,9 @@ class Engine:
         """How the engine is."""
         with self._turn:
             error, naive, alarms, observations = self._listing.totals()
-            count = len(self._stepper.directory)
-            lag = self._committer.durable - self._rounds.seq
         accepted, duplicates, rejected = self._counts.tolist()
         return Status(
-            series=count,
+            series=len(self._stepper.directory),
             seq=self._committer.durable,
             observations=observations,
             accepted=accepted,
@@ -233,13 +234,15 @@ class Engine:
             rejected=rejected,
             queue=self._waiting,
             checkpoint_age=self._rounds.age,
-            checkpoint_lag=lag,
+            checkpoint_lag=self._committer.durable - self._rounds.seq,
             replayed=self._replayed,
             sizes=self._store.sizes(),
             error=error,
             naive=naive,
             alarms=alarms,
             failure=self._committer.failure or None,
+            earliest=self._store.earliest(),
+            recent=self._stepper.ledger.depth,
         )
 
     def subscribe(self, after: int | None, listener: Listener) -> Subscription:
@@ -383,7 +386,7 @@ class Engine:
 
         def answer() -> None:
             self._broadcast.publish(group.happening)
-            self._counts += np.bincount(taken.statuses, minlength=3)
+            self._counts += np.bincount(np.minimum(taken.statuses, INVALID), minlength=3)
             self._waiting -= len(rows)
             for n, request in enumerate(some):
                 request.future.set_result(group.receipt(n, request.forecast))

@@ -60,7 +60,8 @@ class Keys:
 
     def record(self, key: str, digest: bytes, group: Replies, request: int) -> KeyRecord:
         """What the store keeps of a request."""
-        answer = [group.statuses(request), group.errors(request), group.seqs(request).tolist()]
+        texts = group.statuses(request), group.errors(request), group.reasons(request)
+        answer = [*texts, group.seqs(request).tolist()]
         return KeyRecord(key, group.seq, time.time(), digest, json.dumps(answer).encode())
 
     def kept(self, key: str) -> None:
@@ -69,7 +70,7 @@ class Keys:
 
     def _repeated(self, record: KeyRecord, ids: Sequence[Id]) -> Receipt:
         """The first answer; with forecasts of those series that have no later rows."""
-        statuses, errors, seqs = json.loads(record.answer)
+        statuses, errors, reasons, seqs = json.loads(record.answer)
         numbers = self._stepper.directory.numbers(ids)
         last = self._stepper.ledger.records["seq"][np.maximum(numbers, 0)] if len(self._stepper.directory) else numbers
         rows = np.flatnonzero((numbers >= 0) & (last == np.array(seqs)) & (np.array(seqs) > 0))
@@ -78,7 +79,7 @@ class Keys:
             forecast = replies.forecast_now(self._stepper, numbers[rows].tolist())
         rows = rows if forecast is not None else np.zeros(0, np.int64)
         nothing = np.full(len(ids), np.nan), np.zeros(len(ids), bool)
-        return Receipt(record.seq, statuses, errors, rows, forecast, *nothing)
+        return Receipt(record.seq, statuses, errors, reasons, rows, forecast, *nothing)
 
 
 def _copy(first: Future[Receipt], second: Future[Receipt]) -> None:

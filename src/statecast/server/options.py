@@ -47,7 +47,7 @@ class Options:
     connector: str | None = _option(None, "what else brings rows, as MODULE:NAME of a connector")
     webhook: str | None = _option(None, "address that alarms are posted to")
     webhook_secret: str | None = _option(None, "file of the secret that signs them")
-    log_ids: bool = _option(False, "name series in the log")
+    log_ids: bool = _option(False, "write each request to the log, and in its address the series that it names")
 
     def __post_init__(self) -> None:
         for item in fields(self):

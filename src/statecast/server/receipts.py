@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int64
 
 RowStatus = Literal["accepted", "duplicate", "rejected"]
+RowReason = Literal["invalid", "conflict", "late", "unknown", "limit"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,9 @@ class Receipt:
     Attributes:
         seq: the sequence number up to which the engine was then.
         statuses: what became of each row.
-        errors: why a row was rejected; None for the others.
+        errors: why a row was rejected, for people; None for the others.
+        reasons: the same for programs: it cannot be used, another value was observed at its time, it is before its
+            series' last one, its series is not known and may not be new, or there are as many series as may be.
         index: [M] which rows the forecast's series stand for; empty where no forecast was wanted.
         forecast: of the accepted rows, and of duplicates that are their series' last rows; None where there are none.
         scores: [N] normal scores of the rows under what was forecast before; NaN where there is none.
@@ -33,6 +36,7 @@ class Receipt:
     seq: int
     statuses: list[RowStatus]
     errors: list[str | None]
+    reasons: list[RowReason | None]
     index: Int64[np.ndarray, " M"]
     forecast: Forecast | None
     scores: Float64[np.ndarray, " N"]
@@ -170,6 +174,8 @@ class Status:
         error, naive: mean live errors over all series, each series in units of its naive error; NaN where unknown.
         alarms: how many there were.
         failure: why the engine has stopped; None while it runs.
+        earliest: the sequence number from which on the log tells what happened.
+        recent: how many rows of a series are remembered, and so are known when they come again.
     """
 
     series: int
@@ -187,6 +193,8 @@ class Status:
     naive: float = float("nan")
     alarms: int = 0
     failure: str | None = None
+    earliest: int = 0
+    recent: int = 0
 
     @property
     def skill(self) -> float:

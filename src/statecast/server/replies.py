@@ -13,13 +13,14 @@ from statecast.forecast.observation import Features
 from statecast.server import selection
 from statecast.server.batch import Batch
 from statecast.server.intake import Intake
-from statecast.server.receipts import Happening, Receipt, RowStatus
-from statecast.server.stepper import Stepper, Taken
+from statecast.server.receipts import Happening, Receipt, RowReason, RowStatus
+from statecast.server.stepper import INVALID, Stepper, Taken
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
-WORDS: tuple[RowStatus, ...] = ("accepted", "duplicate", "rejected")  # by ACCEPTED, DUPLICATE, REJECTED
+WORDS: tuple[RowStatus, ...] = ("accepted", "duplicate", "rejected")  # by ACCEPTED, DUPLICATE and all that follow
+REASONS: tuple[RowReason | None, ...] = (None, None, "invalid", "conflict", "late", "unknown", "limit")  # likewise
 
 
 class Replies:
@@ -42,7 +43,11 @@ class Replies:
 
     def statuses(self, request: int) -> list[RowStatus]:
         """What became of the rows of a request."""
-        return [WORDS[n] for n in self._taken.statuses[self._span(request)].tolist()]
+        return [WORDS[min(n, INVALID)] for n in self._taken.statuses[self._span(request)].tolist()]
+
+    def reasons(self, request: int) -> list[RowReason | None]:
+        """Why its rows were rejected, for programs."""
+        return [REASONS[n] for n in self._taken.statuses[self._span(request)].tolist()]
 
     def errors(self, request: int) -> list[str | None]:
         """Why its rows were rejected."""
@@ -61,12 +66,13 @@ class Replies:
         """The answer to a request."""
         span = self._span(request)
         index, answer = self._forecast(span) if forecast else (np.zeros(0, np.int64), None)
-        statuses, errors, places = self.statuses(request), self.errors(request), self._places[span]
+        places = self._places[span]
         scores, unusual = np.full(len(places), np.nan), np.zeros(len(places), bool)
         accepted = places >= 0
         scores[accepted] = self.happening.scores[places[accepted]]
         unusual[accepted] = self.happening.unusual[places[accepted]]
-        return Receipt(self.seq, statuses, errors, index, answer, scores, unusual)
+        texts = self.statuses(request), self.errors(request), self.reasons(request)
+        return Receipt(self.seq, *texts, index, answer, scores, unusual)
 
     def _span(self, request: int) -> slice:
         return slice(self._begins[request], self._begins[request + 1])

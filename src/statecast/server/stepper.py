@@ -35,7 +35,7 @@ from statecast.server.waves import columns_of, waves
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int8, Int64
 
-ACCEPTED, DUPLICATE, REJECTED = 0, 1, 2
+ACCEPTED, DUPLICATE, INVALID, CONFLICT, LATE, UNKNOWN, EXCESS = range(7)  # from INVALID on it is rejected
 WIDEST = 16_384  # series that are stepped at once: their forecasts are held until they are answered
 
 
@@ -44,7 +44,7 @@ class Taken:
     """What became of N rows, M of which were accepted.
 
     Attributes:
-        statuses: [N] ACCEPTED, DUPLICATE or REJECTED.
+        statuses: [N] ACCEPTED, DUPLICATE, or why it was rejected: INVALID, CONFLICT, LATE, UNKNOWN or EXCESS.
         errors: why rows were rejected, by their numbers.
         batch: the accepted rows, in their order.
         rows: [M] which of the N rows they are.
@@ -85,8 +85,8 @@ class _Group:
     repeats: dict[int, int] = field(default_factory=dict)
     names: dict[int, Id] = field(default_factory=dict)
 
-    def reject(self, row: int, text: str) -> None:
-        self.statuses[row], self.errors[row] = REJECTED, text
+    def reject(self, row: int, text: str, status: int = INVALID) -> None:
+        self.statuses[row], self.errors[row] = status, text
 
 
 class Stepper:
@@ -95,6 +95,7 @@ class Stepper:
     Args:
         model: the model; what its own state remembers is not taken over.
         closed: refuse series that are not here.
+        limit: how many series there may be.
 
     Attributes:
         seq: the last sequence number that was given.
@@ -102,8 +103,8 @@ class Stepper:
         touched: blocks of series that moved since they were last written down.
     """
 
-    def __init__(self, model: Model, closed: bool = False) -> None:
-        self.model, self.closed, self.seq = model, closed, 0
+    def __init__(self, model: Model, closed: bool = False, limit: int = 1 << 31) -> None:
+        self.model, self.closed, self.limit, self.seq = model, closed, limit, 0
         self.stream = Stream(model, State.empty(model.layout, model.dtype))
         self.directory, self.ledger = Directory(), Ledger(len(model.schema.target))
         self.touched = np.zeros(0, bool)
@@ -124,7 +125,7 @@ class Stepper:
         """
         numbers, errors = self.directory.numbers(rows.ids), dict(rows.errors)
         group = _Group(rows, numbers, rows.times.copy(), np.zeros(len(rows), np.int8), errors, received, self.seq)
-        group.statuses[[*errors]] = REJECTED
+        group.statuses[[*errors]] = INVALID
         self._identify(group)
         for wave in waves(group.numbers, group.statuses == ACCEPTED):
             self._wave(group, wave)
@@ -133,6 +134,7 @@ class Stepper:
     def _identify(self, group: _Group) -> None:
         """Give rows of series that are not here a number below −1 each series, or refuse them."""
         strangers: dict[Id, int] = {}
+        room = self.limit - len(self.directory)
         for row in np.flatnonzero((group.numbers < 0) & (group.statuses == ACCEPTED)).tolist():
             try:
                 name = series_id(group.rows.ids[row], self.model.schema.id_kind)
@@ -141,7 +143,9 @@ class Stepper:
                 continue
             number = self.directory.index.get(name)
             if number is None and self.closed:
-                group.reject(row, f"there is no series {name!r} here, and new ones are refused: see --closed")
+                group.reject(row, f"there is no series {name!r} here, and new ones are refused: see --closed", UNKNOWN)
+            elif number is None and name not in strangers and room <= len(strangers):
+                group.reject(row, f"series {name!r} is new, and there are {self.limit:,}, as many as may be", EXCESS)
             elif number is None:
                 number = strangers.setdefault(name, -2 - len(strangers))
                 group.names[number] = name
@@ -185,9 +189,11 @@ class Stepper:
             if time == last:
                 group.repeats[row] = number
         elif before is not None:
-            group.reject(row, f"series {name!r}: {stamp} was observed as {_text(before)}, and now as {_text(value)}")
+            text = f"series {name!r}: {stamp} was observed as {_text(before)}, and now as {_text(value)}"
+            group.reject(row, text, CONFLICT)
         else:
-            group.reject(row, f"series {name!r}: {stamp} is not after {shown(last, self.model.schema)}, its last row")
+            text = f"series {name!r}: {stamp} is not after {shown(last, self.model.schema)}, its last row"
+            group.reject(row, text, LATE)
 
     def _observe_or_halve(self, group: _Group, rows: Int64[np.ndarray, " S"], numbers: Int64[np.ndarray, " S"]) -> None:
         if not len(rows):

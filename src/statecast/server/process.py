@@ -1,0 +1,147 @@
+"""A server as a process: its port, its signals, and what it says of itself.
+
+SIGTERM and Ctrl-C end it well: no new request is taken, what came is finished, all states are written. A second one
+ends it at once, which loses nothing either: what was acknowledged is on the disk. So does an engine that cannot go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from statecast.errors import MissingDependency, OutputError, SettingError
+from statecast.server.options import Options
+
+LIBRARIES = ("starlette", "uvicorn", "httptools", "msgspec", "apsw", "prometheus_client")
+PATIENCE = 10  # seconds for requests that are under way when the server is told to end
+BACKLOG = 2048  # connections that may wait to be accepted
+
+
+def require_libraries() -> None:
+    """Refuse to serve where a library is missing.
+
+    Raises:
+        MissingDependency: the first.
+    """
+    import importlib.util
+
+    for name in LIBRARIES:
+        if importlib.util.find_spec(name) is None:
+            raise MissingDependency.of(name.replace("_", "-"), "server", "a server")
+
+
+def default_state(model: str | Path) -> Path:
+    """The folder of the store where none is named: beside the model's, with `-state` behind its name."""
+    return Path(model).resolve().with_name(f"{name_of(model)}-state")
+
+
+def name_of(model: str | Path) -> str:
+    """The name of a model: that of its folder or file."""
+    path = Path(model).resolve()
+    return path.stem if path.is_file() else path.name
+
+
+def run(model: str, state: str, options: Options, say: Callable[[str], None]) -> None:
+    """Serve a model until a signal comes.
+
+    Args:
+        model: folder or file.
+        state: folder, or postgresql://….
+        options: of the server.
+        say: takes what is to be told to who started it, a line each.
+
+    Raises:
+        MissingDependency: a library is missing.
+        SettingError: others could reach the server, and there are no tokens.
+        OutputError: the port is taken, the store cannot be written or has an owner, or a commit failed.
+        StatecastError: the model or the store cannot be used.
+    """
+    require_libraries()
+    if not options.local and options.tokens is None:
+        raise SettingError(
+            f"--host {options.host} can be reached from other machines: give --tokens FILE, which statecast token "
+            "writes, or keep to 127.0.0.1"
+        )
+    from statecast.server.app import App
+    from statecast.server.engine import Engine
+    from statecast.server.service import Service
+
+    service = Service(lambda failed: Engine.open(model, state, options, failed), options, name_of(model))
+    with _socket(options) as port:
+        host = f"[{options.host}]" if ":" in options.host else options.host
+        say(f"serving {model} at http://{host}:{port.getsockname()[1]}, with its store in {state}")
+
+        def opened() -> None:
+            status = service.engine.status()
+            say(f"ready after {service.ready_after:.1f} s: {status.series:,} series, {status.replayed:,} rows replayed")
+
+        service.opened = opened
+        with contextlib.suppress(KeyboardInterrupt):
+            _serve(App(service), service, port)
+    if service.error is not None:
+        raise service.error
+    say("ended: everything is written")
+
+
+def _serve(app: Any, service: Any, port: socket.socket) -> None:
+    """Run the event loop until the server has ended."""
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Ends its readers of events first: they would never end by themselves."""
+
+        def end(self) -> None:
+            self.force_exit = self.should_exit
+            self.should_exit = True
+            service.audience.close()
+
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            loop = asyncio.get_running_loop()
+            service.ended = lambda: loop.call_soon_threadsafe(self.end)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if sys.platform == "win32":
+                    signal.signal(number, lambda *_: loop.call_soon_threadsafe(self.end))
+                else:
+                    loop.add_signal_handler(number, self.end)
+            yield
+
+    Server(configuration(app)).run([port])
+
+
+def configuration(app: Any) -> Any:
+    """How uvicorn is to serve an app."""
+    import uvicorn
+
+    return uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level=logging.WARNING,
+        access_log=False,  # addresses name series
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=PATIENCE,
+    )
+
+
+def _socket(options: Options) -> socket.socket:
+    """The socket to listen at."""
+    host = options.host.strip("[]")
+    try:
+        kind = socket.getaddrinfo(host, options.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, options.port), family=kind, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise OutputError(
+            f"cannot listen at {options.host}, port {options.port}: {reason}; choose another with --host and --port"
+        ) from error

@@ -1,0 +1,208 @@
+"""Readers of what happens: each gets it as server-sent events, in the order of sequence numbers and without a gap.
+
+Each reader has a queue of what is on the disk and not yet sent. One that falls too far behind is dropped: it comes back
+with the number of the last event that it has, and reads on from the log. Of what one row brings (itself, its forecast,
+its alarms) only the last event has the row's number, so that who was cut off between them gets them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from statecast.errors import Overloaded, StatecastError
+from statecast.forecast import wire
+from statecast.server import selection
+from statecast.server.answers import Presenter
+
+if TYPE_CHECKING:
+    from statecast.server.engine import Engine
+    from statecast.server.receipts import Happening
+
+HEART, PERIOD = 15.0, 2.0  # seconds between two signs of life, and between two events of the server's status
+BEHIND = 200_000  # rows that a reader may be behind; the latest rows, which memory holds, must fit in
+PATIENCE = 30.0  # seconds that reading the log waits for a reader
+ENCODED = 64  # happenings that are kept as text, for other readers of the same events
+
+
+class Reader:
+    """What is on its way to one reader. Happenings come from the engine's threads, and leave in the event loop.
+
+    Attributes:
+        dropped: whether it takes nothing any longer.
+    """
+
+    def __init__(self) -> None:
+        self.dropped = False
+        self._loop, self._ready = asyncio.get_running_loop(), asyncio.Event()
+        self._queue: deque[Happening] = deque()
+        self._rows, self._room = 0, threading.Condition()
+        self._subscription: Any = None
+
+    def follow(self, engine: Engine, after: int | None) -> None:
+        """Subscribe to what happens after a sequence number; takes as long as reading the log does."""
+        try:
+            subscription = engine.subscribe(after, self.hear)
+        except StatecastError:  # the engine has stopped
+            self.drop()
+            return
+        with self._room:
+            self._subscription = subscription
+        if self.dropped:
+            subscription.close()
+
+    def hear(self, item: Happening) -> None:
+        """Take a happening; one that comes from the log waits for room.
+
+        Raises:
+            Overloaded: the reader is too far behind.
+        """
+        size = len(item.ids)
+        with self._room:
+            if size and item.forecast is None:  # from the log, where nobody else waits
+                self._room.wait_for(lambda: self._rows + size <= BEHIND or self.dropped, PATIENCE)
+            full = self.dropped or (self._rows + size > BEHIND and self._rows > 0)
+            if not full:
+                self._queue.append(item)
+                self._rows += size
+        if full:
+            self.drop()
+            raise Overloaded("a reader of events is too far behind")
+        self._wake()
+
+    def drop(self) -> None:
+        """Take nothing any longer, and forget what is not sent."""
+        with self._room:
+            self.dropped, subscription = True, self._subscription
+            self._queue.clear()
+            self._room.notify_all()
+        if subscription is not None:
+            subscription.close()
+        self._wake()
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._ready.set)
+
+    async def next(self, seconds: float) -> Happening | None:
+        """The next happening; None where none comes for so long, or ever again."""
+        if not self._queue and not self.dropped:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ready.wait(), max(seconds, 0.0))
+        self._ready.clear()
+        with self._room:
+            if not self._queue:
+                return None
+            item = self._queue.popleft()
+            self._rows -= len(item.ids)
+            self._room.notify_all()
+        return item
+
+
+class Audience:
+    """The readers of events of one server."""
+
+    def __init__(self) -> None:
+        self._readers: set[Reader] = set()
+        self._texts: OrderedDict[tuple[int, int, Sequence[str]], bytes] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def close(self) -> None:
+        """End all readers."""
+        for reader in tuple(self._readers):
+            reader.drop()
+
+    async def read(
+        self,
+        engine: Engine,
+        types: Sequence[str],
+        series: str | int | None,
+        after: int | None,
+        status: Callable[[], Any],
+    ) -> AsyncIterator[bytes]:
+        """The events of one reader, until it is dropped.
+
+        Args:
+            engine: where they happen.
+            types: of the events.
+            series: the one whose events are wanted; all where None.
+            after: the last sequence number that the reader knows; what comes next where None.
+            status: what events of the server's status say.
+        """
+        present = Presenter(engine.model.schema)
+        reader, clock = Reader(), asyncio.get_running_loop().time
+        self._readers.add(reader)
+        try:
+            if after is None:
+                await asyncio.to_thread(reader.follow, engine, after)
+            else:  # a thread of its own: readers of a long log must not take those of others
+                threading.Thread(target=reader.follow, args=(engine, after), daemon=True).start()
+            sent, due, last = clock() - HEART, clock() if "status" in types else float("inf"), after
+            while not reader.dropped:
+                item = await reader.next(min(sent + HEART, due) - clock())
+                text = b"" if item is None else self._text(present, item, types, series)
+                last = last if item is None else item.last
+                if clock() >= due:
+                    text, due = text + _event("status", status()), clock() + PERIOD
+                if not text and clock() >= sent + HEART:
+                    text = b": still here\n\n" if last is None else b"id: %d\n\n" % last
+                if text:
+                    sent = clock()
+                    yield text
+        finally:
+            self._readers.discard(reader)
+            reader.drop()
+
+    def _text(self, present: Presenter, item: Happening, types: Sequence[str], series: Any) -> bytes:
+        """The events of a happening."""
+        if series is not None:
+            return b"".join(_events(present, item, types, [n for n, name in enumerate(item.ids) if name == series]))
+        key = item.first, item.last, types
+        if key not in self._texts:
+            self._texts[key] = b"".join(_events(present, item, types, range(len(item.ids))))
+            while len(self._texts) > ENCODED:
+                self._texts.popitem(last=False)
+        return self._texts[key]
+
+
+def _events(present: Presenter, item: Happening, types: Sequence[str], rows: Sequence[int]) -> Iterator[bytes]:
+    """The events of some rows of a happening, and of the series that were removed after them."""
+    alarms: dict[int, list[Any]] = {}
+    for alarm in item.alarms if "alarm" in types else ():
+        alarms.setdefault(alarm.seq - item.first, []).append(present.alarm(alarm))
+    forecasts: list[dict[str, Any]] | None = None
+    if "forecast" in types and item.forecast is not None and rows:
+        forecasts = wire.documents(selection.picked(item.forecast, np.array(rows, np.int64)))
+    if "observation" not in types and forecasts is None:
+        rows = [n for n in rows if n in alarms]
+    times = wire.times(item.times, present.schema) if rows else []
+    for place, n in enumerate(rows):
+        seq, score = item.first + n, float(item.scores[n])
+        parts: list[tuple[str, Any]] = []
+        if "observation" in types:
+            observation = {"seq": seq, "id": item.ids[n], "time": times[n], "value": present.number(item.values[n])}
+            observation |= {"score": None if score != score else score, "unusual": bool(item.unusual[n])}
+            parts.append(("observation", observation))
+        if forecasts is not None:
+            parts.append(("forecast", {"seq": seq, **forecasts[place]}))
+        parts += [("alarm", alarm) for alarm in alarms.get(n, ())]
+        yield from (_event(kind, data) for kind, data in parts[:-1])
+        yield _event(*parts[-1], seq)
+    if "observation" in types:
+        for n, name in enumerate(item.removed):
+            seq = item.first + len(item.ids) + n
+            yield _event("removal", {"seq": seq, "id": name}, seq)
+
+
+def _event(kind: str, data: Any, seq: int | None = None) -> bytes:
+    text = b"event: %s\ndata: %s\n\n" % (kind.encode(), msgspec.json.encode(data))
+    return text if seq is None else b"id: %d\n%s" % (seq, text)
