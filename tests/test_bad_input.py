@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from cli_cases import PLAIN, TINY, Command, days, loads, passengers, plain, rich, said, statecast
 
-from statecast.data.table import read
+from statecast.data.tabular.table import read
 
 GOOD = days([i % 7 + i / 10 for i in range(31)])
 EVERY_MINUTE_OR_SO = ["00:00:00", "00:07:13", "00:20:00", "01:11:59", "02:00:00", "09:01:07"]

@@ -68,7 +68,7 @@ def test_forecast_as_json_is_one_document_with_nulls(statecast: Command, plain: 
 
 @pytest.mark.parametrize("name", ["next.csv", "next.csv.gz", "next.parquet"])
 def test_forecast_into_a_file(statecast: Command, plain: Path, tmp_path: Path, name: str) -> None:
-    from statecast.data.table import read
+    from statecast.data.tabular.table import read
 
     done = statecast.well("forecast", plain, "--out", tmp_path / name)
     assert done.out == f"3 forecasts in {tmp_path / name}\n"

@@ -13,7 +13,7 @@ import pytest
 from broken_server import Shelf, shelf
 from cli_cases import Command, statecast
 
-from statecast.data import table as tables
+from statecast.data.tabular import table as tables
 from statecast.server.remote import ServedModel
 from statecast.server.replay import Replay
 

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from statecast.data import checks, examples, frames, results, table
+from statecast.data import checks, examples, results
 from statecast.data.calendar import Frequency
-from statecast.data.columns import Clock
+from statecast.data.grid.roles import Roles
 from statecast.data.panel import Panel
-from statecast.data.roles import Roles
 from statecast.data.schema import Schema
+from statecast.data.tabular import frames, table
+from statecast.data.tabular.columns import Clock
 from statecast.errors import DataError, SettingError, UnknownSeries
 
 ROLES = Roles.of("load", "site", "hour", past="temperature", known="holiday", static="area")

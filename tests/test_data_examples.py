@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from statecast.data import checks, examples, table
-from statecast.data.columns import Clock
-from statecast.data.roles import Roles
+from statecast.data import checks, examples
+from statecast.data.grid.roles import Roles
+from statecast.data.tabular import table
+from statecast.data.tabular.columns import Clock
 from statecast.errors import SettingError
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 import statecast as sc
-from statecast.data import checks, table
+from statecast.data import checks
 from statecast.data.calendar import Frequency
-from statecast.data.merging import Merging
+from statecast.data.grid.merging import Merging
+from statecast.data.grid.roles import Roles
 from statecast.data.panel import Panel
-from statecast.data.roles import Roles
 from statecast.data.schema import Schema
+from statecast.data.tabular import table
 from statecast.errors import DataError, SettingError
 
 TRAFFIC = Path(__file__).resolve().parents[2] / "shared/data/traffic/Metro_Interstate_Traffic_Volume.csv"

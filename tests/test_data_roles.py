@@ -12,8 +12,9 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from statecast.data import checks, table
-from statecast.data.roles import Roles
+from statecast.data import checks
+from statecast.data.grid.roles import Roles
+from statecast.data.tabular import table
 from statecast.errors import DataError, SettingError
 
 DAYS = pd.date_range("2024-01-01", periods=4)

@@ -15,9 +15,10 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from statecast.data import checks, frames, lines, results, table
-from statecast.data.columns import Clock
-from statecast.data.roles import Roles
+from statecast.data import checks, results
+from statecast.data.grid.roles import Roles
+from statecast.data.tabular import frames, lines, table
+from statecast.data.tabular.columns import Clock
 from statecast.errors import DataError, OutputError, SettingError
 
 HOURS = np.datetime64("2024-03-30T22", "us") + np.arange(4) * np.timedelta64(1, "h")
@@ -377,7 +378,8 @@ def test_gzip_is_the_same_file_twice(tmp_path: Path) -> None:
 
 def test_reading_imports_no_frames_until_asked() -> None:
     code = (
-        "import sys; from statecast.data import checks, table, examples; from statecast.data.roles import Roles\n"
+        "import sys; from statecast.data import checks, examples\n"
+        "from statecast.data.grid.roles import Roles; from statecast.data.tabular import table\n"
         "checks.panel(table.read(examples.sine(9)), Roles())\n"
         "print({'polars', 'pandas', 'pyarrow', 'narwhals', 'jax'} & set(sys.modules))"
     )

@@ -17,10 +17,12 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from statecast.data import checks, covariates, frames, keys, lines, table, values
+from statecast.data import checks, values
 from statecast.data.calendar import Frequency
-from statecast.data.roles import Roles
+from statecast.data.grid import covariates, keys
+from statecast.data.grid.roles import Roles
 from statecast.data.schema import Covariate, Schema
+from statecast.data.tabular import frames, lines, table
 from statecast.errors import DataError
 from statecast.forecast.rowtext import RowReader
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from statecast import Forecaster
-from statecast.data import checks, table
+from statecast.data import checks
+from statecast.data.tabular import table
 from statecast.errors import NotFitted
 from statecast.forecast.predict import state_after
 from statecast.model.shapes import leaves

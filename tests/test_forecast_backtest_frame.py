@@ -12,7 +12,7 @@ import pytest
 from forecast_cases import model, panel
 
 from statecast import Forecaster
-from statecast.data import frames
+from statecast.data.tabular import frames
 from statecast.forecast import metrics
 from statecast.forecast.backtest import backtest
 from statecast.model import archive

@@ -40,7 +40,7 @@ FRAMES = {"narwhals", "pandas", "polars", "pyarrow"}
 # The gallery draws what a forecast's report has no use for: a network as a graph, a confusion table.
 DRAWING = {"report/plot.py", "gallery/pictures.py"}
 SKLEARN = {f"estimators/{name}.py" for name in ("base", "classifier", "regressor")}
-FRAME_FILES = {"data/frames.py"}
+FRAME_FILES = {"data/tabular/frames.py"}
 TRAINING = {"jax", "jaxlib", "optax"}
 HEAVY = FRAMES | TRAINING | {"matplotlib", "mpl_toolkits", "rich", "scipy", "sklearn", "tensorboardX"}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -86,7 +86,7 @@ def sources() -> tuple[Path, ...]:
 
 
 def room_of(path: Path) -> str:
-    """The first name below the package: `data` of data/table.py, `cli` of cli.py; empty for the package itself."""
+    """The first name below the package: `data` of data/panel.py, `cli` of cli.py; empty for the package itself."""
     first = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
     return "" if first == "__init__" else first
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statecast.config import Config
-from statecast.data import checks, table
-from statecast.data.roles import Roles
+from statecast.data import checks
+from statecast.data.grid.roles import Roles
 from statecast.data.segments import Split, split
+from statecast.data.tabular import table
 from statecast.train.choose import season, settings, skip
 from statecast.train.loss import Segments
 from statecast.train.start.smoothing import reach

@@ -100,7 +100,7 @@ def backtest_from(
     request: FitRequest, table: str, windows: int, step: int | None, refit: bool, out: str | None, as_json: bool
 ) -> int:
     """Fit on the rows before the first origin, and score on the rest; see the command."""
-    from statecast.data.table import read
+    from statecast.data.tabular.table import read
     from statecast.report.progress import ProgressDisplay
 
     horizon = int(request.settings.get("horizon", 1))

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from statecast.cli import output
-from statecast.data import table as tables
+from statecast.data.tabular import table as tables
 from statecast.errors import SettingError
 from statecast.report import progress
 from statecast.server.client import BATCH, Client

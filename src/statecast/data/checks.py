@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data import calendar, cycles, keys, records
-from statecast.data.covariates import decoded, encoded, learn, one_hot, part_of, values_of
-from statecast.data.merging import STRICT, Merging, Runs
+from statecast.data import calendar, cycles
+from statecast.data.grid import keys, records
+from statecast.data.grid.covariates import decoded, encoded, learn, one_hot, part_of, values_of
+from statecast.data.grid.merging import STRICT, Merging, Runs
+from statecast.data.grid.records import Record
+from statecast.data.grid.roles import Roles, resolved
 from statecast.data.panel import Panel
-from statecast.data.records import Record
-from statecast.data.roles import Roles, resolved
 from statecast.data.schema import Schema
-from statecast.data.table import Table
+from statecast.data.tabular.table import Table
 from statecast.data.values import lone_series
 from statecast.errors import DataError, UnknownSeries, nearest
 

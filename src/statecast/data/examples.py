@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data import table
+from statecast.data.tabular import table
 from statecast.errors import SettingError, nearest
 
 if TYPE_CHECKING:

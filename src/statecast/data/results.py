@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from statecast.data.frames import Native, to_native
-from statecast.data.sources import SUFFIXES
+from statecast.data.tabular.frames import Native, to_native
+from statecast.data.tabular.sources import SUFFIXES
 from statecast.errors import SettingError
 from statecast.files import write_bytes
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data import checks, table
-from statecast.data.merging import Merging
+from statecast.data import checks
+from statecast.data.grid.merging import Merging
 from statecast.data.panel import Panel
+from statecast.data.tabular import table
 from statecast.errors import DataError, NotFitted
 from statecast.estimators.training import FitRecord
 from statecast.forecast import evaluate, follow

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.config import Config
-from statecast.data import checks, table
-from statecast.data.merging import Merging
+from statecast.data import checks
+from statecast.data.grid.merging import Merging
+from statecast.data.grid.roles import Roles
 from statecast.data.results import Native, as_array, axes_of, to_native
-from statecast.data.roles import Roles
+from statecast.data.tabular import table
 from statecast.errors import NotFitted, SettingError
 from statecast.estimators import examination, training, updating
 from statecast.estimators.keywords import ForecasterKeywords
@@ -141,9 +142,8 @@ class Forecaster(ForecasterKeywords):
         roles = Roles.of(target, id, time, past, known, static, freq)
         panel, schema = checks.panel(rows, roles, Merging.of(self.config))
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
-        model, self._record = training.assembled(outcome, panel)
-        self._native, self._axes, self.reasons_ = rows.native, axes_of(source), rows.reasons | (model.reasons or {})
-        self._model = replace(model, reasons=self.reasons_)
+        self._model, self._record = training.assembled(outcome, panel, rows.reasons)
+        self._native, self._axes, self.reasons_ = rows.native, axes_of(source), self._model.reasons or {}
         return self
 
     def update(
@@ -395,6 +395,6 @@ class Forecaster(ForecasterKeywords):
         """
         model = archive.load(path)
         forecaster = cls()
-        forecaster.config, forecaster.reasons_ = training.given_settings(model), model.reasons or {}
-        forecaster._model = model
+        forecaster.config, forecaster._model = training.given_settings(model), model
+        forecaster.reasons_ = model.reasons or {}
         return forecaster

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from statecast.data import checks, table
-from statecast.data.merging import Merging
+from statecast.data import checks
+from statecast.data.grid.merging import Merging
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
+from statecast.data.tabular import table
 from statecast.forecast import channels
 from statecast.forecast.predict import Future, after_table
 from statecast.model.state import State

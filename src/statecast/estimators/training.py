@@ -5,6 +5,7 @@ A saved model forecasts without JAX, so nothing here imports `train` at the top.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -90,13 +91,13 @@ def anew(config: Config, schema: Schema, panel: Panel) -> Model:
     return assembled(room("fit").fit(config.with_(test_size=0), schema, panel), panel)[0]
 
 
-def assembled(outcome: Any, panel: Panel) -> tuple[Model, FitRecord]:
-    """The model that a `train.fit.Fit` makes, and what is kept beside it."""
+def assembled(outcome: Any, panel: Panel, reasons: Mapping[str, str] | None = None) -> tuple[Model, FitRecord]:
+    """The model that a `train.fit.Fit` makes, and what is kept beside it; `reasons` are of how its table was read."""
     config, start, split = outcome.config, outcome.prepared, outcome.base_parts
     weights, history = outcome.training.weights, outcome.training.history
     empty = State.empty(Layout(()), np.dtype(config.dtype))
     model = Model(config, outcome.schema, outcome.network, weights, start.constants, empty, None, {}, history)
-    model = replace(model, reasons=outcome.reasons)
+    model = replace(model, reasons={**(reasons or {}), **outcome.reasons})
     tested, origins = assemble.assemble(model, Feed(panel, outcome.panel, outcome.rows), split)
     sources = contributions(tested, start.weights, panel, split, start.composition)
     tested = replace(tested, scores=tested.scores | {"sources": sources})

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from statecast.data import checks
-from statecast.data.merging import Merging
+from statecast.data.grid.merging import Merging
 from statecast.data.panel import Panel
-from statecast.data.table import Table
+from statecast.data.tabular.table import Table
 from statecast.errors import SettingError
 from statecast.estimators import training
 from statecast.forecast.arrivals import Arrivals, advanced

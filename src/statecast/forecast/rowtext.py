@@ -12,8 +12,8 @@ import json
 from typing import Any
 
 from statecast.data import values
-from statecast.data.decimals import DecimalComma
 from statecast.data.schema import Schema
+from statecast.data.tabular.decimals import DecimalComma
 from statecast.data.timetext import NULLS
 from statecast.errors import DataError
 from statecast.forecast.wire import LiveRow, live_row, require_columns

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from statecast.config import Config
-from statecast.data import checks, table
+from statecast.data import checks
+from statecast.data.grid.roles import Roles
 from statecast.data.panel import Panel
-from statecast.data.roles import Roles
 from statecast.data.segments import Split
+from statecast.data.tabular import table
 from statecast.forecast.feed import Feed
 from statecast.forecast.origins import Origins
 from statecast.forecast.roll import forecasts_at

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data import calendar
-from statecast.data.columns import Clock, Column
-from statecast.data.roles import require_columns
-from statecast.data.table import Table
+from statecast.data.grid.roles import require_columns
+from statecast.data.tabular.columns import Clock, Column
+from statecast.data.tabular.table import Table
 from statecast.data.timetext import MISSING
 from statecast.errors import DataError
 from statecast.server.remote import ServedModel

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statecast.data import frames, lines, sources, timetext
-from statecast.data.columns import Clock, Column, of_arrays
-from statecast.data.frames import Native
-from statecast.data.lines import CsvLayout
+from statecast.data import timetext
+from statecast.data.tabular import frames, lines, sources
+from statecast.data.tabular.columns import Clock, Column, of_arrays
+from statecast.data.tabular.frames import Native
+from statecast.data.tabular.lines import CsvLayout
 from statecast.data.timetext import NULLS
 from statecast.data.values import number_of
 from statecast.errors import DataError, nearest

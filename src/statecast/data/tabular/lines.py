@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from statecast.data import timetext
-from statecast.data.decimals import DECIMAL_COMMA
+from statecast.data.tabular.decimals import DECIMAL_COMMA
 from statecast.data.timetext import NULLS
 from statecast.data.values import number_of
 from statecast.errors import DataError

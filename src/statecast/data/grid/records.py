@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from statecast.data.columns import Clock, Column
-from statecast.data.roles import Roles, require_columns
+from statecast.data.grid.roles import Roles, require_columns
 from statecast.data.schema import Schema
-from statecast.data.table import Table
+from statecast.data.tabular.columns import Clock, Column
+from statecast.data.tabular.table import Table
 from statecast.data.timetext import MISSING
 from statecast.errors import DataError
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from statecast.data.table import Table
+from statecast.data.tabular.table import Table
 from statecast.data.values import described
 from statecast.errors import DataError, SettingError, nearest
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from statecast.data import values
-from statecast.data.columns import Column
-from statecast.data.keys import Grid
-from statecast.data.merging import Part
+from statecast.data.grid.keys import Grid
+from statecast.data.grid.merging import Part
+from statecast.data.grid.records import Record
 from statecast.data.panel import Panel
-from statecast.data.records import Record
 from statecast.data.schema import Covariate, Schema
-from statecast.data.table import Table
+from statecast.data.tabular.columns import Column
+from statecast.data.tabular.table import Table
 from statecast.data.values import FLAG, LARGEST, number_of
 from statecast.errors import DataError
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from statecast.data import calendar
 from statecast.data.calendar import Frequency, TimeKind
-from statecast.data.columns import Column
-from statecast.data.merging import Merging, Part, Runs
-from statecast.data.records import Record
+from statecast.data.grid.merging import Merging, Part, Runs
+from statecast.data.grid.records import Record
 from statecast.data.schema import IdKind, Schema
-from statecast.data.table import Table
+from statecast.data.tabular.columns import Column
+from statecast.data.tabular.table import Table
 from statecast.data.values import INT64, series_id
 from statecast.data.zones import DAY
 from statecast.errors import DataError, SettingError

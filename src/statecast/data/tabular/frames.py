@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from statecast.data import zones
-from statecast.data.columns import WANTED, Clock, Coded, Column, Kind, Texts, Where, typed
-from statecast.data.decimals import DECIMAL_COMMA, THOUSANDS_COMMA, THOUSANDS_POINT, WHOLE
-from statecast.data.lines import CsvLayout
-from statecast.data.sources import Source
+from statecast.data.tabular.columns import WANTED, Clock, Coded, Column, Kind, Texts, Where, typed
+from statecast.data.tabular.decimals import DECIMAL_COMMA, THOUSANDS_COMMA, THOUSANDS_POINT, WHOLE
+from statecast.data.tabular.lines import CsvLayout
+from statecast.data.tabular.sources import Source
 from statecast.data.timetext import MISSING, NULLS
 from statecast.data.values import INT64, described
 from statecast.errors import DataError, MissingDependency, WrongType
