@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,11 @@ import pytest
 from train_cases import panel_of, schema_of, settings
 
 from statecast.config import Config
-from statecast.data.segments import split
+from statecast.data.segments import Split, split
 from statecast.model.front import Front
 from statecast.train.choose import skip
 from statecast.train.fit import fit
-from statecast.train.start import linear, recipes, straight
+from statecast.train.start import design, linear, recipes, straight
 from statecast.train.start.design import Design
 from statecast.train.start.evidence import HeldOut, beats
 from statecast.train.start.filters import Aligned, Filters
@@ -174,6 +175,38 @@ def test_maps_of_single_series_lie_between_their_own_and_the_common_one() -> Non
         _, one = table_of(values)
         alone = straight.solve(design_of(one, 2, 10).training(), Recipe(((10, 1e-6),), drift=False))
         np.testing.assert_allclose(single[0][number], alone[0], atol=2e-3)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_equations_go_on_with_further_rows(weighted: bool) -> None:
+    """Those of later rows are added to those of the rows before: the same map, without a look at the latter."""
+    values = [seasonal_series(300, seed=seed) for seed in (0, 1)]
+    values[1][250:260] = np.nan
+    _, table = table_of(*values)
+    lengths = np.diff(table.rows.offsets)
+    every = replace(table, parts=Split(lengths, lengths))
+    before, after = (design_of(t, 4, 24).training() for t in (table, every))
+    recipe = Recipe(((12, 0.1), (24, 0.01)), False, weighted)
+    map_before = straight.common_map(straight.NormalEquations.of(before, False), recipe)[0] if weighted else None
+    equations = straight.NormalEquations.of(before, False, map_before)
+    blend = linear.Blend(12, 0.0, recipe, 0, straight.Solution(straight.common_map(equations, recipe), equations))
+    longer = linear.with_rows(design_of(every, 4, 0), blend, table.parts.train)
+    assert longer.straight is not None
+    expected = straight.NormalEquations.of(after, False, map_before)
+    np.testing.assert_allclose(longer.straight.maps, straight.common_map(expected, recipe), rtol=1e-7, atol=1e-10)
+    assert not np.allclose(longer.straight.maps, blend.straight.maps, rtol=1e-3)
+
+
+def test_equations_are_kept_of_all_rows_and_of_one_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a sample the rows left out could not be told from later ones; and those of each series take much room."""
+    _, table = table_of(seasonal_series(600), val_size=100)
+    empty = design_of(table, 4, 24)
+    made = recipes.best(Folds.of(empty), [8, 24], True, False, True)
+    assert made is not None and made.solution is not None and made.solution.equations is not None
+    assert made.solution.equations.gram.shape == (1, 25, 25)
+    monkeypatch.setattr(design, "PRODUCTS", 1e5)
+    made = recipes.best(Folds.of(empty), [8, 24], True, False, True)
+    assert made is not None and made.solution is not None and made.solution.equations is None
 
 
 def test_a_map_is_solved_for_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,8 @@ from statecast.train.checkpoint import Checkpoint
 from statecast.train.prepare import Prepared, prepare
 from statecast.train.progress import EVERY_ROW, Training, Watch
 from statecast.train.segment_trainer import SegmentTrainer, plan
+from statecast.train.start import linear
+from statecast.train.start.design import Design
 from statecast.train.working import WorkingTable
 
 if TYPE_CHECKING:
@@ -76,7 +78,9 @@ def start_again(
     """The start solved on every row, in the sizes of `prepared`, with every row to train on."""
     lengths = np.diff(prepared.offsets)
     every = replace(table, parts=Split(lengths, lengths))
-    blends = [blend and replace(blend, straight=None) for blend in prepared.blends]
+    empty = (Design.empty(every, network.front, d, network.head.horizon, 0) for d in range(len(prepared.blends)))
+    pairs = zip(prepared.blends, empty, strict=True)
+    blends = [blend and linear.with_rows(design, blend, prepared.parts.train) for blend, design in pairs]
     return prepare(config, network, schema, panel, every, blends, prepared.constants)
 
 

@@ -57,6 +57,17 @@ class Design:
         most = int(PRODUCTS / (self.size + 1) / (self.size + 1 + self.horizon))
         return replace(self, rows=sample(training_rows(offsets, parts.train), most), stop=parts.train)
 
+    @property
+    def complete(self) -> bool:
+        """Whether these are all training rows."""
+        return len(self.rows) == int(self.table.parts.train.sum())
+
+    def since(self, first: Int64[np.ndarray, " S"]) -> Self:
+        """Training rows from such a place in each series on."""
+        parts, offsets = self.table.parts, self.table.rows.offsets
+        rows = training_rows(offsets, parts.train)
+        return replace(self, rows=rows[rows >= np.repeat(offsets[:-1] + first, parts.train)], stop=parts.train)
+
     def validation(self, most: int) -> Self:
         """Rows that forecast validation rows, `most` at most."""
         parts, offsets = self.table.parts, self.table.rows.offsets

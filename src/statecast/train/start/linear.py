@@ -9,7 +9,7 @@ the other wins beyond chance.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,10 +20,10 @@ from statecast.train.start.evidence import HeldOut, beats
 from statecast.train.start.filters import CYCLES, Aligned, Filters
 from statecast.train.start.folds import LEAST, Folds
 from statecast.train.start.smoothing import Smoothing
-from statecast.train.start.straight import Recipe
+from statecast.train.start.straight import Recipe, Solution
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Float, Int64
 
 SHARES = (0.75, 0.5, 0.25)  # of the filters in a mean
 MIXED = 2.0  # standard errors that a mean must gain on either alone
@@ -39,15 +39,14 @@ class Blend:
         share: of the filters, from 0 to 1; the rest is the straight map's.
         recipe: of the straight map; None where the share is 1.
         window: last values that the filters' map takes.
-        straight: the straight map of the training rows that this was chosen by, with values to spare; None where it
-            has to be solved for.
+        straight: the straight map of the training rows, with values to spare; None where it has to be solved for.
     """
 
     season: int
     share: float
     recipe: Recipe | None
     window: int
-    straight: Float[np.ndarray, "S n H"] | None = field(default=None, compare=False, repr=False)
+    straight: Solution | None = field(default=None, compare=False, repr=False)
 
     @property
     def single(self) -> bool:
@@ -107,14 +106,14 @@ def choose(
     if filters is None:
         if made is None or not beats(evidence.errors(made.forecasts), nothing, 0.0):
             return None
-        return Blend(season, 0.0, made.recipe, 0, made.maps)
+        return Blend(season, 0.0, made.recipe, 0, made.solution)
     share = _share(evidence, filters, made.forecasts) if made is not None else 1.0
     mixed = filters if made is None else share * filters + (1 - share) * made.forecasts
     if evidence.count >= LEAST and not beats(evidence.errors(mixed), nothing):
         return None
     if made is None or share == 1:
         return Blend(season, share, None, window)
-    return Blend(season, share, made.recipe, window, made.maps)
+    return Blend(season, share, made.recipe, window, made.solution)
 
 
 def _share(evidence: HeldOut, filters: Float[np.ndarray, "n H"], straight: Float[np.ndarray, "n H"]) -> float:
@@ -123,6 +122,23 @@ def _share(evidence: HeldOut, filters: Float[np.ndarray, "n H"], straight: Float
     alone = 0.0 if beats(errors[0.0], errors[1.0]) else 1.0
     best = min(SHARES, key=lambda share: float(errors[share].sum()))
     return best if all(beats(errors[best], errors[one], MIXED) for one in (0.0, 1.0)) else alone
+
+
+def with_rows(design: Design, blend: Blend, before: Int64[np.ndarray, " S"]) -> Blend:
+    """A blend that learns from more training rows: its equations go on where they are known, else it is solved anew.
+
+    Args:
+        design: of the target; its table has all training rows.
+        blend: that has learned from the first of them.
+        before: rows of each series that it has learned from.
+    """
+    if blend.recipe is None or blend.straight is None or blend.straight.equations is None:
+        return replace(blend, straight=None)
+    # The last of the rows before had next values that were no training values yet.
+    first = np.maximum(before - design.horizon, 0)
+    equations = blend.straight.equations
+    equations = equations.with_rows(design.back(equations.gram.shape[1] - 1).since(first))
+    return replace(blend, straight=Solution(straight.common_map(equations, blend.recipe), equations))
 
 
 def maps(design: Design, blend: Blend) -> Float[np.ndarray, "S n H"]:
@@ -138,9 +154,10 @@ def maps(design: Design, blend: Blend) -> Float[np.ndarray, "S n H"]:
         total = np.zeros((len(table.parts.train), size + 1, design.horizon))
         total[:, size - blend.window : size] = blend.share * filters.maps(table.parts.train, blend.window)
     if blend.recipe is not None:
-        made = blend.straight
-        if made is None:
+        if blend.straight is None:
             made = straight.solve(design.back(blend.recipe.size).training(), blend.recipe)
+        else:
+            made = blend.straight.maps
         made = made[:, max(made.shape[1] - 1 - blend.recipe.size, 0) :]
         total = total + (1 - blend.share) * np.pad(made, ((0, 0), (size - blend.recipe.size, 0), (0, 0)))
     return total

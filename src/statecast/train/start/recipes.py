@@ -14,7 +14,7 @@ import numpy as np
 
 from statecast.train.start.evidence import beats
 from statecast.train.start.folds import Folds
-from statecast.train.start.straight import NormalEquations, Recipe, common_map, ridge, single_maps
+from statecast.train.start.straight import NormalEquations, Recipe, Solution, common_map, ridge, single_maps
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
@@ -35,12 +35,12 @@ class Straight:
     Attributes:
         recipe: how it is made.
         forecasts: of the rows held out [n, H].
-        maps: of all training rows, see `straight.solve`; None where the folds are stretches.
+        solution: the map of all training rows; None where the folds are stretches.
     """
 
     recipe: Recipe
     forecasts: Float[np.ndarray, "n H"]
-    maps: Float[np.ndarray, "S n H"] | None
+    solution: Solution | None
 
 
 class FoldEquations:
@@ -120,8 +120,10 @@ def best(folds: Folds, sizes: Sequence[int], absolute: bool, several: bool, foll
             trial, recipe = weighted, replace(recipe, weighted=True)
     if several:
         recipe = _with_shrinkage(trial, recipe)
-    maps = trial.maps(recipe)
-    return Straight(recipe, trial.applied(maps), None if folds.short else maps[0])
+    maps, train = trial.maps(recipe), folds.folds[0].train
+    # Those of many series would take much memory until a fit ends, and rows left out cannot be told from later ones.
+    kept = trial.equations[0] if len(maps[0]) == 1 and train.complete else None
+    return Straight(recipe, trial.applied(maps), None if folds.short else Solution(maps[0], kept and kept.total))
 
 
 def _look_backs(trial: FoldEquations, sizes: Sequence[int], drift: bool) -> tuple[tuple[int, float], ...]:

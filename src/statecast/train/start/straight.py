@@ -12,7 +12,7 @@ which are few, and every forecast pays for it: it stays out there unless rows he
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -33,23 +33,33 @@ class NormalEquations:
     Attributes:
         gram: [S, size + 1, size + 1].
         moments: [S, size + 1, H].
+        weights: the map by whose errors rows are weighted, [size + 1, H]; None where all count alike.
+        typical: size of these errors, of which a row of weight 1 has one; 0 where it is not known.
     """
 
     gram: Float[np.ndarray, "S n n"]
     moments: Float[np.ndarray, "S n H"]
+    weights: Float[np.ndarray, "n H"] | None = None
+    typical: float = 0.0
 
     @classmethod
-    def of(cls, design: Design, several: bool, weights: Float[np.ndarray, "n H"] | None = None) -> NormalEquations:
+    def of(
+        cls,
+        design: Design,
+        several: bool,
+        weights: Float[np.ndarray, "n H"] | None = None,
+        typical: float = 0.0,
+    ) -> NormalEquations:
         """Sums over the rows whose next values are all known.
 
         Args:
             design: the rows.
             several: whether to sum up each series for itself.
             weights: a map [size + 1, H]; rows are divided by the root of the size of its error where it is not None.
+            typical: size of an error of weight 1; the median of the first rows where it is 0.
         """
         width, count = design.size + 1, len(design.table.parts.train) if several else 1
         gram, moments = np.zeros((count, width, width)), np.zeros((count, width, design.horizon))
-        typical = 0.0
         for block in design.blocks():
             x, y, series = block.values(), block.actual(), block.series if several else np.zeros(len(block.rows), int)
             whole = ~np.isnan(y).any(axis=1)
@@ -65,14 +75,20 @@ class NormalEquations:
                 if len(part):
                     gram[part[0]] += part_x.T @ part_x
                     moments[part[0]] += part_x.T @ part_y
-        return cls(gram, moments)
+        return cls(gram, moments, weights, typical)
+
+    def with_rows(self, design: Design) -> NormalEquations:
+        """The sums over further rows as well, which are weighted as those before are; of all series together."""
+        more = NormalEquations.of(design, False, self.weights, self.typical)
+        return replace(more, gram=self.gram + more.gram, moments=self.moments + more.moments)
 
     @cached_property
     def total(self) -> NormalEquations:
         """Those of all series together."""
         if len(self.gram) == 1:
             return self
-        return NormalEquations(self.gram.sum(axis=0, keepdims=True), self.moments.sum(axis=0, keepdims=True))
+        gram, moments = (part.sum(axis=0, keepdims=True) for part in (self.gram, self.moments))
+        return NormalEquations(gram, moments, self.weights, self.typical)
 
 
 @dataclass(frozen=True)
@@ -95,6 +111,19 @@ class Recipe:
     def size(self) -> int:
         """The longest look-back."""
         return max((size for size, _ in self.look_backs), default=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Straight maps that were solved for.
+
+    Attributes:
+        maps: [S, size + 1, H], or one of all series [1, size + 1, H]; the last row is the intercept.
+        equations: of all training rows, from which they were solved; None where these take too much room.
+    """
+
+    maps: Float[np.ndarray, "S n H"]
+    equations: NormalEquations | None
 
 
 def solve(design: Design, recipe: Recipe) -> Float[np.ndarray, "S n H"]:
