@@ -12,6 +12,7 @@
     │   └── UnknownCell        needs a cell of the user's own that no imported module registers
     ├── OutputError            an output folder or file that exists, or cannot be written
     ├── TimeOrderError         an observation that is not after its series' last one
+    ├── NotOwner               a series, or shards of a store, that another server holds; names its address
     ├── StreamBusy             a stream was called by a signal handler in the middle of a change
     ├── TooLarge               a request with more bytes, rows or series than one may have
     ├── Overloaded             a server that has as much work waiting as it may hold: says when to come again
@@ -103,6 +104,19 @@ class OutputError(StatecastError, OSError):
 
 class TimeOrderError(StatecastError, ValueError):
     """An observation whose time is not after its series' last."""
+
+
+class NotOwner(StatecastError, LookupError):
+    """A series, or shards of a store, that another server than this one holds.
+
+    Attributes:
+        address: of that server; None where it is not known.
+        shards: which shards of the store.
+    """
+
+    def __init__(self, message: str, address: str | None = None, shards: frozenset[int] = frozenset()) -> None:
+        super().__init__(message)
+        self.address, self.shards = address, shards
 
 
 class StreamBusy(StatecastError, RuntimeError):

@@ -7,11 +7,12 @@ covariates that no row has, take no room: a row of one target is 12 to 20 bytes.
 
 from __future__ import annotations
 
+import heapq
 import json
 import struct
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ Id = str | int
 MARK = b"scB1"
 _HEAD = struct.Struct(
     "<4sqdIIBIIIII"
-)  # mark, first, received, rows, targets, alike, past, known, stated, static, names
+)  # mark, first, received, rows, targets, flags, past, known, stated, static, names
 LARGEST = 1 << 30  # bytes of a batch
 
 
@@ -39,7 +40,7 @@ class Batch:
     """N rows that were accepted together, and series that were removed after them.
 
     Attributes:
-        first: the sequence number of the first row; row n has first + n, and the m-th removal first + N + m.
+        first: the sequence number of the first row or removal; see `seqs`.
         received: when they came, in seconds since 1970.
         numbers: [N] the series' numbers in the store.
         times: [N], as `Panel.time` has them.
@@ -50,6 +51,8 @@ class Batch:
         restated: [M] which rows.
         names: the names of new series, by their numbers.
         removed: numbers of series that were removed.
+        offsets: [N] of the rows' sequence numbers from `first`; None where they come one after another. So it is with a
+            part of what one step brought.
     """
 
     first: int
@@ -63,11 +66,63 @@ class Batch:
     restated: Int32[np.ndarray, " M"] | None = None
     names: dict[int, Id] = field(default_factory=dict)
     removed: Sequence[int] = ()
+    offsets: Int32[np.ndarray, " N"] | None = None
+
+    @property
+    def seqs(self) -> Int64[np.ndarray, " N"]:
+        """The sequence numbers of the rows; those of removals come after them, one after another."""
+        return self.first + (np.arange(len(self.numbers)) if self.offsets is None else self.offsets.astype(np.int64))
 
     @property
     def last(self) -> int:
         """The sequence number of the last row or removal."""
-        return self.first + len(self.numbers) + len(self.removed) - 1
+        rows = len(self.numbers) if self.offsets is None or not len(self.offsets) else int(self.offsets[-1]) + 1
+        return self.first + rows + len(self.removed) - 1
+
+    def split(self, part_of: Callable[[Any], Any]) -> dict[int, Batch]:
+        """The batch in parts.
+
+        Args:
+            part_of: the part that the number of a series is in; of an array, an array.
+        """
+        parts = part_of(self.numbers.astype(np.int64))
+        labels = {*np.unique(parts).tolist(), *map(part_of, (*self.names, *self.removed))}
+        if len(labels) == 1:
+            return {labels.pop(): self}
+        return {label: self._part(np.flatnonzero(parts == label), label, part_of) for label in sorted(labels)}
+
+    def _part(self, rows: Int64[np.ndarray, " M"], label: int, part_of: Callable[[Any], Any]) -> Batch:
+        names = {number: name for number, name in self.names.items() if part_of(number) == label}
+        removed = [number for number in self.removed if part_of(number) == label]
+        return replace(self.rows(rows), names=names, removed=removed)
+
+    def rows(self, rows: Int64[np.ndarray, " M"]) -> Batch:
+        """Some of the rows alone, in their order; they keep their sequence numbers."""
+        seqs = self.seqs[rows]
+        first = int(seqs[0]) if len(seqs) else self.first
+        gaps = bool(len(seqs)) and int(seqs[-1]) - first >= len(seqs)
+        static, restated = self.static, self.restated
+        if static is not None and restated is not None:
+            stated = np.isin(rows, restated)
+            static, restated = static[np.searchsorted(restated, rows[stated])], np.flatnonzero(stated).astype(np.int32)
+        return Batch(
+            first,
+            self.received,
+            self.numbers[rows],
+            self.times[rows],
+            self.values[rows],
+            None if self.past is None else self.past[rows],
+            None if self.known is None else self.known[rows],
+            static,
+            restated,
+            offsets=(seqs - first).astype(np.int32) if gaps else None,
+        )
+
+    @classmethod
+    def bare(cls, first: int, targets: int, names: dict[int, Id], removed: Sequence[int] = ()) -> Batch:
+        """A batch without rows, which names series or tells of their removal."""
+        none = np.zeros(0, np.int32)
+        return cls(first, 0.0, none, none.astype(np.int64), np.zeros((0, targets)), names=names, removed=removed)
 
     def to_bytes(self) -> bytes:
         """The batch as the log keeps it."""
@@ -79,9 +134,10 @@ class Batch:
         names = [[*self.names], [*self.names.values()], [*self.removed]] if self.names or len(self.removed) else []
         text = json.dumps(names, ensure_ascii=False).encode() if names else b""
         rows, targets = self.values.shape
-        sizes = rows, targets, alike, widths[0], widths[1], stated, widths[2], len(text)
+        flags = alike + 2 * (self.offsets is not None)
+        sizes = rows, targets, flags, widths[0], widths[1], stated, widths[2], len(text)
         head = _HEAD.pack(MARK, self.first, self.received, *sizes)
-        arrays = [self.numbers, times, self.values, self.past, self.known, self.restated, self.static]
+        arrays = [self.numbers, self.offsets, times, self.values, self.past, self.known, self.restated, self.static]
         return b"".join([head, *(array.tobytes() for array in arrays if array is not None), text])
 
     @classmethod
@@ -93,12 +149,13 @@ class Batch:
         """
         if len(content) < _HEAD.size:
             raise _damaged(f"{len(content)} bytes are too few")
-        mark, first, received, rows, targets, alike, past, known, stated, static, names = _HEAD.unpack_from(content)
+        mark, first, received, rows, targets, flags, past, known, stated, static, names = _HEAD.unpack_from(content)
         if mark != MARK:
             raise _damaged(f"it begins with {mark!r}, not {MARK!r}")
         shapes: list[tuple[Any, tuple[int, ...]]] = [
             (np.int32, (rows,)),
-            (np.int64, (min(rows, 1) if alike else rows,)),
+            (np.int32, (rows if flags & 2 else 0,)),
+            (np.int64, (min(rows, 1) if flags & 1 else rows,)),
             (np.float64, (rows, targets)),
             (np.float64, (rows, past)),
             (np.float64, (rows, known)),
@@ -112,21 +169,74 @@ class Batch:
         for (kind, shape), size in zip(shapes, sizes, strict=True):
             arrays.append(np.frombuffer(content, kind, size // np.dtype(kind).itemsize, begin).reshape(shape))
             begin += size
-        times = np.broadcast_to(arrays[1], rows) if alike else arrays[1]
+        times = np.broadcast_to(arrays[2], rows) if flags & 1 else arrays[2]
         new, removed = _names(content[begin:]) if names else ({}, ())
         return cls(
             first,
             received,
             arrays[0],
             times,
-            arrays[2],
-            arrays[3] if past else None,
-            arrays[4] if known else None,
+            arrays[3],
+            arrays[4] if past else None,
+            arrays[5] if known else None,
+            arrays[7] if stated else None,
             arrays[6] if stated else None,
-            arrays[5] if stated else None,
             new,
             removed,
+            arrays[1] if flags & 2 else None,
         )
+
+
+def woven(logs: Sequence[Iterator[Batch]]) -> Iterator[Batch]:
+    """The batches of several logs as those of one, in order: parts of one batch come together again.
+
+    Rows that none of the logs holds leave a gap, at which a batch ends.
+    """
+    group: list[Batch] = []
+    for batch in heapq.merge(*logs, key=lambda batch: batch.first):
+        if group and batch.first > max(part.last for part in group):
+            yield from _joined(group)
+            group = []
+        group.append(batch)
+    yield from _joined(group)
+
+
+def _joined(group: Sequence[Batch]) -> Iterator[Batch]:
+    """Batches whose sequence numbers lie between one another, as batches without gaps."""
+    if all(batch.offsets is None for batch in group) and len(group) < 2:
+        yield from group
+        return
+    whole, names = _concatenated(group), {number: name for batch in group for number, name in batch.names.items()}
+    order = np.argsort(whole.seqs, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(whole.seqs[order]) != 1) + 1):
+        part = whole.rows(rows)
+        yield replace(part, names={number: names[number] for number in part.numbers.tolist() if number in names})
+
+
+def _concatenated(group: Sequence[Batch]) -> Batch:
+    """The rows of batches one after another, without what was named or removed."""
+
+    def column(name: str) -> Any:
+        parts = [part for batch in group if (part := getattr(batch, name)) is not None]
+        return np.concatenate(parts) if parts else None
+
+    begins = np.cumsum([0, *(len(batch.numbers) for batch in group)]).tolist()
+    restated = [
+        begin + batch.restated for begin, batch in zip(begins, group, strict=False) if batch.restated is not None
+    ]
+    seqs, first = np.concatenate([batch.seqs for batch in group]), min(batch.first for batch in group)
+    return Batch(
+        first,
+        group[0].received,
+        column("numbers"),
+        column("times"),
+        column("values"),
+        column("past"),
+        column("known"),
+        column("static"),
+        np.concatenate(restated).astype(np.int32) if restated else None,
+        offsets=(seqs - first).astype(np.int32),
+    )
 
 
 def _names(text: bytes) -> tuple[dict[int, Id], tuple[int, ...]]:

@@ -72,6 +72,11 @@ class Broadcast:
             for listener in tuple(self._listeners):
                 listener.hear(item)
 
+    def move(self, seq: int) -> None:
+        """Go on from a later sequence number, for a shard has come that was there already."""
+        with self._lock:
+            self._end = max(self._end, seq)
+
     def subscribe(self, after: int | None, listener: Listener) -> Subscription:
         """See `Engine.subscribe`."""
         subscription = Subscription(self, listener)

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from statecast.errors import OutputError, StatecastError
-from statecast.server.store.protocol import Store, Transaction
+from statecast.errors import NotOwner, OutputError, StatecastError
+from statecast.server.store.protocol import KeyRecord, Store, Transaction
 
 AHEAD = 4  # works that wait for the disk; whoever brings more waits as well
 
@@ -26,12 +26,15 @@ class Work:
         seq: the last sequence number that it contains, or that came before.
         answer: is called when it is on the disk.
         refuse: is called where it cannot be, with the reason.
+        withdraw: is called where others hold some of the shards, with these, so that their rows are answered with that;
+            it gives the records of the keys that are true then.
     """
 
     transaction: Transaction
     seq: int
     answer: Callable[[], None] = lambda: None
     refuse: Callable[[str], None] = lambda text: None
+    withdraw: Callable[[frozenset[int]], Sequence[KeyRecord]] = lambda shards: ()
 
 
 class Committer:
@@ -104,7 +107,7 @@ class Committer:
     def _keep(self, works: list[Work]) -> None:
         if works and not self.failure:
             try:
-                self._store.commit(_merged([work.transaction for work in works]))
+                self._commit(works)
             except StatecastError as error:
                 self.fail(f"the rows cannot be kept, so the server stops: {error}")
             except BaseException as error:  # whatever it is, nothing may be acknowledged after it
@@ -118,6 +121,20 @@ class Committer:
                 self.durable = max(self.durable, work.seq)
                 self._moved.notify_all()
             work.answer()
+
+    def _commit(self, works: list[Work]) -> None:
+        """Commit everything, or where others hold some shards, everything else."""
+        transactions = [work.transaction for work in works]
+        while True:
+            try:
+                self._store.commit(_merged(transactions))
+                return
+            except NotOwner as error:
+                lost, total = error.shards, self._store.total
+                transactions = [
+                    transaction.without(lost, total, work.withdraw(lost))
+                    for work, transaction in zip(works, transactions, strict=True)
+                ]
 
 
 def _merged(parts: Sequence[Transaction]) -> Transaction:

@@ -11,50 +11,34 @@ contains, so a start reads the blocks and replays what the log holds beyond them
 
 from __future__ import annotations
 
-import queue
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
+from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from statecast.errors import OutputError, Overloaded, StatecastError
+from statecast.data.values import series_id
+from statecast.errors import NotOwner, OutputError, Overloaded, StatecastError
 from statecast.forecast.answer import Forecast
 from statecast.model import archive
 from statecast.model.trained import Model
-from statecast.server import recovery, replies
+from statecast.server import recovery
 from statecast.server.batch import Id
 from statecast.server.broadcast import Broadcast, Listener, Subscription
 from statecast.server.committer import Committer, Work
+from statecast.server.desk import Desk
+from statecast.server.inbox import Inbox, Request
 from statecast.server.intake import Intake
 from statecast.server.keys import Keys
 from statecast.server.listing import Listing
 from statecast.server.options import Options
-from statecast.server.receipts import Happening, History, Receipt, SeriesSummary, Status
+from statecast.server.receipts import History, Receipt, SeriesSummary, Status
 from statecast.server.rounds import Rounds
 from statecast.server.rows import LiveRows
-from statecast.server.stepper import INVALID, Stepper
+from statecast.server.stepper import Stepper
 from statecast.server.store.opening import meta_of, open_store
 from statecast.server.store.protocol import Store, Transaction
-
-
-@dataclass(frozen=True, eq=False)
-class _Request:
-    """Rows that wait."""
-
-    rows: Intake
-    key: str | None
-    digest: bytes
-    forecast: bool
-    future: Future[Receipt]
-
-
-_Item = _Request | Callable[[], None] | None  # a command, or the end
 
 
 class Engine:
@@ -74,20 +58,25 @@ class Engine:
         self, model: Model, store: Store, options: Options | None = None, failed: Callable[[str], None] | None = None
     ) -> None:
         self.options, self._store = Options() if options is None else options, store
-        self._stepper = Stepper(model, self.options.closed, self.options.series_limit)
+        limit = self.options.series_limit
+        self._stepper, self._start = Stepper(model, self.options.closed, limit, store), model.state
         self._turn = threading.RLock()  # held by whoever steps, or reads what steps change
-        self._replayed = recovery.recover(self._stepper, store, model.state)
-        self.model = self._stepper.model
-        self._keys, self._listing = Keys(self._stepper, store), Listing(self._stepper, store)
-        self._broadcast = Broadcast(self._stepper, store)
-        self._rounds = Rounds(self._stepper, self.options, store.earliest())
+        self._replayed = 0
+        self.model = self._stepper.stream.model
+        self._listing, self._broadcast = Listing(self._stepper, store), Broadcast(self._stepper, store)
+        self._desk = Desk(self._stepper, Keys(self._stepper, store), self._broadcast)
+        self._rounds = Rounds(self._stepper, self.options)
         self._committer = Committer(store, self._stepper.seq, failed)
         self._works: list[Work] = []  # of this turn
-        self._counts, self._waiting, self._closed = np.zeros(3, np.int64), 0, False
-        self._requests: queue.SimpleQueue[_Item] = queue.SimpleQueue()
-        self._pending: deque[_Item] = deque()  # what came while requests were gathered, and is done for itself
+        self._closed = False
+        self._inbox = Inbox(self.options.window, self.options.batch)
         self._thread = threading.Thread(target=self._run, name="statecast-step", daemon=True)
         self._thread.start()
+        try:
+            store.serve(self, self._committer.fail)
+        except BaseException:
+            self._stop()
+            raise
 
     @classmethod
     def open(
@@ -110,12 +99,36 @@ class Engine:
             OutputError: the store cannot be written, or another server uses it.
         """
         loaded = archive.load(model)
-        store = open_store(state, meta_of(loaded))
+        options = Options() if options is None else options
+        store = open_store(state, meta_of(loaded), options.address, options.shards)
         try:
             return cls(loaded, store, options, failed)
         except BaseException:
             store.close()
             raise
+
+    # --- shards
+
+    def adopt(self, shard: int) -> None:
+        """See `Tenant`. Others are served on while the shard is read."""
+        stepper = Stepper(self._stepper.model, self.options.closed, self.options.series_limit, self._store)
+        replayed = recovery.recover(stepper, self._store, self._start, shard)
+
+        def adoption() -> None:
+            self._rounds.interrupt(stepper.seq - replayed)
+            self._stepper.adopt(stepper, shard)
+            self._replayed += replayed
+
+        self._done(adoption)
+
+    def drop(self, shard: int) -> None:
+        """See `Tenant`."""
+
+        def parting() -> None:
+            self._rounds.interrupt(0)
+            self._stepper.drop(shard)
+
+        self._done(parting)
 
     # --- rows
 
@@ -135,12 +148,12 @@ class Engine:
             Overloaded: more rows wait than the options allow.
         """
         intake = Intake.read(self.model, rows)
-        request = _Request(intake, key, b"" if key is None else intake.digest(), forecast, Future())
+        request = Request(intake, key, b"" if key is None else intake.digest(), forecast, Future())
         self._require_running()
-        if self._waiting and self._waiting + len(rows) > self.options.queue_limit:
-            raise Overloaded(f"{self._waiting:,} rows wait to be worked on: send these again later")
-        self._waiting += len(request.rows)
-        self._requests.put(request)
+        waiting = self._inbox.waiting
+        if waiting and waiting + len(rows) > self.options.queue_limit:
+            raise Overloaded(f"{waiting:,} rows wait to be worked on: send these again later")
+        self._inbox.put(request)
         return request.future
 
     def remove(self, id: Id) -> int:
@@ -156,20 +169,15 @@ class Engine:
 
         def removal() -> None:
             try:
+                self._require_here([id])
                 number = self._listing.number(id)
             except StatecastError as error:
                 future.set_exception(error)
-                return
-            batch = self._stepper.remove(number)
-            happening = replies.happening(self._stepper, batch, None)
-            self._works.append(Work(Transaction((batch,)), batch.last, lambda: self._publish(happening, future)))
+            else:
+                self._works.append(self._desk.removal(number, future))
 
         self._ask(removal)
         return future.result()
-
-    def _publish(self, happening: Happening, future: Future[int]) -> None:
-        self._broadcast.publish(happening)
-        future.set_result(happening.last)
 
     # --- what is known
 
@@ -181,7 +189,7 @@ class Engine:
         known: Any = None,
     ) -> Forecast:
         """Forecast from what was observed so far; nothing moves. See `Stream.forecast`."""
-        forecast: Forecast = self._kept(self._stepper.stream.forecast, ids, horizon, levels, known)
+        forecast: Forecast = self._kept(ids, self._stepper.stream.forecast, ids, horizon, levels, known)
         return forecast
 
     def series(
@@ -194,12 +202,12 @@ class Engine:
         offset: int = 0,
     ) -> list[SeriesSummary]:
         """Summaries of series whose names begin with `prefix`, in an order; see `Listing.page`."""
-        page: list[SeriesSummary] = self._kept(self._listing.page, prefix, after, limit, sort, descending, offset)
+        page: list[SeriesSummary] = self._kept((), self._listing.page, prefix, after, limit, sort, descending, offset)
         return page
 
     def matches(self, prefix: str = "") -> int:
         """How many series have names that begin with `prefix`."""
-        count: int = self._kept(self._listing.matches, prefix)
+        count: int = self._kept((), self._listing.matches, prefix)
         return count
 
     def one(self, id: Id) -> SeriesSummary:
@@ -208,7 +216,7 @@ class Engine:
         Raises:
             UnknownSeries: it is not here.
         """
-        summary: SeriesSummary = self._kept(self._listing.one, id)
+        summary: SeriesSummary = self._kept([id], self._listing.one, id)
         return summary
 
     def history(self, id: Id, limit: int = 500) -> History:
@@ -217,14 +225,14 @@ class Engine:
         Raises:
             UnknownSeries: it is not here.
         """
-        history: History = self._kept(self._listing.history, id, limit)
+        history: History = self._kept([id], self._listing.history, id, limit)
         return history
 
     def status(self) -> Status:
         """How the engine is."""
         with self._turn:
             error, naive, alarms, observations = self._listing.totals()
-        accepted, duplicates, rejected = self._counts.tolist()
+        accepted, duplicates, rejected = self._desk.counts.tolist()
         return Status(
             series=len(self._stepper.directory),
             seq=self._committer.durable,
@@ -232,7 +240,7 @@ class Engine:
             accepted=accepted,
             duplicates=duplicates,
             rejected=rejected,
-            queue=self._waiting,
+            queue=self._inbox.waiting,
             checkpoint_age=self._rounds.age,
             checkpoint_lag=self._committer.durable - self._rounds.seq,
             replayed=self._replayed,
@@ -269,26 +277,11 @@ class Engine:
     def compact(self) -> None:
         """Write all states, and give back room on the disk; rows wait meanwhile."""
         self.checkpoint()
-        done: Future[None] = Future()
-
-        def compaction() -> None:
-            self._store.compact()
-            done.set_result(None)
-
-        self._ask(lambda: self._works.append(Work(Transaction(), self._stepper.seq, compaction)))
-        done.result()
+        self._done(lambda: None, self._store.compact)
 
     def checkpoint(self) -> None:
         """Write the states of all series that moved since they were last written."""
-        done: Future[None] = Future()
-
-        def writing() -> None:
-            for transaction in self._rounds.whole():
-                self._works.append(Work(transaction, self._stepper.seq, lambda: None))
-            self._works.append(Work(Transaction(), self._stepper.seq, lambda: done.set_result(None)))
-
-        self._ask(writing)
-        done.result()
+        self._done(lambda: self._works.extend(Work(part, self._stepper.seq) for part in self._rounds.whole()))
 
     def close(self) -> None:
         """Finish what came, write all states, and let go of the store."""
@@ -296,12 +289,15 @@ class Engine:
             return
         if not self._committer.failure:
             self.checkpoint()
-        self._closed = True
-        self._requests.put(None)
-        self._thread.join()
-        self._committer.close()
+        self._stop()
         self._broadcast.close()
         self._store.close()
+
+    def _stop(self) -> None:
+        self._closed = True
+        self._inbox.put(None)
+        self._thread.join()
+        self._committer.close()
 
     # --- inside
 
@@ -313,26 +309,74 @@ class Engine:
     def _ask(self, command: Callable[[], None]) -> None:
         """Have the engine's thread do something between two batches."""
         self._require_running()
-        self._requests.put(command)
+        self._inbox.put(command)
 
-    def _kept(self, read: Callable[..., Any], *arguments: Any) -> Any:
-        """What `read` gives, once all that it rests on is on the disk."""
+    def _done(self, command: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
+        """Have the engine's thread do something between two batches, and return when all before it is on the disk.
+
+        Args:
+            command: what is done between two batches.
+            then: what is done between two commits, at the end.
+
+        Raises:
+            OutputError: the engine is at its end.
+        """
+        done: Future[None] = Future()
+
+        def act() -> None:
+            command()
+            seq = self._stepper.seq
+
+            def answer() -> None:
+                then()
+                self._broadcast.move(seq)
+                done.set_result(None)
+
+            self._works.append(Work(Transaction(), seq, answer, partial(_refuse, done)))
+
+        self._ask(act)
+        while not done.done() and self._thread.is_alive():
+            wait([done], 1.0)
+        if not done.done():
+            self._require_running()
+        done.result(0)
+
+    def _kept(self, ids: Sequence[Id] | None, read: Callable[..., Any], *arguments: Any) -> Any:
+        """What `read` gives, once all that it rests on is on the disk, and as long as the series are held here."""
         self._require_running()
         with self._turn:
+            self._require_here(ids)
             result, seq = read(*arguments), self._stepper.seq
         self._committer.wait(seq)
+        self._require_here(ids)
         return result
+
+    def _require_here(self, ids: Sequence[Id] | None) -> None:
+        """See that series, or all that are served where None, are not another server's by now.
+
+        Raises:
+            NotOwner: one is.
+        """
+        if self._store.total == 1:
+            return
+        for id in ids or ():
+            elsewhere = self._stepper.elsewhere(series_id(id, self.model.schema.id_kind))
+            if elsewhere is not None:
+                raise elsewhere
+        lapsed = frozenset(shard for shard in tuple(self._stepper.served) if not self._store.holds(shard))
+        if ids is None and lapsed:
+            raise NotOwner("this server cannot say at the moment that its series are its own: try again", shards=lapsed)
 
     def _run(self) -> None:
         """Gather, step, hand over."""
         item: Any = None
         try:
-            while (item := self._next()) is not None:
+            while (item := self._inbox.next(self._rounds.patience)) is not None:
                 with self._turn:
                     if callable(item):
                         item()
                     else:
-                        self._work_on(item)
+                        self._works += self._desk.work_on(item)
                     self._works += [Work(part, self._stepper.seq) for part in self._rounds.due()]
                 for work in self._works:  # after the turn: it takes time where the disk is slow
                     self._committer.put(work)
@@ -343,58 +387,12 @@ class Engine:
         finally:
             self._refuse_rest(item if isinstance(item, list) else [])
 
-    def _refuse_rest(self, requests: list[_Request]) -> None:
+    def _refuse_rest(self, requests: list[Request]) -> None:
         """Nothing that came too late waits for ever."""
-        while not self._requests.empty():
-            item = self._requests.get()
-            requests += [item] if isinstance(item, _Request) else []
-        for request in requests:
+        for request in [*requests, *self._inbox.rest()]:
             if not request.future.done():
                 request.future.set_exception(OutputError(self._committer.failure or "the server is stopping"))
 
-    def _next(self) -> list[_Request] | Callable[[], None] | None:
-        """The requests that came within the window; or a command, which is done for itself; None at the end."""
-        try:
-            first = self._pending.popleft() if self._pending else self._requests.get(timeout=self._rounds.patience)
-        except queue.Empty:
-            return []
-        if not isinstance(first, _Request):
-            return first
-        requests, count, end = [first], len(first.rows), time.monotonic() + self.options.window
-        while count < self.options.batch:
-            try:
-                item = self._requests.get(timeout=max(end - time.monotonic(), 0))
-            except queue.Empty:
-                break
-            if not isinstance(item, _Request):
-                self._pending.append(item)
-                break
-            requests.append(item)
-            count += len(item.rows)
-        return requests
 
-    def _work_on(self, requests: list[_Request]) -> None:
-        """Step the rows of requests together."""
-        keys = self._keys
-        some = [r for r in requests if r.key is None or not keys.answered(r.key, r.digest, r.rows.ids, r.future)]
-        if not some:
-            return
-        rows = Intake.joined([request.rows for request in some])
-        taken = self._stepper.take(rows, time.time())
-        group = replies.Replies(self._stepper, rows, taken, [len(request.rows) for request in some])
-        records = [keys.record(r.key, r.digest, group, n) for n, r in enumerate(some) if r.key is not None]
-
-        def answer() -> None:
-            self._broadcast.publish(group.happening)
-            self._counts += np.bincount(np.minimum(taken.statuses, INVALID), minlength=3)
-            self._waiting -= len(rows)
-            for n, request in enumerate(some):
-                request.future.set_result(group.receipt(n, request.forecast))
-                if request.key is not None:
-                    keys.kept(request.key)
-
-        def refuse(text: str) -> None:
-            for request in some:
-                request.future.set_exception(OutputError(text))
-
-        self._works.append(Work(Transaction((taken.batch,), records), self._stepper.seq, answer, refuse))
+def _refuse(future: Future[Any], text: str) -> None:
+    future.set_exception(OutputError(text))

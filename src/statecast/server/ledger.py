@@ -74,12 +74,12 @@ class Ledger:
         records["score"][len(self.records) :] = np.nan
         self.records = records
 
-    def clear(self, number: int) -> None:
-        """Forget a series."""
-        self.records[number] = np.zeros((), self.kind)
-        self.records[number]["time"] = UNSEEN
-        self.records[number]["times"] = UNSEEN
-        self.records[number]["score"] = np.nan
+    def clear(self, numbers: int | Int64[np.ndarray, " S"]) -> None:
+        """Forget series."""
+        self.records[numbers] = np.zeros((), self.kind)
+        for name in ("time", "times"):
+            self.records[name][numbers] = UNSEEN
+        self.records["score"][numbers] = np.nan
 
     def times(self, numbers: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
         """The time of each series' last row; `UNSEEN` for numbers below 0, which are no series yet."""

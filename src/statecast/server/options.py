@@ -42,6 +42,8 @@ class Options:
     series_limit: int = _option(10_000_000, "series at most", 1, 1 << 31)
     id_limit: int = _option(256, "characters of an id at most", 1, 4096)
     queue_limit: int = _option(1_000_000, "rows that may wait before requests are turned away", 1, 1 << 31)
+    address: str = _option("", "address at which other servers of the same database, and their clients, reach this one")
+    shards: int = _option(16, "parts of a new store in a database, no fewer than there will ever be servers", 1, 4096)
     reader_limit: int = _option(1000, "readers of events at most", 1, 1_000_000)
     mqtt: str | None = _option(None, "topics to read, as mqtt://HOST/plant/{id}/load; several with spaces between them")
     connector: str | None = _option(None, "what else brings rows, as MODULE:NAME of a connector")

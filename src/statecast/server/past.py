@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +49,16 @@ class Past:
     def note(self, rows: Shaped[np.ndarray, " n"]) -> None:
         """Take in rows."""
         self._fresh.append(rows)
+
+    def adopt(self, other: Past) -> None:
+        """Take over the rows of another one, which holds other series."""
+        self._fresh += [other._sorted, *other._fresh]
+
+    def drop(self, some: Callable[[Any], Any]) -> None:
+        """Forget the rows of those series for whose numbers `some` is true."""
+        self._sorted = self._sorted[~some(self._sorted["number"])]
+        self._fresh = [rows[~some(rows["number"])] for rows in self._fresh]
+        self._kept = {block: seq for block, seq in self._kept.items() if not some(block * BLOCK)}
 
     def begin_round(self) -> None:
         """Lay out what there is by block, before blocks are written one after another."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int64
 
 RowStatus = Literal["accepted", "duplicate", "rejected"]
-RowReason = Literal["invalid", "conflict", "late", "unknown", "limit"]
+RowReason = Literal["invalid", "conflict", "late", "unknown", "limit", "elsewhere"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +26,14 @@ class Receipt:
         statuses: what became of each row.
         errors: why a row was rejected, for people; None for the others.
         reasons: the same for programs: it cannot be used, another value was observed at its time, it is before its
-            series' last one, its series is not known and may not be new, or there are as many series as may be.
+            series' last one, its series is not known and may not be new, there are as many series as may be, or its
+            series is another server's.
         index: [M] which rows the forecast's series stand for; empty where no forecast was wanted.
         forecast: of the accepted rows, and of duplicates that are their series' last rows; None where there are none.
         scores: [N] normal scores of the rows under what was forecast before; NaN where there is none.
         unusual: [N] whether the row is unusual.
+        elsewhere: of the rejected rows those whose series are another server's, by their number: its address, or ""
+            where it is not known.
     """
 
     seq: int
@@ -41,6 +44,7 @@ class Receipt:
     forecast: Forecast | None
     scores: Float64[np.ndarray, " N"]
     unusual: Bool[np.ndarray, " N"]
+    elsewhere: dict[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,20 +9,21 @@ import numpy as np
 from statecast.forecast import channels
 from statecast.model.state import State
 from statecast.server import checkpoints
-from statecast.server.batch import Batch
+from statecast.server.batch import Batch, Id
 from statecast.server.stepper import Stepper
 from statecast.server.store.protocol import BLOCK, Store, Transaction
 
 WIDE = 1_000_000  # rows of the log that are replayed together: the more, the wider the steps
 
 
-def recover(stepper: Stepper, store: Store, start: State) -> int:
+def recover(stepper: Stepper, store: Store, start: State, shard: int = 0) -> int:
     """Make a stepper what it was when the store was last committed to.
 
     Args:
         stepper: of no series yet.
         store: of the same model.
         start: what an empty store begins with.
+        shard: of the store; of the others nothing is read.
 
     Returns:
         How many rows of the log were stepped.
@@ -32,38 +33,43 @@ def recover(stepper: Stepper, store: Store, start: State) -> int:
     """
     directory = stepper.directory
     count = 0
-    for number, name, removed in store.names():
+    for number, name, removed in store.names(shard):
         count = number + 1
         (directory.bury if removed else directory.enter)(number, name)
-    directory.go_on(0, count)
+    stepper.served.add(shard)
     if not count:
-        _begin(stepper, store, start)
+        _begin(stepper, store, start, shard)
         return 0
+    directory.go_on(shard, count)
     stepper.ledger.reserve(count)
     contained = np.full(-(-count // BLOCK), -1)
-    for block in store.blocks():
+    for block in store.blocks(shard):
         checkpoints.restore(stepper, block)
         contained[block.number] = block.seq
-    stepper.seq = max(int(contained.max()), 0, store.earliest())
-    return sum(stepper.replay(batches, contained) for batches in _wide(store.batches(store.earliest())))
+    cut = store.earliest(shard)
+    stepper.seq = max(int(contained.max()), 0, cut)
+    return sum(stepper.replay(batches, contained) for batches in _wide(store.batches(cut, shard)))
 
 
-def _begin(stepper: Stepper, store: Store, start: State) -> None:
-    """Take up the series that the model itself remembers, and write them down."""
-    names = channels.series_ids(stepper.model, start.ids)
-    if not names:
-        return
-    width = len(start.ids) // len(names)
-    for begin in range(0, len(names), BLOCK):
-        part, rows = names[begin : begin + BLOCK], slice(begin * width, (begin + BLOCK) * width)
-        numbers = stepper.directory.allocate(part)
+def _begin(stepper: Stepper, store: Store, start: State, shard: int) -> None:
+    """Take up the series of a shard that the model itself remembers, and write them down."""
+    names: list[Id] = list(channels.series_ids(stepper.model, start.ids))
+    width = len(start.ids) // max(len(names), 1)
+    here = np.flatnonzero(np.array(store.shard_of(names), np.int64) == shard)
+    for begin in range(0, len(here), BLOCK):
+        part = here[begin : begin + BLOCK]
+        rows, some = (part[:, None] * width + np.arange(width)).reshape(-1), [names[n] for n in part.tolist()]
+        numbers = stepper.allocate(some)
         stepper.ledger.reserve(len(stepper.directory.names))
-        stepper.stream.put(State(start.layout, start.data[rows], start.ids[rows], start.time[rows]))
-        stepper.directory.places[numbers] = stepper.stream.numbers(part)
+        row_ids = tuple(start.ids[row] for row in rows.tolist())
+        stepper.stream.put(State(start.layout, start.data[rows], row_ids, start.time[rows]))
+        stepper.directory.places[numbers] = stepper.stream.numbers(some)
         stepper.ledger.records["time"][numbers] = start.time[rows][::width]
-    none, values = np.zeros(0, np.int32), np.zeros((0, len(stepper.model.schema.target)))
-    batch = Batch(1, 0.0, none, none.astype(np.int64), values, names=dict(enumerate(names)))
-    blocks = [checkpoints.block(stepper, number) for number in range(-(-len(names) // BLOCK))]
+    if not len(here):
+        return
+    entries = {number: name for name, number in stepper.directory.index.items()}
+    blocks = [checkpoints.block(stepper, n) for n in sorted({number // BLOCK for number in entries})]
+    batch = Batch.bare(1, len(stepper.model.schema.target), entries)
     store.commit(Transaction((batch,), blocks=blocks))
 
 

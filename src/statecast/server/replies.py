@@ -12,15 +12,25 @@ from statecast.forecast.answer import Forecast
 from statecast.forecast.observation import Features
 from statecast.server import selection
 from statecast.server.batch import Batch
+from statecast.server.group import ELSEWHERE, INVALID, Taken
 from statecast.server.intake import Intake
 from statecast.server.receipts import Happening, Receipt, RowReason, RowStatus
-from statecast.server.stepper import INVALID, Stepper, Taken
+from statecast.server.stepper import Stepper
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
 WORDS: tuple[RowStatus, ...] = ("accepted", "duplicate", "rejected")  # by ACCEPTED, DUPLICATE and all that follow
-REASONS: tuple[RowReason | None, ...] = (None, None, "invalid", "conflict", "late", "unknown", "limit")  # likewise
+REASONS: tuple[RowReason | None, ...] = (
+    None,
+    None,
+    "invalid",
+    "conflict",
+    "late",
+    "unknown",
+    "limit",
+    "elsewhere",
+)  # likewise
 
 
 class Replies:
@@ -39,7 +49,8 @@ class Replies:
         self._places = np.full(len(taken.statuses), -1)
         self._places[taken.rows] = np.arange(len(taken.rows))
         self._repeats, self._again = _again(stepper, rows, taken)
-        self.happening = happening(stepper, taken.batch, taken.forecast)
+        self.happenings = [happening(stepper, taken.batch, taken.forecast)]
+        self._scores, self._unusual = self.happenings[0].scores, self.happenings[0].unusual
 
     def statuses(self, request: int) -> list[RowStatus]:
         """What became of the rows of a request."""
@@ -69,10 +80,28 @@ class Replies:
         places = self._places[span]
         scores, unusual = np.full(len(places), np.nan), np.zeros(len(places), bool)
         accepted = places >= 0
-        scores[accepted] = self.happening.scores[places[accepted]]
-        unusual[accepted] = self.happening.unusual[places[accepted]]
+        scores[accepted] = self._scores[places[accepted]]
+        unusual[accepted] = self._unusual[places[accepted]]
+        refused = self._taken.elsewhere.items()
+        elsewhere = {row - span.start: error.address or "" for row, error in refused if span.start <= row < span.stop}
         texts = self.statuses(request), self.errors(request), self.reasons(request)
-        return Receipt(self.seq, *texts, index, answer, scores, unusual)
+        return Receipt(self.seq, *texts, index, answer, scores, unusual, elsewhere)
+
+    def withdraw(self, stepper: Stepper, shards: frozenset[int]) -> None:
+        """Refuse those accepted rows that were not written, since another server holds their shards."""
+        taken, numbers = self._taken, self._taken.batch.numbers.astype(np.int64)
+        gone = np.isin(stepper.directory.shard(numbers), [*shards])
+        if taken.forecast is None or not gone.any():
+            return
+        for place in np.flatnonzero(gone).tolist():
+            row, number = int(taken.rows[place]), int(numbers[place])
+            error = stepper.referral(taken.forecast.ids[place], int(stepper.directory.shard(number)))
+            taken.statuses[row], taken.errors[row], taken.elsewhere[row] = ELSEWHERE, str(error), error
+            self._places[row] = -1
+        left = np.flatnonzero(~gone & (self._places[taken.rows] >= 0))
+        runs = np.split(left, np.flatnonzero(np.diff(left) != 1) + 1)
+        parts = [(taken.batch.rows(run), selection.picked(taken.forecast, run)) for run in runs if len(run)]
+        self.happenings = [happening(stepper, batch, forecast) for batch, forecast in parts]
 
     def _span(self, request: int) -> slice:
         return slice(self._begins[request], self._begins[request + 1])

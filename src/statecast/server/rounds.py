@@ -28,15 +28,14 @@ class Rounds:
     Args:
         stepper: what is written.
         options: how often, and how long the log is kept.
-        seq: up to which the log was cut.
 
     Attributes:
         seq: every row up to this sequence number is in a block.
     """
 
-    def __init__(self, stepper: Stepper, options: Options, seq: int) -> None:
+    def __init__(self, stepper: Stepper, options: Options) -> None:
         self._stepper, self._options = stepper, options
-        self.seq = seq
+        self.seq = 0
         self._last, self._ended = time.monotonic(), float("nan")
         self._left: deque[int] = deque()
         self._begin = 0
@@ -68,6 +67,16 @@ class Rounds:
         while self._left:
             yield self._next()
         yield self._next()
+
+    def interrupt(self, seq: int) -> None:
+        """Give up the round that is under way: what it would cut may be what a shard that comes or goes still needs.
+
+        Args:
+            seq: up to which rows of a shard that comes are in its blocks, about.
+        """
+        self.seq = max(self.seq, seq)
+        self._stepper.touched[[*self._left]] = True
+        self._left.clear()
 
     def _is_time(self) -> bool:
         lag = self._stepper.seq - self.seq

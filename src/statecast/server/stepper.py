@@ -10,13 +10,12 @@ Nobody checks a row twice: what the stream refuses is halved until the row that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.data.values import series_id
-from statecast.errors import StatecastError
+from statecast.errors import NotOwner, StatecastError
 from statecast.forecast import channels
 from statecast.forecast.answer import Forecast
 from statecast.forecast.observation import Features, shown
@@ -26,67 +25,29 @@ from statecast.model.trained import Model
 from statecast.server import selection
 from statecast.server.batch import Batch, Id
 from statecast.server.directory import Directory
+from statecast.server.group import (
+    ACCEPTED,
+    CONFLICT,
+    DUPLICATE,
+    ELSEWHERE,
+    EXCESS,
+    INVALID,
+    LATE,
+    UNKNOWN,
+    Group,
+    Observed,
+    Taken,
+)
 from statecast.server.intake import Intake
 from statecast.server.ledger import AHEAD, Ledger
 from statecast.server.past import Past
-from statecast.server.store.protocol import BLOCK
+from statecast.server.store.protocol import BLOCK, Shards
 from statecast.server.waves import columns_of, waves
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Float64, Int8, Int64
+    from jaxtyping import Bool, Float64, Int64
 
-ACCEPTED, DUPLICATE, INVALID, CONFLICT, LATE, UNKNOWN, EXCESS = range(7)  # from INVALID on it is rejected
 WIDEST = 16_384  # series that are stepped at once: their forecasts are held until they are answered
-
-
-@dataclass(frozen=True, eq=False)
-class Taken:
-    """What became of N rows, M of which were accepted.
-
-    Attributes:
-        statuses: [N] ACCEPTED, DUPLICATE, or why it was rejected: INVALID, CONFLICT, LATE, UNKNOWN or EXCESS.
-        errors: why rows were rejected, by their numbers.
-        batch: the accepted rows, in their order.
-        rows: [M] which of the N rows they are.
-        forecast: from after each of them; None where there are none.
-        repeats: duplicates of their series' last rows, and the series' numbers.
-    """
-
-    statuses: Int8[np.ndarray, " N"]
-    errors: dict[int, str]
-    batch: Batch
-    rows: Int64[np.ndarray, " M"]
-    forecast: Forecast | None
-    repeats: dict[int, int]
-
-
-@dataclass(frozen=True, eq=False)
-class _Observed:
-    """Rows of different series that were stepped together."""
-
-    rows: Int64[np.ndarray, " S"]
-    numbers: Int64[np.ndarray, " S"]
-    forecast: Forecast
-
-
-@dataclass(eq=False)
-class _Group:
-    """Rows on their way: what is known of each so far."""
-
-    rows: Intake
-    numbers: Int64[np.ndarray, " N"]
-    times: Int64[np.ndarray, " N"]
-    statuses: Int8[np.ndarray, " N"]
-    errors: dict[int, str]
-    received: Any
-    seq: int
-    seqs: Int64[np.ndarray, " N"] | None = None
-    observed: list[_Observed] = field(default_factory=list)
-    repeats: dict[int, int] = field(default_factory=dict)
-    names: dict[int, Id] = field(default_factory=dict)
-
-    def reject(self, row: int, text: str, status: int = INVALID) -> None:
-        self.statuses[row], self.errors[row] = status, text
 
 
 class Stepper:
@@ -96,23 +57,74 @@ class Stepper:
         model: the model; what its own state remembers is not taken over.
         closed: refuse series that are not here.
         limit: how many series there may be.
+        shards: of the store; one where None.
 
     Attributes:
         seq: the last sequence number that was given.
+        served: the shards whose series are here.
         past: rows that no piece of history holds yet.
         touched: blocks of series that moved since they were last written down.
     """
 
-    def __init__(self, model: Model, closed: bool = False, limit: int = 1 << 31) -> None:
-        self.model, self.closed, self.limit, self.seq = model, closed, limit, 0
+    def __init__(self, model: Model, closed: bool = False, limit: int = 1 << 31, shards: Shards | None = None) -> None:
+        self.model, self.closed, self.limit, self.seq, self._shards = model, closed, limit, 0, shards
+        self.served: set[int] = set()
         self.stream = Stream(model, State.empty(model.layout, model.dtype))
-        self.directory, self.ledger = Directory(), Ledger(len(model.schema.target))
+        self.directory = Directory(1 if shards is None else shards.total)
+        self.ledger = Ledger(len(model.schema.target))
         self.touched = np.zeros(0, bool)
         self.past, self._narrow = Past(len(model.schema.target)), selection.narrowed(model)
 
     def row_ids(self, names: Sequence[Id]) -> tuple[Id, ...]:
         """What the rows of these series are called in a `State`."""
         return channels.row_ids(self.model, names)
+
+    # --- which series are here
+
+    def allocate(self, names: Sequence[Id]) -> Int64[np.ndarray, " S"]:
+        """Take up new series, and give them numbers of their shards."""
+        several = self._shards is not None and self._shards.total > 1
+        return self.directory.allocate(names, self._shards.shard_of(names) if self._shards and several else None)
+
+    def elsewhere(self, name: Id) -> NotOwner | None:
+        """Why a series can only be asked for elsewhere: its shard is not held here; None where it is."""
+        shard = 0 if self._shards is None else self._shards.shard_of([name])[0]
+        here = self._shards is None or (shard in self.served and self._shards.holds(shard))
+        return None if here else self.referral(name, shard)
+
+    def referral(self, name: Id, shard: int) -> NotOwner:
+        """That a series is another server's, and which one's."""
+        address = None if self._shards is None else self._shards.owner(shard)
+        place = "on its way from one server to another: try again" if address is None else f"on the server at {address}"
+        return NotOwner(f"series {name!r} is {place}", address, frozenset((shard,)))
+
+    def adopt(self, other: Stepper, shard: int) -> None:
+        """Take over a shard that another stepper, of the same model, was made for."""
+        if not self.served:
+            self.stream, self.directory, self.ledger = other.stream, other.directory, other.ledger
+            self.touched, self.served, self.past, self.seq = other.touched, other.served, other.past, other.seq
+            return
+        numbers = self.directory.adopt(other.directory, shard)
+        self.ledger.reserve(len(self.directory.names))
+        self.ledger.records[numbers] = other.ledger.records[numbers]
+        for block in range(other.stream.blocks):
+            self.stream.put(other.stream.block(block))
+        self.directory.places[numbers] = self.stream.numbers([self.directory.name(n) for n in numbers.tolist()])
+        self._touch(np.flatnonzero(other.touched) * BLOCK)
+        self.past.adopt(other.past)
+        self.seq = max(self.seq, other.seq)
+        self.served.add(shard)
+
+    def drop(self, shard: int) -> None:
+        """Forget a shard, if it is here."""
+        if shard in self.served:
+            numbers = self.directory.of_shard(shard)
+            self.stream.remove([self.directory.name(number) for number in numbers.tolist()])
+            self.directory.forget(shard)
+            self.ledger.clear(numbers)
+            self.past.drop(lambda number: self.directory.shard(number) == shard)
+            self.touched[self.directory.shard(np.arange(len(self.touched)) * BLOCK) == shard] = False
+            self.served.discard(shard)
 
     # --- rows that came
 
@@ -124,14 +136,32 @@ class Stepper:
             received: seconds since 1970.
         """
         numbers, errors = self.directory.numbers(rows.ids), dict(rows.errors)
-        group = _Group(rows, numbers, rows.times.copy(), np.zeros(len(rows), np.int8), errors, received, self.seq)
+        group = Group(rows, numbers, rows.times.copy(), np.zeros(len(rows), np.int8), errors, received, self.seq)
         group.statuses[[*errors]] = INVALID
+        self._refuse_lapsed(group)
         self._identify(group)
         for wave in waves(group.numbers, group.statuses == ACCEPTED):
             self._wave(group, wave)
         return self._finished(group)
 
-    def _identify(self, group: _Group) -> None:
+    def _refuse_lapsed(self, group: Group) -> None:
+        """Refuse rows of shards that may be another server's by now."""
+        lapsed = [shard for shard in self.served if self._shards is not None and not self._shards.holds(shard)]
+        if lapsed:
+            known = (group.numbers >= 0) & (group.statuses == ACCEPTED)
+            for row in np.flatnonzero(known & np.isin(self.directory.shard(group.numbers), lapsed)).tolist():
+                self._refer(group, row, group.rows.ids[row])
+
+    def _refer(self, group: Group, row: int, name: Id) -> bool:
+        """Refuse a row of a series that is another server's; False where it is not."""
+        elsewhere = self.elsewhere(name)
+        if elsewhere is None:
+            return False
+        group.reject(row, str(elsewhere), ELSEWHERE)
+        group.elsewhere[row] = elsewhere
+        return True
+
+    def _identify(self, group: Group) -> None:
         """Give rows of series that are not here a number below −1 each series, or refuse them."""
         strangers: dict[Id, int] = {}
         room = self.limit - len(self.directory)
@@ -142,6 +172,8 @@ class Stepper:
                 group.reject(row, str(error))
                 continue
             number = self.directory.index.get(name)
+            if number is None and self._refer(group, row, name):
+                continue
             if number is None and self.closed:
                 group.reject(row, f"there is no series {name!r} here, and new ones are refused: see --closed", UNKNOWN)
             elif number is None and name not in strangers and room <= len(strangers):
@@ -151,7 +183,7 @@ class Stepper:
                 group.names[number] = name
             group.numbers[row] = -1 if number is None else number
 
-    def _wave(self, group: _Group, rows: Int64[np.ndarray, " S"]) -> None:
+    def _wave(self, group: Group, rows: Int64[np.ndarray, " S"]) -> None:
         """Rows of different series."""
         numbers = self._current(group, rows)
         last = self.ledger.times(numbers)
@@ -173,14 +205,14 @@ class Stepper:
             part = slice(begin, begin + WIDEST)
             self._observe_or_halve(group, rows[part], numbers[part])
 
-    def _current(self, group: _Group, rows: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
+    def _current(self, group: Group, rows: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
         """The numbers of rows' series, some of which may have got theirs in the wave before; −1 where it is new."""
         numbers: Int64[np.ndarray, " S"] = group.numbers[rows]
         for place in np.flatnonzero(numbers < -1).tolist():
             numbers[place] = self.directory.index.get(group.names[int(numbers[place])], -1)
         return numbers
 
-    def _earlier(self, group: _Group, row: int, number: int, time: int, last: int) -> None:
+    def _earlier(self, group: Group, row: int, number: int, time: int, last: int) -> None:
         """A row that is not after its series' last one."""
         before, value = self.ledger.value_at(number, time), group.rows.values[row]
         name, stamp = self.directory.names[number], shown(time, self.model.schema)
@@ -195,7 +227,7 @@ class Stepper:
             text = f"series {name!r}: {stamp} is not after {shown(last, self.model.schema)}, its last row"
             group.reject(row, text, LATE)
 
-    def _observe_or_halve(self, group: _Group, rows: Int64[np.ndarray, " S"], numbers: Int64[np.ndarray, " S"]) -> None:
+    def _observe_or_halve(self, group: Group, rows: Int64[np.ndarray, " S"], numbers: Int64[np.ndarray, " S"]) -> None:
         if not len(rows):
             return
         try:
@@ -208,7 +240,7 @@ class Stepper:
             for half in (slice(0, middle), slice(middle, None)):
                 self._observe_or_halve(group, rows[half], numbers[half])
 
-    def _step_group(self, group: _Group, rows: Int64[np.ndarray, " S"], numbers: Int64[np.ndarray, " S"]) -> None:
+    def _step_group(self, group: Group, rows: Int64[np.ndarray, " S"], numbers: Int64[np.ndarray, " S"]) -> None:
         """Step rows of a group; those that state static covariates, and those of new series, for themselves."""
         source, new = group.rows, (numbers < 0) | (self.directory.places[np.maximum(numbers, 0)] < 0)
         kinds = 2 * new + (0 if source.stated is None else source.stated[rows])
@@ -224,17 +256,17 @@ class Stepper:
             )
             names = self._names(group, at, numbers[some]) if kind >= 2 else None
             seqs = group.seq + 1 + np.arange(len(at)) if group.seqs is None else group.seqs[at]
-            done, forecast = self._observe(numbers[some], names, columns, seqs, _of(group.received, at))
+            done, forecast = self._observe(numbers[some], names, columns, seqs, group.when(at))
             group.seq += len(at)
             if group.seqs is None:
-                group.observed.append(_Observed(at, done, forecast))
+                group.observed.append(Observed(at, done, forecast))
 
-    def _names(self, group: _Group, rows: Int64[np.ndarray, " S"], numbers: Int64[np.ndarray, " S"]) -> list[Id]:
+    def _names(self, group: Group, rows: Int64[np.ndarray, " S"], numbers: Int64[np.ndarray, " S"]) -> list[Id]:
         """The names of series that the stream does not hold."""
         known = [self.directory.names[number] if number >= 0 else None for number in numbers.tolist()]
         return [group.names[r] if n is None else n for r, n in zip(group.numbers[rows].tolist(), known, strict=True)]
 
-    def _finished(self, group: _Group) -> Taken:
+    def _finished(self, group: Group) -> Taken:
         """The group's result; the numbers of its accepted rows are given."""
         first, self.seq = self.seq + 1, group.seq
         parts, source = group.observed, group.rows
@@ -256,7 +288,7 @@ class Stepper:
             new,
         )
         forecast = selection.joined([part.forecast for part in parts]) if parts else None
-        return Taken(group.statuses, group.errors, batch, rows, forecast, group.repeats)
+        return Taken(group.statuses, group.errors, batch, rows, forecast, group.repeats, group.elsewhere)
 
     # --- both
 
@@ -290,7 +322,7 @@ class Stepper:
             following = self.model.schema.frequency.advance(self.ledger.times(numbers), 1) == times
         else:
             forecast = self.stream.observe_many(names, values, times, *covariates)
-            numbers = self.directory.allocate(names) if (numbers < 0).any() else numbers
+            numbers = self.allocate(names) if (numbers < 0).any() else numbers
             self.directory.places[numbers] = self.stream.numbers(names)
             self.ledger.reserve(len(self.directory.names))
             following = np.zeros(len(numbers), bool)
@@ -338,13 +370,13 @@ class Stepper:
             How many rows were stepped.
         """
         numbers = np.concatenate([batch.numbers for batch in batches]).astype(np.int64)
-        seqs = np.concatenate([batch.first + np.arange(len(batch.numbers)) for batch in batches])
+        seqs = np.concatenate([batch.seqs for batch in batches])
         received = np.repeat([batch.received for batch in batches], [len(batch.numbers) for batch in batches])
         here = np.array([name is not None for name in self.directory.names])
         # The series of a row may have been removed since; a removal later in the log is then no news either.
         missing = here[numbers] & (seqs > contained[numbers // BLOCK])
         rows = columns_of(batches, self.model)
-        group = _Group(rows, numbers, rows.times, np.zeros(len(numbers), np.int8), {}, received, 0, seqs)
+        group = Group(rows, numbers, rows.times, np.zeros(len(numbers), np.int8), {}, received, 0, seqs)
         for wave in waves(numbers, missing):
             for begin in range(0, len(wave), WIDEST):
                 part = wave[begin : begin + WIDEST]
@@ -361,14 +393,7 @@ class Stepper:
         self.directory.remove(number)
         self.ledger.clear(number)
         self._touch(np.array([number]))
-        none = np.zeros(0, np.int32)
-        values = np.zeros((0, len(self.model.schema.target)))
-        return Batch(self.seq, 0.0, none, none.astype(np.int64), values, removed=(number,))
-
-
-def _of(received: Any, rows: Int64[np.ndarray, " S"]) -> Any:
-    """When these rows came: one moment for all, or one for each."""
-    return received[rows] if isinstance(received, np.ndarray) else received
+        return Batch.bare(self.seq, len(self.model.schema.target), {}, (number,))
 
 
 def _text(value: Float64[np.ndarray, " D"]) -> str:

@@ -27,12 +27,14 @@ def beside(model: str | Path) -> Path:
     return path.with_name(f"{path.name}-state")
 
 
-def open_store(state: str | Path, meta: Mapping[str, str]) -> Store:
+def open_store(state: str | Path, meta: Mapping[str, str], address: str = "", shards: int = 16) -> Store:
     """The store that a folder or an address names.
 
     Args:
         state: a folder, or postgresql://….
         meta: what it must be of, by name; a new store is made of it.
+        address: at which others reach this server, where several share a database.
+        shards: of a new store in a database.
 
     Raises:
         OutputError, ModelFileError: see `SqliteStore`.
@@ -40,7 +42,9 @@ def open_store(state: str | Path, meta: Mapping[str, str]) -> Store:
     """
     text = str(state)
     if text.startswith(POSTGRES):
-        raise SettingError(f"{text.split(':')[0]}: stores in PostgreSQL are not built yet: give a folder")
+        from statecast.server.store.postgres import PostgresStore
+
+        return PostgresStore(text, meta, address, shards)
     if "://" in text:
         raise SettingError(f"{text!r} is no store: give a folder, or postgresql://user@host/database")
     return SqliteStore(state, meta)

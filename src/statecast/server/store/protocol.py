@@ -12,7 +12,7 @@ transaction is split by its blocks. Sequence numbers grow within a shard.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -92,6 +92,14 @@ class Transaction:
     cut: int | None = None
     forget: float | None = None
 
+    def without(self, shards: frozenset[int], total: int, keys: Sequence[KeyRecord]) -> Transaction:
+        """What is left where others hold some of the shards; with other records of the keys."""
+        parts = [batch.split(lambda number: number // BLOCK % total) for batch in self.batches]
+        batches = [batch for part in parts for shard, batch in part.items() if shard not in shards]
+        blocks = [block for block in self.blocks if block.number % total not in shards]
+        pieces = [piece for piece in self.pieces if piece.block % total not in shards]
+        return Transaction(batches, keys, blocks, pieces, self.cut, self.forget)
+
 
 @dataclass(frozen=True)
 class StoreCheck:
@@ -106,19 +114,59 @@ class StoreCheck:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-class Store(Protocol):
+class Tenant(Protocol):
+    """Who serves the shards of a store: an engine. Both methods are called by a thread of the store's."""
+
+    def adopt(self, shard: int) -> None:
+        """Read a shard that is held now, and serve it when this returns."""
+
+    def drop(self, shard: int) -> None:
+        """Stop serving a shard, and forget it.
+
+        What is under way for it is over when this returns: written where the shard is still held, refused where not.
+        """
+
+
+class Shards(Protocol):
+    """The parts that the series of a store are in, each of which one server at a time holds.
+
+    Attributes:
+        total: how many there are, numbered from 0; it never changes. Block b is of shard b modulo `total`.
+    """
+
+    total: int
+
+    def shard_of(self, ids: Sequence[Id]) -> list[int]:
+        """The shard of each series, which never changes."""
+
+    def holds(self, shard: int) -> bool:
+        """Whether nobody else can hold a shard at this moment."""
+
+    def owner(self, shard: int) -> str | None:
+        """The address of the other server that holds a shard; None where it is not known."""
+
+
+class Store(Shards, Protocol):
     """A store that is open for one engine; `commit` is called by one thread at a time, the rest by any."""
 
-    def names(self) -> Iterator[tuple[int, Id, bool]]:
+    def serve(self, tenant: Tenant, failed: Callable[[str], None]) -> None:
+        """Have a tenant adopt the shards that this server holds: now, and from now on as they come and go.
+
+        Args:
+            tenant: the engine.
+            failed: is called, from a thread, where shards can no longer be moved at all.
+        """
+
+    def names(self, shard: int = 0) -> Iterator[tuple[int, Id, bool]]:
         """The number and name of every series that ever was, by number, and whether it was removed."""
 
-    def blocks(self) -> Iterator[StoredBlock]:
+    def blocks(self, shard: int = 0) -> Iterator[StoredBlock]:
         """Every block, by number."""
 
-    def batches(self, after: int) -> Iterator[Batch]:
-        """The batches of the log that hold a sequence number beyond `after`, in order."""
+    def batches(self, after: int, shard: int | None = None) -> Iterator[Batch]:
+        """The batches of the log that hold a sequence number beyond `after`, in order; of all shards where None."""
 
-    def earliest(self) -> int:
+    def earliest(self, shard: int | None = None) -> int:
         """The sequence number up to which the log was cut; 0 where it never was."""
 
     def pieces(self, block: int) -> Iterator[Piece]:
@@ -132,10 +180,8 @@ class Store(Protocol):
 
         Raises:
             OutputError: it could not be written; then nothing of it is there.
+            NotOwner: likewise, for another server holds some of its shards, which the error names.
         """
-
-    def shard_of(self, ids: Sequence[Id]) -> Sequence[int] | None:
-        """The shard of each series; None where there is one only."""
 
     def sizes(self) -> dict[str, int]:
         """Bytes of the log, the blocks and the history."""

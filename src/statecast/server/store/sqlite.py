@@ -13,13 +13,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from statecast.errors import MissingDependency, ModelFileError, NewerFormat, OutputError, StatecastError
 from statecast.server.batch import Batch, Id, checksum
-from statecast.server.store.protocol import KeyRecord, Piece, StoreCheck, StoredBlock, Transaction
+from statecast.server.store.protocol import KeyRecord, Piece, StoreCheck, StoredBlock, Tenant, Transaction
 
 if TYPE_CHECKING:
     import apsw
@@ -76,14 +76,14 @@ class SqliteStore:
 
     # --- reading
 
-    def names(self) -> Iterator[tuple[int, Id, bool]]:
+    def names(self, shard: int = 0) -> Iterator[tuple[int, Id, bool]]:
         """See `Store`."""
         number, select = -1, "SELECT number, id, removed FROM series WHERE number > ? ORDER BY number LIMIT 100000"
         while rows := self._rows(select, number):
             yield from rows
             number = rows[-1][0]
 
-    def blocks(self) -> Iterator[StoredBlock]:
+    def blocks(self, shard: int = 0) -> Iterator[StoredBlock]:
         """See `Store`."""
         number = -1
         select = "SELECT number, seq, checksum, content FROM blocks WHERE number > ? ORDER BY number LIMIT ?"
@@ -92,7 +92,7 @@ class SqliteStore:
                 _require_sound(content, check, f"block {number}", self.path)
                 yield StoredBlock(number, seq, content)
 
-    def batches(self, after: int) -> Iterator[Batch]:
+    def batches(self, after: int, shard: int | None = None) -> Iterator[Batch]:
         """See `Store`."""
         select = "SELECT last, first, checksum, rows FROM log WHERE last > ? ORDER BY last LIMIT ?"
         while rows := self._rows(select, after, CHUNK):
@@ -103,7 +103,7 @@ class SqliteStore:
                     raise _damaged(self.path, f"the log's entry {first} to {after} holds {batch.first} to {batch.last}")
                 yield batch
 
-    def earliest(self) -> int:
+    def earliest(self, shard: int | None = None) -> int:
         """See `Store`."""
         return int(self._meta("cut") or 0)
 
@@ -123,8 +123,24 @@ class SqliteStore:
         rows = self._rows("SELECT key, seq, created, digest, answer FROM keys WHERE key = ?", key)
         return KeyRecord(*rows[0]) if rows else None
 
-    def shard_of(self, ids: Sequence[Id]) -> None:
-        """There is one shard."""
+    # --- one shard, always held
+
+    total = 1
+
+    def serve(self, tenant: Tenant, failed: Callable[[str], None]) -> None:
+        """See `Store`."""
+        tenant.adopt(0)
+
+    def shard_of(self, ids: Sequence[Id]) -> list[int]:
+        """See `Store`."""
+        return [0] * len(ids)
+
+    def holds(self, shard: int) -> bool:
+        """See `Store`."""
+        return True
+
+    def owner(self, shard: int) -> None:
+        """See `Store`."""
 
     def sizes(self) -> dict[str, int]:
         """See `Store`."""
