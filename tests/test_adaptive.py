@@ -11,16 +11,17 @@ import pytest
 from forecast_cases import HEADS, START, arguments, model, panel, remembering, same_bits, sized, value, watching
 from train_cases import panel_of
 
-from statecast.forecast import calibrate, follow
-from statecast.forecast.feed import Feed
-from statecast.forecast.follow import reports_at
-from statecast.forecast.origins import Origins
+from statecast.forecast import calibrate
+from statecast.forecast.hindcast import follow
+from statecast.forecast.hindcast.feed import Feed
+from statecast.forecast.hindcast.follow import reports_at
+from statecast.forecast.hindcast.origins import Origins
 from statecast.forecast.predict import from_table
 from statecast.forecast.runner import Runner
 from statecast.forecast.stream import Stream
 from statecast.model.adaptive import GRID, RATE, Adaptive, Bounds
 from statecast.model.blocks import Blocks
-from statecast.model.head import Head
+from statecast.model.heads.head import Head
 from statecast.model.kernel import library as kernel_library
 from statecast.model.kernel.adaptive import Follower
 from statecast.model.kernel.network import NetworkStep

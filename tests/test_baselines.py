@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from statecast.errors import SettingError
-from statecast.forecast.baselines import BASELINES, linear_extrapolation, persistence, seasonal_naive
+from statecast.forecast.scores.baselines import BASELINES, linear_extrapolation, persistence, seasonal_naive
 
 series = arrays(
     np.float64, st.tuples(st.integers(1, 30), st.integers(1, 2)), elements=st.sampled_from([np.nan, 1, 2, 3, 7])

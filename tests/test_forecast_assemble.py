@@ -12,7 +12,7 @@ from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast import assemble, calibrate
 from statecast.forecast.calibrate import bounds_of
-from statecast.forecast.feed import Feed
+from statecast.forecast.hindcast.feed import Feed
 from statecast.forecast.runner import Runner
 from statecast.model.trained import Model
 

@@ -13,10 +13,10 @@ from forecast_cases import HEADS, HOUR, close, model, panel
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.errors import DataError, SettingError
-from statecast.forecast.backtest import backtest
-from statecast.forecast.baselines import persistence, seasonal_naive
+from statecast.forecast.hindcast.backtest import backtest
+from statecast.forecast.hindcast.roll import roll
 from statecast.forecast.predict import from_table
-from statecast.forecast.roll import roll
+from statecast.forecast.scores.baselines import persistence, seasonal_naive
 from statecast.model.inputs import Rows
 from statecast.model.kernel import library
 from statecast.model.trained import Model, TrainingRows

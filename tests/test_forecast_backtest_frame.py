@@ -13,8 +13,8 @@ from forecast_cases import model, panel
 
 from statecast import Forecaster
 from statecast.data.tabular import frames
-from statecast.forecast import metrics
-from statecast.forecast.backtest import backtest
+from statecast.forecast.hindcast.backtest import backtest
+from statecast.forecast.scores import metrics
 from statecast.model import archive
 from statecast.model.network import Network
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from statecast.data.segments import split
 from statecast.forecast import assemble, calibrate
-from statecast.forecast.feed import Feed
+from statecast.forecast.hindcast.feed import Feed
 from statecast.forecast.predict import forecast
 from statecast.forecast.sample import sample
-from statecast.forecast.verdict import verdict
+from statecast.forecast.scores.verdict import verdict
 from statecast.model.adaptive import GRID, bounds_of, prior_quantiles
 from statecast.model.trained import Model
 

@@ -13,10 +13,11 @@ import statecast as sc
 from statecast.data.checks import columns_of
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.forecast import assemble, comparison
-from statecast.forecast.backtest import backtest
-from statecast.forecast.comparison import ForecastPairs
-from statecast.forecast.feed import Feed
+from statecast.forecast import assemble
+from statecast.forecast.hindcast.backtest import backtest
+from statecast.forecast.hindcast.feed import Feed
+from statecast.forecast.scores import comparison
+from statecast.forecast.scores.comparison import ForecastPairs
 from statecast.model import archive
 
 HORIZON, TEST = 3, 9

@@ -14,7 +14,7 @@ from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast.attribution import sentences
 from statecast.forecast.contributions import contributions
-from statecast.forecast.verdict import verdict
+from statecast.forecast.scores.verdict import verdict
 from statecast.model.trained import Model
 
 

@@ -12,7 +12,7 @@ from forecast_cases import model, panel, remembering, same_bits
 from statecast.data.segments import Split
 from statecast.errors import ModelFileError
 from statecast.forecast import assemble, calibrate, phases
-from statecast.forecast.feed import Feed
+from statecast.forecast.hindcast.feed import Feed
 from statecast.forecast.predict import forecast
 from statecast.forecast.sample import sample
 from statecast.forecast.stream import Stream

@@ -16,9 +16,9 @@ from statecast.errors import DataError, SettingError, TimeOrderError, UnknownSer
 from statecast.forecast import calibrate
 from statecast.forecast.answer import Forecast
 from statecast.forecast.calibrate import quantiles
-from statecast.forecast.origins import thin
+from statecast.forecast.hindcast.origins import thin
+from statecast.forecast.hindcast.roll import roll
 from statecast.forecast.predict import forecast, from_table, state_after
-from statecast.forecast.roll import roll
 from statecast.forecast.runner import Runner
 from statecast.forecast.sample import sample
 from statecast.forecast.stream import Stream

@@ -33,7 +33,7 @@ from statecast.errors import DataError
 from statecast.forecast.runner import Runner
 from statecast.forecast.stream import Stream
 from statecast.model.blocks import Blocks
-from statecast.model.head import Head
+from statecast.model.heads.head import Head
 from statecast.model.kernel import interface, layer
 from statecast.model.kernel import library as kernel_library
 from statecast.model.kernel.interface import STATUSES

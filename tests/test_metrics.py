@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from statecast.errors import SettingError
-from statecast.forecast.comparison import evaluation, skill
-from statecast.forecast.metrics import (
+from statecast.forecast.scores.comparison import evaluation, skill
+from statecast.forecast.scores.metrics import (
     Scores,
     coverage,
     crps,
@@ -29,8 +29,8 @@ from statecast.forecast.metrics import (
     smape,
     winkler,
 )
-from statecast.forecast.terms import crps_terms
-from statecast.forecast.verdict import number, percent, verdict
+from statecast.forecast.scores.terms import crps_terms
+from statecast.forecast.scores.verdict import number, percent, verdict
 
 Y = np.array([[1.0, 10.0], [2.0, np.nan], [0.0, 30.0], [4.0, 50.0]])
 YHAT = np.array([[2.0, 12.0], [2.0, 99.0], [0.0, 27.0], [1.0, 50.0]])

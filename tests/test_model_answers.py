@@ -15,14 +15,14 @@ from statecast.config import ClassifierConfig, RegressorConfig
 from statecast.data.encoding import Encoding
 from statecast.data.sequences import Sequences, of_sequences, of_table
 from statecast.errors import ModelFileError, UnknownCell
-from statecast.model import answers
-from statecast.model.answers import Answers
 from statecast.model.cells import CELLS, cell
 from statecast.model.container import pieces, read_tensors
-from statecast.model.convolutions import Convolutions
 from statecast.model.members import cast, stacked
-from statecast.model.reader import SequenceReader
-from statecast.model.readings import ConvolutionReading, NetworkReading, Reading
+from statecast.model.sequences import answers
+from statecast.model.sequences.answers import Answers
+from statecast.model.sequences.convolutions import Convolutions
+from statecast.model.sequences.reader import SequenceReader
+from statecast.model.sequences.readings import ConvolutionReading, NetworkReading, Reading
 
 STEPS = {"step": [1.0, 2.0]}
 

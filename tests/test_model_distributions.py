@@ -14,9 +14,9 @@ from scipy import special as scipy_special
 from scipy import stats
 
 from statecast import config
-from statecast.model import marginal, special
-from statecast.model.distributions import DISTRIBUTIONS
-from statecast.model.head import Head
+from statecast.model.heads import marginal, special
+from statecast.model.heads.distributions import DISTRIBUTIONS
+from statecast.model.heads.head import Head
 
 Z = np.linspace(-5, 5, 21)
 

@@ -22,7 +22,7 @@ from protocols.long_horizon import ett, standardised
 from protocols.protocol import Forecasts, arrange, without_last
 
 import statecast
-from statecast.forecast import metrics
+from statecast.forecast.scores import metrics
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 NEEDS_DATA = pytest.mark.skipif(not DATA.exists(), reason="the tables in ../shared/data are not at hand")

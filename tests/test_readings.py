@@ -19,7 +19,7 @@ import statecast as sc
 from statecast.config import ClassifierConfig, RegressorConfig
 from statecast.data.sequences import of_sequences
 from statecast.errors import DataError, SettingError, WrongType
-from statecast.model.convolutions import HEAVY, Convolutions, spacings
+from statecast.model.sequences.convolutions import HEAVY, Convolutions, spacings
 from statecast.train import leave_one_out, shares
 from statecast.train.trial import Problem, Trial
 

@@ -15,13 +15,13 @@ from forecast_cases import model, panel
 
 from statecast.data.segments import Split
 from statecast.errors import DataError, MissingDependency, OutputError, SettingError
-from statecast.forecast import follow
-from statecast.forecast.comparison import evaluation
 from statecast.forecast.explain import Activity, Explanation, Input
-from statecast.forecast.feed import Feed
-from statecast.forecast.metrics import Scores
-from statecast.forecast.origins import origin_rows
+from statecast.forecast.hindcast import follow
+from statecast.forecast.hindcast.feed import Feed
+from statecast.forecast.hindcast.origins import origin_rows
 from statecast.forecast.predict import from_table
+from statecast.forecast.scores.comparison import evaluation
+from statecast.forecast.scores.metrics import Scores
 from statecast.report import page, plot, test_rows
 from statecast.report.correlation import autocorrelation
 from statecast.report.summary import (

@@ -22,7 +22,7 @@ from train_cases import compilations
 import statecast as sc
 from statecast.config import ClassifierConfig, RegressorConfig, SequenceConfig
 from statecast.errors import DataError, ModelFileError, SettingError
-from statecast.model.reader import SequenceReader
+from statecast.model.sequences.reader import SequenceReader
 from statecast.train import trial
 
 UCR = Path(__file__).resolve().parents[2] / "shared" / "data" / "ucr"

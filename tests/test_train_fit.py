@@ -17,8 +17,8 @@ from statecast.config import Config
 from statecast.data.panel import Panel
 from statecast.data.segments import split
 from statecast.errors import DataError, SettingError
-from statecast.forecast import evaluate
-from statecast.forecast.roll import roll
+from statecast.forecast.hindcast.roll import roll
+from statecast.forecast.scores import evaluate
 from statecast.model.inputs import from_working
 from statecast.model.kernel import library as kernel_library
 from statecast.train.choose import level

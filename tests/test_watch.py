@@ -12,12 +12,12 @@ from forecast_cases import START, arguments, model, panel, same_bits, sized, val
 from statecast.config import Config
 from statecast.errors import ModelFileError
 from statecast.forecast import assemble, calibrate, watch, wire
-from statecast.forecast.feed import Feed
+from statecast.forecast.hindcast.feed import Feed
 from statecast.forecast.stream import Stream
 from statecast.model import archive, tails
 from statecast.model.adaptive import GRID, Adaptive, Bounds
-from statecast.model.head import Head
-from statecast.model.special import normal_tail, normal_upper
+from statecast.model.heads.head import Head
+from statecast.model.heads.special import normal_tail, normal_upper
 from statecast.model.state import Layout
 from statecast.model.trained import Model
 
@@ -64,7 +64,7 @@ def test_a_stream_scores_as_the_table_does(head: str) -> None:
     of = watching(sized(model(head=head, precision="float64", use_calendar=False, hidden=(3,), lags=2, skip=2)))
     table = panel(of, (30, 24), gaps=False)
     feed = Feed.of(of, table)
-    from statecast.forecast import follow
+    from statecast.forecast.hindcast import follow
 
     origins, _ = follow.through(of, feed, feed.forecasts(of, np.ones(table.rows, bool)))
     stream, compared = Stream(of), 0

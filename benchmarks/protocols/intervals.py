@@ -1,6 +1,6 @@
 """How good intervals are: wide ones cost their width, and narrow ones what they miss.
 
-Written apart from `statecast.forecast.metrics`, so that no one is scored by arithmetic of its own making. Every
+Written apart from `statecast.forecast.scores.metrics`, so that no one is scored by arithmetic of its own making. Every
 function gives a term for each value, NaN where the value is not known. Source: Gneiting, Raftery, "Strictly proper
 scoring rules, prediction, and estimation", J. American Statistical Association 102 (2007).
 """

@@ -19,8 +19,8 @@ import numpy as np
 import polars as pl
 
 from protocols.intervals import crps, interval_score, quantiles
-from statecast.forecast import metrics
-from statecast.forecast.baselines import BASELINES
+from statecast.forecast.scores import metrics
+from statecast.forecast.scores.baselines import BASELINES
 
 LEVELS = (80, 95)
 NAIVE = ("persistence", "seasonal_naive")

@@ -14,7 +14,7 @@ from statecast.data import results as files
 from statecast.estimators import Forecaster
 from statecast.forecast.answer import Forecast
 from statecast.forecast.sample import Samples
-from statecast.forecast.verdict import verdict
+from statecast.forecast.scores.verdict import verdict
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from statecast.data.sequences import Sequences, is_sequences, of_sequences, of_t
 from statecast.errors import DataError, StatecastError, WrongType
 from statecast.estimators import training
 from statecast.estimators.keywords import SettingsKeywords
-from statecast.model import answers
-from statecast.model.answers import Answers
+from statecast.model.sequences import answers
+from statecast.model.sequences.answers import Answers
 
 
 class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types

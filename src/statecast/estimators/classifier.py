@@ -17,7 +17,7 @@ from statecast.config import ClassifierConfig
 from statecast.errors import DataError, SettingError, nearest
 from statecast.estimators.base import SequenceEstimator, refusals, require_target
 from statecast.estimators.keywords import ClassifierKeywords
-from statecast.model.answers import Answers
+from statecast.model.sequences.answers import Answers
 
 
 class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # type: ignore[misc]

@@ -12,9 +12,10 @@ from statecast.data.panel import Panel
 from statecast.data.tabular import table
 from statecast.errors import DataError, NotFitted
 from statecast.estimators.training import FitRecord
-from statecast.forecast import evaluate, follow
-from statecast.forecast.feed import Feed
-from statecast.forecast.origins import origin_rows
+from statecast.forecast.hindcast import follow
+from statecast.forecast.hindcast.feed import Feed
+from statecast.forecast.hindcast.origins import origin_rows
+from statecast.forecast.scores import evaluate
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:

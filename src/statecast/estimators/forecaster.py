@@ -36,8 +36,8 @@ from statecast.model.state import State
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
-    from statecast.forecast.backtest import Backtest
     from statecast.forecast.explain import Explanation
+    from statecast.forecast.hindcast.backtest import Backtest
     from statecast.report.summary import Report
 
 Names = str | Sequence[str] | None
@@ -318,7 +318,7 @@ class Forecaster(ForecasterKeywords):
 
     def backtested(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> Backtest:
         """`backtest` with its scores: `columns()` are those of the frame, `evaluation()` is like `evaluation_`."""
-        from statecast.forecast.backtest import backtest
+        from statecast.forecast.hindcast.backtest import backtest
 
         model, panel = self.model_, examination.examined(self.model_, source)
         anew = partial(training.anew, self.config, model.schema) if refit else None

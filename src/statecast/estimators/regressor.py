@@ -15,7 +15,7 @@ from statecast.config import RegressorConfig
 from statecast.data.encoding import deviation
 from statecast.estimators.base import SequenceEstimator, refusals, require_target
 from statecast.estimators.keywords import RegressorKeywords
-from statecast.model.answers import Answers
+from statecast.model.sequences.answers import Answers
 
 
 class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: ignore[misc]

@@ -19,8 +19,8 @@ from statecast.data.schema import Schema
 from statecast.errors import MissingDependency
 from statecast.forecast import assemble
 from statecast.forecast.contributions import contributions
-from statecast.forecast.feed import Feed
-from statecast.forecast.origins import Origins
+from statecast.forecast.hindcast.feed import Feed
+from statecast.forecast.hindcast.origins import Origins
 from statecast.model.state import Layout, State
 from statecast.model.trained import Model
 

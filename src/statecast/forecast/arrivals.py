@@ -15,7 +15,7 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.forecast import channels, features, incoming
-from statecast.forecast.feed import Feed
+from statecast.forecast.hindcast.feed import Feed
 from statecast.forecast.runner import Runner
 from statecast.model.inputs import Rows
 from statecast.model.state import UNSEEN, State

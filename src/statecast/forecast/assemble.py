@@ -14,12 +14,14 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.forecast import calibrate, channels, evaluate, follow, phases, sample, watch
-from statecast.forecast.feed import Feed, numbers
-from statecast.forecast.follow import Watched
-from statecast.forecast.origins import OriginRows, Origins
-from statecast.forecast.roll import forecasts_at
-from statecast.forecast.verdict import calibration_texts
+from statecast.forecast import calibrate, channels, phases, sample, watch
+from statecast.forecast.hindcast import follow
+from statecast.forecast.hindcast.feed import Feed, numbers
+from statecast.forecast.hindcast.follow import Watched
+from statecast.forecast.hindcast.origins import OriginRows, Origins
+from statecast.forecast.hindcast.roll import forecasts_at
+from statecast.forecast.scores import evaluate
+from statecast.forecast.scores.verdict import calibration_texts
 from statecast.model import tails
 from statecast.model.adaptive import prior_quantiles
 from statecast.model.state import State

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from statecast.forecast.verdict import few, has_part, percent
+from statecast.forecast.scores.verdict import few, has_part, percent
 
 PARTS = ("start", "map", "recurrence")
 

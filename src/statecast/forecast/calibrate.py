@@ -30,11 +30,11 @@ import numpy as np
 
 from statecast.config import canonical
 from statecast.forecast import phases
-from statecast.forecast.origins import FEW, Origins
-from statecast.model import marginal
+from statecast.forecast.hindcast.origins import FEW, Origins
 from statecast.model.adaptive import GRID, NORMAL, bounds_of, half_width
-from statecast.model.distributions import normal_score
-from statecast.model.head import Head
+from statecast.model.heads import marginal
+from statecast.model.heads.distributions import normal_score
+from statecast.model.heads.head import Head
 from statecast.model.inputs import Rows, floored, from_working
 from statecast.model.trained import Model
 

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data.panel import Panel
-from statecast.forecast import evaluate
-from statecast.forecast.feed import Feed
-from statecast.forecast.origins import origin_rows
+from statecast.forecast.hindcast.feed import Feed
+from statecast.forecast.hindcast.origins import origin_rows
+from statecast.forecast.scores import evaluate
 from statecast.model.front import Front
-from statecast.model.head import LINEAR
+from statecast.model.heads.head import LINEAR
 from statecast.model.inputs import Rows
 from statecast.model.stack import Stack
 from statecast.model.trained import Model

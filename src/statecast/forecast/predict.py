@@ -16,9 +16,9 @@ from statecast.data.values import described
 from statecast.errors import DataError, SettingError, TimeOrderError
 from statecast.forecast import calibrate, channels, features, observation
 from statecast.forecast.answer import Forecast
-from statecast.forecast.feed import Feed
-from statecast.forecast.follow import through
-from statecast.forecast.origins import Origins
+from statecast.forecast.hindcast.feed import Feed
+from statecast.forecast.hindcast.follow import through
+from statecast.forecast.hindcast.origins import Origins
 from statecast.forecast.runner import Runner
 from statecast.model.state import UNSEEN, State
 from statecast.model.trained import Model

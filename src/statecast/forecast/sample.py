@@ -20,9 +20,9 @@ from statecast.data.schema import Schema
 from statecast.errors import SettingError
 from statecast.forecast import answer, calibrate, channels, features, predict
 from statecast.forecast.runner import Runner
-from statecast.model import marginal
 from statecast.model.adaptive import NORMAL
-from statecast.model.head import Head
+from statecast.model.heads import marginal
+from statecast.model.heads.head import Head
 from statecast.model.inputs import from_working
 from statecast.model.state import State
 from statecast.model.trained import Model

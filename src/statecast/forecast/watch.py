@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from statecast.model import tails
-from statecast.model.special import normal_upper
+from statecast.model.heads.special import normal_upper
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from statecast.gallery import datasets
 from statecast.gallery.cases import Case
 from statecast.gallery.datasets import Dataset
 from statecast.gallery.result import Confusion, Measurement, RecipeResult
-from statecast.model.answers import Answers
-from statecast.model.readings import ConvolutionReading, NetworkReading
+from statecast.model.sequences.answers import Answers
+from statecast.model.sequences.readings import ConvolutionReading, NetworkReading
 from statecast.report.collect import weights_of
 from statecast.report.summary import Layer
 

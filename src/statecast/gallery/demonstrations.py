@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data.panel import Panel
-from statecast.forecast.roll import forecasts_at
+from statecast.forecast.hindcast.roll import forecasts_at
 from statecast.gallery import windowed
 from statecast.gallery.cases import Case
 from statecast.gallery.result import Measurement

@@ -14,9 +14,9 @@ import numpy as np
 
 from statecast.data import calendar
 from statecast.data.schema import Schema
-from statecast.forecast import evaluate as scoring
-from statecast.forecast.baselines import linear_extrapolation, persistence
-from statecast.forecast.origins import origin_rows
+from statecast.forecast.hindcast.origins import origin_rows
+from statecast.forecast.scores import evaluate as scoring
+from statecast.forecast.scores.baselines import linear_extrapolation, persistence
 from statecast.gallery import demonstrations
 from statecast.gallery.cases import Case, Metric
 from statecast.gallery.result import Measurement, RecipeResult, Track

@@ -19,9 +19,9 @@ from statecast.data.grid.roles import Roles
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.data.tabular import table
-from statecast.forecast.feed import Feed
-from statecast.forecast.origins import Origins
-from statecast.forecast.roll import forecasts_at
+from statecast.forecast.hindcast.feed import Feed
+from statecast.forecast.hindcast.origins import Origins
+from statecast.forecast.hindcast.roll import forecasts_at
 from statecast.gallery import series, windowed
 from statecast.gallery.cases import Case
 from statecast.model.state import Layout, State

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.forecast.origins import Origins
+from statecast.forecast.hindcast.origins import Origins
 from statecast.model.front import STATISTICS
 from statecast.model.inputs import Rows
 from statecast.model.network import Network

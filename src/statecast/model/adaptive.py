@@ -30,9 +30,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.model import marginal
-from statecast.model.distributions import normal_score
-from statecast.model.head import Head
+from statecast.model.heads import marginal
+from statecast.model.heads.distributions import normal_score
+from statecast.model.heads.head import Head
 from statecast.model.state import Layout
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ import numpy as np
 from statecast.config import Config
 from statecast.model.cells import Array, StateParts
 from statecast.model.front import STATISTICS, Front
-from statecast.model.head import Head
+from statecast.model.heads.head import Head
 from statecast.model.initial import Start
 from statecast.model.members import ALONE, Members, Run, seeds, stacked
 from statecast.model.rings import Rings

@@ -16,11 +16,11 @@ from statecast.config import Settings
 from statecast.model import tails
 from statecast.model.adaptive import GRID
 from statecast.model.cells import Cell
-from statecast.model.decoder import STEP_UNITS, UNITS, Decoder
-from statecast.model.head import FUTURE_UNITS, Head
+from statecast.model.heads.decoder import STEP_UNITS, UNITS, Decoder
+from statecast.model.heads.head import FUTURE_UNITS, Head
 from statecast.model.initial import Start
 from statecast.model.network import Network
-from statecast.model.reader import SequenceReader
+from statecast.model.sequences.reader import SequenceReader
 from statecast.model.stack import Stack
 from statecast.model.state import Layout
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.model.distributions import normal_score
-from statecast.model.special import normal_tail, normal_upper
+from statecast.model.heads.distributions import normal_score
+from statecast.model.heads.special import normal_tail, normal_upper
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64

@@ -18,10 +18,10 @@ from statecast.data.segments import Split
 from statecast.errors import DataError
 from statecast.forecast import calibrate, channels, observation
 from statecast.forecast.answer import Forecast
-from statecast.forecast.evaluate import season_of
 from statecast.forecast.explain import explain
-from statecast.forecast.origins import Origins
+from statecast.forecast.hindcast.origins import Origins
 from statecast.forecast.predict import forecast
+from statecast.forecast.scores.evaluate import season_of
 from statecast.model.inputs import from_working
 from statecast.model.trained import Model
 from statecast.report.summary import Example, Facts, Layer, Report, Residuals, Rolling, SettingChoice

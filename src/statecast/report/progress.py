@@ -13,7 +13,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from statecast.forecast.verdict import number
+from statecast.forecast.scores.verdict import number
 
 if TYPE_CHECKING:
     from statecast.train.progress import Progress

@@ -15,7 +15,7 @@ import numpy as np
 
 from statecast.forecast import attribution
 from statecast.forecast.explain import Explanation
-from statecast.forecast.verdict import NAMES, number, percent, spoken, subject, verdict
+from statecast.forecast.scores.verdict import NAMES, number, percent, spoken, subject, verdict
 from statecast.report.correlation import autocorrelation, lags_shown
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Report:
     Attributes:
         title: of the page.
         facts: of the data.
-        evaluation: as `statecast.forecast.comparison.evaluate` gives it; empty where there were no test rows.
+        evaluation: as `statecast.forecast.scores.comparison.evaluate` gives it; empty where there were no test rows.
         settings: chosen and given ones.
         layers: of the network, in their order.
         history: columns of equal length: step, epoch, loss, val_loss (NaN where not measured), learning_rate, seconds.

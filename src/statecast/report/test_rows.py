@@ -10,8 +10,8 @@ import numpy as np
 from statecast.data.checks import columns_of
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.forecast.evaluate import by_series
-from statecast.forecast.origins import Origins
+from statecast.forecast.hindcast.origins import Origins
+from statecast.forecast.scores.evaluate import by_series
 from statecast.model.trained import Model
 
 

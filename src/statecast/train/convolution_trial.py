@@ -15,8 +15,8 @@ import numpy as np
 
 from statecast.config import SequenceConfig
 from statecast.data.encoding import Encoding
-from statecast.model.convolutions import SAMPLE, Convolutions
-from statecast.model.readings import PLACES, ConvolutionReading, batches, features_of, outcomes
+from statecast.model.sequences.convolutions import SAMPLE, Convolutions
+from statecast.model.sequences.readings import PLACES, ConvolutionReading, batches, features_of, outcomes
 from statecast.train.leave_one_out import RidgeMap, ridges
 from statecast.train.trial import Problem, Trial, held_out_outcomes, losses
 

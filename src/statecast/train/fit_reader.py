@@ -16,7 +16,7 @@ import numpy as np
 
 from statecast.config import READINGS, SequenceConfig
 from statecast.errors import SettingError
-from statecast.model.readings import Reading
+from statecast.model.sequences.readings import Reading
 from statecast.train import convolution_trial, network_trial
 from statecast.train.fit import precision
 from statecast.train.optimizer import LEARNING_RATES

@@ -35,7 +35,7 @@ import jax
 import numpy as np
 
 from statecast.config import Config
-from statecast.model.head import LINEAR
+from statecast.model.heads.head import LINEAR
 from statecast.model.initial import Start
 from statecast.model.network import Network
 from statecast.train.prepare import Prepared

@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 from statecast.config import Config, RegressorConfig
-from statecast.model.head import Head
+from statecast.model.heads.head import Head
 from statecast.model.network import Network
 from statecast.model.rings import Rings, slices
 from statecast.model.stack import Drop

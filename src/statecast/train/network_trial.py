@@ -17,8 +17,8 @@ from statecast.data.sequences import patched
 from statecast.model.initial import Start
 from statecast.model.kernel import library as kernel_library
 from statecast.model.members import cast, stacked
-from statecast.model.reader import SequenceReader
-from statecast.model.readings import NetworkReading, outcomes
+from statecast.model.sequences.reader import SequenceReader
+from statecast.model.sequences.readings import NetworkReading, outcomes
 from statecast.train import loop
 from statecast.train.checkpoint import NAME, Checkpoint, fingerprint
 from statecast.train.fit import require_bf16

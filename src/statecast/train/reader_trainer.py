@@ -18,7 +18,7 @@ from jax import Array, lax
 
 from statecast.config import RegressorConfig, SequenceConfig
 from statecast.model.kernel import library as kernel_library
-from statecast.model.reader import SequenceReader
+from statecast.model.sequences.reader import SequenceReader
 from statecast.train import optimizer
 from statecast.train.loss import cross_entropy, pointwise
 from statecast.train.trainer import (

@@ -13,7 +13,7 @@ import numpy as np
 
 from statecast.config import RegressorConfig, SequenceConfig
 from statecast.data.sequences import Sequences
-from statecast.model.readings import Reading
+from statecast.model.sequences.readings import Reading
 from statecast.train.loss import pointwise
 from statecast.train.progress import Training
 

@@ -19,7 +19,7 @@ from statecast.errors import DataError
 from statecast.model import shapes
 from statecast.model.blocks import Blocks
 from statecast.model.front import CEILING, FLOOR, STATISTICS, Front
-from statecast.model.head import FUTURE_UNITS, Head
+from statecast.model.heads.head import FUTURE_UNITS, Head
 from statecast.model.kernel import library
 from statecast.model.kernel.adaptive import Follower
 from statecast.model.kernel.interface import (

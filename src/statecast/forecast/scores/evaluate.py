@@ -13,9 +13,10 @@ import numpy as np
 
 from statecast.data import calendar
 from statecast.data.panel import Panel
-from statecast.forecast import calibrate, channels, comparison
-from statecast.forecast.comparison import ForecastPairs
-from statecast.forecast.origins import Origins
+from statecast.forecast import calibrate, channels
+from statecast.forecast.hindcast.origins import Origins
+from statecast.forecast.scores import comparison
+from statecast.forecast.scores.comparison import ForecastPairs
 from statecast.model.inputs import from_working
 from statecast.model.trained import Model
 

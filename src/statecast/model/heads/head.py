@@ -15,8 +15,8 @@ import numpy as np
 
 from statecast.config import Config
 from statecast.model.cells import Array, softplus
-from statecast.model.decoder import Decoder
-from statecast.model.distributions import DISTRIBUTIONS, Distribution, normal_score
+from statecast.model.heads.decoder import Decoder
+from statecast.model.heads.distributions import DISTRIBUTIONS, Distribution, normal_score
 from statecast.model.initial import Start, init_dense
 
 FUTURE_UNITS = 32

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import SettingError
-from statecast.forecast.terms import (
+from statecast.forecast.scores.terms import (
     counted,
     crps_terms,
     error_terms,

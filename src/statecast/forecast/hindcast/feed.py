@@ -13,8 +13,8 @@ import numpy as np
 
 from statecast.data.panel import Panel, rows_of_spans
 from statecast.forecast import channels
-from statecast.forecast.origins import Origins, thin
-from statecast.forecast.roll import forecasts_at
+from statecast.forecast.hindcast.origins import Origins, thin
+from statecast.forecast.hindcast.roll import forecasts_at
 from statecast.model.inputs import Rows, rows_of
 from statecast.model.trained import Model
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import SettingError, nearest
-from statecast.forecast import baselines
-from statecast.forecast.metrics import METRICS, Scores, seasonal_scale
-from statecast.forecast.terms import crps_terms
+from statecast.forecast.scores import baselines
+from statecast.forecast.scores.metrics import METRICS, Scores, seasonal_scale
+from statecast.forecast.scores.terms import crps_terms
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64

@@ -15,10 +15,12 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.errors import DataError, SettingError
-from statecast.forecast import answer, comparison, evaluate, follow
-from statecast.forecast.comparison import ForecastPairs
-from statecast.forecast.feed import Feed
-from statecast.forecast.roll import forecasts_at
+from statecast.forecast import answer
+from statecast.forecast.hindcast import follow
+from statecast.forecast.hindcast.feed import Feed
+from statecast.forecast.hindcast.roll import forecasts_at
+from statecast.forecast.scores import comparison, evaluate
+from statecast.forecast.scores.comparison import ForecastPairs
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
-from statecast.model.head import Head
+from statecast.model.heads.head import Head
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64

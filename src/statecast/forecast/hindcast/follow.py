@@ -14,9 +14,9 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.forecast import calibrate
-from statecast.forecast.feed import Feed
-from statecast.forecast.origins import Origins
-from statecast.forecast.roll import forecasts_at
+from statecast.forecast.hindcast.feed import Feed
+from statecast.forecast.hindcast.origins import Origins
+from statecast.forecast.hindcast.roll import forecasts_at
 from statecast.forecast.runner import Runner
 from statecast.model.inputs import Rows, transformed
 from statecast.model.state import UNSEEN, State

@@ -23,9 +23,9 @@ from statecast.errors import DataError, StatecastError, shortened
 from statecast.model import checked
 from statecast.model.cells import require_registered
 from statecast.model.container import Tree, disagreement, parse_json, read_tensors, write_tensors
-from statecast.model.convolutions import Convolutions
-from statecast.model.reader import SequenceReader
-from statecast.model.readings import ConvolutionReading, NetworkReading, Reading, outcomes
+from statecast.model.sequences.convolutions import Convolutions
+from statecast.model.sequences.reader import SequenceReader
+from statecast.model.sequences.readings import ConvolutionReading, NetworkReading, Reading, outcomes
 from statecast.model.shapes import Form, answers, convolutions, leaves
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.model.cells import Array, softplus
-from statecast.model.special import (
+from statecast.model.heads.special import (
     incomplete_beta,
     normal_tail,
     normal_upper,

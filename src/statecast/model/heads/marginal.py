@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.model.distributions import normal_score
-from statecast.model.head import Head
+from statecast.model.heads.distributions import normal_score
+from statecast.model.heads.head import Head
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64

@@ -15,9 +15,9 @@ import numpy as np
 
 from statecast.data.encoding import Encoding
 from statecast.data.sequences import Sequences, patched
-from statecast.model.convolutions import Convolutions
 from statecast.model.members import cast, member
-from statecast.model.reader import SequenceReader
+from statecast.model.sequences.convolutions import Convolutions
+from statecast.model.sequences.reader import SequenceReader
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int64
