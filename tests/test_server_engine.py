@@ -174,6 +174,12 @@ def test_events_come_in_order_and_from_where_a_listener_was_cut_off(engine: Engi
     assert [item.first for item in earlier] == [61, 121, 181]
     assert sorted(earlier[-1].ids) == sorted(server.batch(3).ids)
     assert earlier[-1].forecast is not None
+    rest: list[Happening] = []
+    engine.subscribe(100, rest.append)
+    assert [item.first for item in rest] == [101, 121, 181]
+    assert rest[0].ids == earlier[0].ids[40:]
+    assert rest[0].forecast is not None
+    assert rest[0].forecast.ids == rest[0].ids
 
 
 def test_events_that_memory_lost_come_from_the_log(model: Path, tmp_path: Path) -> None:
@@ -188,6 +194,10 @@ def test_events_that_memory_lost_come_from_the_log(model: Path, tmp_path: Path) 
     assert [item.first for item in heard] == [1, 61, 121, 181]
     assert sorted(heard[0].ids) == sorted(server.batch(0).ids)
     assert not subscription.missed
+    rest: list[Happening] = []
+    engine.subscribe(130, rest.append)
+    assert [item.first for item in rest] == [131, 181]
+    np.testing.assert_array_equal(rest[0].values, heard[2].values[10:])
     engine.close()
 
 

@@ -46,7 +46,10 @@ def scores(
         score = latest
     else:
         score = np.where(np.abs(together) > np.abs(latest), together, latest)
-        probability = np.minimum(2 * tails.two_sided(score), 1)  # Bonferroni's price of two looks
+        usual = tails.two_sided(score)
+        probability = usual * (
+            2 - usual
+        )  # the price of two looks, 1 − (1 − p)², which is exact where they are independent
         score = np.copysign(normal_upper(probability / 2), score)
     return np.where(watch[:, 2] > 0, score, np.nan)
 

@@ -99,7 +99,7 @@ class Broadcast:
             with self._lock:
                 if subscription.error is not None or self._begin() <= after + 1 or batch.first > self._end:
                     break
-            subscription.hear(happening(self._stepper, batch, None))
+            subscription.hear(happening(self._stepper, batch, None).after(after))
             after = batch.last
         return after
 
@@ -108,7 +108,7 @@ class Broadcast:
         return self._recent[0].first if self._recent else self._end + 1
 
     def _since(self, after: int | None) -> list[Happening]:
-        return [] if after is None else [item for item in self._recent if item.last > after]
+        return [] if after is None else [item.after(after) for item in self._recent if item.last > after]
 
     def drop(self, subscription: Subscription) -> None:
         """Tell one no longer."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from statecast.forecast.answer import Forecast
 from statecast.server.batch import Id
+from statecast.server.selection import picked
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int64
@@ -135,6 +136,27 @@ class Happening:
     unusual: Bool[np.ndarray, " N"]
     alarms: tuple[Alarm, ...] = ()
     removed: tuple[Id, ...] = ()
+
+    def after(self, seq: int) -> Happening:
+        """What came after a sequence number that is not the last."""
+        begin = min(max(seq + 1 - self.first, 0), len(self.ids))
+        if not begin:
+            return self
+        forecast = self.forecast
+        if forecast is not None:
+            forecast = picked(forecast, np.arange(begin, len(self.ids))) if begin < len(self.ids) else None
+        return Happening(
+            self.first + begin,
+            self.last,
+            self.ids[begin:],
+            self.times[begin:],
+            self.values[begin:],
+            forecast,
+            self.scores[begin:],
+            self.unusual[begin:],
+            tuple(alarm for alarm in self.alarms if alarm.seq > seq),
+            self.removed,
+        )
 
 
 @dataclass(frozen=True, eq=False)
