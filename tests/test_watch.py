@@ -131,8 +131,8 @@ def test_two_looks_have_their_price() -> None:
     score = watch.scores(of, positions, (3, 1))[:, 0]
     alone = tails.scores(tails.prior()[:, None], np.array([[0.2], [-3.0]]))[:, 0]
     for n in range(2):  # as probable as that one of two independent looks is so unusual
-        one = 2 * normal_tail(-abs(alone[n]))
-        assert 2 * normal_tail(-abs(score[n])) == pytest.approx(1 - (1 - one) ** 2)
+        one = 2 * normal_tail(abs(alone[n]))
+        assert 2 * normal_tail(abs(score[n])) == pytest.approx(1 - (1 - one) ** 2)
     assert 0 < score[0] < 0.5  # a usual value, and still it lies on one side
     assert np.isnan(score[2])
     single = watching(model(horizon=1))
