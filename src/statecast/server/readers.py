@@ -165,16 +165,16 @@ class Audience:
     def _text(self, present: Presenter, item: Happening, types: Sequence[str], series: Any) -> bytes:
         """The events of a happening."""
         if series is not None:
-            return b"".join(_events(present, item, types, [n for n, name in enumerate(item.ids) if name == series]))
+            return b"".join(events(present, item, types, [n for n, name in enumerate(item.ids) if name == series]))
         key = item.first, item.last, types
         if key not in self._texts:
-            self._texts[key] = b"".join(_events(present, item, types, range(len(item.ids))))
+            self._texts[key] = b"".join(events(present, item, types, range(len(item.ids))))
             while len(self._texts) > ENCODED:
                 self._texts.popitem(last=False)
         return self._texts[key]
 
 
-def _events(present: Presenter, item: Happening, types: Sequence[str], rows: Sequence[int]) -> Iterator[bytes]:
+def events(present: Presenter, item: Happening, types: Sequence[str], rows: Sequence[int]) -> Iterator[bytes]:
     """The events of some rows of a happening, and of the series that were removed after them."""
     alarms: dict[int, list[Any]] = {}
     for alarm in item.alarms if "alarm" in types else ():
