@@ -55,11 +55,11 @@ def test_each_row_is_told_with_its_forecast(served: Served) -> None:
 def test_a_reader_goes_on_where_it_was_cut_off(served: Served) -> None:
     for hour in range(4):
         served.post(row(hour, hour))
-    for headers, query in (({"Last-Event-ID": "1"}, {}), (None, {"after": "1"})):
+    for hour, (headers, query) in enumerate((({"Last-Event-ID": "1"}, {}), (None, {"after": "1"})), 4):
         with listening(served, headers, types="observation", **query) as events:
-            assert [event.seq for event in some(events, 3)] == [2, 3, 4]
-            served.post(row(4 + len(query)))
-            assert next(events).seq == 5 + len(query)
+            assert [event.seq for event in some(events, hour - 1)] == list(range(2, hour + 1))
+            served.post(row(hour))
+            assert next(events).seq == hour + 1
 
 
 def test_a_reader_goes_on_from_the_log(tmp_path: Path) -> None:
