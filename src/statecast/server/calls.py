@@ -108,18 +108,14 @@ class Call:
         length = self.headers.get("content-length", "0")
         if length.isdecimal() and int(length) > limit:
             raise _too_long(limit)
-        message = await self.receive()
-        whole: bytes = message.get("body", b"")
-        if message.get("more_body"):
-            pieces, size = [whole], len(whole)
-            while message.get("more_body"):
-                message = await self.receive()
-                pieces.append(message.get("body", b""))
-                size += len(pieces[-1])
-                if size > limit:
-                    raise _too_long(limit)
-            whole = b"".join(pieces)
-        return whole
+        pieces, size, more = [], 0, True
+        while more:
+            message = await self.receive()
+            pieces.append(message.get("body", b""))
+            size, more = size + len(pieces[-1]), message.get("more_body", False)
+            if size > limit:
+                raise _too_long(limit)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def document(self, limit: int, kind: type) -> Any:
         """Its body as a typed record.
