@@ -134,10 +134,17 @@ def test_the_log_is_cut_and_keys_are_forgotten(cluster: Cluster, opened: Opened)
     store, _ = opened(cluster.database())
     store.commit(Transaction((batch(0, 1, [1.0]), batch(1, 2, [2.0])), [KeyRecord("k", 1, 10.0, b"", b"")]))
     store.commit(Transaction((batch(0, 3, [3.0]),)))
-    store.commit(Transaction(cut=2, forget=11.0))
+    store.commit(Transaction(cuts={0: 2, 1: 2}, forget=11.0))
     assert (rows(store, 0), rows(store, 1)) == ([(3, 3.0)], [])
     assert (store.earliest(0), store.earliest(1)) == (2, 2)
     assert store.key("k") is None
+
+
+def test_the_log_of_a_shard_that_is_being_read_is_left_alone(cluster: Cluster, opened: Opened) -> None:
+    store, _ = opened(cluster.database())
+    store.commit(Transaction((batch(0, 1, [1.0]), batch(1, 2, [2.0]))))
+    store.commit(Transaction(cuts={0: 9}))
+    assert (rows(store, 0), rows(store, 1)) == ([], [(2, 2.0)])
 
 
 def test_shards_of_series_never_change(cluster: Cluster, opened: Opened) -> None:

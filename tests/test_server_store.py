@@ -257,7 +257,7 @@ def test_a_transaction_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     assert store.key("k") == KeyRecord("k", 1, 1.0, b"d", b"a")
     assert store.key("l") is None
     assert list(store.pieces(0)) == []
-    store.commit(Transaction(cut=1, forget=2.0))
+    store.commit(Transaction(cuts={0: 1}, forget=2.0))
     assert store.key("k") is None
     assert list(store.batches(0)) == []
     assert store.earliest() == 1

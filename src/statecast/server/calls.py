@@ -15,6 +15,7 @@ from statecast.data.values import described
 from statecast.errors import (
     DataError,
     MissingDependency,
+    NotOwner,
     NotReady,
     OutputError,
     Overloaded,
@@ -33,6 +34,7 @@ STATUSES: tuple[tuple[type[StatecastError], int], ...] = (
     (TimeOrderError, 409),
     (TooLarge, 413),
     (NotReady, 503),
+    (NotOwner, 503),
     (Overloaded, 429),
     (MissingDependency, 501),
     (OutputError, 503),
@@ -148,6 +150,8 @@ def refusal(status: int, error: str, headers: Mapping[str, str] | None = None) -
 
 def failure(error: StatecastError) -> Response:
     """What an exception is to the caller."""
+    if isinstance(error, NotOwner) and error.address is not None:
+        return refusal(421, str(error), {"location": error.address})
     status = next((status for kind, status in STATUSES if isinstance(error, kind)), 400)
     pause = error.retry_after if isinstance(error, Overloaded) else 1.0
     headers = {"retry-after": f"{max(round(pause), 1)}"} if status in (429, 503) else None

@@ -146,6 +146,6 @@ def _merged(parts: Sequence[Transaction]) -> Transaction:
         [key for part in parts for key in part.keys],
         [block for part in parts for block in part.blocks],
         [piece for part in parts for piece in part.pieces],
-        max((part.cut for part in parts if part.cut is not None), default=None),
+        {shard: seq for part in parts for shard, seq in part.cuts.items()},
         max((part.forget for part in parts if part.forget is not None), default=None),
     )

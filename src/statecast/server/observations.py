@@ -34,7 +34,7 @@ async def observe(service: Service, call: Call) -> Response:
     rows = read(body, lines) if len(body) < LONG else await asyncio.to_thread(read, body, lines)
     receipt = await service.arrival(engine.submit(rows, key, detail != "none"))
     service.acknowledge(time.perf_counter() - begin)
-    result = answers.submission(receipt, detail, service.texts)
+    result = answers.submission(receipt, detail)
     return answer(result, answers.status_of(result))
 
 
@@ -48,6 +48,7 @@ OBSERVE = Operation(
         200: Reply("What became of each row, in order.", ref("Submission")),
         404: Reply("The only row is of a series that is not known, and the server is closed.", ref("Submission")),
         409: Reply("The only row contradicts one that was taken, or is older than the last.", ref("Submission")),
+        421: Reply("The only row is of a series of another server, which the answer names.", ref("Submission")),
         422: Reply("The only row cannot be used.", ref("Submission")),
     },
     (
@@ -70,9 +71,10 @@ ROW_ANSWER = {
     "properties": {
         "status": {"type": "string", "enum": ["accepted", "duplicate", "rejected"]},
         "error": TEXT,
-        "reason": {"type": "string", "enum": ["invalid", "conflict", "late", "unknown", "limit"]},
+        "reason": {"type": "string", "enum": ["invalid", "conflict", "late", "unknown", "limit", "elsewhere"]},
         "forecast": ref("Forecast"),
         "score": {"type": "number", "description": "Normal score of the value under what was forecast of it before."},
         "unusual": {"type": "boolean"},
+        "owner": {"type": "string", "description": "The address of the server whose the series is."},
     },
 }

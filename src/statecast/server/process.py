@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,11 @@ def name_of(model: str | Path) -> str:
     return path.stem if path.is_file() else path.name
 
 
+def without_password(state: str) -> str:
+    """The address of a store as it may be shown."""
+    return re.sub(r"(://[^/@:]*):[^@]*@", r"\1:…@", state)
+
+
 def run(model: str, state: str, options: Options, say: Callable[[str], None]) -> None:
     """Serve a model until a signal comes.
 
@@ -73,10 +80,12 @@ def run(model: str, state: str, options: Options, say: Callable[[str], None]) ->
     from statecast.server.engine import Engine
     from statecast.server.service import Service
 
-    service = Service(lambda failed: Engine.open(model, state, options, failed), options, name_of(model))
     with _socket(options) as port:
         host = f"[{options.host}]" if ":" in options.host else options.host
-        say(f"serving {model} at http://{host}:{port.getsockname()[1]}, with its store in {state}")
+        address = f"http://{host}:{port.getsockname()[1]}"
+        options = replace(options, address=options.address or address)
+        service = Service(lambda failed: Engine.open(model, state, options, failed), options, name_of(model))
+        say(f"serving {model} at {address}, with its store in {without_password(state)}")
 
         def opened() -> None:
             status = service.engine.status()

@@ -94,14 +94,15 @@ class Rounds:
         self._stepper.touched[numbers] = False
         if self._left:
             return Transaction(blocks=blocks, pieces=pieces)
-        return Transaction(blocks=blocks, pieces=pieces, cut=self._end(), forget=time.time() - self._options.keys)
+        return Transaction(blocks=blocks, pieces=pieces, cuts=self._end(), forget=time.time() - self._options.keys)
 
-    def _end(self) -> int | None:
+    def _end(self) -> dict[int, int]:
         """The round is over: what the log may be cut at, if anything."""
         now = time.monotonic()
         self.seq, self._ended = self._begin, now
         self._cuts.append((now, self._begin))
-        cut = None
+        cut = 0
         while self._cuts and self._cuts[0][0] <= now - self._options.retention:
             cut = self._cuts.popleft()[1]
-        return cut
+        # A shard that is held, but still being read, is not served: its log is nobody's to cut.
+        return dict.fromkeys(self._stepper.served, cut) if cut else {}

@@ -12,7 +12,6 @@ import msgspec
 from statecast.data import values
 from statecast.errors import TooLarge
 from statecast.forecast import wire
-from statecast.server import gates
 from statecast.server.calls import Call, answer
 from statecast.server.operations import Argument, Operation, Reply, Schema, ref
 
@@ -77,16 +76,6 @@ async def history(service: Service, call: Call) -> Response:
     return answer(service.presenter.history(await asyncio.to_thread(service.engine.history, name, limit)))
 
 
-async def inside(service: Service, call: Call) -> Response:
-    """What the recurrent layers did over the last steps of a series."""
-    name, limit, engine = _id(service, call.arguments["id"]), call.arguments["limit"], service.engine
-
-    def object_() -> dict[str, Any]:
-        return gates.gates(engine.model, engine.history(name, 2 * limit), limit)
-
-    return answer(await asyncio.to_thread(object_))
-
-
 async def forecast_one(service: Service, call: Call) -> Response:
     """The forecast of a series."""
     wish = call.arguments
@@ -144,7 +133,10 @@ ID = Argument("id", "The series; a slash in it is written %2F.", place="path", e
 RECENT = Argument("recent", "How many of its last values to show.", "count", 0, 0, 1000)
 HORIZON = Argument("horizon", "Steps; the model's where it is left out.", "count", None, 1, FARTHEST)
 LEVELS = Argument("levels", "Levels of the intervals, in percent; the model's where left out.", "numbers", None, 0, 100)
-MISSING = {404: Reply("There is no such series.", ref("Error"))}
+MISSING = {
+    404: Reply("There is no such series.", ref("Error")),
+    421: Reply("It is another server's, whose address is in Location.", ref("Error")),
+}
 OPERATIONS = (
     Operation(
         "GET", "/v1/series", "List series.", "read", listing,
@@ -175,11 +167,6 @@ OPERATIONS = (
         "GET", "/v1/series/{id}/history", "Show past rows, with what was forecast of each before.", "read", history,
         {200: Reply("The rows, oldest first.", ref("History"))} | MISSING,
         (ID, Argument("limit", "How many, the latest.", "count", 500, 1, 100_000)),
-    ),
-    Operation(
-        "GET", "/v1/series/{id}/gates", "Show what the network's recurrent layers did over the last steps.", "read",
-        inside, {200: Reply("The gates of each layer, oldest first.", ref("Gates"))} | MISSING,
-        (ID, Argument("limit", "How many steps.", "count", 168, 1, 1000)),
     ),
     Operation(
         "POST", "/v1/forecast", "Forecast many series; what is known ahead may be stated.", "read", forecast_many,

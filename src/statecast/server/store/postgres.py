@@ -177,8 +177,6 @@ class PostgresStore:
     def commit(self, transaction: Transaction) -> None:
         """See `Store`."""
         parts, values = _parts(transaction, self.total)
-        if transaction.cut is not None:
-            values["shards"] = sorted({*values["shards"], *self.leases.held})
         if not parts:
             return
         epochs = [self.leases.epoch(shard) for shard in values["shards"]]
@@ -254,7 +252,9 @@ def _parts(transaction: Transaction, total: int) -> tuple[list[str], dict[str, A
     keys = {key.key: (_text(key.key), key.seq, key.created, key.digest, key.answer) for key in transaction.keys}
     blocks = {b.number: (b.number % total, b.number, b.seq, checksum(b.content), b.content) for b in transaction.blocks}
     pieces = [(p.block % total, p.block, p.last, p.first, checksum(p.content), p.content) for p in transaction.pieces]
-    values: dict[str, Any] = {"shards": sorted({row[0] for row in (*entries, *texts, *blocks.values(), *pieces)})}
+    cuts = [*transaction.cuts.items()]
+    shards = {row[0] for row in (*entries, *texts, *blocks.values(), *pieces, *cuts)}
+    values: dict[str, Any] = {"shards": sorted(shards)}
     parts = []
     for part, columns, rows in (
         (statements.ENTRIES, "log_shards log_lasts log_firsts log_checksums log_rows", entries),
@@ -266,15 +266,12 @@ def _parts(transaction: Transaction, total: int) -> tuple[list[str], dict[str, A
             "piece_shards piece_blocks piece_lasts piece_firsts piece_checksums piece_contents",
             pieces,
         ),
+        (statements.CUT, "cut_shards cuts", cuts),
     ):
         values |= {name: [row[n] for row in rows] for n, name in enumerate(columns.split())}
         parts += [part] if rows else []
-    for part, name, value in (
-        (statements.CUT, "cut", transaction.cut),
-        (statements.FORGET, "forget", transaction.forget),
-    ):
-        values[name] = value
-        parts += [part] if value is not None else []
+    values["forget"] = transaction.forget
+    parts += [] if transaction.forget is None else [statements.FORGET]
     return parts, values
 
 

@@ -12,7 +12,7 @@ transaction is split by its blocks. Sequence numbers grow within a shard.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -81,7 +81,8 @@ class Transaction:
         keys: of requests among them.
         blocks: replace what was kept of these blocks.
         pieces: to be kept.
-        cut: the log's rows up to this sequence number are no longer needed, neither by a block nor for being kept.
+        cuts: for shards, up to which sequence number the log's rows are no longer needed, neither by a block nor for
+            being kept.
         forget: keys that were made before this second since 1970 are no longer needed.
     """
 
@@ -89,7 +90,7 @@ class Transaction:
     keys: Sequence[KeyRecord] = ()
     blocks: Sequence[StoredBlock] = ()
     pieces: Sequence[Piece] = ()
-    cut: int | None = None
+    cuts: Mapping[int, int] = field(default_factory=dict)
     forget: float | None = None
 
     def without(self, shards: frozenset[int], total: int, keys: Sequence[KeyRecord]) -> Transaction:
@@ -98,7 +99,8 @@ class Transaction:
         batches = [batch for part in parts for shard, batch in part.items() if shard not in shards]
         blocks = [block for block in self.blocks if block.number % total not in shards]
         pieces = [piece for piece in self.pieces if piece.block % total not in shards]
-        return Transaction(batches, keys, blocks, pieces, self.cut, self.forget)
+        cuts = {shard: seq for shard, seq in self.cuts.items() if shard not in shards}
+        return Transaction(batches, keys, blocks, pieces, cuts, self.forget)
 
 
 @dataclass(frozen=True)

@@ -179,8 +179,8 @@ class SqliteStore:
             for key in transaction.keys:
                 entry = key.key, key.seq, key.created, key.digest, key.answer
                 self._writer.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)", entry)
-            if transaction.cut is not None:
-                self._cut(transaction.cut)
+            for seq in transaction.cuts.values():
+                self._cut(seq)
             if transaction.forget is not None:
                 self._writer.execute("DELETE FROM keys WHERE created < ?", (transaction.forget,))
         size = self._ahead()

@@ -72,9 +72,11 @@ PIECES = """, history AS (
         %(piece_contents)b::bytea[]) AS piece (shard, block, last, first, checksum, content) CROSS JOIN fence WHERE open
     ON CONFLICT DO NOTHING)"""
 CUT = """, cuts AS (
-    DELETE FROM log USING held, fence WHERE open AND log.shard = held.shard AND last <= %(cut)b
+    SELECT * FROM unnest(%(cut_shards)b::int[], %(cuts)b::bigint[]) AS cut (shard, seq) CROSS JOIN fence WHERE open
+), emptied AS (
+    DELETE FROM log USING cuts WHERE log.shard = cuts.shard AND last <= seq
 ), noted AS (
-    UPDATE shards SET cut = %(cut)b FROM held, fence WHERE open AND shards.shard = held.shard)"""
+    UPDATE shards SET cut = seq FROM cuts WHERE shards.shard = cuts.shard)"""
 FORGET = """, forgotten AS (DELETE FROM keys WHERE created < %(forget)b)"""
 COMMIT = " SELECT shard, NULL::bigint AS last FROM held"
 # What an earlier attempt at the same commit wrote.
