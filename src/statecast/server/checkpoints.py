@@ -14,11 +14,14 @@ import numpy as np
 
 from statecast.errors import ModelFileError
 from statecast.model.state import State
+from statecast.server.ledger import record
 from statecast.server.stepper import Stepper
 from statecast.server.store.protocol import BLOCK, StoredBlock
 
 MARK = b"scK1"
-_HEAD = struct.Struct("<4sIIIIII")  # mark, series, bytes of a record, its layout's checksum, rows, numbers, their bytes
+DEEPEST = 1 << 16  # rows in a record
+# Mark, series, rows in a record, a record's checksum, rows of states, numbers, their bytes, bytes about late rows.
+_HEAD = struct.Struct("<4sIIIIIII")
 
 
 def block(stepper: Stepper, number: int) -> StoredBlock:
@@ -28,8 +31,9 @@ def block(stepper: Stepper, number: int) -> StoredBlock:
     numbers = numbers[directory.places[numbers] >= 0]
     state = stepper.stream.state_of([name for n in numbers.tolist() if (name := directory.names[n]) is not None])
     rows, data = ledger.records[numbers], np.ascontiguousarray(state.data)
-    sizes = len(numbers), ledger.kind.itemsize, _layout(ledger.kind), *data.shape, data.itemsize
-    parts = (_HEAD.pack(MARK, *sizes), numbers.tobytes(), rows.tobytes(), state.time.tobytes(), data.tobytes())
+    late = b"" if stepper.behind is None else stepper.behind.to_bytes(numbers)
+    sizes = len(numbers), ledger.depth, _layout(ledger.kind), *data.shape, data.itemsize, len(late)
+    parts = (_HEAD.pack(MARK, *sizes), numbers.tobytes(), rows.tobytes(), state.time.tobytes(), data.tobytes(), late)
     return StoredBlock(number, stepper.seq, b"".join(parts))
 
 
@@ -39,7 +43,7 @@ def restore(stepper: Stepper, stored: StoredBlock) -> None:
     Raises:
         ModelFileError: the bytes are no block of this model.
     """
-    numbers, records, times, data = _parts(stepper, stored)
+    numbers, records, times, data, late = _parts(stepper, stored)
     directory, width = stepper.directory, len(times) // max(len(numbers), 1)
     here = np.array([directory.names[number] is not None for number in numbers.tolist()], bool)
     numbers, records = numbers[here], records[here]
@@ -48,24 +52,28 @@ def restore(stepper: Stepper, stored: StoredBlock) -> None:
     names = [name for number in numbers.tolist() if (name := directory.names[number]) is not None]
     rows = np.repeat(here, width)
     row_names = stepper.row_ids(names)
-    stepper.stream.put(State(stepper.model.layout, data[rows], row_names, times[rows]))
+    state = State(stepper.model.layout, data[rows], row_names, times[rows])
+    stepper.stream.put(state)
+    if stepper.behind is not None:
+        stepper.behind.restore(late) if late else stepper.behind.begin(numbers, state)
     directory.places[numbers] = stepper.stream.numbers(names)
-    stepper.ledger.records[numbers] = records
+    stepper.ledger.restore(numbers, records)
 
 
-def _parts(stepper: Stepper, stored: StoredBlock) -> tuple[Any, Any, Any, Any]:
-    content, kind, model = stored.content, stepper.ledger.kind, stepper.model
+def _parts(stepper: Stepper, stored: StoredBlock) -> tuple[Any, Any, Any, Any, bytes]:
+    content, model = stored.content, stepper.model
     what = f"block {stored.number} of the store"
     if len(content) < _HEAD.size:
         raise ModelFileError(f"{what} is damaged: {len(content)} bytes are too few")
-    mark, count, record, layout, rows, size, item = _HEAD.unpack_from(content)
-    if mark != MARK or (record, layout) != (kind.itemsize, _layout(kind)):
+    mark, count, depth, layout, rows, size, item, late = _HEAD.unpack_from(content)
+    kind = record(stepper.ledger.targets, min(depth, DEEPEST))
+    if mark != MARK or layout != _layout(kind):
         raise ModelFileError(f"{what} was written by another version of statecast, or is damaged")
     width = len(stepper.row_ids(["a"]))
     if (size, item, rows) != (model.layout.size, model.dtype.itemsize, count * width):
         raise ModelFileError(f"{what} holds {rows} rows of {size} numbers: wanted those of this model")
-    lengths = count * 8, count * record, rows * 8, rows * size * item
-    if count > BLOCK or len(content) != _HEAD.size + sum(lengths):
+    lengths = count * 8, count * kind.itemsize, rows * 8, rows * size * item
+    if count > BLOCK or len(content) != _HEAD.size + sum(lengths) + late:
         raise ModelFileError(f"{what} is damaged: it has {len(content):,} bytes where its head speaks of others")
     begins = np.cumsum([_HEAD.size, *lengths]).tolist()
     kinds: list[Any] = [np.int64, kind, np.int64, model.dtype]
@@ -77,7 +85,7 @@ def _parts(stepper: Stepper, stored: StoredBlock) -> tuple[Any, Any, Any, Any]:
         first <= numbers.min() and numbers.max() < min(first + BLOCK, len(stepper.directory.names))
     ):
         raise ModelFileError(f"{what} is damaged: it names series that are not of this block")
-    return numbers, arrays[1], arrays[2], arrays[3].reshape(rows, size)
+    return numbers, arrays[1], arrays[2], arrays[3].reshape(rows, size), content[len(content) - late :]
 
 
 def _layout(kind: np.dtype[Any]) -> int:

@@ -58,8 +58,7 @@ class Engine:
         self, model: Model, store: Store, options: Options | None = None, failed: Callable[[str], None] | None = None
     ) -> None:
         self.options, self._store = Options() if options is None else options, store
-        limit = self.options.series_limit
-        self._stepper, self._start = Stepper(model, self.options.closed, limit, store), model.state
+        self._stepper, self._start = Stepper(model, self.options, store), model.state
         self._turn = threading.RLock()  # held by whoever steps, or reads what steps change
         self._replayed = 0
         self.model = self._stepper.stream.model
@@ -111,7 +110,7 @@ class Engine:
 
     def adopt(self, shard: int) -> None:
         """See `Tenant`. Others are served on while the shard is read."""
-        stepper = Stepper(self._stepper.model, self.options.closed, self.options.series_limit, self._store)
+        stepper = Stepper(self._stepper.model, self.options, self._store)
         replayed = recovery.recover(stepper, self._store, self._start, shard)
 
         def adoption() -> None:

@@ -23,9 +23,8 @@ AHEAD = ("predicted", "lower", "upper")  # what a record holds of the next step
 FORGET = 0.02  # the share by which a live error counts less with each one after it
 
 
-def record(targets: int) -> np.dtype[Any]:
-    """The record of a series with so many targets."""
-    rows = min(ROWS, max(FEWEST, NUMBERS // targets))
+def record(targets: int, rows: int) -> np.dtype[Any]:
+    """The record of a series with so many targets, of which so many rows are remembered."""
     return np.dtype(
         [
             ("count", np.int64),
@@ -52,15 +51,18 @@ class Ledger:
 
     Args:
         targets: D, of each row.
+        late: how many steps a row may be late; so many rows are remembered at least.
 
     Attributes:
+        depth: how many rows of a series are remembered.
         records: by the series' numbers; there may be room for more.
     """
 
-    def __init__(self, targets: int) -> None:
-        self.kind = record(targets)
+    def __init__(self, targets: int, late: int = 0) -> None:
+        self.targets = targets
+        self.depth = max(min(ROWS, max(FEWEST, NUMBERS // targets)), late + 1)
+        self.kind = record(targets, self.depth)
         self.records = np.zeros(0, self.kind)
-        self.depth: int = self.kind["times"].shape[0]
 
     def reserve(self, count: int) -> None:
         """Make room for so many series; new ones have no rows yet."""
@@ -130,6 +132,25 @@ class Ledger:
         for name, part in zip(AHEAD, ahead, strict=True):
             records[name][numbers] = part
 
+    def insert(
+        self,
+        number: int,
+        time: int,
+        value: Float64[np.ndarray, " D"],
+        received: float,
+        ahead: tuple[Float64[np.ndarray, "S D"], Float64[np.ndarray, "S D"], Float64[np.ndarray, "S D"]],
+    ) -> None:
+        """Take in a late row of a series; `ahead` is what is forecast of the next step now."""
+        entry, (times, values) = self.records[number], self.recent(number)
+        place = int(np.searchsorted(times, time))
+        times, values = np.insert(times, place, time), np.insert(values, place, value, axis=0)
+        count = int(entry["count"]) + 1
+        places = np.arange(max(count - self.depth, 0), count) % self.depth
+        entry["times"][places], entry["values"][places] = times[-len(places) :], values[-len(places) :]
+        entry["count"], entry["received"] = count, received
+        for name, part in zip(AHEAD, ahead, strict=True):
+            entry[name] = part[0]
+
     def _judge(
         self,
         numbers: Int64[np.ndarray, " S"],
@@ -146,9 +167,25 @@ class Ledger:
             self.records[name][numbers] = np.where(judged, moved, means)
         self.records["weight"][numbers] = weights
 
+    def restore(self, numbers: Int64[np.ndarray, " S"], records: Any) -> None:
+        """Take over records of series, in which perhaps more or fewer rows are remembered than here."""
+        depth = records.dtype["times"].shape[0]
+        if depth == self.depth:
+            self.records[numbers] = records
+            return
+        self.clear(numbers)
+        for name in self.kind.names or ():
+            if name not in ("times", "values"):
+                self.records[name][numbers] = records[name]
+        for number, entry in zip(numbers.tolist(), records, strict=True):
+            last = np.arange(max(int(entry["count"]) - min(depth, self.depth), 0), int(entry["count"]))
+            for name in ("times", "values"):
+                self.records[name][number, last % self.depth] = entry[name][last % depth]
+
     def recent(self, number: int) -> tuple[Int64[np.ndarray, " n"], Float64[np.ndarray, "n D"]]:
         """The rows of a series that are remembered, oldest first."""
         entry = self.records[number]
         count = int(entry["count"])
         places = np.arange(max(count - self.depth, 0), count) % self.depth
+        places = places[entry["times"][places] != UNSEEN]  # fewer were remembered where the records come from
         return entry["times"][places], entry["values"][places]

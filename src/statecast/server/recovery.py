@@ -62,7 +62,10 @@ def _begin(stepper: Stepper, store: Store, start: State, shard: int) -> None:
         numbers = stepper.allocate(some)
         stepper.ledger.reserve(len(stepper.directory.names))
         row_ids = tuple(start.ids[row] for row in rows.tolist())
-        stepper.stream.put(State(start.layout, start.data[rows], row_ids, start.time[rows]))
+        state = State(start.layout, start.data[rows], row_ids, start.time[rows])
+        stepper.stream.put(state)
+        if stepper.behind is not None:
+            stepper.behind.begin(numbers, state)
         stepper.directory.places[numbers] = stepper.stream.numbers(some)
         stepper.ledger.records["time"][numbers] = start.time[rows][::width]
     if not len(here):
