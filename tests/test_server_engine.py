@@ -293,3 +293,36 @@ def test_the_past_comes_with_what_was_forecast_of_it(model: Path, tmp_path: Path
         engine = server.started(model, tmp_path / "state")
         require(engine)
         engine.close()
+
+
+def test_alarms_tell_of_unusual_rows_and_of_silent_series(tmp_path: Path) -> None:
+    watched = cases.watching(cases.model(false_alarms=0.01))
+    model = archive.save(watched, tmp_path / "model.safetensors")
+    engine = server.started(model, tmp_path / "state", silence=3, checkpoint=3600)
+    heard: list[Happening] = []
+    engine.subscribe(None, heard.append)
+    stream, unusual = server.undying(watched, []), []
+    for hour in range(9):
+        some = rows(["a", "b"] if hour < 8 else ["a", "c"], [hour] * 2, [6.0 + hour % 2 if hour < 8 else 1e9, 6.0])
+        receipt, wanted = engine.submit(some).result(), stream.observe_many(some.ids, some.values, some.times)
+        np.testing.assert_array_equal(receipt.scores, wanted.score[:, 0])
+        assert receipt.unusual.tolist() == wanted.unusual[:, 0].tolist()
+        unusual += [(2 * hour + 1 + n, some.ids[n], receipt.scores[n]) for n in np.flatnonzero(receipt.unusual)]
+    for hour in range(9, 14):
+        engine.submit(row("c", hour, 6.0)).result()
+    alarms = [alarm for item in heard for alarm in item.alarms]
+    assert [(a.seq, a.id, a.score) for a in alarms if a.kind == "unusual" and a.id != "c"] == unusual
+    (last,) = [alarm for alarm in alarms if alarm.seq == 17 and alarm.kind == "unusual"]
+    assert (last.id, last.value, last.time) == ("a", (1e9,), cases.START + 8 * cases.HOUR)
+    missing = [(alarm.id, alarm.since, alarm.score) for alarm in alarms if alarm.kind == "missing"]
+    assert missing == [("b", cases.START + 7 * cases.HOUR, 4), ("a", cases.START + 8 * cases.HOUR, 4)]
+    assert (engine.one("a").unusual, engine.one("b").unusual) == (True, False)
+    assert engine.one("b").alarms == 1 + sum(name == "b" for _, name, _ in unusual)
+    assert [alarm.seq for alarm in engine.history("a").alarms] == [seq for seq, name, _ in unusual if name == "a"]
+    before = engine.one("b").alarms
+    engine.submit(row("b", 14, 6.0)).result()  # and falls silent once more
+    for hour in range(15, 19):
+        engine.submit(row("c", hour, 6.0)).result()
+    summary = engine.one("b")
+    assert summary.alarms == before + 1 + summary.unusual
+    engine.close()

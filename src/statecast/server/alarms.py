@@ -6,6 +6,7 @@ many steps without it. So a table that is sent at a hundred times its speed has 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,24 +20,28 @@ from statecast.server.receipts import Alarm
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int64
 
-    from statecast.data.grid.calendar import Frequency
+    from statecast.data.calendar import Frequency
 
 
 class Silence:
     """Looks for series that have fallen silent, whenever the latest time of all moves on.
 
     Args:
-        ledger: of the series; it says which have had their alarm, until their next row.
         frequency: what a step is.
         steps: for which a series may be silent; 0 where it may be for ever.
     """
 
-    def __init__(self, ledger: Ledger, frequency: Frequency, steps: int) -> None:
-        self._ledger, self._frequency, self._steps = ledger, frequency, steps
+    def __init__(self, frequency: Frequency, steps: int) -> None:
+        self._frequency, self._steps = frequency, steps
         self._latest = UNSEEN
 
-    def heard(self, times: Int64[np.ndarray, " S"], directory: Directory) -> list[tuple[Id, int, int]]:
+    def heard(self, times: Int64[np.ndarray, " S"], directory: Directory, ledger: Ledger) -> list[tuple[Id, int, int]]:
         """Take note of rows with these times.
+
+        Args:
+            times: of the rows.
+            directory: of all series.
+            ledger: their records; one that has had its alarm has no other before its next row.
 
         Returns:
             Of each series that has fallen silent just now its name, the time of its last row, and for how many steps.
@@ -45,7 +50,7 @@ class Silence:
         if not self._steps or latest <= self._latest:
             return []
         self._latest = latest
-        records = self._ledger.records[: len(directory.names)]
+        records = ledger.records[: len(directory.names)]
         waiting = np.flatnonzero((records["count"] > 0) & (records["silent"] == 0))
         steps = np.asarray(self._frequency.steps_between(records["time"][waiting], latest))
         silent, steps = waiting[steps > self._steps], steps[steps > self._steps]
@@ -60,7 +65,7 @@ def alarms_of(
     ids: tuple[Id, ...],
     scores: Float64[np.ndarray, " N"],
     unusual: Bool[np.ndarray, " N"],
-    silent: list[tuple[Id, int, int]],
+    silent: Sequence[tuple[Id, int, int]],
 ) -> tuple[Alarm, ...]:
     """The alarms that a batch raises; those of silent series have the number of its last row.
 

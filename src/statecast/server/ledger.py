@@ -40,6 +40,7 @@ def record(targets: int, rows: int) -> np.dtype[Any]:
             ("score", np.float32),
             ("unusual", np.int32),
             ("alarms", np.int64),
+            ("silent", np.int64),
             ("times", np.int64, (rows,)),
             ("values", np.float64, (rows, targets)),
         ]
@@ -129,6 +130,8 @@ class Ledger:
         records["count"][numbers], records["time"][numbers], records["seq"][numbers] = counts + 1, times, seqs
         records["received"][numbers] = received
         records["score"][numbers], records["unusual"][numbers] = scores
+        records["alarms"][numbers] += scores[1]
+        records["silent"][numbers] = 0
         for name, part in zip(AHEAD, ahead, strict=True):
             records[name][numbers] = part
 

@@ -10,9 +10,10 @@ import numpy as np
 
 from statecast.data.values import series_id
 from statecast.errors import SettingError, UnknownSeries, nearest
+from statecast.forecast import watch
 from statecast.server.batch import Id
 from statecast.server.past import decoded
-from statecast.server.receipts import History, SeriesSummary
+from statecast.server.receipts import Alarm, History, SeriesSummary
 from statecast.server.stepper import Stepper
 from statecast.server.store.protocol import BLOCK, Store
 
@@ -76,7 +77,13 @@ class Listing:
         lower, upper = ({} if level is None else {level: rows[name].astype(np.float64)} for name in ("lower", "upper"))
         predicted, scores = rows["predicted"].astype(np.float64), rows["score"].astype(np.float64)
         name = self._stepper.directory.name(number)
-        return History(name, rows["time"].copy(), rows["values"].copy(), predicted, lower, upper, scores)
+        unusual = np.flatnonzero(watch.unusual(self._stepper.model, scores)).tolist()
+        alarms = [
+            Alarm(int(row["seq"]), name, int(row["time"]), "unusual", float(row["score"]), None, tuple(row["values"]))
+            for row in rows[unusual]
+        ]
+        times, values = rows["time"].copy(), rows["values"].copy()
+        return History(name, times, values, predicted, lower, upper, scores, tuple(alarms))
 
     def page(
         self, prefix: str, after: Id | None, limit: int, sort: str, descending: bool, offset: int

@@ -6,6 +6,7 @@ Nothing here decides whether a row is taken, and nothing knows threads or a disk
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -181,6 +182,8 @@ class Memory:
         row, numbers = rows_of_columns(self.behind.kind, columns), np.array([number])
         try:
             forecast = self.behind.insert(self.stream, number, row[0])
+            if forecast.watch is not None:  # it tells of the series' last row, not of this one
+                forecast = replace(forecast, watch=np.zeros_like(forecast.watch))
         finally:
             self.directory.places[numbers] = self.stream.numbers([self.directory.name(number)])
         self._touch(numbers)

@@ -31,6 +31,7 @@ class Options:
     port: int = _option(8000, "port to listen at; 0 for any that is free", 0, 65_535)
     tokens: str | None = _option(None, "file of the tokens that callers need, each for read, write or admin")
     late: int = _option(0, "steps that a row may be late; 0 refuses rows before a series' last one", 0, 1000)
+    silence: int = _option(0, "steps behind the latest row at which a series raises an alarm; 0 for none", 0, 1 << 20)
     closed: bool = _option(False, "refuse series that are not known yet")
     window: float = _option(0.002, "seconds for which rows are gathered before they are worked on together", 0, 1)
     batch: int = _option(8192, "rows that are worked on together at most", 1, 1_000_000)

@@ -11,7 +11,8 @@ import numpy as np
 from statecast.forecast.answer import Forecast
 from statecast.forecast.observation import Features
 from statecast.server import selection
-from statecast.server.batch import Batch
+from statecast.server.alarms import alarms_of
+from statecast.server.batch import Batch, Id
 from statecast.server.group import ELSEWHERE, INVALID, Taken
 from statecast.server.intake import Intake
 from statecast.server.receipts import Happening, Receipt, RowReason, RowStatus
@@ -49,7 +50,7 @@ class Replies:
         self._places = np.full(len(taken.statuses), -1)
         self._places[taken.rows] = np.arange(len(taken.rows))
         self._repeats, self._again = _again(stepper, rows, taken)
-        self.happenings = [happening(stepper, taken.batch, taken.forecast)]
+        self.happenings = [happening(stepper, taken.batch, taken.forecast, taken.silent)]
         self._scores, self._unusual = self.happenings[0].scores, self.happenings[0].unusual
 
     def statuses(self, request: int) -> list[RowStatus]:
@@ -141,9 +142,14 @@ def forecast_now(stepper: Stepper, numbers: Sequence[int], known: Sequence[Featu
     return selection.picked(forecast, np.array([place[name] for name in names]))
 
 
-def happening(stepper: Stepper, batch: Batch, forecast: Forecast | None) -> Happening:
-    """What a batch brought."""
+def happening(
+    stepper: Stepper, batch: Batch, forecast: Forecast | None, silent: Sequence[tuple[Id, int, int]] = ()
+) -> Happening:
+    """What a batch brought; `silent` are series that have fallen silent by its end, see `Silence`."""
     ids = tuple(map(stepper.directory.name, batch.numbers.tolist())) if forecast is None else forecast.ids
     scores, unusual = selection.scores(forecast, len(batch.numbers))
     removed = tuple(map(stepper.directory.name, batch.removed))
-    return Happening(batch.first, batch.last, ids, batch.times, batch.values, forecast, scores, unusual, (), removed)
+    alarms = alarms_of(batch, ids, scores, unusual, silent)
+    return Happening(
+        batch.first, batch.last, ids, batch.times, batch.values, forecast, scores, unusual, alarms, removed
+    )

@@ -20,6 +20,7 @@ from statecast.forecast.observation import shown
 from statecast.model.state import UNSEEN
 from statecast.model.trained import Model
 from statecast.server import selection
+from statecast.server.alarms import Silence
 from statecast.server.batch import Batch, Id
 from statecast.server.group import (
     ACCEPTED,
@@ -58,6 +59,7 @@ class Stepper(Memory):
     def __init__(self, model: Model, options: Options | None = None, shards: Shards | None = None) -> None:
         self.options = Options() if options is None else options
         super().__init__(model, self.options.late, shards)
+        self._silence = Silence(model.schema.frequency, self.options.silence)
 
     # --- rows that came
 
@@ -242,7 +244,8 @@ class Stepper(Memory):
             new,
         )
         forecast = selection.joined([part.forecast for part in parts]) if parts else None
-        return Taken(group.statuses, group.errors, batch, rows, forecast, group.repeats, group.elsewhere)
+        silent = self._silence.heard(batch.times, self.directory, self.ledger)
+        return Taken(group.statuses, group.errors, batch, rows, forecast, group.repeats, group.elsewhere, silent)
 
     # --- what the log says
 
