@@ -174,7 +174,7 @@ class Stepper(Memory):
         static = None if group.rows.static is None or stated is None or not stated[row] else group.rows.static[rows]
         seq = group.seq + 1 if group.seqs is None else int(group.seqs[row])
         try:
-            received = float(group.when(rows)[0] if isinstance(group.received, np.ndarray) else group.received)
+            received = float(np.max(group.when(rows)))
             forecast = self.insert(number, (*_columns(group, rows), static), seq, received)
         except TimeOrderError as error:
             group.reject(row, str(error), LATE)
