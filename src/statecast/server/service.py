@@ -18,6 +18,7 @@ from typing import Any, Protocol, TypeVar
 from statecast.errors import NotReady, OutputError, StatecastError
 from statecast.model.trained import Model
 from statecast.server.answers import Presenter
+from statecast.server.attachments import Attachments
 from statecast.server.bodies import BodyReader
 from statecast.server.engine import Engine
 from statecast.server.instruments import Instruments
@@ -62,7 +63,8 @@ class Service:
         opened, ended: are called, from any thread, when the engine is open, and when there is an error.
 
     Raises:
-        SettingError: the tokens cannot be used.
+        SettingError: the tokens cannot be used, or a connector or the webhook cannot.
+        MissingDependency: what a connector needs is not installed.
     """
 
     def __init__(self, opener: Opener, options: Options, name: str) -> None:
@@ -73,7 +75,7 @@ class Service:
         self.opened: Callable[[], None] = _nothing
         self.ended: Callable[[], None] = _nothing
         self.alarms: deque[Alarm] = deque(maxlen=ALARMS)
-        self._opener = opener
+        self._opener, self._attachments = opener, Attachments(options)
         self._engine: Engine | None = None
         self.instruments, self.pulse = Instruments(lambda: self._engine), Pulse(self._accepted)
         self.audience, self.operations = Audience(), tuple[Operation, ...]()
@@ -104,6 +106,11 @@ class Service:
         self._alarmed = engine.subscribe(None, lambda item: self.alarms.extend(item.alarms))
         self.ready_after = time.monotonic() - begin
         self._engine = engine
+        try:
+            self._attachments.start(engine, self.reader.records, self.presenter.alarm)
+        except StatecastError as error:
+            self._end(error)
+            return
         self.opened()
 
     def _accepted(self) -> int:
@@ -123,6 +130,7 @@ class Service:
 
     def _close(self) -> None:
         self._thread.join()
+        self._attachments.close()
         if self._engine is not None:
             self._engine.close()
 
