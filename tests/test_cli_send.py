@@ -106,6 +106,12 @@ def test_a_server_that_was_never_there_is_given_up_soon(
     assert "did not take a request within 0.1 s" in statecast("send", "http://127.0.0.1:9", loads).error
 
 
+def test_waiting_for_the_server_is_said(statecast: Command, shelf: Shelf, loads: Path) -> None:
+    shelf.faults.append("status 503 1.01")
+    done = statecast.well("send", shelf.url, loads)
+    assert "does not take a request (it answers 503: not now): again in 1 s" in done.err
+
+
 def test_the_token_comes_from_the_environment(
     statecast: Command, shelf: Shelf, loads: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,22 +3,21 @@
 The tests that need a broker start mosquitto, on a port of its own.
 """
 
+# ruff: noqa: F401, F811 (fixtures are imported by name and taken by name)
+
 from __future__ import annotations
 
 import logging
-import shutil
-import socket
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from broker_cases import Broker, broker, until
 
 from statecast.data.calendar import Frequency
 from statecast.data.schema import Covariate, Schema
@@ -266,68 +265,6 @@ def test_a_connector_of_ones_own_is_named_by_its_module() -> None:
 
 # --- a broker
 
-MOSQUITTO = shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/sbin")
-
-
-class Broker:
-    """mosquitto, which can be stopped and started again; it keeps sessions on disk."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.config = folder / "mosquitto.conf"
-        lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous true", "persistence true", "max_queued_messages 0"]
-        self.config.write_text("\n".join([*lines, f"persistence_location {folder}/", "user root", ""]))
-        self.process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    def start(self) -> None:
-        assert MOSQUITTO is not None
-        self.process = subprocess.Popen([MOSQUITTO, "-c", str(self.config)], stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 10
-        while time.monotonic() < end:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise AssertionError("mosquitto does not start")
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.terminate()
-            self.process.wait()
-
-    def publish(self, messages: list[tuple[str, str]]) -> None:
-        """Publish with quality of service 1, and wait until the broker has all."""
-        import paho.mqtt.client as mqtt
-
-        client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
-        client.connect("127.0.0.1", self.port)
-        client.loop_start()
-        infos = [client.publish(topic, payload, qos=1) for topic, payload in messages]
-        for info in infos:
-            info.wait_for_publish(10)
-        client.disconnect()
-        client.loop_stop()
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Broker]:
-    if MOSQUITTO is None:
-        pytest.skip("mosquitto is not installed")
-    server = Broker(tmp_path)
-    yield server
-    server.stop()
-
-
-def until(true: Callable[[], bool], seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
 
 @contextmanager
 def connected(broker: Broker, disk: Disk, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
@@ -342,7 +279,7 @@ def connected(broker: Broker, disk: Disk, caplog: pytest.LogCaptureFixture) -> I
 @pytest.mark.heavy
 def test_what_was_not_kept_comes_again(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
     """The whole promise: messages that came while the server was away, or whose rows were lost with it, come again."""
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="statecast.server")
     first = Disk()
     with connected(broker, first, caplog):
         broker.publish([("plant/a/load", f'{{"hour": {n}, "load": {n}}}') for n in range(20)])
@@ -367,7 +304,7 @@ def test_what_was_not_kept_comes_again(broker: Broker, caplog: pytest.LogCapture
 
 @pytest.mark.heavy
 def test_a_broker_that_comes_back_is_connected_again(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="statecast.server")
     disk = Disk()
     disk.at_once = True
     with connected(broker, disk, caplog):
@@ -384,7 +321,7 @@ def test_a_broker_that_comes_back_is_connected_again(broker: Broker, caplog: pyt
 
 @pytest.mark.heavy
 def test_many_messages_come_once_each(broker: Broker, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+    caplog.set_level(logging.INFO, logger="statecast.server")
     disk = Disk()
     disk.at_once = True
     with connected(broker, disk, caplog):

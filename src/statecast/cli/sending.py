@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sys
 import time
@@ -38,7 +39,7 @@ def run(url: str, source: str, speed: float | None, token: str | None, as_json: 
     """
     if speed is not None and not speed > 0:
         raise SettingError(f"--speed {speed:g}: wanted a number above 0, such as 60 for an hour in a minute")
-    with Client(url, token or os.environ.get(TOKEN), patience=FIRST_PATIENCE) as client:
+    with _remarks(), Client(url, token or os.environ.get(TOKEN), patience=FIRST_PATIENCE) as client:
         replay = Replay.of(tables.read(source), client.model)
         start, tally = time.monotonic(), Tally(len(replay))
         with _display(len(replay)) as display:
@@ -121,6 +122,21 @@ class Tally:
         for name, remark in remarks.items():
             if counts[name]:
                 output.say(f"{counts[name]:,} {remark}")
+
+
+@contextmanager
+def _remarks() -> Iterator[None]:
+    """Say when the server is waited for."""
+    log, handler = logging.getLogger("statecast.client"), logging.Handler(logging.INFO)
+    handler.emit = lambda record: output.note(record.getMessage())  # type: ignore[method-assign]
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
 
 
 @contextmanager

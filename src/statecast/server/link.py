@@ -9,6 +9,7 @@ comes back do not all knock at once. A server that names a pause (`Retry-After`)
 from __future__ import annotations
 
 import ipaddress
+import logging
 import random
 import time
 from collections.abc import Mapping
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 BUSY = (429, 502, 503, 504)  # statuses that say: later
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 10.0  # seconds
+TOLD = 1.0  # seconds; shorter pauses are not worth a line of the log
+LOG = logging.getLogger("statecast.client")
 
 
 class Link:
@@ -124,6 +127,8 @@ class Pauses:
                 f"{url} did not take a request within {self._patience:g} s ({reason}): see whether the server runs, "
                 "and whether this is its address"
             )
+        if length >= TOLD:
+            LOG.info("%s does not take a request (%s): again in %.0f s", url, reason, length)
         time.sleep(length)
 
 
