@@ -225,11 +225,7 @@ class Stepper(Memory):
         rows = np.concatenate([part.rows for part in parts]) if parts else np.zeros(0, np.int64)
         numbers = np.concatenate([part.numbers for part in parts]) if parts else np.zeros(0, np.int64)
         restated = None if source.stated is None else np.flatnonzero(source.stated[rows]).astype(np.int32)
-        known = (
-            None
-            if source.known is None
-            else source.known[rows].reshape(len(rows), int(np.prod(source.known.shape[1:])))
-        )
+        known = None if source.known is None else source.known[rows].reshape(len(rows), np.prod(source.known.shape[1:]))
         new = {self.directory.index[name]: name for name in group.names.values() if name in self.directory.index}
         batch = Batch(
             first,
