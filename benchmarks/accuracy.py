@@ -143,9 +143,9 @@ def run(name: str, options: argparse.Namespace) -> None:
     if options.peers == "run":
         run_peers(name, problem, options)
     if options.peers != "none" and recorded(options):
-        for model, told in Record.read(PEERS).tables.get(name, {}).items():
+        for model, result in Record.read(PEERS).tables.get(name, {}).items():
             if model != "machine":
-                say(model, problem, told.get("scores") or told.get("sparse") or {}, told.get("seconds"), told)
+                say(model, problem, result.get("scores") or result.get("sparse") or {}, result.get("seconds"), result)
 
 
 def keep(name: str, about: Mapping[str, Any], runs: list[dict[str, Any]], options: argparse.Namespace) -> None:
@@ -175,19 +175,19 @@ def run_peers(name: str, problem: Protocol | Suite, options: argparse.Namespace)
 
 
 def report_peer(name: str, model: str, problem: Protocol | Suite, answer: Answers, options: argparse.Namespace) -> None:
-    told = entry(problem, answer)
-    keep_peer(name, model, told, answer.told["packages"], options)
+    result = entry(problem, answer)
+    keep_peer(name, model, result, answer.notes["packages"], options)
     if not recorded(options):
-        say(model, problem, told.get("scores") or told["sparse"], told["seconds"], told)
+        say(model, problem, result.get("scores") or result["sparse"], result["seconds"], result)
 
 
 def keep_peer(
-    name: str, model: str, told: Mapping[str, Any], packages: Mapping[str, str], options: argparse.Namespace
+    name: str, model: str, result: Mapping[str, Any], packages: Mapping[str, str], options: argparse.Namespace
 ) -> None:
     if recorded(options):
         record = Record.read(PEERS)
-        there = machine(()) | {"packages": packages}
-        record.with_(name, {**record.tables.get(name, {}), model: told}, there).write(PEERS)
+        computer = machine(()) | {"packages": packages}
+        record.with_(name, {**record.tables.get(name, {}), model: result}, computer).write(PEERS)
 
 
 def say(
@@ -195,14 +195,14 @@ def say(
     problem: Protocol | Suite,
     scores: Scores,
     seconds: float | None,
-    told: Mapping[str, Any] | None = None,
+    result: Mapping[str, Any] | None = None,
 ) -> None:
     """A forecaster's line."""
-    told = told or {}
+    result = result or {}
     numbers = "  ".join(f"{key} {scores[key]:.4g}" for key in shown(problem) if key in scores)
-    few = " (few origins)" if "sparse" in told else ""
+    few = " (few origins)" if "sparse" in result else ""
     clock = "" if seconds is None else f"{seconds:.1f} s"
-    print(f"  {who:30} {numbers}  {clock}{few}{told.get('left_out', '')}", flush=True)
+    print(f"  {who:30} {numbers}  {clock}{few}{result.get('left_out', '')}", flush=True)
 
 
 def shown(problem: Protocol | Suite) -> Iterable[str]:

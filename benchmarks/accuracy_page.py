@@ -80,7 +80,7 @@ def section(name: str, entry: Mapping[str, Any], peers: Mapping[str, Any]) -> st
     """One protocol: its split, its table, and the few windows at which statistical models were fitted."""
     published = PUBLISHED.get(name, {})
     text = f"## {entry['title']}\n\n{capital(entry['split'])}.\n\n{table(entry, peers, 'scores', published)}"
-    if any("sparse" in told for told in peers.values()):
+    if any("sparse" in result for result in peers.values()):
         few = table(entry, peers, "sparse", NONE)
         text += f"\nAt a few windows of each series, where these were fitted:\n\n{few}"
     return f"{text}\n{skills(entry)}{behind(entry)}{aims(name)}"
@@ -91,11 +91,11 @@ def table(
 ) -> str:
     """Statecast, the peers that forecast the same windows, the naive forecasts, and what was published."""
     forecasters = list(statecast_rows(entry, part))
-    forecasters += [(model + remarks(told), told[part], [told]) for model, told in beside(peers, part)]
-    forecasters += [(model, told[part], []) for model, told in entry["naive"].items()]
+    forecasters += [(model + remarks(result), result[part], [result]) for model, result in beside(peers, part)]
+    forecasters += [(model, result[part], []) for model, result in entry["naive"].items()]
     forecasters = [(who, scores if isinstance(scores, list) else [scores], runs) for who, scores, runs in forecasters]
-    told_of = {key for _, scores, _ in forecasters for score in scores for key in score}
-    columns = [*entry["shown"], *(f"coverage/{level}" for level in LEVELS), *(k for k in INTERVALS if k in told_of)]
+    keys = {key for _, scores, _ in forecasters for score in scores for key in score}
+    columns = [*entry["shown"], *(f"coverage/{level}" for level in LEVELS), *(k for k in INTERVALS if k in keys)]
     rows = [["", *map(heading, columns), *CLOCKS.values()]]
     rows += [["---"] * len(rows[0])]
     rows += [[named(who), *cells(scores, columns), *times(runs)] for who, scores, runs in forecasters]
@@ -147,10 +147,10 @@ def form(column: str) -> Callable[[float], str]:
     return share if column.startswith("coverage") else number
 
 
-def remarks(told: Mapping[str, Any]) -> str:
+def remarks(result: Mapping[str, Any]) -> str:
     """That a network was stopped before its default number of steps, or trained on a GPU."""
-    stopped = f", stopped after {told['steps']} steps" if told.get("steps", 1000) < 1000 else ""
-    return stopped + (", on a GPU" if "device" in told else "")
+    stopped = f", stopped after {result['steps']} steps" if result.get("steps", 1000) < 1000 else ""
+    return stopped + (", on a GPU" if "device" in result else "")
 
 
 def times(runs: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -168,7 +168,7 @@ def skills(entry: Mapping[str, Any]) -> str:
     """How much smaller statecast's error is than that of the naive forecasts."""
     metric = entry["shown"][0]
     mine = over_runs(entry["runs"], metric)
-    skill = {who: 1 - mine / told["scores"][metric] for who, told in entry["naive"].items()}
+    skill = {who: 1 - mine / result["scores"][metric] for who, result in entry["naive"].items()}
     parts = [f"{share(value)} over {LIBRARIES.get(who, who)}" for who, value in skill.items()]
     return f"Skill of statecast, in {WORDS[metric]}: {' and '.join(parts)}.\n"
 
@@ -239,8 +239,8 @@ def missed(name: str, entry: Mapping[str, Any], peers: Mapping[str, Any] = NONE)
     yield from outside(name, entry)
     metric = entry["shown"][0]
     mine = over_runs(entry["runs"], metric)
-    for baseline, told in entry["naive"].items():
-        theirs = told["scores"][metric]
+    for baseline, result in entry["naive"].items():
+        theirs = result["scores"][metric]
         if mine > theirs and f"{metric}/{baseline}" not in AIMS.get(name, {}):
             yield f"{WORDS[metric]} {number(mine)}, and {number(theirs)} of {LIBRARIES.get(baseline, baseline)}"
 
@@ -289,10 +289,10 @@ def machines(entries: Mapping[str, Any], peers: Mapping[str, Any]) -> str:
         for m in (entry["machine"] for entry in tables.values() if "machine" in entry)
     )
     lines |= dict.fromkeys(
-        f"- peers on a GPU: {told['device']}, {listed(told['packages'])}"
+        f"- peers on a GPU: {result['device']}, {listed(result['packages'])}"
         for entry in peers.values()
-        for told in entry.values()
-        if "device" in told and "packages" in told
+        for result in entry.values()
+        if "device" in result and "packages" in result
     )
     return "## Where it was measured\n\n" + "\n".join(lines) + "\n"
 

@@ -295,15 +295,15 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: for a busy machine, one thread")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.worker:
-        work(given.worker)
+    options = parser.parse_args()
+    if options.worker:
+        work(options.worker)
         return
-    chosen = [SHAPES[int(k)] for k in given.shapes.split(",")] if given.shapes else SHAPES
-    names = ("statecast", *(name for name in given.peers.split(",") if name))
-    workers = {name: Worker(name, given.threads, given.clock) for name in names}
-    for cell in given.cells.split(","):
-        table(workers, cell, chosen, given.rounds)
+    chosen = [SHAPES[int(k)] for k in options.shapes.split(",")] if options.shapes else SHAPES
+    names = ("statecast", *(name for name in options.peers.split(",") if name))
+    workers = {name: Worker(name, options.threads, options.clock) for name in names}
+    for cell in options.cells.split(","):
+        table(workers, cell, chosen, options.rounds)
     for worker in workers.values():
         worker.process.stdin.close()
         worker.process.wait()

@@ -42,7 +42,7 @@ def measure(protocol: Protocol, seed: int, settings: Mapping[str, Any]) -> dict[
     of the table. The protocol says which of them is scored; the scores of the other stand beside.
     """
     clock = Clock()
-    model = fitted(protocol, protocol.seen, seed, settings)
+    model = fitted(protocol, protocol.learnable, seed, settings)
     fit_s = clock.seconds()["seconds"]
     networks = {EVERY_ROW: model, TRAINING_ROWS: model.tested()}
     scored_one, other = (TRAINING_ROWS, EVERY_ROW) if protocol.training_alone else (EVERY_ROW, TRAINING_ROWS)
@@ -136,7 +136,7 @@ def combined(parts: Sequence[Forecasts], how: Callable[[list[np.ndarray]], np.nd
 
 def measure_alone(suite: Suite, seed: int, settings: Mapping[str, Any], watch: Callable[[str], None]) -> dict[str, Any]:
     """Fit each series alone at each origin; `watch` gets a line for each series."""
-    fitted(suite.members[0], suite.members[0].seen, seed, settings)  # nobody's: it warms JAX
+    fitted(suite.members[0], suite.members[0].learnable, seed, settings)  # nobody's: it warms JAX
     clock = Clock()
     made: list[Forecasts] = []
     fits: dict[str, list[float]] = {}

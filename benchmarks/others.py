@@ -30,10 +30,10 @@ BLOCK = 100  # models that a process fits
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """A peer's forecasts of a protocol, or of each member of a suite, and what is told of how they were made."""
+    """A peer's forecasts of a protocol, or of each member of a suite, and notes on how they were made."""
 
     forecasts: tuple[Forecasts, ...]
-    told: dict[str, Any]
+    notes: dict[str, Any]
 
 
 def peer(
@@ -45,14 +45,14 @@ def peer(
     parts: list[Answers] = []
     for number, block in enumerate(blocks, 1):
         try:
-            parts.append(asked(block, model, python, end - time.monotonic()))
+            parts.append(answers_of(block, model, python, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             return None
         if len(blocks) > 1:
-            watch(f"{model}: block {number} of {len(blocks)}, {parts[-1].told['seconds']:.0f} s")
-    told = parts[0].told | {key: sum(part.told[key] for part in parts) for key in ("seconds", "cpu_s")}
+            watch(f"{model}: block {number} of {len(blocks)}, {parts[-1].notes['seconds']:.0f} s")
+    notes = parts[0].notes | {key: sum(part.notes[key] for part in parts) for key in ("seconds", "cpu_s")}
     forecasts = tuple(each for part in parts for each in part.forecasts)
-    return Answers(forecasts if isinstance(problem, Suite) else (combined(forecasts, np.concatenate),), told)
+    return Answers(forecasts if isinstance(problem, Suite) else (combined(forecasts, np.concatenate),), notes)
 
 
 def takes_part(problem: Protocol | Suite, model: str) -> bool:
@@ -78,7 +78,7 @@ def batches(problem: Protocol | Suite, model: str) -> Iterator[list[Protocol]]:
             yield list(problem.members[first : first + size])
 
 
-def asked(protocols: Sequence[Protocol], model: str, python: str, seconds: float) -> Answers:
+def answers_of(protocols: Sequence[Protocol], model: str, python: str, seconds: float) -> Answers:
     """The answers to some problems by one process, with its seconds for all of them."""
     with tempfile.TemporaryDirectory(prefix="statecast-accuracy-") as name:
         folder = Path(name)
@@ -89,8 +89,8 @@ def asked(protocols: Sequence[Protocol], model: str, python: str, seconds: float
         if done.returncode:
             sys.exit(f"{model} on {protocols[0].name} ended with {done.returncode}")
         answers = [read_answer(folder / f"answer-{number:04d}.npz") for number in range(len(protocols))]
-    told = answers[0].told | {key: sum(each.told[key] for each in answers) for key in ("seconds", "cpu_s")}
-    return Answers(tuple(each.forecasts[0] for each in answers), told)
+    notes = answers[0].notes | {key: sum(each.notes[key] for each in answers) for key in ("seconds", "cpu_s")}
+    return Answers(tuple(each.forecasts[0] for each in answers), notes)
 
 
 def write_problem(protocol: Protocol, path: Path) -> None:
@@ -115,14 +115,14 @@ def write_problem(protocol: Protocol, path: Path) -> None:
 def read_answer(path: Path) -> Answers:
     with np.load(path) as arrays:
         lower, upper = ({int(k[3:]): arrays[k] for k in arrays if k.startswith(side)} for side in ("lo-", "hi-"))
-        return Answers((Forecasts(arrays["point"], lower, upper),), json.loads(str(arrays["told"])))
+        return Answers((Forecasts(arrays["point"], lower, upper),), json.loads(str(arrays["notes"])))
 
 
 def mean(answers: Sequence[Answers]) -> Answers:
     """The mean of the forecasts of several peers, and of their bounds."""
     forecasts = [combined(parts, average) for parts in zip(*(each.forecasts for each in answers), strict=True)]
-    told = answers[0].told | {key: sum(each.told[key] for each in answers) for key in ("seconds", "cpu_s")}
-    return Answers(tuple(forecasts), told)
+    notes = answers[0].notes | {key: sum(each.notes[key] for each in answers) for key in ("seconds", "cpu_s")}
+    return Answers(tuple(forecasts), notes)
 
 
 def average(arrays: list[np.ndarray]) -> np.ndarray:
@@ -130,12 +130,12 @@ def average(arrays: list[np.ndarray]) -> np.ndarray:
 
 
 def entry(problem: Protocol | Suite, answers: Answers) -> dict[str, Any]:
-    """What is recorded of a peer: its scores, and what was told."""
-    told = {key: value for key, value in answers.told.items() if key not in ("sparse", "packages")}
+    """What is recorded of a peer: its scores, and the notes on its forecasts."""
+    notes = {key: value for key, value in answers.notes.items() if key not in ("sparse", "packages")}
     if isinstance(problem, Suite):
         fits = sum(member.windows for member in problem.members)
-        scores = problem.scores(answers.forecasts) | {"fit_s": told["seconds"] / fits}
-        return told | {"scores": scores, "ratios": problem.ratios(answers.forecasts)}
-    few = answers.told["sparse"]
+        scores = problem.scores(answers.forecasts) | {"fit_s": notes["seconds"] / fits}
+        return notes | {"scores": scores, "ratios": problem.ratios(answers.forecasts)}
+    few = answers.notes["sparse"]
     part = "sparse" if few and problem.windows > 1 else "scores"
-    return told | {part: scored(problem, answers.forecasts[0], problem.sparse_rows if few else None)}
+    return notes | {part: scored(problem, answers.forecasts[0], problem.sparse_rows if few else None)}

@@ -42,7 +42,7 @@ class Clock:
     def __init__(self) -> None:
         self._wall, self._cpu = time.perf_counter(), sum(os.times()[:4])
 
-    def told(self) -> dict[str, float]:
+    def times(self) -> dict[str, float]:
         return {"seconds": time.perf_counter() - self._wall, "cpu_s": sum(os.times()[:4]) - self._cpu}
 
 
@@ -96,7 +96,7 @@ def statistical(problem: Problem, name: str) -> tuple[np.ndarray, Bounds, dict[s
     made = StatsForecast([model], freq=problem.freq, n_jobs=cores).forecast(
         h=problem.horizon, df=pd.concat(parts), level=list(LEVELS)
     )
-    took = clock.told()
+    took = clock.times()
     made = made.sort_values(["unique_id", "ds"])
     column = next(c for c in made.columns if c not in ("unique_id", "ds") and "-lo-" not in c and "-hi-" not in c)
     shape = (-1, problem.horizon)
@@ -119,7 +119,7 @@ def network(problem: Problem, name: str) -> tuple[np.ndarray, Bounds, dict[str, 
     made = NeuralForecast([model(problem, name, steps)], freq=problem.freq).cross_validation(
         df, n_windows=None, test_size=problem.test, step_size=problem.step, refit=False
     )
-    took = clock.told()
+    took = clock.times()
     made = made.sort_values(["unique_id", "cutoff", "ds"])
     shape = (len(problem.y) * problem.windows, problem.horizon)
     point = made[f"{name}-median" if f"{name}-median" in made else name].to_numpy().reshape(shape)
@@ -184,9 +184,9 @@ def main() -> None:
     logging.disable(logging.WARNING)
     forecast = statistical if name.startswith("Auto") else network
     for source in sorted(Path(folder).glob("problem-*.npz")):
-        point, bounds, told = forecast(Problem(str(source)), name)
+        point, bounds, notes = forecast(Problem(str(source)), name)
         target = source.with_name(source.name.replace("problem", "answer"))
-        np.savez(target, point=point, told=json.dumps(told | {"packages": packages()}), **bounds)
+        np.savez(target, point=point, notes=json.dumps(notes | {"packages": packages()}), **bounds)
 
 
 if __name__ == "__main__":

@@ -106,13 +106,13 @@ def main() -> None:
         for shape in SHAPES:
             for threads in map(int, options.threads.split(",")):
                 runs = [(jax_step if options.jax else calls)(cell, shape, threads, name) for name in names]
-                found = iter(medians([run for part in runs for run in part], options.seconds))
-                parts = [[next(found) for _ in part] for part in runs]
-                told = [
+                medians_in_turn = iter(medians([run for part in runs for run in part], options.seconds))
+                parts = [[next(medians_in_turn) for _ in part] for part in runs]
+                columns = [
                     f"{name} {' + '.join(f'{ms:.3g}' for ms in part)}, {sum(parts[0]) / sum(part):.2f}"
                     for name, part in zip(names, parts, strict=True)
                 ]
-                print(f"{cell} {shape} {threads}: {' | '.join(told)}", flush=True)
+                print(f"{cell} {shape} {threads}: {' | '.join(columns)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -58,10 +58,10 @@ def statecast_run(recipe: str, epochs: int) -> tuple[float, float, float]:
     # Nothing is shown, so nothing is trained once more to be shown.
     case = replace(case, tutorial={**case.tutorial, "max_epochs": epochs}, show=())
     began = time.perf_counter()
-    found = forecasting.run(case, recipe)
+    result = forecasting.run(case, recipe)
     spent = time.perf_counter() - began
-    error = float(np.sqrt(np.mean([row.value**2 for row in found.rows if row.recipe == recipe])))
-    trained = float(found.history["seconds"][-1]) if recipe == "tutorial" else 0.0
+    error = float(np.sqrt(np.mean([row.value**2 for row in result.rows if row.recipe == recipe])))
+    trained = float(result.history["seconds"][-1]) if recipe == "tutorial" else 0.0
     return spent - trained, trained, error
 
 
@@ -74,21 +74,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=EPOCHS)
     parser.add_argument("--run", choices=RUNS, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.run:
-        work(given.run, given.epochs)
+    options = parser.parse_args()
+    if options.run:
+        work(options.run, options.epochs)
         return
     print(
-        f"| run | seconds{'' if given.epochs == EPOCHS else f', {given.epochs} epochs scaled to {EPOCHS}'} | ", end=""
+        f"| run | seconds{'' if options.epochs == EPOCHS else f', {options.epochs} epochs scaled to {EPOCHS}'} | ",
+        end="",
     )
     print("test RMSE | Keras / this |\n|---|--:|--:|--:|")
     keras = 0.0
     for run in RUNS:
-        command = [sys.executable, __file__, "--run", run, "--epochs", str(given.epochs)]
+        command = [sys.executable, __file__, "--run", run, "--epochs", str(options.epochs)]
         quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "JAX_PLATFORMS": "cpu"}
         done = subprocess.run(command, env=quiet, stdout=subprocess.PIPE, text=True, check=True)
         beside, trained, error = json.loads(done.stdout.splitlines()[-1])
-        seconds = beside + trained * EPOCHS / given.epochs
+        seconds = beside + trained * EPOCHS / options.epochs
         keras = keras or seconds
         print(f"| {run} | {seconds:.1f} | {error:.3g} | {keras / seconds:.1f} |", flush=True)
 

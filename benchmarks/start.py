@@ -88,8 +88,8 @@ def imports(folder: Path, quick: bool) -> Numbers:
         f"heavy = {heavy!r} & new; sys.stderr.write(json.dumps([took, len(new), len(heavy)]))"
     )
     bare, _ = seconds([sys.executable, "-c", "pass"])
-    whole, told = seconds([sys.executable, "-c", code])
-    took, new, loaded = json.loads(told)
+    whole, output = seconds([sys.executable, "-c", code])
+    took, new, loaded = json.loads(output)
     return {"import_s": took, "process_s": whole, "bare_python_s": bare, "modules": new, "heavy_libraries": loaded}
 
 

@@ -124,17 +124,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=300)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: for a busy machine, one thread")
-    given = parser.parse_args()
-    clock = time.process_time if given.clock == "cpu" else time.perf_counter
-    os.environ["STATECAST_THREADS"] = str(given.threads)
+    options = parser.parse_args()
+    clock = time.process_time if options.clock == "cpu" else time.perf_counter
+    os.environ["STATECAST_THREADS"] = str(options.threads)
     kinds = {"stream": stream_step, "network": network_step, "torch": torch_step, "onnxruntime": onnx_step}
     print(f"| series | {' | '.join(f'{name}, µs' for name in kinds)} | stream, observations/s |")
     print("|--:|" + "--:|" * (len(kinds) + 1))
     for rows in (1, 10, 1000, 10_000):
-        steps = {name: make(rows, given.threads) for name, make in kinds.items()}
+        steps = {name: make(rows, options.threads) for name, make in kinds.items()}
         samples: dict[str, list[float]] = {name: [] for name in kinds}
         calls = 50 if rows < 100 else 3  # in a row, as a stream makes them
-        for _ in range(max(given.rounds // (1 + rows // 1000), 30)):
+        for _ in range(max(options.rounds // (1 + rows // 1000), 30)):
             for name, step in steps.items():
                 time.sleep(PAUSE_S)
                 awake = time.perf_counter() + WARM_S

@@ -184,13 +184,13 @@ def arguments(of: Model, table: Panel, row: int) -> dict[str, Any]:
     s = int(np.searchsorted(table.offsets, row, side="right")) - 1
     span, extra = table.span(s), table.ahead[slice(*table.ahead_offsets[s : s + 2])]
     known = np.concatenate([table.known[row : span.stop], extra])[: of.config.horizon + 1]
-    given: dict[str, Any] = {"past": table.past[row], "known": known_rows(known)}
-    return given | ({"static": table.static[s]} if row == span.start else {})
+    extras: dict[str, Any] = {"past": table.past[row], "known": known_rows(known)}
+    return extras | ({"static": table.static[s]} if row == span.start else {})
 
 
 def value(table: Panel, row: int) -> Any:
-    found = table.y[row]
-    return float(found[0]) if len(found) == 1 else found
+    result = table.y[row]
+    return float(result[0]) if len(result) == 1 else result
 
 
 def remembering(of: Model, table: Panel) -> Model:
@@ -200,14 +200,16 @@ def remembering(of: Model, table: Panel) -> Model:
     return replace(of, state=state_after(of, table))
 
 
-def close(found: np.ndarray, wanted: np.ndarray, precision: str) -> None:
-    assert found.shape == wanted.shape
-    assert np.isfinite(found).all()
+def close(result: np.ndarray, expected: np.ndarray, precision: str) -> None:
+    assert result.shape == expected.shape
+    assert np.isfinite(result).all()
     tolerance = {"float32": 1e-5, "float64": 1e-12}[precision]
-    np.testing.assert_allclose(found, wanted, rtol=tolerance, atol=tolerance * float(np.abs(wanted).max(initial=1e-30)))
+    np.testing.assert_allclose(
+        result, expected, rtol=tolerance, atol=tolerance * float(np.abs(expected).max(initial=1e-30))
+    )
 
 
-def same_bits(found: Any, wanted: Any) -> None:
-    assert found.dtype == wanted.dtype
-    assert found.shape == wanted.shape
-    assert found.tobytes() == wanted.tobytes()
+def same_bits(result: Any, expected: Any) -> None:
+    assert result.dtype == expected.dtype
+    assert result.shape == expected.shape
+    assert result.tobytes() == expected.tobytes()

@@ -165,7 +165,7 @@ def numbers(network: Network, p: Any, batch: int) -> Any:
     return (np.arange(batch) % (network.series + 1))[:, None].astype(like(p).dtype)
 
 
-def begun(network: Network, p: Any, batch: int) -> Any:
+def first_state(network: Network, p: Any, batch: int) -> Any:
     """The state of rows that have seen nothing."""
     xp = like(p).__array_namespace__()
     return network.start(p, batch, like(p), xp.asarray(numbers(network, p, batch)))
@@ -173,20 +173,20 @@ def begun(network: Network, p: Any, batch: int) -> Any:
 
 def scanned(network: Network, p: Any, inputs: Any, reset: Any) -> tuple[Any, Any]:
     """The whole sequence at once, in whatever array library the arguments are of."""
-    start = begun(network, p, reset.shape[1])
+    start = first_state(network, p, reset.shape[1])
     state, forecast, _ = network.scan(p, start, inputs, reset)
     return forecast, state
 
 
 def restarted(network: Network, p: Any, state: Any, rows: np.ndarray) -> Any:
     """The state with that of new series in `rows` [B] bool."""
-    start = begun(network, p, len(rows))
+    start = first_state(network, p, len(rows))
     return {name: np.where(rows.reshape(-1, *[1] * (part.ndim - 1)), start[name], part) for name, part in state.items()}
 
 
 def stepped(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[np.ndarray, Any]:
     """One step after the other."""
-    state, out = begun(network, p, reset.shape[1]), []
+    state, out = first_state(network, p, reset.shape[1]), []
     for t in range(len(reset)):
         state = restarted(network, p, state, reset[t])
         state, forecast = network.step(p, state, {name: value[t] for name, value in inputs.items()})
@@ -200,7 +200,7 @@ def natively(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[
     index, out = np.arange(2 * batch)[::-2].copy(), []
     states = np.full((2 * batch, layout.size), np.nan, like(p).dtype)
     fresh = np.empty((batch, layout.size), like(p).dtype)
-    layout.pack(begun(network, p, batch), fresh)
+    layout.pack(first_state(network, p, batch), fresh)
     states[index] = fresh
     for t in range(len(reset)):
         states[index[reset[t]]] = fresh[reset[t]]
@@ -294,7 +294,7 @@ def referred(network: Network, p: Any, inputs: Any, reset: np.ndarray) -> tuple[
 
 
 def close(result: Any, expected: Any, tolerance: float) -> None:
-    """Equal to `tolerance` times the largest wanted number, and of the same shape."""
+    """Equal to `tolerance` times the largest reference_of number, and of the same shape."""
     result, expected = np.asarray(result), np.asarray(expected)
     assert result.shape == expected.shape
     assert np.isfinite(result).all()
@@ -321,7 +321,7 @@ def case(*names: str, dtype: str = "float64") -> tuple[Network, Any, Any, np.nda
 
 
 @functools.cache
-def wanted(*names: str, dtype: str = "float64") -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def reference_of(*names: str, dtype: str = "float64") -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """What the reference says of it."""
     return referred(*case(*names, dtype=dtype))
 

@@ -50,10 +50,10 @@ class Spec:
 
 @dataclass(frozen=True)
 class Row:
-    """One time step of one series; `y` means nothing where `there` is false."""
+    """One time step of one series; `y` means nothing where `present` is false."""
 
     y: Vector
-    there: list[bool]
+    present: list[bool]
     reset: bool = False
     covariates: Vector = field(default_factory=list)  # past, known, calendar, static, one after the other
     future: list[Vector] | None = None  # [H][F]
@@ -238,19 +238,19 @@ def forgetting_mean(xs: Sequence[float], decay: float) -> float:
 
 def values_of(history: Sequence[Row], d: int) -> list[tuple[int, float]]:
     """(step, value) of what was seen of target d."""
-    return [(t, row.y[d]) for t, row in enumerate(history) if row.there[d]]
+    return [(t, row.y[d]) for t, row in enumerate(history) if row.present[d]]
 
 
 def level_and_scale(spec: Spec, c: Tree, history: Sequence[Row], d: int) -> tuple[float, float]:
     """Of target d after the rows of `history`."""
     level, spread = c["level"][d], c["spread"][d]
-    seen = values_of(history, d)
-    ys = [y for _, y in seen]
+    known = values_of(history, d)
+    ys = [y for _, y in known]
     if spec.normalize == "none":
         return 0.0, 1.0
     if spec.normalize == "last" and ys:
         level = ys[-1]
-        pairs = itertools.pairwise(seen)
+        pairs = itertools.pairwise(known)
         moves = [abs(later - earlier) / math.sqrt(t - s) for (s, earlier), (t, later) in pairs]
         spread = forgetting_mean(moves, spec.decay) if moves else spread
     if spec.normalize == "ewma" and ys:
@@ -258,7 +258,7 @@ def level_and_scale(spec: Spec, c: Tree, history: Sequence[Row], d: int) -> tupl
         moves = [abs(ys[k] - forgetting_mean(ys[:k], spec.decay)) for k in range(1, len(ys))]
         spread = forgetting_mean(moves, spec.decay) if moves else spread
     if spec.normalize == "window":
-        recent = [y for t, y in seen if t >= len(history) - ring_size(spec)]
+        recent = [y for t, y in known if t >= len(history) - ring_size(spec)]
         if recent:
             level = math.fsum(recent) / len(recent)
         if len(recent) > 1:
@@ -274,15 +274,15 @@ def ring_of(spec: Spec, history: Sequence[Row]) -> tuple[list[Vector], list[list
     """The last values of each target, oldest first, and which of them are held."""
     recent = history[-ring_size(spec) :]
     blank = ring_size(spec) - len(recent)
-    held = [[False] * spec.targets] * blank + [list(row.there) for row in recent]
-    values = [[y if there else 0.0 for y, there in zip(row.y, row.there, strict=True)] for row in recent]
+    held = [[False] * spec.targets] * blank + [list(row.present) for row in recent]
+    values = [[y if present else 0.0 for y, present in zip(row.y, row.present, strict=True)] for row in recent]
     return [[0.0] * spec.targets] * blank + values, held
 
 
 def steps_since(history: Sequence[Row], d: int) -> int:
     """Steps since target d was last seen; since the series began where it never was."""
-    seen = values_of(history, d)
-    return len(history) - 1 - seen[-1][0] if seen else len(history)
+    known = values_of(history, d)
+    return len(history) - 1 - known[-1][0] if known else len(history)
 
 
 def standardised(values: Vector, mean: Vector, scale: Vector, marked: bool) -> Vector:
@@ -303,7 +303,7 @@ def inputs_of(
     lagged = [relative[n][d] / c["ring_gain"][d] for n in range(-spec.lags, 0) for d in targets]
     x = [max(-LARGEST_INPUT, min(LARGEST_INPUT, value)) for value in lagged]
     if spec.missing:
-        x += [float(history[-1].there[d]) for d in targets]
+        x += [float(history[-1].present[d]) for d in targets]
         x += [math.log(1 + steps_since(history, d)) for d in targets]
     if spec.level_input:
         x += [(at[d][0] - c["level"][d]) / c["deviation"][d] for d in targets]
@@ -393,14 +393,14 @@ def run(spec: Spec, weights: Tree, constants: Tree, rows: Sequence[Row]) -> list
         for name, part in first_state(spec.cell, weights["stack"]["cells"][str(n)]).items()
     }
     history: list[Row] = []
-    cells, told = begin, []
+    cells, steps = begin, []
     for row in rows:
         history, cells = ([], begin) if row.reset else (history, cells)
         history = [*history, row]
-        seen = after_row(spec, weights, constants, history, cells)
-        cells = seen.cells
-        told.append(seen)
-    return told
+        step = after_row(spec, weights, constants, history, cells)
+        cells = step.cells
+        steps.append(step)
+    return steps
 
 
 def after_row(spec: Spec, weights: Tree, c: Tree, history: list[Row], cells: dict[str, Vector]) -> Seen:
@@ -409,13 +409,13 @@ def after_row(spec: Spec, weights: Tree, c: Tree, history: list[Row], cells: dic
     at = [level_and_scale(spec, c, history, d) for d in targets]
     ring, held = ring_of(spec, history)
     relative = [
-        [(values[d] - at[d][0]) / at[d][1] if there[d] else 0.0 for d in targets]
-        for values, there in zip(ring, held, strict=True)
+        [(values[d] - at[d][0]) / at[d][1] if present[d] else 0.0 for d in targets]
+        for values, present in zip(ring, held, strict=True)
     ]
     x = inputs_of(spec, c, history, relative, at)
     h, cells = through(spec, weights["stack"], x, cells)
 
-    def told(k: int, d: int) -> Vector:
+    def forecast_of(k: int, d: int) -> Vector:
         line = [relative[n][d] / c["ring_gain"][d] for n in range(-spec.skip, 0)]
         linear = dot(line, [weights["skip"]["W"][d][n][k] for n in range(spec.skip)])
         if spec.number:
@@ -435,7 +435,7 @@ def after_row(spec: Spec, weights: Tree, c: Tree, history: list[Row], cells: dic
         held=held,
         inputs=x,
         cells=cells,
-        forecast=[[told(k, d) for d in targets] for k in range(spec.horizon)],
+        forecast=[[forecast_of(k, d) for d in targets] for k in range(spec.horizon)],
     )
 
 
@@ -447,12 +447,12 @@ def beyond(
     `ahead` gives covariates and future of the steps after `rows`; its values are not looked at. Each time the whole
     series is run again from its first row.
     """
-    rows, told = list(rows), []
-    while len(told) < steps:
+    rows, forecasts = list(rows), []
+    while len(forecasts) < steps:
         block = run(spec, weights, constants, rows)[-1].forecast
         for numbers in block:
-            given = ahead[len(told)] if len(told) < len(ahead) else Row([], [])
+            known = ahead[len(forecasts)] if len(forecasts) < len(ahead) else Row([], [])
             central = [of_target[0 if spec.family else len(of_target) // 2] for of_target in numbers]
-            rows.append(Row(central, [True] * spec.targets, False, given.covariates, given.future))
-            told.append(numbers)
-    return told[:steps]
+            rows.append(Row(central, [True] * spec.targets, False, known.covariates, known.future))
+            forecasts.append(numbers)
+    return forecasts[:steps]

@@ -40,42 +40,42 @@ def test_the_page_is_what_was_recorded() -> None:
 
 
 def test_a_table_gives_the_mean_over_the_seeds_with_its_spread() -> None:
-    told = section("exchange-96", entry(run(0.1, 10), run(0.2, 20), run(0.6, 60)), {})
+    text = section("exchange-96", entry(run(0.1, 10), run(0.2, 20), run(0.6, 60)), {})
     assert (
         "| **statecast** | 0.300 (0.100–0.600) | 0.600 (0.200–1.200) | 80.0 % (80.0 %–80.0 %) | 95.0 % (95.0 %–95.0 %) "
-        "| 30 (10–60) | 60 (20–120) |" in told
+        "| 30 (10–60) | 60 (20–120) |" in text
     )
-    assert "| seasonal naive | 0.500 | 1.000 |  |  |  |  |" in told
-    assert "few windows" not in told
+    assert "| seasonal naive | 0.500 | 1.000 |  |  |  |  |" in text
+    assert "few windows" not in text
 
 
 def test_a_setting_stands_beside_the_defaults() -> None:
     more = {
         "variants": {"ensemble = 3": {"runs": [run(0.1, 40), run(0.3, 60)]}, "the start alone": {"runs": [run(0.3, 2)]}}
     }
-    told = section("exchange-96", entry(run(0.2, 10)) | more, {})
-    assert "| **statecast** | 0.200 | 0.400 |" in told
-    assert "| **statecast**, `ensemble = 3` | 0.200 (0.100–0.300) | 0.400 (0.200–0.600) |" in told
-    assert "| **statecast**, the start alone | 0.300 | 0.600 |" in told
+    text = section("exchange-96", entry(run(0.2, 10)) | more, {})
+    assert "| **statecast** | 0.200 | 0.400 |" in text
+    assert "| **statecast**, `ensemble = 3` | 0.200 (0.100–0.300) | 0.400 (0.200–0.600) |" in text
+    assert "| **statecast**, the start alone | 0.300 | 0.600 |" in text
     assert list(missed("exchange-96", entry(run(0.2, 10)) | more)) == list(missed("exchange-96", entry(run(0.2, 10))))
 
 
 def test_the_other_network_of_a_fit_stands_beside_the_one_that_is_scored() -> None:
     better = run(0.1, 10)["scores"] | {"mse": 0.36}
     one = run(0.2, 10) | {"beside": {"label": EVERY_ROW, "scores": better, "sparse": None}}
-    told = section("etth1-96", entry(one), {})
-    assert "| **statecast** | 0.200 | 0.400 | 80.0 % | 95.0 % | 10 | 20 |" in told
-    assert "| **statecast**, every row learned | 0.100 | 0.360 | 80.0 % | 95.0 % |  |  |" in told
+    text = section("etth1-96", entry(one), {})
+    assert "| **statecast** | 0.200 | 0.400 | 80.0 % | 95.0 % | 10 | 20 |" in text
+    assert "| **statecast**, every row learned | 0.100 | 0.360 | 80.0 % | 95.0 % |  |  |" in text
     assert f"{EVERY_ROW}: MSE 0.360 against 0.354" in list(missed("etth1-96", entry(one)))
 
 
 def test_columns_of_intervals_stand_where_they_were_scored() -> None:
     scored = run(0.1, 10)
     scored["scores"] = scored["scores"] | {"msis/80": 4.0, "msis/95": 7.0, "scaled_crps": 0.3}
-    told = section("exchange-96", entry(scored), {"AutoETS": {"scores": {"mae": 0.7, "msis/80": 5.0}}})
-    assert "| in 95 % | interval score 80 % | interval score 95 % | CRPS | seconds |" in told
-    assert "| 95.0 % | 4.000 | 7.000 | 0.300 | 10 | 20 |" in told
-    assert "| AutoETS (statsforecast) | 0.700 |  |  |  | 5.000 |  |  |  |  |" in told
+    text = section("exchange-96", entry(scored), {"AutoETS": {"scores": {"mae": 0.7, "msis/80": 5.0}}})
+    assert "| in 95 % | interval score 80 % | interval score 95 % | CRPS | seconds |" in text
+    assert "| 95.0 % | 4.000 | 7.000 | 0.300 | 10 | 20 |" in text
+    assert "| AutoETS (statsforecast) | 0.700 |  |  |  | 5.000 |  |  |  |  |" in text
     assert "interval score" not in section("exchange-96", entry(run(0.1, 10)), {})
 
 
@@ -132,9 +132,9 @@ def test_runs_with_a_setting_are_kept_beside_the_defaults(tmp_path: Path) -> Non
 
     keep(3, setting=[])
     keep(2, setting=["ensemble=1", "lags=24"])
-    told = keep(1, setting=[], start=True)
-    assert (told["title"], told["runs"]) == ("PJM", [{"seconds": 3}])
-    variants = {label: variant["runs"][0]["seconds"] for label, variant in told["variants"].items()}
+    record = keep(1, setting=[], start=True)
+    assert (record["title"], record["runs"]) == ("PJM", [{"seconds": 3}])
+    variants = {label: variant["runs"][0]["seconds"] for label, variant in record["variants"].items()}
     assert variants == {"ensemble = 1, lags = 24": 2, "the start alone": 1}
     assert "variants" not in keep(4, setting=[])  # measured anew: what stood beside is of another version
 

@@ -44,12 +44,12 @@ def by_hand(horizon: int = 2, levels: tuple[float, ...] = (80,)) -> tuple[Adapti
 def test_a_case_worked_by_hand() -> None:
     """Two steps ahead are watched. Forecasts are 0 with scale 1; the values are 0.5, 0.9, 0.85 and 2."""
     adaptive, bounds, parts = by_hand()
-    there, still = np.ones((1, 1)), np.zeros((1, 2, 1, 1))
+    mask, still = np.ones((1, 1)), np.zeros((1, 2, 1, 1))
     one, two = RATE, RATE / np.sqrt(2)
     moves = []
     for y in (0.5, 0.9, 0.85, 2.0):
-        adaptive.observe(parts, bounds, np.array([[y]]), there)
-        adaptive.remember(parts, still, there, there)
+        adaptive.observe(parts, bounds, np.array([[y]]), mask)
+        adaptive.remember(parts, still, mask, mask)
         moves.append(parts["shifts"][0, :, 0, 0].copy())
     # Nothing was forecast of the first value, and two steps ahead nothing of the second. A value outside widens the
     # interval by rate · (1 − 0.2), one inside narrows it by rate · 0.2; both in units of the half width, 0.8.
@@ -80,10 +80,10 @@ def test_the_sizes_of_a_series_own_errors_are_means_that_begin_at_those_of_the_s
     bounds = Bounds.of(adaptive, residuals, np.array([[1.0], [2.0], [9.0], [4.0]]))
     layout = Layout.of(adaptive.parts())
     parts = layout.unpack(np.zeros((1, layout.size)))
-    there, still, scores = np.ones((1, 1)), np.zeros((1, 3, 1, 1)), []
+    mask, still, scores = np.ones((1, 1)), np.zeros((1, 3, 1, 1)), []
     for t, y in enumerate([3.0, 1.0, -2.0, 0.0, 50.0, 4.0, -4.0, 4.0, 4.0, 4.0]):
-        adaptive.observe(parts, bounds, np.array([[y]]), there)
-        adaptive.remember(parts, still, there, there)
+        adaptive.observe(parts, bounds, np.array([[y]]), mask)
+        adaptive.remember(parts, still, mask, mask)
         scores.append({lead: y for lead in (1, 2, 4) if t >= lead})
         expected = sizes_after(scores, {1: 1.0, 2: 2.0, 4: 4.0})
         np.testing.assert_allclose(adaptive.sizes(parts["shifts"])[0, :, 0], list(expected.values()))
@@ -101,35 +101,35 @@ def test_a_series_that_errs_more_has_wider_intervals_at_all_steps_before_the_lon
     bounds = Bounds.of(adaptive, calibrate.quantiles(scores, np.ones((401, 8, 1))), np.full((8, 1), np.sqrt(2 / np.pi)))
     layout = Layout.of(adaptive.parts())
     parts, rng = layout.unpack(np.zeros((50, layout.size))), np.random.default_rng(0)
-    there = np.ones((50, 1))
+    mask = np.ones((50, 1))
     for _ in range(8):
-        adaptive.observe(parts, bounds, 3 * rng.normal(size=(50, 1)), there)
-        adaptive.remember(parts, np.zeros((50, 4, 1, 1)), there, there)
+        adaptive.observe(parts, bounds, 3 * rng.normal(size=(50, 1)), mask)
+        adaptive.remember(parts, np.zeros((50, 4, 1, 1)), mask, mask)
     sizes = adaptive.sizes(parts["shifts"]).mean(axis=0)[:, 0]
     assert sizes[0] > 1.4
     assert sizes[3] == pytest.approx(sizes[2])  # nothing is known yet eight steps ahead
     for _ in range(400):
-        adaptive.observe(parts, bounds, 3 * rng.normal(size=(50, 1)), there)
-        adaptive.remember(parts, np.zeros((50, 4, 1, 1)), there, there)
+        adaptive.observe(parts, bounds, 3 * rng.normal(size=(50, 1)), mask)
+        adaptive.remember(parts, np.zeros((50, 4, 1, 1)), mask, mask)
     np.testing.assert_allclose(adaptive.sizes(parts["shifts"]).mean(axis=0), 2.75, atol=0.25)
 
 
 def test_a_gap_forgets_the_forecasts_that_fell_due_in_it() -> None:
     for gap in range(6):
         adaptive, bounds, parts = by_hand(horizon=5)
-        there, still = np.ones((1, 1)), np.zeros((1, 3, 1, 1))
+        mask, still = np.ones((1, 1)), np.zeros((1, 3, 1, 1))
         for _ in range(7):
-            adaptive.observe(parts, bounds, np.zeros((1, 1)), there)
-            adaptive.remember(parts, still, there, there)
-        told = {name: part.copy() for name, part in parts.items()}
+            adaptive.observe(parts, bounds, np.zeros((1, 1)), mask)
+            adaptive.remember(parts, still, mask, mask)
+        moved = {name: part.copy() for name, part in parts.items()}
         adaptive.skip(parts, gap)
         for _ in range(gap):  # the same, step by step
-            adaptive.observe(told, bounds, np.zeros((1, 1)), np.zeros((1, 1)))
-            adaptive.remember(told, still, there, np.zeros((1, 1)))
-        assert parts["turn"] == told["turn"]
-        same_bits(parts["waiting"][..., 1], told["waiting"][..., 1])
+            adaptive.observe(moved, bounds, np.zeros((1, 1)), np.zeros((1, 1)))
+            adaptive.remember(moved, still, mask, np.zeros((1, 1)))
+        assert parts["turn"] == moved["turn"]
+        same_bits(parts["waiting"][..., 1], moved["waiting"][..., 1])
         before = parts["shifts"].copy()
-        adaptive.observe(parts, bounds, np.full((1, 1), 9.0), there)
+        adaptive.observe(parts, bounds, np.full((1, 1), 9.0), mask)
         # Those made `lead` steps ago are due; inside the gap none was made.
         assert (parts["shifts"] != before)[0, :, 0, 0].tolist() == [gap < lead for lead in (1, 2, 4)]
 
@@ -149,10 +149,10 @@ def test_a_stream_says_what_the_table_would_at_every_row(head: str) -> None:
         s = int(row >= 30)
         stream.observe(table.ids[s], value(table, row), int(table.time[row]), **arguments(of, table, row))
         if np.isfinite(table.y[row]).all():
-            found = stream.forecast([table.ids[s]], levels=(50, 80, 95))
+            result = stream.forecast([table.ids[s]], levels=(50, 80, 95))
             for level, (lower, upper) in bounds.items():
-                np.testing.assert_allclose(found.lower[level][0], lower[row], rtol=1e-9)
-                np.testing.assert_allclose(found.upper[level][0], upper[row], rtol=1e-9)
+                np.testing.assert_allclose(result.lower[level][0], lower[row], rtol=1e-9)
+                np.testing.assert_allclose(result.upper[level][0], upper[row], rtol=1e-9)
     assert np.abs(origins.shifts).max() > RATE  # something moved at all
 
 
@@ -164,10 +164,10 @@ def test_restored_streams_go_on_with_the_same_bits(tmp_path: Path) -> None:
     back = Stream.load(stream.save(tmp_path / "stream"))
     for _ in range(20):
         y = float(rng.normal())
-        wanted, found = stream.observe("a", y), back.observe("a", y)
+        expected, result = stream.observe("a", y), back.observe("a", y)
         for level in (80, 95):
-            same_bits(found.lower[level], wanted.lower[level])
-        same_bits(found.score, wanted.score)
+            same_bits(result.lower[level], expected.lower[level])
+        same_bits(result.score, expected.score)
     same_bits(back.state.data, stream.state.data)
 
 
@@ -196,11 +196,11 @@ def test_the_native_kernel_moves_what_numpy_moves(horizon: int, kind: str, preci
         raw = rng.normal(size=(count, horizon, 2, 1)).astype(of.dtype)
         scale = rng.uniform(0.5, 2, (count, 2)).astype(of.dtype) * (rng.random((count, 2)) > 0.1)
         native[:, counts] = of.network.front.ring  # as many values as make a measure of a forecast
-        found = follower.step(Blocks.of(native), y, raw, scale.astype(of.dtype), index)
+        result = follower.step(Blocks.of(native), y, raw, scale.astype(of.dtype), index)
         rows = plain if index is None else plain[index]
-        wanted = runner.adapted(rows, y, raw, scale.astype(of.dtype))
+        expected = runner.adapted(rows, y, raw, scale.astype(of.dtype))
         plain[slice(None) if index is None else index] = rows
-        np.testing.assert_allclose(found, wanted, rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
+        np.testing.assert_allclose(result, expected, rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
     native[:, counts] = 0
     np.testing.assert_allclose(native, plain, rtol=1e-5 if precision == "float32" else 1e-12, atol=1e-7)
     assert np.abs(plain[:, of.layout.slices["shifts"][0]]).max() > RATE
@@ -224,15 +224,15 @@ def test_a_table_in_the_native_kernel_moves_what_its_steps_move(
     at = np.flatnonzero(rng.random(78) < 0.8)
     raw = rng.normal(size=(len(at), len(of.adaptive.leads), 2, 1)).astype(of.dtype)
     said = Origins(at, raw, rng.uniform(0.5, 2, (len(at), 2)).astype(of.dtype))
-    wanted = rng.random(78) < 0.5
+    expected = rng.random(78) < 0.5
     states = [np.zeros((4, of.layout.size), of.dtype) for _ in range(2)]
-    found, plain = (
-        reports_at(which, panel, said, data, wanted) for which, data in zip((native, numpy), states, strict=True)
+    result, plain = (
+        reports_at(which, panel, said, data, expected) for which, data in zip((native, numpy), states, strict=True)
     )
     rtol = 1e-5 if precision == "float32" else 1e-12
     for name in ("shifts", "watch"):
-        assert found[name].shape == (wanted.sum(), *of.layout.slices[name][1])
-        np.testing.assert_allclose(found[name], plain[name], rtol=rtol, atol=1e-6)
+        assert result[name].shape == (expected.sum(), *of.layout.slices[name][1])
+        np.testing.assert_allclose(result[name], plain[name], rtol=rtol, atol=1e-6)
     np.testing.assert_allclose(*states, rtol=rtol, atol=1e-6)
     assert np.abs(plain["shifts"]).max() > RATE
     assert plain["watch"][:, 2].max() == len(of.adaptive.leads)
@@ -267,15 +267,15 @@ def test_the_share_outside_comes_to_what_the_level_says(louder: float) -> None:
     bounds = Bounds.of(adaptive, calibrate.quantiles(scores, np.ones((401, 1, 1))))
     layout = Layout.of(adaptive.parts())
     parts, rng = layout.unpack(np.zeros((20, layout.size))), np.random.default_rng(0)
-    there, inside = np.ones((20, 1)), np.zeros(2)
+    mask, inside = np.ones((20, 1)), np.zeros(2)
     for t in range(2500):
         y = louder * rng.normal(size=(20, 1))
         if t >= 1500:
             reach = bounds.unit[0, 0] * parts["shifts"][:, 0, :, 0]
             held = (y >= bounds.low[0, :, 0] - reach) & (y <= bounds.high[0, :, 0] + reach)
             inside += held.mean(axis=0) / 1000
-        adaptive.observe(parts, bounds, y, there)
-        adaptive.remember(parts, np.zeros((20, 1, 1, 1)), there, there)
+        adaptive.observe(parts, bounds, y, mask)
+        adaptive.remember(parts, np.zeros((20, 1, 1, 1)), mask, mask)
     np.testing.assert_allclose(inside, [0.8, 0.95], atol=0.01)
 
 
@@ -295,10 +295,10 @@ def test_a_step_and_its_intervals_in_one_call_are_both_calls(precision: str) -> 
         index = rng.permutation(7)[: 1 + t % 7]
         y = rng.normal(size=(len(index), 2)) * 3
         y[rng.random(y.shape) < 0.2] = np.nan
-        told = np.zeros((len(index), of.network.front.calendar), of.dtype)
-        made = step.prepare(together, y, told, None, index, follower)
+        blank = np.zeros((len(index), of.network.front.calendar), of.dtype)
+        made = step.prepare(together, y, blank, None, index, follower)
         assert made.call() == 0
-        raw, scale = step.step(apart, y, told, None, index)
+        raw, scale = step.step(apart, y, blank, None, index)
         moved = follower.step(Blocks.of(apart), y, raw, scale, index)
         for one, other in ((made.forecast, raw), (made.scale, scale), (made.report, moved)):
             same_bits(one, other)

@@ -36,9 +36,9 @@ def header(content: bytes) -> dict[str, Any]:
 def with_texts(content: bytes, **texts: str | None) -> bytes:
     """The file with other texts in its header."""
     size = int.from_bytes(content[:8], "little")
-    told = header(content)
-    told["__metadata__"] = {k: v for k, v in (told["__metadata__"] | texts).items() if v is not None}
-    text = json.dumps(told).encode()
+    entries = header(content)
+    entries["__metadata__"] = {k: v for k, v in (entries["__metadata__"] | texts).items() if v is not None}
+    text = json.dumps(entries).encode()
     return struct.pack("<Q", len(text)) + text + content[8 + size :]
 
 
@@ -51,10 +51,10 @@ def test_what_comes_back_is_what_went_in(tmp_path: Path, id_kind: str, head: str
     assert (back.config, back.schema, back.network) == (of.config, of.schema, of.network)
     assert (back.scores, back.history, back.state.ids) == (of.scores, of.history, of.state.ids)
     same_bits(back.residuals, of.residuals)
-    found, wanted = flatten(back.p)[0], flatten(of.p)[0]
-    assert found.keys() == wanted.keys()
-    for name in wanted:
-        same_bits(found[name], wanted[name])
+    result, expected = flatten(back.p)[0], flatten(of.p)[0]
+    assert result.keys() == expected.keys()
+    for name in expected:
+        same_bits(result[name], expected[name])
     same_bits(back.state.data, of.state.data)
     same_bits(back.state.time, of.state.time)
     for level in (80, 95):
@@ -173,8 +173,8 @@ def test_settings_that_this_version_does_not_know(tmp_path: Path) -> None:
     of = remembered()
     path = save(of, tmp_path / "m")
     tree, texts = read_tensors(path, "model")
-    own = ("statecast_format", "statecast")
-    rest = {name: text for name, text in texts.items() if name not in own}
+    required = ("statecast_format", "statecast")
+    rest = {name: text for name, text in texts.items() if name not in required}
     write_tensors(path, tree, rest | {"config": of.config.to_toml() + "warp = 9\n"})
     with pytest.raises(ModelFileError, match=r"not as this statecast .* reads it \(there is no setting 'warp'"):
         load(path)
@@ -201,12 +201,12 @@ def test_a_damaged_file_is_refused(tmp_path_factory: pytest.TempPathFactory, dat
     changed = bytes([content[at] ^ (1 << data.draw(st.integers(0, 7)))])
     path.write_bytes(content[:at] + changed + content[at + 1 :])
     try:
-        found = load(path)
+        result = load(path)
     except ModelFileError:
         return
     # A blank after the header's text may become another blank; nothing else may pass.
     assert content[at : at + 1] + changed in (b" \t", b" \n", b" \r", b"\t ", b"\n ")
-    same_bits(found.state.data, load_from(content, path).state.data)
+    same_bits(result.state.data, load_from(content, path).state.data)
 
 
 def test_damaged_numbers_and_texts(tmp_path: Path) -> None:

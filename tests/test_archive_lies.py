@@ -73,8 +73,8 @@ def entry(**values: Any) -> Change:
 
     def change(file: File) -> None:
         array = file.arrays["residuals"]
-        told = {"dtype": "F64", "shape": list(array.shape), "data_offsets": [0, array.nbytes]}
-        file.entries["residuals"] = told | values
+        fields = {"dtype": "F64", "shape": list(array.shape), "data_offsets": [0, array.nbytes]}
+        file.entries["residuals"] = fields | values
 
     return change
 
@@ -268,10 +268,10 @@ def test_models_streams_and_forecasts_are_copied_and_pickled(number: int) -> Non
         assert again.shares_states(of)
         same_bits(again.state.data, of.state.data)
         if not of.schema.known:
-            told, wanted = copied(forecast(of)), forecast(of)
-            same_bits(told.values, wanted.values)
-            assert told.ids == wanted.ids
-            same_bits(copied(Stream(of)).forecast().values, wanted.values)
+            duplicate, expected = copied(forecast(of)), forecast(of)
+            same_bits(duplicate.values, expected.values)
+            assert duplicate.ids == expected.ids
+            same_bits(copied(Stream(of)).forecast().values, expected.values)
 
 
 def test_a_pickled_model_that_was_damaged_is_refused() -> None:

@@ -85,11 +85,11 @@ def test_a_fit_writes_all_that_is_promised_and_says_how_good_it_is(plain: Path) 
 def test_settings_come_from_file_set_and_option_in_that_order(
     statecast: Command, tmp_path: Path, no_training: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    given: list[Any] = []
+    calls: list[Any] = []
     before = Forecaster.fit
 
     def fit(self: Forecaster, source: Any, **options: Any) -> Forecaster:
-        given.append(
+        calls.append(
             (self.config.changed(), {name: options.get(name) for name in ("target", "time", "past", "static", "freq")})
         )
         return before(self, source, **options)
@@ -112,7 +112,7 @@ def test_settings_come_from_file_set_and_option_in_that_order(
         "f",
     ]
     statecast.well("fit", "table.csv", *words, "--static", "g", "--out", tmp_path / "out")
-    settings, roles = given[0]
+    settings, roles = calls[0]
     assert settings == {"horizon": 9, "season": 6, "cell": "gru"}
     assert roles == {"target": ("load",), "time": "day", "past": ("c", "d", "e"), "static": ("f", "g"), "freq": None}
 
@@ -120,13 +120,13 @@ def test_settings_come_from_file_set_and_option_in_that_order(
 def test_a_table_comes_from_standard_input(
     statecast: Command, tmp_path: Path, no_training: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen: list[Any] = []
+    calls: list[Any] = []
     before = Forecaster.fit
     monkeypatch.setattr(
-        Forecaster, "fit", lambda self, source, **more: (seen.append(source), before(self, source, **more))[1]
+        Forecaster, "fit", lambda self, source, **more: (calls.append(source), before(self, source, **more))[1]
     )
     statecast.well("fit", "-", "--out", tmp_path / "out")
-    assert seen == ["-"]
+    assert calls == ["-"]
 
 
 # --- the folder
@@ -228,8 +228,8 @@ def test_a_real_limit_leaves_nothing_half_written(plain: Path, tmp_path: Path) -
 
 
 def test_resume_without_a_checkpoint(statecast: Command, tmp_path: Path, plain: Path) -> None:
-    wanted = f"--resume: there is no unfinished fit in {tmp_path / 'new'}: leave --resume out to start one"
-    assert fit(statecast, tmp_path / "new", "--resume").error == wanted
+    expected = f"--resume: there is no unfinished fit in {tmp_path / 'new'}: leave --resume out to start one"
+    assert fit(statecast, tmp_path / "new", "--resume").error == expected
     assert "the fit there is complete" in fit(statecast, plain, "--resume").error
     assert list(tmp_path.iterdir()) == []
 
@@ -253,15 +253,15 @@ def test_ctrl_c_keeps_a_checkpoint_and_the_printed_command_goes_on_to_the_same_b
     program, *words = shlex.split(last.partition("is kept; go on with --resume: ")[2])
     assert program == "statecast"
     assert [word for word in words if word in ("--force", "--resume")] == ["--resume"]
-    told = statecast.well(*words, "--json").json
+    document = statecast.well(*words, "--json").json
     assert {path.name for path in (tmp_path / "air one").iterdir()} == WRITTEN
     one, other = (Forecaster.load(path).predict(horizon=5) for path in (tmp_path / "air one", plain))
     assert one.equals(other)
 
-    assert told["steps"] == 3
-    assert told["settings"]["horizon"] == 3
-    assert told["evaluation"] == json.loads((tmp_path / "air one" / "metrics.json").read_text())
-    assert {Path(path).name for path in told["files"]} >= WRITTEN - {"plots"}
+    assert document["steps"] == 3
+    assert document["settings"]["horizon"] == 3
+    assert document["evaluation"] == json.loads((tmp_path / "air one" / "metrics.json").read_text())
+    assert {Path(path).name for path in document["files"]} >= WRITTEN - {"plots"}
 
 
 def test_ctrl_c_before_the_first_checkpoint(

@@ -37,8 +37,8 @@ def test_forecast_prints_csv(statecast: Command, plain: Path) -> None:
     lines = statecast.well("forecast", plain, "--horizon", "5", "--levels", "50", "90").out.splitlines()
     assert lines[0] == "unique_id,month,statecast,statecast-lo-50,statecast-hi-50,statecast-lo-90,statecast-hi-90"
     assert [line.split(",")[1] for line in lines[1:]] == [f"1961-0{month}-01" for month in range(1, 6)]
-    wanted = Forecaster.load(plain).forecast(horizon=5).values[0, :, 0]
-    assert [float(line.split(",")[2]) for line in lines[1:]] == pytest.approx(wanted, rel=1e-12)
+    expected = Forecaster.load(plain).forecast(horizon=5).values[0, :, 0]
+    assert [float(line.split(",")[2]) for line in lines[1:]] == pytest.approx(expected, rel=1e-12)
 
 
 def test_forecast_of_a_table_in_any_order_of_rows(statecast: Command, rich: Path, loads: Path, tmp_path: Path) -> None:
@@ -60,10 +60,10 @@ def test_forecast_of_a_table_in_any_order_of_rows(statecast: Command, rich: Path
 
 
 def test_forecast_as_json_is_one_document_with_nulls(statecast: Command, plain: Path) -> None:
-    found = statecast.well("forecast", plain, "--json", "--levels", "80").json
-    assert (found["horizon"], len(found["forecast"])) == (3, 3)
-    assert set(found["forecast"][0]) == {"unique_id", "month", "statecast", "statecast-lo-80", "statecast-hi-80"}
-    assert found["forecast"][0]["month"] == "1961-01-01"
+    result = statecast.well("forecast", plain, "--json", "--levels", "80").json
+    assert (result["horizon"], len(result["forecast"])) == (3, 3)
+    assert set(result["forecast"][0]) == {"unique_id", "month", "statecast", "statecast-lo-80", "statecast-hi-80"}
+    assert result["forecast"][0]["month"] == "1961-01-01"
 
 
 @pytest.mark.parametrize("name", ["next.csv", "next.csv.gz", "next.parquet"])
@@ -78,8 +78,8 @@ def test_forecast_into_a_file(statecast: Command, plain: Path, tmp_path: Path, n
 def test_what_is_known_ahead_comes_from_a_table(statecast: Command, rich: Path, tmp_path: Path) -> None:
     rows = [f"{site},{np.datetime64(end, 'h') + k}:00:00,yes" for site, end in ENDS.items() for k in range(4)]
     (tmp_path / "future.csv").write_text("site,hour,holiday\n" + "\n".join(rows) + "\n")
-    found = statecast.well("forecast", rich, "--future", tmp_path / "future.csv", "--json").json["forecast"]
-    assert [row["site"] for row in found] == [site for site in ENDS for _ in range(4)]
+    result = statecast.well("forecast", rich, "--future", tmp_path / "future.csv", "--json").json["forecast"]
+    assert [row["site"] for row in result] == [site for site in ENDS for _ in range(4)]
     done = statecast("forecast", rich)
     assert done.code == 1
     assert "known" in done.error
@@ -129,11 +129,11 @@ def test_the_hint_names_a_table_that_reaches_ahead(statecast: Command, tmp_path:
 
 
 def test_explain(statecast: Command, plain: Path, tmp_path: Path) -> None:
-    found = statecast.well("explain", plain, passengers(), "--json", "--out", tmp_path / "e.csv").json
-    assert {row["kind"] for row in found["inputs"]} == {"lags", "calendar"}
-    assert set(found["inputs"][0]) == {"input", "kind", "importance", "spread"}
-    assert found["origins"] > 50
-    assert len((tmp_path / "e.csv").read_text().splitlines()) == 1 + len(found["inputs"])
+    result = statecast.well("explain", plain, passengers(), "--json", "--out", tmp_path / "e.csv").json
+    assert {row["kind"] for row in result["inputs"]} == {"lags", "calendar"}
+    assert set(result["inputs"][0]) == {"input", "kind", "importance", "spread"}
+    assert result["origins"] > 50
+    assert len((tmp_path / "e.csv").read_text().splitlines()) == 1 + len(result["inputs"])
     done = statecast.well("explain", plain, passengers())
     assert "lags 1–4" in done.out
     assert "error when shuffled" in done.out
@@ -147,15 +147,15 @@ def test_backtest_of_a_model(statecast: Command, plain: Path, tmp_path: Path) ->
     assert "learned from some of these rows" in done.err  # the model has learned from every row
     assert "seasonal naive" in done.out
     assert len((tmp_path / "b.csv").read_text().splitlines()) == 13
-    found = statecast.well("backtest", plain, passengers(), "--windows", "4", "--step", "3", "--json").json
-    rows = found["backtest"]
+    result = statecast.well("backtest", plain, passengers(), "--windows", "4", "--step", "3", "--json").json
+    rows = result["backtest"]
     assert len(rows) == 12
     mae = np.mean([abs(row["y"] - row["statecast"]) for row in rows])
     naive = np.mean([abs(row["y"] - row["seasonal_naive"]) for row in rows])
-    assert found["evaluation"]["statecast"]["mae"] == pytest.approx(mae)
-    assert found["evaluation"]["skill"]["seasonal_naive"] == pytest.approx(1 - mae / naive)
+    assert result["evaluation"]["statecast"]["mae"] == pytest.approx(mae)
+    assert result["evaluation"]["skill"]["seasonal_naive"] == pytest.approx(1 - mae / naive)
     inside = [row["statecast-lo-80"] <= row["y"] <= row["statecast-hi-80"] for row in rows]
-    assert found["evaluation"]["statecast"]["coverage/80"] == pytest.approx(np.mean(inside))
+    assert result["evaluation"]["statecast"]["coverage/80"] == pytest.approx(np.mean(inside))
 
 
 def test_backtest_says_when_the_network_has_learned_from_the_rows(
@@ -176,10 +176,10 @@ def test_backtest_says_when_the_network_has_learned_from_the_rows(
 def test_backtest_with_a_config_fits_on_the_rows_before(
     statecast: Command, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ready, given = Forecaster.load(plain), []
+    ready, calls = Forecaster.load(plain), []
 
     def fit(self: Forecaster, source: Any, **options: Any) -> Forecaster:
-        given.append((self.config.changed(), options))
+        calls.append((self.config.changed(), options))
         self._model = ready.model_
         return self
 
@@ -187,7 +187,7 @@ def test_backtest_with_a_config_fits_on_the_rows_before(
     (tmp_path / "air.toml").write_text('horizon = 3\n[data]\ntarget = "passengers"\ntime = "month"\n')
     words = ["--config", tmp_path / "air.toml", passengers(), "--windows", "2", "--step", "4"]
     statecast.well("backtest", *words)
-    settings, options = given[0]
+    settings, options = calls[0]
     assert settings == {"horizon": 3, "test_size": 7, "refit": False}
     assert (options["target"], options["time"]) == (("passengers",), "month")
 
@@ -216,22 +216,22 @@ def test_windows_are_checked(statecast: Command, plain: Path) -> None:
 
 
 def test_describe_shows_layers_columns_and_scores(statecast: Command, rich: Path) -> None:
-    found = statecast.well("describe", rich).out
+    result = statecast.well("describe", rich).out
     for text in ("recurrent 1", "lstm", "temperature", "holiday (2 categories)", "hour, 1h", "3 remembered", "cell"):
-        assert text in found
-    told = statecast.well("describe", rich, "--json").json
+        assert text in result
+    document = statecast.well("describe", rich, "--json").json
     weights = Forecaster.load(rich).model_.weights
-    assert told["parameters"] == sum(layer["parameters"] for layer in told["layers"]) > 0
-    assert told["schema"]["target"] == ["load"]
-    assert told["series"] == 3
+    assert document["parameters"] == sum(layer["parameters"] for layer in document["layers"]) > 0
+    assert document["schema"]["target"] == ["load"]
+    assert document["series"] == 3
     assert set(weights) >= {"head"}
 
 
 def test_describe_system(statecast: Command) -> None:
-    told = statecast.well("describe", "--system", "--json").json
-    assert told["numpy"] == np.__version__
-    assert told["training"].startswith("JAX on ")
-    assert told["forecasting"].endswith("whole steps of streams in the native kernel")
+    document = statecast.well("describe", "--system", "--json").json
+    assert document["numpy"] == np.__version__
+    assert document["training"].startswith("JAX on ")
+    assert document["forecasting"].endswith("whole steps of streams in the native kernel")
     assert "forecasting" in statecast.well("describe", "--system").out
     assert statecast("describe").code == 2
 
@@ -276,17 +276,17 @@ def test_examples(statecast: Command, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help_with_an_example(statecast: Command, name: str) -> None:
-    found = statecast.well(name, "--help").out
-    assert re.search(rf"Example: .*statecast\s+{name} ", found, re.DOTALL)
+    result = statecast.well(name, "--help").out
+    assert re.search(rf"Example: .*statecast\s+{name} ", result, re.DOTALL)
     # Nothing may be listed without saying what it is.
-    bare = re.findall(r"^│ \*? *(--[\w-]+|[A-Z_]{3,}) *(?:[A-Z.]+)? +(?:\[required\])? *│$", found, re.MULTILINE)
+    bare = re.findall(r"^│ \*? *(--[\w-]+|[A-Z_]{3,}) *(?:[A-Z.]+)? +(?:\[required\])? *│$", result, re.MULTILINE)
     assert bare == []
 
 
 def test_help_names_every_command(statecast: Command) -> None:
-    found = statecast.well("--help").out
-    assert [name for name in COMMANDS if f"│ {name} " not in found] == []
-    assert statecast.well().out == found
+    result = statecast.well("--help").out
+    assert [name for name in COMMANDS if f"│ {name} " not in result] == []
+    assert statecast.well().out == result
     assert statecast.well("--version").out == "0.1.0\n"
 
 
@@ -398,14 +398,14 @@ def test_whoever_does_not_read_is_not_told_of_errors(words: list[str]) -> None:
 
 
 def loaded_by(code: str) -> set[str]:
-    told = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", f"{code}; import sys; sys.stderr.write(' '.join(sys.modules))"],
         capture_output=True,
         text=True,
         timeout=60,
         check=True,
     )
-    return set(told.stderr.split())
+    return set(process.stderr.split())
 
 
 def test_help_and_forecast_load_no_more_than_they_need(plain: Path) -> None:
@@ -419,8 +419,8 @@ def test_help_and_forecast_load_no_more_than_they_need(plain: Path) -> None:
 
 def test_the_command_line_says_what_is_missing(statecast: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cyclopts", None)
-    wanted = "the command line needs cyclopts, which is not installed: pip install 'statecast[cli]'"
-    assert statecast("settings").error == wanted
+    expected = "the command line needs cyclopts, which is not installed: pip install 'statecast[cli]'"
+    assert statecast("settings").error == expected
 
 
 # --- output

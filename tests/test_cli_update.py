@@ -47,9 +47,9 @@ def test_update_replaces_the_model_where_it_lies(statecast: Command, air: Path, 
 def test_update_into_another_folder(statecast: Command, air: Path, later: Path, tmp_path: Path) -> None:
     before = (air / "model.safetensors").read_bytes()
     out = tmp_path / "new"
-    found = statecast.well("update", air, later, "--out", out, "--json").json
-    assert (found["rows"], found["known"], found["series"], found["new_series"]) == (2, 0, 1, 0)
-    assert {Path(name).name for name in found["files"]} == {path.name for path in out.iterdir()}
+    result = statecast.well("update", air, later, "--out", out, "--json").json
+    assert (result["rows"], result["known"], result["series"], result["new_series"]) == (2, 0, 1, 0)
+    assert {Path(name).name for name in result["files"]} == {path.name for path in out.iterdir()}
     assert (air / "model.safetensors").read_bytes() == before
     assert statecast.well("forecast", out).out != statecast.well("forecast", air).out
     assert "another folder" in statecast("update", air, later, "--out", out).error

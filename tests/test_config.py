@@ -36,12 +36,12 @@ SPELLINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "stored"), SPELLINGS)
-def test_a_setting_may_be_spelled_as_people_do(given: dict[str, Any], stored: dict[str, Any]) -> None:
-    config = Config(**given)
-    assert {name: getattr(config, name) for name in given} == stored
+@pytest.mark.parametrize(("spelling", "stored"), SPELLINGS)
+def test_a_setting_may_be_spelled_as_people_do(spelling: dict[str, Any], stored: dict[str, Any]) -> None:
+    config = Config(**spelling)
+    assert {name: getattr(config, name) for name in spelling} == stored
     assert config == Config(**stored)
-    assert Forecaster(**given).config == config
+    assert Forecaster(**spelling).config == config
 
 
 def test_the_command_line_and_a_file_take_the_same_spellings() -> None:
@@ -55,7 +55,7 @@ def test_every_face_takes_the_same_spellings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("spelling", "message"),
     [
         ({"levels": [0.9]}, r"levels = \[0.9\]: wanted .* 0.9 looks like a share: write 90 for 90 %"),
         ({"levels": 0.95}, "write 95 for 95 %"),
@@ -70,9 +70,9 @@ def test_every_face_takes_the_same_spellings() -> None:
         ({"hiden": 3}, "there is no setting 'hiden'; did you mean 'hidden'"),
     ],
 )
-def test_what_no_spelling_covers_is_refused(given: dict[str, Any], message: str) -> None:
+def test_what_no_spelling_covers_is_refused(spelling: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
-        Forecaster(**given)
+        Forecaster(**spelling)
 
 
 def test_a_cell_that_a_user_enters_is_known_by_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -331,8 +331,8 @@ IDS = st.one_of(
 
 def id_in_table(value: Any, kind: Any) -> str | int:
     read = table.read({"i": [value]})
-    _, ids, own = keys.series_ids(read, read.column("i"), "alone")
-    return keys.like_ids(ids, own, kind)[0][0]
+    _, ids, id_kind = keys.series_ids(read, read.column("i"), "alone")
+    return keys.like_ids(ids, id_kind, kind)[0][0]
 
 
 @pytest.mark.parametrize("kind", ["text", "integer"])

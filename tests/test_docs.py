@@ -92,8 +92,10 @@ def runnable(command: str) -> str:
     """A command as it is run here: `make` is checked, `git clone` leaves an empty folder, the rest stays as it is."""
     words = command.split("#")[0].split()
     if words[:1] == ["make"]:
-        asked = {word for word in words[1:] if "=" not in word and not word.startswith("-")}
-        assert asked <= targets(), f"{command.strip()!r}: the Makefile has no {', '.join(sorted(asked - targets()))}"
+        arguments = {word for word in words[1:] if "=" not in word and not word.startswith("-")}
+        assert arguments <= targets(), (
+            f"{command.strip()!r}: the Makefile has no {', '.join(sorted(arguments - targets()))}"
+        )
         return "true"
     if words[:2] == ["git", "clone"]:
         plain = [word for word in words[2:] if not word.startswith("-")]
@@ -224,6 +226,6 @@ def test_what_may_not_run_here_is_seen_through() -> None:
 
 
 def test_no_run_is_read_with_its_reason() -> None:
-    bare, given = blocks("```bash no-run\nrm x\n```\n<!-- why: it\nwaits -->\n\n```bash no-run\nrm y\n```\n")
+    bare, reasoned = blocks("```bash no-run\nrm x\n```\n<!-- why: it\nwaits -->\n\n```bash no-run\nrm y\n```\n")
     assert (bare.runs, bare.reason) == (False, "")
-    assert (given.runs, given.reason) == (False, "why: it\nwaits")
+    assert (reasoned.runs, reasoned.reason) == (False, "why: it\nwaits")

@@ -43,8 +43,8 @@ def test_members_trained_at_once_are_those_trained_apart(way: str) -> None:
     close = {"rtol": 2e-3, "atol": 2e-5} if values["precision"] == "float32" else {"rtol": 1e-9, "atol": 1e-12}
     for n, seed in enumerate(seeds(5, MEMBERS)):
         alone = _trained(settings(**values | {"random_state": seed}), panel)
-        for path, found in leaves(member(together, n)).items():
-            np.testing.assert_allclose(found, leaves(alone)[path], **close, err_msg=f"{path} of member {n}")
+        for path, result in leaves(member(together, n)).items():
+            np.testing.assert_allclose(result, leaves(alone)[path], **close, err_msg=f"{path} of member {n}")
     assert len({leaves(together)["/weights/head/out/W"][n].tobytes() for n in range(MEMBERS)}) == MEMBERS
 
 
@@ -88,10 +88,10 @@ class Scripted:
 
 def test_each_member_keeps_its_own_best_weights_and_the_mean_decides_when_to_stop() -> None:
     """The first is best after one step, the second after three, their mean after one, which is three looks ago then."""
-    found = train(Scripted(), np.zeros((2, 1)))
-    assert np.asarray(found.weights)[:, 0].tolist() == [1, 3]
-    assert found.history["val_loss"] == [5, 2.5, 3, 3.25, 6.5]
-    assert (found.steps, found.best_step) == (4, 1)
+    result = train(Scripted(), np.zeros((2, 1)))
+    assert np.asarray(result.weights)[:, 0].tolist() == [1, 3]
+    assert result.history["val_loss"] == [5, 2.5, 3, 3.25, 6.5]
+    assert (result.steps, result.best_step) == (4, 1)
 
 
 @functools.cache
@@ -107,32 +107,32 @@ def ensemble(head: str, dtype: str = "float64") -> tuple[Network, Any, Any, np.n
 def test_the_forecast_is_the_mean_of_the_members(head: str) -> None:
     """Quantile by quantile, and the state holds that of each; the reference runs them one by one."""
     network, p, inputs, reset, each = ensemble(head)
-    told = [referred(network.single, one, inputs, reset) for one in each]
-    found, state = scanned(network, p, inputs, reset)
-    close(found, np.mean([forecast for forecast, _ in told], axis=0), 1e-10)
+    members = [referred(network.single, one, inputs, reset) for one in each]
+    result, state = scanned(network, p, inputs, reset)
+    close(result, np.mean([forecast for forecast, _ in members], axis=0), 1e-10)
     for name in network.stack.parts():
-        close(state[name], np.stack([last[name] for _, last in told], axis=1), 1e-10)
-    close(state["count"], told[0][1]["count"], 0)
+        close(state[name], np.stack([last[name] for _, last in members], axis=1), 1e-10)
+    close(state["count"], members[0][1]["count"], 0)
     assert {name: part.shape[1:] for name, part in state.items()} == network.parts()
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_an_ensemble_steps_as_it_scans(dtype: str) -> None:
     network, p, inputs, reset, _ = ensemble("pinball", dtype)
-    found, state = scanned(network, p, inputs, reset)
+    result, state = scanned(network, p, inputs, reset)
     again, last = stepped(network, p, inputs, reset)
     tolerance = 1e-12 if dtype == "float64" else 1e-5
-    close(again, found, tolerance)
-    close(segmented(network, p, inputs, reset)[0], found, tolerance)
+    close(again, result, tolerance)
+    close(segmented(network, p, inputs, reset)[0], result, tolerance)
     for name in state:
         close(last[name], state[name], tolerance)
 
 
 def test_an_ensemble_is_the_same_under_jax() -> None:
     network, p, inputs, reset, _ = ensemble("point", "float32")
-    given = jax.tree.map(jnp.asarray, (p, inputs, reset))
-    found, _ = jax.jit(lambda *given: scanned(network, *given))(*given)
-    close(found, scanned(network, p, inputs, reset)[0], 1e-5)
+    arguments = jax.tree.map(jnp.asarray, (p, inputs, reset))
+    result, _ = jax.jit(lambda *arguments: scanned(network, *arguments))(*arguments)
+    close(result, scanned(network, p, inputs, reset)[0], 1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -146,14 +146,14 @@ def test_a_stream_of_an_ensemble_forecasts_what_the_table_would(fitted: sc.Forec
     later = wave(60, 3)
     stream = fitted.stream(empty=True)
     for n, value in enumerate(later):
-        found = stream.observe("new", value, time=n)
+        result = stream.observe("new", value, time=n)
     table = fitted.forecast({"load": later, "id": np.repeat("new", len(later))})
-    np.testing.assert_allclose(found.values, table.values[0], rtol=1e-4)
-    np.testing.assert_allclose(found.lower[80], table.lower[80][0], rtol=1e-4)
+    np.testing.assert_allclose(result.values, table.values[0], rtol=1e-4)
+    np.testing.assert_allclose(result.lower[80], table.lower[80][0], rtol=1e-4)
     many = fitted.stream(empty=True)
     for n, value in enumerate(later):
         both = many.observe_many(["new", "other"], [value, value], n)
-    np.testing.assert_allclose(both.values, np.stack([found.values] * 2), rtol=1e-4)
+    np.testing.assert_allclose(both.values, np.stack([result.values] * 2), rtol=1e-4)
 
 
 def test_an_ensemble_is_kept_on_disk(fitted: sc.Forecaster, tmp_path: Path) -> None:
@@ -183,7 +183,7 @@ def test_an_ensemble_is_tested_back(fitted: sc.Forecaster) -> None:
 
 
 def test_the_report_counts_the_weights_of_all_members(fitted: sc.Forecaster) -> None:
-    found = {layer.name: layer for layer in collect.layers(fitted.model_)}
+    result = {layer.name: layer for layer in collect.layers(fitted.model_)}
     width = fitted.model_.network.front.inputs
-    assert found["recurrent 1"].parameters == MEMBERS * 4 * 3 * (width + 3 + 1)
-    assert found[f"{MEMBERS} networks"].kind == "the mean of their forecasts"
+    assert result["recurrent 1"].parameters == MEMBERS * 4 * 3 * (width + 3 + 1)
+    assert result[f"{MEMBERS} networks"].kind == "the mean of their forecasts"

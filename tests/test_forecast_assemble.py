@@ -29,12 +29,12 @@ def of_steps(size: np.ndarray) -> tuple[Model, Panel]:
 
 def errors(of: Model, table: Panel, origins: np.ndarray) -> np.ndarray:
     """Errors [N, H] of the forecasts from these rows, in units of the scale at each: worked out here."""
-    wanted = np.zeros(table.rows, bool)
-    wanted[origins] = True
-    found = Feed.of(of, table).forecasts(of, wanted)
+    expected = np.zeros(table.rows, bool)
+    expected[origins] = True
+    result = Feed.of(of, table).forecasts(of, expected)
     y = (table.y[:, 0] - of.constants["origin"]) / of.constants["unit"]
-    happened = y[found.rows[:, None] + np.arange(1, HORIZON + 1)]
-    return np.asarray((happened - found.values[:, :, 0, 0]) / found.scale)
+    happened = y[result.rows[:, None] + np.arange(1, HORIZON + 1)]
+    return np.asarray((happened - result.values[:, :, 0, 0]) / result.scale)
 
 
 @pytest.mark.parametrize("loud", [0.2, 5.0])

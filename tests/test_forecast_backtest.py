@@ -90,22 +90,22 @@ def test_a_refit_keeps_no_model_but_the_last() -> None:
 
 @pytest.mark.parametrize("targets", [1, 2])
 def test_a_refit_sees_the_rows_before_its_origin_alone(targets: int) -> None:
-    of, seen = model(targets=targets, precision="float64"), []
+    of, panels = model(targets=targets, precision="float64"), []
     table = known(panel(of, (12, 10)))
 
     def refit(before: Panel) -> Model:
-        seen.append(before)
-        return model(targets=targets, precision="float64", seed=len(seen))
+        panels.append(before)
+        return model(targets=targets, precision="float64", seed=len(panels))
 
     result = backtest(of, table, windows=2, step=1, refit=refit).columns()
-    assert [part.lengths.tolist() for part in seen] == [[8, 6], [9, 7]]
+    assert [part.lengths.tolist() for part in panels] == [[8, 6], [9, 7]]
     forecasts = result["statecast"].reshape(2, targets, 2, 3)  # series, target, origin, step
     for w in range(2):
-        expected = from_table(model(targets=targets, precision="float64", seed=w + 1), seen[w])
+        expected = from_table(model(targets=targets, precision="float64", seed=w + 1), panels[w])
         close(np.moveaxis(forecasts[:, :, w], 1, -1), expected.values, "float64")
     with pytest.raises(DataError, match=r"series 's1' has 10 rows"):
         backtest(of, table, windows=8, step=1, refit=refit)
-    assert len(seen) == 2
+    assert len(panels) == 2
 
 
 def test_no_id_and_counted_rows() -> None:

@@ -80,9 +80,9 @@ def test_what_is_linear_is_forecast_by_the_start_and_significance_1_shows_what_t
     noise, values = np.random.default_rng(3).standard_normal(300), np.zeros(300)
     for n in range(1, 300):
         values[n] = 0.5 * values[n - 1] + noise[n]
-    given: dict[str, Any] = {"horizon": 2, "hidden": (3,), "lags": 4, "skip": 4, "segment": 16, "burn_in": 4}
-    given |= {"max_steps": 6, "eval_every": 3, "batch_size": 4, "season": 1, "learning_rate": 0.05}
-    kept, shown = (sc.Forecaster(**given, significance=level).fit(values) for level in (0.1, 1.0))
+    options: dict[str, Any] = {"horizon": 2, "hidden": (3,), "lags": 4, "skip": 4, "segment": 16, "burn_in": 4}
+    options |= {"max_steps": 6, "eval_every": 3, "batch_size": 4, "season": 1, "learning_rate": 0.05}
+    kept, shown = (sc.Forecaster(**options, significance=level).fit(values) for level in (0.1, 1.0))
     assert kept.evaluation_["sources"] | {"start": 1.0, "map": 0.0, "recurrence": 0.0} == kept.evaluation_["sources"]
     assert sentences(kept.evaluation_)[0] == (
         "The forecast comes from the start alone (least squares on the last 4 values), and the recurrent layers have "

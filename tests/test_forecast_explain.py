@@ -26,14 +26,14 @@ from statecast.model.trained import Model
 LENGTHS = (60, 45, 50)
 
 
-def told(of: Model, seed: int = 0) -> Explanation:
+def explained(of: Model, seed: int = 0) -> Explanation:
     result = explain(of, panel(of, LENGTHS), np.array([30, 20, 25]), seed)
     assert result is not None
     return result
 
 
 def importance(of: Model) -> dict[str, float]:
-    return {item.name: item.importance for item in told(of).inputs}
+    return {item.name: item.importance for item in explained(of).inputs}
 
 
 def deaf(of: Model, kind: str) -> Model:
@@ -77,7 +77,7 @@ def test_what_is_known_ahead_counts_where_it_enters_the_head_alone(kind: str) ->
 
 
 def test_every_input_is_named_once_with_its_kind() -> None:
-    result = told(model(covariates=True))
+    result = explained(model(covariates=True))
     assert {item.kind: item.name for item in result.inputs if item.kind == "lags"} == {"lags": "lags 1–3"}
     assert sorted(item.name for item in result.inputs if item.kind != "lags") == sorted(
         name for names in NAMES_OF.values() for name in names
@@ -118,13 +118,13 @@ def test_lags_are_dealt_out_even_where_one_forecast_counts() -> None:
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
     of = model(covariates=True)
-    assert told(of).inputs == told(of).inputs != told(of, seed=1).inputs
+    assert explained(of).inputs == explained(of).inputs != explained(of, seed=1).inputs
 
 
 @pytest.mark.parametrize("kind", ["mean", "joint", "independent", "pinball"])
 def test_every_kind_of_network(kind: str) -> None:
     of = model(targets=2, independent=kind == "independent", head="pinball" if kind == "pinball" else "point")
-    result = told(of)
+    result = explained(of)
     assert all(np.isfinite(item.importance) for item in result.inputs)
     assert result.activity is not None
     assert set(result.activity.gates) == {f"0.{name}" for name in ("input", "forget", "candidate", "output", "h")}
@@ -133,7 +133,7 @@ def test_every_kind_of_network(kind: str) -> None:
 def test_nothing_to_judge() -> None:
     of = model()
     assert explain(of, panel(of, (20,)), np.array([20])) is None
-    assert told(model(hidden=())).activity is None
+    assert explained(model(hidden=())).activity is None
 
 
 @given(ring=st.integers(1, 400), season=st.integers(1, 60))
@@ -193,7 +193,7 @@ def test_gates_of_an_lstm_by_hand() -> None:
 def test_the_activity_is_that_of_the_last_steps() -> None:
     of = model(lags=2, skip=0, use_calendar=False)
     table = panel(of, LENGTHS)
-    activity = told(of).activity
+    activity = explained(of).activity
     assert activity is not None
     assert activity.series == "s0"
     assert activity.time.tolist() == table.time[:60].tolist()

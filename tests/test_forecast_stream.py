@@ -67,13 +67,13 @@ def forecasts(stream: Stream, table: Panel, **more: Any) -> Forecast:
     return stream.forecast(table.ids, known=known, **more)
 
 
-def agree(found: Forecast, wanted: Forecast, precision: str) -> None:
-    close(found.values, wanted.values, precision)
-    assert (found.times == wanted.times).all()
-    assert found.lower.keys() == wanted.lower.keys()
-    for level in wanted.lower:
-        close(found.lower[level], wanted.lower[level], precision)
-        close(found.upper[level], wanted.upper[level], precision)
+def agree(result: Forecast, expected: Forecast, precision: str) -> None:
+    close(result.values, expected.values, precision)
+    assert (result.times == expected.times).all()
+    assert result.lower.keys() == expected.lower.keys()
+    for level in expected.lower:
+        close(result.lower[level], expected.lower[level], precision)
+        close(result.upper[level], expected.upper[level], precision)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -94,12 +94,12 @@ def test_every_answer_is_what_the_table_up_to_its_row_says(independent: bool, he
     of = model(targets=2, independent=independent, head=head, precision="float64", covariates=True)
     table, stream = panel(of, (7,), gaps=False), Stream(of)
     for row in range(table.rows):
-        found = stream.observe("s0", value(table, row), int(table.time[row]), **arguments(of, table, row))
-        wanted = from_table(of, table.cut(np.array([row + 1])))
-        close(found.values, wanted.values[0], "float64")
-        close(found.lower[80], wanted.lower[80][0], "float64")
-        close(found.upper[95], wanted.upper[95][0], "float64")
-        assert (found.times == wanted.times[0]).all()
+        result = stream.observe("s0", value(table, row), int(table.time[row]), **arguments(of, table, row))
+        expected = from_table(of, table.cut(np.array([row + 1])))
+        close(result.values, expected.values[0], "float64")
+        close(result.lower[80], expected.lower[80][0], "float64")
+        close(result.upper[95], expected.upper[95][0], "float64")
+        assert (result.times == expected.times[0]).all()
 
 
 @pytest.mark.parametrize("normalize", NORMALIZERS)
@@ -116,13 +116,13 @@ def test_order_and_company_do_not_matter(seed: int, independent: bool, precision
     rng = np.random.default_rng(seed)
     of = model(targets=2, independent=independent, precision=precision, covariates=True)
     table = panel(of, tuple(rng.integers(1, 8, 3).tolist()), seed)
-    wanted = from_table(of, table)
+    expected = from_table(of, table)
     together, alone = fed(of, table, rng), [fed(of, only(table, s)) for s in range(3)]
-    agree(forecasts(together, table), wanted, precision)
+    agree(forecasts(together, table), expected, precision)
     same_bits(forecasts(together, table).values, forecasts(fed(of, table, rng), table).values)
     merged = alone[2].merge(alone[0]).merge(alone[1])
     same_bits(merged.take(table.ids).state.data, together.take(table.ids).state.data)
-    agree(forecasts(merged, table), wanted, precision)
+    agree(forecasts(merged, table), expected, precision)
 
 
 def only(table: Panel, s: int) -> Panel:
@@ -143,16 +143,16 @@ def test_many_at_once_are_one_after_the_other(independent: bool) -> None:
         y[rng.random(y.shape) < 0.3] = np.nan
         known = [known_rows(np.column_stack([rng.standard_normal(4), np.ones(4), np.zeros(4)])) for _ in names]
         static = None if one.ids else rng.standard_normal((5, 1))
-        found = many.observe_many(names, y, now, past=past, known=known, static=static)
+        result = many.observe_many(names, y, now, past=past, known=known, static=static)
         for n, name in enumerate(names):
             more = {} if static is None else {"static": static[n]}
             single = one.observe(name, y[n], int(now[n]), past=past[n], known=known[n], **more)
             assert single.values.shape == (3, 2)
-            close(found.values[n], single.values, "float64")
-            close(found.upper[95][n], single.upper[95], "float64")
-            assert (found.times[n] == single.times).all()
+            close(result.values[n], single.values, "float64")
+            close(result.upper[95][n], single.upper[95], "float64")
+            assert (result.times[n] == single.times).all()
         now = now + rng.integers(1, 4, 5) * HOUR
-    assert found.values.shape == (5, 3, 2)
+    assert result.values.shape == (5, 3, 2)
     close(many.state.data, one.state.data, "float64")
 
 
@@ -179,12 +179,12 @@ def test_a_snapshot_goes_on_in_the_same_bits(tmp_path: Path) -> None:
     stream.save(tmp_path / "live.safetensors")
     kept = before.data.copy()
     others = [Stream.load(tmp_path / "live.safetensors"), Stream(of, before)]
-    wanted = [stream.observe("s1", [4.0, None]), stream.observe("s0", [None, 5.0]), stream.observe("s1", [1.0, 2.0])]
+    expected = [stream.observe("s1", [4.0, None]), stream.observe("s0", [None, 5.0]), stream.observe("s1", [1.0, 2.0])]
     same_bits(before.data, kept)
     for other in others:
         assert other.ids == ("s0", "s1")
-        found = [other.observe("s1", [4.0, None]), other.observe("s0", [None, 5.0]), other.observe("s1", [1.0, 2.0])]
-        for one, two in zip(found, wanted, strict=True):
+        result = [other.observe("s1", [4.0, None]), other.observe("s0", [None, 5.0]), other.observe("s1", [1.0, 2.0])]
+        for one, two in zip(result, expected, strict=True):
             same_bits(one.values, two.values)
             same_bits(one.lower[80], two.lower[80])
             assert (one.times == two.times).all()
@@ -231,17 +231,17 @@ def test_a_stream_does_not_change_its_model() -> None:
 
 def test_one_series_is_single_and_many_are_not() -> None:
     stream = Stream(model(targets=2))
-    found = stream.observe("a", {"y1": 3.0, "y0": 1.0}, START)
-    assert (found.ids, found.values.shape, found.times.shape) == (("a",), (3, 2), (3,))
-    assert found.lower[80].shape == found.upper[95].shape == (3, 2)
+    result = stream.observe("a", {"y1": 3.0, "y0": 1.0}, START)
+    assert (result.ids, result.values.shape, result.times.shape) == (("a",), (3, 2), (3,))
+    assert result.lower[80].shape == result.upper[95].shape == (3, 2)
     assert stream.forecast().values.shape == (1, 3, 2)
     other = Stream(model(targets=2))
-    same_bits(other.observe("a", [1.0, 3.0], START).values, found.values)
-    assert list(found.columns()) == [
+    same_bits(other.observe("a", [1.0, 3.0], START).values, result.values)
+    assert list(result.columns()) == [
         "site", "hour", "statecast", "statecast-lo-80", "statecast-hi-80", "statecast-lo-95", "statecast-hi-95",
     ]  # fmt: skip
-    assert found.columns()["site"].tolist() == ["a/y0"] * 3 + ["a/y1"] * 3
-    assert found.columns()["statecast"].tolist() == found.values.T.reshape(-1).tolist()
+    assert result.columns()["site"].tolist() == ["a/y0"] * 3 + ["a/y1"] * 3
+    assert result.columns()["statecast"].tolist() == result.values.T.reshape(-1).tolist()
 
 
 def test_a_table_without_ids_names_its_targets() -> None:
@@ -280,9 +280,9 @@ def test_ids_that_are_numbers(independent: bool) -> None:
     ids=str,
 )
 def test_ways_to_write_a_time(time: Any) -> None:
-    found = Stream(model()).observe("a", 1.0, time)
-    assert found.times.tolist() == [START + (k + 1) * HOUR for k in range(3)]
-    assert found.stamps[0] == np.datetime64("2024-01-02T10:00")
+    result = Stream(model()).observe("a", 1.0, time)
+    assert result.times.tolist() == [START + (k + 1) * HOUR for k in range(3)]
+    assert result.stamps[0] == np.datetime64("2024-01-02T10:00")
 
 
 def test_times_with_a_zone() -> None:
@@ -305,15 +305,15 @@ def test_days_of_a_zone_are_readings_of_its_clock() -> None:
     of = model(tz="Europe/Berlin", freq="1d")
     stream = Stream(of)
     stream.observe("a", 1.0, datetime(2024, 3, 29, 23, tzinfo=UTC))  # midnight of 30 March in Berlin
-    found = stream.observe("a", 1.0, datetime(2024, 3, 31, 22, tzinfo=UTC))  # of 1 April, after clocks changed
-    assert found.stamps[0] == np.datetime64("2024-04-01T22:00")
+    result = stream.observe("a", 1.0, datetime(2024, 3, 31, 22, tzinfo=UTC))  # of 1 April, after clocks changed
+    assert result.stamps[0] == np.datetime64("2024-04-01T22:00")
 
 
 def test_months_are_counted_by_the_calendar() -> None:
     stream = Stream(model(freq="1mo", time_kind="date"))
     stream.observe("a", 1.0, date(2024, 1, 1))
-    found = stream.observe("a", 2.0, date(2024, 4, 1))
-    assert found.stamps.astype(str).tolist() == ["2024-05-01", "2024-06-01", "2024-07-01"]
+    result = stream.observe("a", 2.0, date(2024, 4, 1))
+    assert result.stamps.astype(str).tolist() == ["2024-05-01", "2024-06-01", "2024-07-01"]
     with pytest.raises(DataError, match=r"2024-05-02 is no whole number of steps of 1mo after 2024-04-01"):
         stream.observe("a", 2.0, date(2024, 5, 2))
 
@@ -326,12 +326,12 @@ def test_rows_are_counted_where_there_are_no_times() -> None:
 
 
 def test_a_gap_is_missing_rows() -> None:
-    skipped, told = Stream(model(precision="float64")), Stream(model(precision="float64"))
-    for stream in (skipped, told):
+    skipped, stepped = Stream(model(precision="float64")), Stream(model(precision="float64"))
+    for stream in (skipped, stepped):
         stream.observe("a", 5.0, START)
     for _ in range(599):
-        told.observe("a", None)
-    close(skipped.observe("a", 7.0, START + 600 * HOUR).values, told.observe("a", 7.0).values, "float64")
+        stepped.observe("a", None)
+    close(skipped.observe("a", 7.0, START + 600 * HOUR).values, stepped.observe("a", 7.0).values, "float64")
 
 
 @pytest.mark.parametrize("freq", ["1d", "1mo"])
@@ -411,12 +411,12 @@ MANY: dict[str, tuple[tuple[Any, ...], type[Exception], str]] = {
 
 @pytest.mark.parametrize("name", MANY)
 def test_one_wrong_row_of_many_changes_nothing(name: str) -> None:
-    given, error, message = MANY[name]
+    arguments, error, message = MANY[name]
     stream = Stream(model())
     stream.observe_many(["a", "b"], [1.0, 2.0], FIRST)
     before = stream.state
     with pytest.raises(error, match=message):
-        stream.observe_many(*given)
+        stream.observe_many(*arguments)
     same_bits(stream.state.data, before.data)
     assert (stream.state.time == before.time).all()
     assert stream.ids == ("a", "b")
@@ -470,10 +470,10 @@ def test_covariates_must_be_there_and_right() -> None:
     refuse(r"heat: inf cannot be used", known=[{"heat": np.inf, "open": "no"}] * 4)
     refuse(r"static: got 2 values, wanted 1: area", static=[1.0, 2.0])
     with pytest.warns(UserWarning, match=r"open: the model has not seen the category 'ajar'; it is treated as missing"):
-        found = stream.observe("a", 1.0, FIRST, **{**right, "known": [*known[:3], {"heat": 1.0, "open": "ajar"}]})
+        result = stream.observe("a", 1.0, FIRST, **{**right, "known": [*known[:3], {"heat": 1.0, "open": "ajar"}]})
     other = Stream(model(covariates=True))
-    wanted = other.observe("a", 1.0, FIRST, **{**right, "known": [*known[:3], {"heat": 1.0, "open": None}]})
-    same_bits(found.values, wanted.values)
+    expected = other.observe("a", 1.0, FIRST, **{**right, "known": [*known[:3], {"heat": 1.0, "open": None}]})
+    same_bits(result.values, expected.values)
     with pytest.raises(DataError, match=r"must be known ahead, and from 2024-01-02 12:00:00.* on"):
         stream.forecast(horizon=4, known=[known[:2]])
 
@@ -500,8 +500,8 @@ def test_series_that_are_not_here() -> None:
 def test_a_forecast_of_nothing_seen() -> None:
     counted = model(time_kind="row", freq="1")
     stream = Stream(counted)
-    found = stream.observe("a", None)
-    assert np.isfinite(found.values).all()
+    result = stream.observe("a", None)
+    assert np.isfinite(result.values).all()
     state = state_after(model(), panel(model(), (3,)))
     unseen = type(state)(state.layout, state.data, state.ids, np.array([np.iinfo(np.int64).min]))
     with pytest.raises(DataError, match=r"series 's0' has no row yet"):

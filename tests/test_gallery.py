@@ -131,8 +131,8 @@ def test_published_figures_are_the_tutorials() -> None:
         "breast-cancer": [0.9455446, 0.1734528],
     }
     for name in cases.NAMES:
-        found = [metric.published for metric in cases.load(name).metrics if metric.published is not None]
-        assert found == printed.get(name, []), name
+        result = [metric.published for metric in cases.load(name).metrics if metric.published is not None]
+        assert result == printed.get(name, []), name
 
 
 @pytest.mark.parametrize(
@@ -215,10 +215,10 @@ def test_a_missing_file_is_named_with_its_form(tmp_path: Path) -> None:
 def test_the_volume_has_one_unit(tmp_path: Path) -> None:
     rows = ["Date,Open,Close,Volume", "2010-08-20,1,10.5,2000", "2010-08-23,1,11.5,2000000", "2010-08-24,1,null,1"]
     (tmp_path / "ibex35_2002_2017_yahoo.csv").write_text("\n".join([*rows, "2010-08-25,1,12,0"]) + "\n")
-    found = series.make("ibex", tmp_path)
-    assert found["volume"].tolist() == [2.0, 2.0]
-    assert found["price"].tolist() == [10.5, 11.5]
-    assert found["weekday"].tolist() == ["expiry", "Mon"]
+    result = series.make("ibex", tmp_path)
+    assert result["volume"].tolist() == [2.0, 2.0]
+    assert result["price"].tolist() == [10.5, 11.5]
+    assert result["weekday"].tolist() == ["expiry", "Mon"]
 
 
 def test_a_broken_table_is_refused(tmp_path: Path) -> None:
@@ -241,11 +241,11 @@ def test_ts_files_of_unequal_lengths(tmp_path: Path) -> None:
         (tmp_path / f"JapaneseVowels_{part}.ts").write_text(
             f"@classLabel true one two\n@data\n1,2,3:4,5,6:one\n1,2:3,4:two\n{more}"
         )
-    found = datasets.MAKERS["japanese-vowels"](tmp_path)
-    assert [x.shape for x in found.X] == [*[(3, 2), (2, 2)] * 2, (1, 2)]
-    assert found.X[0].tolist() == [[1, 4], [2, 5], [3, 6]]
-    assert found.y.tolist() == [*["one", "two"] * 2, "one"]
-    assert found.first == 2
+    result = datasets.MAKERS["japanese-vowels"](tmp_path)
+    assert [x.shape for x in result.X] == [*[(3, 2), (2, 2)] * 2, (1, 2)]
+    assert result.X[0].tolist() == [[1, 4], [2, 5], [3, 6]]
+    assert result.y.tolist() == [*["one", "two"] * 2, "one"]
+    assert result.first == 2
     (tmp_path / "JapaneseVowels_TEST.ts").write_text("@data\n1,2\n")
     with pytest.raises(DataError, match="has no classes"):
         datasets.MAKERS["japanese-vowels"](tmp_path)
@@ -269,20 +269,20 @@ def test_shared_tables_have_the_tutorials_sizes() -> None:
 def test_windowed_forecasts_come_from_a_fresh_state(normalize: str) -> None:
     """Ring and statistics are those of the whole series, the recurrence begins with the window."""
     network, p, rows = untrained(normalize)
-    wanted = np.zeros(40, bool)
-    wanted[[1, 4, 14, 15, 17, 27, 39]] = True
-    got = windowed.tested(network, p, rows, wanted, 5)
-    assert got.rows.tolist() == np.flatnonzero(wanted).tolist()
-    for n, row in enumerate(got.rows.tolist()):
+    mask = np.zeros(40, bool)
+    mask[[1, 4, 14, 15, 17, 27, 39]] = True
+    origins = windowed.tested(network, p, rows, mask, 5)
+    assert origins.rows.tolist() == np.flatnonzero(mask).tolist()
+    for n, row in enumerate(origins.rows.tolist()):
         begin = int(rows.offsets[rows.series[row]])
         state = network.start(p, 1, rows.y)
         for at in range(begin, row + 1):
             if at == row - 4:
                 state |= network.stack.start(p["weights"]["stack"], (1,), rows.y)
             state, said = network.step(p, state, rows.at(np.array([at]), 1))
-        np.testing.assert_allclose(got.values[n], said[0], rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(origins.values[n], said[0], rtol=1e-9, atol=1e-12)
         _, scale = network.front.level_scale(state, Rings.of_state(state["ring"], state["held"]))
-        np.testing.assert_allclose(got.scale[n], scale[0], rtol=1e-9)
+        np.testing.assert_allclose(origins.scale[n], scale[0], rtol=1e-9)
 
 
 def test_windowed_batches_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,21 +320,23 @@ def test_a_metric_is_of_its_targets_and_its_step() -> None:
     """Errors are 1, 2, 3 for the three steps of the first target and ten times that for the second."""
     actual = np.zeros((4, 3, 2))
     off = np.array([1.0, 2.0, 3.0])[:, None] * np.array([1.0, 10.0])
-    found = forecasting.Comparison(
+    result = forecasting.Comparison(
         np.arange(4), actual, {"network": actual + off, "persistence": actual - 4 * off, "linear": actual + 2 * off}
     )
     metric, schema = cases.Metric("mae", "mae", ("b",), 5.0), Schema(target=("a", "b"))
     case = replace(cases.load("bell"), step=2)
-    own, linear = forecasting.rows_for(case, "statecast", metric, schema, found)
-    assert (own.value, own.published, own.persistence) == (20, 5, 80)
+    network_row, linear = forecasting.rows_for(case, "statecast", metric, schema, result)
+    assert (network_row.value, network_row.published, network_row.persistence) == (20, 5, 80)
     assert (linear.recipe, linear.value, linear.published, linear.persistence) == ("linear extrapolation", 40, None, 80)
-    (own,) = forecasting.rows_for(replace(case, step=0), "tutorial", replace(metric, targets=()), schema, found)
-    assert own.value == pytest.approx((1 + 2 + 3) / 3 * 11 / 2)
+    (network_row,) = forecasting.rows_for(
+        replace(case, step=0), "tutorial", replace(metric, targets=()), schema, result
+    )
+    assert network_row.value == pytest.approx((1 + 2 + 3) / 3 * 11 / 2)
 
 
 def test_a_track_has_the_times_of_what_it_shows() -> None:
-    found = ran("walk", "statecast")
-    table, (track,) = series.make("walk"), found.tracks
+    result = ran("walk", "statecast")
+    table, (track,) = series.make("walk"), result.tracks
     month = np.asarray(table["month"]).astype("M8[us]")
     rows = np.searchsorted(month, track.time.astype("M8[us]"))
     np.testing.assert_array_equal(month[rows], track.time.astype("M8[us]"))
@@ -343,10 +345,10 @@ def test_a_track_has_the_times_of_what_it_shows() -> None:
 
 def test_the_network_shown_before_training_is_another() -> None:
     case = short("walk", hidden=[4])
-    found = training.train(case, case.tutorial, None)
-    fresh = Network.of(found.model.config, 1).init(found.model.config.random_state)
-    np.testing.assert_allclose(found.fresh.weights["head"]["out"]["W"], fresh["head"]["out"]["W"], rtol=1e-6)
-    assert not np.array_equal(found.model.weights["head"]["out"]["W"], fresh["head"]["out"]["W"])
+    result = training.train(case, case.tutorial, None)
+    fresh = Network.of(result.model.config, 1).init(result.model.config.random_state)
+    np.testing.assert_allclose(result.fresh.weights["head"]["out"]["W"], fresh["head"]["out"]["W"], rtol=1e-6)
+    assert not np.array_equal(result.model.weights["head"]["out"]["W"], fresh["head"]["out"]["W"])
 
 
 def test_persistence_is_what_is_known_of_it() -> None:
@@ -370,26 +372,26 @@ def test_the_tutorials_networks_have_their_sizes() -> None:
 
 
 def test_the_bell_shows_before_and_after() -> None:
-    found = ran("bell", "tutorial")
-    (track,) = found.tracks
+    result = ran("bell", "tutorial")
+    (track,) = result.tracks
     assert track.before is not None and not np.allclose(track.before, track.predicted)
-    assert found.sentences[0].startswith("Saved to a file and restored, the network gives the same bits")
-    assert "gives the same numbers as the first" in found.sentences[1]
-    assert [row.metric for row in found.rows] == ["rmse, 60 steps ahead"]
+    assert result.sentences[0].startswith("Saved to a file and restored, the network gives the same bits")
+    assert "gives the same numbers as the first" in result.sentences[1]
+    assert [row.metric for row in result.rows] == ["rmse, 60 steps ahead"]
 
 
 def test_the_walk_goes_on_from_its_own_predictions() -> None:
     case = short("walk", hidden=[4])
-    found = training.train(case, case.tutorial, None)
+    result = training.train(case, case.tutorial, None)
     starts = np.array([200, 205])
-    said = demonstrations.recursion(found, starts, 2)
-    one = forecasting.test(found)
+    said = demonstrations.recursion(result, starts, 2)
+    one = forecasting.test(result)
     at = np.searchsorted(one.at, starts)
     np.testing.assert_allclose(said[:, 0], one.guesses["network"][at, 0, 0], rtol=1e-4)
     assert not np.allclose(said[:, 1], one.guesses["network"][at + 1, 0, 0], rtol=1e-4)
-    panel = replace(found.panel, y=np.where(np.arange(222)[:, None] > 205, 1e6, found.panel.y))
-    np.testing.assert_array_equal(demonstrations.recursion(replace(found, panel=panel), starts, 2)[1], said[1])
-    shown = demonstrations.of(case, "statecast", found)
+    panel = replace(result.panel, y=np.where(np.arange(222)[:, None] > 205, 1e6, result.panel.y))
+    np.testing.assert_array_equal(demonstrations.recursion(replace(result, panel=panel), starts, 2)[1], said[1])
+    shown = demonstrations.of(case, "statecast", result)
     assert "(3, 2, 6) out of (3, 2, 4); the last step equals the state" in shown.sentences[0]
     assert [row.metric for row in shown.rows] == ["mae, 2 steps ahead, fed back", "mae, 3 steps ahead, fed back"]
 
@@ -397,21 +399,21 @@ def test_the_walk_goes_on_from_its_own_predictions() -> None:
 def test_the_bare_cell_reads_its_steps_in_order() -> None:
     """The equations by hand, with the weights that the demonstration draws."""
     weights = CELLS["rnn_tanh"].init(np.random.default_rng(0), 4, 6, Start("glorot"))
-    h, wanted = np.zeros((3, 6)), []
+    h, expected = np.zeros((3, 6)), []
     for t in range(2):
         x = np.array(demonstrations.BATCHES, float)[:, t]
         h = np.tanh(x @ weights["W"] + h @ weights["U"] + weights["b"])
-        wanted.append(h)
+        expected.append(h)
     ((_, *rows),) = demonstrations.cell(LOAD("walk"), "statecast", None).tables.values()
     assert [row[:2] for row in rows] == [[str(b), str(t)] for b in (1, 2, 3) for t in (1, 2)]
     said = np.array([[float(cell) for cell in row[2:]] for row in rows]).reshape(3, 2, 6)
-    np.testing.assert_allclose(said, np.stack(wanted, axis=1), atol=6e-4)
+    np.testing.assert_allclose(said, np.stack(expected, axis=1), atol=6e-4)
 
 
 def test_losses_are_sums_beside_the_tutorials() -> None:
     history = {"step": [0, 150, 1350], "loss": [float("nan"), 10.0, 2.0]}
-    found: Any = SimpleNamespace(model=SimpleNamespace(history=history), parts=SimpleNamespace(train=np.array([202])))
-    shown = demonstrations.printed(LOAD("walk"), "tutorial", found)
+    result: Any = SimpleNamespace(model=SimpleNamespace(history=history), parts=SimpleNamespace(train=np.array([202])))
+    shown = demonstrations.printed(LOAD("walk"), "tutorial", result)
     assert shown.tables["Sum of squares while training"][1:] == [["150", "2,010", "13,839"], ["1,350", "402", "1,385"]]
     assert shown.rows[0].value == 402
     assert shown.rows[0].published == pytest.approx(1384.6113)
@@ -421,26 +423,26 @@ def test_windows_are_counted_and_their_seconds(monkeypatch: pytest.MonkeyPatch) 
     """The same network on windows and on segments: what is held, the work, the time and the error of each."""
     history = {"epoch": [0, 1, 5], "seconds": [1.0, 9.0, 17.0], "val_loss": [9.0, 4.0, 0.25]}
     panel = SimpleNamespace(targets=2, past=np.zeros((10_000, 1)))
-    asked: list[Any] = []
+    requests: list[Any] = []
 
     def again(case: cases.Case, settings: dict[str, Any], folder: Path | None) -> Any:
-        asked.append(Config.of(settings))
+        requests.append(Config.of(settings))
         return SimpleNamespace(model=SimpleNamespace(history=history | {"seconds": [0.5, 1.0, 3.0]}))
 
     monkeypatch.setattr(demonstrations, "train", again)
     model = SimpleNamespace(config=Config(segment=100, burn_in=99, batch_size=450), history=history)
-    found: Any = SimpleNamespace(panel=panel, parts=Split(np.array([8000]), np.array([9000])), model=model)
-    shown = demonstrations.redundancy(cases.load("saw"), "tutorial", found)
+    result: Any = SimpleNamespace(panel=panel, parts=Split(np.array([8000]), np.array([9000])), model=model)
+    shown = demonstrations.redundancy(cases.load("saw"), "tutorial", result)
     rows = {name: tuple(cells) for name, *cells in shown.tables["Windows and segments"]}
     assert rows["rows in training"] == ("8,900 x 100 x 3", "9,000 x 3")
     assert rows["the same in float64"] == ("21.36 MB", "0.22 MB")
     assert rows["times a row is worked on in a pass"] == ("100", "1.3")
     assert rows["seconds a pass"] == ("2.000", "0.5000")
     assert rows["validation RMSE after 5 passes"] == ("0.5000", "0.5000")
-    (other,) = asked  # as many losses in a step: 6 segments of 75 are 450 windows of 1
+    (other,) = requests  # as many losses in a step: 6 segments of 75 are 450 windows of 1
     assert (other.segment, other.burn_in, other.batch_size, other.hidden) == (100, 25, 6, (300,))
     model.config = Config(segment=64, burn_in=16)
-    (said,) = demonstrations.redundancy(cases.load("saw"), "statecast", found).sentences
+    (said,) = demonstrations.redundancy(cases.load("saw"), "statecast", result).sentences
     assert "after the first 16: each row goes through the network 1.3 times a pass" in said
 
 
@@ -464,35 +466,35 @@ def test_what_a_classifier_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     brief = {"max_steps": None, "max_epochs": 7, "ensemble": 2, "hidden": [3]}
     case = replace(LOAD("iris"), metrics=tuple(cases.Metric(m, m) for m in ("accuracy", "loss")))
     case = replace(case, tutorial={**case.tutorial, **brief})
-    found = classifying.run(case, "tutorial", None)
-    assert found.confusion is not None
-    (aa, ab), (ba, bb) = found.confusion.counts.tolist()
+    result = classifying.run(case, "tutorial", None)
+    assert result.confusion is not None
+    (aa, ab), (ba, bb) = result.confusion.counts.tolist()
     assert ba > ab and aa + ab + ba + bb == sum(len(test) for _, test in classifying.splits(0, 120))
     losses = []
     for train, test in classifying.splits(0, 120):
         model = classifying.Classifier(**case.recipe("tutorial")).fit(X[train], y[train])
         chance = model.predict_proba(X[test])[np.arange(len(test)), (y[test] == "b").astype(int)]
         losses.append(-np.log(chance).mean())
-    assert {row.metric: row.value for row in found.rows}["loss"] == pytest.approx(np.mean(losses))
-    assert [layer.parameters for layer in found.layers] == [0, 2 * 3 + 3, 3 * 2 + 2]
-    assert found.accuracy["epoch"].tolist() == [1, 2, 3, 5, 7]
-    assert found.accuracy["training"][0] != found.accuracy["training"][-1]
+    assert {row.metric: row.value for row in result.rows}["loss"] == pytest.approx(np.mean(losses))
+    assert [layer.parameters for layer in result.layers] == [0, 2 * 3 + 3, 3 * 2 + 2]
+    assert result.accuracy["epoch"].tolist() == [1, 2, 3, 5, 7]
+    assert result.accuracy["training"][0] != result.accuracy["training"][-1]
 
 
 def test_layers_are_those_of_one_network() -> None:
     """However many there are, and each way counts: a GRU of 3 units from 2 channels and their changes, twice over."""
     X, y = np.random.default_rng(0).normal(size=(24, 5, 2)), np.arange(24) % 2
-    found = []
+    result = []
     for members in (1, 3):
         settings = {"hidden": [3], "dense": [4], "ensemble": members, "max_steps": 1, "readings": "recurrence"}
         model = classifying.Classifier(**settings).fit(X, y).model_
-        found.append(classifying.layers(model, ("u", "v")))
-    assert [layer.parameters for layer in found[0]] == [layer.parameters for layer in found[1]]
+        result.append(classifying.layers(model, ("u", "v")))
+    assert [layer.parameters for layer in result[0]] == [layer.parameters for layer in result[1]]
     cell = model.networks["recurrence"].weights["forwards"]["cells"]["0"]
     assert {name: value.shape[1:] for name, value in cell.items()} == {
         "W": (4, 9), "U": (3, 9), "b": (9,), "bn": (3,), "init_h": (3,),
     }  # fmt: skip
-    assert found[0][1].parameters == 2 * (4 * 9 + 3 * 9 + 9 + 3 + 3)
+    assert result[0][1].parameters == 2 * (4 * 9 + 3 * 9 + 9 + 3 + 3)
 
 
 @shared
@@ -500,11 +502,11 @@ def test_a_classifier_of_fifteen_parameters(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(classifying, "SPLITS", 1)
     case = cases.load("iris")
     case = replace(case, tutorial={**case.tutorial, "max_epochs": 20}, show=())
-    found = classifying.run(case, "tutorial", SHARED)
-    assert sum(layer.parameters for layer in found.layers) == 15
-    assert found.confusion is not None
-    accuracy = found.rows[0].value
-    assert accuracy == pytest.approx(np.trace(found.confusion.counts) / found.confusion.counts.sum())
+    result = classifying.run(case, "tutorial", SHARED)
+    assert sum(layer.parameters for layer in result.layers) == 15
+    assert result.confusion is not None
+    accuracy = result.rows[0].value
+    assert accuracy == pytest.approx(np.trace(result.confusion.counts) / result.confusion.counts.sum())
     assert accuracy > 0.6
 
 
@@ -540,12 +542,12 @@ def test_the_table_for_documents() -> None:
 
 
 def test_everything_is_written(tmp_path: Path) -> None:
-    found = [ran("bell", "tutorial"), ran("sin", "statecast")]
-    names = {path.relative_to(tmp_path).as_posix() for path in page.write(tmp_path, found)}
-    wanted = {"test.png", "loss.png", "predicted.csv", "test_data.csv", "history.csv"}
+    result = [ran("bell", "tutorial"), ran("sin", "statecast")]
+    names = {path.relative_to(tmp_path).as_posix() for path in page.write(tmp_path, result)}
+    expected = {"test.png", "loss.png", "predicted.csv", "test_data.csv", "history.csv"}
     assert names == {
-        *(f"bell/tutorial/{name}" for name in wanted),
-        *(f"sin/statecast/{name}" for name in wanted | {"graph.png"}),
+        *(f"bell/tutorial/{name}" for name in expected),
+        *(f"sin/statecast/{name}" for name in expected | {"graph.png"}),
         *("table.md", "gallery.html"),
     }
     assert all((tmp_path / name).stat().st_size for name in names)
@@ -564,9 +566,9 @@ def test_a_picture_for_everything_that_is_shown() -> None:
 
 def test_the_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gallery", "--list", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert [item["case"] for item in found] == list(cases.NAMES)
-    assert "WetBulbCelsius" in next(item["needs"] for item in found if item["case"] == "weather")
+    result = json.loads(capsys.readouterr().out)
+    assert [item["case"] for item in result] == list(cases.NAMES)
+    assert "WetBulbCelsius" in next(item["needs"] for item in result if item["case"] == "weather")
 
 
 def test_rows_as_json(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -630,9 +632,9 @@ def test_a_failure_is_told_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch)
         return outcome()
 
     monkeypatch.setattr(running, "measured", measured)
-    found = list(running.run(["sin"], apart=False))
-    assert found[0] == running.Skipped("sin", "tutorial", "broken", True)
-    assert isinstance(found[1], RecipeResult)
+    result = list(running.run(["sin"], apart=False))
+    assert result[0] == running.Skipped("sin", "tutorial", "broken", True)
+    assert isinstance(result[1], RecipeResult)
 
 
 @pytest.mark.parametrize("name", FORECASTS)

@@ -155,14 +155,14 @@ def test_every_room_has_its_place() -> None:
 def test_imports_run_one_way() -> None:
     def offends(result: Import) -> bool:
         here = room_of(result.path)
-        there = [*result.name.split("."), ""][1]
-        if here in ("", there):
+        other = [*result.name.split("."), ""][1]
+        if here in ("", other):
             return False
         if here not in LEVEL:
             return False  # test_every_room_has_its_place says so
-        if there not in LEVEL:  # `import statecast`, `from statecast import Forecaster`: the public face
+        if other not in LEVEL:  # `import statecast`, `from statecast import Forecaster`: the public face
             return LEVEL[here] < LEVEL["gallery"]
-        return LEVEL[there] >= LEVEL[here]
+        return LEVEL[other] >= LEVEL[here]
 
     none(result for result in all_imports() if result.root == "statecast" and offends(result))
 
@@ -233,10 +233,10 @@ def test_what_is_imported_is_declared() -> None:
         for i in all_imports()
         if i.root not in sys.stdlib_module_names and DISTRIBUTIONS.get(i.root, i.root) not in declared | {"jaxlib"}
     )
-    asked = ((path, call) for path in sources() for call, name in calls(path) if name == "MissingDependency.of")
+    uses = ((path, call) for path in sources() for call, name in calls(path) if name == "MissingDependency.of")
     none(
         f"{place(path, call.lineno)} no extra {call.args[1].value!r} in pyproject.toml"
-        for path, call in asked
+        for path, call in uses
         if len(call.args) > 1 and isinstance(call.args[1], ast.Constant) and call.args[1].value not in extras
     )
 

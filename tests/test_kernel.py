@@ -209,7 +209,7 @@ def masked_steps_reach_nothing(cell: str, **more: Any) -> None:
     q = p | {"x": p["x"].copy()}
     q["x"][3, 2], q["x"][0, 4] = np.nan, np.inf
     np.testing.assert_array_equal(layer.forward(cell, **p, **more)[0], layer.forward(cell, **q, **more)[0])
-    clean, dirty = (grads_of(cell, given, **more)[0] for given in (p, q))
+    clean, dirty = (grads_of(cell, arrays, **more)[0] for arrays in (p, q))
     for name in clean:
         np.testing.assert_array_equal(clean[name], dirty[name], err_msg=name)
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from model_cases import (
     BATCH,
     STEPS,
-    begun,
     build,
     case,
     close,
+    first_state,
     like,
     mapped,
     natively,
@@ -51,7 +51,7 @@ def table(network: Network, p: Any, rows: int) -> np.ndarray:
     """States of series that have seen nothing."""
     layout = Layout.of(network.parts())
     states = np.empty((rows, layout.size), like(p).dtype)
-    layout.pack(begun(network, p, rows), states)
+    layout.pack(first_state(network, p, rows), states)
     return states
 
 

@@ -61,7 +61,7 @@ def test_the_kernel_says_what_the_front_says(
 
 def test_it_is_the_kernel_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     called = []
-    monkeypatch.setattr(kernel_statistics, "scan", lambda *given: called.append(given) or ({}, {}))
+    monkeypatch.setattr(kernel_statistics, "scan", lambda *arguments: called.append(arguments) or ({}, {}))
     y = np.zeros((3, 2, 1), np.float32)
     front, c = front_of("last", 1), constants(1, np.float32)
     front.scan(c, y, y, np.zeros((3, 2), bool), front.start(c, y, (2,)))

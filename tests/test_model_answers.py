@@ -92,13 +92,13 @@ def rewritten(path: Path, kind: str, texts: dict[str, Any], arrays: dict[str, An
 def test_a_file_gives_the_same_model(kind: str, options: dict[str, Any], tmp_path: Path) -> None:
     written, source = model(kind, **options), sequences() if kind == "classifier" else table()
     path = answers.save(written, tmp_path / "m", {"hidden": (3,), "class_weight": {"no": 2.0}} if not options else {})
-    read, own = answers.load(path, kind) if kind == "classifier" else (answers.load(
+    read, restored_scaler = answers.load(path, kind) if kind == "classifier" else (answers.load(
         answers.save(written, tmp_path / "r", {"hidden": (3,)}), kind))  # fmt: skip
     np.testing.assert_array_equal(outcome(read, source), outcome(written, source))
     assert {name: of.reader for name, of in read.networks.items()} == {
         name: of.reader for name, of in written.networks.items()
     }
-    assert "class_weight" not in own or own["class_weight"] == {"no": 2.0}
+    assert "class_weight" not in restored_scaler or restored_scaler["class_weight"] == {"no": 2.0}
 
 
 COLUMN = {"mean": 0, "scale": 1, "change": 0, "categories": None, "marked": False}

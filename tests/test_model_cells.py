@@ -109,15 +109,15 @@ def test_one_unit_by_hand(cell: str, library: Any) -> None:
     w = {"W": [W[: equations.gates]], "b": B[: equations.gates], "U": [u] if equations.heads else u, "bn": [BN]}
     w |= {"nu": [math.log(0.5)], "theta": [math.log(0.6)], "gamma": [math.log(0.7)], "C": [[1.5, 0.2], [-0.5, 0.8]]}
     state = {"h": [[H]], "c": [[C]], "n": [[N]], "m": [[M]], "re": [[RE]], "im": [[IM]]}
-    given = {name: library.asarray(value) for name, value in (w | {"x": [[X]]} | state).items()}
-    result = one_step(cell, given["x"], given, {name: given[name] for name in equations.states})
+    arrays = {name: library.asarray(value) for name, value in (w | {"x": [[X]]} | state).items()}
+    result = one_step(cell, arrays["x"], arrays, {name: arrays[name] for name in equations.states})
     expected = BY_HAND[cell]()
     assert result.keys() == expected.keys() == set(equations.states)
     for name, value in expected.items():
         close(result[name], [[value]], 1e-15 if library is np else 1e-6)
-    z = given["x"] @ given["W"] + given["b"]
+    z = arrays["x"] @ arrays["W"] + arrays["b"]
     output = OUTPUT[cell]() if cell in OUTPUT else expected["h"]
-    close(equations.read(given, z, result), [[output]], 1e-15 if library is np else 1e-6)
+    close(equations.read(arrays, z, result), [[output]], 1e-15 if library is np else 1e-6)
 
 
 def test_rectified_below_zero_is_zero() -> None:

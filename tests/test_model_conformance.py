@@ -25,6 +25,7 @@ from model_cases import (
     like,
     natively,
     parameters,
+    reference_of,
     reference_rows,
     referred,
     same_bits,
@@ -34,7 +35,6 @@ from model_cases import (
     series,
     specification,
     stepped,
-    wanted,
 )
 
 from statecast import config
@@ -70,7 +70,7 @@ def test_the_settings_name_the_cells() -> None:
 @pytest.mark.parametrize("names", TABLE, ids="-".join)
 def test_numpy_step_scan_and_segment(names: tuple[str, ...], dtype: str) -> None:
     network, p, inputs, reset = case(*names, dtype=dtype)
-    forecasts, last = wanted(*names, dtype=dtype)
+    forecasts, last = reference_of(*names, dtype=dtype)
     for execution in (stepped, scanned):
         result, state = execution(network, p, inputs, reset)
         assert result.dtype == dtype
@@ -93,8 +93,8 @@ def test_native_step(names: tuple[str, ...], dtype: str) -> None:
     assert refuses(network, p) is None
     result, state = natively(network, p, inputs, reset)
     assert result.dtype == dtype
-    close(result, wanted(*names, dtype=dtype)[0], TOLERANCE[dtype])
-    same_state(state, wanted(*names, dtype=dtype)[1], TOLERANCE[dtype])
+    close(result, reference_of(*names, dtype=dtype)[0], TOLERANCE[dtype])
+    same_state(state, reference_of(*names, dtype=dtype)[1], TOLERANCE[dtype])
     same_bits(state["static"], inputs["static"][-1])
 
 
@@ -191,7 +191,7 @@ def test_series_with_linear_maps_of_their_own(normalize: str, head: str, sizes: 
 def test_scale_of_every_step_and_chosen_outputs(normalize: str) -> None:
     network, p, inputs, reset = case("gru", normalize, "pinball", "one-layer")
     _, forecasts, scale = network.scan(p, network.start(p, BATCH, like(p)), inputs, reset)
-    close(scale[-1], wanted("gru", normalize, "pinball", "one-layer")[1]["scale"], 1e-12)
+    close(scale[-1], reference_of("gru", normalize, "pinball", "one-layer")[1]["scale"], 1e-12)
     assert scale.shape == (STEPS, BATCH, network.front.targets)
     picked = np.array([0, 3, STEPS - 1])
     _, some, scales = network.scan(p, network.start(p, BATCH, like(p)), inputs, reset, picked)
@@ -205,7 +205,7 @@ def test_the_state_holds_the_last_forecast(normalize: str, execution: Callable[.
     """A forecast can be made from a state alone, without the row that led to it."""
     names = ("lstm", normalize, "pinball", "dense")
     network, p, inputs, reset = case(*names)
-    forecasts, last = wanted(*names)
+    forecasts, last = reference_of(*names)
     _, state = execution(network, p, inputs, reset)
     result, scale = network.emit(p, state, inputs["future"][-1])
     close(result, forecasts[-1], 1e-12)

@@ -17,7 +17,9 @@ GONE = math.nan
 NONE = {"past": 0, "known": 0, "calendar": 0, "static": 0}
 
 
-def told(normalize: str, ys: list[float], *, lags: int = 3, decay: float = 0.1) -> tuple[list[float], list[float]]:
+def statistics_of(
+    normalize: str, ys: list[float], *, lags: int = 3, decay: float = 0.1
+) -> tuple[list[float], list[float]]:
     """Level and scale after each value of one series; they start at 7 and 3."""
     front = Front(targets=1, lags=lags, skip=0, normalize=normalize, decay=decay)
     c = {"level": np.array([7.0]), "spread": np.array([3.0])}
@@ -53,22 +55,22 @@ BY_HAND: dict[str, tuple[list[float], list[float], list[float]]] = {
 @pytest.mark.parametrize("normalize", BY_HAND)
 def test_level_and_scale_by_hand(normalize: str) -> None:
     ys, levels, scales = BY_HAND[normalize]
-    level, scale = told(normalize, ys)
+    level, scale = statistics_of(normalize, ys)
     close(level, levels, 1e-14)
     close(scale, scales, 1e-14)
 
 
 def test_the_plain_mean_turns_exponential() -> None:
     """With decay 1/2 the rates are 1, 1/2, 1/2, …: differences 1, 2, 4, 8 give 1, 1.5, 2.75, 5.375."""
-    _, scale = told("last", [0.0, 1.0, 3.0, 7.0, 15.0], decay=0.5)
+    _, scale = statistics_of("last", [0.0, 1.0, 3.0, 7.0, 15.0], decay=0.5)
     close(scale, [3, 1, 1.5, 2.75, 5.375], 1e-14)
-    level, _ = told("ewma", [0.0, 1.0, 3.0], decay=0.5)
+    level, _ = statistics_of("ewma", [0.0, 1.0, 3.0], decay=0.5)
     close(level, [0, 0.5, 1.75], 1e-14)
 
 
 @pytest.mark.parametrize("normalize", ["last", "ewma", "window"])
 def test_a_constant_series_has_the_smallest_scale(normalize: str) -> None:
-    level, scale = told(normalize, [5.0] * 4)
+    level, scale = statistics_of(normalize, [5.0] * 4)
     assert level == [5.0] * 4
     assert scale[1:] == [FLOOR] * 3
 
@@ -89,7 +91,7 @@ def test_the_first_value_is_the_level_to_the_last_bit(normalize: str, dtype: str
 
 
 def test_a_value_after_a_giant_is_the_level_to_the_last_bit() -> None:
-    level, _ = told("last", [1e20, 1.0])
+    level, _ = statistics_of("last", [1e20, 1.0])
     assert level == [1e20, 1.0]
 
 

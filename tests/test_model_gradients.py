@@ -66,10 +66,10 @@ def test_gradients_against_finite_differences(names: tuple[str, ...]) -> None:
     rows, rings, _ = prepared(network, p, inputs, reset)
     loss = loss_of(network, rows, rings, p["constants"], inputs, reset)
     with jax.enable_x64(True):
-        given = mapped(jnp.asarray, p["weights"])
+        weights = mapped(jnp.asarray, p["weights"])
         arrays, constants, columns = (mapped(jnp.asarray, tree) for tree in (rows, p["constants"], inputs))
         traced = loss_of(network, arrays, rings_of(jnp.asarray, rings), constants, columns, reset)
-        value, gradient = jax.jit(jax.value_and_grad(traced))(given)
+        value, gradient = jax.jit(jax.value_and_grad(traced))(weights)
     assert value.dtype == like(p).dtype
     np.testing.assert_allclose(float(value), loss(p["weights"]), rtol=1e-12)
     result = dict(leaves(gradient))

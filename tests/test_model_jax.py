@@ -23,6 +23,7 @@ from model_cases import (
     like,
     parameters,
     prepared,
+    reference_of,
     referred,
     rings_of,
     same_bits,
@@ -30,7 +31,6 @@ from model_cases import (
     scanned,
     series,
     stepped,
-    wanted,
 )
 
 from statecast.model import scan
@@ -68,7 +68,7 @@ DOUBLE = [COMPILED[1], *COMPILED[3:7]]
 )
 def test_scan(names: tuple[str, ...], dtype: str) -> None:
     network, p, inputs, reset = case(*names, dtype=dtype)
-    forecasts, last = wanted(*names, dtype=dtype)
+    forecasts, last = reference_of(*names, dtype=dtype)
     with jax.enable_x64(dtype == "float64"):
         compiled, traces = counted(functools.partial(scanned, network))
         result, state = compiled(p, inputs, reset)
@@ -87,9 +87,9 @@ def counted(function: Callable[..., Any]) -> tuple[Callable[..., Any], list[None
     """The compiled function, and a list that grows by one each time it is compiled."""
     traces: list[None] = []
 
-    def traced(*given: Any) -> Any:
+    def traced(*arguments: Any) -> Any:
         traces.append(None)
-        return function(*given)
+        return function(*arguments)
 
     return jax.jit(traced), traces
 
@@ -132,7 +132,7 @@ def test_step(names: tuple[str, ...]) -> None:
 def test_segment(names: tuple[str, ...]) -> None:
     """The way of training: statistics made by NumPy, the rest compiled."""
     network, p, inputs, reset = case(*names, dtype="float32")
-    forecasts, last = wanted(*names, dtype="float32")
+    forecasts, last = reference_of(*names, dtype="float32")
     rows, rings, cells = prepared(network, p, inputs, reset)
     covariates = {name: value for name, value in inputs.items() if name not in ("y", "m")}
 

@@ -89,8 +89,8 @@ def test_the_first_target_of_the_first_window_is_the_first_test_row_and_the_last
     assert (p.windows, p.rows, p.split) == (5, 10, "5 windows")
     assert p.origins(p.series[0]).tolist() == [13, 14, 15, 16, 17]
     assert p.actual(p.series[0]).tolist() == [[12 + k, 13 + k] for k in range(5)]
-    assert p.seen.height == 14
-    assert p.seen["time"].max() == DAY + timedelta(days=13)
+    assert p.learnable.height == 14
+    assert p.learnable["time"].max() == DAY + timedelta(days=13)
 
 
 def test_windows_a_step_apart_begin_with_the_first_test_row_too() -> None:
@@ -110,7 +110,7 @@ def test_ett_has_twelve_four_and_four_months(tmp_path: Path, name: str, hour: in
     (tmp_path / "ett").mkdir()
     pl.DataFrame({"date": times, **columns}).write_csv(tmp_path / "ett" / f"{name}.csv")
     p = ett(tmp_path, name, horizon)
-    assert (p.seen.height, p.test, p.season) == (11520 * hour, 2880 * hour, 24 * hour)
+    assert (p.learnable.height, p.test, p.season) == (11520 * hour, 2880 * hour, 24 * hour)
     assert p.settings["val_size"] == 2880 * hour
     assert p.windows == 2880 * hour - horizon + 1
     assert len(p.series) == 7
@@ -121,9 +121,9 @@ def test_ett_has_twelve_four_and_four_months(tmp_path: Path, name: str, hour: in
 def test_a_competitions_test_file_is_withheld() -> None:
     p = short()
     assert (p.windows, p.rows, p.horizon, p.settings) == (1, 2, 2, {})
-    assert p.seen.group_by("unique_id").len().sort("len")["len"].to_list() == [4, 5]
+    assert p.learnable.group_by("unique_id").len().sort("len")["len"].to_list() == [4, 5]
     assert [p.actual(s).tolist() for s in p.series] == [[[5.0, 6.0]], [[30.0, 0.0]]]
-    assert p.seen.filter(pl.col("unique_id") == "s2")["ds"].diff()[1:].to_list() == [timedelta(hours=1)] * 3
+    assert p.learnable.filter(pl.col("unique_id") == "s2")["ds"].diff()[1:].to_list() == [timedelta(hours=1)] * 3
 
 
 def test_months_begin_on_their_first_day() -> None:
@@ -134,7 +134,7 @@ def test_months_begin_on_their_first_day() -> None:
         train, test, dict.fromkeys(train, np.datetime64("1999-11-01", "us")), "M",
         name="", title="", season=12, freq="MS", shown=("mase",),
     )  # fmt: skip
-    months = monthly.seen.filter(pl.col("unique_id") == "s2")["ds"].dt.strftime("%Y-%m-%d").to_list()
+    months = monthly.learnable.filter(pl.col("unique_id") == "s2")["ds"].dt.strftime("%Y-%m-%d").to_list()
     assert months == ["1999-11-01", "1999-12-01", "2000-01-01", "2000-02-01"]
 
 
@@ -146,10 +146,10 @@ def test_zones_have_their_own_ends_their_gaps_and_the_mean_of_an_hour_that_stand
     assert b.begin == np.datetime64("2020-01-01T02", "h")
     assert (p.windows, p.step) == (2, 2)
     assert (p.origins(a).tolist(), p.origins(b).tolist()) == ([7, 9], [4, 6])
-    last = dict(p.seen.group_by("zone").agg(pl.col("time").max()).iter_rows())
+    last = dict(p.learnable.group_by("zone").agg(pl.col("time").max()).iter_rows())
     assert last == {"A": DAY + timedelta(hours=7), "B": DAY + timedelta(hours=6)}
-    assert p.seen.height == 7 + 4
-    assert not p.seen["time"].is_sorted()
+    assert p.learnable.height == 7 + 4
+    assert not p.learnable["time"].is_sorted()
 
 
 # --- metrics
@@ -160,19 +160,19 @@ def test_errors_are_means_over_all_columns_windows_and_steps() -> None:
     actual = np.concatenate([p.actual(series) for series in p.series])
     off = np.zeros_like(actual)
     off[0, 0], off[9, 1] = 3.0, -1.0
-    found = p.scores(Forecasts(actual + off))
-    assert found["mse"] == pytest.approx((9 + 1) / 20)
-    assert found["mae"] == pytest.approx((3 + 1) / 20)
-    assert "coverage/80" not in found
+    result = p.scores(Forecasts(actual + off))
+    assert result["mse"] == pytest.approx((9 + 1) / 20)
+    assert result["mae"] == pytest.approx((3 + 1) / 20)
+    assert "coverage/80" not in result
 
 
 def test_smape_mase_and_owa_are_those_of_the_competition() -> None:
     p = short()
-    found = fits.scored(p, Forecasts(np.array([[4.0, 8.0], [20.0, 0.0]])))
+    result = fits.scored(p, Forecasts(np.array([[4.0, 8.0], [20.0, 0.0]])))
     # |5 − 4| and |6 − 8| in units of 2; |30 − 20| in units of (10 + 10 + 10) / 3, and an exact 0.
-    assert found["mase"] == pytest.approx((1 / 2 + 2 / 2 + 10 / 10 + 0) / 4)
-    assert found["smape"] == pytest.approx((200 * 1 / 9 + 200 * 2 / 14 + 200 * 10 / 50 + 0) / 4)
-    assert found["owa"] == pytest.approx((found["smape"] / 18.383 + found["mase"] / 2.395) / 2)
+    assert result["mase"] == pytest.approx((1 / 2 + 2 / 2 + 10 / 10 + 0) / 4)
+    assert result["smape"] == pytest.approx((200 * 1 / 9 + 200 * 2 / 14 + 200 * 10 / 50 + 0) / 4)
+    assert result["owa"] == pytest.approx((result["smape"] / 18.383 + result["mase"] / 2.395) / 2)
     assert owa(18.383, 2.395) == 1
     assert owa(13.912, 1.193) == pytest.approx(0.6275, abs=5e-5)  # seasonal naive, as published
 
@@ -187,8 +187,8 @@ def test_coverage_is_the_share_of_values_inside() -> None:
     point = np.array([[5.0, 6.0], [30.0, 0.0]])
     lower, upper = point - 1, point + 1
     lower[0, 0], upper[1, 1] = 5.5, -0.5
-    found = p.scores(Forecasts(point, {80: lower, 95: point}, {80: upper, 95: point}))
-    assert (found["coverage/80"], found["coverage/95"]) == (0.5, 1.0)
+    result = p.scores(Forecasts(point, {80: lower, 95: point}, {80: upper, 95: point}))
+    assert (result["coverage/80"], result["coverage/95"]) == (0.5, 1.0)
 
 
 def test_a_value_that_is_not_known_counts_for_no_one_and_a_forecast_that_is_no_number_is_told() -> None:
@@ -247,11 +247,11 @@ def test_interval_scores_are_in_the_unit_of_each_series() -> None:
     point = np.array([[5.0, 6.0], [30.0, 0.0]])
     lower, upper = point - 1, point + 1
     upper[0, 0] = 4.5
-    found = p.scores(Forecasts(point, {80: lower, 95: lower}, {80: upper, 95: upper}))
+    result = p.scores(Forecasts(point, {80: lower, 95: lower}, {80: upper, 95: upper}))
     # Units 2 and 10; the first interval is .5 wide and misses by .5.
-    assert found["msis/80"] == pytest.approx(((0.5 + 10 * 0.5) / 2 + 2 / 2 + 2 / 10 + 2 / 10) / 4)
-    assert found["msis/95"] == pytest.approx(((0.5 + 40 * 0.5) / 2 + 2 / 2 + 2 / 10 + 2 / 10) / 4)
-    assert 0 < found["scaled_crps"] < found["msis/80"]
+    assert result["msis/80"] == pytest.approx(((0.5 + 10 * 0.5) / 2 + 2 / 2 + 2 / 10 + 2 / 10) / 4)
+    assert result["msis/95"] == pytest.approx(((0.5 + 40 * 0.5) / 2 + 2 / 2 + 2 / 10 + 2 / 10) / 4)
+    assert 0 < result["scaled_crps"] < result["msis/80"]
     assert "scaled_crps" not in p.scores(Forecasts(point))
 
 
@@ -263,12 +263,12 @@ def test_the_packages_own_metrics_agree() -> None:
         p, series=tuple(replace(s, y=np.concatenate([s.y[:-2], row])) for s, row in zip(p.series, y, strict=True))
     )
     widths = {80: rng.uniform(0.1, 1, size=(2, 2)), 95: rng.uniform(1, 2, size=(2, 2))}
-    found = p.scores(
+    result = p.scores(
         Forecasts(point, {x: point - w for x, w in widths.items()}, {x: point + w for x, w in widths.items()})
     )
     unit = np.array([[2.0], [10.0]])
     for level, width in widths.items():
-        assert found[f"msis/{level}"] == pytest.approx(metrics.msis(y, point - width, point + width, unit, level))
+        assert result[f"msis/{level}"] == pytest.approx(metrics.msis(y, point - width, point + width, unit, level))
     # Members that are equally likely and many: the trapezoids over their quantiles are their CRPS.
     members = np.sort(rng.normal(size=(2, 2, 400)))
     fine = {(n + 0.5) / 400: members[..., n] for n in range(400)}
@@ -282,8 +282,8 @@ def test_rows_cut_off_hold_no_test_row() -> None:
     p = replace(hourly_zones(zones(), "time", test=2, horizon=2), season=1)
     cut = replace(p, series=tuple(replace(s, y=np.concatenate([s.y] * 3)) for s in p.series)).before_test()
     assert cut.series[0].y.size == 3 * 12 - 2
-    assert cut.table.equals(p.seen)
-    assert cut.seen.height == len(p.table) - 4 - 4  # two hours more of each zone
+    assert cut.table.equals(p.learnable)
+    assert cut.learnable.height == len(p.table) - 4 - 4  # two hours more of each zone
 
 
 def test_a_series_that_another_protocol_tests_or_that_is_too_short_is_not_used_for_choices() -> None:
@@ -295,7 +295,7 @@ def test_a_series_that_another_protocol_tests_or_that_is_too_short_is_not_used_f
     )  # fmt: skip
     cut = replace(p, reserved=frozenset({"drawn"})).before_test()
     assert [series.name for series in cut.series] == ["long"]
-    assert cut.seen["y"].to_list() == [float(row) for row in range(12)]
+    assert cut.learnable["y"].to_list() == [float(row) for row in range(12)]
     assert cut.actual(cut.series[0]).tolist() == [[12.0, 13.0]]
 
 
@@ -338,29 +338,29 @@ class Persistent:
         return pl.DataFrame(rows).with_columns(**bounds)
 
 
-@pytest.mark.parametrize(("most", "asked"), [(20, [5]), (8, [2, 2, 1])])
-def test_many_origins_are_asked_for_in_blocks(monkeypatch: pytest.MonkeyPatch, most: int, asked: list[int]) -> None:
+@pytest.mark.parametrize(("most", "sizes"), [(20, [5]), (8, [2, 2, 1])])
+def test_many_origins_are_asked_for_in_blocks(monkeypatch: pytest.MonkeyPatch, most: int, sizes: list[int]) -> None:
     monkeypatch.setattr(fits, "NUMBERS", most)
     p, model = wide(), Persistent(("a", "b"))
     made = fits.backtested(p, model)
-    assert model.asked == asked
+    assert model.asked == sizes
     assert made.point.tolist() == p.naive("persistence").point.tolist()
 
 
 def test_a_fit_is_given_what_the_protocol_fixes_and_what_stands_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    given: dict[str, Any] = {}
+    call: dict[str, Any] = {}
 
     class Fitted:
         def __init__(self, **settings: Any) -> None:
-            given.update(settings)
+            call.update(settings)
 
         def fit(self, table: pl.DataFrame, **roles: Any) -> None:
-            given.update(rows=len(table), **roles)
+            call.update(rows=len(table), **roles)
 
     monkeypatch.setattr(statecast, "Forecaster", Fitted)
     p = wide()
-    fits.fitted(p, p.seen, 7, {"ensemble": 1})
-    assert given == {
+    fits.fitted(p, p.learnable, 7, {"ensemble": 1})
+    assert call == {
         "horizon": 2, "random_state": 7, "test_size": 0, "val_size": 4, "ensemble": 1,
         "rows": 14, "target": ["a", "b"], "time": "time",
     }  # fmt: skip
@@ -403,10 +403,10 @@ def test_a_peer_is_told_the_same_origins(tmp_path: Path) -> None:
 @NEEDS_DATA
 def test_seasonal_naive_scores_on_m4_hourly_what_was_published() -> None:
     p = PROTOCOLS["m4-hourly"](DATA)
-    found = fits.scored(p, p.naive("seasonal_naive"))
+    result = fits.scored(p, p.naive("seasonal_naive"))
     assert len(p.series) == 414
-    assert (round(found["smape"], 3), round(found["mase"], 3)) == (13.912, 1.193)
-    assert found["owa"] == pytest.approx(0.627454, abs=1e-4)
+    assert (round(result["smape"], 3), round(result["mase"], 3)) == (13.912, 1.193)
+    assert result["owa"] == pytest.approx(0.627454, abs=1e-4)
 
 
 @NEEDS_DATA
@@ -431,14 +431,14 @@ def test_seasonal_naive_scores_on_m1_what_was_published(period: str, series: int
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_what_a_fit_gets_is_the_table_without_its_test_rows(name: str) -> None:
     p = PROTOCOLS[name](DATA)
-    assert without_last(p.table, p.roles, p.freq, p.test).equals(p.seen)
+    assert without_last(p.table, p.roles, p.freq, p.test).equals(p.learnable)
 
 
 @NEEDS_DATA
 def test_the_tables_of_loads_have_their_test_year_at_the_end() -> None:
     p = PROTOCOLS["victoria"](DATA)
     assert (p.windows, p.series[0].known.shape) == (365, (52608, 1))
-    assert p.table["Time"][p.seen.height].isoformat() == "2014-01-01T00:00:00+11:00"
+    assert p.table["Time"][p.learnable.height].isoformat() == "2014-01-01T00:00:00+11:00"
     zoned = PROTOCOLS["pjm"](DATA)
     ends = SimpleNamespace(**{series.name: series.begin + len(series.y) - 1 for series in zoned.series})
     assert (len(zoned.series), zoned.windows) == (12, 365)

@@ -109,10 +109,10 @@ def problem(target: np.ndarray, answers: int) -> Problem:
 def test_shares_go_to_what_is_right_on_rows_left_out() -> None:
     codes = np.arange(40) % 2
     right, wrong = np.where(np.eye(2)[codes] > 0, 0.9, 0.1), np.full((40, 2), 0.5)
-    found, reason = shares.weigh(
+    result, reason = shares.weigh(
         ClassifierConfig(), problem(codes, 2), {"table": trial(wrong), "recurrence": trial(right)}
     )
-    assert found.tolist() == [0, 1]
+    assert result.tolist() == [0, 1]
     assert (
         reason == "the loss on rows left out is table 0.693, recurrence 0.105; with shares of recurrence 1 it is 0.105"
     )
@@ -122,10 +122,10 @@ def test_shares_are_halves_where_two_are_right_in_turn() -> None:
     rng = np.random.default_rng(0)
     target = rng.normal(size=(400, 1))
     errors = rng.normal(size=(2, 400, 1))
-    found, _ = shares.weigh(
+    result, _ = shares.weigh(
         RegressorConfig(), problem(target, 1), {"a": trial(target + errors[0]), "b": trial(target + errors[1])}
     )
-    assert abs(found[0] - 0.5) < 0.1
+    assert abs(result[0] - 0.5) < 0.1
 
 
 def test_few_rows_do_not_decide_all() -> None:
@@ -134,15 +134,15 @@ def test_few_rows_do_not_decide_all() -> None:
     first = np.where(np.eye(2)[codes] > 0, 0.8, 0.2)
     second = first.copy()
     first[0], second[1] = [0.45, 0.55], [0.55, 0.45]
-    found, _ = shares.weigh(ClassifierConfig(), problem(codes, 2), {"a": trial(first), "b": trial(second)})
-    assert 0.2 < found[0] < 0.8
+    result, _ = shares.weigh(ClassifierConfig(), problem(codes, 2), {"a": trial(first), "b": trial(second)})
+    assert 0.2 < result[0] < 0.8
 
 
 def test_rows_that_nobody_leaves_out_weigh_nothing() -> None:
     codes = np.arange(8) % 2
     right, nothing = np.where(np.eye(2)[codes] > 0, 0.9, 0.1), np.full((8, 2), np.nan)
-    found, reason = shares.weigh(ClassifierConfig(), problem(codes, 2), {"a": trial(right), "b": trial(nothing)})
-    assert found.tolist() == [0.5, 0.5] and "no rows" in reason
+    result, reason = shares.weigh(ClassifierConfig(), problem(codes, 2), {"a": trial(right), "b": trial(nothing)})
+    assert result.tolist() == [0.5, 0.5] and "no rows" in reason
 
 
 def places(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -58,8 +58,8 @@ def made(targets: int = 1, horizon: int = 4, dated: bool = True, error: float = 
     y = rng.normal(size=60).cumsum()
     y[[5, 7, 30]] = np.nan
     ahead, back = time[-horizon:], time[:-horizon]
-    past, came = y[:-horizon], y[-horizon:]
-    bounds = {"lower": {80: came - 1, 95: came - 2}, "upper": {80: came + 1, 95: came + 2}}
+    past, actual = y[:-horizon], y[-horizon:]
+    bounds = {"lower": {80: actual - 1, 95: actual - 2}, "upper": {80: actual + 1, 95: actual + 2}}
     noise = rng.normal(size=(2, 60))
     return Report(
         title="Load & price",
@@ -73,10 +73,10 @@ def made(targets: int = 1, horizon: int = 4, dated: bool = True, error: float = 
                  "learning_rate": np.r_[np.full(5, 0.1), np.full(4, 0.01)]},
         error_by_step={name: {"statecast": np.linspace(0.4, 0.6, horizon),
                               "persistence": np.linspace(0.5, 1.5, horizon)} for name in names[:6]},
-        examples=tuple(Example(d, back, past, ahead, came + 0.1, came, **bounds) for d in names),
+        examples=tuple(Example(d, back, past, ahead, actual + 0.1, actual, **bounds) for d in names),
         rolling=tuple(Rolling(d, time, y, y + 0.2) for d in names),
         residuals=tuple(Residuals(d, time, noise[0], 2 * noise[1]) for d in names),
-        future=tuple(Example(d, back, past, ahead, came, **bounds) for d in names),
+        future=tuple(Example(d, back, past, ahead, actual, **bounds) for d in names),
         values=dict.fromkeys(names, y),
         explanation=explained(time),
         activity_time=time,
@@ -110,9 +110,9 @@ def test_autocorrelation_is_the_textbook_estimate() -> None:
     x = np.random.default_rng(1).normal(size=50).cumsum()
     c = x - x.mean()
     expected = [np.sum(c[lag:] * c[: 50 - lag]) / np.sum(c**2) for lag in range(11)]
-    found = autocorrelation(x, 10)
-    np.testing.assert_allclose(found.values, expected, atol=1e-12)
-    assert found.band == pytest.approx(1.96 / np.sqrt(50))
+    result = autocorrelation(x, 10)
+    np.testing.assert_allclose(result.values, expected, atol=1e-12)
+    assert result.band == pytest.approx(1.96 / np.sqrt(50))
 
 
 def test_autocorrelation_passes_over_gaps() -> None:
@@ -123,9 +123,9 @@ def test_autocorrelation_passes_over_gaps() -> None:
 
 def test_autocorrelation_of_a_lag_without_pairs_is_nan() -> None:
     x = np.array([1.0, np.nan] * 20) * np.arange(40)
-    found = autocorrelation(x, 3).values
-    assert np.isnan(found[[1, 3]]).all()
-    assert np.isfinite(found[[0, 2]]).all()
+    result = autocorrelation(x, 3).values
+    assert np.isnan(result[[1, 3]]).all()
+    assert np.isfinite(result[[0, 2]]).all()
 
 
 @pytest.mark.parametrize("x", [np.ones(9), np.full(9, np.nan), np.zeros(0), np.array([3.0])])
@@ -349,11 +349,11 @@ class Sources(HTMLParser):
 def test_the_page_is_complete_in_itself(tmp_path: Path) -> None:
     path = page.write_page(made(), tmp_path / "report.html")
     text = path.read_text()
-    found = Sources()
-    found.feed(text)
-    assert len(found.links) == len(PICTURES)
-    assert all(link.startswith("data:image/png;base64,") for link in found.links)
-    assert not {"script", "link", "iframe"} & set(found.tags)
+    result = Sources()
+    result.feed(text)
+    assert len(result.links) == len(PICTURES)
+    assert all(link.startswith("data:image/png;base64,") for link in result.links)
+    assert not {"script", "link", "iframe"} & set(result.tags)
     assert "url(" not in text
     assert "@import" not in text
     order = [

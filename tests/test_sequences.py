@@ -37,12 +37,12 @@ def waves(count: int = 40, seed: int = 0, channels: int = 2) -> tuple[list[np.nd
     """Sequences of 5 to 12 steps, rising or falling amid noise."""
     rng = np.random.default_rng(seed)
     labels = np.array(["falls", "rises"])[np.arange(count) % 2]
-    found = []
+    result = []
     for label in labels:
         steps = int(rng.integers(5, 13))
         slope = np.linspace(0, 2, steps) * (1 if label == "rises" else -1)
-        found.append(rng.normal(0, 0.3, (steps, channels)) + slope[:, None])
-    return found, labels
+        result.append(rng.normal(0, 0.3, (steps, channels)) + slope[:, None])
+    return result, labels
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +61,8 @@ def test_padding_changes_no_answer(pooling: str, both: bool) -> None:
     w, rng = reader.init(0), np.random.default_rng(0)
     lengths = [4, 1, 7]
     x = rng.normal(size=(9, 3, 3))  # what stands where no step is, is noise
-    there = np.arange(9)[:, None] < np.array(lengths)
-    together = reader.read(w, x, there)
+    mask = np.arange(9)[:, None] < np.array(lengths)
+    together = reader.read(w, x, mask)
     for n, length in enumerate(lengths):
         alone = reader.read(w, x[:length, n : n + 1], np.ones((length, 1), bool))
         np.testing.assert_allclose(together[n], alone[0], rtol=1e-12)
@@ -72,10 +72,10 @@ def test_padding_changes_no_answer(pooling: str, both: bool) -> None:
 def test_numpy_and_jax_agree(cell: str) -> None:
     reader = SequenceReader.of(config(cell=cell, pooling="all"), 3, 2, True)
     w, x = reader.init(0), np.random.default_rng(0).normal(size=(6, 4, 3))
-    there = np.arange(6)[:, None] < np.array([6, 2, 3, 5])
+    mask = np.arange(6)[:, None] < np.array([6, 2, 3, 5])
     with jax.enable_x64(True):
-        found = jax.jit(reader.read)(jax.tree.map(jnp.asarray, w), jnp.asarray(x), jnp.asarray(there))
-    np.testing.assert_allclose(reader.read(w, x, there), np.asarray(found), rtol=1e-10)
+        result = jax.jit(reader.read)(jax.tree.map(jnp.asarray, w), jnp.asarray(x), jnp.asarray(mask))
+    np.testing.assert_allclose(reader.read(w, x, mask), np.asarray(result), rtol=1e-10)
 
 
 def test_a_table_needs_dense_layers_alone() -> None:
@@ -203,11 +203,11 @@ def test_float64(fitted: sc.Classifier) -> None:
 
 def test_saved_and_loaded(fitted: sc.Classifier, tmp_path: Path) -> None:
     path = fitted.save(tmp_path / "model.safetensors")
-    found = sc.Classifier.load(path)
+    result = sc.Classifier.load(path)
     x, _ = waves(seed=2)
-    np.testing.assert_array_equal(found.predict_proba(x), fitted.predict_proba(x))
-    assert found.get_params() == fitted.get_params()
-    assert found.history_.keys() == fitted.history_.keys() and found.n_iter_ == fitted.n_iter_
+    np.testing.assert_array_equal(result.predict_proba(x), fitted.predict_proba(x))
+    assert result.get_params() == fitted.get_params()
+    assert result.history_.keys() == fitted.history_.keys() and result.n_iter_ == fitted.n_iter_
     with pytest.raises(ModelFileError, match="wanted a regressor"):
         sc.Regressor.load(path)
     with pytest.raises(ModelFileError, match="is a statecast classifier"):
@@ -218,9 +218,9 @@ def test_a_regressor_and_its_settings_come_back(tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(30, 2))
     m = sc.Regressor(**TABLE, loss="huber").fit(x, x[:, 0])
     assert m.predict(x).shape == (30,)
-    found = sc.Regressor.load(m.save(tmp_path / "r.safetensors"))
-    np.testing.assert_array_equal(found.predict(x), m.predict(x))
-    assert (found.loss, found.n_features_in_) == ("huber", 2)
+    result = sc.Regressor.load(m.save(tmp_path / "r.safetensors"))
+    np.testing.assert_array_equal(result.predict(x), m.predict(x))
+    assert (result.loss, result.n_features_in_) == ("huber", 2)
 
 
 @pytest.mark.parametrize("labels", [[1, 2], [True, False], [0.5, 1.5], ["x", "y"]])
@@ -233,9 +233,9 @@ def test_labels_keep_their_type(labels: list[Any], tmp_path: Path) -> None:
         return
     weight = {y[0].item(): 3.0}
     m = sc.Classifier(**TABLE, class_weight=weight).fit(x, y)
-    found = sc.Classifier.load(m.save(tmp_path / "m.safetensors"))
-    assert found.predict(x).dtype == y.dtype
-    assert found.class_weight == weight
+    result = sc.Classifier.load(m.save(tmp_path / "m.safetensors"))
+    assert result.predict(x).dtype == y.dtype
+    assert result.class_weight == weight
 
 
 def test_predicting_needs_no_jax(fitted: sc.Classifier, tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def test_rows_or_series_count_alike(sampling: str) -> None:
         inside = (place >= 0) & (place < len(series))
         total += np.bincount(series[place[inside]], weight[inside], len(lengths))
     # The last row of a series is no origin, so a series has one origin less than rows.
-    wanted = np.array(lengths) - 1.0 if sampling == "rows" else np.ones(len(lengths))
-    np.testing.assert_allclose(total / total.sum(), wanted / wanted.sum(), rtol=0.05)
+    expected = np.array(lengths) - 1.0 if sampling == "rows" else np.ones(len(lengths))
+    np.testing.assert_allclose(total / total.sum(), expected / expected.sum(), rtol=0.05)
 
 
 def test_segments_are_drawn_as_often_as_their_weight_asks_for() -> None:
@@ -81,7 +81,7 @@ def test_the_same_seed_draws_the_same_segments() -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"sampling": "series", "shuffle": False}, r"shuffle = false: it draws segments"),
         ({"sampling": "series", "carry": "stored"}, r"carry = \"stored\""),
@@ -92,8 +92,8 @@ def test_the_same_seed_draws_the_same_segments() -> None:
         ({"local_skip": True, "skip": 0}, "local_skip = true with skip = 0"),
     ],
 )
-def test_settings_that_do_not_go_together_are_refused(values: dict[str, Any], told: str) -> None:
-    with pytest.raises(SettingError, match=told):
+def test_settings_that_do_not_go_together_are_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
         Config(**values)
 
 
@@ -108,37 +108,37 @@ def test_an_embedding_learns_what_tells_series_apart(tmp_path: Path) -> None:
     assert model.model_.weights["series"]["E"].shape == (2, 2)
     again = sc.Forecaster.load(model.save(tmp_path / "model.safetensors"))
     streams = [one.stream(empty=True) for one in (model, again)]
-    found = {}
+    result = {}
     for name in ("up", "down", "other"):
         first, second = (stream.observe(name, 0.0, time=0).values[0, 0] for stream in streams)
         assert first == second
-        found[name] = first
-    assert found["up"] > 0.2 and found["down"] < -0.2
-    assert found["down"] < found["other"] < found["up"]
+        result[name] = first
+    assert result["up"] > 0.2 and result["down"] < -0.2
+    assert result["down"] < result["other"] < result["up"]
 
 
 def test_a_new_series_has_the_mean_vector() -> None:
     model = sc.Forecaster(**SMALL, embedding=2).fit(table(a=5.0, b=-5.0, c=3.0), target="y", id="id").model_
     network, p = model.network, model.p
     x, series = np.zeros((4, network.stack.inputs - 2), np.float32), np.array([[0.0], [1], [2], [3]], np.float32)
-    found = network._with_embedding(p["weights"], x, series)[:, -2:]
+    result = network._with_embedding(p["weights"], x, series)[:, -2:]
     learned = p["weights"]["series"]["E"]
-    np.testing.assert_allclose(found, np.concatenate([learned.mean(axis=0, keepdims=True), learned]), rtol=1e-6)
+    np.testing.assert_allclose(result, np.concatenate([learned.mean(axis=0, keepdims=True), learned]), rtol=1e-6)
 
 
 def test_an_embedding_follows_its_series_through_table_stream_and_ensemble() -> None:
     rows = table(a=5.0, b=-5.0, c=3.0)
     model = sc.Forecaster(**SMALL, embedding=2, ensemble=2).fit(rows, target="y", id="id")
-    wanted = model.forecast().values
+    expected = model.forecast().values
     backwards = {
         "y": np.concatenate([rows["y"][rows["id"] == name] for name in "cba"]),
         "id": np.repeat(list("cba"), 60),
     }
-    np.testing.assert_allclose(model.forecast(backwards).values, wanted, rtol=1e-5)
+    np.testing.assert_allclose(model.forecast(backwards).values, expected, rtol=1e-5)
     stream = model.stream(empty=True)
     for n in range(60):
-        found = stream.observe_many(list("cab"), [rows["y"][rows["id"] == name][n] for name in "cab"], n)
-    np.testing.assert_allclose(found.values, wanted[[2, 0, 1]], rtol=1e-4)
+        result = stream.observe_many(list("cab"), [rows["y"][rows["id"] == name][n] for name in "cab"], n)
+    np.testing.assert_allclose(result.values, expected[[2, 0, 1]], rtol=1e-4)
 
 
 # --- linear maps of single series
@@ -158,17 +158,17 @@ def test_a_map_follows_its_series_through_table_stream_and_file(tmp_path: Path) 
     model = mapped(sc.Forecaster(**SMALL | MAPPED, ensemble=2).fit(rows, target="y", id="id"))
     assert model.model_.constants["maps"].shape == (3, 1, 2, 3)
     again = sc.Forecaster.load(model.save(tmp_path / "model.safetensors"))
-    wanted = again.forecast(rows).values
-    assert wanted.tobytes() == model.forecast(rows).values.tobytes()
+    expected = again.forecast(rows).values
+    assert expected.tobytes() == model.forecast(rows).values.tobytes()
     backwards = {
         "y": np.concatenate([rows["y"][rows["id"] == name] for name in "cba"]),
         "id": np.repeat(list("cba"), 60),
     }
-    np.testing.assert_allclose(again.forecast(backwards).values, wanted, rtol=1e-5)
+    np.testing.assert_allclose(again.forecast(backwards).values, expected, rtol=1e-5)
     stream = again.stream(empty=True)
     for n in range(60):
-        found = stream.observe_many(list("cab"), [rows["y"][rows["id"] == name][n] for name in "cab"], n)
-    np.testing.assert_allclose(found.values, wanted[[2, 0, 1]], rtol=1e-4)
+        result = stream.observe_many(list("cab"), [rows["y"][rows["id"] == name][n] for name in "cab"], n)
+    np.testing.assert_allclose(result.values, expected[[2, 0, 1]], rtol=1e-4)
     assert ("maps", 3 * 2 * 3) in [(layer.name, layer.parameters) for layer in layers(again.model_)]
 
 
@@ -182,12 +182,12 @@ def test_a_new_series_has_the_common_map() -> None:
     model.model_.constants["maps"][...] = 0.0
     plain = model.forecast(new).values
     assert plain[0].tobytes() == plain[1].tobytes() == start[1].tobytes()
-    found = mapped(model).forecast(new).values
-    assert found[1].tobytes() == plain[1].tobytes() and abs(found[0] - plain[0]).max() > 0.01
+    result = mapped(model).forecast(new).values
+    assert result[1].tobytes() == plain[1].tobytes() and abs(result[0] - plain[0]).max() > 0.01
     stream = model.stream(empty=True)
     for n in range(60):
-        told = stream.observe_many(["new", "a"], [rows["y"][n]] * 2, n)
-    np.testing.assert_allclose(told.values, found[[1, 0]], rtol=1e-4)
+        message = stream.observe_many(["new", "a"], [rows["y"][n]] * 2, n)
+    np.testing.assert_allclose(message.values, result[[1, 0]], rtol=1e-4)
 
 
 def test_each_target_has_a_map_where_channels_are_independent() -> None:
@@ -196,11 +196,11 @@ def test_each_target_has_a_map_where_channels_are_independent() -> None:
     model = mapped(sc.Forecaster(**SMALL | MAPPED).fit(two, target=["u", "v"], id="id"))
     assert model.model_.constants["maps"].shape == (4, 1, 2, 3)
     assert model.model_.schema.series == ("a/u", "a/v", "b/u", "b/v")
-    stream, wanted = model.stream(empty=True), model.forecast(two).values
+    stream, expected = model.stream(empty=True), model.forecast(two).values
     for n in range(60):
         values = [[two[name][rows["id"] == series][n] for name in "uv"] for series in "ab"]
-        found = stream.observe_many(["a", "b"], values, n)
-    np.testing.assert_allclose(found.values, wanted, rtol=1e-4)
+        result = stream.observe_many(["a", "b"], values, n)
+    np.testing.assert_allclose(result.values, expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("ensemble", [1, 2])
@@ -313,26 +313,26 @@ def apart() -> sc.Forecaster:
 def test_each_series_is_forecast_by_its_own_network(apart: sc.Forecaster, tmp_path: Path) -> None:
     """In any order, in a stream as from a table, and after saving: a network alone says the same."""
     rows, model = table(a=5.0, b=-5.0, c=3.0), apart.model_
-    wanted = apart.forecast(horizon=3).values
+    expected = apart.forecast(horizon=3).values
     for n, name in enumerate("abc"):
-        own = {"y": rows["y"][rows["id"] == name], "id": np.repeat(name, 60)}
-        np.testing.assert_allclose(apart.forecast(own, horizon=3).values[0], wanted[n], rtol=1e-5)
+        one_series = {"y": rows["y"][rows["id"] == name], "id": np.repeat(name, 60)}
+        np.testing.assert_allclose(apart.forecast(one_series, horizon=3).values[0], expected[n], rtol=1e-5)
     stream = apart.stream(empty=True)
     for n in range(60):
-        found = stream.observe_many(["c", "a"], [rows["y"][rows["id"] == name][n] for name in "ca"], n)
-    np.testing.assert_allclose(found.values, wanted[[2, 0], :2], rtol=1e-4)
+        result = stream.observe_many(["c", "a"], [rows["y"][rows["id"] == name][n] for name in "ca"], n)
+    np.testing.assert_allclose(result.values, expected[[2, 0], :2], rtol=1e-4)
     again = sc.Forecaster.load(apart.save(tmp_path / "model.safetensors"))
-    assert again.forecast(horizon=3).values.tobytes() == wanted.tobytes()
+    assert again.forecast(horizon=3).values.tobytes() == expected.tobytes()
     assert leaves(model.weights)["/head/out/W"].shape[0] == 3
     assert apart.backtested(rows, windows=2).columns()["statecast"].shape == (3 * 2 * 2,)
 
 
 def test_a_new_series_has_no_network_of_its_own(apart: sc.Forecaster) -> None:
-    told = r"series 'd' is new, and with local = true.*local = false"
-    with pytest.raises(UnknownSeries, match=told):
+    message = r"series 'd' is new, and with local = true.*local = false"
+    with pytest.raises(UnknownSeries, match=message):
         apart.forecast({"y": wave(20), "id": np.repeat("d", 20)})
     stream = apart.stream()
-    with pytest.raises(UnknownSeries, match=told):
+    with pytest.raises(UnknownSeries, match=message):
         stream.observe("d", 1.0, time=0)
     assert "d" not in stream.ids
 

@@ -58,10 +58,10 @@ def test_each_series_has_one_voice() -> None:
 
 def test_a_fit_of_a_short_series_ends_at_its_origin(monkeypatch: pytest.MonkeyPatch) -> None:
     """A model that repeats the last row of the table of its fit forecasts as persistence does from each origin."""
-    asked: list[tuple[int, dict[str, Any]]] = []
+    values_of_asked: list[tuple[int, dict[str, Any]]] = []
 
     def repeating(member: Protocol, table: pl.DataFrame, seed: int, settings: Any) -> SimpleNamespace:
-        asked.append((len(table), dict(settings)))
+        values_of_asked.append((len(table), dict(settings)))
         names = ["statecast", *(f"statecast-{side}-{level}" for side in ("lo", "hi") for level in (80, 95))]
         return SimpleNamespace(
             predict=lambda: pl.DataFrame({name: [table["y"][-1]] * member.horizon for name in names})
@@ -71,8 +71,8 @@ def test_a_fit_of_a_short_series_ends_at_its_origin(monkeypatch: pytest.MonkeyPa
     s, lines = suite(100, 60), list[str]()
     result = fits.measure_alone(s, 0, {"lags": 3}, lines.append)
     assert result["ratios"] == pytest.approx(s.ratios(s.naive("persistence")))
-    assert [rows for rows, _ in asked[1:]] == [64, 76, 88, 24, 36, 48]
-    assert all(settings == {"lags": 3} for _, settings in asked)
+    assert [rows for rows, _ in values_of_asked[1:]] == [64, 76, 88, 24, 36, 48]
+    assert all(settings == {"lags": 3} for _, settings in values_of_asked)
     assert [line.split()[0] for line in lines] == ["s100", "s60"]
 
 

@@ -92,8 +92,8 @@ def forecasts(outcome: Fit) -> np.ndarray:
     """Every forecast over the whole table, in its units."""
     p = {"weights": outcome.training.weights, "constants": outcome.prepared.constants}
     everywhere = np.ones(len(outcome.rows.y), bool)
-    found = [o.values for o in roll(outcome.network, p, outcome.rows, everywhere)]
-    return from_working(outcome.prepared.constants, np.concatenate(found))
+    result = [o.values for o in roll(outcome.network, p, outcome.rows, everywhere)]
+    return from_working(outcome.prepared.constants, np.concatenate(result))
 
 
 ODD: dict[str, list[Any]] = {
@@ -173,8 +173,16 @@ def test_whatever_is_left_out_is_chosen_and_explained(rows: int) -> None:
 
 
 def test_what_the_user_gave_is_kept() -> None:
-    given = {"lags": 3, "skip": 1, "segment": 20, "burn_in": 3, "learning_rate": 0.5, "max_epochs": 4, "shuffle": False}
-    given |= {
+    options = {
+        "lags": 3,
+        "skip": 1,
+        "segment": 20,
+        "burn_in": 3,
+        "learning_rate": 0.5,
+        "max_epochs": 4,
+        "shuffle": False,
+    }
+    options |= {
         "normalize": "ewma",
         "calendar": False,
         "missing": True,
@@ -182,9 +190,9 @@ def test_what_the_user_gave_is_kept() -> None:
         "eval_every": 2,
         "season": 6,
     }
-    config, reasons = chosen(panel_of(wave(300)), **given)
-    assert {name: getattr(config, name) for name in given} == given
-    assert not set(given) & set(reasons)
+    config, reasons = chosen(panel_of(wave(300)), **options)
+    assert {name: getattr(config, name) for name in options} == options
+    assert not set(options) & set(reasons)
     assert config.max_steps is None  # epochs limit the fit already
 
 
@@ -208,8 +216,8 @@ def reverting(rows: int, seed: int = 0) -> np.ndarray:
 
 def test_the_level_is_an_input_where_it_tells_where_a_series_goes() -> None:
     """Of a series that is drawn back to its mean it does, of one that wanders or grows it does not."""
-    found, reasons = chosen(panel_of(reverting(4000), reverting(4000, 1)), horizon=12, skip=2)
-    assert found.level_input and "level" in reasons["level_input"]
+    result, reasons = chosen(panel_of(reverting(4000), reverting(4000, 1)), horizon=12, skip=2)
+    assert result.level_input and "level" in reasons["level_input"]
     walk = np.cumsum(np.random.default_rng(2).standard_normal(4000))
     for wandering in (walk, walk + 0.3 * np.arange(4000)):
         assert not chosen(panel_of(wandering), horizon=12, skip=2)[0].level_input
@@ -251,7 +259,7 @@ def test_a_stored_state_makes_segments_in_the_order_of_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "choice", "told"),
+    ("more", "choice", "expects_warning"),
     [
         ({}, "auto", True),
         ({"cell": "gru"}, "auto", True),
@@ -261,28 +269,30 @@ def test_a_stored_state_makes_segments_in_the_order_of_time() -> None:
     ],
 )
 def test_one_line_tells_that_training_could_be_faster(
-    more: dict[str, Any], choice: str, told: bool, monkeypatch: pytest.MonkeyPatch
+    more: dict[str, Any], choice: str, expects_warning: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     why = "the native kernel was not built; install a C++17 compiler and reinstall statecast"
     monkeypatch.setattr(kernel_library, "load", lambda: (None, why))
     monkeypatch.setenv("STATECAST_KERNEL", choice)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        found = sc.Forecaster(horizon=2, max_steps=2, lags=2, **{"skip": 0, "hidden": (3,)} | more).fit(wave(60, 1))
+        result = sc.Forecaster(horizon=2, max_steps=2, lags=2, **{"skip": 0, "hidden": (3,)} | more).fit(wave(60, 1))
     lines = [str(item.message) for item in caught if item.category is UserWarning]
-    assert lines == ([f"recurrent layers run in NumPy or JAX, more slowly: {why}"] if told else [])
-    assert np.isfinite(found.predict()).all()
+    assert lines == ([f"recurrent layers run in NumPy or JAX, more slowly: {why}"] if expects_warning else [])
+    assert np.isfinite(result.predict()).all()
 
 
-@pytest.mark.parametrize(("shape", "told"), [((12, 5, 2), True), ((12, 4), False)])
-def test_rows_of_a_table_need_no_kernel(shape: tuple[int, ...], told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("shape", "expects_warning"), [((12, 5, 2), True), ((12, 4), False)])
+def test_rows_of_a_table_need_no_kernel(
+    shape: tuple[int, ...], expects_warning: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Their layers are dense; those of sequences are recurrent."""
     monkeypatch.setattr(kernel_library, "load", lambda: (None, "not built"))
     X, y = np.random.default_rng(0).normal(size=shape), np.arange(12) % 2
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         sc.Classifier(hidden=[3], ensemble=1, max_steps=1).fit(X, y)
-    assert any("more slowly" in str(item.message) for item in caught) == told
+    assert any("more slowly" in str(item.message) for item in caught) == expects_warning
 
 
 def test_scores_are_those_of_all_origins_however_few_are_looked_at_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,12 +323,12 @@ def test_bf16_trains_nearly_what_float32_does(cell: str, tmp_path: Path, monkeyp
     if kernel_library.load()[0] is None or not kernel_library.runs(bf16=True):
         pytest.skip(f"bf16 is {kernel_library.bf16_description()}")
     models = [sc.Forecaster(**BF16 | {"cell": cell, "precision": p}).fit(wave(200, 1)) for p in ("bf16", "float32")]
-    found, wanted = (np.asarray(model.predict()) for model in models)
-    assert 0 < np.abs(found - wanted).max() < 0.05
+    result, expected = (np.asarray(model.predict()) for model in models)
+    assert 0 < np.abs(result - expected).max() < 0.05
     models[0].save(tmp_path / "model")
     monkeypatch.setenv("STATECAST_KERNEL", "plain")  # a machine that has no bf16 forecasts the same
     again = sc.Forecaster.load(tmp_path / "model")
-    np.testing.assert_allclose(np.asarray(again.predict()["statecast"]), found, rtol=1e-4)
+    np.testing.assert_allclose(np.asarray(again.predict()["statecast"]), result, rtol=1e-4)
     assert next(iter(again.stream().observe("0", 10.0).values.ravel())) > 0
     monkeypatch.delenv("STATECAST_KERNEL")
     outcome = fitted(Config(**BF16 | {"cell": cell}), panel_of(wave(200, 1)))
@@ -326,14 +336,14 @@ def test_bf16_trains_nearly_what_float32_does(cell: str, tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("more", "choice", "wanted"),
+    ("more", "choice", "expected"),
     [({"cell": "slstm"}, "auto", "wanted one of lstm, gru"), ({}, "off", "leave STATECAST_KERNEL out")],
 )
 def test_bf16_is_refused_where_there_is_none(
-    more: dict[str, Any], choice: str, wanted: str, monkeypatch: pytest.MonkeyPatch
+    more: dict[str, Any], choice: str, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kernel_library.load()[0] is None:
         pytest.skip(kernel_library.load()[1])
     monkeypatch.setenv("STATECAST_KERNEL", choice)
-    with pytest.raises(SettingError, match=wanted):
+    with pytest.raises(SettingError, match=expected):
         sc.Forecaster(**BF16 | more).fit(wave(60, 1))

@@ -113,13 +113,13 @@ def test_losses_of_origins_add_up_to_the_look(more: dict[str, Any]) -> None:
 def test_what_is_learned_of_noise_is_not_kept() -> None:
     """A random walk has nothing to learn, so the weights are those of the start unless one insists."""
     walk = np.cumsum(np.random.default_rng(4).standard_normal(400))
-    given: dict[str, Any] = {"horizon": 4, "max_steps": 60, "hidden": (8,), "eval_every": 5, "val_size": 40}
-    found = sc.Forecaster(**given).fit(walk)
-    assert found.model_.history["val_loss"][0] > min(found.model_.history["val_loss"])
-    assert found.reasons_["significance"].endswith("no more than chance, so the linear start is kept")
-    start = sc.Forecaster(**{**given, "max_steps": 1, "learning_rate": 1e-12, "significance": 1}).fit(walk)
-    np.testing.assert_allclose(found.predict(), start.predict(), rtol=1e-5)
-    trained = sc.Forecaster(**given, significance=1.0).fit(walk)
+    options: dict[str, Any] = {"horizon": 4, "max_steps": 60, "hidden": (8,), "eval_every": 5, "val_size": 40}
+    result = sc.Forecaster(**options).fit(walk)
+    assert result.model_.history["val_loss"][0] > min(result.model_.history["val_loss"])
+    assert result.reasons_["significance"].endswith("no more than chance, so the linear start is kept")
+    start = sc.Forecaster(**{**options, "max_steps": 1, "learning_rate": 1e-12, "significance": 1}).fit(walk)
+    np.testing.assert_allclose(result.predict(), start.predict(), rtol=1e-5)
+    trained = sc.Forecaster(**options, significance=1.0).fit(walk)
     assert "significance" not in trained.reasons_
     assert not np.allclose(trained.predict(), start.predict(), rtol=1e-5)
 
@@ -130,10 +130,10 @@ def test_what_is_learned_of_a_rule_is_kept() -> None:
     y[0] = 0.3
     for n in range(599):
         y[n + 1] = 3.9 * y[n] * (1 - y[n])
-    found = sc.Forecaster(horizon=1, max_steps=200, hidden=(16,), test_size=60, learning_rate=0.01).fit(y)
-    told = found.reasons_["significance"]
-    assert "moved the validation loss from" in told and "chance" not in told
-    assert found.evaluation_["statecast"]["mae"] < 0.5 * found.evaluation_["persistence"]["mae"]
+    result = sc.Forecaster(horizon=1, max_steps=200, hidden=(16,), test_size=60, learning_rate=0.01).fit(y)
+    reason = result.reasons_["significance"]
+    assert "moved the validation loss from" in reason and "chance" not in reason
+    assert result.evaluation_["statecast"]["mae"] < 0.5 * result.evaluation_["persistence"]["mae"]
 
 
 @pytest.mark.parametrize("share", [0.25, 0.5, 1.0])
@@ -148,18 +148,18 @@ def test_forecasts_of_weights_between_lie_between(share: float, more: dict[str, 
     trainer = SegmentTrainer(config, network, prepared)
     arrays = trainer.begin(prepared.weights)
     arrays, _ = run(trainer, arrays, 0, 20)
-    found = jax.tree.map(np.asarray, arrays["weights"])
+    result = jax.tree.map(np.asarray, arrays["weights"])
     # The stack's output, and what is known ahead, are the same whatever the head makes of them.
-    state = network.start({"weights": found, "constants": prepared.constants}, 3, np.zeros(0, np.float32))
+    state = network.start({"weights": result, "constants": prepared.constants}, 3, np.zeros(0, np.float32))
     state |= {name: r.standard_normal(value.shape).astype(np.float32) for name, value in state.items() if name == "out"}
     future = np.ones((3, config.horizon, network.front.future), np.float32) if network.front.future else None
 
     def forecast(weights: Any) -> np.ndarray:
         return np.asarray(network.emit({"weights": weights, "constants": prepared.constants}, state, future)[0])
 
-    first, last = forecast(judge.between(prepared.weights, found, 0.0)), forecast(found)
+    first, last = forecast(judge.between(prepared.weights, result, 0.0)), forecast(result)
     assert not np.allclose(first, last, atol=1e-3)
-    between = forecast(judge.between(prepared.weights, found, share))
+    between = forecast(judge.between(prepared.weights, result, share))
     np.testing.assert_allclose(between, first + share * (last - first), atol=1e-5)
 
 
@@ -219,12 +219,19 @@ def test_rows_do_not_judge_what_they_chose() -> None:
 def test_without_folds_nothing_is_known_and_the_start_is_kept() -> None:
     """Two validation rows cannot tell learning from luck; without any, what was trained is kept and said to be so."""
     y = wave(120)
-    given: dict[str, Any] = {"horizon": 4, "max_steps": 20, "hidden": (3,), "eval_every": 5, "test_size": 0, "skip": 1}
-    few = sc.Forecaster(**given, val_size=8, learning_rate=0.05).fit(y)
-    start = sc.Forecaster(**given, val_size=8, learning_rate=1e-12, significance=1).fit(y)
+    options: dict[str, Any] = {
+        "horizon": 4,
+        "max_steps": 20,
+        "hidden": (3,),
+        "eval_every": 5,
+        "test_size": 0,
+        "skip": 1,
+    }
+    few = sc.Forecaster(**options, val_size=8, learning_rate=0.05).fit(y)
+    start = sc.Forecaster(**options, val_size=8, learning_rate=1e-12, significance=1).fit(y)
     assert few.reasons_["significance"].startswith("too few validation rows to tell")
     np.testing.assert_allclose(few.forecast().values, start.forecast().values, rtol=1e-5)
-    blind = sc.Forecaster(**given, val_size=0).fit(y)
+    blind = sc.Forecaster(**options, val_size=0).fit(y)
     assert blind.reasons_["significance"].startswith("no validation rows")
     assert blind.model_.history["step"][-1] == 20
 
@@ -276,10 +283,10 @@ def test_the_skip_alone_forecasts_what_the_whole_network_does(ensemble: int, mor
     assert losses(trainer, start.weights) == pytest.approx(losses(whole, prepared.weights), rel=1e-5)
     arrays = trainer.begin(start.weights)
     arrays, _ = run(trainer, arrays, 0, 20)
-    found = jax.tree.map(np.asarray, arrays["weights"])
-    placed = judge.into(prepared.weights, found)
-    assert losses(trainer, found) != pytest.approx(losses(trainer, start.weights), rel=1e-4)
-    assert losses(whole, placed) == pytest.approx(losses(trainer, found), rel=1e-5)
+    result = jax.tree.map(np.asarray, arrays["weights"])
+    placed = judge.into(prepared.weights, result)
+    assert losses(trainer, result) != pytest.approx(losses(trainer, start.weights), rel=1e-4)
+    assert losses(whole, placed) == pytest.approx(losses(trainer, result), rel=1e-5)
     before, after = (dict(jax.tree_util.tree_leaves_with_path(w)) for w in (prepared.weights, placed))
     names = {jax.tree_util.keystr(path) for path in before if not np.array_equal(before[path], after[path])}
     assert names == {"['skip']['W']", "['head']['out']['b']"}
@@ -317,9 +324,9 @@ def test_the_skip_alone_is_tried_where_the_whole_network_found_nothing(monkeypat
     monkeypatch.setattr(judge, "kept", kept)
     config = settings(skip=5, val_size=30, ensemble=2)
     network, prepared, _ = ready(config, panel_of(wave(120)))
-    found = fit.train(config, network, prepared)
-    assert (found.verdict, found.best_step) == ("of the skip alone, it helped", 3)
-    np.testing.assert_array_equal(found.weights["skip"]["W"], prepared.weights["skip"]["W"] + np.float32(0.5))
+    result = fit.train(config, network, prepared)
+    assert (result.verdict, result.best_step) == ("of the skip alone, it helped", 3)
+    np.testing.assert_array_equal(result.weights["skip"]["W"], prepared.weights["skip"]["W"] + np.float32(0.5))
     few = ready(settings(skip=5, val_size=2, ensemble=2), panel_of(wave(120)))[1]  # nothing could be judged
     assert fit.train(config, network, few).verdict == "luck"
 

@@ -92,13 +92,13 @@ def test_a_step_is_that_of_the_dense_reference(way: str, monkeypatch: pytest.Mon
     with precision(config):
         trainer, before, after = one_step(config, panel_of(two_waves()))
         starts = trainer.batches(0, 1)[0]
-        wanted, loss = reference(trainer, before["weights"], starts, config.learning_rate or 1.0)
+        expected, loss = reference(trainer, before["weights"], starts, config.learning_rate or 1.0)
         value = batch_loss(trainer.plan, trainer.data, before["weights"], {}, starts, None)[0]
-        first, found = (np.asarray(ravel_pytree(arrays["weights"])[0]) for arrays in (before, after))
+        first, result = (np.asarray(ravel_pytree(arrays["weights"])[0]) for arrays in (before, after))
     np.testing.assert_allclose(loss, value, rtol=1e-12)
-    moved = np.abs(found - first).max()
+    moved = np.abs(result - first).max()
     assert moved > 0.01
-    np.testing.assert_allclose(found, wanted, atol=1e-5 * moved)
+    np.testing.assert_allclose(result, expected, atol=1e-5 * moved)
 
 
 def test_what_does_not_move_keeps_its_bits() -> None:

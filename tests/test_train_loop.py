@@ -50,9 +50,9 @@ def fitted(monkeypatch: pytest.MonkeyPatch, config: Config, watch: Any = None, *
 
 def test_the_same_seed_gives_the_same_bits() -> None:
     panel = panel_of(wave(60, 1), wave(30, 2))
-    found = [fit(settings(dropout=0.1, dense=(2,)), schema_of(panel), panel).training for _ in range(2)]
-    assert same_bits(found[0].weights, found[1].weights)
-    assert found[0].history["val_loss"] == found[1].history["val_loss"]
+    result = [fit(settings(dropout=0.1, dense=(2,)), schema_of(panel), panel).training for _ in range(2)]
+    assert same_bits(result[0].weights, result[1].weights)
+    assert result[0].history["val_loss"] == result[1].history["val_loss"]
 
 
 def test_another_seed_gives_other_weights_and_another_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,19 +90,19 @@ def test_each_layer_has_a_dropout_of_its_own() -> None:
 # --- compilation
 
 
-def begun(config: Config) -> tuple[SegmentTrainer, dict[str, Any]]:
+def trainer_and_arrays(config: Config) -> tuple[SegmentTrainer, dict[str, Any]]:
     _, prepared, trainer = compiled(config)
     return trainer, trainer.begin(prepared.weights)
 
 
 def test_how_many_steps_a_call_makes_changes_no_bit() -> None:
-    trainer, arrays = begun(settings())
+    trainer, arrays = trainer_and_arrays(settings())
     at_once, losses = run(trainer, arrays, 0, 7)
-    found = []
+    result = []
     for step, count in ((0, 1), (1, 4), (5, 2)):
         arrays, new = run(trainer, arrays, step, count)
-        found += list(new)
-    assert found == list(losses)
+        result += list(new)
+    assert result == list(losses)
     assert same_bits(arrays["weights"], at_once["weights"])
 
 
@@ -136,8 +136,8 @@ def test_a_second_fit_of_like_shape_compiles_nothing(way: str) -> None:
 def test_a_backtest_that_trains_anew_compiles_nothing_more() -> None:
     """Each window has another row; what the first one compiled serves all of them, and whatever comes after."""
     values = np.cumsum(np.random.default_rng(1).standard_normal(230))
-    given: dict[str, Any] = {"horizon": 2, "hidden": (3,), "lags": 4, "skip": 4, "segment": 16, "max_steps": 4}
-    model = sc.Forecaster(**given, eval_every=2, val_size=30, batch_size=4, season=1).fit(values[:200])
+    options: dict[str, Any] = {"horizon": 2, "hidden": (3,), "lags": 4, "skip": 4, "segment": 16, "max_steps": 4}
+    model = sc.Forecaster(**options, eval_every=2, val_size=30, batch_size=4, season=1).fit(values[:200])
     model.backtest(values[:200], windows=1, refit=True)
     assert compilations(lambda: model.backtest(values[:206], windows=4, step=2, refit=True)) == 0
 
@@ -238,8 +238,8 @@ def test_without_validation_rows_the_last_weights_are_the_best() -> None:
 def test_a_plateau_lowers_the_rate() -> None:
     """It falls at every second look without improvement, half of the patience."""
     training = scripted([9, 5, 5, 5, 5, 4, 4, 4, 4, 4], patience=4, schedule="plateau", rate_factor=0.1)
-    wanted = 0.5 * 0.1 ** np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 3])
-    np.testing.assert_allclose(training.history["learning_rate"], wanted)
+    expected = 0.5 * 0.1 ** np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 3])
+    np.testing.assert_allclose(training.history["learning_rate"], expected)
 
 
 def test_without_validation_rows_a_plateau_is_of_the_training_loss() -> None:
@@ -260,21 +260,21 @@ def test_epochs_and_steps_limit_a_fit(limits: dict[str, Any]) -> None:
 
 def test_a_fit_ends_at_its_last_step_with_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
     reports: list[Progress] = []
-    found = fitted(monkeypatch, settings(), reports.append, max_steps=7, eval_every=3)
-    assert found.history["step"] == [0, 3, 6, 7] and found.steps == 7
-    assert set(found.history) == set(HISTORY)
-    assert math.isnan(found.history["loss"][0]) and np.isfinite(found.history["loss"][1:]).all()
-    assert found.weights is not None and found.best_step in found.history["step"]
+    result = fitted(monkeypatch, settings(), reports.append, max_steps=7, eval_every=3)
+    assert result.history["step"] == [0, 3, 6, 7] and result.steps == 7
+    assert set(result.history) == set(HISTORY)
+    assert math.isnan(result.history["loss"][0]) and np.isfinite(result.history["loss"][1:]).all()
+    assert result.weights is not None and result.best_step in result.history["step"]
     assert (reports[-1].step, reports[-1].steps) == (7, 7)
     assert {report.phase for report in reports} == {"training"}
-    assert reports[-1].val_loss == found.history["val_loss"][-1]
+    assert reports[-1].val_loss == result.history["val_loss"][-1]
 
 
 def test_learning_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wave of twelve rows: the start of this tiny network is the last value alone."""
     config = settings(learning_rate=0.05, schedule="constant", hidden=(4,), lags=6, max_steps=150, eval_every=50)
-    found = fitted(monkeypatch, config)
-    assert min(found.history["val_loss"]) < 0.5 * found.history["val_loss"][0]
+    result = fitted(monkeypatch, config)
+    assert min(result.history["val_loss"]) < 0.5 * result.history["val_loss"][0]
 
 
 # --- what goes wrong
@@ -307,9 +307,9 @@ def test_a_stored_state_takes_no_burn_in() -> None:
 def test_double_precision_works_and_leaves_the_global_setting_alone() -> None:
     panel = panel_of(wave(60, 1))
     assert not jax.config.jax_enable_x64
-    found = fit(settings(precision="float64"), schema_of(panel), panel).training
+    result = fit(settings(precision="float64"), schema_of(panel), panel).training
     assert not jax.config.jax_enable_x64
-    assert {leaf.dtype for leaf in leaves(found.weights).values()} == {np.dtype(np.float64)}
+    assert {leaf.dtype for leaf in leaves(result.weights).values()} == {np.dtype(np.float64)}
 
 
 QUIET = """
@@ -342,7 +342,7 @@ def test_scalars_go_to_tensorboard_when_asked(tmp_path: Path, monkeypatch: pytes
     pytest.importorskip("tensorboardX")
     from tensorboardX.proto.event_pb2 import Event
 
-    found = fitted(monkeypatch, settings(), tensorboard=str(tmp_path / "logs"), max_steps=4)
+    result = fitted(monkeypatch, settings(), tensorboard=str(tmp_path / "logs"), max_steps=4)
     (path,) = (tmp_path / "logs").iterdir()
     content, at, scalars = path.read_bytes(), 0, {}
     while at < len(content):  # records: length, checksum of it, event, checksum of that
@@ -352,9 +352,9 @@ def test_scalars_go_to_tensorboard_when_asked(tmp_path: Path, monkeypatch: pytes
         for value in event.summary.value:
             scalars[value.tag, event.step] = value.simple_value
     for name, tag in (("val_loss", "loss/validation"), ("loss", "loss/training"), ("learning_rate", "learning_rate")):
-        for step, wanted in zip(found.history["step"], found.history[name], strict=True):
-            if not math.isnan(wanted):
-                assert scalars[tag, int(step)] == pytest.approx(wanted, rel=1e-5)
+        for step, expected in zip(result.history["step"], result.history[name], strict=True):
+            if not math.isnan(expected):
+                assert scalars[tag, int(step)] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_second_training_has_curves_of_its_own(tmp_path: Path) -> None:

@@ -93,16 +93,16 @@ def test_there_is_a_reference_a_rate_and_a_rule_for_each() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_optimizer_makes_its_published_steps(name: str) -> None:
-    wanted, memory = start(), {}
+    expected, memory = start(), {}
     for t in range(1, STEPS + 1):
-        wanted = REFERENCE[name](wanted, slope(wanted), memory, t)
-    np.testing.assert_allclose(descend(config_of(name), start(), STEPS, slope), wanted, rtol=1e-12)
+        expected = REFERENCE[name](expected, slope(expected), memory, t)
+    np.testing.assert_allclose(descend(config_of(name), start(), STEPS, slope), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_optimizer_goes_down_a_bowl(name: str) -> None:
-    found = descend(config_of(name), start(), 40, lambda w: w)
-    assert (found**2).sum() < 0.7 * (start() ** 2).sum()
+    result = descend(config_of(name), start(), 40, lambda w: w)
+    assert (result**2).sum() < 0.7 * (start() ** 2).sum()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -117,9 +117,9 @@ def test_clipping_limits_the_norm_over_all_weights(name: str) -> None:
     """The optimizer sees a gradient of norm 1 where the true one is longer, and the true one where it is not."""
     large, small = np.array([30.0, 40.0, 0.0]), np.array([0.3, 0.4, 0.0])
     clipped = config_of(name, clip=1.0)
-    for true, seen in ((large, large / 50), (small, small)):
-        found = descend(clipped, start(), 2, lambda w, g=true: g)
-        np.testing.assert_allclose(found, descend(config_of(name), start(), 2, lambda w, g=seen: g), rtol=1e-12)
+    for true, cut in ((large, large / 50), (small, small)):
+        result = descend(clipped, start(), 2, lambda w, g=true: g)
+        np.testing.assert_allclose(result, descend(config_of(name), start(), 2, lambda w, g=cut: g), rtol=1e-12)
 
 
 # --- schedules
@@ -130,20 +130,20 @@ def rates(steps: int = 100, **values: Any) -> np.ndarray:
 
 
 def test_the_cosine_ends_at_one_percent() -> None:
-    found = rates(schedule="cosine")
-    wanted = RATE * (0.01 + 0.99 * (1 + np.cos(np.pi * np.arange(101) / 100)) / 2)  # Loshchilov & Hutter 2017
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
-    assert found[-1] == pytest.approx(0.01 * RATE, rel=1e-5)
+    result = rates(schedule="cosine")
+    expected = RATE * (0.01 + 0.99 * (1 + np.cos(np.pi * np.arange(101) / 100)) / 2)  # Loshchilov & Hutter 2017
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
+    assert result[-1] == pytest.approx(0.01 * RATE, rel=1e-5)
 
 
 def test_the_rate_falls_in_pieces() -> None:
-    found = rates(schedule="piecewise", milestones=(0.5, 0.75), rate_factor=0.1)
-    np.testing.assert_allclose(found, RATE * np.repeat([1, 0.1, 0.01], [50, 25, 26]), rtol=1e-6)
+    result = rates(schedule="piecewise", milestones=(0.5, 0.75), rate_factor=0.1)
+    np.testing.assert_allclose(result, RATE * np.repeat([1, 0.1, 0.01], [50, 25, 26]), rtol=1e-6)
 
 
 def test_two_falls_at_one_step_are_two_falls() -> None:
-    found = rates(2, schedule="piecewise", milestones=(0.5, 0.6), rate_factor=0.1)
-    np.testing.assert_allclose(found, RATE * np.array([1, 0.01, 0.01]), rtol=1e-6)
+    result = rates(2, schedule="piecewise", milestones=(0.5, 0.6), rate_factor=0.1)
+    np.testing.assert_allclose(result, RATE * np.array([1, 0.01, 0.01]), rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["constant", "plateau"])
@@ -168,6 +168,6 @@ def test_schedules_are_those_of_optax(milestones: tuple[float, ...]) -> None:
         "cosine": optax.cosine_decay_schedule(RATE, 40, alpha=0.01),
     }
     for name, course in oracle.items():
-        wanted = [float(course(step)) for step in range(50)]
+        expected = [float(course(step)) for step in range(50)]
         made = schedule(Config(learning_rate=RATE, schedule=name, milestones=milestones, rate_factor=0.2), 40)
-        np.testing.assert_allclose(made(np.arange(50)), wanted, rtol=1e-5)
+        np.testing.assert_allclose(made(np.arange(50)), expected, rtol=1e-5)

@@ -76,12 +76,12 @@ def test_half_of_the_best_steps_at_half_of_the_rate(whole: Fit, monkeypatch: pyt
             trainers.append(self)
 
     monkeypatch.setattr(refit, "SegmentTrainer", Listed)
-    found = fitted(settings(**TRAINED), table)
+    result = fitted(settings(**TRAINED), table)
     (trainer,) = trainers
-    assert found.training.best_step == 8 and again(found).steps == trainer.steps == 4
+    assert result.training.best_step == 8 and again(result).steps == trainer.steps == 4
     assert trainer.config.learning_rate == 0.005
     assert trainer.rates(np.zeros(1)) == pytest.approx(0.005)
-    assert np.array_equal(np.diff(found.prepared.offsets), [120, 90])
+    assert np.array_equal(np.diff(result.prepared.offsets), [120, 90])
     # Every place of both series is on the tape, and every row but the last two may be forecast in full.
     assert int(trainer.data["tape"]["end"]) == 210
     assert not len(trainer.validation.tape.rows)
@@ -90,15 +90,15 @@ def test_half_of_the_best_steps_at_half_of_the_rate(whole: Fit, monkeypatch: pyt
 def test_a_start_that_is_kept_is_solved_again_on_every_row(table: Panel) -> None:
     """Nothing was found worth keeping, so nothing is trained: the weights are those of least squares on all rows."""
     config = settings(**TRAINED | {"significance": 1e-9})
-    found = fitted(config, table)
-    assert found.training.share == 0
+    result = fitted(config, table)
+    assert result.training.share == 0
     every = Split(table.lengths, table.lengths)
-    with_all = WorkingTable.of(found.config, found.schema, table, found.prepared.parts)
-    later = refit.start_again(found.config, found.network, found.schema, table, with_all, found.prepared)
-    assert np.array_equal(later.parts.train, every.train) and again(found).steps == 0
-    assert same_bits(again(found).weights, later.weights)
-    assert not np.array_equal(later.weights["skip"]["W"], found.prepared.weights["skip"]["W"])
-    assert "by its start" in found.reasons["refit"]
+    with_all = WorkingTable.of(result.config, result.schema, table, result.prepared.parts)
+    later = refit.start_again(result.config, result.network, result.schema, table, with_all, result.prepared)
+    assert np.array_equal(later.parts.train, every.train) and again(result).steps == 0
+    assert same_bits(again(result).weights, later.weights)
+    assert not np.array_equal(later.weights["skip"]["W"], result.prepared.weights["skip"]["W"])
+    assert "by its start" in result.reasons["refit"]
 
 
 def test_units_and_sizes_stay_those_that_the_weights_were_trained_in(whole: Fit) -> None:
@@ -125,22 +125,22 @@ def test_a_refit_compiles_nothing(table: Panel, whole: Fit) -> None:
 
 
 def test_all_rows_are_trained_on_already_where_none_are_held_out(table: Panel) -> None:
-    found = fitted(settings(**TRAINED | {"val_size": 0, "test_size": 0}), table)
-    assert found.refit is None
+    result = fitted(settings(**TRAINED | {"val_size": 0, "test_size": 0}), table)
+    assert result.refit is None
 
 
 def test_of_local_networks_those_that_training_did_not_help_stay(table: Panel) -> None:
-    found = fitted(settings(**TRAINED, local=True), table)
-    training = replace(found.training, best_steps=((0, 8),))
+    actual = fitted(settings(**TRAINED, local=True), table)
+    training = replace(actual.training, best_steps=((0, 8),))
     later = refit.start_again(
-        found.config,
-        found.network,
-        found.schema,
+        actual.config,
+        actual.network,
+        actual.schema,
         table,
-        WorkingTable.of(found.config, found.schema, table, found.prepared.parts),
-        found.prepared,
+        WorkingTable.of(actual.config, actual.schema, table, actual.prepared.parts),
+        actual.prepared,
     )
-    result = refit.refit(found.config, found.network, found.prepared, later, training)
+    result = refit.refit(actual.config, actual.network, actual.prepared, later, training)
     cells = leaves(result.weights["stack"]), leaves(training.weights["stack"])
     moved = [[not np.array_equal(cells[0][name][n], cells[1][name][n]) for name in cells[0]] for n in (0, 1)]
     assert not any(moved[0]) and any(moved[1])
@@ -165,13 +165,13 @@ def test_an_interrupted_refit_goes_on_to_the_same_bits(table: Panel, whole: Fit,
 
 def test_a_skip_trained_alone_is_trained_alone_again(table: Panel) -> None:
     """The layers of the whole network stay as silent as they were."""
-    found = fitted(settings(**TRAINED), table)
-    alone = replace(found.training, weights=found.prepared.weights, skip_alone=True, best_step=8)
-    later: Prepared = replace(found.prepared, parts=Split(table.lengths, table.lengths))
-    result = refit.refit(found.config, found.network, found.prepared, later, alone)
-    assert same_bits(result.weights["stack"], found.prepared.weights["stack"])
-    assert np.array_equal(result.weights["head"]["out"]["W"], found.prepared.weights["head"]["out"]["W"])
-    assert not np.array_equal(result.weights["skip"]["W"], found.prepared.weights["skip"]["W"])
+    actual = fitted(settings(**TRAINED), table)
+    alone = replace(actual.training, weights=actual.prepared.weights, skip_alone=True, best_step=8)
+    later: Prepared = replace(actual.prepared, parts=Split(table.lengths, table.lengths))
+    result = refit.refit(actual.config, actual.network, actual.prepared, later, alone)
+    assert same_bits(result.weights["stack"], actual.prepared.weights["stack"])
+    assert np.array_equal(result.weights["head"]["out"]["W"], actual.prepared.weights["head"]["out"]["W"])
+    assert not np.array_equal(result.weights["skip"]["W"], actual.prepared.weights["skip"]["W"])
 
 
 def test_a_checkpoint_of_a_refit_of_another_table_is_refused(table: Panel, whole: Fit, tmp_path: Path) -> None:

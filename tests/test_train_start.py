@@ -116,9 +116,9 @@ def test_a_filter_passes_over_what_is_missing() -> None:
     np.testing.assert_allclose(forecasts, 3.0)
 
 
-def table_of(*series: np.ndarray, **given: Any) -> tuple[Config, WorkingTable]:
+def table_of(*series: np.ndarray, **options: Any) -> tuple[Config, WorkingTable]:
     """Series in working units."""
-    config, panel = settings(**{"test_size": 0, "val_size": 20} | given), panel_of(*series)
+    config, panel = settings(**{"test_size": 0, "val_size": 20} | options), panel_of(*series)
     parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
     return config, WorkingTable.of(config, schema_of(panel), panel, parts)
 
@@ -230,8 +230,8 @@ def test_look_backs_are_averaged() -> None:
     np.testing.assert_allclose(both[:-1], (np.pad(short[:-1], ((8, 0), (0, 0))) + long[:-1]) / 2, atol=1e-12)
 
 
-def blend_of(*series: np.ndarray, **given: Any) -> linear.Blend | None:
-    config, table = table_of(*series, skip=None, **given)
+def blend_of(*series: np.ndarray, **options: Any) -> linear.Blend | None:
+    config, table = table_of(*series, skip=None, **options)
     return skip.best(config, table)[2][0]
 
 

@@ -47,8 +47,8 @@ def test_values_come_back(values: list[float], log: bool) -> None:
 def test_by_hand() -> None:
     """(log 20 − 3) / 2; zero and less count as the least; what is missing stays so; no forecast is infinite."""
     y = np.array([[20.0], [0.0], [-4.0], [np.nan]])
-    wanted = [(np.log(20) - 3) / 2, (np.log(0.5) - 3) / 2, (np.log(0.5) - 3) / 2, np.nan]
-    np.testing.assert_allclose(to_working(LOG, y)[:, 0], wanted)
+    expected = [(np.log(20) - 3) / 2, (np.log(0.5) - 3) / 2, (np.log(0.5) - 3) / 2, np.nan]
+    np.testing.assert_allclose(to_working(LOG, y)[:, 0], expected)
     assert np.isfinite(from_working(LOG, np.array([[[1e9]]]))).all()
     assert from_working(LOG, np.array([[[1.0]]])).item() == pytest.approx(np.exp(5))
 
@@ -69,8 +69,8 @@ def test_the_least_is_half_the_smallest_positive_training_value() -> None:
 
 def test_what_is_chosen() -> None:
     assert choice(growing())[0]
-    helps, told = choice(growing())
-    assert helps and told.startswith(
+    helps, reason = choice(growing())
+    assert helps and reason.startswith(
         "for logarithms the validation error of least squares, as loss = 'mae' counts it, changes"
     )
     assert not choice(50 + wave(600))[0]  # a shift changes nothing of an additive series, but its logarithms
@@ -103,8 +103,8 @@ def test_rows_after_the_validation_part_do_not_matter() -> None:
 
 def test_a_fit_chooses_them_and_a_stream_goes_on_from_the_table(tmp_path: Any) -> None:
     y = growing(900)
-    given: dict[str, Any] = {"horizon": 6, "max_steps": 5, "hidden": (4,), "season": 12}
-    model = sc.Forecaster(**given).fit(y[:890], target="y")
+    options: dict[str, Any] = {"horizon": 6, "max_steps": 5, "hidden": (4,), "season": 12}
+    model = sc.Forecaster(**options).fit(y[:890], target="y")
     assert model.model_.config.transform == "log" and "logarithms" in model.reasons_["transform"]
     first = model.forecast()
     bounds = [first.lower[95], first.lower[80], first.upper[80], first.upper[95]]
@@ -117,7 +117,7 @@ def test_a_fit_chooses_them_and_a_stream_goes_on_from_the_table(tmp_path: Any) -
 
     assert (said.values > 0).all()
     # The same growth from a level a thousand times higher is the same forecast, a thousand times higher.
-    high = sc.Forecaster(**given).fit(1000 * y[:890], target="y")
+    high = sc.Forecaster(**options).fit(1000 * y[:890], target="y")
     np.testing.assert_allclose(high.forecast().values, 1000 * first.values, rtol=1e-3)
 
 

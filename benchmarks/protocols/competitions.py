@@ -64,7 +64,7 @@ def competition(
         title=title,
         split=f"{len(train)} series of {_range(train)} rows; the {horizon} rows of the test file are withheld",
         table=_long(whole, begins, unit),
-        seen=_long(train, begins, unit),
+        learnable=_long(train, begins, unit),
         roles={"target": "y", "id": "unique_id", "time": "ds"},
         series=tuple(Series(item, begins[item], values, np.zeros((len(values), 0))) for item, values in whole.items()),
         freq=freq,

@@ -77,7 +77,7 @@ def standardised(
         title=title,
         split=split.format(windows=test - horizon + 1),
         table=scaled,
-        seen=scaled.head(train + val),
+        learnable=scaled.head(train + val),
         roles={"target": list(targets), "time": time},
         series=tuple(Series(target, begin, values[:, d], empty) for d, target in enumerate(targets)),
         freq=freq,

@@ -4,7 +4,7 @@ A protocol holds one thing twice, for two kinds of readers: the table as a perso
 unsorted, with gaps), and the same values as plain series on a regular grid, from which what happened is taken and
 from which the naive forecasts are made. Forecasts come as arrays [N, H], a row for each series and origin in that
 order, from whatever library; so all are scored by the same lines, against the same values. The test rows lie at the
-end of each series, and `seen` has none of them.
+end of each series, and `learnable` has none of them.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Protocol:
         title: table and horizon, for people.
         split: the split in words.
         table: the frame with all rows.
-        seen: the same without the test rows: all that `fit` is given.
+        learnable: the same without the test rows: all that `fit` is given.
         roles: which column is what, as `Forecaster.fit` takes it.
         series: what is forecast.
         freq: one step, as pandas calls it.
@@ -93,7 +93,7 @@ class Protocol:
     title: str
     split: str
     table: Any
-    seen: Any
+    learnable: Any
     roles: Mapping[str, Any]
     series: tuple[Series, ...]
     freq: str
@@ -115,14 +115,14 @@ class Protocol:
         """
         least = 2 * self.test + max(2 * self.season, 8)
         kept = [s for s in self.series if len(s.y) >= least and s.name not in self.reserved]
-        table = self.seen
+        table = self.learnable
         if name := self.roles.get("id"):
             table = table.filter(table[name].is_in([s.name for s in kept]))
         return replace(
             self,
             title=f"{self.title}, before the test rows",
             table=table,
-            seen=without_last(table, self.roles, self.freq, self.test),
+            learnable=without_last(table, self.roles, self.freq, self.test),
             series=tuple(replace(s, y=s.y[: -self.test], known=s.known[: -self.test]) for s in kept),
         )
 

@@ -130,7 +130,7 @@ def alone(name: str, values: np.ndarray, begin: np.datetime64, period: str, hori
         title=name,
         split=f"{ORIGINS} origins, {step} rows apart",
         table=table,
-        seen=table.head(len(values) - test),
+        learnable=table.head(len(values) - test),
         roles={"target": "y", "time": "ds"},
         series=(Series(name, begin, values, np.zeros((len(values), 0))),),
         freq=of.freq,
