@@ -154,6 +154,9 @@ def test_series_are_listed_in_an_order(served: Served) -> None:
     assert summary["error"]["naive"] == 0
     history = served.get("/v1/series/list%2Fx/history", limit=1)
     assert (history["times"], history["values"]) == ([row(1)["hour"]], [3])
+    gates = served.get("/v1/series/list%2Fx/gates", limit=2)
+    assert gates["times"] == [row(hour)["hour"] for hour in (0, 1)]
+    assert {(len(layer["values"]), len(layer["values"][0])) for layer in gates["layers"]} == {(2, 4)}
 
 
 def test_forecasts_come_from_the_state_and_move_nothing(served: Served) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
 
 from statecast.data.schema import Schema
 from statecast.forecast import wire
+from statecast.forecast.answer import Forecast
 from statecast.model.state import UNSEEN
 from statecast.server.receipts import Alarm, History, Receipt, SeriesSummary
 
@@ -45,7 +47,7 @@ class RowAnswer(msgspec.Struct, omit_defaults=True, gc=False):
     status: str
     error: str | None = None
     reason: str | None = None
-    forecast: dict[str, Any] | None = None
+    forecast: msgspec.Raw | None = None
     score: float | None = None
     unusual: bool = False
     owner: str | None = None
@@ -64,17 +66,35 @@ class Submission(msgspec.Struct, gc=False):
 Detail = Literal["none", "point", "full"]  # what is told of a forecast: nothing, its points, its bounds as well
 
 
-def submission(receipt: Receipt, detail: Detail) -> Submission:
+class ForecastTexts:
+    """The JSON of forecasts. Rows that were stepped together have one forecast, which is written once for all."""
+
+    def __init__(self) -> None:
+        self._texts: WeakKeyDictionary[Forecast, dict[Detail, list[msgspec.Raw]]] = WeakKeyDictionary()
+
+    def of(self, forecast: Forecast, detail: Detail) -> list[msgspec.Raw]:
+        """The objects of a forecast's series; see `wire.documents`."""
+        texts = self._texts.setdefault(forecast, {})
+        if detail not in texts:
+            documents = wire.documents(forecast, bounds=detail == "full")
+            texts[detail] = [msgspec.Raw(msgspec.json.encode(document)) for document in documents]
+        return texts[detail]
+
+
+def submission(receipt: Receipt, detail: Detail, texts: ForecastTexts) -> Submission:
     """The answer that a receipt is.
 
     Args:
         receipt: of the rows.
         detail: of the forecasts.
+        texts: writes them.
     """
-    documents: dict[int, Any] = {}
-    if receipt.forecast is not None and detail != "none":
-        each = wire.documents(receipt.forecast, bounds=detail == "full")
-        documents = dict(zip(receipt.index.tolist(), each, strict=True))
+    documents: dict[int, msgspec.Raw] = {}
+    if receipt.source is not None and detail != "none":
+        each = texts.of(receipt.source, detail)
+        documents = {
+            row: each[place] for row, place in zip(receipt.index.tolist(), receipt.places.tolist(), strict=True)
+        }
     scores = [None if score != score else score for score in receipt.scores.tolist()]
     if not documents and not any(receipt.errors) and all(score is None for score in scores):
         return Submission(receipt.seq, [ACCEPTED if s == "accepted" else RowAnswer(s) for s in receipt.statuses])

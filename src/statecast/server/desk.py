@@ -44,7 +44,7 @@ class Desk:
             return []
         rows = Intake.joined([request.rows for request in some])
         taken = self._stepper.take(rows, time.time())
-        group = replies.Replies(self._stepper, rows, taken, [len(request.rows) for request in some])
+        group = replies.Replies(self._stepper, rows, taken, [(len(r.rows), r.forecast) for r in some])
 
         def records() -> list[KeyRecord]:
             return [keys.record(r.key, r.digest, group, n) for n, r in enumerate(some) if r.key is not None]
@@ -58,7 +58,7 @@ class Desk:
                 self._broadcast.publish(happening)
             self.counts += np.bincount(np.minimum(taken.statuses, INVALID), minlength=3)
             for n, request in enumerate(some):
-                request.future.set_result(group.receipt(n, request.forecast))
+                request.future.set_result(group.receipt(n))
                 if request.key is not None:
                     keys.kept(request.key)
 

@@ -79,7 +79,7 @@ class Keys:
             forecast = replies.forecast_now(self._stepper, numbers[rows].tolist())
         rows = rows if forecast is not None else np.zeros(0, np.int64)
         nothing = np.full(len(ids), np.nan), np.zeros(len(ids), bool)
-        return Receipt(record.seq, statuses, errors, reasons, rows, forecast, *nothing)
+        return Receipt(record.seq, statuses, errors, reasons, rows, forecast, np.arange(len(rows)), *nothing)
 
 
 def _copy(first: Future[Receipt], second: Future[Receipt]) -> None:

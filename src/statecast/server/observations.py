@@ -34,7 +34,7 @@ async def observe(service: Service, call: Call) -> Response:
     rows = read(body, lines) if len(body) < LONG else await asyncio.to_thread(read, body, lines)
     receipt = await service.arrival(engine.submit(rows, key, detail != "none"))
     service.acknowledge(time.perf_counter() - begin)
-    result = answers.submission(receipt, detail)
+    result = answers.submission(receipt, detail, service.texts)
     return answer(result, answers.status_of(result))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from statecast.model.container import version
 from statecast.server import inference, observations, series
 from statecast.server.calls import JSON, LINES
-from statecast.server.operations import TEXT, Argument, Operation, Reply, Schema, ref
+from statecast.server.operations import NUMBER, TEXT, Argument, Operation, Reply, Schema, ref
 
 if TYPE_CHECKING:
     from statecast.model.trained import Model
@@ -141,6 +141,13 @@ def _schemas(model: Model | None) -> dict[str, Any]:
             {"series": _list(ref("Series")), "total": COUNT, "next": {"type": ["string", "integer", "null"]}}
         ),
         "History": _object(past | {"scores": _list(MAYBE), "alarms": _list(ref("Alarm"))}),
+        "Gates": _object(
+            {
+                "times": _list(TIME),
+                "heard": {"type": "boolean"},
+                "layers": _list(_object({"name": TEXT, "values": _list(_list(NUMBER))})),
+            }
+        ),
         "Alarm": _object(alarm, {"value": number}),
         "Alarms": _object({"alarms": _list(ref("Alarm"))}),
         "Status": _object({"version": TEXT, "ready": {"type": "boolean"}, "model": {"type": "object"}, "seq": COUNT}),

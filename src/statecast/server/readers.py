@@ -93,10 +93,12 @@ class Reader:
 
     async def next(self, seconds: float) -> Happening | None:
         """The next happening; None where none comes for so long, or ever again."""
-        if not self._queue and not self.dropped:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ready.wait(), max(seconds, 0.0))
-        self._ready.clear()
+        end = self._loop.time() + seconds
+        while not self._queue and not self.dropped and (left := end - self._loop.time()) > 0:
+            self._ready.clear()
+            if not self._queue:  # else it came before the bell was taken down
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._ready.wait(), left)
         with self._room:
             if not self._queue:
                 return None
@@ -149,7 +151,7 @@ class Audience:
             sent, due, last = clock() - HEART, clock() if "status" in types else float("inf"), after
             while not reader.dropped:
                 item = await reader.next(min(sent + HEART, due) - clock())
-                text = b"" if item is None else self._text(present, item, types, series)
+                text = b"" if item is None else self._text(present, item, types, series, last)
                 last = last if item is None else item.last
                 if clock() >= due:
                     text, due = text + _event("status", status()), clock() + PERIOD
@@ -162,19 +164,24 @@ class Audience:
             self._readers.discard(reader)
             reader.drop()
 
-    def _text(self, present: Presenter, item: Happening, types: Sequence[str], series: Any) -> bytes:
-        """The events of a happening."""
-        if series is not None:
-            return b"".join(_events(present, item, types, [n for n, name in enumerate(item.ids) if name == series]))
+    def _text(
+        self, present: Presenter, item: Happening, types: Sequence[str], series: str | int | None, after: int | None
+    ) -> bytes:
+        """The events of a happening, of which a batch of the log may begin with some that the reader knows."""
+        known = 0 if after is None else max(after + 1 - item.first, 0)
+        if series is not None or known:
+            names = enumerate(item.ids)
+            rows = [n for n, name in names if n >= known and (series is None or name == series)]
+            return b"".join(events(present, item, types, rows))
         key = item.first, item.last, types
         if key not in self._texts:
-            self._texts[key] = b"".join(_events(present, item, types, range(len(item.ids))))
+            self._texts[key] = b"".join(events(present, item, types, range(len(item.ids))))
             while len(self._texts) > ENCODED:
                 self._texts.popitem(last=False)
         return self._texts[key]
 
 
-def _events(present: Presenter, item: Happening, types: Sequence[str], rows: Sequence[int]) -> Iterator[bytes]:
+def events(present: Presenter, item: Happening, types: Sequence[str], rows: Sequence[int]) -> Iterator[bytes]:
     """The events of some rows of a happening, and of the series that were removed after them."""
     alarms: dict[int, list[Any]] = {}
     for alarm in item.alarms if "alarm" in types else ():

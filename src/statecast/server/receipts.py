@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from statecast.forecast.answer import Forecast
+from statecast.server import selection
 from statecast.server.batch import Id
 from statecast.server.selection import picked
 
@@ -29,8 +30,10 @@ class Receipt:
         reasons: the same for programs: it cannot be used, another value was observed at its time, it is before its
             series' last one, its series is not known and may not be new, there are as many series as may be, or its
             series is another server's.
-        index: [M] which rows the forecast's series stand for; empty where no forecast was wanted.
-        forecast: of the accepted rows, and of duplicates that are their series' last rows; None where there are none.
+        index: [M] which rows have a forecast: the accepted ones, and duplicates that are their series' last rows; none
+            where no forecast was wished for.
+        source: holds these forecasts, and perhaps those of other requests; None where there are none.
+        places: [M] which of its series they are.
         scores: [N] normal scores of the rows under what was forecast before; NaN where there is none.
         unusual: [N] whether the row is unusual.
         elsewhere: of the rejected rows those whose series are another server's, by their number: its address, or ""
@@ -42,10 +45,16 @@ class Receipt:
     errors: list[str | None]
     reasons: list[RowReason | None]
     index: Int64[np.ndarray, " M"]
-    forecast: Forecast | None
+    source: Forecast | None
+    places: Int64[np.ndarray, " M"]
     scores: Float64[np.ndarray, " N"]
     unusual: Bool[np.ndarray, " N"]
     elsewhere: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """The forecasts of the rows of `index`, in this order."""
+        return None if self.source is None else selection.picked(self.source, self.places)
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,8 +19,9 @@ from statecast.server.receipts import Happening, Receipt, RowReason, RowStatus
 from statecast.server.stepper import Stepper
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64
+    from jaxtyping import Bool, Int64
 
+NO_FORECAST = np.zeros(0, np.int64), None, np.zeros(0, np.int64)
 WORDS: tuple[RowStatus, ...] = ("accepted", "duplicate", "rejected")  # by ACCEPTED, DUPLICATE and all that follow
 REASONS: tuple[RowReason | None, ...] = (
     None,
@@ -41,14 +42,16 @@ class Replies:
         stepper: right after the group's step.
         rows: the group.
         taken: what became of it.
-        counts: how many rows each request has.
+        requests: how many rows each has, and whether it wishes for forecasts.
     """
 
-    def __init__(self, stepper: Stepper, rows: Intake, taken: Taken, counts: Sequence[int]) -> None:
+    def __init__(self, stepper: Stepper, rows: Intake, taken: Taken, requests: Sequence[tuple[int, bool]]) -> None:
+        counts, self._wishes = zip(*requests, strict=True)
         self._taken, self.seq = taken, stepper.seq
         self._begins = np.cumsum([0, *counts]).tolist()
         self._places = np.full(len(taken.statuses), -1)
         self._places[taken.rows] = np.arange(len(taken.rows))
+        self._source, self._shown = _wished(taken.forecast, self._places, np.repeat(self._wishes, counts))
         self._repeats, self._again = _again(stepper, rows, taken)
         self.happenings = [happening(stepper, taken.batch, taken.forecast, taken.silent)]
         self._scores, self._unusual = self.happenings[0].scores, self.happenings[0].unusual
@@ -74,10 +77,10 @@ class Replies:
         places = self._places[self._span(request)]
         return np.where(places < 0, 0, self._taken.batch.first + places)
 
-    def receipt(self, request: int, forecast: bool) -> Receipt:
+    def receipt(self, request: int) -> Receipt:
         """The answer to a request."""
         span = self._span(request)
-        index, answer = self._forecast(span) if forecast else (np.zeros(0, np.int64), None)
+        index, source, shown = self._forecast(span) if self._wishes[request] else NO_FORECAST
         places = self._places[span]
         scores, unusual = np.full(len(places), np.nan), np.zeros(len(places), bool)
         accepted = places >= 0
@@ -86,7 +89,7 @@ class Replies:
         refused = self._taken.elsewhere.items()
         elsewhere = {row - span.start: error.address or "" for row, error in refused if span.start <= row < span.stop}
         texts = self.statuses(request), self.errors(request), self.reasons(request)
-        return Receipt(self.seq, *texts, index, answer, scores, unusual, elsewhere)
+        return Receipt(self.seq, *texts, index, source, shown, scores, unusual, elsewhere)
 
     def withdraw(self, stepper: Stepper, shards: frozenset[int]) -> None:
         """Refuse those accepted rows that were not written, since another server holds their shards."""
@@ -107,19 +110,30 @@ class Replies:
     def _span(self, request: int) -> slice:
         return slice(self._begins[request], self._begins[request + 1])
 
-    def _forecast(self, span: slice) -> tuple[Int64[np.ndarray, " M"], Forecast | None]:
-        parts, rows = [], []
-        accepted = np.flatnonzero(self._places[span] >= 0)
-        if self._taken.forecast is not None and len(accepted):
-            parts.append(selection.picked(self._taken.forecast, self._places[span][accepted]))
-            rows.append(accepted)
+    def _forecast(self, span: slice) -> tuple[Int64[np.ndarray, " M"], Forecast | None, Int64[np.ndarray, " M"]]:
+        """Which rows of a request have a forecast, and where it is."""
+        shown = self._shown[span]
+        accepted = np.flatnonzero((shown >= 0) & (self._places[span] >= 0))
         again = np.flatnonzero((self._repeats >= span.start) & (self._repeats < span.stop))
-        if self._again is not None and len(again):
-            parts.append(selection.picked(self._again, again))
-            rows.append(self._repeats[again] - span.start)
-        if not parts:
-            return np.zeros(0, np.int64), None
-        return np.concatenate(rows), selection.joined(parts)
+        if self._again is None or not len(again):
+            return accepted, self._source, shown[accepted]
+        parts, rows = [selection.picked(self._again, again)], [self._repeats[again] - span.start]
+        if self._source is not None and len(accepted):
+            parts, rows = [*parts, selection.picked(self._source, shown[accepted])], [*rows, accepted]
+        index = np.concatenate(rows)
+        return index, selection.joined(parts), np.arange(len(index))
+
+
+def _wished(
+    forecast: Forecast | None, places: Int64[np.ndarray, " N"], wishes: Bool[np.ndarray, " N"]
+) -> tuple[Forecast | None, Int64[np.ndarray, " N"]]:
+    """The forecast of those rows for which it is wished, and where each of the N rows is in it; −1 for the others."""
+    rows = np.flatnonzero((places >= 0) & wishes)
+    shown = np.full(len(places), -1)
+    if forecast is None or not len(rows):
+        return None, shown
+    shown[rows] = np.arange(len(rows))
+    return selection.picked(forecast, places[rows]), shown
 
 
 def _again(stepper: Stepper, rows: Intake, taken: Taken) -> tuple[Int64[np.ndarray, " R"], Forecast | None]:

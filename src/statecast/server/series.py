@@ -12,6 +12,7 @@ import msgspec
 from statecast.data import values
 from statecast.errors import TooLarge
 from statecast.forecast import wire
+from statecast.server import gates
 from statecast.server.calls import Call, answer
 from statecast.server.operations import Argument, Operation, Reply, Schema, ref
 
@@ -74,6 +75,16 @@ async def history(service: Service, call: Call) -> Response:
     """Past rows of a series, with what was forecast of them."""
     name, limit = _id(service, call.arguments["id"]), call.arguments["limit"]
     return answer(service.presenter.history(await asyncio.to_thread(service.engine.history, name, limit)))
+
+
+async def inside(service: Service, call: Call) -> Response:
+    """What the recurrent layers did over the last steps of a series."""
+    name, limit, engine = _id(service, call.arguments["id"]), call.arguments["limit"], service.engine
+
+    def object_() -> dict[str, Any]:
+        return gates.gates(engine.model, engine.history(name, 2 * limit), limit)
+
+    return answer(await asyncio.to_thread(object_))
 
 
 async def forecast_one(service: Service, call: Call) -> Response:
@@ -167,6 +178,11 @@ OPERATIONS = (
         "GET", "/v1/series/{id}/history", "Show past rows, with what was forecast of each before.", "read", history,
         {200: Reply("The rows, oldest first.", ref("History"))} | MISSING,
         (ID, Argument("limit", "How many, the latest.", "count", 500, 1, 100_000)),
+    ),
+    Operation(
+        "GET", "/v1/series/{id}/gates", "Show what the network's recurrent layers did over the last steps.", "read",
+        inside, {200: Reply("The gates of each layer, oldest first.", ref("Gates"))} | MISSING,
+        (ID, Argument("limit", "How many steps.", "count", 168, 1, 1000)),
     ),
     Operation(
         "POST", "/v1/forecast", "Forecast many series; what is known ahead may be stated.", "read", forecast_many,

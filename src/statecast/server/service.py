@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from statecast.errors import NotReady, OutputError, StatecastError
 from statecast.model.trained import Model
-from statecast.server.answers import Presenter
+from statecast.server.answers import ForecastTexts, Presenter
 from statecast.server.attachments import Attachments
 from statecast.server.bodies import BodyReader
 from statecast.server.engine import Engine
@@ -55,6 +55,7 @@ class Service:
         started: when, in seconds since 1970.
         instruments: what is measured.
         pulse: how the last minutes went.
+        texts: the JSON of forecasts.
         audience: the readers of events.
         operations: what may be called.
         alarms: the latest since the server started, newest last.
@@ -78,6 +79,7 @@ class Service:
         self._opener, self._attachments = opener, Attachments(options)
         self._engine: Engine | None = None
         self.instruments, self.pulse = Instruments(lambda: self._engine), Pulse(self._accepted)
+        self.texts = ForecastTexts()
         self.audience, self.operations = Audience(), tuple[Operation, ...]()
         self._bridge: _Bridge | None = None
         self._thread = threading.Thread(target=self._open, name="open", daemon=True)
