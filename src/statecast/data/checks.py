@@ -20,6 +20,7 @@ from statecast.data.grid.records import Record
 from statecast.data.grid.roles import Roles, resolved
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
+from statecast.data.spans import offsets_of, places_in_spans
 from statecast.data.tabular.table import Table
 from statecast.data.values import lone_series
 from statecast.errors import DataError, UnknownSeries, nearest
@@ -127,7 +128,7 @@ def ahead_like(
     np.maximum.at(size, series, np.maximum(steps, 0))
     if size.sum() > 10 * table.rows + 1_000_000:
         raise DataError(f"{table.origin}: its times lead {int(size.max()):,} steps ahead: correct them")
-    offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+    offsets = offsets_of(size)
     rows = np.flatnonzero(steps > 0)
     place = offsets[series[rows]] + steps[rows] - 1
     order = np.argsort(place, kind="stable")
@@ -156,11 +157,9 @@ def _steps_ahead(
     """How many steps after the end of its series each row stands."""
     stamps = record.time
     if stamps is None:
-        order = np.argsort(series, kind="stable")
-        start = np.concatenate([[0], np.cumsum(np.bincount(series))]).astype(np.int64)
-        result = np.empty(len(series), np.int64)
-        result[order] = np.arange(len(series)) - start[series[order]] + 1
-        return result
+        steps = np.empty(len(series), np.int64)
+        steps[np.argsort(series, kind="stable")] = places_in_spans(np.bincount(series)) + 1
+        return steps
     step = schema.frequency
     time = calendar.from_instants(stamps.values, step, schema.tz, merging.gathers)
     on_grid = np.asarray(step.on_grid(last[series], time))

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from statecast.data.spans import offsets_of, rows_of_spans
+
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
@@ -104,13 +106,13 @@ class Panel:
             self,
             y=self.y[rows],
             time=self.time[rows],
-            offsets=_offsets(counts),
+            offsets=offsets_of(counts),
             ids=tuple(self.ids[s] for s in series),
             past=self.past[rows],
             known=self.known[rows],
             static=self.static[series],
             ahead=np.concatenate([self.known, self.ahead])[rows_of_spans(starts.ravel(), sizes.ravel())],
-            ahead_offsets=_offsets(sizes.sum(axis=1)),
+            ahead_offsets=offsets_of(sizes.sum(axis=1)),
         )
 
     def fold(self, names: tuple[str | int, ...]) -> Panel:
@@ -122,20 +124,11 @@ class Panel:
         return Panel(
             y=self.y[rows, np.repeat(np.tile(np.arange(d), self.series), lengths)][:, None],
             time=self.time[rows],
-            offsets=_offsets(lengths),
+            offsets=offsets_of(lengths),
             ids=names,
             past=self.past[rows],
             known=self.known[rows],
             static=np.repeat(self.static, d, axis=0),
             ahead=self.ahead[rows_ahead],
-            ahead_offsets=_offsets(np.repeat(ahead, d)),
+            ahead_offsets=offsets_of(np.repeat(ahead, d)),
         )
-
-
-def rows_of_spans(begin: Int64[np.ndarray, " n"], count: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " rows"]:
-    """The rows `begin[i]` to `begin[i] + count[i]` of n spans, one span after another."""
-    return np.repeat(begin - np.cumsum(count) + count, count) + np.arange(int(count.sum()))
-
-
-def _offsets(lengths: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n+1"]:
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from statecast.data.spans import places_in_spans
+
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int64
 
@@ -87,8 +89,7 @@ def _tape(
     first_scored: Int64[np.ndarray, " S"],
 ) -> Tape:
     lengths = np.maximum(stop - begin, 0)
-    starts = np.concatenate([[0], np.cumsum(lengths)])[:-1]
-    inside = np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
+    inside = places_in_spans(lengths)
     age = inside + np.repeat(begin, lengths)
     base = np.repeat(offsets[:-1], lengths)
     rows, end = base + age, base + np.repeat(limit, lengths)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.data.spans import offsets_of, rows_of_spans
 from statecast.errors import DataError
 
 if TYPE_CHECKING:
@@ -50,9 +51,7 @@ class Sequences:
     def take(self, rows: Int64[np.ndarray, " m"]) -> Sequences:
         """The sequences of these numbers, in this order."""
         lengths = self.lengths[rows]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        steps = np.arange(offsets[-1]) + np.repeat(self.offsets[rows] - offsets[:-1], lengths)
-        return Sequences(self.values[steps], offsets, self.recurrent)
+        return Sequences(self.values[rows_of_spans(self.offsets[rows], lengths)], offsets_of(lengths), self.recurrent)
 
     def as_table(self) -> Sequences:
         """Sequences of one length as rows of a table: every channel of every step is a column of its own."""
@@ -91,8 +90,7 @@ def of_sequences(source: Any) -> Sequences:
     for number, item in enumerate(items):
         _require(number, item, width)
     values = np.concatenate(items) if items else np.zeros((0, 0))
-    offsets = np.concatenate([[0], np.cumsum([len(item) for item in items], dtype=np.int64)])
-    return Sequences(values, offsets.astype(np.int64), True)
+    return Sequences(values, offsets_of(np.array([len(item) for item in items], np.int64)), True)
 
 
 def unmasked(values: Any) -> np.ndarray:
@@ -116,11 +114,10 @@ def patched(
         return inputs, offsets
     lengths = np.diff(offsets)
     counts = -(-lengths // size)
-    begins = np.concatenate([[0], np.cumsum(counts)])
-    steps = np.arange(len(inputs)) - np.repeat(offsets[:-1], lengths) + np.repeat(begins[:-1] * size, lengths)
+    begins = offsets_of(counts)
     patches = np.zeros((int(begins[-1]) * size, inputs.shape[1]))
-    patches[steps] = inputs
-    return patches.reshape(int(begins[-1]), -1), begins.astype(np.int64)
+    patches[rows_of_spans(begins[:-1] * size, lengths)] = inputs
+    return patches.reshape(int(begins[-1]), -1), begins
 
 
 def _require(number: int, item: np.ndarray, width: int | None) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
+from statecast.data.spans import offsets_of
 from statecast.data.values import lone_series
 from statecast.errors import DataError
 from statecast.model.state import State
@@ -79,7 +80,7 @@ def fold(model: Model, panel: Panel) -> Panel:
 
 def offsets(model: Model, panel: Panel) -> Int64[np.ndarray, " S+1"]:
     """Where each series of the folded panel begins."""
-    return np.concatenate([[0], np.cumsum(repeat(model, panel.lengths))]).astype(np.int64)
+    return offsets_of(repeat(model, panel.lengths))
 
 
 def repeat(model: Model, values: Any) -> Any:

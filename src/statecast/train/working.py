@@ -18,6 +18,7 @@ from statecast.data.encoding import deviation
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
+from statecast.data.spans import rows_of_spans
 from statecast.errors import DataError
 from statecast.model.front import STATISTICS, Front
 from statecast.model.inputs import Rows, rows_of, transformed
@@ -136,9 +137,7 @@ def _moments(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def training_rows(offsets: Int64[np.ndarray, " S+1"], stop: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " N"]:
     """Row numbers of the first `stop[s]` rows of every series."""
-    begin = np.repeat(offsets[:-1], stop)
-    starts = np.repeat(np.concatenate([[0], np.cumsum(stop)])[:-1], stop)
-    return np.asarray(begin + np.arange(int(stop.sum())) - starts)
+    return rows_of_spans(offsets[:-1], stop)
 
 
 def level_constants(config: Config, rows: Rows, train: Int64[np.ndarray, " N"]) -> dict[str, np.ndarray]:

@@ -17,6 +17,7 @@ from statecast.data.calendar import Frequency, TimeKind
 from statecast.data.grid.merging import Merging, Part, Runs
 from statecast.data.grid.records import Record
 from statecast.data.schema import IdKind, Schema
+from statecast.data.spans import offsets_of, places_in_spans
 from statecast.data.tabular.columns import Column
 from statecast.data.tabular.table import Table
 from statecast.data.values import INT64, series_id
@@ -203,10 +204,10 @@ def _sorted(record: Record, series: Series, duplicates: str) -> SortedRows:
     """
     codes, ids, id_kind = series
     stamps = record.time
-    offsets = _offsets(codes, len(ids))
+    offsets = offsets_of(np.bincount(codes, minlength=len(ids)))
     if stamps is None:
         order = np.argsort(codes, kind="stable")
-        return SortedRows(order, (), np.arange(len(codes)) - offsets[codes[order]], offsets, ids, id_kind, "row", None)
+        return SortedRows(order, (), places_in_spans(np.diff(offsets)), offsets, ids, id_kind, "row", None)
     time = stamps.values
     kind: TimeKind = "date" if stamps.kind == "date" else "integer" if stamps.kind == "integer" else "datetime"
     step, same = np.diff(time), np.diff(codes)
@@ -223,10 +224,6 @@ def _sorted(record: Record, series: Series, duplicates: str) -> SortedRows:
         named = f"series {ids[codes[first]]!r} has " if record.id else "there are "
         raise DataError(_double(record.table, stamps, named, int(first), int(second)))
     return _merged(rows, runs)
-
-
-def _offsets(codes: Int64[np.ndarray, " rows"], series: int) -> Int64[np.ndarray, " series+1"]:
-    return np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=series))]).astype(np.int64)
 
 
 def _runs(rows: SortedRows, rule: str) -> Runs:
@@ -288,10 +285,9 @@ def _grid(record: Record, rows: SortedRows, step: Frequency, empty: float) -> Gr
         return Grid(rows.order, rows.merged, None, time, rows.offsets, *kinds)
     if float(size.sum(dtype=np.float64)) > 10 * table.rows + 1_000_000:
         raise _too_wide(table, rows, step, size, name)
-    offsets = np.concatenate([[0], np.cumsum(size)]).astype(np.int64)
+    offsets = offsets_of(size)
     place = np.repeat(offsets[:-1], np.diff(rows.offsets)) + steps
-    every = np.arange(total) - np.repeat(offsets[:-1], size)
-    full = step.advance(np.repeat(time[rows.offsets[:-1]], size), every)
+    full = step.advance(np.repeat(time[rows.offsets[:-1]], size), places_in_spans(size))
     return Grid(rows.order, rows.merged, place, full, offsets, *kinds)
 
 

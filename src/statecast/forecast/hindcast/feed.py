@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from statecast.data.panel import Panel, rows_of_spans
+from statecast.data.panel import Panel
+from statecast.data.spans import rows_of_spans
 from statecast.forecast import channels
 from statecast.forecast.hindcast.origins import Origins, thin
 from statecast.forecast.hindcast.roll import forecasts_at
