@@ -18,9 +18,8 @@ from statecast.data.grid.covariates import decoded, encoded, learn, one_hot, par
 from statecast.data.grid.merging import STRICT, Merging, Runs
 from statecast.data.grid.records import Record
 from statecast.data.grid.roles import Roles, resolved
-from statecast.data.panel import Panel
+from statecast.data.panel import Panel, offsets_of, places_in_spans
 from statecast.data.schema import Schema
-from statecast.data.spans import offsets_of, places_in_spans
 from statecast.data.tabular.table import Table
 from statecast.data.values import lone_series
 from statecast.errors import DataError, UnknownSeries, nearest

@@ -13,10 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from statecast.data.spans import offsets_of, rows_of_spans
-
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Int64
+    from jaxtyping import Float64, Int64, Integer
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,3 +130,32 @@ class Panel:
             ahead=self.ahead[rows_ahead],
             ahead_offsets=offsets_of(np.repeat(ahead, d)),
         )
+
+
+def offsets_of(lengths: Integer[np.ndarray, " S"]) -> Int64[np.ndarray, " S+1"]:
+    """Where series of these lengths begin, and where the last one ends.
+
+    Args:
+        lengths: rows of each series; none is possible.
+    """
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    return offsets
+
+
+def places_in_spans(count: Integer[np.ndarray, " n"]) -> Int64[np.ndarray, " rows"]:
+    """The place of each row within its span, from 0 on: n spans of so many rows, one span after another."""
+    offsets = offsets_of(count)
+    places: Int64[np.ndarray, " rows"] = np.arange(int(offsets[-1])) - np.repeat(offsets[:-1], count)
+    return places
+
+
+def rows_of_spans(begin: Integer[np.ndarray, " n"], count: Integer[np.ndarray, " n"]) -> Int64[np.ndarray, " rows"]:
+    """The rows `begin[i]` to `begin[i] + count[i]` − 1 of n spans, one span after another.
+
+    Args:
+        begin: the first row of each span; spans may lie anywhere, and overlap.
+        count: how many rows each has; none is possible.
+    """
+    rows: Int64[np.ndarray, " rows"] = np.repeat(begin, count) + places_in_spans(count)
+    return rows

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from statecast.data.spans import places_in_spans
+from statecast.data.panel import places_in_spans
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float64, Int64

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data.spans import offsets_of, rows_of_spans
+from statecast.data.panel import offsets_of, rows_of_spans
 from statecast.errors import DataError
 
 if TYPE_CHECKING:

@@ -39,8 +39,9 @@ def assemble(model: Model, feed: Feed, split: Split) -> tuple[Model, Origins]:
         feed: the whole table.
         split: of the table.
     """
-    chosen = OriginRows.of(feed.panel, split, model.config.horizon, numbers(model))
-    origins, watched = feed.forecasts(model, chosen.all), Watched.of(model, feed.rows)
+    rows = OriginRows.of(feed.panel, split, model.config.horizon, numbers(model))
+    origins, chosen = feed.chosen_forecasts(model, rows)
+    watched = Watched.of(model, feed.rows)
     model, counts = _calibrated(model, feed, split, chosen, origins, watched)
     model, tested, state = _watching(model, feed, chosen, origins, watched)
     scores = evaluate.evaluate(model, feed.panel, tested, split.val) | {"calibration": counts}
@@ -55,14 +56,14 @@ def _calibrated(
 ) -> tuple[Model, dict[str, Any]]:
     """The model with intervals from the errors that validation and training rows show, and how many these are."""
     head = model.network.head
-    parts = [feed.at(mask, origins) for mask in (chosen.validation, chosen.training)]
+    parts = [origins.at(mask) for mask in (chosen.validation, chosen.training)]
     held_out, fitted = (
         calibrate.scores(head, feed.rows, part, channels.repeat(model, limit))
         for part, limit in zip(parts, (split.val, split.train), strict=True)
     )
     model = replace(model, typical=_typical(_pooled(held_out, fitted)) if chosen.enough and model.adaptive else None)
     if model.typical is not None:
-        calibrating, _ = follow.through(model, feed, feed.at(chosen.validation | chosen.training, origins), watched)
+        calibrating, _ = follow.through(model, feed, origins.at(chosen.validation | chosen.training), watched)
         parts = [calibrating.at(np.isin(calibrating.rows, part.rows)) for part in parts]
         model, held_out, fitted = _relative(model, parts, (held_out, fitted))
     scores, prior = _pooled(held_out, fitted), prior_quantiles(head)
@@ -77,13 +78,13 @@ def _watching(
 ) -> tuple[Model, Origins, State]:
     """The model that scores values, where its intervals move; the test origins, and the last state."""
     if model.adaptive is None:
-        return model, *follow.through(model, feed, feed.at(chosen.test, origins), watched)
+        return model, *follow.through(model, feed, origins.at(chosen.test), watched)
     shape = tails.NUMBERS, 2, model.network.front.targets
     model = replace(model, tails=np.broadcast_to(tails.prior()[:, None, None], shape).copy())
     origins, state = follow.through(model, feed, origins, watched)
-    positions = feed.at(chosen.validation | chosen.training, origins).watch
+    positions = origins.at(chosen.validation | chosen.training).watch
     assert positions is not None
-    return replace(model, tails=watch.learned(positions)), feed.at(chosen.test, origins), state
+    return replace(model, tails=watch.learned(positions)), origins.at(chosen.test), state
 
 
 def with_every_row(tested: Model, weights: Any, constants: dict[str, np.ndarray], panel: Panel) -> Model:

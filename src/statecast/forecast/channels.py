@@ -14,7 +14,6 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
-from statecast.data.spans import offsets_of
 from statecast.data.values import lone_series
 from statecast.errors import DataError
 from statecast.model.state import State
@@ -80,7 +79,9 @@ def fold(model: Model, panel: Panel) -> Panel:
 
 def offsets(model: Model, panel: Panel) -> Int64[np.ndarray, " S+1"]:
     """Where each series of the folded panel begins."""
-    return offsets_of(repeat(model, panel.lengths))
+    width = rows_each(model)
+    begins = width * panel.offsets[:-1, None] + np.arange(width) * panel.lengths[:, None]
+    return np.append(begins.ravel(), width * panel.rows)
 
 
 def repeat(model: Model, values: Any) -> Any:

@@ -15,10 +15,9 @@ import numpy as np
 
 from statecast.config import Config
 from statecast.data.encoding import deviation
-from statecast.data.panel import Panel
+from statecast.data.panel import Panel, rows_of_spans
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
-from statecast.data.spans import rows_of_spans
 from statecast.errors import DataError
 from statecast.model.front import STATISTICS, Front
 from statecast.model.inputs import Rows, rows_of, transformed

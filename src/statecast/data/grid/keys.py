@@ -16,8 +16,8 @@ from statecast.data import calendar
 from statecast.data.calendar import Frequency, TimeKind
 from statecast.data.grid.merging import Merging, Part, Runs
 from statecast.data.grid.records import Record
+from statecast.data.panel import offsets_of, places_in_spans
 from statecast.data.schema import IdKind, Schema
-from statecast.data.spans import offsets_of, places_in_spans
 from statecast.data.tabular.columns import Column
 from statecast.data.tabular.table import Table
 from statecast.data.values import INT64, series_id

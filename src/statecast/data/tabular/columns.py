@@ -203,7 +203,8 @@ def _from_objects(where: Where, name: str, items: list[Any]) -> Column:
         several = next((row for row, item in enumerate(items) if values.is_collection(item)), None)
         if several is not None:
             raise WrongType(f"{where(several)}: {values.described(items[several])} is no single value; {WANTED}")
-        return _labelled(where, name, *values.labels(items))
+        codes, texts = values.labels(items)
+        return _labelled(where, name, codes, texts)
     if items and all(isinstance(item, (int, np.integer)) for item in items):
         with contextlib.suppress(OverflowError):
             return Column(name, "integer", np.array(items, np.int64))

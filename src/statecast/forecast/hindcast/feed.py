@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from statecast.data.panel import Panel
-from statecast.data.spans import rows_of_spans
+from statecast.data.panel import Panel, rows_of_spans
 from statecast.forecast import channels
-from statecast.forecast.hindcast.origins import Origins, thin
+from statecast.forecast.hindcast.origins import OriginRows, Origins, thin
 from statecast.forecast.hindcast.roll import forecasts_at
 from statecast.model.inputs import Rows, rows_of
 from statecast.model.trained import Model
@@ -50,14 +49,17 @@ class Feed:
         width = self.folded.series // max(self.panel.series, 1)
         return np.asarray(mask[rows_of_spans(np.repeat(self.panel.offsets[:-1], width), self.folded.lengths)])
 
-    def at(self, mask: Bool[np.ndarray, " rows"], origins: Origins) -> Origins:
-        """Those of the forecasts that were made at the rows of a mask."""
-        return origins.at(self.mask(mask)[origins.rows])
-
     def forecasts(self, model: Model, mask: Bool[np.ndarray, " rows"]) -> Origins:
         """What a model forecasts at the rows of a mask, thinned out where they are very many."""
         thinned, _ = thin(mask, numbers(model), MOST)
         return forecasts_at(model.network, model.p, self.rows, self.mask(thinned))
+
+    def chosen_forecasts(self, model: Model, chosen: OriginRows) -> tuple[Origins, OriginRows]:
+        """What a model forecasts at all of the chosen rows, in one run, and which of these forecasts are of which."""
+        origins = self.forecasts(model, chosen.all)
+        masks = (chosen.validation, chosen.training, chosen.test)
+        validation, training, test = (self.mask(mask)[origins.rows] for mask in masks)
+        return origins, OriginRows(validation, training, test, chosen.enough)
 
 
 def numbers(model: Model) -> int:

@@ -57,7 +57,7 @@ class Origins:
 
 @dataclass(frozen=True, eq=False)
 class OriginRows:
-    """The rows of a table that are forecast from after a fit.
+    """The rows of a table that are forecast from after a fit, or the forecasts made there, by what they are for.
 
     Attributes:
         validation: those from which validation rows are forecast.

@@ -7,7 +7,7 @@ from forecast_cases import model, panel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statecast.data.spans import offsets_of, places_in_spans, rows_of_spans
+from statecast.data.panel import offsets_of, places_in_spans, rows_of_spans
 
 COUNTS = st.lists(st.integers(0, 5), max_size=8)
 
