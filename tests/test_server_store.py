@@ -300,3 +300,19 @@ def test_the_log_is_cut_behind_the_blocks_unless_it_is_kept(model: Path, tmp_pat
         engine.checkpoint()
         assert len(list(engine._store.batches(0))) == count
         engine.close()
+
+
+def test_few_rows_at_a_time_make_no_small_pieces(model: Path, tmp_path: Path) -> None:
+    engine = server.started(model, tmp_path / "state", checkpoint=3600)
+    counts = []
+    for n in range(24):
+        engine.submit(server.batch(n, 200, 200)).result()
+        engine.checkpoint()
+        engine.checkpoint()  # nothing has come meanwhile
+        counts.append(len(list(engine._store.pieces(0))))
+        assert len(engine.history("s7").times) == n + 1
+    assert counts[:3] == [1, 1, 1]
+    assert 3 < counts[-1] < 24
+    sizes = [len(piece.content) for piece in engine._store.pieces(0)]
+    assert all(size >= 8192 for size in sizes[1:])  # all but the newest
+    engine.close()

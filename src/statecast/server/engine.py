@@ -18,8 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from statecast.data.values import series_id
-from statecast.errors import NotOwner, OutputError, Overloaded, StatecastError
+from statecast.errors import OutputError, Overloaded, StatecastError
 from statecast.forecast.answer import Forecast
 from statecast.model import archive
 from statecast.model.trained import Model
@@ -168,7 +167,7 @@ class Engine:
 
         def removal() -> None:
             try:
-                self._require_here([id])
+                self._stepper.require_here([id])
                 number = self._listing.number(id)
             except StatecastError as error:
                 future.set_exception(error)
@@ -176,7 +175,8 @@ class Engine:
                 self._works.append(self._desk.removal(number, future))
 
         self._ask(removal)
-        return future.result()
+        seq: int = self._result_of(future)
+        return seq
 
     # --- what is known
 
@@ -280,7 +280,9 @@ class Engine:
 
     def checkpoint(self) -> None:
         """Write the states of all series that moved since they were last written."""
-        self._done(lambda: self._works.extend(Work(part, self._stepper.seq) for part in self._rounds.whole()))
+        done: Future[None] = Future()
+        self._ask(lambda: self._rounds.ask(done))
+        self._result_of(done)
 
     def close(self) -> None:
         """Finish what came, write all states, and let go of the store."""
@@ -334,37 +336,25 @@ class Engine:
             self._works.append(Work(Transaction(), seq, answer, partial(_refuse, done)))
 
         self._ask(act)
+        self._result_of(done)
+
+    def _result_of(self, done: Future[Any]) -> Any:
+        """What the engine's threads make of something, as long as they run."""
         while not done.done() and self._thread.is_alive():
             wait([done], 1.0)
         if not done.done():
             self._require_running()
-        done.result(0)
+        return done.result(0)
 
     def _kept(self, ids: Sequence[Id] | None, read: Callable[..., Any], *arguments: Any) -> Any:
         """What `read` gives, once all that it rests on is on the disk, and as long as the series are held here."""
         self._require_running()
         with self._turn:
-            self._require_here(ids)
+            self._stepper.require_here(ids)
             result, seq = read(*arguments), self._stepper.seq
         self._committer.wait(seq)
-        self._require_here(ids)
+        self._stepper.require_here(ids)
         return result
-
-    def _require_here(self, ids: Sequence[Id] | None) -> None:
-        """See that series, or all that are served where None, are not another server's by now.
-
-        Raises:
-            NotOwner: one is.
-        """
-        if self._store.total == 1:
-            return
-        for id in ids or ():
-            elsewhere = self._stepper.elsewhere(series_id(id, self.model.schema.id_kind))
-            if elsewhere is not None:
-                raise elsewhere
-        lapsed = frozenset(shard for shard in tuple(self._stepper.served) if not self._store.holds(shard))
-        if ids is None and lapsed:
-            raise NotOwner("this server cannot say at the moment that its series are its own: try again", shards=lapsed)
 
     def _run(self) -> None:
         """Gather, step, hand over."""
@@ -376,7 +366,7 @@ class Engine:
                         item()
                     else:
                         self._works += self._desk.work_on(item)
-                    self._works += [Work(part, self._stepper.seq) for part in self._rounds.due()]
+                    self._works += self._rounds.due()
                 for work in self._works:  # after the turn: it takes time where the disk is slow
                     self._committer.put(work)
                 self._works = []

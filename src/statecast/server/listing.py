@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from statecast.server.batch import Id
 from statecast.server.past import decoded
 from statecast.server.receipts import Alarm, History, SeriesSummary
 from statecast.server.stepper import Stepper
-from statecast.server.store.protocol import BLOCK, Store
+from statecast.server.store.protocol import BLOCK, Piece, Store
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
@@ -66,7 +66,7 @@ class Listing:
         """
         number, schema = self.number(id), self._stepper.model.schema
         parts = [self._stepper.past.of(number)]
-        for piece in self._store.pieces(number // BLOCK):
+        for piece in self._pieces(number // BLOCK):
             if sum(map(len, parts)) >= limit:
                 break
             rows = decoded(piece, len(schema.target))
@@ -84,6 +84,13 @@ class Listing:
         ]
         times, values = rows["time"].copy(), rows["values"].copy()
         return History(name, times, values, predicted, lower, upper, scores, tuple(alarms))
+
+    def _pieces(self, block: int) -> Iterator[Piece]:
+        """The history of a block, newest first, with what is on its way to the disk."""
+        last = self._stepper.past.flying(block)
+        if last is not None:
+            yield last
+        yield from (piece for piece in self._store.pieces(block) if last is None or piece.first != last.first)
 
     def page(
         self, prefix: str, after: Id | None, limit: int, sort: str, descending: bool, offset: int

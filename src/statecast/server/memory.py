@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.data.values import series_id
 from statecast.errors import NotOwner, TimeOrderError
 from statecast.forecast import channels
 from statecast.forecast.answer import Forecast
@@ -81,6 +82,22 @@ class Memory:
         address = None if self._shards is None else self._shards.owner(shard)
         place = "on its way from one server to another: try again" if address is None else f"on the server at {address}"
         return NotOwner(f"series {name!r} is {place}", address, frozenset((shard,)))
+
+    def require_here(self, ids: Sequence[Id] | None) -> None:
+        """See that series, or all that are served where None, are not another server's by now.
+
+        Raises:
+            NotOwner: one is.
+        """
+        if self._shards is None or self._shards.total == 1:
+            return
+        for id in ids or ():
+            elsewhere = self.elsewhere(series_id(id, self.model.schema.id_kind))
+            if elsewhere is not None:
+                raise elsewhere
+        lapsed = frozenset(shard for shard in tuple(self.served) if not self._shards.holds(shard))
+        if ids is None and lapsed:
+            raise NotOwner("this server cannot say at the moment that its series are its own: try again", shards=lapsed)
 
     def adopt(self, other: Memory, shard: int) -> None:
         """Take over a shard that another memory, of the same model, was made for."""

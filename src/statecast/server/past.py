@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MARK = b"scP1"
 _HEAD = struct.Struct("<4sIII")  # mark, rows, targets, bytes when inflated
 MOST = 1 << 30  # bytes of a piece when inflated
+SMALL = 8192  # bytes of a piece that the next one of its block takes in, so that few rows at a time make no small ones
 
 
 def past_row(targets: int) -> np.dtype[Any]:
@@ -45,6 +46,8 @@ class Past:
         self._fresh: list[Shaped[np.ndarray, " n"]] = []
         self._sorted = np.zeros(0, self.kind)  # by block, from before the round of checkpoints began
         self._kept: dict[int, int] = {}  # for blocks that were written in this round: up to which sequence number
+        self._small: dict[int, Piece] = {}  # the last pieces of blocks, as long as they are small
+        self._flying: dict[int, Piece] = {}  # the last pieces of blocks, until they are on the disk
 
     def note(self, rows: Shaped[np.ndarray, " n"]) -> None:
         """Take in rows."""
@@ -58,7 +61,9 @@ class Past:
         """Forget the rows of those series for whose numbers `some` is true."""
         self._sorted = self._sorted[~some(self._sorted["number"])]
         self._fresh = [rows[~some(rows["number"])] for rows in self._fresh]
-        self._kept = {block: seq for block, seq in self._kept.items() if not some(block * BLOCK)}
+        for known in (self._kept, self._small, self._flying):
+            for block in [block for block in known if some(block * BLOCK)]:
+                del known[block]
 
     def begin_round(self) -> None:
         """Lay out what there is by block, before blocks are written one after another."""
@@ -83,8 +88,28 @@ class Past:
             rows = np.concatenate(parts)
             self._kept[block] = seq
             if len(rows):
-                pieces.append(Piece(block, int(rows["seq"].min()), int(rows["seq"].max()), encoded(block, rows)))
+                pieces.append(self._piece(block, rows))
         return pieces
+
+    def _piece(self, block: int, rows: Shaped[np.ndarray, " n"]) -> Piece:
+        small = self._small.pop(block, None)
+        if small is not None:
+            rows = np.concatenate([decoded(small, rows["values"].shape[1]), rows])
+        piece = Piece(block, int(rows["seq"].min()), int(rows["seq"].max()), encoded(block, rows))
+        if len(piece.content) < SMALL:
+            self._small[block] = piece
+        self._flying[block] = piece
+        return piece
+
+    def written(self, pieces: Sequence[Piece]) -> None:
+        """These are on the disk now; may be called by another thread."""
+        for piece in pieces:
+            if self._flying.get(piece.block) is piece:
+                self._flying.pop(piece.block, None)
+
+    def flying(self, block: int) -> Piece | None:
+        """The last piece of a block, where it may not be on the disk yet."""
+        return self._flying.get(block)
 
     def of(self, number: int) -> Shaped[np.ndarray, " n"]:
         """The rows of one series that no piece holds."""

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from concurrent.futures import Future
+from dataclasses import replace
 
 import numpy as np
 
+from statecast.errors import OutputError
 from statecast.server import checkpoints
+from statecast.server.committer import Work
 from statecast.server.options import Options
 from statecast.server.stepper import Stepper
 from statecast.server.store.protocol import Transaction
@@ -38,6 +41,8 @@ class Rounds:
         self.seq = 0
         self._last, self._ended = time.monotonic(), float("nan")
         self._left: deque[int] = deque()
+        self._asked: list[Future[None]] = []  # who wants a round, and who waits for the one under way
+        self._waiting: list[Future[None]] = []
         self._begin = 0
         self._cuts: deque[tuple[float, int]] = deque()  # when rounds ended, and what the log could be cut at
 
@@ -49,24 +54,24 @@ class Rounds:
     @property
     def patience(self) -> float:
         """Seconds for which there is nothing to do for the store."""
-        if self._left:
+        if self._left or self._asked:
             return 0.0
         return min(max(self._last + self._options.checkpoint - time.monotonic(), 0.001), 1.0)
 
-    def due(self) -> Iterator[Transaction]:
-        """What is to be written now, between two batches: the next few blocks of a round, if one is due."""
-        if not self._left and not self._is_time():
-            return
-        if not self._left:
-            self._start()
-        yield self._next()
+    def ask(self, done: Future[None]) -> None:
+        """Have all states as they are now written soon; `done` is told when they are on the disk, or that they are not.
 
-    def whole(self) -> Iterator[Transaction]:
-        """A whole round, now."""
-        self._start()
-        while self._left:
-            yield self._next()
-        yield self._next()
+        They are written a few blocks at a time as in any round, so that memory never holds a copy of all.
+        """
+        self._asked.append(done)
+
+    def due(self) -> list[Work]:
+        """What is to be written now, between two batches: the next few blocks of a round, if one is due."""
+        if not self._left:
+            if not self._asked and not self._is_time():
+                return []
+            self._start()
+        return [self._next()]
 
     def interrupt(self, seq: int) -> None:
         """Give up the round that is under way: what it would cut may be what a shard that comes or goes still needs.
@@ -77,6 +82,7 @@ class Rounds:
         self.seq = max(self.seq, seq)
         self._stepper.touched[[*self._left]] = True
         self._left.clear()
+        self._asked, self._waiting = [*self._asked, *self._waiting], []
 
     def _is_time(self) -> bool:
         lag = self._stepper.seq - self.seq
@@ -86,15 +92,28 @@ class Rounds:
         self._left = deque(np.flatnonzero(self._stepper.touched).tolist())
         self._begin, self._last = self._stepper.seq, time.monotonic()
         self._stepper.past.begin_round()
+        self._waiting, self._asked = self._asked, []
 
-    def _next(self) -> Transaction:
+    def _next(self) -> Work:
         numbers = [self._left.popleft() for _ in range(min(TOGETHER, len(self._left)))]
         blocks = [checkpoints.block(self._stepper, number) for number in numbers]
         pieces = self._stepper.past.pieces(numbers, self._stepper.seq)
         self._stepper.touched[numbers] = False
-        if self._left:
-            return Transaction(blocks=blocks, pieces=pieces)
-        return Transaction(blocks=blocks, pieces=pieces, cuts=self._end(), forget=time.time() - self._options.keys)
+        transaction, waiting = Transaction(blocks=blocks, pieces=pieces), []
+        if not self._left:
+            waiting, self._waiting = self._waiting, []
+            transaction = replace(transaction, cuts=self._end(), forget=time.time() - self._options.keys)
+
+        def answer() -> None:
+            self._stepper.past.written(pieces)
+            for done in waiting:
+                done.set_result(None)
+
+        def refuse(text: str) -> None:
+            for done in waiting:
+                done.set_exception(OutputError(text))
+
+        return Work(transaction, self._stepper.seq, answer, refuse)
 
     def _end(self) -> dict[int, int]:
         """The round is over: what the log may be cut at, if anything."""

@@ -155,8 +155,8 @@ class PostgresStore:
 
     def pieces(self, block: int) -> Iterator[Piece]:
         """See `Store`."""
-        last = 1 << 62
-        while rows := self._reader.run(statements.SELECT_PIECES, (block, last)):
+        first = 1 << 62
+        while rows := self._reader.run(statements.SELECT_PIECES, (block, first)):
             for first, last, check, content in rows:
                 _require_sound(content, check, f"the history of block {block}, {first} to {last}")
                 yield Piece(block, first, last, content)

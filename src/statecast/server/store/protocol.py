@@ -80,7 +80,7 @@ class Transaction:
         batches: to be put at the end of the log.
         keys: of requests among them.
         blocks: replace what was kept of these blocks.
-        pieces: to be kept.
+        pieces: to be kept, each in place of one of its block with the same first number.
         cuts: for shards, up to which sequence number the log's rows are no longer needed, neither by a block nor for
             being kept.
         forget: keys that were made before this second since 1970 are no longer needed.

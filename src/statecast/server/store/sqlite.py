@@ -38,7 +38,7 @@ CREATE TABLE blocks(number INTEGER PRIMARY KEY, seq INTEGER NOT NULL, checksum I
     content BLOB NOT NULL);
 CREATE TABLE pieces(block INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, checksum INTEGER NOT NULL,
     content BLOB NOT NULL);
-CREATE INDEX pieces_of_block ON pieces(block, last);
+CREATE UNIQUE INDEX pieces_of_block ON pieces(block, first);
 CREATE TABLE keys(key TEXT PRIMARY KEY, seq INTEGER NOT NULL, created REAL NOT NULL, digest BLOB NOT NULL,
     answer BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX keys_by_age ON keys(created);
@@ -109,11 +109,10 @@ class SqliteStore:
 
     def pieces(self, block: int) -> Iterator[Piece]:
         """See `Store`."""
-        last = 1 << 62
-        select = (
-            "SELECT first, last, checksum, content FROM pieces WHERE block = ? AND last < ? ORDER BY last DESC LIMIT 8"
-        )
-        while rows := self._rows(select, block, last):
+        first = 1 << 62
+        columns, order = "first, last, checksum, content", "ORDER BY first DESC LIMIT 8"
+        select = f"SELECT {columns} FROM pieces WHERE block = ? AND first < ? {order}"
+        while rows := self._rows(select, block, first):
             for first, last, check, content in rows:
                 _require_sound(content, check, f"the history of block {block}, {first} to {last}", self.path)
                 yield Piece(block, first, last, content)
@@ -175,7 +174,7 @@ class SqliteStore:
                 self._writer.execute(replace_block, (block.number, block.seq, checksum(block.content), block.content))
             for piece in transaction.pieces:
                 row = piece.block, piece.first, piece.last, checksum(piece.content), piece.content
-                self._writer.execute("INSERT INTO pieces VALUES (?, ?, ?, ?, ?)", row)
+                self._writer.execute("INSERT OR REPLACE INTO pieces VALUES (?, ?, ?, ?, ?)", row)
             for key in transaction.keys:
                 entry = key.key, key.seq, key.created, key.digest, key.answer
                 self._writer.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)", entry)

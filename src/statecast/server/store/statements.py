@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS log (shard int NOT NULL, last bigint NOT NULL, first 
 CREATE TABLE IF NOT EXISTS blocks (shard int NOT NULL, number int NOT NULL, seq bigint NOT NULL,
     checksum bigint NOT NULL, content bytea NOT NULL, PRIMARY KEY (shard, number));
 CREATE TABLE IF NOT EXISTS pieces (shard int NOT NULL, block int NOT NULL, last bigint NOT NULL, first bigint NOT NULL,
-    checksum bigint NOT NULL, content bytea NOT NULL, PRIMARY KEY (block, last));
+    checksum bigint NOT NULL, content bytea NOT NULL, PRIMARY KEY (block, first));
 CREATE TABLE IF NOT EXISTS keys (key text PRIMARY KEY, seq bigint NOT NULL, created float8 NOT NULL,
     digest bytea NOT NULL, answer bytea NOT NULL);
 CREATE INDEX IF NOT EXISTS keys_by_age ON keys (created);
@@ -70,7 +70,8 @@ PIECES = """, history AS (
     INSERT INTO pieces SELECT piece.* FROM unnest(%(piece_shards)b::int[], %(piece_blocks)b::int[],
         %(piece_lasts)b::bigint[], %(piece_firsts)b::bigint[], %(piece_checksums)b::bigint[],
         %(piece_contents)b::bytea[]) AS piece (shard, block, last, first, checksum, content) CROSS JOIN fence WHERE open
-    ON CONFLICT DO NOTHING)"""
+    ON CONFLICT (block, first) DO UPDATE
+    SET last = excluded.last, checksum = excluded.checksum, content = excluded.content)"""
 CUT = """, cuts AS (
     SELECT * FROM unnest(%(cut_shards)b::int[], %(cuts)b::bigint[]) AS cut (shard, seq) CROSS JOIN fence WHERE open
 ), emptied AS (
@@ -92,4 +93,4 @@ INSERT INTO shards SELECT shard, 0 FROM generate_series(0, %(shards)b - 1) AS sh
 SELECT_BLOCKS = """
 SELECT number, seq, checksum, content FROM blocks WHERE shard = %b AND number > %b ORDER BY number LIMIT %b"""
 SELECT_PIECES = """
-SELECT first, last, checksum, content FROM pieces WHERE block = %b AND last < %b ORDER BY last DESC LIMIT 8"""
+SELECT first, last, checksum, content FROM pieces WHERE block = %b AND first < %b ORDER BY first DESC LIMIT 8"""
