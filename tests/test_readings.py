@@ -20,8 +20,9 @@ from statecast.config import ClassifierConfig, RegressorConfig
 from statecast.data.sequences import of_sequences
 from statecast.errors import DataError, SettingError, WrongType
 from statecast.model.sequences.convolutions import HEAVY, Convolutions, spacings
-from statecast.train import leave_one_out, shares
-from statecast.train.trial import Problem, Trial
+from statecast.train import leave_one_out
+from statecast.train.sequences import shares
+from statecast.train.sequences.trial import Problem, Trial
 
 QUICK: dict[str, Any] = {"ensemble": 2, "hidden": (8,), "max_steps": 60, "eval_every": 20, "val_size": 0.5}
 

@@ -23,7 +23,7 @@ import statecast as sc
 from statecast.config import ClassifierConfig, RegressorConfig, SequenceConfig
 from statecast.errors import DataError, ModelFileError, SettingError
 from statecast.model.sequences.reader import SequenceReader
-from statecast.train import trial
+from statecast.train.sequences import trial
 
 UCR = Path(__file__).resolve().parents[2] / "shared" / "data" / "ucr"
 # The recurrence alone, unless a test is about the others.

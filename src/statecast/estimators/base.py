@@ -75,7 +75,7 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
         resume: bool,
     ) -> dict[str, Any]:
         """Train, and give what the model is made of."""
-        train = training.room("fit_reader")
+        train = training.room("sequences.fit_reader")
         problem = train.Problem(source, target, weight, count)
         outcome = train.fit(self._config(), problem, watch, Path(checkpoint) if checkpoint else None, resume)
         self.reasons_: dict[str, str] = outcome.reasons

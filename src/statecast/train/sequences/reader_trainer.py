@@ -21,6 +21,7 @@ from statecast.model.kernel import library as kernel_library
 from statecast.model.sequences.reader import SequenceReader
 from statecast.train import optimizer
 from statecast.train.loss import cross_entropy, pointwise
+from statecast.train.sequences.trial import held_out
 from statecast.train.trainer import (
     CALL,
     PLANS,
@@ -35,7 +36,6 @@ from statecast.train.trainer import (
     stepped,
     with_room,
 )
-from statecast.train.trial import held_out
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64, Shaped

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from statecast.config import SequenceConfig
-from statecast.train.trial import Problem, Trial, losses
+from statecast.train.sequences.trial import Problem, Trial, losses
 
 if TYPE_CHECKING:
     from jaxtyping import Float

@@ -23,8 +23,8 @@ from statecast.train import loop
 from statecast.train.checkpoint import NAME, Checkpoint, fingerprint
 from statecast.train.fit import require_bf16
 from statecast.train.progress import AS_TABLE, TRAINING, Watch
-from statecast.train.reader_trainer import ReaderTrainer, Task
-from statecast.train.trial import Problem, Trial, held_out_outcomes
+from statecast.train.sequences.reader_trainer import ReaderTrainer, Task
+from statecast.train.sequences.trial import Problem, Trial, held_out_outcomes
 
 TABLE_NAME = "checkpoint-table.safetensors"
 

@@ -18,7 +18,7 @@ from statecast.data.encoding import Encoding
 from statecast.model.sequences.convolutions import SAMPLE, Convolutions
 from statecast.model.sequences.readings import PLACES, ConvolutionReading, batches, features_of, outcomes
 from statecast.train.leave_one_out import RidgeMap, ridges
-from statecast.train.trial import Problem, Trial, held_out_outcomes, losses
+from statecast.train.sequences.trial import Problem, Trial, held_out_outcomes, losses
 
 if TYPE_CHECKING:
     from jaxtyping import Float

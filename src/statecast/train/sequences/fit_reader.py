@@ -17,12 +17,12 @@ import numpy as np
 from statecast.config import READINGS, SequenceConfig
 from statecast.errors import SettingError
 from statecast.model.sequences.readings import Reading
-from statecast.train import convolution_trial, network_trial
 from statecast.train.fit import precision
 from statecast.train.optimizer import LEARNING_RATES
 from statecast.train.progress import HISTORY, PREPARING, SCORING, Progress, Watch
-from statecast.train.shares import weigh
-from statecast.train.trial import Problem, Trial, losses
+from statecast.train.sequences import convolution_trial, network_trial
+from statecast.train.sequences.shares import weigh
+from statecast.train.sequences.trial import Problem, Trial, losses
 
 PATCHES = 40  # most steps of the recurrence of a typical sequence
 RATE, BATCH, STEPS_OF_ROW, LEAST_STEPS, MOST_STEPS = 1e-2, 64, 30, 200, 2000
