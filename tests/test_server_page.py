@@ -382,6 +382,29 @@ def test_a_series_that_is_not_here_is_said_to_be_unknown(browser: Browser, serve
     assert all("404" in fault for fault in visitor.faults)
 
 
+def test_an_alarm_is_shown_at_once_and_leads_to_its_series(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path) as here:
+        here.send(rows(0, 40))
+        visitor = Visit(browser, here)
+        page = visitor.table()
+        here.send([{"site": name(11), "hour": stamp(40), "load": 9000}])
+        alarm = page.locator(".alarm-item").first
+        expect(alarm).to_contain_text("9,000 was unusual")
+        expect(alarm.locator("time")).to_have_text("2026-01-02 17:00")
+        (told,) = (alarm for alarm in here.ask("alarms")["alarms"] if alarm["value"] == 9000)
+        assert told["kind"] == "unusual"
+        number = re.search(r"score ([+−\d.]+)\.", alarm.inner_text())
+        assert number
+        shows(number[1], told["score"])
+        expect(page.locator(".row", has_text=name(11)).locator(".spark-dot")).to_have_class("spark-dot alarm")
+        alarm.locator("a").click()
+        expect(page.locator("h1")).to_have_text(name(11))
+        expect(page.locator(".alarm-item").first).to_contain_text("9,000 was unusual")
+        expect(page.locator("tbody tr").first.locator("td").last).to_have_class("alarm")
+        visitor.context.close()
+        assert not visitor.faults
+
+
 # --- how it looks
 
 

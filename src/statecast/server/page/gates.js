@@ -11,6 +11,7 @@ const WORDS = {
 	output: "how much of its memory it shows",
 	update: "how much of its memory it replaces; full colour is all of it",
 	reset: "how much of its memory it looks at",
+	candidate: "what is new; blue is positive, orange negative",
 	h: "blue is positive, orange negative",
 };
 
@@ -43,7 +44,7 @@ function strip({ name, values }) {
 	const [layer, gate] = [name.slice(0, name.lastIndexOf(".")), name.slice(name.lastIndexOf(".") + 1)];
 	const canvas = h("canvas", { role: "img", "aria-label": `${gate} of layer ${Number(layer) + 1}` });
 	paint(canvas, values);
-	const title = gate === "h" ? "output of the layer" : `${gate} gate`;
+	const title = gate === "h" ? "output of the layer" : gate === "candidate" ? gate : `${gate} gate`;
 	return h("figure", {}, h("figcaption", {}, h("b", {}, title), h("span", { class: "soft" }, `layer ${Number(layer) + 1}: ${WORDS[gate] ?? "each unit a line"}`)), canvas);
 }
 

@@ -11,7 +11,7 @@ import { SeriesTable } from "./table.js";
 
 const SPAN = 300; // seconds of the charts
 const ALARMS = 50; // that the list holds
-const CALM = 4000; // milliseconds between two looks at the rows in sight
+const CALM = 3000; // milliseconds between two looks at the rows in sight
 
 export class Overview {
 	#looked = 0;
@@ -45,8 +45,11 @@ export class Overview {
 	async mount() {
 		const sync = { key: "overview" };
 		const draw = (host, height, series, readout) => chart(host, {
-			height, series: [{}, ...series], cursor: { sync, y: false, points: { size: 6 }, drag: { x: false, y: false } },
-			scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.15 : 1] } },
+			height, series: [{}, ...series.map((one) => ({ points: { show: false }, ...one }))], cursor: { sync, y: false, points: { size: 6 }, drag: { x: false, y: false } },
+			scales: {
+				x: { range: (_, low, high) => [(high ?? 0) - SPAN, high ?? 0] },
+				y: { range: (_, low, high) => [0, high > 0 ? high * 1.15 : 1] },
+			},
 			axes: [axis({ space: 60, size: 26, values: (_, places) => places.map((place) => stamp(place).slice(11, 16)), incrs: [60, 120, 300] }), values({ space: 26, size: 60 })],
 			hooks: { setCursor: [(plot) => say(readout, this.#read(plot, series))] },
 		}, this.#columns(series));
@@ -130,7 +133,7 @@ const TILES = [
 	["rate", "Rows a second", (s) => [rate(s.rate), "", `${count(s.observations)} in all`]],
 	["latency", "Answered within", (s) => [milliseconds(s.latency?.p99), "ms", s.latency?.p50 == null ? "99 % of rows" : `99 % of rows; half ${milliseconds(s.latency.p50)} ms`]],
 	["series", "Series", (s) => [count(s.series), "", sizes(s)]],
-	["alarms", "Alarms", (s) => [count(s.alarms), "", s.alarms ? "since the start" : "all quiet", s.alarms ? "alarm" : ""]],
+	["alarms", "Alarms", (s) => [count(s.alarms), "", s.alarms ? "in all" : "all quiet", s.alarms ? "alarm" : ""]],
 	["skill", "Skill over naive", (s) => [skill(s.skill), "", s.skill == null ? "known after a few rows" : "live, all series, one step ahead", s.skill > 0 ? "good" : s.skill < 0 ? "bad" : ""]],
 ];
 

@@ -190,7 +190,7 @@ export class SeriesView {
 			["Skill over naive", skill(gain), "1 − error / naive error", gain > 0 ? "good" : gain < 0 ? "bad" : ""],
 			["Last score", score(value(this.summary.score)), this.summary.unusual ? "unusual" : "standard deviations off", this.summary.unusual ? "alarm" : ""],
 			["Rows", count(rows), "that this series has sent"],
-			["Alarms", count(alarms), alarms ? "since the start" : "all quiet", alarms ? "alarm" : ""],
+			["Alarms", count(alarms), alarms ? "in all" : "all quiet", alarms ? "alarm" : ""],
 		];
 		this.facts.replaceChildren(...facts.map(([name, text, note, kind]) => h("div", {}, h("dt", {}, name), h("dd", { class: kind ?? "" }, text), h("dd", { class: "note" }, note))));
 	}
