@@ -280,3 +280,11 @@ def test_one_time_outside_of_python_s_dates_has_a_calendar(time: int) -> None:
     np.testing.assert_allclose(
         one, cycles.features(np.array([time]), Frequency.parse("1h"), None, names)[0], atol=1e-12
     )
+
+
+def test_steps_that_are_nearly_a_day_stay_instants() -> None:
+    """Every 23 hours, by the clock of a zone: only steps of days are readings of the clock."""
+    instants = us("2024-01-10") + 23 * zones.HOUR * np.arange(6)
+    frequency, time = calendar.regular(instants, np.array([0, 6]), "datetime", "Europe/Berlin")
+    assert frequency.text == "23h"
+    assert time.tolist() == instants.tolist()

@@ -159,6 +159,22 @@ def test_what_is_refused() -> None:
         fit({"y": np.ones(3)}, Merging(aggregate="sum"), freq="1")
 
 
+def test_two_rows_at_one_time_of_a_clock_that_was_set_back_are_doubles() -> None:
+    """02:00 came twice on that night: a daily series has room for one of them, and loses none without a word."""
+    stamps = ["10-25T00", "10-26T00", "10-27T00", "10-27T01", "10-28T01"]
+    times = pd.DatetimeIndex([f"2024-{text}:00Z" for text in stamps]).tz_convert("Europe/Berlin")
+    frame = pd.DataFrame({"t": times, "y": np.arange(5.0)})
+    for freq in ("1d", None):
+        with pytest.raises(DataError, match="two rows for 2024-10-27 02:00:00, row 2 and row 3: keep one"):
+            fit(frame, Merging(), time="t", freq=freq)
+    panel, schema = fit(frame, Merging("sum"), time="t")
+    assert panel.y[:, 0].tolist() == [0, 1, 5, 4]
+    again = checks.panel_like(table.read(frame), schema, merging=Merging("first"))
+    assert again.y[:, 0].tolist() == [0, 1, 2, 4]
+    with pytest.raises(DataError, match="two rows for"):
+        checks.panel_like(table.read(frame), schema)
+
+
 def test_errors_name_the_rows_of_the_table() -> None:
     frame = {"t": [1, 1, 2, 3, 10_000_000], "y": np.ones(5)}
     with pytest.raises(DataError, match=r"the widest gap is before row 4 \(3 to 10000000\)"):

@@ -178,7 +178,7 @@ def laid(record: Record, alone: str, merging: Merging, freq: str | None) -> Grid
         step, time = calendar.regular(*times, step, merging.gathers, lambda row: table.row(rows.table_row(row)))
     except DataError as error:
         raise DataError(f"{table.where(name or '')}: {error}") from None
-    rows = _gathered(rows, time, merging)
+    rows = _gathered(record, rows, time, merging)
     return _grid(record, rows, step, merging.empty)
 
 
@@ -192,7 +192,7 @@ def laid_like(record: Record, alone: str, merging: Merging, schema: Schema) -> G
     rows = _sorted(record, (codes, *like_ids(ids, kind, schema.id_kind)), merging.first)
     rows = replace(rows, tz=schema.tz or rows.tz)
     time = calendar.from_instants(rows.time, schema.frequency, rows.tz, merging.gathers)
-    rows = _gathered(rows, time, merging)
+    rows = _gathered(record, rows, time, merging)
     return _grid(record, rows, schema.frequency, merging.empty)
 
 
@@ -215,14 +215,21 @@ def _sorted(record: Record, series: Series, duplicates: str) -> SortedRows:
         return SortedRows(np.arange(len(codes)), (), time, offsets, ids, id_kind, kind, stamps.tz)
     order = np.lexsort((time, codes))
     rows = SortedRows(order, (), time[order], offsets, ids, id_kind, kind, stamps.tz)
-    runs = _runs(rows, duplicates)
-    if duplicates == "keep" or len(runs.starts) == len(order):
+    return rows if duplicates == "keep" else _single(record, rows, duplicates)
+
+
+def _single(record: Record, rows: SortedRows, rule: str) -> SortedRows:
+    """The rows, with those of the same series and time merged into one by a rule; "error" refuses them.
+
+    Raises:
+        DataError: two rows of one series have one time, and no rule says what becomes of them.
+    """
+    runs = _runs(rows, rule)
+    if len(runs.starts) == len(rows.time):
         return rows
-    if duplicates == "error":
-        at = int(np.argmax(np.diff(runs.starts, append=len(order)) > 1))
-        first, second = order[runs.starts[at]], order[runs.starts[at] + 1]
-        named = f"series {ids[codes[first]]!r} has " if record.id else "there are "
-        raise DataError(_double(record.table, stamps, named, int(first), int(second)))
+    if rule == "error":
+        first = int(runs.starts[np.argmax(np.diff(runs.starts, append=len(rows.time)) > 1)])
+        raise _double(record, rows, first)
     return _merged(rows, runs)
 
 
@@ -239,19 +246,31 @@ def _merged(rows: SortedRows, runs: Runs) -> SortedRows:
     return replace(rows, merged=(*rows.merged, runs), time=rows.time[runs.starts], offsets=offsets)
 
 
-def _gathered(rows: SortedRows, time: Int64[np.ndarray, " rows"], merging: Merging) -> SortedRows:
-    """The rows with times as the panel holds them, those of one step merged into one where that is asked for."""
+def _gathered(record: Record, rows: SortedRows, time: Int64[np.ndarray, " rows"], merging: Merging) -> SortedRows:
+    """The rows with times as the panel holds them, those of one step merged into one where that is asked for.
+
+    Raises:
+        DataError: two rows of a day stand at the same time of its clock, which was set back between them, and no rule
+            says what becomes of them.
+    """
     rows = replace(rows, time=time)
-    return _merged(rows, _runs(rows, merging.aggregate)) if merging.gathers else rows
+    if merging.gathers:
+        return _merged(rows, _runs(rows, merging.aggregate))
+    return _single(record, rows, merging.duplicates)
 
 
-def _double(table: Table, stamps: Column, series: str, first: int, second: int) -> str:
+def _double(record: Record, rows: SortedRows, row: int) -> DataError:
+    """The error for a row that has the time of the next one."""
+    table, time = record.table, show(int(rows.time[row]), rows.time_kind)
+    first, second = (table.row(rows.table_row(at)) for at in (row, row + 1))
+    series = rows.ids[int(np.searchsorted(rows.offsets, row, side="right")) - 1]
+    doubles = f"series {series!r} has two rows" if record.id else "there are two rows"
     hint = ""
-    if stamps.kind == "datetime" and stamps.tz is None:
+    if rows.time_kind == "datetime" and rows.tz is None:
         hint = "; where clocks were set back, give times with a time zone"
-    return (
-        f"{table.where(stamps.name)}: {series}two rows for {show(int(stamps.values[first]), stamps.kind)}, "
-        f"{table.row(first)} and {table.row(second)}: keep one row for each series and time, or choose what becomes of "
+    return DataError(
+        f"{table.where(record.time_name or '')}: {doubles} for {time}, "
+        f"{first} and {second}: keep one row for each series and time, or choose what becomes of "
         f"them with the setting duplicates (first, last, mean, sum, min or max){hint}"
     )
 
