@@ -79,7 +79,7 @@ async def backup(service: Service, call: Call) -> Response:
     except BaseException:
         folder.cleanup()
         raise
-    return FileResponse(path, filename="store.sqlite", background=BackgroundTask(folder.cleanup))
+    return FileResponse(path, media_type=BINARY, filename="store.sqlite", background=BackgroundTask(folder.cleanup))
 
 
 BINARY = "application/octet-stream"

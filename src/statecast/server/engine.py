@@ -187,8 +187,11 @@ class Engine:
         levels: Sequence[float] | None = None,
         known: Any = None,
     ) -> Forecast:
-        """Forecast from what was observed so far; nothing moves. See `Stream.forecast`."""
-        forecast: Forecast = self._kept(ids, self._stepper.stream.forecast, ids, horizon, levels, known)
+        """Forecast from what was observed so far; nothing moves, and rows do not wait. See `Stream.forecast`."""
+        with self._turn:
+            self._stepper.require_here(ids)
+        forecast = self._stepper.stream.forecast(ids, horizon, levels, known)
+        self._kept(ids, int)  # a step that was under way is over then, and on the disk
         return forecast
 
     def series(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import StreamingResponse
 
 from statecast.data import values
-from statecast.errors import Overloaded, SettingError
+from statecast.errors import Overloaded
 from statecast.server import status
 from statecast.server.calls import Call, refusal
 from statecast.server.operations import TEXT, Argument, Operation, Reply, ref
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from statecast.server.service import Service
 
-KIND = "text/event-stream"
+KIND, NUMBER = "text/event-stream", "[0-9]{1,18}"
 TYPES = ("observation", "forecast", "alarm", "status")
 PATIENCE = 30.0  # seconds that a reader may take for a part of what is sent to it
 
@@ -46,7 +46,7 @@ async def events(service: Service, call: Call) -> Response:
     if len(service.audience) >= service.options.reader_limit:
         raise Overloaded(f"{service.options.reader_limit} readers of events are here already: come back later", 10.0)
     text = wish["Last-Event-ID"] or wish["after"]
-    after = None if text is None else _number(text)
+    after = None if text is None else int(text)
     state = engine.status()
     if after is not None and not state.earliest <= after <= state.seq:
         return refusal(
@@ -59,12 +59,6 @@ async def events(service: Service, call: Call) -> Response:
     return EventResponse(body, headers={"cache-control": "no-store", "x-accel-buffering": "no"}, media_type=KIND)
 
 
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdecimal() or len(text) > 18:
-        raise SettingError(f"Last-Event-ID: {values.described(text)} is no number of an event of this server")
-    return int(text)
-
-
 OPERATIONS = (
     Operation(
         "GET", "/v1/events", "Read what happens, as it happens.", "read", events,
@@ -75,8 +69,8 @@ OPERATIONS = (
         (
             Argument("types", "Which events.", "names", TYPES[:3], options=TYPES),
             Argument("id", "The only series whose events are wanted."),
-            Argument("after", "Go on after this sequence number, as Last-Event-ID does."),
-            Argument("Last-Event-ID", "Go on after this event.", place="header"),
+            Argument("after", "Go on after this sequence number, as Last-Event-ID does.", pattern=NUMBER),
+            Argument("Last-Event-ID", "Go on after this event.", pattern=NUMBER, place="header"),
         ),
     ),
 )  # fmt: skip

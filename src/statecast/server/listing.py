@@ -113,7 +113,8 @@ class Listing:
         if sort == "id":
             names: list[Any] = self._matching(prefix)
             if after is not None:
-                name = series_id(after, self._stepper.model.schema.id_kind)
+                kind = self._stepper.model.schema.id_kind
+                name = str(after) if kind == "text" else series_id(after, kind)  # any text has its place among others
                 names = names[: bisect.bisect_left(names, name)] if descending else names[bisect.bisect(names, name) :]
             names = names[::-1] if descending else names
             numbers = [self._stepper.directory.index[name] for name in names[offset : offset + limit]]

@@ -131,7 +131,7 @@ def _schemas(model: Model | None) -> dict[str, Any]:
             "description": "Beside its points the bounds, such as statecast-lo-80 and statecast-hi-80.",
         },
         "Forecasts": _object({"forecasts": _list(ref("Forecast"))}),
-        "ForecastQuery": series.query_schema(),
+        "ForecastQuery": series.query_schema(() if model is None else [item.name for item in model.schema.known]),
         "Series": _object(
             shown
             | {"error": _object({"statecast": number, "naive": number}), "unusual": {"type": "boolean"}}

@@ -7,6 +7,7 @@ so that page cannot promise anything that the server does not do.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Schema = Mapping[str, Any]
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
+MOST_ITEMS = 20  # of a list in an address
 
 
 def ref(name: str) -> Schema:
@@ -37,8 +39,9 @@ class Argument:
         help: what it means.
         kind: "text", "count", "flag", "numbers" or "names"; the last two are separated by commas.
         default: where it is left out; None where nothing is meant by that.
-        least, most: of a count, or of each of several numbers.
+        least, most: of a count, both included, or of each of several numbers, which are below the most.
         options: the texts that it may be; any where there are none.
+        pattern: that a text must match as a whole.
         place: where it stands.
         example: a value that shows how it is written.
     """
@@ -50,6 +53,7 @@ class Argument:
     least: float | None = None
     most: float | None = None
     options: tuple[str, ...] = ()
+    pattern: str = ""
     place: Literal["query", "path", "header"] = "query"
     example: Any = None
 
@@ -77,6 +81,8 @@ class Argument:
             case _:
                 if self.options and text not in self.options:
                     raise self._wrong(text, f"{', '.join(self.options)}; {nearest(text, self.options)}")
+                if self.pattern and not re.fullmatch(self.pattern, text):
+                    raise self._wrong(text, f"a text of the pattern {self.pattern}")
                 return text
 
     def _count(self, text: str) -> int:
@@ -90,8 +96,8 @@ class Argument:
             number = math.nan if "_" in text else float(text)
         except ValueError:
             number = math.nan
-        if not (self.least or 0) <= number <= (self.most or math.inf):
-            raise self._wrong(text, f"numbers from {self.least:g} to {self.most:g}, separated by commas")
+        if not (self.least or 0) <= number < (self.most or math.inf):
+            raise self._wrong(text, f"numbers of at least {self.least:g} and below {self.most:g}, parted by commas")
         return number
 
     def _wrong(self, text: str, wanted_text: str) -> SettingError:
@@ -106,12 +112,13 @@ class Argument:
             case "count":
                 item = {"type": "integer", "minimum": self.least, "maximum": self.most}
             case "numbers":
-                bounds = {"type": "number", "minimum": self.least, "maximum": self.most}
-                item = {"type": "array", "items": bounds, "minItems": 1}
+                bounds = {"type": "number", "minimum": self.least, "exclusiveMaximum": self.most}
+                item = {"type": "array", "items": bounds, "minItems": 1, "maxItems": MOST_ITEMS}
             case "names":
                 item = {"type": "array", "items": {"type": "string", "enum": list(self.options)}, "minItems": 1}
             case _:
                 item = {"type": "string", **({"enum": list(self.options)} if self.options else {})}
+                item |= {"pattern": f"^{self.pattern}$"} if self.pattern else {}
         return item | ({} if self.default is None else {"default": self.default})
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from statecast.data import values
-from statecast.errors import TooLarge
+from statecast.errors import DataError, SettingError, TooLarge, UnknownSeries
 from statecast.forecast import wire
 from statecast.server import gates
 from statecast.server.calls import Call, answer
-from statecast.server.operations import Argument, Operation, Reply, Schema, ref
+from statecast.server.operations import MOST_ITEMS, Argument, Operation, Reply, Schema, ref
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from statecast.server.service import Service
 
 SORTS = ("id", "time", "count", "value", "skill", "error", "score", "alarms")
-FARTHEST, MOST_NUMBERS = 100_000, 5_000_000  # steps of a forecast, and steps of all its series together
+FARTHEST, MOST_NUMBERS = 10_000, 5_000_000  # steps of a forecast, and steps of all its series together
 
 
 class ForecastQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Of what to forecast.
 
     Attributes:
-        ids: the series; all of them where None.
+        ids: the series; those of `known` where None, and all of them where that is None too.
         horizon: steps; the network's where None.
         levels: of the intervals, in percent; those of the model where None.
         known: by series and column, the values of the next steps.
     """
 
     ids: list[str | int] | None = None
-    horizon: int | None = None
+    horizon: int | float | None = None
     levels: list[float] | None = None
     known: dict[str, dict[str, list[Any]]] | None = None
 
@@ -45,7 +45,9 @@ class ForecastQuery(msgspec.Struct, forbid_unknown_fields=True):
 async def listing(service: Service, call: Call) -> Response:
     """Some series, in an order."""
     engine, wish = service.engine, call.arguments
-    after = None if wish["after"] is None else _id(service, wish["after"])
+    after = wish["after"]
+    if after is not None and engine.model.schema.id_kind == "integer":
+        after = _id(service, after)
 
     def page() -> dict[str, Any]:
         rows = engine.series(wish["prefix"], after, wish["limit"] + 1, wish["sort"], wish["descending"], wish["offset"])
@@ -111,9 +113,9 @@ def forecast_of(service: Service, query: ForecastQuery) -> Forecast:
     Raises:
         TooLarge: of more series and steps than one request may ask for.
     """
-    engine, ids = service.engine, query.ids
+    engine, ids = service.engine, [*query.known] if query.ids is None and query.known is not None else query.ids
     count = engine.status().series if ids is None else len(ids)
-    steps = engine.model.network.head.horizon if query.horizon is None else query.horizon
+    steps = _steps(engine.model.network.head.horizon if query.horizon is None else query.horizon)
     if count > service.options.row_limit or count * max(steps, 1) > MOST_NUMBERS:
         raise TooLarge(
             f"{count:,} series of {steps:,} steps are more than one request may ask for: at most "
@@ -124,8 +126,19 @@ def forecast_of(service: Service, query: ForecastQuery) -> Forecast:
     if query.known is not None:
         known = {values.series_id(name, engine.model.schema.id_kind): rows for name, rows in query.known.items()}
         nothing = {item.name: list[Any]() for item in engine.model.schema.known}
-        known = {name: known.get(name, nothing) for name in names or known}
-    return engine.forecast(names, query.horizon, query.levels, known)
+        known = {name: known.get(name, nothing) for name in names or ()}
+    return engine.forecast(names, steps, query.levels, known)
+
+
+def _steps(horizon: float) -> int:
+    """A horizon as a whole number, which JSON may write with a fraction of zero.
+
+    Raises:
+        SettingError: none, or one that is too far.
+    """
+    if horizon != int(horizon) or not 1 <= horizon <= FARTHEST:
+        raise SettingError(f"horizon: {horizon:g} is no whole number of steps from 1 to {FARTHEST:,}")
+    return int(horizon)
 
 
 async def alarms(service: Service, call: Call) -> Response:
@@ -136,14 +149,21 @@ async def alarms(service: Service, call: Call) -> Response:
 
 
 def _id(service: Service, text: str) -> str | int:
-    """The series that a text of an address names."""
-    return values.series_id(text, service.engine.model.schema.id_kind)
+    """The series that a text of an address names.
+
+    Raises:
+        UnknownSeries: no series can be called so.
+    """
+    try:
+        return values.series_id(text, service.engine.model.schema.id_kind)
+    except DataError as error:
+        raise UnknownSeries(str(error)) from error
 
 
 ID = Argument("id", "The series; a slash in it is written %2F.", place="path", example="site-7")
 RECENT = Argument("recent", "How many of its last values to show.", "count", 0, 0, 1000)
 HORIZON = Argument("horizon", "Steps; the model's where it is left out.", "count", None, 1, FARTHEST)
-LEVELS = Argument("levels", "Levels of the intervals, in percent; the model's where left out.", "numbers", None, 0, 100)
+LEVELS = Argument("levels", "Levels of the intervals, in percent; the model's where left out.", "numbers", None, 1, 100)
 MISSING = {
     404: Reply("There is no such series.", ref("Error")),
     421: Reply("It is another server's, whose address is in Location.", ref("Error")),
@@ -151,7 +171,10 @@ MISSING = {
 OPERATIONS = (
     Operation(
         "GET", "/v1/series", "List series.", "read", listing,
-        {200: Reply("Some of the series, how many match, and where to go on (as after).", ref("Page"))},
+        {
+            200: Reply("Some of the series, how many match, and where to go on (as after).", ref("Page")),
+            404: Reply("No series can be called as after says.", ref("Error")),
+        },
         (
             Argument("prefix", "How their names begin.", default=""),
             Argument("after", "The last series that is known already."),
@@ -196,20 +219,29 @@ OPERATIONS = (
 )  # fmt: skip
 
 
-def query_schema() -> Schema:
-    """The JSON schema of `ForecastQuery`."""
+def query_schema(names: Sequence[str]) -> Schema:
+    """The JSON schema of `ForecastQuery`.
+
+    Args:
+        names: of the covariates that the model wants known ahead.
+    """
+    known = {
+        "description": "By series and column, the values of the next steps.",
+        "type": ["object", "null"],
+        "additionalProperties": {
+            "type": "object",
+            "properties": {name: {"type": "array"} for name in names},
+            "additionalProperties": False,
+        },
+    }
     ids = {"type": "array", "items": {"type": ["string", "integer"]}}
     return {
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "ids": {"description": "The series; all of them where null.", "anyOf": [ids, {"type": "null"}]},
+            "ids": {"description": "The series; those of known where null, or all.", "anyOf": [ids, {"type": "null"}]},
             "horizon": {"type": ["integer", "null"], "minimum": 1, "maximum": FARTHEST},
-            "levels": {"type": ["array", "null"], "items": {"type": "number"}},
-            "known": {
-                "description": "By series and column, the values of the next steps.",
-                "type": ["object", "null"],
-                "additionalProperties": {"type": "object", "additionalProperties": {"type": "array"}},
-            },
+            "levels": {"type": ["array", "null"], "items": LEVELS.schema()["items"], "maxItems": MOST_ITEMS},
+            **({"known": known} if names else {"known": {"type": "null"}}),
         },
     }
