@@ -63,19 +63,18 @@ class Ledger:
         self.targets = targets
         self.depth = max(min(ROWS, max(FEWEST, NUMBERS // targets)), late + 1)
         self.kind = record(targets, self.depth)
-        self.records = np.zeros(0, self.kind)
+        self.records, self._count = np.zeros(0, self.kind), 0
 
     def reserve(self, count: int) -> None:
         """Make room for so many series; new ones have no rows yet."""
-        if count <= len(self.records):
-            return
-        # Memory that nobody has written to takes no room, so there is no reason to be sparing.
-        records = np.zeros(max(count, 2 * len(self.records), 1024), self.kind)
-        records[: len(self.records)] = self.records
-        for name in ("time", "times"):
-            records[name][len(self.records) :] = UNSEEN
-        records["score"][len(self.records) :] = np.nan
-        self.records = records
+        if count > len(self.records):
+            # Memory that nobody has written to takes no room, so there is no reason to be sparing.
+            records = np.zeros(max(count, 4 * len(self.records), 1024), self.kind)
+            records[: self._count] = self.records[: self._count]
+            self.records = records
+        if count > self._count:
+            self.clear(np.arange(self._count, count))
+            self._count = count
 
     def clear(self, numbers: int | Int64[np.ndarray, " S"]) -> None:
         """Forget series."""

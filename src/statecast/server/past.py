@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MARK = b"scP1"
 _HEAD = struct.Struct("<4sIII")  # mark, rows, targets, bytes when inflated
 MOST = 1 << 30  # bytes of a piece when inflated
+RUN = 65_536  # rows that are laid out by block together
 SMALL = 8192  # bytes of a piece that the next one of its block takes in, so that few rows at a time make no small ones
 
 
@@ -44,39 +45,44 @@ class Past:
     def __init__(self, targets: int) -> None:
         self.kind = past_row(targets)
         self._fresh: list[Shaped[np.ndarray, " n"]] = []
-        self._sorted = np.zeros(0, self.kind)  # by block, from before the round of checkpoints began
-        self._kept: dict[int, int] = {}  # for blocks that were written in this round: up to which sequence number
+        self._runs: list[tuple[Int64[np.ndarray, " n"], Shaped[np.ndarray, " n"]]] = []  # blocks and rows, by block
+        self._count = 0  # of fresh rows
+        self._kept: dict[int, int] = {}  # for each block up to which sequence number pieces hold its rows
         self._small: dict[int, Piece] = {}  # the last pieces of blocks, as long as they are small
         self._flying: dict[int, Piece] = {}  # the last pieces of blocks, until they are on the disk
 
     def note(self, rows: Shaped[np.ndarray, " n"]) -> None:
         """Take in rows."""
         self._fresh.append(rows)
+        self._count += len(rows)
+        if self._count > RUN:
+            self._lay_out(np.concatenate(self._fresh))
+            self._fresh, self._count = [], 0
 
     def adopt(self, other: Past) -> None:
         """Take over the rows of another one, which holds other series."""
-        self._fresh += [other._sorted, *other._fresh]
+        self._runs += other._runs
+        self._kept |= other._kept
+        for rows in other._fresh:
+            self.note(rows)
 
     def drop(self, some: Callable[[Any], Any]) -> None:
         """Forget the rows of those series for whose numbers `some` is true."""
-        self._sorted = self._sorted[~some(self._sorted["number"])]
         self._fresh = [rows[~some(rows["number"])] for rows in self._fresh]
+        masks = [~some(rows["number"]) for _, rows in self._runs]
+        self._runs = [(blocks[mask], rows[mask]) for mask, (blocks, rows) in zip(masks, self._runs, strict=True)]
         for known in (self._kept, self._small, self._flying):
             for block in [block for block in known if some(block * BLOCK)]:
                 del known[block]
 
     def begin_round(self) -> None:
-        """Lay out what there is by block, before blocks are written one after another."""
-        rows = np.concatenate([self._sorted, *self._fresh])
-        blocks = rows["number"] // BLOCK
-        kept = np.full(int(blocks.max(initial=0)) + 1, -1)
-        for block, seq in self._kept.items():
-            if block < len(kept):
-                kept[block] = seq
-        some = rows["seq"] > kept[blocks]
-        rows, blocks = rows[some], blocks[some]
-        self._sorted = rows[np.argsort(blocks, kind="stable")]
-        self._fresh, self._kept = [], {}
+        """Lay out what there is, before blocks are written one after another."""
+        self._lay_out(np.concatenate([np.zeros(0, self.kind), *self._fresh]))
+        self._fresh, self._count = [], 0
+
+    def end_round(self, seq: int) -> None:
+        """Let go of what pieces hold: all blocks with rows up to `seq` were written since."""
+        self._runs = [(blocks, rows) for blocks, rows in self._runs if len(rows) and rows["seq"].max() > seq]
 
     def pieces(self, blocks: Sequence[int], seq: int) -> list[Piece]:
         """What is to be written beside blocks that contain all up to `seq`; their rows are kept then."""
@@ -84,12 +90,31 @@ class Past:
         fresh = [rows[np.isin(rows["number"] // BLOCK, numbers)] for rows in self._fresh]
         pieces = []
         for block in blocks:
-            parts = [self._of_block(block), *(rows[rows["number"] // BLOCK == block] for rows in fresh)]
-            rows = np.concatenate(parts)
+            rows = self._of_block(block, fresh)
             self._kept[block] = seq
             if len(rows):
                 pieces.append(self._piece(block, rows))
         return pieces
+
+    def of(self, number: int) -> Shaped[np.ndarray, " n"]:
+        """The rows of one series that no piece holds."""
+        rows = self._of_block(number // BLOCK, self._fresh)
+        return np.asarray(rows[rows["number"] == number])
+
+    def _lay_out(self, rows: Shaped[np.ndarray, " n"]) -> None:
+        """Keep rows by block, so that those of one are at hand."""
+        blocks = rows["number"] // BLOCK
+        order = np.argsort(blocks, kind="stable")
+        self._runs.append((blocks[order], rows[order]))
+
+    def _of_block(self, block: int, fresh: Sequence[Shaped[np.ndarray, " n"]]) -> Shaped[np.ndarray, " n"]:
+        """The rows of a block that no piece holds."""
+        parts = [rows[rows["number"] // BLOCK == block] for rows in fresh]
+        for blocks, rows in self._runs:
+            ends = np.searchsorted(blocks, [block, block + 1])
+            parts.append(rows[ends[0] : ends[1]])
+        rows = np.concatenate([np.zeros(0, self.kind), *parts])
+        return rows[rows["seq"] > self._kept.get(block, -1)]
 
     def _piece(self, block: int, rows: Shaped[np.ndarray, " n"]) -> Piece:
         small = self._small.pop(block, None)
@@ -110,17 +135,6 @@ class Past:
     def flying(self, block: int) -> Piece | None:
         """The last piece of a block, where it may not be on the disk yet."""
         return self._flying.get(block)
-
-    def of(self, number: int) -> Shaped[np.ndarray, " n"]:
-        """The rows of one series that no piece holds."""
-        kept = self._kept.get(number // BLOCK, -1)
-        parts = [self._of_block(number // BLOCK), *self._fresh]
-        rows = np.concatenate([part[part["number"] == number] for part in parts])
-        return rows[rows["seq"] > kept]
-
-    def _of_block(self, block: int) -> Shaped[np.ndarray, " n"]:
-        ends = np.searchsorted(self._sorted["number"] // BLOCK, [block, block + 1])
-        return self._sorted[ends[0] : ends[1]]
 
 
 def encoded(block: int, rows: Shaped[np.ndarray, " n"]) -> bytes:

@@ -21,7 +21,8 @@ from statecast.server.options import Options
 from statecast.server.stepper import Stepper
 from statecast.server.store.protocol import Transaction
 
-TOGETHER = 8  # blocks that are written in one transaction
+TOGETHER = 8  # blocks that are written in one transaction at most
+SHARE = 0.5  # of the time between two rounds that one takes, so that rows never wait for many blocks
 MOST = 5_000_000  # rows of the log that a round is begun for, whatever the time
 
 
@@ -44,6 +45,7 @@ class Rounds:
         self._asked: list[Future[None]] = []  # who wants a round, and who waits for the one under way
         self._waiting: list[Future[None]] = []
         self._begin = 0
+        self._pace, self._paced = 0.0, 0.0  # seconds for each block, and when the last ones were written
         self._cuts: deque[tuple[float, int]] = deque()  # when rounds ended, and what the log could be cut at
 
     @property
@@ -54,8 +56,10 @@ class Rounds:
     @property
     def patience(self) -> float:
         """Seconds for which there is nothing to do for the store."""
-        if self._left or self._asked:
+        if self._hurried or self._asked:
             return 0.0
+        if self._left:
+            return min(max(self._pace, 0.001), 1.0)
         return min(max(self._last + self._options.checkpoint - time.monotonic(), 0.001), 1.0)
 
     def ask(self, done: Future[None]) -> None:
@@ -71,7 +75,8 @@ class Rounds:
             if not self._asked and not self._is_time():
                 return []
             self._start()
-        return [self._next()]
+        count = self._count_due()
+        return [self._next(count)] if count or not self._left else []
 
     def interrupt(self, seq: int) -> None:
         """Give up the round that is under way: what it would cut may be what a shard that comes or goes still needs.
@@ -91,11 +96,26 @@ class Rounds:
     def _start(self) -> None:
         self._left = deque(np.flatnonzero(self._stepper.touched).tolist())
         self._begin, self._last = self._stepper.seq, time.monotonic()
+        self._paced = self._last
         self._stepper.past.begin_round()
         self._waiting, self._asked = self._asked, []
+        self._pace = SHARE * self._options.checkpoint / max(len(self._left), 1)
 
-    def _next(self) -> Work:
-        numbers = [self._left.popleft() for _ in range(min(TOGETHER, len(self._left)))]
+    @property
+    def _hurried(self) -> bool:
+        """Whether somebody waits for the round that is under way."""
+        return bool(self._left and self._waiting)
+
+    def _count_due(self) -> int:
+        """How many blocks are to be written by now."""
+        due = TOGETHER if self._waiting else int((time.monotonic() - self._paced) / max(self._pace, 1e-9))
+        count = min(due, TOGETHER, len(self._left))
+        if count:
+            self._paced = time.monotonic()
+        return count
+
+    def _next(self, count: int) -> Work:
+        numbers = [self._left.popleft() for _ in range(count)]
         blocks = [checkpoints.block(self._stepper, number) for number in numbers]
         pieces = self._stepper.past.pieces(numbers, self._stepper.seq)
         self._stepper.touched[numbers] = False
@@ -119,6 +139,7 @@ class Rounds:
         """The round is over: what the log may be cut at, if anything."""
         now = time.monotonic()
         self.seq, self._ended = self._begin, now
+        self._stepper.past.end_round(self._begin)
         self._cuts.append((now, self._begin))
         cut = 0
         while self._cuts and self._cuts[0][0] <= now - self._options.retention:
