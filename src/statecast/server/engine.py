@@ -32,6 +32,7 @@ from statecast.server.intake import Intake
 from statecast.server.keys import Keys
 from statecast.server.listing import Listing
 from statecast.server.options import Options
+from statecast.server.orders import Orders
 from statecast.server.receipts import History, Receipt, SeriesSummary, Status
 from statecast.server.rounds import Rounds
 from statecast.server.rows import LiveRows
@@ -62,6 +63,7 @@ class Engine:
         self._replayed = 0
         self.model = self._stepper.stream.model
         self._listing, self._broadcast = Listing(self._stepper, store), Broadcast(self._stepper, store)
+        self._orders = Orders(self._stepper, self._turn)
         self._desk = Desk(self._stepper, Keys(self._stepper, store), self._broadcast)
         self._rounds = Rounds(self._stepper, self.options)
         self._committer = Committer(store, self._stepper.seq, failed)
@@ -203,14 +205,15 @@ class Engine:
         descending: bool = False,
         offset: int = 0,
     ) -> list[SeriesSummary]:
-        """Summaries of series whose names begin with `prefix`, in an order; see `Listing.page`."""
-        page: list[SeriesSummary] = self._kept((), self._listing.page, prefix, after, limit, sort, descending, offset)
+        """Summaries of series whose names begin with `prefix`, in an order; see `Orders.numbers`."""
+        numbers = self._orders.numbers(prefix, after, sort, descending)[offset : offset + limit].tolist()
+        page: list[SeriesSummary] = self._kept((), self._listing.summaries, numbers)
         return page
 
     def matches(self, prefix: str = "") -> int:
         """How many series have names that begin with `prefix`."""
-        count: int = self._kept((), self._listing.matches, prefix)
-        return count
+        self._require_running()
+        return self._orders.count(prefix)
 
     def one(self, id: Id) -> SeriesSummary:
         """What is known of a series.

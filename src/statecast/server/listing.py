@@ -1,26 +1,20 @@
-"""Looking at series: one, or a page of all of them in some order."""
+"""Looking at series: what is known of one or of some, its past, and what is true of all together."""
 
 from __future__ import annotations
 
-import bisect
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from statecast.data.values import series_id
-from statecast.errors import SettingError, UnknownSeries, nearest
+from statecast.errors import UnknownSeries, nearest
 from statecast.forecast import watch
-from statecast.server.batch import Id
 from statecast.server.past import decoded
 from statecast.server.receipts import Alarm, History, SeriesSummary
 from statecast.server.stepper import Stepper
 from statecast.server.store.protocol import BLOCK, Piece, Store
 
-if TYPE_CHECKING:
-    from jaxtyping import Float64, Int64
-
-SORTS = ("id", "time", "count", "value", "skill", "error", "score", "alarms")
 MOST_NAMES = 10_000  # that are searched for one like an unknown one
 
 
@@ -34,8 +28,6 @@ class Listing:
 
     def __init__(self, stepper: Stepper, store: Store) -> None:
         self._stepper, self._store = stepper, store
-        self._sorted: list[Id] = []
-        self._version = -1
 
     def number(self, id: Any) -> int:
         """The number of a series.
@@ -92,39 +84,10 @@ class Listing:
             yield last
         yield from (piece for piece in self._store.pieces(block) if last is None or piece.first != last.first)
 
-    def page(
-        self, prefix: str, after: Id | None, limit: int, sort: str, descending: bool, offset: int
-    ) -> list[SeriesSummary]:
-        """Summaries in an order.
-
-        Args:
-            prefix: of the names.
-            after: the last name of the page before; of the order by id alone.
-            limit: how many at most.
-            sort: one of `SORTS`; what is not known comes last.
-            descending: the largest first.
-            offset: how many to pass over.
-
-        Raises:
-            SettingError: no such order.
-        """
-        if sort not in SORTS:
-            raise SettingError(f"sort: got {sort!r}, wanted one of {', '.join(SORTS)}")
-        if sort == "id":
-            names: list[Any] = self._matching(prefix)
-            if after is not None:
-                kind = self._stepper.model.schema.id_kind
-                name = str(after) if kind == "text" else series_id(after, kind)  # any text has its place among others
-                names = names[: bisect.bisect_left(names, name)] if descending else names[bisect.bisect(names, name) :]
-            names = names[::-1] if descending else names
-            numbers = [self._stepper.directory.index[name] for name in names[offset : offset + limit]]
-        else:
-            numbers = self._ordered(prefix, sort, descending)[offset : offset + limit].tolist()
-        return [self._summary(number) for number in numbers]
-
-    def matches(self, prefix: str) -> int:
-        """How many series have names that begin so."""
-        return len(self._matching(prefix)) if prefix else len(self._stepper.directory)
+    def summaries(self, numbers: Sequence[int]) -> list[SeriesSummary]:
+        """Summaries of series by their numbers, but for those that are no longer here."""
+        names = self._stepper.directory.names
+        return [self._summary(number) for number in numbers if names[number] is not None]
 
     def totals(self) -> tuple[float, float, int, int]:
         """Mean live errors in units of each series' naive one (the second is then 1), alarms, and accepted rows."""
@@ -153,46 +116,3 @@ class Listing:
             bool(entry["unusual"]),
             int(entry["alarms"]),
         )
-
-    def _matching(self, prefix: str) -> list[Id]:
-        """Names that begin so, in order."""
-        directory = self._stepper.directory
-        if self._version != directory.version:
-            self._sorted, self._version = _in_order(directory.index), directory.version
-        if not prefix:
-            return self._sorted
-        if self._stepper.model.schema.id_kind == "integer":
-            return [name for name in self._sorted if str(name).startswith(prefix)]
-        begin = bisect.bisect_left(self._sorted, prefix, key=str)
-        end = bisect.bisect_left(self._sorted, prefix + "\U0010ffff", key=str)
-        return self._sorted[begin:end]
-
-    def _ordered(self, prefix: str, sort: str, descending: bool) -> Int64[np.ndarray, " n"]:
-        directory = self._stepper.directory
-        names = self._matching(prefix)
-        numbers = np.fromiter((directory.index[name] for name in names), np.int64, len(names))
-        values = self._values(sort, numbers)
-        unknown = np.isnan(values)
-        order = np.argsort(np.where(unknown, np.inf, -values if descending else values), kind="stable")
-        return numbers[order]
-
-    def _values(self, sort: str, numbers: Int64[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
-        """What series are ordered by; NaN where it is not known."""
-        records = self._stepper.ledger.records[numbers]
-        error, naive = (records[name].sum(axis=1, dtype=np.float64) for name in ("error", "naive"))
-        if sort in ("error", "skill"):
-            error[records["weight"].max(axis=1) <= 0] = np.nan
-        if sort == "error":
-            return np.asarray(error)
-        if sort == "skill":
-            return np.asarray(1 - np.divide(error, naive, out=np.full(len(error), np.nan), where=naive > 0))
-        if sort == "value":
-            last = (records["count"] - 1) % self._stepper.ledger.depth
-            values = records["values"][np.arange(len(records)), last, 0]
-            return np.where(records["count"] > 0, values, np.nan)
-        return np.asarray(records[sort], np.float64)
-
-
-def _in_order(names: Iterable[Any]) -> list[Id]:
-    """Names in order, all of one kind."""
-    return sorted(names)

@@ -15,6 +15,7 @@ from statecast.forecast import wire
 from statecast.server import gates
 from statecast.server.calls import Call, answer
 from statecast.server.operations import MOST_ITEMS, Argument, Operation, Reply, Schema, ref
+from statecast.server.orders import SORTS
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from statecast.forecast.answer import Forecast
     from statecast.server.service import Service
 
-SORTS = ("id", "time", "count", "value", "skill", "error", "score", "alarms")
 FARTHEST, MOST_NUMBERS = 10_000, 5_000_000  # steps of a forecast, and steps of all its series together
 
 
