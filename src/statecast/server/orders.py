@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64, Int64, Shaped
 
 SORTS = ("id", "time", "count", "value", "skill", "error", "score", "alarms")
-FRESH = 2.0  # seconds for which an order is kept
+FRESH = 2.0  # seconds for which an order of many series is kept
 ORDERS = 16  # that are kept
 STRETCH = 65_536  # series whose numbers are copied in one turn
 
@@ -65,7 +65,7 @@ class Orders:
                 return self._by_name(prefix, after, descending)
             key, now = (prefix, sort, descending), self._clock()
             made, numbers = self._kept.get(key, (-np.inf, self._numbers))
-            if now - made > FRESH:
+            if now - made > FRESH or len(numbers) <= STRETCH:  # few are sorted in no time
                 numbers = self._sorted(prefix, sort, descending)
                 self._kept.pop(key, None)
                 self._kept[key] = now, numbers
@@ -112,8 +112,8 @@ class Orders:
         self._made = now
 
     def _sorted(self, prefix: str, sort: str, descending: bool) -> Int64[np.ndarray, " n"]:
-        numbers = self._numbers[self._matching(prefix)]
-        parts = []
+        places, parts = self._matching(prefix), []
+        numbers = self._numbers[places]
         for begin in range(0, len(numbers), STRETCH):
             with self._turn:
                 parts.append(self._values(sort, numbers[begin : begin + STRETCH]))
