@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import server_cases as server
 
+from statecast.cli import main
 from statecast.errors import ModelFileError, NewerFormat, OutputError, SettingError, StatecastError
 from statecast.server.batch import Batch
 from statecast.server.engine import Engine
@@ -316,3 +318,32 @@ def test_few_rows_at_a_time_make_no_small_pieces(model: Path, tmp_path: Path) ->
     sizes = [len(piece.content) for piece in engine._store.pieces(0)]
     assert all(size >= 8192 for size in sizes[1:])  # all but the newest
     engine.close()
+
+
+def test_a_store_is_kept_in_order_from_the_command_line(
+    model: Path, state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ran(*words: object) -> tuple[int, dict[str, Any]]:
+        code = main(["store", *map(str, words), "--json"])
+        return code, json.loads(capsys.readouterr().out or "{}")
+
+    code, found = ran("check", state)
+    assert (code, found["faults"], found["series"]) == (0, [], 295)
+    assert ran("backup", state, tmp_path / "copy.db")[0] == 0
+    assert ran("restore", tmp_path / "again", tmp_path / "copy.db") == (0, found)
+    after = server.started(model, tmp_path / "again")
+    server.require_same(after, server.undying(after.model, [server.batch(n, SIZE) for n in range(BATCHES)]))
+    assert ran("check", tmp_path / "again")[0] == 1  # a server uses it
+    after.close()
+    code, sizes = ran("compact", state)
+    assert code == 0
+    assert sizes["after"] <= sizes["before"]
+    flipped(state, "log", "rows")
+    code, found = ran("check", state)
+    assert code == 1
+    assert "the log's entry 751 to 900" in found["faults"][0]
+    assert ran("restore", state, tmp_path / "copy.db")[0] == 1  # there is a store
+    assert ran("restore", tmp_path / "none", model)[0] == 1  # a file, but no store
+    assert not (tmp_path / "none" / NAME).exists()
+    for words in (("mend", state), ("check", tmp_path), ("backup", state), ("compact", state, "file")):
+        assert ran(*words)[0] in (1, 2)

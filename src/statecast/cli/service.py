@@ -97,3 +97,24 @@ def send(
     from statecast.cli import sending
 
     return sending.run(url, table, speed, token, json)
+
+
+@command("statecast store check loads-state")
+def store(
+    task: Annotated[str, Parameter(metavar="TASK")], folder: Folder, file: File | None = None, /, *, json: bool = False
+) -> int:
+    """Keep the store of a server in order, while no server uses it.
+
+    The tasks: check reads all of it and says what is wrong (exit code 1 if anything is); compact gives back room on the
+    disk; backup copies it to a new file; restore makes a store of such a file, in a folder that has none. A server that
+    runs gives a copy of its store at /v1/backup.
+
+    Args:
+        task: check, compact, backup or restore.
+        folder: of the store.
+        file: of the backup, to be written or read.
+        json: print the result as one JSON document.
+    """
+    from statecast.cli import storing
+
+    return storing.run(task, folder, file, json)
