@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -67,7 +67,7 @@ class App:
     async def _respond(self, scope: Scope, receive: Receive) -> tuple[Operation | None, ASGIApp]:
         """The operation of a request, if it means one, and the response."""
         call = Call.of(scope, receive)
-        if self._hosts is not None and _host(call.headers) not in self._hosts:
+        if self._hosts is not None and _host(call.headers.get("host", "localhost")) not in self._hosts:
             return None, refusal(403, "without tokens, only programs of this machine may call, and by its local names")
         path = scope.get("raw_path") or scope["path"].encode()
         parts = tuple([unquote(part) for part in path.decode("latin-1").split("/")[1:]])
@@ -101,14 +101,15 @@ class App:
     async def _handled(self, operation: Operation, call: Call, names: Mapping[str, str]) -> Response:
         if operation.body is not None and call.kind not in (calls.JSON, "", *(calls.LINES if operation.lines else ())):
             return refusal(415, f"the body is {call.kind}, wanted {calls.JSON}: say so with the header Content-Type")
-        values = operation.read(names, call.query, call.named_headers)
-        return await operation.handler(self.service, replace(call, arguments=values))
+        call.arguments = operation.read(names, call.query, call.named_headers)
+        return await operation.handler(self.service, call)
 
 
-def _host(headers: Mapping[str, str]) -> str:
-    """The name that a request calls the server by."""
+@lru_cache(1024)
+def _host(header: str) -> str:
+    """The name that a request calls the server by, of its header."""
     try:
-        return urlsplit(f"//{headers.get('host', 'localhost')}").hostname or ""
+        return urlsplit(f"//{header}").hostname or ""
     except ValueError:
         return ""
 

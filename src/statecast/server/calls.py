@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -42,7 +43,7 @@ STATUSES: tuple[tuple[type[StatecastError], int], ...] = (
 )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Call:
     """A request.
 
@@ -64,9 +65,7 @@ class Call:
     def of(cls, scope: Mapping[str, Any], receive: Callable[..., Any]) -> Call:
         """The call of an ASGI scope."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-        text = scope["query_string"]
-        query = dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
-        return cls(headers, query, {}, receive, scope.get("scheme") == "https")
+        return cls(headers, _query(scope["query_string"]), {}, receive, scope.get("scheme") == "https")
 
     @property
     def kind(self) -> str:
@@ -132,6 +131,12 @@ class Call:
             raise DataError(f"the request cannot be used: {error}") from error
         except RecursionError as error:
             raise DataError("the request cannot be used: its JSON is nested too deeply") from error
+
+
+@lru_cache(1024)
+def _query(text: bytes) -> Mapping[str, str]:
+    """What a query says; most calls of a client have the same."""
+    return dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
 
 
 def _too_long(limit: int) -> TooLarge:
