@@ -230,8 +230,7 @@ class Engine:
         Raises:
             UnknownSeries: it is not here.
         """
-        history: History = self._kept([id], self._listing.history, id, limit)
-        return history
+        return self._listing.history(self._kept([id], self._listing.recent, id), limit)
 
     def status(self) -> Status:
         """How the engine is."""

@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.data.values import series_id
 from statecast.errors import UnknownSeries, nearest
 from statecast.forecast import watch
+from statecast.server.batch import Id
 from statecast.server.past import decoded
 from statecast.server.receipts import Alarm, History, SeriesSummary
 from statecast.server.stepper import Stepper
 from statecast.server.store.protocol import BLOCK, Piece, Store
 
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
+
 MOST_NAMES = 10_000  # that are searched for one like an unknown one
 
 
+@dataclass(frozen=True, eq=False)
+class Recent:
+    """What memory has of a series' past.
+
+    Attributes:
+        number: of the series.
+        name: of the series.
+        rows: past rows that no piece holds, see `past_row`.
+        flying: the last piece of its block, where it may not be on the disk yet.
+    """
+
+    number: int
+    name: Id
+    rows: Shaped[np.ndarray, " n"]
+    flying: Piece | None
+
+
 class Listing:
-    """The series of an engine, for people; whoever asks holds the engine's turn.
+    """The series of an engine, for people; whoever asks holds the engine's turn, but where something else is said.
 
     Args:
         stepper: of the engine.
@@ -50,25 +72,36 @@ class Listing:
         """
         return self._summary(self.number(id))
 
-    def history(self, id: Any, limit: int) -> History:
-        """The latest rows of a series.
+    def recent(self, id: Any) -> Recent:
+        """What memory has of a series' past.
 
         Raises:
             UnknownSeries: it is not here.
         """
-        number, schema = self.number(id), self._stepper.model.schema
-        parts = [self._stepper.past.of(number)]
-        for piece in self._pieces(number // BLOCK):
+        number, past = self.number(id), self._stepper.past
+        return Recent(number, self._stepper.directory.name(number), past.of(number), past.flying(number // BLOCK))
+
+    def history(self, recent: Recent, limit: int) -> History:
+        """The latest rows of a series; not in the engine's turn, for it reads the store.
+
+        Args:
+            recent: what memory had of it, before the store is read, so that no row is missed.
+            limit: how many rows at most.
+        """
+        number, schema = recent.number, self._stepper.model.schema
+        parts = [recent.rows]
+        for piece in self._pieces(recent):
             if sum(map(len, parts)) >= limit:
                 break
             rows = decoded(piece, len(schema.target))
             parts.append(rows[rows["number"] == number])
         rows = np.concatenate(parts)
+        rows = rows[np.unique(rows["seq"], return_index=True)[1]]  # some may have gone into a piece meanwhile
         rows = rows[np.argsort(rows["time"], kind="stable")][-limit:]
         level = min(self._stepper.model.config.levels, default=None)
         lower, upper = ({} if level is None else {level: rows[name].astype(np.float64)} for name in ("lower", "upper"))
         predicted, scores = rows["predicted"].astype(np.float64), rows["score"].astype(np.float64)
-        name = self._stepper.directory.name(number)
+        name = recent.name
         unusual = np.flatnonzero(watch.unusual(self._stepper.model, scores)).tolist()
         alarms = [
             Alarm(int(row["seq"]), name, int(row["time"]), "unusual", float(row["score"]), None, tuple(row["values"]))
@@ -77,12 +110,12 @@ class Listing:
         times, values = rows["time"].copy(), rows["values"].copy()
         return History(name, times, values, predicted, lower, upper, scores, tuple(alarms))
 
-    def _pieces(self, block: int) -> Iterator[Piece]:
+    def _pieces(self, recent: Recent) -> Iterator[Piece]:
         """The history of a block, newest first, with what is on its way to the disk."""
-        last = self._stepper.past.flying(block)
+        last = recent.flying
         if last is not None:
             yield last
-        yield from (piece for piece in self._store.pieces(block) if last is None or piece.first != last.first)
+        yield from (p for p in self._store.pieces(recent.number // BLOCK) if last is None or p.first != last.first)
 
     def summaries(self, numbers: Sequence[int]) -> list[SeriesSummary]:
         """Summaries of series by their numbers, but for those that are no longer here."""
