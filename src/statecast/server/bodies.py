@@ -15,13 +15,12 @@ import msgspec
 import numpy as np
 
 from statecast.data import values
-from statecast.data.schema import Covariate
 from statecast.data.timetext import NULLS
 from statecast.data.values import LARGEST, LATEST
 from statecast.errors import DataError, StatecastError, TooLarge
-from statecast.forecast import features, observation, predict
+from statecast.forecast import features, observation
 from statecast.forecast.rowtext import LineSplitter, not_an_object, parsed
-from statecast.forecast.wire import live_row, required
+from statecast.forecast.wire import LiveRow, live_row, required
 from statecast.model.trained import Model
 from statecast.server.options import Options
 from statecast.server.rows import LiveRows
@@ -42,7 +41,7 @@ class BodyReader:
 
     def __init__(self, model: Model, options: Options) -> None:
         self.model, self.schema, self.options = model, model.schema, options
-        self._horizon, self._near = model.network.head.horizon, min(features.farthest(model), LARGEST)
+        self._near = min(features.farthest(model), LARGEST)
         self._time = lru_cache(TIMES)(lambda text: values.time(text, model.schema))
         self._plain = _PlainDecoder(model)
 
@@ -66,7 +65,7 @@ class BodyReader:
         return self.records(_of_lines(body) if lines else self._listed(_text(body)))
 
     def records(self, records: Sequence[Any]) -> LiveRows:
-        """The rows of records, each a mapping from column to value.
+        """The rows of records, each a mapping from column to value; covariates are left to the engine to read.
 
         Raises:
             TooLarge: there are more than a request may have.
@@ -78,60 +77,32 @@ class BodyReader:
         groups: dict[str, list[Any]] = {name: [None] * count for name in ("past", "known", "static")}
         for n, record in enumerate(records):
             try:
-                ids[n], times[n], y[n], covariates = self._read_record(record)
+                row = self._row(record)
+                ids[n], y[n] = row.id, self._values(row)
+                times[n] = 0 if self.schema.time is None else values.time(row.time, self.schema)
             except StatecastError as error:
                 errors[n] = str(error)
                 continue
-            for name, row in covariates.items():
-                groups[name][n] = row
-        sound = [n for n in range(count) if n not in errors]
-        past, known = (self._filled(getattr(self.schema, name), groups[name], sound) for name in ("past", "known"))
-        static = groups["static"] if any(row is not None for row in groups["static"]) else None
-        return LiveRows(ids, None if self.schema.time is None else times, y, past, known, static, errors)
+            for name, column in groups.items():
+                column[n] = getattr(row, name)
+        shown = {name: column for name, column in groups.items() if any(row is not None for row in column)}
+        return LiveRows(ids, None if self.schema.time is None else times, y, **shown, errors=errors)
 
     # --- row by row
 
-    def _read_record(self, record: Any) -> tuple[str | int, int, list[float], dict[str, Any]]:
-        """The id, time, targets and covariates of one row."""
+    def _row(self, record: Any) -> LiveRow:
         if isinstance(record, DataError):
             raise record
         if not isinstance(record, Mapping):
             raise not_an_object(values.described(record))
-        row, schema = live_row(record, self.schema), self.schema
+        row = live_row(record, self.schema)
         self._require_short(row.id)
-        time = 0 if schema.time is None else values.time(row.time, schema)
-        y = observation.numbers(row.value, schema, row.id)
+        return row
+
+    def _values(self, row: LiveRow) -> list[float]:
+        y = observation.numbers(row.value, self.schema, row.id)
         features.require_near(self.model, self._split(y), f"series {row.id!r}")
-        covariates: dict[str, Any] = {}
-        if row.past is not None:
-            covariates["past"] = _checked(schema.past, [row.past], "past")[0]
-        if row.known is not None:
-            covariates["known"] = self._known(row.id, time, row.known)
-        if row.static is not None:
-            covariates["static"] = _checked(schema.static, [row.static], "static")[0]
-        return row.id, time, y, covariates
-
-    def _known(self, name: str | int, time: int, columns: Mapping[str, Sequence[Any]]) -> list[Any]:
-        """What is known of a row's step and of the next H."""
-        longest = max(len(column) for column in columns.values())
-        if any(len(column) != longest for column in columns.values()):
-            observation.rows(self.schema.known, columns, "known")  # says so
-        if longest <= self._horizon:
-            raise predict.missing_known(self.model, name, int(self.schema.frequency.advance(time, longest)))
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        return _checked(self.schema.known, rows[: self._horizon + 1], "known")
-
-    def _filled(self, items: Sequence[Covariate], rows: list[Any], sound: Sequence[int]) -> Any:
-        """Covariates of all rows: an array, where they are numbers."""
-        if not items:
-            return None
-        if any(item.kind != "numeric" for item in items):
-            return rows
-        shape = (len(rows), len(items)) if items is self.schema.past else (len(rows), self._horizon + 1, len(items))
-        table = np.full(shape, np.nan)
-        for n in sound:
-            table[n] = rows[n]
-        return table
+        return y
 
     def _split(self, y: Sequence[float]) -> Float64[np.ndarray, "rows Dn"]:
         return np.array(y).reshape(-1, len(self.model.constants["origin"]))
@@ -285,20 +256,6 @@ class _PlainDecoder:
     def _require_single(self, body: bytes, rows: int) -> None:
         if any(body.count(name) > rows for name in self._quoted):
             raise _Odd
-
-
-def _checked(items: Sequence[Covariate], rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
-    """Rows of covariates in the order of their columns, all of which can be used."""
-    for row in rows:
-        observation.covariates(items, row, name)
-    numeric = [item.kind == "numeric" for item in items]
-    return [
-        [
-            values.number(row[item.name], item.name) if number else row[item.name]
-            for item, number in zip(items, numeric, strict=True)
-        ]
-        for row in rows
-    ]
 
 
 def _text(body: bytes) -> str:

@@ -24,8 +24,9 @@ class LiveRows:
         ids: N names of series, in the kind that the model was fitted with.
         times: [N] int64, as `Panel.time` has them; None where every row is its series' next step.
         values: [N, D] targets, NaN where missing.
-        past: for each row its covariates known up to now: an array where all are numbers; None where there are none.
-        known: for each row its covariates known ahead, of this step and of the next H, likewise.
+        past: for each row its covariates known up to now, as `observation.covariates` reads them; None where there are
+            none.
+        known: for each row those known ahead, of this step and of the next H, as `observation.rows` reads them.
         static: for each row the covariates of its series, or None where the row has none; None where no row has any.
         errors: why a row cannot be used, by its number; whatever the columns hold there is passed over.
     """
