@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
             status, value = self.result(shelf, parts.path, query, body)
             if fault == "cut after":
                 return self.cut()
-        self.reply(status, value)
+        self.reply(status, value, {"Location": value["Location"]} if status == 421 else {})
 
     def result(self, shelf: Shelf, path: str, query: dict[str, str], body: Any) -> tuple[int, Any]:
         if path == "/v1/status":
@@ -132,6 +132,9 @@ class Handler(BaseHTTPRequestHandler):
             return 409 if lone else 200, {"seq": 1, "results": results}
         if path == "/v1/forecast":
             ids = body.get("ids") or list(shelf.rows)
+            owner = next((shelf.elsewhere[name] for name in ids if name in shelf.elsewhere), None)
+            if owner is not None:
+                return 421, {"error": "it is elsewhere", "Location": owner}
             if any(name not in shelf.rows for name in ids):
                 return 404, {"error": "there is no such series"}
             return 200, {"forecasts": [shelf.forecast(name, "full")["forecast"] for name in ids]}

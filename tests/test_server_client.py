@@ -153,6 +153,10 @@ def test_rows_of_series_that_another_server_has_go_there(client: sc.Client, shel
         assert answer.values[:, 0, 0].tolist() == [1, 2, 3]
         assert sorted(shelf.rows) == ["a", "c"] and sorted(other.rows) == ["b"]
         assert other.requests[-1][1]["Authorization"] == "Bearer secret"
+        assert client.forecast(["c", "b", "a"]).values[:, 0, 0].tolist() == [3, 2, 1]
+        other.elsewhere = {"b": shelf.url}
+        with sc.Client(shelf.url, patience=0.2) as soon, pytest.raises(Unreachable, match="it is elsewhere"):
+            soon.forecast(["b"])
 
 
 # --- a server that is of no use

@@ -281,10 +281,17 @@ class Client:
         documents = self._forecasts({name: value for name, value in request.items() if value is not None})
         return RemoteForecast.of(documents, self.model.targets)
 
-    def _forecasts(self, request: Mapping[str, Any]) -> list[Any]:
+    def _forecasts(self, request: Mapping[str, Any], pauses: Pauses | None = None) -> list[Any]:
+        """The forecasts that a request asks for, of this server and of those that it names."""
         answer = self._link.ask("POST", "/v1/forecast", body=_json(request))
+        if answer.status_code == ELSEWHERE and len(ids := request.get("ids", ())) > 1:
+            halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
+            return [item for half in halves for item in self._forecasts({**request, "ids": half}, pauses)]
         if answer.status_code == ELSEWHERE and "Location" in answer.headers:
-            return self._other(answer.headers["Location"])._forecasts(request)
+            if pauses is not None:  # sent from one to another: the series is moving
+                pauses.after(self._link.url, link.complaint(answer))
+            other = self._other(answer.headers["Location"])
+            return other._forecasts(request, pauses or Pauses(self._link.patience))
         if answer.status_code == UNKNOWN:
             raise UnknownSeries(link.complaint(answer))
         documents = link.mapping(answer).get("forecasts")
