@@ -121,7 +121,7 @@ def test_the_course_of_a_year_is_an_input_from_two_years_on(days: int, years: bo
 @pytest.mark.parametrize(("series", "local"), [(49, False), (50, False), (50, True)])
 def test_many_series_take_several_networks_and_more_steps_of_smaller_batches(series: int, local: bool) -> None:
     """From 50 series on, unless each series has a network of its own; what a user sets stays."""
-    rows = 40
+    rows = 170
     frame = {"id": np.repeat([f"s{n}" for n in range(series)], rows), "y": np.tile(repeating(4, rows, 8), series)}
     panel, schema = checks.panel(table.read(frame), Roles.of("y", "id", None, None, None, None, None))
     parts = split(panel.lengths, 1, 0.1, 0.1)
@@ -134,3 +134,13 @@ def test_many_series_take_several_networks_and_more_steps_of_smaller_batches(ser
     )
     assert (complete.batch_size, complete.ensemble, complete.max_steps) == (7, 1, config.max_steps)
     assert not {"ensemble", "batch_size"} & set(batch_reasons)
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(3500, 32), (4500, 64)])
+def test_a_step_sees_a_quarter_of_the_segments_at_most_before_batches_are_large(rows: int, batch: int) -> None:
+    """Segments of 32 rows begin 24 apart: eight tenths of the rows make 118 or 152, and 128 are four batches."""
+    panel, schema = checks.panel(table.read({"y": repeating(4, rows, 8)}), Roles.of("y", *[None] * 6))
+    parts = split(panel.lengths, 1, 0.1, 0.1)
+    config, reasons, *_ = settings.choose(Config(season=4, segment=32), schema, panel, parts, 1)
+    assert config.batch_size == batch
+    assert "segments" in reasons["batch_size"] or batch == 64

@@ -26,6 +26,7 @@ MANY = 50  # series from which on one linear map fits few of them, so that the r
 NETWORKS = 3  # of an ensemble: more gain little, and each takes its time
 BATCH, STEPS = 64, 600
 SMALL_BATCH, MORE_STEPS = 32, 900  # where there are many series: half the segments a step, but more steps
+BATCHES = 4  # of an epoch, at least, before batches are as large as `BATCH`
 ORIGINS = 12  # forecasts that carry a loss within a horizon: closer ones tell nearly the same
 SOLVED_UNITS, SOLVED_STEPS, SOLVED_LOOKS = 8, 100, 5  # of `lm`, whose steps take long and come far
 GRADIENT = 3.5  # time of a training step in units of its forward pass
@@ -109,10 +110,10 @@ def _by_shape(config: Config, schema: Schema, panel: Panel, parts: Split, series
     default("missing", gaps, "values are missing before the test rows" if gaps else "no value is missing")
     above = _never_negative(panel, parts)
     default("nonnegative", above, "no training value is negative" if above else "training values are negative too")
-    _segments(config, default, cycle, rows)
+    stride = _segments(config, default, cycle, rows)
     every = 1 if config.carry == "stored" else min(max(config.horizon // ORIGINS, 1), 8)
     default("loss_every", every, f"neighbouring forecasts of {config.horizon} steps overlap: one in {every} is scored")
-    _training(config, default, series)
+    _training(config, default, series, -(-int(parts.train.sum()) // stride))
     values = {name: value for name, (value, _) in chosen.items()}
     return config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
 
@@ -128,26 +129,36 @@ def _never_negative(panel: Panel, parts: Split) -> bool:
     return not bool((panel.y[training_rows(panel.offsets, parts.train)] < 0).any())
 
 
-def _segments(config: Config, default: Any, season: int, rows: int) -> None:
+def _segments(config: Config, default: Any, season: int, rows: int) -> int:
+    """Choose what segments are like; gives how many rows apart they begin."""
     if config.carry == "stored":
-        default("burn_in", 0, "a stored state needs none")
-        default("segment", max(2, min(64, rows // 2)), "carry is stored")
+        burn_in = default("burn_in", 0, "a stored state needs none")
+        segment = default("segment", max(2, min(64, rows // 2)), "carry is stored")
         default("shuffle", False, "a state is handed on in the order of time")
-        return
+        return _stride(segment, burn_in, rows)
     steps = int(np.clip(8 * max(season, 8), 32, 256))
     segment = default("segment", max(2, min(steps, rows)), f"8 seasons between 32 and 256, at most {rows} rows")
-    default("burn_in", 0 if segment == "full" else segment // 4, "a quarter of a segment to reach a state")
+    burn_in = default("burn_in", 0 if segment == "full" else segment // 4, "a quarter of a segment to reach a state")
     default("shuffle", True, "segments are drawn in random order")
+    return _stride(segment, burn_in, rows)
 
 
-def _training(config: Config, default: Any, series: int) -> None:
+def _stride(segment: int | str, burn_in: int, rows: int) -> int:
+    return max((rows if segment == "full" else int(segment)) - burn_in, 1)
+
+
+def _training(config: Config, default: Any, series: int, segments: int) -> None:
     many = series >= MANY
     size = f"{series:,} series" if many else f"fewer than {MANY} series"
     several = many and not config.local
     reason = "the recurrence forecasts, and networks that are averaged err less" if several else "one network will do"
     default("ensemble", NETWORKS if several else 1, f"{size}: {reason}")
-    reason = "more steps of fewer segments learn more in that time" if several else "smaller batches gain nothing"
-    default("batch_size", SMALL_BATCH if several else BATCH, f"{size}: {reason}")
+    if several:
+        default("batch_size", SMALL_BATCH, f"{size}: more steps of fewer segments learn more in that time")
+    elif segments < BATCHES * SMALL_BATCH:
+        default("batch_size", SMALL_BATCH, f"{segments:,} segments: a step that sees most of them learns no more")
+    else:
+        default("batch_size", BATCH, f"{size}: smaller batches gain nothing")
     rate, limited = LEARNING_RATES[config.optimizer], config.max_steps is not None or config.max_epochs is not None
     if config.optimizer == "lm":
         default("hidden", (SOLVED_UNITS,), "lm solves for all weights at once: a few units")
