@@ -219,26 +219,23 @@ def test_the_rows_of_the_table_are_the_servers(visit: Visit) -> None:
     assert page.locator(".row:not(.waiting) .spark-line").first.get_attribute("d").count("L") >= 5
 
 
-@pytest.mark.parametrize("column", ["id", "value", "time", "count", "error", "skill", "score", "alarms"])
-def test_a_click_on_a_head_sorts(visit: Visit, column: str) -> None:
+def test_a_click_on_a_head_sorts(visit: Visit) -> None:
     page = visit.table()
-    head = page.locator(f"[data-sort={column}]")
-    for descending in (False, True) if column == "id" else (True, False):
-        with page.expect_response(lambda answer: "/v1/series?" in answer.url and "offset=0" in answer.url):
-            if not (column == "id" and not descending):
+    keys = {"error": lambda s: s["error"]["statecast"]}
+    for column in ("value", "time", "count", "error", "skill", "score", "alarms", "id"):
+        head = page.locator(f"[data-sort={column}]")
+        for descending in (False, True) if column == "id" else (True, False):
+            with page.expect_response(lambda answer: "/v1/series?" in answer.url and "offset=0" in answer.url):
                 head.locator("button").click()
-            else:
-                page.reload()
-        order = "descending" if descending else "ascending"
-        expect(head).to_have_attribute("aria-sort", order)
-        listing = visit.server.ask(f"series?limit=12&sort={column}&descending={str(descending).lower()}")["series"]
-        expect(page.locator(".row:not(.waiting) .id").first).to_have_text(listing[0]["id"])
-        keys = {"error": lambda s: s["error"]["statecast"]}
-        values = [keys.get(column, lambda s: s[column])(summary) for summary in listing]
-        known = [value for value in values if value is not None]
-        assert known == sorted(known, reverse=descending)
-        if column in ("id", "value"):
-            assert texts(page, "id")[:10] == [summary["id"] for summary in listing[:10]]
+            expect(head).to_have_attribute("aria-sort", "descending" if descending else "ascending")
+            query = f"series?limit=12&sort={column}&descending={str(descending).lower()}"
+            listing = visit.server.ask(query)["series"]
+            expect(page.locator(".row:not(.waiting) .id").first).to_have_text(listing[0]["id"])
+            values = [keys.get(column, lambda s, key=column: s[key])(summary) for summary in listing]
+            known = [value for value in values if value is not None]
+            assert known == sorted(known, reverse=descending)
+            if column in ("id", "value"):
+                assert texts(page, "id")[:10] == [summary["id"] for summary in listing[:10]]
 
 
 def test_a_search_finds_what_begins_so(visit: Visit) -> None:

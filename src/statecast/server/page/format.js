@@ -51,7 +51,9 @@ export function skill(share) {
 
 /** A normal score: how many standard deviations from what was forecast. */
 export function score(z) {
-	return known(z) ? `${z > 0 ? "+" : ""}${minus(z.toFixed(Math.abs(z) < 10 ? 1 : 0))}` : NONE;
+	if (!known(z)) return NONE;
+	const text = z.toFixed(Math.abs(z) < 10 ? 1 : 0);
+	return Number(text) === 0 ? "0.0" : `${z > 0 ? "+" : ""}${minus(text)}`;
 }
 
 /** Milliseconds of a time in seconds, three figures. */
