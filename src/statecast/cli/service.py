@@ -14,7 +14,7 @@ from statecast.cli.app import command
 from statecast.cli.options import Count, File, Folder, MaybeFile, Seconds, Text
 from statecast.server.options import Options
 
-KINDS: dict[Any, Any] = {bool: bool, int: Count, float: Seconds, str: Text, str | None: MaybeFile}
+KINDS: dict[Any, Any] = {bool: bool, int: Count, float: Seconds}
 
 
 def _typed_options() -> type:
@@ -24,7 +24,10 @@ def _typed_options() -> type:
         default = item.default if isinstance(item.default, str) else f"{item.default:.12g}" if item.default else ""
         shown = f" ({default})" if default and item.default is not False else ""
         help = Parameter(help=f"{item.metadata['help']}{shown}.")
-        columns.append((item.name, Annotated[KINDS[kinds[item.name]], help], field(default=item.default)))
+        metavar = item.metadata["metavar"]
+        text = MaybeFile if metavar == "FILE" else Annotated[kinds[item.name], Parameter(metavar=metavar)]
+        kind = KINDS.get(kinds[item.name], text)
+        columns.append((item.name, Annotated[kind, help], field(default=item.default)))
     made = make_dataclass("ServeOptions", columns, frozen=True)
     made.__module__ = __name__
     return Parameter(name="*")(made)

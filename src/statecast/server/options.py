@@ -15,8 +15,11 @@ DAY = 86_400.0
 MIB = 1 << 20
 
 
-def _option(default: Any, help: str, least: float | None = None, most: float | None = None) -> Any:
-    return field(default=default, metadata={"help": help, "least": least, "most": most})
+def _option(
+    default: Any, help: str, least: float | None = None, most: float | None = None, *, metavar: str | None = None
+) -> Any:
+    """A field with what it means, its bounds where it is a number, and what a text is, for the command's help."""
+    return field(default=default, metadata={"help": help, "least": least, "most": most, "metavar": metavar})
 
 
 @dataclass(frozen=True)
@@ -27,9 +30,13 @@ class Options:
         SettingError: one is out of its bounds.
     """
 
-    host: str = _option("127.0.0.1", "address to listen at; one that other machines reach needs --tokens")
+    host: str = _option(
+        "127.0.0.1", "address to listen at; one that other machines reach needs --tokens", metavar="HOST"
+    )
     port: int = _option(8000, "port to listen at; 0 for any that is free", 0, 65_535)
-    tokens: str | None = _option(None, "file of the tokens that callers need, each for read, write or admin")
+    tokens: str | None = _option(
+        None, "file of the tokens that callers need, each for read, write or admin", metavar="FILE"
+    )
     late: int = _option(0, "steps that a row may be late; 0 refuses rows before a series' last one", 0, 1000)
     silence: int = _option(0, "steps behind the latest row at which a series raises an alarm; 0 for none", 0, 1 << 20)
     closed: bool = _option(False, "refuse series that are not known yet")
@@ -43,13 +50,17 @@ class Options:
     series_limit: int = _option(10_000_000, "series at most", 1, 1 << 31)
     id_limit: int = _option(256, "characters of an id at most", 1, 4096)
     queue_limit: int = _option(1_000_000, "rows that may wait before requests are turned away", 1, 1 << 31)
-    address: str = _option("", "address at which other servers of the same database, and their clients, reach this one")
+    address: str = _option(
+        "", "address at which other servers of the same database, and their clients, reach this one", metavar="URL"
+    )
     shards: int = _option(16, "parts of a new store in a database, no fewer than there will ever be servers", 1, 4096)
     reader_limit: int = _option(1000, "readers of events at most", 1, 1_000_000)
-    mqtt: str | None = _option(None, "topics to read, as mqtt://HOST/plant/{id}/load; several with spaces between them")
-    connector: str | None = _option(None, "what else brings rows, as MODULE:NAME of a connector")
-    webhook: str | None = _option(None, "address that alarms are posted to")
-    webhook_secret: str | None = _option(None, "file of the secret that signs them")
+    mqtt: str | None = _option(
+        None, "topics to read, as mqtt://HOST/plant/{id}/load; several with spaces between them", metavar="URL"
+    )
+    connector: str | None = _option(None, "what else brings rows, as MODULE:NAME of a connector", metavar="NAME")
+    webhook: str | None = _option(None, "address that alarms are posted to", metavar="URL")
+    webhook_secret: str | None = _option(None, "file of the secret that signs them", metavar="FILE")
     log_ids: bool = _option(False, "write each request to the log, and in its address the series that it names")
 
     def __post_init__(self) -> None:

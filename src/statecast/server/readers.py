@@ -151,7 +151,7 @@ class Audience:
             sent, due, last = clock() - HEART, clock() if "status" in types else float("inf"), after
             while not reader.dropped:
                 item = await reader.next(min(sent + HEART, due) - clock())
-                text = b"" if item is None else self._text(present, item, types, series, last)
+                text = b"" if item is None else self._text(present, item, types, series)
                 last = last if item is None else item.last
                 if clock() >= due:
                     text, due = text + _event("status", status()), clock() + PERIOD
@@ -164,14 +164,10 @@ class Audience:
             self._readers.discard(reader)
             reader.drop()
 
-    def _text(
-        self, present: Presenter, item: Happening, types: Sequence[str], series: str | int | None, after: int | None
-    ) -> bytes:
-        """The events of a happening, of which a batch of the log may begin with some that the reader knows."""
-        known = 0 if after is None else max(after + 1 - item.first, 0)
-        if series is not None or known:
-            names = enumerate(item.ids)
-            rows = [n for n, name in names if n >= known and (series is None or name == series)]
+    def _text(self, present: Presenter, item: Happening, types: Sequence[str], series: str | int | None) -> bytes:
+        """The events of a happening."""
+        if series is not None:
+            rows = [n for n, name in enumerate(item.ids) if name == series]
             return b"".join(events(present, item, types, rows))
         key = item.first, item.last, types
         if key not in self._texts:
