@@ -376,8 +376,8 @@ def test_a_page_takes_a_cookie(guarded: tuple[Served, dict[str, dict[str, str]]]
 
 
 def test_pages_of_other_origins_may_change_nothing(served: Served) -> None:
-    own = str(served.http.base_url).rstrip("/")
-    for origin, code in (("https://evil.example", 403), ("null", 403), (own, 200)):
+    home = str(served.http.base_url).rstrip("/")
+    for origin, code in (("https://evil.example", 403), ("null", 403), (home, 200)):
         answer = served.http.post("/v1/observations", json=[row(site="csrf")], headers={"origin": origin})
         assert answer.status_code == code
 
@@ -389,13 +389,13 @@ def test_without_tokens_a_server_is_called_by_local_names_alone(served: Served) 
 
 def test_no_row_and_no_id_is_logged_unless_asked(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    for asked in (False, True):
-        with serving(tmp_path / str(asked), log_ids=asked) as server:
+    for log_ids in (False, True):
+        with serving(tmp_path / str(log_ids), log_ids=log_ids) as server:
             server.post([row(site="secret"), row(1, "x", "secret")])
             server.http.get("/v1/series/secret")
         texts = "\n".join(record.getMessage() for record in caplog.records if not record.name.startswith("http"))
-        assert ("secret" in texts) is asked
-        assert ("GET /v1/series/secret 200" in texts) is asked
+        assert ("secret" in texts) is log_ids
+        assert ("GET /v1/series/secret 200" in texts) is log_ids
 
 
 # --- the Open Inference Protocol

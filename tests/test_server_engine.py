@@ -42,14 +42,14 @@ def test_rows_are_answered_with_the_forecasts_of_a_stream(engine: Engine) -> Non
     stream = server.undying(engine.model, [])
     for n in range(4):
         batch = server.batch(n)
-        receipt, wanted = engine.submit(batch).result(), stream.observe_many(batch.ids, batch.values, batch.times)
+        receipt, expected = engine.submit(batch).result(), stream.observe_many(batch.ids, batch.values, batch.times)
         assert set(receipt.statuses) == {"accepted"}
         assert receipt.seq == 60 * (n + 1)
         assert receipt.forecast is not None
         order = np.argsort(receipt.index)
         assert [receipt.forecast.ids[k] for k in order] == batch.ids
-        cases.same_bits(receipt.forecast.values[order], wanted.values)
-        cases.same_bits(receipt.forecast.lower[80][order], wanted.lower[80])
+        cases.same_bits(receipt.forecast.values[order], expected.values)
+        cases.same_bits(receipt.forecast.lower[80][order], expected.lower[80])
     server.require_same(engine, stream)
 
 
@@ -159,8 +159,8 @@ def test_a_new_store_begins_with_what_the_model_remembers(tmp_path: Path) -> Non
     model = archive.save(remembering, tmp_path / "model.safetensors")
     for _ in range(2):
         engine = server.started(model, tmp_path / "state")
-        wanted = server.Stream(remembering).forecast(["s0", "s1"])
-        cases.same_bits(engine.forecast(["s0", "s1"]).values, wanted.values)
+        expected = server.Stream(remembering).forecast(["s0", "s1"])
+        cases.same_bits(engine.forecast(["s0", "s1"]).values, expected.values)
         engine.close()
 
 
@@ -304,9 +304,9 @@ def test_alarms_tell_of_unusual_rows_and_of_silent_series(tmp_path: Path) -> Non
     stream, unusual = server.undying(watched, []), []
     for hour in range(9):
         some = rows(["a", "b"] if hour < 8 else ["a", "c"], [hour] * 2, [6.0 + hour % 2 if hour < 8 else 1e9, 6.0])
-        receipt, wanted = engine.submit(some).result(), stream.observe_many(some.ids, some.values, some.times)
-        np.testing.assert_array_equal(receipt.scores, wanted.score[:, 0])
-        assert receipt.unusual.tolist() == wanted.unusual[:, 0].tolist()
+        receipt, expected = engine.submit(some).result(), stream.observe_many(some.ids, some.values, some.times)
+        np.testing.assert_array_equal(receipt.scores, expected.score[:, 0])
+        assert receipt.unusual.tolist() == expected.unusual[:, 0].tolist()
         unusual += [(2 * hour + 1 + n, some.ids[n], receipt.scores[n]) for n in np.flatnonzero(receipt.unusual)]
     for hour in range(9, 14):
         engine.submit(row("c", hour, 6.0)).result()

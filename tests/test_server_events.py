@@ -44,12 +44,19 @@ def some(events: Iterator[Event], count: int) -> list[Event]:
 def test_each_row_is_told_with_its_forecast(served: Served) -> None:
     with listening(served, types="observation,forecast") as events:
         shown = served.post([row(0, 1), row(0, 2, "b")], "full")
-        told = some(events, 4)
-    assert [(event.kind, event.seq) for event in told] == [
+        happenings = some(events, 4)
+    assert [(event.kind, event.seq) for event in happenings] == [
         ("observation", None), ("forecast", 1), ("observation", None), ("forecast", 2),
     ]  # fmt: skip
-    assert told[0].data == {"seq": 1, "id": "a", "time": row()["hour"], "value": 1, "score": None, "unusual": False}
-    assert told[3].data == {"seq": 2, **shown["results"][1]["forecast"]}
+    assert happenings[0].data == {
+        "seq": 1,
+        "id": "a",
+        "time": row()["hour"],
+        "value": 1,
+        "score": None,
+        "unusual": False,
+    }
+    assert happenings[3].data == {"seq": 2, **shown["results"][1]["forecast"]}
 
 
 def test_a_reader_goes_on_where_it_was_cut_off(served: Served) -> None:
@@ -68,8 +75,8 @@ def test_a_reader_goes_on_from_the_log(tmp_path: Path) -> None:
     with serving(tmp_path, retention=3600) as server:  # whose memory holds nothing of them
         server.post(row(4, 4))
         with listening(server, types="observation", after="1") as events:
-            told = some(events, 4)
-    assert [(event.seq, event.data["value"]) for event in told] == [(2, 1), (3, 2), (4, 3), (5, 4)]
+            happenings = some(events, 4)
+    assert [(event.seq, event.data["value"]) for event in happenings] == [(2, 1), (3, 2), (4, 3), (5, 4)]
 
 
 def test_what_is_gone_is_said_to_be(tmp_path: Path) -> None:

@@ -118,10 +118,10 @@ def require_same(servers: list[Server], stream: Stream) -> None:
     """All series are somewhere, and forecast what the stream does, bit for bit."""
     assert sorted(name for server in servers for name in server.series()) == sorted(SERIES)
     forecast = stream.forecast(SERIES)
-    wanted = dict(zip(forecast.ids, forecast.values[:, :, 0].tolist(), strict=True))
+    reference_of = dict(zip(forecast.ids, forecast.values[:, :, 0].tolist(), strict=True))
     for server in servers:
         for name in server.series():
-            assert server.forecast(name) == wanted[name]
+            assert server.forecast(name) == reference_of[name]
 
 
 def shared(servers: tuple[Server, Server]) -> None:
@@ -183,8 +183,8 @@ def test_a_row_is_answered_with_the_address_of_its_server(servers: tuple[Server,
         if result.get("owner") or time.monotonic() > until:
             break
     assert (answer.status_code, result["reason"], result["owner"]) == (421, "elsewhere", second.url)
-    asked = first.http.get(f"/v1/series/{name}/forecast")
-    assert (asked.status_code, asked.headers["location"]) == (421, second.url)
+    response = first.http.get(f"/v1/series/{name}/forecast")
+    assert (response.status_code, response.headers["location"]) == (421, second.url)
 
 
 def test_a_client_finds_the_server_of_each_series(servers: tuple[Server, Server]) -> None:
@@ -198,8 +198,8 @@ def test_a_client_finds_the_server_of_each_series(servers: tuple[Server, Server]
         forecast = client.observe_many(SERIES, [row["load"] for row in some], [row["hour"] for row in some])
         assert list(forecast.ids) == SERIES
         for name, values in zip(SERIES, forecast.values[:, :, 0].tolist(), strict=True):
-            there = first if name in first.series() else second
-            assert values == there.forecast(name)
+            owner = first if name in first.series() else second
+            assert values == owner.forecast(name)
         assert client.forecast([second.series()[0]]).values.shape == (1, 3, 1)
 
 

@@ -54,9 +54,9 @@ class Running:
         pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(command, **pipes, preexec_fn=largest and partial(limit, largest))
         self.lines = [self.line(), self.line()]
-        found = re.search(r"http://127\.0\.0\.1:\d+", self.lines[0])
-        assert found, self.lines
-        self.url = found[0]
+        result = re.search(r"http://127\.0\.0\.1:\d+", self.lines[0])
+        assert result, self.lines
+        self.url = result[0]
 
     def line(self) -> str:
         assert self.process.stderr is not None

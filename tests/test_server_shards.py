@@ -107,10 +107,10 @@ def test_rows_of_another_server_are_refused_with_its_address(servers: Servers) -
     until(lambda: all(first.submit(rows(theirs[:1], 0)).result(20).elsewhere == {0: "http://b"} for _ in range(2)))
     receipt = first.submit(rows(IDS, 1)).result(20)
     for row, name in enumerate(IDS):
-        there = name in theirs
-        assert receipt.statuses[row] == ("rejected" if there else "accepted")
-        assert receipt.elsewhere.get(row) == ("http://b" if there else None)
-        assert (receipt.errors[row] is not None) == there
+        foreign = name in theirs
+        assert receipt.statuses[row] == ("rejected" if foreign else "accepted")
+        assert receipt.elsewhere.get(row) == ("http://b" if foreign else None)
+        assert (receipt.errors[row] is not None) == foreign
     assert f"series {theirs[0]!r} is on the server at http://b" in str(receipt.errors[IDS.index(theirs[0])])
     for ask in (first.one, first.history, first.remove, lambda id: first.forecast([id])):
         with pytest.raises(NotOwner) as refusal:

@@ -231,9 +231,9 @@ def full() -> Iterator[FullDisk]:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_full_disk_ends_the_server_and_loses_nothing(model: Path, tmp_path: Path, full: FullDisk) -> None:
-    of, told = server.archive.load(model), []
+    of, failures = server.archive.load(model), []
     store = SqliteStore(tmp_path / "state", meta_of(of), vfs="limited")
-    engine = Engine(of, store, Options(window=0), told.append)
+    engine = Engine(of, store, Options(window=0), failures.append)
     engine.submit(server.batch(0)).result()
     full.full.set()
     with pytest.raises(OutputError, match=r"the server stops: the disk of .* is full"):
@@ -241,8 +241,8 @@ def test_a_full_disk_ends_the_server_and_loses_nothing(model: Path, tmp_path: Pa
     for call in (lambda: engine.submit(server.batch(2)), lambda: engine.forecast(), lambda: engine.remove("s1")):
         with pytest.raises(OutputError, match="is full"):
             call()
-    assert len(told) == 1
-    assert engine.status().failure == told[0]
+    assert len(failures) == 1
+    assert engine.status().failure == failures[0]
     engine.close()
     after = server.started(model, tmp_path / "state")
     server.require_same(after, server.undying(of, [server.batch(0)]))
@@ -327,10 +327,10 @@ def test_a_store_is_kept_in_order_from_the_command_line(
         code = main(["store", *map(str, words), "--json"])
         return code, json.loads(capsys.readouterr().out or "{}")
 
-    code, found = ran("check", state)
-    assert (code, found["faults"], found["series"]) == (0, [], 295)
+    code, result = ran("check", state)
+    assert (code, result["faults"], result["series"]) == (0, [], 295)
     assert ran("backup", state, tmp_path / "copy.db")[0] == 0
-    assert ran("restore", tmp_path / "again", tmp_path / "copy.db") == (0, found)
+    assert ran("restore", tmp_path / "again", tmp_path / "copy.db") == (0, result)
     after = server.started(model, tmp_path / "again")
     server.require_same(after, server.undying(after.model, [server.batch(n, SIZE) for n in range(BATCHES)]))
     assert ran("check", tmp_path / "again")[0] == 1  # a server uses it
@@ -339,9 +339,9 @@ def test_a_store_is_kept_in_order_from_the_command_line(
     assert code == 0
     assert sizes["after"] <= sizes["before"]
     flipped(state, "log", "rows")
-    code, found = ran("check", state)
+    code, result = ran("check", state)
     assert code == 1
-    assert "the log's entry 751 to 900" in found["faults"][0]
+    assert "the log's entry 751 to 900" in result["faults"][0]
     assert ran("restore", state, tmp_path / "copy.db")[0] == 1  # there is a store
     assert ran("restore", tmp_path / "none", model)[0] == 1  # a file, but no store
     assert not (tmp_path / "none" / NAME).exists()
