@@ -1,11 +1,12 @@
 """An engine that takes the numbers of batches from standard input and says which of them it has acknowledged.
 
-The parent kills it at any moment, so nothing here tidies up: `python dying_server.py MODEL STATE CHECKPOINT`.
+The parent kills it at any moment, so nothing here tidies up: `python dying_server.py MODEL STATE CHECKPOINT LATE`.
 """
 
 import sys
 from concurrent.futures import Future
 from functools import partial
+from pathlib import Path
 
 import server_cases as server
 
@@ -19,7 +20,8 @@ def say(number: int, done: Future[Receipt]) -> None:
 
 
 if __name__ == "__main__":
-    engine = server.started(sys.argv[1], sys.argv[2], checkpoint=float(sys.argv[3]))  # type: ignore[arg-type]
+    model, state, checkpoint, late = sys.argv[1:]
+    engine = server.started(Path(model), Path(state), checkpoint=float(checkpoint), late=int(late))
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:

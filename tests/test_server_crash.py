@@ -39,6 +39,7 @@ class Killed:
 
     model: Path
     state: Path
+    late: int
     random: random.Random = field(default_factory=lambda: random.Random(15))
     acknowledged: set[int] = field(default_factory=set)
     next: int = 0
@@ -53,6 +54,7 @@ class Killed:
             self.model,
             self.state,
             "0.1",
+            str(self.late),
         ]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as process:
             try:
@@ -88,15 +90,16 @@ class Killed:
 
 
 @pytest.mark.heavy
-def test_a_server_that_is_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    killed = Killed(server.saved(tmp_path), tmp_path / "state")
+@pytest.mark.parametrize("late", [0, 3])
+def test_a_server_that_is_killed_at_any_moment_loses_and_doubles_nothing(tmp_path: Path, late: int) -> None:
+    killed = Killed(server.saved(tmp_path), tmp_path / "state", late)
     start = time.monotonic()
     while not killed.acknowledged:
         killed.live(time.monotonic() - start + 0.5)
     usual = time.monotonic() - start
-    for _ in range(KILLS):
+    for _ in range(KILLS // 2):
         killed.live(killed.random.uniform(0.3, 1.5) * usual)
-    engine = server.started(killed.model, killed.state)
+    engine = server.started(killed.model, killed.state, late=late)
     assert len(killed.acknowledged) > KILLS
     assert killed.repeats  # rows that were kept before the kill and acknowledged after it
     batches = [server.batch(n) for n in range(killed.next)]
