@@ -78,6 +78,7 @@ class Service:
         self.alarms: deque[Alarm] = deque(maxlen=ALARMS)
         self._opener, self._attachments = opener, Attachments(options)
         self._engine: Engine | None = None
+        self._reader: BodyReader | None = None
         self.instruments, self.pulse = Instruments(lambda: self._engine), Pulse(self._accepted)
         self.texts = ForecastTexts()
         self.audience, self.operations = Audience(), tuple[Operation, ...]()
@@ -104,12 +105,13 @@ class Service:
         except StatecastError as error:
             self._end(error)
             return
-        self.reader, self.presenter = BodyReader(engine.model, self.options), Presenter(engine.model.schema)
         self._alarmed = engine.subscribe(None, lambda item: self.alarms.extend(item.alarms))
         self.ready_after = time.monotonic() - begin
         self._engine = engine
         try:
-            self._attachments.start(engine, self.reader.records, self.presenter.alarm)
+            self._attachments.start(
+                engine, lambda records: self.reader.records(records), lambda alarm: self.presenter.alarm(alarm)
+            )
         except StatecastError as error:
             self._end(error)
             return
@@ -135,6 +137,19 @@ class Service:
         self._attachments.close()
         if self._engine is not None:
             self._engine.close()
+
+    @property
+    def reader(self) -> BodyReader:
+        """Reads requests for the model that is served now."""
+        model, reader = self.engine.model, self._reader
+        if reader is None or reader.model is not model:
+            reader = self._reader = BodyReader(model, self.options)
+        return reader
+
+    @property
+    def presenter(self) -> Presenter:
+        """Writes what the engine says."""
+        return Presenter(self.engine.model.schema)
 
     @property
     def model(self) -> Model | None:
