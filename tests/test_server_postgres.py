@@ -295,7 +295,7 @@ def test_a_commit_whose_answer_was_lost_counts_although_the_shard_is_gone_by_now
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
 def test_a_database_that_starts_again_loses_nothing(cluster: Cluster, opened: Opened, mode: str) -> None:
-    store, served = opened(cluster.database(), ttl=5.0)
+    store, served = opened(cluster.database(), ttl=60.0, patience=120.0)
     numbers, halt = [], threading.Event()
 
     def write() -> None:

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from starlette.applications import Starlette
 
 from statecast.errors import StatecastError
-from statecast.server import administration, calls, events, inference, observations, series, static, status
+from statecast.server import administration, calls, events, inference, models, observations, series, static, status
 from statecast.server.calls import Call, refusal
 from statecast.server.operations import Operation, Router
 from statecast.server.service import Service
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-ROOMS = (observations, series, events, status, administration, inference)
+ROOMS = (observations, series, events, status, administration, models, inference)
 OPERATIONS = tuple(operation for room in ROOMS for operation in room.OPERATIONS)
 LOG = logging.getLogger(__name__)
 LOCAL = ("localhost", "127.0.0.1", "::1")

@@ -54,6 +54,10 @@ class Behind:
         self._head, self._count = np.zeros(0, np.int64), np.zeros(0, np.int64)
         self._places = np.zeros(0, np.int64)
 
+    def move(self, directory: Directory) -> None:
+        """Find names in another directory of the same series."""
+        self._directory = directory
+
     # --- rows in order
 
     def note(self, numbers: Int64[np.ndarray, " S"], rows: Shaped[np.ndarray, " S"]) -> None:

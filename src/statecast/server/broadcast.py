@@ -78,7 +78,14 @@ class Broadcast:
             self._end = max(self._end, seq)
 
     def subscribe(self, after: int | None, listener: Listener) -> Subscription:
-        """See `Engine.subscribe`."""
+        """Have `listener` called with each `Happening`, in order and once it is on the disk.
+
+        Args:
+            after: the last sequence number that the listener knows: what came since is brought first, from the log
+                where memory does not reach so far back. None: begin with what comes next.
+            listener: is called in this thread with what is brought first, then in one of the engine's; it must be
+                quick, and what it raises ends the subscription.
+        """
         subscription = Subscription(self, listener)
         if after is not None:
             with self._lock:

@@ -34,7 +34,7 @@ def block(stepper: Stepper, number: int) -> StoredBlock:
     late = b"" if stepper.behind is None else stepper.behind.to_bytes(numbers)
     sizes = len(numbers), ledger.depth, _layout(ledger.kind), *data.shape, data.itemsize, len(late)
     parts = (_HEAD.pack(MARK, *sizes), numbers.tobytes(), rows.tobytes(), state.time.tobytes(), data.tobytes(), late)
-    return StoredBlock(number, stepper.seq, b"".join(parts))
+    return StoredBlock(number, stepper.seq, b"".join(parts), stepper.number)
 
 
 def restore(stepper: Stepper, stored: StoredBlock) -> None:

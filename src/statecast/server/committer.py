@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from statecast.errors import NotOwner, OutputError, StatecastError
@@ -61,6 +62,20 @@ class Committer:
     def put(self, work: Work) -> None:
         """Have something committed after all that was put before."""
         self._works.put(work)
+
+    def commit(self, transaction: Transaction) -> None:
+        """Have a transaction written, and return when it is on the disk.
+
+        Raises:
+            OutputError: it cannot be.
+        """
+        done: Future[None] = Future()
+
+        def refuse(text: str) -> None:
+            done.set_exception(OutputError(text))
+
+        self.put(Work(transaction, 0, lambda: done.set_result(None), refuse))
+        done.result()
 
     def wait(self, seq: int) -> None:
         """Return when this sequence number is on the disk.
@@ -148,4 +163,7 @@ def _merged(parts: Sequence[Transaction]) -> Transaction:
         [piece for part in parts for piece in part.pieces],
         {shard: seq for part in parts for shard, seq in part.cuts.items()},
         max((part.forget for part in parts if part.forget is not None), default=None),
+        [model for part in parts for model in part.models],
+        next((part.champion for part in reversed(parts) if part.champion is not None), None),
+        [number for part in parts for number in part.retired],
     )

@@ -22,10 +22,11 @@ from statecast.errors import OutputError, Overloaded, StatecastError
 from statecast.forecast.answer import Forecast
 from statecast.model import archive
 from statecast.model.trained import Model
-from statecast.server import recovery
+from statecast.server import recovery, swap
 from statecast.server.batch import Id
 from statecast.server.broadcast import Broadcast, Listener, Subscription
 from statecast.server.committer import Committer, Work
+from statecast.server.contest import Contest
 from statecast.server.desk import Desk
 from statecast.server.inbox import Inbox, Request
 from statecast.server.intake import Intake
@@ -50,6 +51,9 @@ class Engine:
         options: of the server.
         failed: is called once, in a thread of the engine, when a commit failed.
 
+    Attributes:
+        models: the model that answers, and another one that may take over.
+
     Raises:
         StatecastError: the store cannot be read.
     """
@@ -60,15 +64,14 @@ class Engine:
         self.options, self._store = Options() if options is None else options, store
         self._stepper, self._start = Stepper(model, self.options, store), model.state
         self._turn = threading.RLock()  # held by whoever steps, or reads what steps change
-        self._replayed = 0
-        self.model = self._stepper.stream.model
         self._listing, self._broadcast = Listing(self._stepper, store), Broadcast(self._stepper, store)
         self._orders = Orders(self._stepper, self._turn)
         self._desk = Desk(self._stepper, Keys(self._stepper, store), self._broadcast)
         self._rounds = Rounds(self._stepper, self.options)
         self._committer = Committer(store, self._stepper.seq, failed)
         self._works: list[Work] = []  # of this turn
-        self._closed = False
+        self._closed, self._replayed = False, 0
+        self.models = Contest(self._stepper, self._rounds, store, self._committer, self._done, self.checkpoint)
         self._inbox = Inbox(self.options.window, self.options.batch)
         self._thread = threading.Thread(target=self._run, name="statecast-step", daemon=True)
         self._thread.start()
@@ -100,17 +103,19 @@ class Engine:
         """
         loaded = archive.load(model)
         options = Options() if options is None else options
-        store = open_store(state, meta_of(loaded), options.address, options.shards)
+        store = open_store(state, meta_of(loaded), options.address, options.shards, options.swap)
         try:
-            return cls(loaded, store, options, failed)
+            engine = cls(swap.champion_of(store, loaded), store, options, failed)
         except BaseException:
             store.close()
             raise
-
-    # --- shards
+        if options.swap and not engine.model.shares_states(loaded):
+            engine.models.challenge(loaded, str(model), promote=True)
+        return engine
 
     def adopt(self, shard: int) -> None:
         """See `Tenant`. Others are served on while the shard is read."""
+        self.models.dismiss()
         stepper = Stepper(self._stepper.model, self.options, self._store)
         replayed = recovery.recover(stepper, self._store, self._start, shard)
 
@@ -123,12 +128,18 @@ class Engine:
 
     def drop(self, shard: int) -> None:
         """See `Tenant`."""
+        self.models.dismiss()
 
         def parting() -> None:
             self._rounds.interrupt(0)
             self._stepper.drop(shard)
 
         self._done(parting)
+
+    @property
+    def model(self) -> Model:
+        """The model that answers."""
+        return self._stepper.model
 
     # --- rows
 
@@ -255,17 +266,11 @@ class Engine:
             failure=self._committer.failure or None,
             earliest=self._store.earliest(),
             recent=self._stepper.ledger.depth,
+            challenger=self.models.status(),
         )
 
     def subscribe(self, after: int | None, listener: Listener) -> Subscription:
-        """Have `listener` called with each `Happening`, in order and once it is on the disk.
-
-        Args:
-            after: the last sequence number that the listener knows: what came since is brought first, from the log
-                where memory does not reach so far back. None: begin with what comes next.
-            listener: is called in this thread with what is brought first, then in one of the engine's; it must be
-                quick, and what it raises ends the subscription.
-        """
+        """Have `listener` called with each `Happening`, in order and once it is on the disk: see `Broadcast`."""
         return self._broadcast.subscribe(after, listener)
 
     # --- keeping house
@@ -293,6 +298,7 @@ class Engine:
         """Finish what came, write all states, and let go of the store."""
         if self._closed:
             return
+        self.models.close()
         if not self._committer.failure:
             self.checkpoint()
         self._stop()

@@ -45,13 +45,14 @@ class Memory:
     Attributes:
         seq: the last sequence number that was given.
         served: the shards whose series are here.
+        number: of the model in the store.
         past: rows that no piece of history holds yet.
         behind: what late rows are stepped from; None where no row may be late.
         touched: blocks of series that moved since they were last written down.
     """
 
     def __init__(self, model: Model, late: int = 0, shards: Shards | None = None) -> None:
-        self.model, self.seq, self._shards = model, 0, shards
+        self.model, self.seq, self._shards, self.number = model, 0, shards, 0
         self.served: set[int] = set()
         self.stream = Stream(model, State.empty(model.layout, model.dtype))
         self.directory = Directory(1 if shards is None else shards.total)
@@ -104,7 +105,7 @@ class Memory:
         if not self.served:
             self.stream, self.directory, self.ledger = other.stream, other.directory, other.ledger
             self.touched, self.served, self.seq = other.touched, other.served, other.seq
-            self.past, self.behind = other.past, other.behind
+            self.past, self.behind, self.number = other.past, other.behind, other.number
             return
         numbers = self.directory.adopt(other.directory, shard)
         self.ledger.reserve(len(self.directory.names))
@@ -132,6 +133,18 @@ class Memory:
             self.past.drop(lambda number: self.directory.shard(number) == shard)
             self.touched[self.directory.shard(np.arange(len(self.touched)) * BLOCK) == shard] = False
             self.served.discard(shard)
+
+    def exchange(self, other: Memory) -> None:
+        """Change models with a memory that knows the same rows: states, records and what moves with them."""
+        mine, others = self.directory, other.directory
+        mine.places, others.places = others.places, mine.places
+        for name in ("model", "number", "stream", "ledger", "touched", "behind", "_narrow"):
+            value = getattr(self, name)
+            setattr(self, name, getattr(other, name))
+            setattr(other, name, value)
+        for memory in (self, other):
+            if memory.behind is not None:
+                memory.behind.move(memory.directory)
 
     # --- a row of each of some series
 

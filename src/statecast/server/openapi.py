@@ -122,6 +122,8 @@ def _schemas(model: Model | None) -> dict[str, Any]:
         "Health": _object({"status": TEXT}),
         "Login": {**_object({"token": TEXT}), "additionalProperties": False},
         "Sequence": _object({"seq": COUNT}),
+        "ModelWish": {**_object({"path": TEXT}, {"promote": {"type": "boolean"}}), "additionalProperties": False},
+        "Contest": _object({"challenger": {"type": ["object", "null"]}}),
         "Rows": _rows(model),
         "RowAnswer": observations.ROW_ANSWER,
         "Submission": _object({"seq": COUNT, "results": _list(ref("RowAnswer"))}),

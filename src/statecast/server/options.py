@@ -50,6 +50,7 @@ class Options:
     series_limit: int = _option(10_000_000, "series at most", 1, 1 << 31)
     id_limit: int = _option(256, "characters of an id at most", 1, 4096)
     queue_limit: int = _option(1_000_000, "rows that may wait before requests are turned away", 1, 1 << 31)
+    swap: bool = _option(False, "take over the series of a store of another model, beside it until this one can")
     address: str = _option(
         "", "address at which other servers of the same database, and their clients, reach this one", metavar="URL"
     )

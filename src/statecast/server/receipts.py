@@ -193,6 +193,37 @@ class History:
 
 
 @dataclass(frozen=True)
+class ChallengerStatus:
+    """How a second model does, which observes the same rows beside the one that answers.
+
+    Attributes:
+        name: of the model.
+        number: of it in the store.
+        series: how many it has states of.
+        lag: rows that it has yet to observe.
+        ready: whether it can take over.
+        former: whether it is the one that answered before.
+        error, naive: mean live errors, see `Status`.
+        failure: why it cannot go on; None while it does.
+    """
+
+    name: str
+    number: int
+    series: int
+    lag: int
+    ready: bool
+    former: bool
+    error: float
+    naive: float
+    failure: str | None = None
+
+    @property
+    def skill(self) -> float:
+        """1 − the forecasts' error over that of repeating the last value, over all series; NaN where unknown."""
+        return 1 - self.error / self.naive if self.naive > 0 else float("nan")
+
+
+@dataclass(frozen=True)
 class Status:
     """How the engine is.
 
@@ -209,6 +240,7 @@ class Status:
         error, naive: mean live errors over all series, each series in units of its naive error; NaN where unknown.
         alarms: how many there were.
         failure: why the engine has stopped; None while it runs.
+        challenger: the other model that observes the same rows; None where there is none.
         earliest: the sequence number from which on the log tells what happened.
         recent: how many rows of a series are remembered, and so are known when they come again.
     """
@@ -230,6 +262,7 @@ class Status:
     failure: str | None = None
     earliest: int = 0
     recent: int = 0
+    challenger: ChallengerStatus | None = None
 
     @property
     def skill(self) -> float:

@@ -37,6 +37,7 @@ def recover(stepper: Stepper, store: Store, start: State, shard: int = 0) -> int
         count = number + 1
         (directory.bury if removed else directory.enter)(number, name)
     stepper.served.add(shard)
+    stepper.number = store.champion()
     if not count:
         _begin(stepper, store, start, shard)
         return 0

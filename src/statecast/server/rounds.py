@@ -35,11 +35,13 @@ class Rounds:
 
     Attributes:
         seq: every row up to this sequence number is in a block.
+        hold: what the log has beyond this sequence number somebody else needs; None where nobody does.
     """
 
     def __init__(self, stepper: Stepper, options: Options) -> None:
         self._stepper, self._options = stepper, options
         self.seq = 0
+        self.hold: int | None = None
         self._last, self._ended = time.monotonic(), float("nan")
         self._left: deque[int] = deque()
         self._asked: list[Future[None]] = []  # who wants a round, and who waits for the one under way
@@ -77,6 +79,13 @@ class Rounds:
             self._start()
         count = self._count_due()
         return [self._next(count)] if count or not self._left else []
+
+    def exchange(self, seq: int) -> int:
+        """Go on with another model's blocks, which hold every row up to `seq`; up to where this one's did."""
+        self.interrupt(0)
+        self._cuts.clear()
+        seq, self.seq = self.seq, seq
+        return seq
 
     def interrupt(self, seq: int) -> None:
         """Give up the round that is under way: what it would cut may be what a shard that comes or goes still needs.
@@ -144,5 +153,6 @@ class Rounds:
         cut = 0
         while self._cuts and self._cuts[0][0] <= now - self._options.retention:
             cut = self._cuts.popleft()[1]
+        cut = cut if self.hold is None else min(cut, self.hold)
         # A shard that is held, but still being read, is not served: its log is nobody's to cut.
         return dict.fromkeys(self._stepper.served, cut) if cut else {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.model.container import version
+from statecast.server import models
 from statecast.server.calls import Call, answer
 from statecast.server.operations import Operation, Reply, ref
 
@@ -46,6 +47,7 @@ def changing(service: Service) -> dict[str, Any]:
         "alarms": state.alarms,
         "queue": state.queue,
         **service.pulse.now(),
+        "challenger": models.described(state.challenger),
         "skill": state.skill if np.isfinite(state.skill) else None,
         "checkpoint": {"age": state.checkpoint_age, "lag": state.checkpoint_lag},
         "sizes": state.sizes,

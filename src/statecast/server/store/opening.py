@@ -27,7 +27,9 @@ def beside(model: str | Path) -> Path:
     return path.with_name(f"{path.name}-state")
 
 
-def open_store(state: str | Path, meta: Mapping[str, str], address: str = "", shards: int = 16) -> Store:
+def open_store(
+    state: str | Path, meta: Mapping[str, str], address: str = "", shards: int = 16, swap: bool = False
+) -> Store:
     """The store that a folder or an address names.
 
     Args:
@@ -35,6 +37,7 @@ def open_store(state: str | Path, meta: Mapping[str, str], address: str = "", sh
         meta: what it must be of, by name; a new store is made of it.
         address: at which others reach this server, where several share a database.
         shards: of a new store in a database.
+        swap: whether the store may be of another model, which is to be changed.
 
     Raises:
         OutputError, ModelFileError: see `SqliteStore`.
@@ -44,10 +47,10 @@ def open_store(state: str | Path, meta: Mapping[str, str], address: str = "", sh
     if text.startswith(POSTGRES):
         from statecast.server.store.postgres import PostgresStore
 
-        return PostgresStore(text, meta, address, shards)
+        return PostgresStore(text, meta, address, shards, swap=swap)
     if "://" in text:
         raise SettingError(f"{text!r} is no store: give a folder, or postgresql://user@host/database")
-    return SqliteStore(state, meta)
+    return SqliteStore(state, meta, swap=swap)
 
 
 def fingerprint(model: Model) -> str:

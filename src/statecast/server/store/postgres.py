@@ -24,7 +24,16 @@ from statecast.server.batch import Batch, Id, checksum, woven
 from statecast.server.store import statements
 from statecast.server.store.database import PATIENCE, Database
 from statecast.server.store.leases import TTL, Leases
-from statecast.server.store.protocol import BLOCK, KeyRecord, Piece, StoreCheck, StoredBlock, Tenant, Transaction
+from statecast.server.store.protocol import (
+    BLOCK,
+    KeyRecord,
+    Piece,
+    StoreCheck,
+    StoredBlock,
+    StoredModel,
+    Tenant,
+    Transaction,
+)
 
 FORMAT = 1
 SHARDS = 16
@@ -45,6 +54,7 @@ class PostgresStore:
         schema: where the tables are.
         ttl: seconds after which a server that says nothing is taken for dead.
         patience: seconds that the database may be away before a commit fails.
+        swap: whether the store may be of another model, which is to be changed.
 
     Raises:
         OutputError: the database cannot be reached, or refuses.
@@ -62,6 +72,7 @@ class PostgresStore:
         schema: str = SCHEMA,
         ttl: float = TTL,
         patience: float = PATIENCE,
+        swap: bool = False,
     ) -> None:
         if not 1 <= shards <= 4096:
             raise SettingError(f"shards: got {shards!r}, wanted 1 to 4096")
@@ -70,7 +81,7 @@ class PostgresStore:
         )
         self.leases = Leases(renewals, moves, address, ttl)
         try:
-            self._prepare(dict(meta) | {"format": str(FORMAT)}, shards)
+            self._prepare(dict(meta) | {"format": str(FORMAT)}, shards, swap)
         except BaseException:
             for database in (self._writer, self._reader, renewals, moves):
                 database.close()
@@ -79,7 +90,7 @@ class PostgresStore:
             database.patience = patience
         renewals.patience = ttl
 
-    def _prepare(self, meta: dict[str, str], shards: int) -> None:
+    def _prepare(self, meta: dict[str, str], shards: int, swap: bool) -> None:
         """Make the tables of a new store, and check what an old one is of."""
         self._writer.create(statements.TABLES)
         self._writer.run(statements.CREATE, {"names": [*meta], "values": [*meta.values()], "shards": shards})
@@ -88,8 +99,9 @@ class PostgresStore:
             raise NewerFormat(
                 f"the store was written by a later statecast (format {stored['format']}): install that one"
             )
+        known = {row[0] for row in self._writer.run("SELECT fingerprint FROM models")}
         for name, value in meta.items():
-            if stored.get(name) != value:
+            if not (stored.get(name) == value or value in known or (swap and known)):
                 raise ModelFileError(
                     f"the database holds the store of another model than this one (its {name} differs): give its own "
                     "model, another database, or change models with --swap"
@@ -127,11 +139,21 @@ class PostgresStore:
 
     def blocks(self, shard: int = 0) -> Iterator[StoredBlock]:
         """See `Store`."""
-        number = -1
-        while rows := self._reader.run(statements.SELECT_BLOCKS, (shard, number, CHUNK)):
+        number, model = -1, self.champion()
+        while rows := self._reader.run(statements.SELECT_BLOCKS, (shard, model, number, CHUNK)):
             for number, seq, check, content in rows:
                 _require_sound(content, check, f"block {number}")
-                yield StoredBlock(number, seq, content)
+                yield StoredBlock(number, seq, content, model)
+
+    def models(self) -> list[StoredModel]:
+        """See `Store`."""
+        rows = self._reader.run("SELECT number, fingerprint, content FROM models ORDER BY number")
+        return [StoredModel(*row) for row in rows]
+
+    def champion(self) -> int:
+        """See `Store`."""
+        rows = self._reader.run("SELECT value FROM meta WHERE name = 'champion'")
+        return int(rows[0][0]) if rows else 0
 
     def batches(self, after: int, shard: int | None = None) -> Iterator[Batch]:
         """See `Store`."""
@@ -242,6 +264,7 @@ def _parts(transaction: Transaction, total: int) -> tuple[list[str], dict[str, A
     entries = [
         (shard, batch.last, batch.first, checksum(content), content)
         for shard, batch, content in ((shard, batch, batch.to_bytes()) for shard, batch in parts_of)
+        if batch.last >= batch.first
     ]
     names: dict[int, tuple[Id | None, bool]] = {
         number: (name, False) for batch in transaction.batches for number, name in batch.names.items()
@@ -250,9 +273,13 @@ def _parts(transaction: Transaction, total: int) -> tuple[list[str], dict[str, A
         names[number] = (names[number][0] if number in names else None), True
     texts = [(n // BLOCK % total, n, None if name is None else _text(name), gone) for n, (name, gone) in names.items()]
     keys = {key.key: (_text(key.key), key.seq, key.created, key.digest, key.answer) for key in transaction.keys}
-    blocks = {b.number: (b.number % total, b.number, b.seq, checksum(b.content), b.content) for b in transaction.blocks}
+    blocks = {
+        (b.model, b.number): (b.number % total, b.number, b.seq, checksum(b.content), b.content, b.model)
+        for b in transaction.blocks
+    }
     pieces = [(p.block % total, p.block, p.last, p.first, checksum(p.content), p.content) for p in transaction.pieces]
     cuts = [*transaction.cuts.items()]
+    models = [(model.number, model.fingerprint, model.content) for model in transaction.models]
     shards = {row[0] for row in (*entries, *texts, *blocks.values(), *pieces, *cuts)}
     values: dict[str, Any] = {"shards": sorted(shards)}
     parts = []
@@ -260,13 +287,20 @@ def _parts(transaction: Transaction, total: int) -> tuple[list[str], dict[str, A
         (statements.ENTRIES, "log_shards log_lasts log_firsts log_checksums log_rows", entries),
         (statements.NAMES, "name_shards name_numbers names removed", texts),
         (statements.KEYS, "keys key_seqs key_created key_digests key_answers", [*keys.values()]),
-        (statements.BLOCKS, "block_shards block_numbers block_seqs block_checksums block_contents", [*blocks.values()]),
+        (
+            statements.BLOCKS,
+            "block_shards block_numbers block_seqs block_checksums block_contents block_models",
+            [*blocks.values()],
+        ),
         (
             statements.PIECES,
             "piece_shards piece_blocks piece_lasts piece_firsts piece_checksums piece_contents",
             pieces,
         ),
         (statements.CUT, "cut_shards cuts", cuts),
+        (statements.MODELS, "models fingerprints model_contents", models),
+        (statements.RETIRED, "retired", [(number,) for number in transaction.retired]),
+        (statements.CHAMPION, "champion", [] if transaction.champion is None else [(str(transaction.champion),)]),
     ):
         values |= {name: [row[n] for row in rows] for n, name in enumerate(columns.split())}
         parts += [part] if rows else []

@@ -13,7 +13,7 @@ transaction is split by its blocks. Sequence numbers grow within a shard.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -30,10 +30,27 @@ class StoredBlock:
         number: of the block: its series have the numbers from number · 256 on.
         seq: the last sequence number that it contains.
         content: the bytes of states and ledger, see `checkpoints`.
+        model: whose states they are, by its number in the store.
     """
 
     number: int
     seq: int
+    content: bytes
+    model: int = 0
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model that a store has had states of.
+
+    Attributes:
+        number: it is given once.
+        fingerprint: of the model.
+        content: the bytes of its file.
+    """
+
+    number: int
+    fingerprint: str
     content: bytes
 
 
@@ -84,6 +101,9 @@ class Transaction:
         cuts: for shards, up to which sequence number the log's rows are no longer needed, neither by a block nor for
             being kept.
         forget: keys that were made before this second since 1970 are no longer needed.
+        models: to be kept.
+        champion: the number of the model that answers from now on: what is read of the store are its blocks.
+        retired: numbers of models whose blocks are no longer needed.
     """
 
     batches: Sequence[Batch] = ()
@@ -92,6 +112,9 @@ class Transaction:
     pieces: Sequence[Piece] = ()
     cuts: Mapping[int, int] = field(default_factory=dict)
     forget: float | None = None
+    models: Sequence[StoredModel] = ()
+    champion: int | None = None
+    retired: Sequence[int] = ()
 
     def without(self, shards: frozenset[int], total: int, keys: Sequence[KeyRecord]) -> Transaction:
         """What is left where others hold some of the shards; with other records of the keys."""
@@ -100,7 +123,7 @@ class Transaction:
         blocks = [block for block in self.blocks if block.number % total not in shards]
         pieces = [piece for piece in self.pieces if piece.block % total not in shards]
         cuts = {shard: seq for shard, seq in self.cuts.items() if shard not in shards}
-        return Transaction(batches, keys, blocks, pieces, cuts, self.forget)
+        return replace(self, batches=batches, keys=keys, blocks=blocks, pieces=pieces, cuts=cuts)
 
 
 @dataclass(frozen=True)
@@ -162,8 +185,14 @@ class Store(Shards, Protocol):
     def names(self, shard: int = 0) -> Iterator[tuple[int, Id, bool]]:
         """The number and name of every series that ever was, by number, and whether it was removed."""
 
+    def models(self) -> list[StoredModel]:
+        """The models that the store has had states of, by number."""
+
+    def champion(self) -> int:
+        """The number of the model that answers; 0 where there was never another than the first."""
+
     def blocks(self, shard: int = 0) -> Iterator[StoredBlock]:
-        """Every block, by number."""
+        """Every block of the champion, by number."""
 
     def batches(self, after: int, shard: int | None = None) -> Iterator[Batch]:
         """The batches of the log that hold a sequence number beyond `after`, in order; of all shards where None."""

@@ -14,12 +14,13 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from statecast.errors import MissingDependency, ModelFileError, NewerFormat, OutputError, StatecastError
 from statecast.server.batch import Batch, Id, checksum
-from statecast.server.store.protocol import KeyRecord, Piece, StoreCheck, StoredBlock, Tenant, Transaction
+from statecast.server.store.protocol import KeyRecord, Piece, StoreCheck, StoredBlock, StoredModel, Tenant, Transaction
 
 if TYPE_CHECKING:
     import apsw
@@ -34,8 +35,10 @@ CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE series(number INTEGER PRIMARY KEY, id NOT NULL, removed INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE log(last INTEGER PRIMARY KEY, first INTEGER NOT NULL, received REAL NOT NULL,
     checksum INTEGER NOT NULL, rows BLOB NOT NULL);
-CREATE TABLE blocks(number INTEGER PRIMARY KEY, seq INTEGER NOT NULL, checksum INTEGER NOT NULL,
+CREATE TABLE blocks(model INTEGER NOT NULL, number INTEGER NOT NULL, seq INTEGER NOT NULL, checksum INTEGER NOT NULL,
     content BLOB NOT NULL);
+CREATE UNIQUE INDEX blocks_by_number ON blocks(model, number);
+CREATE TABLE models(number INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, content BLOB NOT NULL);
 CREATE TABLE pieces(block INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, checksum INTEGER NOT NULL,
     content BLOB NOT NULL);
 CREATE UNIQUE INDEX pieces_of_block ON pieces(block, first);
@@ -52,6 +55,7 @@ class SqliteStore:
         folder: is made where it is missing.
         meta: what the store must be of, by name, such as the model's fingerprint; a new store is made of it.
         vfs: the name of the SQLite file system to use; the usual one where None.
+        swap: whether the store may be of another model, which is to be changed.
 
     Raises:
         OutputError: the folder cannot be used, or another server uses it.
@@ -59,7 +63,7 @@ class SqliteStore:
         MissingDependency: apsw is not installed.
     """
 
-    def __init__(self, folder: str | Path, meta: Mapping[str, str], vfs: str | None = None) -> None:
+    def __init__(self, folder: str | Path, meta: Mapping[str, str], vfs: str | None = None, swap: bool = False) -> None:
         self.path = Path(folder) / NAME
         self._vfs = vfs
         self._reading = threading.Lock()
@@ -67,7 +71,7 @@ class SqliteStore:
         try:
             with _explained(self.path):
                 self._writer = _connection(self.path, vfs, True)
-                _prepare(self._writer, self.path, meta)
+                _prepare(self._writer, self.path, meta, swap)
                 self._reader = _connection(self.path, vfs, False)
                 self._mover = _Mover(_connection(self.path, vfs, False))
         except BaseException:
@@ -85,12 +89,20 @@ class SqliteStore:
 
     def blocks(self, shard: int = 0) -> Iterator[StoredBlock]:
         """See `Store`."""
-        number = -1
-        select = "SELECT number, seq, checksum, content FROM blocks WHERE number > ? ORDER BY number LIMIT ?"
-        while rows := self._rows(select, number, CHUNK):
+        number, model = -1, self.champion()
+        select = "SELECT number, seq, checksum, content FROM blocks WHERE model = ? AND number > ? ORDER BY 1 LIMIT 64"
+        while rows := self._rows(select, model, number):
             for number, seq, check, content in rows:
                 _require_sound(content, check, f"block {number}", self.path)
-                yield StoredBlock(number, seq, content)
+                yield StoredBlock(number, seq, content, model)
+
+    def models(self) -> list[StoredModel]:
+        """See `Store`."""
+        return [StoredModel(*row) for row in self._rows("SELECT number, fingerprint, content FROM models ORDER BY 1")]
+
+    def champion(self) -> int:
+        """See `Store`."""
+        return int(self._meta("champion") or 0)
 
     def batches(self, after: int, shard: int | None = None) -> Iterator[Batch]:
         """See `Store`."""
@@ -169,19 +181,25 @@ class SqliteStore:
         with _explained(self.path), self._writer:
             for batch in transaction.batches:
                 self._append(batch)
-            replace_block = "INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?)"
             for block in transaction.blocks:
-                self._writer.execute(replace_block, (block.number, block.seq, checksum(block.content), block.content))
+                entry = block.model, block.number, block.seq, checksum(block.content), block.content
+                self._writer.execute("INSERT OR REPLACE INTO blocks VALUES (?, ?, ?, ?, ?)", entry)
             for piece in transaction.pieces:
                 row = piece.block, piece.first, piece.last, checksum(piece.content), piece.content
                 self._writer.execute("INSERT OR REPLACE INTO pieces VALUES (?, ?, ?, ?, ?)", row)
             for key in transaction.keys:
-                entry = key.key, key.seq, key.created, key.digest, key.answer
-                self._writer.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)", entry)
+                known = key.key, key.seq, key.created, key.digest, key.answer
+                self._writer.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)", known)
             for seq in transaction.cuts.values():
                 self._cut(seq)
             if transaction.forget is not None:
                 self._writer.execute("DELETE FROM keys WHERE created < ?", (transaction.forget,))
+            for model in transaction.models:
+                self._writer.execute("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", astuple(model))
+            for number in transaction.retired:
+                self._writer.execute("DELETE FROM blocks WHERE model = ?", (number,))
+            if transaction.champion is not None:
+                self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('champion', ?)", (transaction.champion,))
         size = self._ahead()
         if size > TOO_FULL:  # the mover does not come to an end while more is written, so nothing is for once
             self.tidy()
@@ -299,7 +317,7 @@ def _connection(path: Path, vfs: str | None, writes: bool) -> apsw.Connection:
     return connection
 
 
-def _prepare(connection: apsw.Connection, path: Path, meta: Mapping[str, str]) -> None:
+def _prepare(connection: apsw.Connection, path: Path, meta: Mapping[str, str], swap: bool) -> None:
     """Make the tables of a new store, and check what an old one is of."""
     with connection:
         kind, version = (connection.pragma(name) for name in ("application_id", "user_version"))
@@ -312,8 +330,10 @@ def _prepare(connection: apsw.Connection, path: Path, meta: Mapping[str, str]) -
         raise ModelFileError(f"{path} is a database, but no store of statecast: give another folder")
     if version > FORMAT:
         raise NewerFormat(f"{path} was written by a later statecast (format {version}): install that one")
+    known = {row[0] for row in connection.execute("SELECT fingerprint FROM models")}
     for name, value in meta.items():
-        if connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall() != [(value,)]:
+        same = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall() == [(value,)]
+        if not (same or value in known or (swap and known)):
             raise ModelFileError(
                 f"{path} is the store of another model than this one (its {name} differs): give its own model, another "
                 "folder, or change models with --swap"

@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS series (shard int NOT NULL, number int NOT NULL, id t
 CREATE TABLE IF NOT EXISTS log (shard int NOT NULL, last bigint NOT NULL, first bigint NOT NULL, epoch bigint NOT NULL,
     received float8 NOT NULL, checksum bigint NOT NULL, rows bytea NOT NULL, PRIMARY KEY (shard, last));
 CREATE TABLE IF NOT EXISTS blocks (shard int NOT NULL, number int NOT NULL, seq bigint NOT NULL,
-    checksum bigint NOT NULL, content bytea NOT NULL, PRIMARY KEY (shard, number));
+    checksum bigint NOT NULL, content bytea NOT NULL, model int NOT NULL, PRIMARY KEY (shard, model, number));
+CREATE TABLE IF NOT EXISTS models (number int PRIMARY KEY, fingerprint text NOT NULL, content bytea NOT NULL);
 CREATE TABLE IF NOT EXISTS pieces (shard int NOT NULL, block int NOT NULL, last bigint NOT NULL, first bigint NOT NULL,
     checksum bigint NOT NULL, content bytea NOT NULL, PRIMARY KEY (block, first));
 CREATE TABLE IF NOT EXISTS keys (key text PRIMARY KEY, seq bigint NOT NULL, created float8 NOT NULL,
@@ -61,10 +62,11 @@ KEYS = """, remembered AS (
     ON CONFLICT (key) DO UPDATE SET seq = excluded.seq, created = excluded.created, digest = excluded.digest,
         answer = excluded.answer)"""
 BLOCKS = """, states AS (
-    INSERT INTO blocks SELECT block.* FROM unnest(%(block_shards)b::int[], %(block_numbers)b::int[],
-        %(block_seqs)b::bigint[], %(block_checksums)b::bigint[], %(block_contents)b::bytea[])
-    AS block (shard, number, seq, checksum, content) CROSS JOIN fence WHERE open
-    ON CONFLICT (shard, number) DO UPDATE
+    INSERT INTO blocks SELECT block.shard, block.number, seq, checksum, content, model
+    FROM unnest(%(block_shards)b::int[], %(block_numbers)b::int[],
+        %(block_seqs)b::bigint[], %(block_checksums)b::bigint[], %(block_contents)b::bytea[], %(block_models)b::int[])
+    AS block (shard, number, seq, checksum, content, model) CROSS JOIN fence WHERE open
+    ON CONFLICT (shard, model, number) DO UPDATE
     SET seq = excluded.seq, checksum = excluded.checksum, content = excluded.content)"""
 PIECES = """, history AS (
     INSERT INTO pieces SELECT piece.* FROM unnest(%(piece_shards)b::int[], %(piece_blocks)b::int[],
@@ -78,6 +80,14 @@ CUT = """, cuts AS (
     DELETE FROM log USING cuts WHERE log.shard = cuts.shard AND last <= seq
 ), noted AS (
     UPDATE shards SET cut = seq FROM cuts WHERE shards.shard = cuts.shard)"""
+MODELS = """, kept_models AS (
+    INSERT INTO models SELECT model.* FROM unnest(%(models)b::int[], %(fingerprints)b::text[],
+        %(model_contents)b::bytea[]) AS model (number, fingerprint, content) CROSS JOIN fence WHERE open
+    ON CONFLICT DO NOTHING)"""
+RETIRED = """, retired AS (DELETE FROM blocks USING fence WHERE open AND model = ANY(%(retired)b::int[]))"""
+CHAMPION = """, crowned AS (
+    INSERT INTO meta SELECT 'champion', champion FROM unnest(%(champion)b::text[]) AS champion CROSS JOIN fence
+    WHERE open ON CONFLICT (name) DO UPDATE SET value = excluded.value)"""
 FORGET = """, forgotten AS (DELETE FROM keys WHERE created < %(forget)b)"""
 COMMIT = " SELECT shard, NULL::bigint AS last FROM held"
 # What an earlier attempt at the same commit wrote.
@@ -91,6 +101,7 @@ WITH new AS (
     RETURNING 1)
 INSERT INTO shards SELECT shard, 0 FROM generate_series(0, %(shards)b - 1) AS shard WHERE EXISTS (SELECT FROM new)"""
 SELECT_BLOCKS = """
-SELECT number, seq, checksum, content FROM blocks WHERE shard = %b AND number > %b ORDER BY number LIMIT %b"""
+SELECT number, seq, checksum, content FROM blocks
+WHERE shard = %b AND model = %b AND number > %b ORDER BY number LIMIT %b"""
 SELECT_PIECES = """
 SELECT first, last, checksum, content FROM pieces WHERE block = %b AND first < %b ORDER BY first DESC LIMIT 8"""
