@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,6 +19,7 @@ import pytest
 from broker_cases import Broker, broker
 from cli_cases import Command, statecast
 from http_cases import Served, serving
+from test_server_webhook import Pager, pager
 
 import statecast as sc
 from statecast.errors import AccessDenied, DataError, RowsRejected, TimeOrderError, UnknownSeries
@@ -172,3 +174,20 @@ def test_rows_from_a_broker_are_a_streams(tmp_path: Path, broker: Broker, caplog
     with serving(tmp_path, window=0) as server, sc.Client(str(server.http.base_url)) as client:
         assert server.get("/v1/status")["observations"] == 60
         alike(client.forecast(["a", "b"]), replace(expected, ids=("a", "b")))
+
+
+def test_an_unusual_value_is_an_alarm_at_the_webhook(tmp_path: Path, pager: Pager) -> None:
+    model, rng = cases.watching(cases.model()), np.random.default_rng(0)
+    with (
+        serving(tmp_path, model, window=0, webhook=pager.url) as server,
+        sc.Client(str(server.http.base_url)) as client,
+    ):
+        for hour, value in enumerate(6 + 0.1 * rng.standard_normal(60)):
+            client.observe("a", value, at(hour))
+        usual = len(pager.alarms)
+        answer = client.observe("a", 1e4, at(60))
+        assert answer.unusual is not None and answer.unusual.all() and answer.scores is not None
+        broker_cases.until(lambda: len(pager.alarms) > usual)
+    alarm = json.loads(pager.alarms[-1][1])["data"]
+    assert (alarm["id"], alarm["kind"], alarm["value"]) == ("a", "unusual", 1e4)
+    assert alarm["score"] == pytest.approx(answer.scores[0])
