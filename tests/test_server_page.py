@@ -60,13 +60,14 @@ def rows(first: int, count: int) -> list[dict[str, Any]]:
 class Server:
     """A server in a process of its own."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, **settings: Any) -> None:
         self.folder, self.options, self.token = folder, options, ""
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        archive.save(watching(model(tz="Europe/Madrid", horizon=6, lags=4)), folder / "load.safetensors")
+        settings = {"tz": "Europe/Madrid", "horizon": 6, "lags": 4} | settings
+        archive.save(watching(model(**settings)), folder / "load.safetensors")
         self.start()
 
     def start(self) -> None:
@@ -102,8 +103,8 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, *options: str) -> Iterator[Server]:
-    server = Server(folder, *options)
+def serving(folder: Path, *options: str, **settings: Any) -> Iterator[Server]:
+    server = Server(folder, *options, **settings)
     try:
         yield server
     finally:
@@ -398,6 +399,28 @@ def test_an_alarm_is_shown_at_once_and_leads_to_its_series(browser: Browser, tmp
         expect(page.locator("h1")).to_have_text(name(11))
         expect(page.locator(".alarm-item").first).to_contain_text("9,000 was unusual")
         expect(page.locator("tbody tr").first.locator("td").last).to_have_class("alarm")
+        visitor.context.close()
+        assert not visitor.faults
+
+
+def test_several_targets_are_looked_at_one_by_one(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, targets=2, id_kind="integer") as here:
+        visitor = Visit(browser, here)
+        page = visitor.open()
+        expect(page.locator(".welcome pre")).to_contain_text(
+            '"site":1,"hour":"2026-01-31 12:00:00Z","y0":41.5,"y1":41.5'
+        )
+        here.send([{"site": 4, "hour": stamp(hour), "y0": 5 + hour % 3, "y1": 1e4 * (hour % 4)} for hour in range(30)])
+        row = page.locator(".row:not(.waiting)")
+        expect(row.locator(".value")).to_have_text("7")
+        assert row.locator(".spark-line").get_attribute("d").count("L") >= 20
+        row.click()
+        forecast = here.ask("series/4/forecast")["statecast"]
+        for target in ("y1", "y0"):
+            page.get_by_role("button", name=target).click()
+            number = re.search(r"forecast ([\d.,−]+)", page.locator("div.readout").inner_text())
+            assert number
+            shows(number[1], forecast[target][0])
         visitor.context.close()
         assert not visitor.faults
 

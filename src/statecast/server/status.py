@@ -64,6 +64,7 @@ def described(model: Model, name: str) -> dict[str, Any]:
         "targets": schema.target,
         "levels": config.levels,
         "id": schema.id_column,
+        "id_kind": schema.id_kind,
         "time": schema.time_column,
         "time_kind": schema.time_kind,
         "frequency": None if schema.time is None else schema.frequency.text,

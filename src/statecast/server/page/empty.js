@@ -7,10 +7,11 @@ const EXAMPLES = { date: "2026-01-31", datetime: "2026-01-31 12:00:00", row: 1, 
 /** An observation as the server takes it. */
 function example(model) {
 	const time = EXAMPLES[model.time_kind] ?? 1;
-	const row = { [model.id]: "first" };
+	const row = { [model.id]: model.id_kind === "integer" ? 1 : "first" };
 	if (model.time && model.time_kind !== "row") row[model.time] = model.tz ? `${time}Z` : time;
 	for (const target of model.targets) row[target] = 41.5;
-	for (const name of [...(model.past ?? []), ...(model.known ?? []), ...(model.static ?? [])]) row[name] = 0;
+	for (const name of [...model.past, ...model.static]) row[name] = 0;
+	for (const name of model.known) row[name] = Array(model.horizon + 1).fill(0); // of this step and the next ones
 	return row;
 }
 
@@ -36,7 +37,7 @@ export function welcome(status) {
 		copy.textContent = "Copied";
 		setTimeout(() => (copy.textContent = "Copy"), 2000);
 	} }, "Copy");
-	const extra = [...(status.model.past ?? []), ...(status.model.known ?? [])];
+	const extra = [...status.model.past, ...status.model.known, ...status.model.static];
 	return h("section", { class: "card welcome" },
 		h("h2", {}, "No observations yet"),
 		h("p", {}, "The model is loaded and waits. Send the first one:"),

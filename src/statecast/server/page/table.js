@@ -248,7 +248,7 @@ export class SeriesTable {
 	#write({ cells, link, line }, summary) {
 		const { clock } = this.context;
 		const value = (key) => part(summary[key], this.target);
-		const recent = (summary.recent ?? []).map((item) => part(item, this.target));
+		const recent = (Array.isArray(summary.recent) ? summary.recent : summary.recent?.[this.target]) ?? [];
 		const texts = {
 			value: number(value("value"), decimalsOf(recent)), time: clock.text(clock.place(summary.time)), count: count(summary.count),
 			error: meanError(part(summary.error?.statecast, this.target)), skill: skill(value("skill")),
