@@ -326,3 +326,12 @@ def test_alarms_tell_of_unusual_rows_and_of_silent_series(tmp_path: Path) -> Non
     summary = engine.one("b")
     assert summary.alarms == before + 1 + summary.unusual
     engine.close()
+
+
+def test_a_row_that_skips_too_many_steps_holds_nobody_up(model: Path, tmp_path: Path) -> None:
+    engine = server.started(model, tmp_path / "state", gap_limit=10)
+    engine.submit(rows(["a", "b"], [0, 0], [1.0, 2.0])).result()
+    receipt = engine.submit(rows(["a", "b", "c"], [12, 11, 5000], [1.0, 2.0, 3.0])).result()
+    assert receipt.statuses == ["rejected", "accepted", "accepted"]
+    assert "skips more than 10 steps since 2024-01-02 09:00:00: see --gap-limit" in str(receipt.errors[0])
+    engine.close()

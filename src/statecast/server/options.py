@@ -48,6 +48,7 @@ class Options:
     body_limit: int = _option(16 * MIB, "bytes of a request at most", 1024, 1 << 30)
     row_limit: int = _option(100_000, "rows of a request at most", 1, 10_000_000)
     series_limit: int = _option(10_000_000, "series at most", 1, 1 << 31)
+    gap_limit: int = _option(100_000, "steps that a row may skip since its series' last one at most", 0, 1_000_000)
     id_limit: int = _option(256, "characters of an id at most", 1, 4096)
     queue_limit: int = _option(1_000_000, "rows that may wait before requests are turned away", 1, 1 << 31)
     swap: bool = _option(False, "take over the series of a store of another model, beside it until this one can")

@@ -139,10 +139,24 @@ class Stepper(Memory):
         later = (times > last) & (times != UNSEEN)
         for place in np.flatnonzero(~later & (times != UNSEEN)).tolist():
             self._earlier(group, int(rows[place]), int(numbers[place]), int(times[place]), int(last[place]))
+        later[self._far(group, rows, np.where(later, last, UNSEEN), times)] = False
         rows, numbers = rows[later], numbers[later]
         for begin in range(0, len(rows), WIDEST):
             part = slice(begin, begin + WIDEST)
             self._observe_or_halve(group, rows[part], numbers[part])
+
+    def _far(
+        self, group: Group, rows: Int64[np.ndarray, " S"], last: Int64[np.ndarray, " S"], times: Int64[np.ndarray, " S"]
+    ) -> list[int]:
+        """Refuse rows that skip more steps than may be, since all others wait while these are passed through."""
+        schema, limit, known = self.model.schema, self.options.gap_limit, np.flatnonzero(last != UNSEEN)
+        skipped = schema.frequency.steps_between(last[known], times[known]) - 1
+        far: list[int] = known[skipped > limit].tolist()
+        for place in far:
+            row, since = int(rows[place]), shown(int(last[place]), schema)
+            text = f"{shown(int(times[place]), schema)} skips more than {limit:,} steps since {since}: see --gap-limit"
+            group.reject(row, f"series {group.rows.ids[row]!r}: {text}")
+        return far
 
     def _current(self, group: Group, rows: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, " S"]:
         """The numbers of rows' series, some of which may have got theirs in the wave before; −1 where it is new."""
