@@ -14,7 +14,7 @@ import forecast_cases as cases
 import pytest
 
 from statecast.errors import SettingError
-from statecast.server import attachments
+from statecast.server import attachments, process
 from statecast.server.attachments import Attachments
 from statecast.server.bodies import BodyReader
 from statecast.server.connectors import Inlet
@@ -122,3 +122,9 @@ def test_alarms_go_to_the_webhook(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_a_mistake_is_said_before_anything_is_opened(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(SettingError, match=reason):
         Attachments(Options(**options))
+
+
+@pytest.mark.parametrize("options", [{"mqtt": "mqtt://host/{id}"}, {"connector": "plant:Feed"}])
+def test_connectors_and_a_database_that_is_shared_exclude_each_other(options: dict[str, Any]) -> None:
+    with pytest.raises(SettingError, match="need a store of this server alone"):
+        process.run("model", "postgresql://host/base", Options(**options), print)

@@ -79,7 +79,13 @@ def run(model: str, state: str, options: Options, say: Callable[[str], None]) ->
     from statecast.server.app import App
     from statecast.server.engine import Engine
     from statecast.server.service import Service
+    from statecast.server.store.opening import POSTGRES
 
+    if state.startswith(POSTGRES) and (options.mqtt or options.connector):
+        raise SettingError(
+            "--mqtt and --connector need a store of this server alone, since servers that share a database hold some "
+            "of the series each, and rows of the others would be lost: give --state FOLDER, or send rows by sc.Client"
+        )
     with _socket(options) as port:
         host = f"[{options.host}]" if ":" in options.host else options.host
         address = f"http://{host}:{port.getsockname()[1]}"
