@@ -18,6 +18,7 @@ from statecast import Stream
 from statecast.errors import OutputError
 from statecast.forecast import wire
 from statecast.server import app, series
+from statecast.server.answers import ForecastTexts
 from statecast.server.engine import Engine
 from statecast.server.tokens import issue
 
@@ -57,6 +58,22 @@ def test_rows_may_be_written_in_four_ways(served: Served) -> None:
     answer = served.http.post("/v1/observations", content=lines, headers={"content-type": "application/x-ndjson"})
     assert [result["status"] for result in answer.json()["results"]] == ["accepted"] * 2
     assert served.get("/v1/series/w")["count"] == 7
+
+
+def test_forecasts_of_one_step_are_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[bool] = []
+    documents = wire.documents
+    monkeypatch.setattr(wire, "documents", lambda *a, bounds: calls.append(bounds) or documents(*a, bounds))
+    stream, texts = Stream(cases.model()), ForecastTexts()
+    forecast = stream.observe_many(["a", "b"], [1, 2], row()["hour"])
+    for detail in ("point", "point", "full", "point"):
+        both = [json.loads(bytes(text)) for text in texts.of(forecast, detail)]
+        assert both == documents(forecast, bounds=detail == "full")
+    assert calls == [False, True]
+    for hour in range(1, 20):
+        texts.of(stream.observe_many(["a"], [1], row(hour)["hour"]), "point")
+    texts.of(forecast, "point")
+    assert len(calls) == 22  # the oldest are forgotten
 
 
 def test_a_row_counts_once_and_bad_rows_are_refused_alone(served: Served) -> None:

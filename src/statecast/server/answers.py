@@ -6,9 +6,10 @@ Times of series are texts, or whole numbers, as their table has them; times of t
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakKeyDictionary
 
 import msgspec
 import numpy as np
@@ -29,6 +30,9 @@ STATUSES = {
     "limit": 413,
     "elsewhere": 421,
 }  # of a row that is the only one of its request
+
+
+WRITTEN = 8  # forecasts whose texts are kept: requests of one step are answered one right after another
 
 
 class RowAnswer(msgspec.Struct, omit_defaults=True, gc=False):
@@ -70,15 +74,18 @@ class ForecastTexts:
     """The JSON of forecasts. Rows that were stepped together have one forecast, which is written once for all."""
 
     def __init__(self) -> None:
-        self._texts: WeakKeyDictionary[Forecast, dict[Detail, list[msgspec.Raw]]] = WeakKeyDictionary()
+        self._texts: OrderedDict[tuple[Forecast, Detail], list[msgspec.Raw]] = OrderedDict()
 
     def of(self, forecast: Forecast, detail: Detail) -> list[msgspec.Raw]:
         """The objects of a forecast's series; see `wire.documents`."""
-        texts = self._texts.setdefault(forecast, {})
-        if detail not in texts:
-            documents = wire.documents(forecast, bounds=detail == "full")
-            texts[detail] = [msgspec.Raw(msgspec.json.encode(document)) for document in documents]
-        return texts[detail]
+        key = forecast, detail
+        if key not in self._texts:
+            # Of a copy, which takes what it has worked out with it: readers of events may keep the forecast for long.
+            documents = wire.documents(replace(forecast), bounds=detail == "full")
+            self._texts[key] = [msgspec.Raw(msgspec.json.encode(document)) for document in documents]
+            while len(self._texts) > WRITTEN:
+                self._texts.popitem(last=False)
+        return self._texts[key]
 
 
 def submission(receipt: Receipt, detail: Detail, texts: ForecastTexts) -> Submission:
