@@ -16,6 +16,7 @@ const live = new Live();
 const context = { status: null, clock: null, fail };
 let overview = null;
 let view = null;
+let searching = false; // whether the way leads to the search
 
 // --- what stands at the top
 
@@ -152,8 +153,9 @@ async function move(step) {
 
 addEventListener("hashchange", async () => {
 	await open();
-	if (place() === null) overview?.table.view.focus({ preventScroll: true });
-	else content.focus({ preventScroll: true });
+	const { search, view: rows } = overview?.table ?? {};
+	(place() !== null ? content : searching ? search : rows)?.focus({ preventScroll: true });
+	searching = false;
 });
 
 // --- tokens
@@ -206,8 +208,9 @@ addEventListener("keydown", (event) => {
 	else if (event.key === "ArrowRight" && inside) move(1);
 	else if (event.key === "/") {
 		event.preventDefault();
+		searching = inside;
 		if (inside) location.hash = "#/";
-		setTimeout(() => overview?.table.search.focus(), inside ? 50 : 0);
+		else overview?.table.search.focus();
 	} else return;
 });
 
