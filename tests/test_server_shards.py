@@ -22,9 +22,10 @@ from statecast.server.receipts import Happening
 from statecast.server.rows import LiveRows
 from statecast.server.store.opening import meta_of
 from statecast.server.store.postgres import PostgresStore
+from statecast.server.swap import champion_of
 
 pytestmark = pytest.mark.heavy
-MODEL = forecast_cases.model(time_kind="number", freq="1")
+MODEL = forecast_cases.model(time_kind="integer", freq="1")
 IDS = [f"s{n}" for n in range(40)]
 OPTIONS = Options(checkpoint=0.3, window=0.0)
 
@@ -210,3 +211,21 @@ def test_shards_that_come_back_and_forth_lose_nothing(servers: Servers) -> None:
             observe([first])
     assert np.array_equal(first.forecast(IDS).values, expected(step).forecast(IDS).values)
     assert servers.stores["a"].check().faults == []
+
+
+def test_models_are_changed_by_a_server_that_has_all_series(servers: Servers) -> None:
+    first, other = servers.start("a"), forecast_cases.model(time_kind="integer", freq="1", seed=5)
+    for step in range(6):
+        first.submit(rows(IDS, step)).result(20)
+    first.models.challenge(other, "other", promote=True)
+    until(lambda: first.model.shares_states(other))
+    first.submit(rows(IDS, 6)).result(20)
+    wanted = Stream(other, State.empty(other.layout, other.dtype))
+    for step in range(7):
+        wanted.observe_many(IDS, rows(IDS, step).values, np.full(len(IDS), step))
+    assert np.array_equal(first.forecast(IDS).values, wanted.forecast(IDS).values)
+    assert servers.stores["a"].champion() == 1
+    servers.engines.pop("a").close()
+    store = PostgresStore(servers.url, meta_of(MODEL), "http://b", 4)
+    again = servers.engines["b"] = Engine(champion_of(store, MODEL), store, OPTIONS, pytest.fail)
+    assert np.array_equal(again.forecast(IDS).values, wanted.forecast(IDS).values)

@@ -122,7 +122,7 @@ def test_live_scores_stand_side_by_side(engine: Engine) -> None:
     engine.models.promote()
     after = engine.status()
     assert after.challenger is not None
-    assert after.challenger.former
+    assert (after.challenger.former, after.challenger.name) == (True, "the model before")
     assert (after.error, after.challenger.error) == (before, status.error)
 
 

@@ -155,6 +155,7 @@ class Challenger:
             self.stepper.directory.adopt(champion.directory, shard)
         self._received = champion.ledger.records[["received", "silent"]][: len(champion.directory.names)].copy()
         self._start, self.floor = model.state, begin
+        self._champion = "the model before"
         self.former, self._caught_up, self._failure = False, False, ""
         self._written = -float("inf")
         self._turn, self._stop = threading.RLock(), threading.Event()
@@ -216,6 +217,7 @@ class Challenger:
             champion.exchange(self.stepper)
             self.floor, seq = seq, self.floor
             self.former = not self.former
+            self.name, self._champion = self._champion, self.name
             self._hold(self.floor)
             return seq
 
