@@ -40,7 +40,7 @@ def test_three_origins_lie_a_horizon_apart_or_as_far_as_two_seasons_allow(rows: 
     (member,) = suite(rows).members
     assert (member.horizon, member.step, member.windows) == (horizon, step, 3)
     assert member.origins(member.series[0]).tolist() == [rows - 1 - horizon - step * k for k in (2, 1, 0)]
-    assert len(member.seen) == rows - horizon - 2 * step
+    assert len(member.learnable) == rows - horizon - 2 * step
     assert member.settings == {"season": 12}
 
 
