@@ -99,7 +99,7 @@ def test_statistical_models_are_asked_for_in_blocks(
         made = tuple(problem.naive("persistence") for problem in problems)
         return Answers(made, {"seconds": 1.0, "cpu_s": 2.0, "sparse": False})
 
-    monkeypatch.setattr(others, "asked", answering)
+    monkeypatch.setattr(others, "answers_of", answering)
     monkeypatch.setattr(others, "BLOCK", 2)
     one = panel().series[0]
     p = replace(panel(), series=tuple(replace(one, y=one.y + n) for n in range(5)))
@@ -107,7 +107,7 @@ def test_statistical_models_are_asked_for_in_blocks(
     assert answer is not None
     assert sizes == blocks
     assert answer.forecasts[0].point.tolist() == p.naive("persistence").point.tolist()
-    assert answer.told["seconds"] == len(blocks)
+    assert answer.notes["seconds"] == len(blocks)
     monkeypatch.setattr(others, "BLOCK", 6)
     s = suite(100, 60, 50)
     sizes.clear()
@@ -130,7 +130,7 @@ def test_the_mean_of_two_peers_is_that_of_their_forecasts_and_bounds() -> None:
     mean = others.mean([Answers((low,), text), Answers((high,), text)])
     assert mean.forecasts[0].point.tolist() == [[2, 2]]
     assert (mean.forecasts[0].lower[80][0, 0], mean.forecasts[0].upper[80][0, 0]) == (1, 3)
-    assert mean.told["cpu_s"] == 4
+    assert mean.notes["cpu_s"] == 4
 
 
 # --- the real tables
