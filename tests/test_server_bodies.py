@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import forecast_cases as cases
@@ -123,6 +124,16 @@ def test_plain_rows_are_read_by_the_column() -> None:
     assert (read.ids, read.errors) == (["a", "b", "a"], {})
     np.testing.assert_array_equal(read.values[:, 0], [1.5, np.nan, 3])
     assert read.times is not None and len(set(read.times.tolist())) == 1
+
+
+def test_static_columns_are_read_by_the_row_where_they_are_stated() -> None:
+    model = cases.model(covariates=True)
+    schema = replace(model.schema, known=())
+    reader = ByColumn(replace(model, schema=schema), Options())
+    record = row() | {"wind": 2}
+    np.testing.assert_array_equal(reader.read(json.dumps([record]).encode()).past, [[2]])
+    read = BodyReader(reader.model, Options()).read(json.dumps([record, record | {"area": 3}]).encode())
+    assert (read.static, read.errors) == ([None, {"area": 3}], {})
 
 
 def test_a_single_value_stands_for_all_rows() -> None:

@@ -209,11 +209,12 @@ class _PlainDecoder:
         if schema.time is not None:
             kinds[schema.time] = int if schema.time_kind == "integer" else str
         kinds |= {name: float | None for name in (*schema.target, *(item.name for item in schema.past))}
-        self._able = not schema.known and not schema.static and all(item.kind == "numeric" for item in schema.past)
+        self._able = not schema.known and all(item.kind == "numeric" for item in schema.past)
         self._names = list(kinds)
         self._quoted = [msgspec.json.encode(name) for name in kinds]
-        # Without an id column, rows of several series name them all the same.
-        self._other = msgspec.json.encode(schema.id_column) if schema.id is None else None
+        # Columns that few requests have: static ones, and the series' names where the table had none.
+        seldom = [item.name for item in schema.static] + ([schema.id_column] if schema.id is None else [])
+        self._seldom = [msgspec.json.encode(name) for name in seldom]
         row = self._record(kinds)
         self._row, self._rows = msgspec.json.Decoder(row), msgspec.json.Decoder(list[row])  # type: ignore[valid-type]
         several = {name: list[kind] | kind for name, kind in kinds.items()}  # type: ignore[valid-type]
@@ -229,7 +230,7 @@ class _PlainDecoder:
         Raises:
             _Odd, msgspec.MsgspecError, RecursionError: it is not sound in this sense.
         """
-        if not self._able or b"\\" in body or (self._other is not None and self._other in body):
+        if not self._able or b"\\" in body or any(name in body for name in self._seldom):
             raise _Odd
         if lines:
             return self._of_rows(self._row.decode_lines(body), body)
