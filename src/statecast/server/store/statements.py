@@ -98,7 +98,7 @@ USING (shard, last, first, epoch, checksum)"""
 CREATE = """
 WITH new AS (
     INSERT INTO meta SELECT * FROM unnest(%(names)b::text[], %(values)b::text[]) WHERE NOT EXISTS (SELECT FROM meta)
-    RETURNING 1)
+    ON CONFLICT DO NOTHING RETURNING 1)
 INSERT INTO shards SELECT shard, 0 FROM generate_series(0, %(shards)b - 1) AS shard WHERE EXISTS (SELECT FROM new)"""
 SELECT_BLOCKS = """
 SELECT number, seq, checksum, content FROM blocks
