@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -64,6 +65,7 @@ def serving(
     model: Model | None = None,
     opener: Callable[[Callable[[str], None]], Engine] | None = None,
     wait: bool = True,
+    trust: str | None = None,
     **options: Any,
 ) -> Iterator[Served]:
     """A server in a thread of this process.
@@ -73,6 +75,7 @@ def serving(
         model: with random weights where None.
         opener: opens the engine in place of the usual.
         wait: until it has read its store.
+        trust: file of the certificate that it shows; it speaks http where None.
         options: of the server.
     """
     wishes = Options(**options)
@@ -80,12 +83,14 @@ def serving(
     if not path.exists():
         archive.save(model or cases.model(), path)
     service = Service(opener or (lambda failed: Engine.open(path, folder / "m-state", wishes, failed)), wishes, "m")
-    server = uvicorn.Server(configuration(App(service)))
+    server = uvicorn.Server(configuration(App(service), wishes))
     with socket.create_server(("127.0.0.1", 0)) as port:
         thread = threading.Thread(target=server.run, args=([port],))
         thread.start()
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port.getsockname()[1]}", timeout=20) as http:
+            address = f"{'https' if trust else 'http'}://127.0.0.1:{port.getsockname()[1]}"
+            verify = ssl.create_default_context(cafile=trust) if trust else False
+            with httpx.Client(base_url=address, timeout=20, verify=verify) as http:
                 while wait and http.get("/readyz").status_code != 200:
                     time.sleep(0.01)
                 yield Served(http, service, folder)

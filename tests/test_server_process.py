@@ -7,6 +7,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,12 +21,12 @@ from typing import Any
 
 import forecast_cases as cases
 import pytest
-from http_cases import row
+from http_cases import row, serving
 
 from statecast.cli import main
 from statecast.errors import MissingDependency, SettingError
 from statecast.model import archive
-from statecast.server import process
+from statecast.server import process, tokens
 from statecast.server.options import Options
 
 if sys.platform == "win32":
@@ -145,6 +146,32 @@ def test_a_server_that_others_reach_needs_tokens(model: Path, capfd: pytest.Capt
         assert "can be reached from other machines: give --tokens" in capfd.readouterr().err
     assert main(["serve", str(model), "--tokens", str(model.with_name("none"))]) == 2
     assert "cannot be read" in capfd.readouterr().err
+
+
+def test_a_certificate_that_cannot_be_used_is_refused(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = model.with_name("certificate.pem")
+    assert main(["serve", str(model), "--certificate", str(path)]) == 2
+    assert "cannot be used" in capfd.readouterr().err
+    path.write_text("no certificate")
+    assert main(["serve", str(model), "--certificate", str(path)]) == 2
+    assert "cannot be used" in capfd.readouterr().err
+    assert main(["serve", str(model), "--private-key", str(path)]) == 2
+    assert "goes with --certificate" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_a_certificate_makes_it_https(tmp_path: Path) -> None:
+    paths = {name: str(tmp_path / f"{name}.pem") for name in ("certificate", "private_key")}
+    files = ["-out", paths["certificate"], "-keyout", paths["private_key"]]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *files, *names]
+    subprocess.run(command, check=True, capture_output=True)
+    token = tokens.issue(tmp_path / "tokens", "read", "page")
+    options = {**paths, "tokens": str(tmp_path / "tokens")}
+    with serving(tmp_path, trust=paths["certificate"], **options) as server:
+        answer = server.http.post("/v1/session", json={"token": token})
+        assert "Secure" in answer.headers["set-cookie"].split("; ")
+        assert server.get("/v1/status")["scope"] == "read"
 
 
 def test_what_cannot_be_served_is_named(tmp_path: Path, model: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,8 @@ class Options:
     tokens: str | None = _option(
         None, "file of the tokens that callers need, each for read, write or admin", metavar="FILE"
     )
+    certificate: str | None = _option(None, "file of a TLS certificate; the server speaks https then", metavar="FILE")
+    private_key: str | None = _option(None, "file of its private key, where it is not in the same", metavar="FILE")
     late: int = _option(0, "steps that a row may be late; 0 refuses rows before a series' last one", 0, 1000)
     silence: int = _option(0, "steps behind the latest row at which a series raises an alarm; 0 for none", 0, 1 << 20)
     closed: bool = _option(False, "refuse series that are not known yet")

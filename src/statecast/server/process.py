@@ -12,6 +12,7 @@ import logging
 import re
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -66,11 +67,12 @@ def run(model: str, state: str, options: Options, say: Callable[[str], None]) ->
 
     Raises:
         MissingDependency: a library is missing.
-        SettingError: others could reach the server, and there are no tokens.
+        SettingError: others could reach the server, and there are no tokens; or the certificate cannot be used.
         OutputError: the port is taken, the store cannot be written or has an owner, or a commit failed.
         StatecastError: the model or the store cannot be used.
     """
     require_libraries()
+    require_certificate(options)
     if not options.local and options.tokens is None:
         raise SettingError(
             f"--host {options.host} can be reached from other machines: give --tokens FILE, which statecast token "
@@ -88,7 +90,7 @@ def run(model: str, state: str, options: Options, say: Callable[[str], None]) ->
         )
     with _socket(options) as port:
         host = f"[{options.host}]" if ":" in options.host else options.host
-        address = f"http://{host}:{port.getsockname()[1]}"
+        address = f"{'https' if options.certificate else 'http'}://{host}:{port.getsockname()[1]}"
         options = replace(options, address=options.address or address)
         service = Service(lambda failed: Engine.open(model, state, options, failed), options, name_of(model))
         say(f"serving {model} at {address}, with its store in {without_password(state)}")
@@ -128,10 +130,26 @@ def _serve(app: Any, service: Any, port: socket.socket) -> None:
                     loop.add_signal_handler(number, self.end)
             yield
 
-    Server(configuration(app)).run([port])
+    Server(configuration(app, service.options)).run([port])
 
 
-def configuration(app: Any) -> Any:
+def require_certificate(options: Options) -> None:
+    """See that the certificate, if there is one, can be used.
+
+    Raises:
+        SettingError: it or its key cannot.
+    """
+    if options.certificate is None:
+        if options.private_key is not None:
+            raise SettingError("--private-key goes with --certificate: give it too, or leave both out")
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(options.certificate, options.private_key)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingError(f"the certificate {options.certificate} cannot be used: {error}") from error
+
+
+def configuration(app: Any, options: Options) -> Any:
     """How uvicorn is to serve an app."""
     import uvicorn
 
@@ -145,6 +163,8 @@ def configuration(app: Any) -> Any:
         access_log=False,  # addresses name series
         server_header=False,
         backlog=BACKLOG,
+        ssl_certfile=options.certificate,
+        ssl_keyfile=options.private_key,
         timeout_graceful_shutdown=PATIENCE,
     )
 
