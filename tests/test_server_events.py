@@ -110,10 +110,29 @@ def test_alarms_come_with_the_row_that_raised_them() -> None:
     item = Happening(
         7, 8, ("a", "b"), times, np.ones((2, 1)), None, np.array([np.nan, 4.5]), np.array([False, True]), (alarm,)
     )
-    text = b"".join(readers.events(Presenter(model.schema), item, ("alarm",), [0, 1])).decode()
+    text = b"".join(readers.events(Presenter(model.schema), item, ("alarm",))).decode()
     (event,) = parsed(text.splitlines())
     assert (event.kind, event.seq, event.data["score"], event.data["value"]) == ("alarm", 8, 4.5, 2)
     assert event.data["time"] == wire.times(times, model.schema)[0]
+
+
+def test_a_silence_is_told_to_who_asks_for_that_series_alone() -> None:
+    present = Presenter(cases.model().schema)
+    silence = Alarm(6, "c", cases.START, "missing", 9.0, cases.START)  # no row raised it
+    none = np.full(1, np.nan)
+    item = Happening(7, 7, ("a",), np.full(1, cases.START), np.ones((1, 1)), None, none, none > 0, (silence,))
+    kinds = ("observation", "alarm")
+    told = {id: [e.kind for e in parsed(b"".join(readers.events(present, item, kinds, id)).decode().splitlines())]
+            for id in ("a", "b", "c", None)}  # fmt: skip
+    assert told == {"a": ["observation"], "b": [], "c": ["alarm"], None: ["observation", "alarm"]}
+
+
+def test_what_came_at_once_is_told_in_parts(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "PART", 3)
+    with listening(served, types="observation") as one, listening(served, types="observation", id="s5") as other:
+        served.post([row(hour, site=f"s{n}") for hour in range(2) for n in range(8)])
+        assert [event.seq for event in some(one, 16)] == list(range(1, 17))
+        assert [event.seq for event in some(other, 2)] == [6, 14]
 
 
 def test_readers_are_not_without_end(tmp_path: Path) -> None:

@@ -24,12 +24,13 @@ from statecast.server.answers import Presenter
 
 if TYPE_CHECKING:
     from statecast.server.engine import Engine
-    from statecast.server.receipts import Happening
+    from statecast.server.receipts import Alarm, Happening
 
 HEART, PERIOD = 15.0, 2.0  # seconds between two signs of life, and between two events of the server's status
 BEHIND = 200_000  # rows that a reader may be behind; the latest rows, which memory holds, must fit in
 PATIENCE = 30.0  # seconds that reading the log waits for a reader
-ENCODED = 64  # happenings that are kept as text, for other readers of the same events
+PART = 512  # rows whose events are written at once
+ENCODED = 64  # parts that are kept as text, for other readers of the same events
 
 
 class Reader:
@@ -151,59 +152,86 @@ class Audience:
             sent, due, last = clock() - HEART, clock() if "status" in types else float("inf"), after
             while not reader.dropped:
                 item = await reader.next(min(sent + HEART, due) - clock())
-                text = b"" if item is None else self._text(present, item, types, series)
-                last = last if item is None else item.last
-                if clock() >= due:
-                    text, due = text + _event("status", status()), clock() + PERIOD
-                if not text and clock() >= sent + HEART:
-                    text = b": still here\n\n" if last is None else b"id: %d\n\n" % last
-                if text:
+                for text in () if item is None else self._texts_of(present, item, types, series):
                     sent = clock()
                     yield text
+                    await asyncio.sleep(0)  # others have their turn between two parts of what came at once
+                last = last if item is None else item.last
+                if clock() >= due:
+                    sent, due = clock(), clock() + PERIOD
+                    yield _event("status", status())
+                if clock() >= sent + HEART:
+                    sent = clock()
+                    yield b": still here\n\n" if last is None else b"id: %d\n\n" % last
         finally:
             self._readers.discard(reader)
             reader.drop()
 
-    def _text(self, present: Presenter, item: Happening, types: Sequence[str], series: str | int | None) -> bytes:
-        """The events of a happening."""
-        if series is not None:
-            rows = [n for n, name in enumerate(item.ids) if name == series]
-            return b"".join(events(present, item, types, rows))
-        key = item.first, item.last, types
-        if key not in self._texts:
-            self._texts[key] = b"".join(events(present, item, types, range(len(item.ids))))
-            while len(self._texts) > ENCODED:
-                self._texts.popitem(last=False)
-        return self._texts[key]
+    def _texts_of(
+        self, present: Presenter, item: Happening, types: Sequence[str], series: str | int | None
+    ) -> Iterator[bytes]:
+        """The events of a happening, in parts; those of all series are kept for other readers."""
+        for begin in range(0, len(item.ids) or 1, PART):
+            key = item.first, begin, types
+            text = self._texts.get(key) if series is None else None
+            if text is None:
+                text = b"".join(events(present, item, types, series, begin))
+            if series is None:
+                self._texts[key] = text
+                while len(self._texts) > ENCODED:
+                    self._texts.popitem(last=False)
+            if text:
+                yield text
 
 
-def events(present: Presenter, item: Happening, types: Sequence[str], rows: Sequence[int]) -> Iterator[bytes]:
-    """The events of some rows of a happening, and of the series that were removed after them."""
-    alarms: dict[int, list[Any]] = {}
-    for alarm in item.alarms if "alarm" in types else ():
-        alarms.setdefault(alarm.seq - item.first, []).append(present.alarm(alarm))
-    forecasts: list[dict[str, Any]] | None = None
+def events(
+    present: Presenter, item: Happening, types: Sequence[str], series: str | int | None = None, begin: int = 0
+) -> Iterator[bytes]:
+    """The events of a part of a happening, and at its end of the series that were removed.
+
+    Args:
+        present: writes them.
+        item: the happening.
+        types: of the events.
+        series: whose events; all where None.
+        begin: the first of the part's rows.
+    """
+    part, count = range(begin, min(begin + PART, len(item.ids))), len(item.ids)
+    rows = [n for n in part if series is None or item.ids[n] == series]
+    observed = dict.fromkeys(rows) if "observation" in types else {}
+    forecasts: dict[int, dict[str, Any]] = {}
     if "forecast" in types and item.forecast is not None and rows:
-        forecasts = wire.documents(selection.picked(item.forecast, np.array(rows, np.int64)))
-    if "observation" not in types and forecasts is None:
-        rows = [n for n in rows if n in alarms]
-    times = wire.times(item.times, present.schema) if rows else []
-    for place, n in enumerate(rows):
-        seq, score = item.first + n, float(item.scores[n])
-        parts: list[tuple[str, Any]] = []
-        if "observation" in types:
-            observation = {"seq": seq, "id": item.ids[n], "time": times[n], "value": present.number(item.values[n])}
-            observation |= {"score": None if score != score else score, "unusual": bool(item.unusual[n])}
-            parts.append(("observation", observation))
-        if forecasts is not None:
-            parts.append(("forecast", {"seq": seq, **forecasts[place]}))
-        parts += [("alarm", alarm) for alarm in alarms.get(n, ())]
+        forecasts = dict(zip(rows, wire.documents(selection.picked(item.forecast, np.array(rows))), strict=True))
+    alarms = _alarms(item, types, series)
+    times = dict(zip(rows, wire.times(item.times[rows], present.schema), strict=True)) if observed else {}
+    for n in sorted({*observed, *forecasts, *(alarms.keys() & set(part))}):
+        seq, parts = item.first + n, list[tuple[str, Any]]()
+        if n in observed:
+            parts.append(("observation", _observation(present, item, n, times[n])))
+        if n in forecasts:
+            parts.append(("forecast", {"seq": seq, **forecasts[n]}))
+        parts += [("alarm", present.alarm(alarm)) for alarm in alarms.get(n, ())]
         yield from (_event(kind, data) for kind, data in parts[:-1])
         yield _event(*parts[-1], seq)
-    if "observation" in types:
-        for n, name in enumerate(item.removed):
-            seq = item.first + len(item.ids) + n
-            yield _event("removal", {"seq": seq, "id": name}, seq)
+    for n, name in enumerate(item.removed if part.stop == count and "observation" in types else ()):
+        if series in (None, name):
+            yield _event("removal", {"seq": item.first + count + n, "id": name}, item.first + count + n)
+
+
+def _observation(present: Presenter, item: Happening, row: int, time: Any) -> dict[str, Any]:
+    score = float(item.scores[row])
+    value = {"seq": item.first + row, "id": item.ids[row], "time": time, "value": present.number(item.values[row])}
+    return value | {"score": None if score != score else score, "unusual": bool(item.unusual[row])}
+
+
+def _alarms(item: Happening, types: Sequence[str], series: str | int | None) -> dict[int, list[Alarm]]:
+    """Alarms by the row that they are told with: one that no row raised, such as a silence, with the last before."""
+    alarms: dict[int, list[Alarm]] = {}
+    for alarm in item.alarms if "alarm" in types else ():
+        if series in (None, alarm.id):
+            row = min(max(alarm.seq - item.first, 0), max(len(item.ids) - 1, 0))
+            alarms.setdefault(row, []).append(alarm)
+    return alarms
 
 
 def _event(kind: str, data: Any, seq: int | None = None) -> bytes:
