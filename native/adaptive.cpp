@@ -5,6 +5,7 @@
 
 #include "check.h"
 #include "prefetch.h"
+#include "surprise.h"
 #include "table.h"
 
 namespace statecast {
@@ -16,8 +17,10 @@ const int64_t* integers(const statecast_array& a) { return static_cast<const int
 int64_t last_step(const statecast_adaptation& a) { return int64_t{1} << (a.leads - 1); }
 // Numbers of the forecasts that wait for their values: 1 + 2 + 4 + ... + the last of the steps, each with its scale.
 int64_t waiting(const statecast_adaptation& a) { return (2 * last_step(a) - 1) * a.targets * 2; }
-// What a row holds for its intervals: the turn, the waiting forecasts, and what is reported.
-int64_t numbers(const statecast_adaptation& a) { return 1 + waiting(a) + report_numbers(a); }
+// What a row holds for its intervals: the turn, the waiting forecasts, the shifts, and what scores its values.
+int64_t numbers(const statecast_adaptation& a) {
+  return 1 + waiting(a) + shift_numbers(a) + (a.rules.data ? surprises * a.targets : 0);
+}
 
 template <class T>
 T* report_of(const statecast_adaptation& a, T* row) {
@@ -62,21 +65,28 @@ double position(const statecast_adaptation& a, const T* moves, int64_t l, int64_
   return std::min(std::max((score - middle) / std::max(half, least), -a.farthest), a.farthest);
 }
 
-// What is known of the value of a step, for one target: positions among the forecasts that were made for it.
-struct Positions {
-  double latest = 0, total = 0;
-  int64_t count = 0;
-  void add(double position) {
-    if (count++ == 0) latest = position;
-    total += position;
-  }
-  template <class T>
-  void tell(const statecast_adaptation& a, T* watch) const {
-    watch[0] = static_cast<T>(latest);
-    watch[a.targets] = static_cast<T>(count ? total / static_cast<double>(count) : 0);
-    watch[2 * a.targets] = static_cast<T>(count);
-  }
-};
+// What is known of the value of a step, for one target.
+template <class T>
+Surprise<T> surprise_of(const statecast_adaptation& a, T* row, int64_t d) {
+  const double* excess = doubles(a.excess);
+  return {*static_cast<const Rules*>(a.rules.data), row + shift_numbers(a) + d, a.targets,
+          {excess[d], excess[a.targets + d]}, doubles(a.centre)[d], a.typical.data ? doubles(a.typical)[d] : 1};
+}
+
+// Where a value lies among the forecasts of one step ahead.
+template <class T>
+void place_value(const statecast_adaptation& a, const T* moves, int64_t l, int64_t d, const T* forecast, double score,
+                 double size, Arrival& arrival) {
+  const double where = position(a, moves, l, d, score / size);
+  if (arrival.forecasts == 0) arrival.latest = where;
+  arrival.together += where;
+  arrival.forecasts += 1;
+  if (l > 0) return;
+  arrival.next = true;
+  arrival.error = arrival.value - static_cast<double>(forecast[0]);
+  arrival.score = score;
+  arrival.size = size;
+}
 
 template <class T>
 void learn(const statecast_adaptation& a, T* moves, int64_t lead, double error, double size) {
@@ -99,7 +109,9 @@ void step(const statecast_adaptation& a, const statecast_observations& o, T* row
   for (int64_t d = 0; d < a.targets; ++d) {
     const bool observed = !std::isnan(values[d]);
     double size = 1;  // of the series' errors at the step before
-    Positions positions;
+    Arrival arrival;
+    arrival.observed = observed;
+    arrival.value = observed ? static_cast<double>(static_cast<T>((values[d] - origin[d]) / unit[d])) : 0;
     for (int64_t l = 0; l < a.leads; ++l) {
       const int64_t lead = int64_t{1} << l;
       T* place = ring + ((lead - 1 + now % lead) * a.targets + d) * 2;  // of the forecast that these values were of
@@ -108,7 +120,7 @@ void step(const statecast_adaptation& a, const statecast_observations& o, T* row
       if (observed && place[1] > 0) {
         const T y = static_cast<T>((values[d] - origin[d]) / unit[d]);
         const double score = (static_cast<double>(y) - static_cast<double>(place[0])) / static_cast<double>(place[1]);
-        if (a.middle.data) positions.add(position(a, moves, l, d, score / size));
+        if (a.rules.data) place_value(a, moves, l, d, place, score, size, arrival);
         move(a, moves, l, d, score / size);
         if (a.typical.data) learn(a, moves, lead, std::abs(score) / doubles(a.typical)[l * a.targets + d], size);
       }
@@ -117,7 +129,10 @@ void step(const statecast_adaptation& a, const statecast_observations& o, T* row
       place[0] = forecast[integers(a.ahead)[l] * a.targets + d];
       place[1] = measures ? scale[d] : T(0);
     }
-    if (a.middle.data) positions.tell(a, shift + shift_numbers(a) + d);
+    if (a.rules.data) {
+      if (arrival.forecasts > 0) arrival.together /= arrival.forecasts;
+      surprise_of(a, shift, d).observe(arrival);
+    }
   }
   *turn = static_cast<T>((now + 1) % last);
 }
@@ -196,9 +211,11 @@ int32_t check_adaptation(const statecast_adaptation& a, int64_t stride) {
       check({needs(a.steps, 8, {leads}), needs(a.ahead, 8, {leads}), needs(a.origin, 8, {d}), needs(a.unit, 8, {d}),
              needs(a.low, 8, {leads, levels, d}), needs(a.high, 8, {leads, levels, d}), needs(a.width, 8, {leads, d}),
              needs(a.rate, 8, {leads}), needs(a.share, 8, {levels}), may_have(a.typical, 8, {leads, d}),
-             may_have(a.middle, 8, {leads, d})});
+             may_have(a.middle, 8, {leads, d}), may_have(a.excess, 8, {2, d}), may_have(a.centre, 8, {d}),
+             may_have(a.rules, 8, {int64_t{sizeof(Rules)} / 8})});
   if (status) return status;
-  if (a.middle.data && levels < 1) return STATECAST_BAD_SHAPE;
+  if (a.rules.data && levels < 1) return STATECAST_BAD_SHAPE;
+  if (a.rules.data && !(a.middle.data && a.excess.data && a.centre.data)) return STATECAST_NULL;
   for (int64_t l = 0; l < leads; ++l)
     if (integers(a.steps)[l] != int64_t{1} << l || integers(a.ahead)[l] < 0 || integers(a.ahead)[l] >= a.horizon)
       return STATECAST_BAD_SHAPE;

@@ -174,17 +174,18 @@ STATECAST_API int32_t statecast_network_pack(const statecast_network* network, c
 /* Intervals that adapt to each series (statecast/model/adaptive.py), for a point head: what is the same for all rows.
  * From number `begin` of a row on lie turn [1], waiting [1 + 2 + 4 + ... + 2^(leads-1), D, 2] and shift
  * [leads, levels, D], or where typical is there [leads, levels + 2, D], with the sum of the sizes of errors and its weight
- * behind the levels (`Adaptive.sizes`, with its FORGET, PRIOR and MOST), and then, where middle is there, watch [3, D]
- * (`Adaptive.parts`, with its NARROWEST and FARTHEST); shift and watch are what is reported. From number `counts` on lies how many values [D]
+ * behind the levels (`Adaptive.sizes`, with its FORGET, PRIOR and MOST), and then, where rules are there, the
+ * numbers of `surprise.parts`, of which watch [6, D] is reported with the shift (middle, narrowest and farthest are
+ * those of `Bounds.position`; excess [2, D], centre [D] and rules of `surprise.Watching`). From number `counts` on lies how many values [D]
  * have come; a forecast from after fewer than `least` of them does not wait (counts = -1: all do). steps (int64 [leads]):
  * 1, 2, 4, ...; ahead (int64 [leads]): where on the axis H of the forecast each of them lies. origin and unit [D] make
- * working units of values; these, low, high [leads, levels, D], width [leads, D], rate [leads], share [levels], typical and
- * middle [leads, D] are double, as `Bounds` has them. */
+ * working units of values; these, low, high [leads, levels, D], width [leads, D], rate [leads], share [levels], typical,
+ * middle [leads, D], excess, centre and rules are double, as `Bounds` has them. */
 typedef struct {
   int32_t dtype;
   double forget, prior, most, narrowest, farthest;
   int64_t leads, levels, targets, horizon, begin, counts, least;
-  statecast_array steps, ahead, origin, unit, low, high, width, rate, share, typical, middle;
+  statecast_array steps, ahead, origin, unit, low, high, width, rate, share, typical, middle, excess, centre, rules;
 } statecast_adaptation;
 
 /* Some rows of a table of states, which lies in blocks of `block` rows of `stride` numbers each, the last of them

@@ -19,7 +19,7 @@ inline int64_t places(const statecast_adaptation& a) { return a.levels + (a.typi
 inline int64_t shift_numbers(const statecast_adaptation& a) { return a.leads * places(a) * a.targets; }
 // Numbers that go out with a row's forecast: the shifts, and where values are scored, what tells of them.
 inline int64_t report_numbers(const statecast_adaptation& a) {
-  return shift_numbers(a) + (a.middle.data ? 3 * a.targets : 0);
+  return shift_numbers(a) + (a.rules.data ? 6 * a.targets : 0);
 }
 
 }  // namespace

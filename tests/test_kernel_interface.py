@@ -17,7 +17,7 @@ import pytest
 from model_cases import BATCH, build, parameters
 
 from statecast.errors import DataError
-from statecast.model import cells
+from statecast.model import cells, surprise
 from statecast.model.adaptive import Adaptive, Bounds, prior_quantiles
 from statecast.model.blocks import Blocks
 from statecast.model.kernel import interface, library
@@ -184,13 +184,15 @@ def adaptive_call(along: bool) -> tuple[Call, dict[str, np.ndarray]]:
     """Two watched steps ahead of three, two levels and two targets, sized; five rows in blocks of two."""
     leads, levels, targets, rows, count, steps = 2, 2, 2, 5, 3, 4
     begin, waiting = 4, 3 * targets * 2
-    report = (leads * (levels + 2) + 3) * targets
-    stride = begin + 1 + waiting + report
+    report = (leads * (levels + 2) + len(surprise.REPORT)) * targets
+    memory = Layout.of(surprise.parts(targets)).size
+    stride = begin + 1 + waiting + leads * (levels + 2) * targets + memory
     shapes = {"origin": (targets,), "unit": (targets,), "width": (leads, targets), "rate": (leads,), "share": (levels,)}
     shapes |= dict.fromkeys(("low", "high"), (leads, levels, targets)) | dict.fromkeys(
         ("typical", "middle"), (leads, targets)
     )
     bounds = {name: np.ones(shape) for name, shape in shapes.items()}
+    bounds |= {"excess": np.ones((2, targets)), "centre": np.zeros(targets), "rules": surprise.rules(10.0)}
     bounds |= {"steps": np.array([1, 2]), "ahead": np.array([0, 1])}
     table = [np.zeros((2, stride), np.float32) for _ in range(3)]
     arrays = {"forecast": np.ones((count, 3, targets), np.float32), "scale": np.ones((count, targets), np.float32)}

@@ -10,11 +10,11 @@ import pytest
 from forecast_cases import START, arguments, model, panel, same_bits, sized, value, watching
 
 from statecast.config import Config
-from statecast.errors import ModelFileError
+from statecast.errors import ModelFileError, SettingError
 from statecast.forecast import assemble, calibrate, watch, wire
 from statecast.forecast.hindcast.feed import Feed
 from statecast.forecast.stream import Stream
-from statecast.model import archive, tails
+from statecast.model import archive, surprise, tails
 from statecast.model.adaptive import GRID, Adaptive, Bounds
 from statecast.model.heads.head import Head
 from statecast.model.heads.special import normal_tail, normal_upper
@@ -22,24 +22,29 @@ from statecast.model.state import Layout
 from statecast.model.trained import Model
 
 
+def watching_of(targets: int = 1, rate: float = 1e-4) -> surprise.Watching:
+    both = np.broadcast_to(tails.prior()[:, None, None], (tails.NUMBERS, 2, targets))
+    return tails.watching(both, np.ones(targets), rate)
+
+
 def test_positions_worked_by_hand() -> None:
-    """Two steps ahead are watched, of four; intervals of 80 % are ±0.8, and ±1.6 two steps ahead."""
+    """Two steps ahead are watched; intervals of 80 % are ±0.8, and ±1.6 two steps ahead."""
     adaptive = Adaptive(Head(1, 2, 1, (), 0), (80,), watched=True)
     residuals = (2 * GRID - 1)[:, None, None] * np.array([1.0, 2.0])[:, None]
-    bounds = Bounds.of(adaptive, residuals)
+    bounds = Bounds.of(adaptive, residuals, None, watching_of())
     layout = Layout.of(adaptive.parts())
     parts, there = layout.unpack(np.zeros((1, layout.size))), np.ones((1, 1))
     rows = []
-    for y in (0.5, 0.4, -0.8, 1.6):
+    for y in (0.5, 0.4, -0.8, 0.6):
         wide = 1 + parts["shifts"][0, :, 0, 0]  # in units of the calibrated intervals
         adaptive.observe(parts, bounds, np.array([[y]]), there)
         adaptive.remember(parts, np.zeros((1, 2, 1, 1)), there, there)
-        rows.append((parts["watch"][0, :, 0].tolist(), wide))
+        rows.append((parts["watch"][0, :3, 0].tolist(), wide))
     assert rows[0][0] == [0, 0, 0]  # nothing was forecast of the first value
     assert rows[1][0] == pytest.approx([0.5, 0.5, 1])
-    for (latest, mean, count), wide, y in ((*rows[2], -0.8), (*rows[3], 1.6)):
-        one, two = y / 0.8 / wide[0], y / 1.6 / wide[1]
-        assert (latest, mean, count) == pytest.approx((one, (one + two) / 2, 2))
+    one, two = -0.8 / 0.8 / rows[2][1][0], -0.8 / 1.6 / rows[2][1][1]
+    beyond = 1 + (abs(one) - 1) / 1  # no excess has come yet, so they are in units of the table's
+    assert rows[2][0] == pytest.approx([-beyond, (one + two) / 2, 2])
     adaptive.observe(parts, bounds, np.zeros((1, 1)), np.zeros((1, 1)))
     assert not parts["watch"].any()  # a value that is missing lies nowhere
     parts["watch"][...] = 1
@@ -53,9 +58,9 @@ def test_a_value_after_a_gap_is_placed_by_the_latest_forecast_that_was_made_for_
     for k in range(30):
         stream.observe("a", float(rng.normal()), START + k * 3_600_000_000)
     after = stream.observe("a", 3.0, START + 32 * 3_600_000_000)
-    latest, mean, count = after.watch[0, :, 0]
+    latest, mean, count = after.watch[0, :3, 0]  # the mean is the latest, but for the units of excesses
     assert count == 1  # of the steps 1, 2 and 4, those two before and one before fell into the gap or at its end
-    assert latest == mean != 0
+    assert min(latest, mean) > 1
     assert np.isfinite(after.score).all()
 
 
@@ -105,7 +110,7 @@ def test_as_many_values_are_unusual_as_the_setting_says(louder: float) -> None:
     adaptive = Adaptive(Head(1, 1, 1, (), 0), (80, 95), sized=True, watched=True)
     rng = np.random.default_rng(0)
     residuals = calibrate.quantiles(rng.normal(size=(2000, 1, 1)), np.ones((401, 1, 1)))
-    bounds = Bounds.of(adaptive, residuals, np.full((1, 1), np.sqrt(2 / np.pi)))
+    bounds = Bounds.of(adaptive, residuals, np.full((1, 1), np.sqrt(2 / np.pi)), watching_of())
     layout, there = Layout.of(adaptive.parts()), np.ones((400, 1))
 
     def run(size: float, steps: int, parts: dict[str, np.ndarray]) -> np.ndarray:
@@ -122,21 +127,26 @@ def test_as_many_values_are_unusual_as_the_setting_says(louder: float) -> None:
     score = tails.scores(usual, run(louder, 1000, parts).reshape(-1, 1))
     for rate in (0.01, 0.001, 0.0001):
         unusual = (np.abs(score) > normal_upper(np.array(rate / 2))).mean()
-        assert rate / 3 < unusual < 2 * rate
+        assert rate / 10 < unusual < 2 * rate
 
 
-def test_two_looks_have_their_price() -> None:
+def told(latest: float, together: float, count: float = 3, record: float = 0) -> list[list[float]]:
+    return [[latest], [together], [count], [record], [0], [0]]
+
+
+def test_several_looks_have_their_price() -> None:
     of = watching(model(horizon=4))
-    positions = np.array([[[0.2], [0.1], [3]], [[0.1], [-3.0], [3]], [[0.1], [-3.0], [0]]])
-    score = watch.scores(of, positions, (3, 1))[:, 0]
-    alone = tails.scores(tails.prior()[:, None], np.array([[0.2], [-3.0]]))[:, 0]
-    for n in range(2):  # as probable as that one of two independent looks is so unusual
-        one = 2 * normal_tail(abs(alone[n]))
-        assert 2 * normal_tail(abs(score[n])) == pytest.approx(1 - (1 - one) ** 2)
-    assert 0 < score[0] < 0.5  # a usual value, and still it lies on one side
+    rows = np.array([told(0.5, 0.1), told(0.1, -3), told(0.1, -3, 0), told(0.5, 0.1, 3, 20), told(0.5, 0.1, 3, -20)])
+    score = watch.scores(of, rows, (5, 1))[:, 0]
+    alone = tails.scores(tails.prior()[:, None], np.array([[-3.0], [0.5]]))[:, 0]
+    assert 0 < score[0] < alone[1]
+    assert 2 * normal_tail(-score[1]) == pytest.approx(3 * 2 * normal_tail(-alone[0]), rel=1e-2)
     assert np.isnan(score[2])
+    assert 2 * normal_tail(score[3]) == pytest.approx(3 * 6 * np.exp(-20), rel=1e-3)  # six records might have been
+    assert score[4] == -score[3]
     single = watching(model(horizon=1))
-    assert watch.scores(single, np.array([[[-3.0], [-3.0], [1]]]), (1, 1))[0, 0] == pytest.approx(alone[1])
+    price = watch.scores(single, np.array([told(-3, -3, 1)]), (1, 1))[0, 0]
+    assert 2 * normal_tail(-price) == pytest.approx(2 * 2 * normal_tail(-alone[0]), rel=1e-2)
 
 
 def test_the_rate_of_false_alarms_is_a_setting() -> None:
@@ -198,6 +208,7 @@ def test_a_fit_learns_how_values_lie() -> None:
     made, _ = assemble.assemble(of, Feed.of(of, table), Split(lengths - 60, lengths - 30))
     assert made.tails.shape == (tails.NUMBERS, 2, 1)
     assert (made.tails[:, 0, 0] != tails.prior()).all()
+    assert made.tails[-1, 0, 0] == pytest.approx(0, abs=0.2)
     assert np.abs(made.tails[[0, 6], 0, 0]) == pytest.approx([1, 1], abs=0.35)  # intervals hold about what they should
     back = archive.from_bytes(archive.to_bytes(made))
     same_bits(back.tails, made.tails)
@@ -213,3 +224,119 @@ def test_tails_that_are_none_are_refused(place: int, number: float, message: str
     of.tails[place] = number
     with pytest.raises(ModelFileError, match=message):
         archive.from_bytes(archive.to_bytes(of))
+
+
+# --- records and changes, of values that are forecast as 0
+
+
+def arrival(values: np.ndarray, size: float = 1.0) -> surprise.Arrival:
+    """Values [N, 1] whose forecasts were 0, with a 95 % interval of ±1.96."""
+    one = np.ones(values.shape)
+    return surprise.Arrival(values, one > 0, values / 1.96, values / 1.96, one, one > 0, values, values, size * one)
+
+
+def memory(count: int) -> dict[str, np.ndarray]:
+    layout = Layout.of(surprise.parts(1))
+    return layout.unpack(np.zeros((count, layout.size)))
+
+
+def run(parts: dict[str, np.ndarray], rows: np.ndarray, rate: float = 1e-4) -> np.ndarray:
+    """The reports [T, N, W] of values [T, N]."""
+    reports = []
+    for row in rows:
+        surprise.observe(parts, watching_of(rate=rate), arrival(row[:, None]))
+        reports.append(parts["watch"][..., 0].copy())
+    return np.array(reports)
+
+
+def test_records_are_as_rare_as_they_are_said_to_be() -> None:
+    rng = np.random.default_rng(0)
+    for draw, most in ((rng.standard_normal, 2), (rng.random, 2), (lambda shape: rng.standard_t(4, shape), 8)):
+        record = run(memory(300), draw((800, 300)))[..., 3]
+        for rate in (1e-2, 1e-3, 1e-4):
+            assert (6 * np.exp(-np.abs(record[100:])) < rate).mean() < most * rate
+
+
+def test_a_record_is_one_of_the_series_and_not_of_the_table() -> None:
+    rng = np.random.default_rng(0)
+    usual = rng.normal(size=(300, 2)) * [1.0, 1000.0]
+    reports = run(memory(2), np.concatenate([usual, [[20.0, 20.0], [-30.0, -30.0]]]))
+    assert reports[-2, 0, 3] > 9
+    assert reports[-1, 0, 3] < -9
+    assert (np.abs(reports[-2:, 1, 3]) < 9).all()
+
+
+def test_a_series_that_grows_sets_records_and_nobody_minds() -> None:
+    rng = np.random.default_rng(0)
+    steps = 1 + 0.1 * rng.random((400, 1))
+    parts, reports = memory(1), []
+    for level, step in zip(steps.cumsum(), steps[:, 0] - 1.05, strict=True):
+        usual = arrival(np.array([[step]]))
+        surprise.observe(parts, watching_of(), replace(usual, value=np.array([[level]])))
+        reports.append(parts["watch"][0, 3, 0])
+    assert np.abs(reports).max() < 9.2
+
+
+@pytest.mark.parametrize(("bias", "louder", "bet"), [(1.0, 1.0, 1), (-1.0, 1.0, 2), (0.0, 4.0, 3), (0.0, 0.2, 4)])
+def test_a_change_is_told_with_its_kind_and_its_beginning(bias: float, louder: float, bet: int) -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(900, 20))
+    rows[400:] = rows[400:] * louder + bias
+    reports = run(memory(20), rows)
+    change, age = reports[..., 4], reports[..., 5]
+    assert (change[:400] > 0).sum() <= 1
+    for n in range(20):
+        first = int(np.argmax(change[400:, n] > 0))
+        assert change[400 + first, n] == bet
+        assert first < 260
+        assert age[400 + first, n] == pytest.approx(first + 1, abs=100)
+
+
+def test_false_alarms_of_drift_keep_to_the_rate() -> None:
+    rng = np.random.default_rng(0)
+    for draw in (rng.standard_normal, lambda shape: rng.standard_t(3, shape), lambda shape: rng.random(shape) - 0.5):
+        change = run(memory(300), draw((1000, 300)), rate=1e-3)[..., 4]
+        assert (change > 0).mean() < 1e-3
+
+
+def test_what_a_gap_does_to_the_age_of_a_stake() -> None:
+    parts = memory(1)
+    run(parts, np.full((30, 1), 1.5))
+    before = parts["stakes"].copy()
+    surprise.skip(parts, 7)
+    moved = parts["stakes"] - before
+    np.testing.assert_array_equal(moved[:, :, 1], np.where(before[:, :, 0] > 0, 7, 0))
+    assert moved.any()
+
+
+def test_alarms_name_series_target_and_beginning() -> None:
+    of = watching(sized(model(targets=2, use_calendar=False)))
+    forecast = observed(of).observe_many(["a", "b"], [[1e6, 0.0], [0.0, None]])
+    (alarm,) = forecast.alarms()
+    assert (alarm.id, alarm.target, alarm.kind, alarm.time) == ("a", "y0", "unusual", int(forecast.last[0]))
+    told_of = forecast.watch.copy()
+    told_of[1, 4:, 1] = 3, 5
+    changed = replace(forecast, watch=told_of)
+    assert changed.changed.tolist() == [[False, False], [False, True]]
+    drift = changed.alarms()[-1]
+    assert (drift.id, drift.target, drift.kind, drift.change) == ("b", "y1", "drift", "louder")
+    assert drift.since == forecast.last[1] - 4 * 3_600_000_000
+    assert changed.since[0, 0] == forecast.last[0]
+
+
+def test_series_that_are_silent_for_too_long() -> None:
+    hour = 3_600_000_000
+    stream = Stream(watching(model(use_calendar=False)))
+    assert stream.overdue() == []
+    stream.observe_many(["a", "b"], [1.0, 1.0], START)
+    for k in range(1, 6):
+        stream.observe("a", 1.0, START + k * hour)
+    (late,) = stream.overdue()
+    assert (late.id, late.kind, late.since, late.time) == ("b", "missing", START + hour, START + 5 * hour)
+    assert stream.overdue(5) == []
+    assert len(stream.overdue(3, START + 50 * hour)) == 2
+    for k in range(6, 11):  # rows that come without a value are silence as well
+        stream.observe("a", None, START + k * hour)
+    assert {alarm.id: alarm.since for alarm in stream.overdue(3)}["a"] == START + 6 * hour
+    with pytest.raises(SettingError, match="at least 1"):
+        stream.overdue(0)

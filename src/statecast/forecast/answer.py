@@ -18,8 +18,10 @@ from statecast.data.schema import Schema
 from statecast.data.values import described, lone_series
 from statecast.errors import DataError
 from statecast.forecast import calibrate, channels, features, observation, watch
+from statecast.forecast.watch import Notice
 from statecast.model.inputs import from_working
 from statecast.model.state import State
+from statecast.model.surprise import BETS
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
@@ -121,6 +123,38 @@ class Forecast:
     def unusual(self) -> Bool[np.ndarray, "S D"]:
         """Whether the last values were unusual, at the rate of false alarms of the settings."""
         return watch.unusual(self.model, self.score)
+
+    @property
+    def changed(self) -> Bool[np.ndarray, "S D"]:
+        """Whether the last values say that a series has changed, at the rate of false alarms: once for each change."""
+        return np.asarray(self._changes[..., 0, :] > 0)
+
+    @property
+    def since(self) -> Int64[np.ndarray, "S D"]:
+        """When the change that was told began, as a number, see `Panel.time`; the last time where there was none."""
+        age = self._changes[..., 1, :]
+        last = self.last if self.single else self.last[:, None]
+        return np.asarray(self.model.schema.frequency.advance(last, np.minimum(1 - age, 0)), np.int64)
+
+    def alarms(self) -> list[Notice]:
+        """What the last values raise, series by series: unusual values, and changes."""
+        score, since = np.atleast_2d(self.score), np.atleast_2d(self.since)
+        changes = self._changes.reshape(len(self.ids), 2, len(self.targets))
+        unusual, raised = np.atleast_2d(self.unusual), []
+        for s, d in zip(*np.nonzero(unusual | (changes[:, 0] > 0)), strict=True):
+            place = self.ids[s], self.targets[d], int(self.last[s])
+            if unusual[s, d]:
+                raised.append(Notice(*place, "unusual", float(score[s, d]), place[2]))
+            if changes[s, 0, d]:
+                name = BETS[changes[s, 0, d] - 1]
+                raised.append(Notice(*place, "drift", float(score[s, d]), int(since[s, d]), name))
+        return raised
+
+    @cached_property
+    def _changes(self) -> Int64[np.ndarray, "S 2 D"]:
+        shape = len(self.scale), self.scale.shape[1]
+        changes = channels.join(self.model, watch.changes(self.model, self.watch, shape))
+        return changes[0] if self.single else changes
 
     def columns(self) -> dict[str, np.ndarray]:
         """The forecast as columns: id, time, `statecast`, `statecast-lo-80`, `statecast-hi-80`, …

@@ -257,7 +257,7 @@ class Runner:
         adaptive.observe(parts, model.bounds, values, mask)
         adaptive.remember(parts, watched, scales, mask)
         model.adaptive_layout.pack(parts, rows[:, model.adaptive_span])
-        return rows[:, rows.shape[1] - adaptive.report.size :].copy()
+        return rows[:, model.adaptive_span][:, adaptive.reported].copy()
 
     def through(
         self,
@@ -294,7 +294,7 @@ class Runner:
     def report(self, rows: Float[np.ndarray, "N size"]) -> dict[str, Any]:
         """What the intervals of rows tell, by name, see `Adaptive.report`; empty where they do not move."""
         adaptive = self.model.adaptive
-        return {} if adaptive is None else self._parts(rows[:, self.layout.size - adaptive.report.size :])
+        return {} if adaptive is None else self._parts(rows[:, self.model.adaptive_span][:, adaptive.reported])
 
     def pass_gap(
         self,

@@ -22,7 +22,7 @@ import numpy as np
 from statecast.data.values import described
 from statecast.errors import DataError, SettingError
 from statecast.files import write_pieces
-from statecast.forecast import calibrate, channels, features, incoming, observation, predict
+from statecast.forecast import calibrate, channels, features, incoming, observation, predict, watch
 from statecast.forecast.answer import Forecast
 from statecast.forecast.change import Change, Turns
 from statecast.forecast.roster import Id, Roster
@@ -323,6 +323,13 @@ class Stream:
         steps = predict.checked_horizon(self.model, horizon)
         predict.require_known(self.model, tuple(names), last, steps, future)
         return predict.forecast(self.model, state, horizon, levels, future, self._runner)
+
+    def overdue(self, steps: int = 3, now: Any = None) -> list[watch.Notice]:
+        """Series that are silent: an alarm for each target without a value for more than so many steps up to `now`.
+
+        `now` is the time of the latest row of all series where None. See `watch.overdue` for the errors.
+        """
+        return watch.overdue(self.model, self.state, steps, now)
 
     def _observing(self, id: Any, value: Any, time: Any, past: Any, known: Any, static: Any) -> Change:
         model, roster, width = self.model, self._roster, self._runner.width

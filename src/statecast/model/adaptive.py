@@ -30,10 +30,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.model import surprise
 from statecast.model.heads import marginal
 from statecast.model.heads.distributions import normal_score
 from statecast.model.heads.head import Head
 from statecast.model.state import Layout
+from statecast.model.surprise import Arrival, Watching
 
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64
@@ -44,7 +46,6 @@ MOST = 10.0  # an error counts as at most so many times the size that it is comp
 RATE = 0.03  # one step ahead; k steps ahead it is RATE/√k, since errors overlap and each carries less information
 NARROWEST = 0.1  # half an interval is at least so wide where positions are measured by it, in units of `Bounds.unit`
 FARTHEST = 1e6  # a position is at most so many half intervals away
-WATCHED = 3  # numbers of each target that tell of the value of a step
 GRID: Float64[np.ndarray, " Q"] = np.linspace(0, 1, 401)
 """The probabilities at which a model keeps the quantiles of its scores."""
 NORMAL: Float64[np.ndarray, " Q"] = np.array(
@@ -82,8 +83,7 @@ class Adaptive:
         `turn` counts steps modulo the longest lead. `waiting` holds forecasts and the scale at their origin, which is 0
         where there is no forecast. `shifts` is how far each interval has moved outwards, A numbers for each watched
         step: those of the levels, and where intervals are sized, the sum of the sizes of errors, and its weight.
-        `watch` tells of this step's value, see `Bounds.position`: its position by the latest forecast that was made for
-        it, the mean of its positions by all of them, and how many these are; zeros where there is none.
+        Where values are scored, what `surprise` remembers comes after these.
         """
         head, places = self.head, int(self.leads.sum())
         parts = {
@@ -91,12 +91,18 @@ class Adaptive:
             "waiting": (places, head.targets, head.width + 1),
             "shifts": (len(self.leads), len(self.levels) + 2 * self.sized, head.targets),
         }
-        return parts | ({"watch": (WATCHED, head.targets)} if self.watched else {})
+        return parts | (surprise.parts(head.targets) if self.watched else {})
 
     @cached_property
     def report(self) -> Layout:
-        """The numbers of a row that go out with its forecast: all behind those that wait."""
-        return Layout.of({name: shape for name, shape in self.parts().items() if name not in ("turn", "waiting")})
+        """The numbers of a row that go out with its forecast."""
+        return Layout.of({name: shape for name, shape in self.parts().items() if name in ("shifts", "watch")})
+
+    @cached_property
+    def reported(self) -> slice:
+        """Where these lie among all numbers of the intervals."""
+        begin = Layout.of(self.parts()).slices["shifts"][0].start
+        return slice(begin, begin + self.report.size)
 
     def observe(
         self, parts: dict[str, Any], bounds: Bounds, y: Float[np.ndarray, "N D"], m: Float[np.ndarray, "N D"]
@@ -112,37 +118,47 @@ class Adaptive:
         due = parts["waiting"][np.arange(len(y))[:, None], self._places(parts)]
         scale = due[..., -1]
         mask = (scale > 0) & (m[:, None] > 0)
-        if self.watched:
-            parts["watch"][...] = 0
+        size = self.sizes(parts["shifts"])
         if not mask.any():
+            if bounds.watching is not None:
+                nothing = np.zeros(mask.shape)
+                surprise.observe(parts, bounds.watching, self._arrival(y, m, due, nothing, nothing, mask, size))
             return
         score = np.zeros(mask.shape)
         values = np.broadcast_to(y[:, None], mask.shape)
         score[mask] = marginal.score(self.head, due[mask, :-1], scale[mask], values[mask])
-        size = self.sizes(parts["shifts"])
         relative = (score / size)[:, :, None]
         shifts = parts["shifts"][:, :, : len(self.levels)]
         reach = bounds.unit[:, None] * shifts
         low, high = bounds.low - reach, bounds.high + reach
         outside = (relative < low) | (relative > high)
-        if self.watched:
-            position = bounds.position(relative[:, :, 0], low[:, :, -1], high[:, :, -1])
-            self._tell(parts["watch"], np.where(mask, position, 0), mask)
+        if bounds.watching is not None:
+            position = np.where(mask, bounds.position(relative[:, :, 0], low[:, :, -1], high[:, :, -1]), 0)
+            surprise.observe(parts, bounds.watching, self._arrival(y, m, due, score, position, mask, size))
         shifts += mask[:, :, None] * bounds.rate * (outside - bounds.share)
         if self.sized:
             error = np.minimum(np.abs(score) / bounds.typical, MOST * size)
             self._learn(parts["shifts"][:, :, len(self.levels) :], mask, error)
 
-    @staticmethod
-    def _tell(
-        watch: Float[np.ndarray, "N W D"], position: Float64[np.ndarray, "N K D"], mask: Bool[np.ndarray, "N K D"]
-    ) -> None:
-        """Write the numbers that tell of the values of a step into `watch`; `position` is 0 outside the mask."""
+    def _arrival(
+        self,
+        y: Float[np.ndarray, "N D"],
+        m: Float[np.ndarray, "N D"],
+        due: Float[np.ndarray, "N K D O"],
+        score: Float64[np.ndarray, "N K D"],
+        position: Float64[np.ndarray, "N K D"],
+        mask: Bool[np.ndarray, "N K D"],
+        size: Float64[np.ndarray, "N K D"],
+    ) -> Arrival:
+        """What `surprise` takes of the values of a step: scores and positions by the forecasts that were due."""
         count, total = mask.sum(axis=1), np.zeros(position[:, 0].shape)
         for k in range(position.shape[1]):  # one after another, as the native kernel adds them
             total = total + position[:, k]
+        value, next = np.where(m > 0, y, 0).astype(np.float64), mask[:, 0]
         latest = np.take_along_axis(position, mask.argmax(axis=1)[:, None], axis=1)[:, 0]
-        watch[:, 0], watch[:, 1], watch[:, 2] = latest, total / np.maximum(count, 1), count
+        error = np.where(next, value - due[:, 0, :, self.head.middle], 0)
+        together = total / np.maximum(count, 1)
+        return Arrival(value, m > 0, latest, together, count, next, error, score[:, 0], size[:, 0])
 
     def _learn(
         self, sums: Float[np.ndarray, "N K 2 D"], mask: Bool[np.ndarray, "N K D"], error: Float64[np.ndarray, "N K D"]
@@ -180,7 +196,7 @@ class Adaptive:
             places = begin + (turn + np.arange(min(steps, int(lead)))) % lead
             parts["waiting"][rows, places] = 0
         if self.watched and steps:
-            parts["watch"][...] = 0
+            surprise.skip(parts, steps)
         parts["turn"][...] = (parts["turn"] + steps) % self.leads[-1]
 
     def sizes(self, shifts: Float[np.ndarray, "N K A D"]) -> Float64[np.ndarray, "N K D"]:
@@ -233,6 +249,7 @@ class Bounds:
         rate: how far an interval moves after a value, in units of `unit`.
         share: of the values that should lie outside.
         typical: mean size of normal scores, by which those of a series are measured; 1 where they are not.
+        watching: what values are scored by; None where they are not.
     """
 
     low: Float64[np.ndarray, "K L D"]
@@ -242,6 +259,7 @@ class Bounds:
     rate: Float64[np.ndarray, "K 1 1"]
     share: Float64[np.ndarray, "L 1"]
     typical: Float64[np.ndarray, "K D"]
+    watching: Watching | None = None
 
     @classmethod
     def of(
@@ -249,6 +267,7 @@ class Bounds:
         adaptive: Adaptive,
         residuals: Float64[np.ndarray, "Q H D"],
         typical: Float64[np.ndarray, "H D"] | None = None,
+        watching: Watching | None = None,
     ) -> Bounds:
         """From the quantiles of the calibrating scores, at `GRID`, and where intervals are sized their typical size."""
         watched = residuals[:, adaptive.leads - 1]
@@ -258,7 +277,7 @@ class Bounds:
         share = 1 - np.array(adaptive.levels)[:, None] / 100
         typical = np.ones(residuals.shape[1:]) if typical is None else typical
         middle = np.ascontiguousarray(bounds_of(watched, 0)[0])
-        return cls(low, high, middle, half_width(watched), rate, share, typical[adaptive.leads - 1])
+        return cls(low, high, middle, half_width(watched), rate, share, typical[adaptive.leads - 1], watching)
 
     def position(
         self,

@@ -15,7 +15,7 @@ import numpy as np
 
 from statecast.data.values import FIRST_DAY, LAST_DAY, LATEST
 from statecast.errors import ModelFileError, shortened
-from statecast.model import tails
+from statecast.model import surprise, tails
 from statecast.model.inputs import numbers_of
 from statecast.model.shapes import described, forms
 from statecast.model.state import UNSEEN, State
@@ -139,8 +139,9 @@ def _require_tails(array: Float64[np.ndarray, "P 2 D"]) -> None:
     """Refuse what is no distribution of positions; its form is right."""
     body, rest = array[: len(tails.BODY)], array[len(tails.BODY) :]
     require(body, *FINITE, "tails")
-    require(rest[::2], *POSITIVE, "tails")
-    require(rest[1::2], f"shapes between ±{tails.HEAVIEST}", lambda x: np.abs(x) <= tails.HEAVIEST, "tails")
+    require(rest[:-1:2], *POSITIVE, "tails")
+    require(rest[-1], f"a middle between ±{tails.OFF}", lambda x: np.abs(x) <= tails.OFF, "tails")
+    require(rest[1:-1:2], f"shapes between ±{tails.HEAVIEST}", lambda x: np.abs(x) <= tails.HEAVIEST, "tails")
     if (np.diff(body, axis=0) < 0).any():
         raise ModelFileError("'tails' do not ascend")
 
@@ -166,6 +167,12 @@ def require_state(state: State, model: Model) -> None:
         require(parts["shifts"][:, :, len(model.adaptive.levels) :], *AT_LEAST_ZERO, "state/shifts")
         if model.adaptive.watched:
             require(parts["watch"][:, 2], "how many forecasts", _below(len(model.adaptive.leads) + 1), "state/watch")
+            require(parts["watch"][:, 4], "the number of a bet", _below(len(surprise.BETS) + 1), "state/watch")
+            require(parts["past"][:, 0], *AT_LEAST_ZERO, "state/past")
+            require(parts["excess"], *AT_LEAST_ZERO, "state/excess")
+            require(parts["usual"], *AT_LEAST_ZERO, "state/usual")
+            require(parts["records"][:, :, :, 1:], *AT_LEAST_ZERO, "state/records")
+            require(parts["stakes"][:, :, 1], *AT_LEAST_ZERO, "state/stakes")
     if "series" in parts and (parts["series"] != numbers_of(model.network, model.schema, state.ids)).any():
         raise ModelFileError("its state takes one series for another")
     _require_side_by_side(state, model)

@@ -13,22 +13,27 @@ of a normal number's excesses, with a tail a little heavier.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.model.heads.distributions import normal_score
 from statecast.model.heads.special import normal_tail, normal_upper
+from statecast.model.surprise import BETS, Watching, leaning
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64
 
 BODY = (0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975)  # probabilities of the quantiles that are kept
-NUMBERS = len(BODY) + 4  # of a distribution: these quantiles, then size and shape of the lower and of the upper tail
+NUMBERS = len(BODY) + 5
+"""Of a distribution: these quantiles, then scale and shape of the lower and of the upper tail, and the mean of
+`surprise.leaning`."""
 FEWEST = 100  # positions; fewer have no quantiles of their own
 SIZE = 0.193  # mean excess of a normal number over its 97.5 % quantile, in units of that
 SHAPE = 0.1
 WEIGHT = 10.0  # excesses that a prior counts as
+OFF = 0.5  # the middle lies at most so far from 0
 HEAVIEST = 0.5  # shapes lie between −HEAVIEST and this
 SCORES: Float64[np.ndarray, " B"] = np.array([normal_score(p) for p in BODY])
 
@@ -36,7 +41,7 @@ SCORES: Float64[np.ndarray, " B"] = np.array([normal_score(p) for p in BODY])
 def prior() -> Float64[np.ndarray, " P"]:
     """The distribution that positions have where little is known: a normal one whose 95 % lie within ±1."""
     size = SIZE * (1 - SHAPE)
-    return np.array([*(SCORES / SCORES[-1]), size, SHAPE, size, SHAPE])
+    return np.array([*(SCORES / SCORES[-1]), size, SHAPE, size, SHAPE, 0.0])
 
 
 def learned(positions: Float[np.ndarray, " N"]) -> Float64[np.ndarray, " P"]:
@@ -48,7 +53,22 @@ def learned(positions: Float[np.ndarray, " N"]) -> Float64[np.ndarray, " P"]:
     excesses = [np.maximum(body[0] - x[x < body[0]], 0), x[x > body[-1]] - body[-1]]
     both = _tail(np.concatenate(excesses), SIZE, SHAPE)
     tails = [_tail(part, *both) for part in excesses]
-    return np.array([*body, *(number for size, shape in tails for number in (size * (1 - shape), shape))])
+    numbers = [number for size, shape in tails for number in (size * (1 - shape), shape)]
+    return np.array([*body, *numbers, np.clip(leaning(x).mean(), -OFF, OFF)])
+
+
+def watching(tails: Float64[np.ndarray, "P 2 D"], typical: Float64[np.ndarray, " D"], rate: float) -> Watching:
+    """What values are compared with, by the distributions of positions.
+
+    Args:
+        tails: of positions by the latest forecast, and by all together.
+        typical: mean size of the normal scores one step ahead.
+        rate: of false alarms, per step; each of the bets has its share of it.
+    """
+    scale, shape = tails[len(BODY) : -1 : 2], tails[len(BODY) + 1 : -1 : 2]
+    excess = np.ascontiguousarray((scale / (1 - shape)).mean(axis=0))
+    centre = np.ascontiguousarray(tails[-1, 0])
+    return Watching(excess, centre, np.ascontiguousarray(typical), math.log(len(BETS) / rate))
 
 
 def _tail(excesses: Float64[np.ndarray, " K"], size: float, shape: float) -> tuple[float, float]:
@@ -85,7 +105,7 @@ def scores(tails: Float64[np.ndarray, "P D"], positions: Float[np.ndarray, "N D"
     body = tails[: len(BODY)]
     middle = np.stack([np.interp(x[:, d], *_ascending(body[:, d])) for d in range(x.shape[1])], axis=1)
     below = _far(body[0] - x, *tails[len(BODY) : len(BODY) + 2])
-    above = _far(x - body[-1], *tails[len(BODY) + 2 :])
+    above = _far(x - body[-1], *tails[len(BODY) + 2 : -1])
     return np.where(x < body[0], -below, np.where(x > body[-1], above, middle))
 
 

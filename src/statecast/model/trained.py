@@ -16,6 +16,7 @@ from statecast.config import Config
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
+from statecast.model import tails
 from statecast.model.adaptive import Adaptive, Bounds, prior_quantiles
 from statecast.model.network import Network
 from statecast.model.shapes import leaves
@@ -126,7 +127,11 @@ class Model:
     def bounds(self) -> Bounds:
         """What the intervals are adapted from; only where they are."""
         assert self.adaptive is not None
-        return Bounds.of(self.adaptive, self.quantiles, self.typical)
+        watching = None
+        if self.tails is not None:
+            typical = np.ones(self.tails.shape[-1]) if self.typical is None else self.typical[0]
+            watching = tails.watching(self.tails, typical, self.config.false_alarms)
+        return Bounds.of(self.adaptive, self.quantiles, self.typical, watching)
 
     @cached_property
     def layout(self) -> Layout:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import DataError
+from statecast.model import surprise
 from statecast.model.adaptive import FARTHEST, FORGET, MOST, NARROWEST, PRIOR, Adaptive, Bounds
 from statecast.model.blocks import Blocks
 from statecast.model.kernel import library
@@ -77,8 +78,11 @@ class Follower:
         }
         if adaptive.sized:
             self._arrays["typical"] = checked("typical", bounds.typical, (leads, targets), FLOAT64)
-        if adaptive.watched:
+        if bounds.watching is not None:
             self._arrays["middle"] = checked("middle", bounds.middle, (leads, targets), FLOAT64)
+            self._arrays["excess"] = checked("excess", bounds.watching.excess, (2, targets), FLOAT64)
+            self._arrays["centre"] = checked("centre", bounds.watching.centre, (targets,), FLOAT64)
+            self._arrays["rules"] = surprise.rules(bounds.watching.bound)
         sizes: dict[str, float] = {"forget": FORGET, "prior": PRIOR, "most": MOST}
         sizes |= {"narrowest": NARROWEST, "farthest": FARTHEST}
         sizes |= {"dtype": FORMATS[self._dtype], "leads": leads, "levels": levels, "targets": targets, "begin": begin}

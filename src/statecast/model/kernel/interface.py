@@ -76,7 +76,7 @@ Adaptation = _struct(
     (c_int32, "dtype"),
     (c_double, "forget prior most narrowest farthest"),
     (c_int64, "leads levels targets horizon begin counts least"),
-    (_ARRAY, "steps ahead origin unit low high width rate share typical middle"),
+    (_ARRAY, "steps ahead origin unit low high width rate share typical middle excess centre rules"),
 )
 Observations = _struct(
     "Observations",
