@@ -243,6 +243,8 @@ def test_what_is_asked_wrongly_is_refused(served: Served, method: str, path: str
     ("query", "code"),
     [
         ({"ids": ["nobody"]}, 404),
+        ({"ids": [10**40]}, 404),
+        ({"ids": [""]}, 404),
         ({"ids": "a"}, 400),
         ({"horizon": 1.5}, 400),
         ({"steps": 3}, 400),

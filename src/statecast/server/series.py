@@ -121,10 +121,10 @@ def forecast_of(service: Service, query: ForecastQuery) -> Forecast:
             f"{count:,} series of {steps:,} steps are more than one request may ask for: at most "
             f"{service.options.row_limit:,} series, and {MOST_NUMBERS:,} steps in all"
         )
-    names = None if ids is None else [values.series_id(name, engine.model.schema.id_kind) for name in ids]
+    names = None if ids is None else [_id(service, name) for name in ids]
     known: Mapping[Any, Any] | None = None
     if query.known is not None:
-        known = {values.series_id(name, engine.model.schema.id_kind): rows for name, rows in query.known.items()}
+        known = {_id(service, name): rows for name, rows in query.known.items()}
         nothing = {item.name: list[Any]() for item in engine.model.schema.known}
         known = {name: known.get(name, nothing) for name in names or ()}
     return engine.forecast(names, steps, query.levels, known)
@@ -148,14 +148,14 @@ async def alarms(service: Service, call: Call) -> Response:
     return answer({"alarms": [service.presenter.alarm(alarm) for alarm in latest]})
 
 
-def _id(service: Service, text: str) -> str | int:
-    """The series that a text of an address names.
+def _id(service: Service, name: str | int) -> str | int:
+    """The series that a caller names.
 
     Raises:
         UnknownSeries: no series can be called so.
     """
     try:
-        return values.series_id(text, service.engine.model.schema.id_kind)
+        return values.series_id(name, service.engine.model.schema.id_kind)
     except DataError as error:
         raise UnknownSeries(str(error)) from error
 
