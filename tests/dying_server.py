@@ -10,7 +10,7 @@ from pathlib import Path
 
 import server_cases as server
 
-from statecast.server.receipts import Receipt
+from statecast.server.engine.receipts import Receipt
 
 
 def say(number: int, done: Future[Receipt]) -> None:

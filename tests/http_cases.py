@@ -18,11 +18,11 @@ import uvicorn
 
 from statecast.model import archive
 from statecast.model.trained import Model
-from statecast.server.app import App
-from statecast.server.engine import Engine
+from statecast.server.engine.engine import Engine
+from statecast.server.http.app import App
+from statecast.server.http.process import configuration
+from statecast.server.http.service import Service
 from statecast.server.options import Options
-from statecast.server.process import configuration
-from statecast.server.service import Service
 
 NOON = "2024-01-02 12:00:00"
 

@@ -13,7 +13,7 @@ from statecast.forecast.stream import Stream
 from statecast.model import archive
 from statecast.model.state import State
 from statecast.model.trained import Model
-from statecast.server.engine import Engine
+from statecast.server.engine.engine import Engine
 from statecast.server.options import Options
 from statecast.server.rows import LiveRows
 

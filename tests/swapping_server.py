@@ -12,7 +12,7 @@ import server_cases as server
 
 from statecast.errors import StatecastError
 from statecast.model import archive
-from statecast.server.engine import Engine
+from statecast.server.engine.engine import Engine
 
 
 def swap(engine: Engine, folder: Path) -> None:

@@ -14,8 +14,8 @@ from broken_server import Shelf, shelf
 from cli_cases import Command, statecast
 
 from statecast.data.tabular import table as tables
-from statecast.server.remote import ServedModel
-from statecast.server.replay import Replay
+from statecast.server.client.remote import ServedModel
+from statecast.server.client.replay import Replay
 
 HOURS = ("2024-01-01 00:00:00", "2024-01-01 01:00:00", "2024-01-01 02:00:00")
 

@@ -17,10 +17,11 @@ from http_cases import Served, row, serving
 from statecast import Stream
 from statecast.errors import OutputError
 from statecast.forecast import wire
-from statecast.server import app, series
-from statecast.server.answers import ForecastTexts
-from statecast.server.engine import Engine
-from statecast.server.tokens import issue
+from statecast.server.engine.engine import Engine
+from statecast.server.http import app
+from statecast.server.http.answers import ForecastTexts
+from statecast.server.http.calls import series
+from statecast.server.http.tokens import issue
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,14 @@ import forecast_cases as cases
 import pytest
 
 from statecast.errors import SettingError
-from statecast.server import attachments, process
+from statecast.server import attachments
 from statecast.server.attachments import Attachments
-from statecast.server.bodies import BodyReader
 from statecast.server.connectors import Inlet
-from statecast.server.engine import Engine
+from statecast.server.engine.engine import Engine
+from statecast.server.engine.receipts import Alarm
+from statecast.server.http import process
+from statecast.server.http.bodies import BodyReader
 from statecast.server.options import Options
-from statecast.server.receipts import Alarm
 from statecast.server.store.opening import meta_of, open_store
 
 

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statecast.errors import DataError, TooLarge
-from statecast.server.bodies import BodyReader
-from statecast.server.intake import Intake
+from statecast.server.http.bodies import BodyReader
 from statecast.server.options import Options
 from statecast.server.rows import LiveRows
+from statecast.server.states.intake import Intake
 
 MODELS: dict[str, dict[str, Any]] = {
     "plain": {},

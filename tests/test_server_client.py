@@ -25,8 +25,8 @@ from statecast.errors import (
     TooLarge,
     Unreachable,
 )
-from statecast.server import link, outbox
-from statecast.server.listening import Event, parsed
+from statecast.server.client import link, outbox
+from statecast.server.client.listening import Event, parsed
 
 
 @pytest.fixture

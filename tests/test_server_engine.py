@@ -13,8 +13,8 @@ import server_cases as server
 
 from statecast.errors import DataError, OutputError, UnknownSeries
 from statecast.model import archive
-from statecast.server.engine import Engine
-from statecast.server.receipts import Happening
+from statecast.server.engine.engine import Engine
+from statecast.server.engine.receipts import Happening
 from statecast.server.rows import LiveRows
 
 

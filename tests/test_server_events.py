@@ -16,11 +16,11 @@ from http_cases import Served, row, serving
 
 from statecast.errors import Overloaded
 from statecast.forecast import wire
-from statecast.server import readers
-from statecast.server.answers import Presenter
-from statecast.server.listening import Event, parsed
-from statecast.server.readers import Reader
-from statecast.server.receipts import Alarm, Happening
+from statecast.server.client.listening import Event, parsed
+from statecast.server.engine.receipts import Alarm, Happening
+from statecast.server.http import readers
+from statecast.server.http.answers import Presenter
+from statecast.server.http.readers import Reader
 
 
 @pytest.fixture

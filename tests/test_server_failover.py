@@ -188,7 +188,7 @@ def test_a_row_is_answered_with_the_address_of_its_server(servers: tuple[Server,
 
 
 def test_a_client_finds_the_server_of_each_series(servers: tuple[Server, Server]) -> None:
-    from statecast.server.client import Client
+    from statecast.server.client.client import Client
 
     first, second = servers
     deliver([first, second], 0)

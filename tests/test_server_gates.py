@@ -13,8 +13,8 @@ from statecast.errors import SettingError
 from statecast.forecast.stream import Stream
 from statecast.model.state import State
 from statecast.model.trained import Model
-from statecast.server import gates
-from statecast.server.receipts import History
+from statecast.server.engine.receipts import History
+from statecast.server.states import gates
 
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},

@@ -13,7 +13,7 @@ import server_cases as server
 from statecast.errors import ModelFileError
 from statecast.forecast.stream import Stream
 from statecast.model.state import State
-from statecast.server.engine import Engine
+from statecast.server.engine.engine import Engine
 from statecast.server.rows import LiveRows
 
 LATE = 4

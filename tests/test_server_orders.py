@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from statecast.errors import SettingError
-from statecast.server import orders
-from statecast.server.orders import Orders
-from statecast.server.stepper import Stepper
+from statecast.server.states import orders
+from statecast.server.states.orders import Orders
+from statecast.server.states.stepper import Stepper
 
 
 class Clock:

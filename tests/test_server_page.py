@@ -535,7 +535,7 @@ def test_it_is_live_and_says_when_it_is_not(browser: Browser, tmp_path: Path) ->
 
 
 def test_a_token_opens_the_page_and_stands_in_no_address(browser: Browser, tmp_path: Path) -> None:
-    from statecast.server.tokens import issue
+    from statecast.server.http.tokens import issue
 
     path = tmp_path / "tokens"
     read, write = issue(path, "read", "reader"), issue(path, "write", "writer")

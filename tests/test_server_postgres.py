@@ -14,7 +14,7 @@ import pytest
 from postgres_cases import Cluster, Relay, psycopg, running
 
 from statecast.errors import ModelFileError, NotOwner, OutputError, SettingError
-from statecast.server.batch import MARK, Batch
+from statecast.server.states.batch import MARK, Batch
 from statecast.server.store import leases
 from statecast.server.store.postgres import PostgresStore
 from statecast.server.store.protocol import BLOCK, KeyRecord, Piece, StoredBlock, Transaction

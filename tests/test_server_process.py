@@ -26,7 +26,7 @@ from http_cases import row, serving
 from statecast.cli import main
 from statecast.errors import MissingDependency, SettingError
 from statecast.model import archive
-from statecast.server import process, tokens
+from statecast.server.http import process, tokens
 from statecast.server.options import Options
 
 if sys.platform == "win32":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from statecast.server.pulse import MOST, RECENT, SAMPLES, STEP, Pulse
+from statecast.server.http.pulse import MOST, RECENT, SAMPLES, STEP, Pulse
 
 
 class Clock:

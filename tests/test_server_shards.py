@@ -16,13 +16,13 @@ from postgres_cases import Cluster, psycopg, running
 from statecast.errors import NotOwner
 from statecast.forecast.stream import Stream
 from statecast.model.state import State
-from statecast.server.engine import Engine
+from statecast.server.engine.engine import Engine
+from statecast.server.engine.receipts import Happening
+from statecast.server.engine.swap import champion_of
 from statecast.server.options import Options
-from statecast.server.receipts import Happening
 from statecast.server.rows import LiveRows
 from statecast.server.store.opening import meta_of
 from statecast.server.store.postgres import PostgresStore
-from statecast.server.swap import champion_of
 
 pytestmark = pytest.mark.heavy
 MODEL = forecast_cases.model(time_kind="integer", freq="1")

@@ -14,7 +14,7 @@ pytest.importorskip("httpx", reason="the extra `server` is not installed")
 import httpx
 from starlette.applications import Starlette
 
-from statecast.server import static
+from statecast.server.http import static
 
 LARGEST = 150_000  # bytes of all files together
 MARKUP = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function"

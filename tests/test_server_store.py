@@ -15,9 +15,9 @@ import server_cases as server
 
 from statecast.cli import main
 from statecast.errors import ModelFileError, NewerFormat, OutputError, SettingError, StatecastError
-from statecast.server.batch import Batch
-from statecast.server.engine import Engine
+from statecast.server.engine.engine import Engine
 from statecast.server.options import Options
+from statecast.server.states.batch import Batch
 from statecast.server.store.opening import beside, meta_of, open_store
 from statecast.server.store.protocol import KeyRecord, Piece, StoredBlock, Transaction
 from statecast.server.store.sqlite import NAME, SqliteStore

@@ -23,7 +23,7 @@ from test_server_webhook import Pager, pager
 
 import statecast as sc
 from statecast.errors import AccessDenied, DataError, RowsRejected, TimeOrderError, UnknownSeries
-from statecast.server.tokens import issue
+from statecast.server.http.tokens import issue
 
 
 @pytest.fixture(scope="module")

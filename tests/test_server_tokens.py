@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from statecast.errors import SettingError
-from statecast.server import tokens
-from statecast.server.tokens import Access, Tokens, hashed, includes, issue
+from statecast.server.http import tokens
+from statecast.server.http.tokens import Access, Tokens, hashed, includes, issue
 
 
 @pytest.fixture

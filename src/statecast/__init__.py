@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from statecast.estimators.regressor import Regressor
     from statecast.forecast.answer import Forecast
     from statecast.forecast.stream import Stream
-    from statecast.server.client import Client
+    from statecast.server.client.client import Client
 
 __all__ = [
     "Classifier",
@@ -30,7 +30,7 @@ __version__ = "0.1.0"
 # only a fit needs, nor the command line's help for NumPy.
 _HOMES = {
     "Classifier": "statecast.estimators.classifier",
-    "Client": "statecast.server.client",
+    "Client": "statecast.server.client.client",
     "Config": "statecast.config",
     "Forecast": "statecast.forecast.answer",
     "Forecaster": "statecast.estimators",

@@ -21,9 +21,9 @@ from statecast.cli import output
 from statecast.data.tabular import table as tables
 from statecast.errors import SettingError
 from statecast.report import progress
-from statecast.server.client import BATCH, Client
-from statecast.server.remote import RowResult
-from statecast.server.replay import Replay
+from statecast.server.client.client import BATCH, Client
+from statecast.server.client.remote import RowResult
+from statecast.server.client.replay import Replay
 
 TOKEN = "STATECAST_TOKEN"  # of the environment, for those who do not want it among the processes
 FIRST_PATIENCE, PATIENCE = 5.0, 900.0  # seconds for the first answer, and for each once the server has been there

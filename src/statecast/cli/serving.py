@@ -16,7 +16,7 @@ def serve(model: str, state: str | None, options: Options) -> int:
     Returns:
         0.
     """
-    from statecast.server import process
+    from statecast.server.http import process
 
     if options.log_ids:
         log = logging.getLogger("statecast.server")
@@ -35,7 +35,7 @@ def token(path: str, scope: str, name: str) -> int:
     Returns:
         0.
     """
-    from statecast.server import tokens
+    from statecast.server.http import tokens
 
     output.say(tokens.issue(path, scope, name))
     output.note(f"{path} holds its hash, as {name}: this is the only time that the token is shown")

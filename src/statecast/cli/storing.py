@@ -17,7 +17,7 @@ def run(task: str, folder: str, file: str | None, json: bool) -> int:
     Returns:
         0; 1 if something is wrong with the store.
     """
-    from statecast.server import upkeep
+    from statecast.server.engine import upkeep
 
     if task not in TASKS:
         raise SettingError(f"got {task!r}, wanted {', '.join(TASKS[:-1])} or {TASKS[-1]}")

@@ -15,10 +15,10 @@ from statecast.data.schema import Schema
 from statecast.errors import SettingError
 from statecast.server import connectors
 from statecast.server.connectors import Connector, Inlet
-from statecast.server.engine import Engine
+from statecast.server.engine.engine import Engine
+from statecast.server.engine.receipts import Alarm, Happening
 from statecast.server.mqtt import MqttAddress, MqttConnector
 from statecast.server.options import Options
-from statecast.server.receipts import Alarm, Happening
 from statecast.server.rows import LiveRows
 from statecast.server.webhook import Webhook
 

@@ -30,7 +30,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from statecast.errors import Overloaded, SettingError, StatecastError, nearest
-from statecast.server.receipts import Receipt
+from statecast.server.engine.receipts import Receipt
 from statecast.server.rows import LiveRows
 
 LOG = logging.getLogger("statecast.server")

@@ -24,7 +24,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from statecast.errors import SettingError
-from statecast.server.link import named_pause, require_libraries
+from statecast.server.client.link import named_pause, require_libraries
 
 LOG = logging.getLogger("statecast.server")
 MOST = 10_000  # alarms that wait; older ones are dropped

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from statecast.errors import ModelFileError, NewerFormat, NotOwner, OutputError, SettingError, StatecastError
-from statecast.server.batch import Batch, Id, checksum, woven
+from statecast.server.states.batch import Batch, Id, checksum, woven
 from statecast.server.store import statements
 from statecast.server.store.database import PATIENCE, Database
 from statecast.server.store.leases import TTL, Leases

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from statecast.server.batch import Batch, Id
+from statecast.server.states.batch import Batch, Id
 
 BLOCK = 256  # series of a block
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from statecast.errors import MissingDependency, ModelFileError, NewerFormat, OutputError, StatecastError
-from statecast.server.batch import Batch, Id, checksum
+from statecast.server.states.batch import Batch, Id, checksum
 from statecast.server.store.protocol import KeyRecord, Piece, StoreCheck, StoredBlock, StoredModel, Tenant, Transaction
 
 if TYPE_CHECKING:

@@ -1,0 +1,398 @@
+"""The engine of a server: rows in, on the disk, out.
+
+One thread gathers what came, steps it, and hands the batch to a second one, which commits batches to the store and only
+then answers. While one batch is on its way to the disk, the next is being stepped. Nothing is answered, published or
+shown before it is on the disk. A commit that fails is the end: what was stepped and not kept is known to nobody, so the
+engine refuses everything from then on, and the next one replays the log.
+
+States are written to the store in the background, a few blocks at a time between two batches. Each block says what it
+contains, so a start reads the blocks and replays what the log holds beyond them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from statecast.errors import OutputError, Overloaded, StatecastError
+from statecast.forecast.answer import Forecast
+from statecast.model import archive
+from statecast.model.trained import Model
+from statecast.server.engine import recovery, swap
+from statecast.server.engine.broadcast import Broadcast, Listener, Subscription
+from statecast.server.engine.committer import Committer, Work
+from statecast.server.engine.contest import Contest
+from statecast.server.engine.desk import Desk
+from statecast.server.engine.inbox import Inbox, Request
+from statecast.server.engine.keys import Keys
+from statecast.server.engine.listing import Listing
+from statecast.server.engine.receipts import History, Receipt, SeriesSummary, Status
+from statecast.server.engine.rounds import Rounds
+from statecast.server.options import Options
+from statecast.server.rows import LiveRows
+from statecast.server.states.batch import Id
+from statecast.server.states.intake import Intake
+from statecast.server.states.orders import Orders
+from statecast.server.states.stepper import Stepper
+from statecast.server.store.opening import meta_of, open_store
+from statecast.server.store.protocol import Store, Transaction
+
+
+class Engine:
+    """Every series of a server. Any method may be called from any thread.
+
+    Args:
+        model: the model; what it remembers is taken over where the store is empty.
+        store: open, and of this model.
+        options: of the server.
+        failed: is called once, in a thread of the engine, when a commit failed.
+
+    Attributes:
+        models: the model that answers, and another one that may take over.
+
+    Raises:
+        StatecastError: the store cannot be read.
+    """
+
+    def __init__(
+        self, model: Model, store: Store, options: Options | None = None, failed: Callable[[str], None] | None = None
+    ) -> None:
+        self.options, self._store = Options() if options is None else options, store
+        self._stepper, self._start = Stepper(model, self.options, store), model.state
+        self._turn = threading.RLock()  # held by whoever steps, or reads what steps change
+        self._listing, self._broadcast = Listing(self._stepper, store), Broadcast(self._stepper, store)
+        self._orders = Orders(self._stepper, self._turn)
+        self._desk = Desk(self._stepper, Keys(self._stepper, store), self._broadcast)
+        self._rounds = Rounds(self._stepper, self.options)
+        self._committer = Committer(store, self._stepper.seq, failed)
+        self._works: list[Work] = []  # of this turn
+        self._closed, self._replayed = False, 0
+        self.models = Contest(self._stepper, self._rounds, store, self._committer, self._done, self.checkpoint)
+        self._inbox = Inbox(self.options.window, self.options.batch)
+        self._thread = threading.Thread(target=self._run, name="statecast-step", daemon=True)
+        self._thread.start()
+        try:
+            store.serve(self, self._committer.fail)
+        except BaseException:
+            self._stop()
+            raise
+
+    @classmethod
+    def open(
+        cls,
+        model: str | Path,
+        state: str | Path,
+        options: Options | None = None,
+        failed: Callable[[str], None] | None = None,
+    ) -> Engine:
+        """The engine of a model's folder or file and a store, as it was when it was last stopped, however it was.
+
+        Args:
+            model: the folder or file.
+            state: a folder, or postgresql://….
+            options: of the server.
+            failed: see `Engine`.
+
+        Raises:
+            ModelFileError: the model or the store cannot be used, or are not of one another.
+            OutputError: the store cannot be written, or another server uses it.
+        """
+        loaded = archive.load(model)
+        options = Options() if options is None else options
+        store = open_store(state, meta_of(loaded), options.address, options.shards, options.swap)
+        try:
+            engine = cls(swap.champion_of(store, loaded), store, options, failed)
+        except BaseException:
+            store.close()
+            raise
+        if options.swap and not engine.model.shares_states(loaded):
+            engine.models.challenge(loaded, str(model), promote=True)
+        return engine
+
+    def adopt(self, shard: int) -> None:
+        """See `Tenant`. Others are served on while the shard is read."""
+        self.models.dismiss()
+        stepper = Stepper(self._stepper.model, self.options, self._store)
+        replayed = recovery.recover(stepper, self._store, self._start, shard)
+
+        def adoption() -> None:
+            self._rounds.interrupt(stepper.seq - replayed)
+            self._stepper.adopt(stepper, shard)
+            self._replayed += replayed
+
+        self._done(adoption)
+
+    def drop(self, shard: int) -> None:
+        """See `Tenant`."""
+        self.models.dismiss()
+
+        def parting() -> None:
+            self._rounds.interrupt(0)
+            self._stepper.drop(shard)
+
+        self._done(parting)
+
+    @property
+    def model(self) -> Model:
+        """The model that answers."""
+        return self._stepper.model
+
+    # --- rows
+
+    def submit(self, rows: LiveRows, key: str | None = None, forecast: bool = True) -> Future[Receipt]:
+        """Take rows; each is decided about by itself, in their order.
+
+        Args:
+            rows: any.
+            key: names the request: sent again with the same rows, it is answered as it was, and nothing moves.
+            forecast: whether the receipt is to hold forecasts.
+
+        Returns:
+            The receipt, once the rows are on the disk; or `OutputError` where they cannot be kept.
+
+        Raises:
+            DataError: the columns are not of one length, or the key came with other rows before.
+            Overloaded: more rows wait than the options allow.
+        """
+        intake = Intake.read(self.model, rows)
+        request = Request(intake, key, b"" if key is None else intake.digest(), forecast, Future())
+        self._require_running()
+        waiting = self._inbox.waiting
+        if waiting and waiting + len(rows) > self.options.queue_limit:
+            raise Overloaded(f"{waiting:,} rows wait to be worked on: send these again later")
+        self._inbox.put(request)
+        return request.future
+
+    def remove(self, id: Id) -> int:
+        """Forget a series; one that comes again starts anew.
+
+        Returns:
+            The sequence number of the removal, which is on the disk.
+
+        Raises:
+            UnknownSeries: it is not here.
+        """
+        future: Future[int] = Future()
+
+        def removal() -> None:
+            try:
+                self._stepper.require_here([id])
+                number = self._listing.number(id)
+            except StatecastError as error:
+                future.set_exception(error)
+            else:
+                self._works.append(self._desk.removal(number, future))
+
+        self._ask(removal)
+        seq: int = self._result_of(future)
+        return seq
+
+    # --- what is known
+
+    def forecast(
+        self,
+        ids: Sequence[Id] | None = None,
+        horizon: int | None = None,
+        levels: Sequence[float] | None = None,
+        known: Any = None,
+    ) -> Forecast:
+        """Forecast from what was observed so far; nothing moves, and rows do not wait. See `Stream.forecast`."""
+        with self._turn:
+            self._stepper.require_here(ids)
+        forecast = self._stepper.stream.forecast(ids, horizon, levels, known)
+        self._kept(ids, int)  # a step that was under way is over then, and on the disk
+        return forecast
+
+    def series(
+        self,
+        prefix: str = "",
+        after: Id | None = None,
+        limit: int = 100,
+        sort: str = "id",
+        descending: bool = False,
+        offset: int = 0,
+    ) -> list[SeriesSummary]:
+        """Summaries of series whose names begin with `prefix`, in an order; see `Orders.numbers`."""
+        numbers = self._orders.numbers(prefix, after, sort, descending)[offset : offset + limit].tolist()
+        page: list[SeriesSummary] = self._kept((), self._listing.summaries, numbers)
+        return page
+
+    def matches(self, prefix: str = "") -> int:
+        """How many series have names that begin with `prefix`."""
+        self._require_running()
+        return self._orders.count(prefix)
+
+    def one(self, id: Id) -> SeriesSummary:
+        """What is known of a series.
+
+        Raises:
+            UnknownSeries: it is not here.
+        """
+        summary: SeriesSummary = self._kept([id], self._listing.one, id)
+        return summary
+
+    def history(self, id: Id, limit: int = 500) -> History:
+        """Past rows of a series, the latest at most, with what was forecast of each before.
+
+        Raises:
+            UnknownSeries: it is not here.
+        """
+        return self._listing.history(self._kept([id], self._listing.recent, id), limit)
+
+    def status(self) -> Status:
+        """How the engine is."""
+        # Not in the turn: a million records take a while, and rows that move meanwhile make no difference to such sums.
+        error, naive, alarms, observations = self._listing.totals()
+        accepted, duplicates, rejected = self._desk.counts.tolist()
+        return Status(
+            series=len(self._stepper.directory),
+            seq=self._committer.durable,
+            observations=observations,
+            accepted=accepted,
+            duplicates=duplicates,
+            rejected=rejected,
+            queue=self._inbox.waiting,
+            checkpoint_age=self._rounds.age,
+            checkpoint_lag=self._committer.durable - self._rounds.seq,
+            replayed=self._replayed,
+            sizes=self._store.sizes(),
+            error=error,
+            naive=naive,
+            alarms=alarms,
+            failure=self._committer.failure or None,
+            earliest=self._store.earliest(),
+            recent=self._stepper.ledger.depth,
+            challenger=self.models.status(),
+        )
+
+    def subscribe(self, after: int | None, listener: Listener) -> Subscription:
+        """Have `listener` called with each `Happening`, in order and once it is on the disk: see `Broadcast`."""
+        return self._broadcast.subscribe(after, listener)
+
+    # --- keeping house
+
+    def backup(self, path: str | Path) -> Path:
+        """Write a copy of the store to a new file, while the engine runs.
+
+        Raises:
+            OutputError: it cannot be written, or exists.
+        """
+        return self._store.backup(path)
+
+    def compact(self) -> None:
+        """Write all states, and give back room on the disk; rows wait meanwhile."""
+        self.checkpoint()
+        self._done(lambda: None, self._store.compact)
+
+    def checkpoint(self) -> None:
+        """Write the states of all series that moved since they were last written."""
+        done: Future[None] = Future()
+        self._ask(lambda: self._rounds.ask(done))
+        self._result_of(done)
+
+    def close(self) -> None:
+        """Finish what came, write all states, and let go of the store."""
+        if self._closed:
+            return
+        self.models.close()
+        if not self._committer.failure:
+            self.checkpoint()
+        self._stop()
+        self._broadcast.close()
+        self._store.close()
+
+    def _stop(self) -> None:
+        self._closed = True
+        self._inbox.put(None)
+        self._thread.join()
+        self._committer.close()
+
+    # --- inside
+
+    def _require_running(self) -> None:
+        self._committer.require_sound()
+        if self._closed:
+            raise OutputError("the server is stopping: send the rows again once it runs")
+
+    def _ask(self, command: Callable[[], None]) -> None:
+        """Have the engine's thread do something between two batches."""
+        self._require_running()
+        self._inbox.put(command)
+
+    def _done(self, command: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
+        """Have the engine's thread do something between two batches, and return when all before it is on the disk.
+
+        Args:
+            command: what is done between two batches.
+            then: what is done between two commits, at the end.
+
+        Raises:
+            OutputError: the engine is at its end.
+        """
+        done: Future[None] = Future()
+
+        def act() -> None:
+            command()
+            seq = self._stepper.seq
+
+            def answer() -> None:
+                then()
+                self._broadcast.move(seq)
+                done.set_result(None)
+
+            self._works.append(Work(Transaction(), seq, answer, partial(_refuse, done)))
+
+        self._ask(act)
+        self._result_of(done)
+
+    def _result_of(self, done: Future[Any]) -> Any:
+        """What the engine's threads make of something, as long as they run."""
+        while not done.done() and self._thread.is_alive():
+            wait([done], 1.0)
+        if not done.done():
+            self._require_running()
+        return done.result(0)
+
+    def _kept(self, ids: Sequence[Id] | None, read: Callable[..., Any], *arguments: Any) -> Any:
+        """What `read` gives, once all that it rests on is on the disk, and as long as the series are held here."""
+        self._require_running()
+        with self._turn:
+            self._stepper.require_here(ids)
+            result, seq = read(*arguments), self._stepper.seq
+        self._committer.wait(seq)
+        self._stepper.require_here(ids)
+        return result
+
+    def _run(self) -> None:
+        """Gather, step, hand over."""
+        item: Any = None
+        try:
+            while (item := self._inbox.next(self._rounds.patience)) is not None:
+                with self._turn:
+                    if callable(item):
+                        item()
+                    else:
+                        self._works += self._desk.work_on(item)
+                    self._works += self._rounds.due()
+                for work in self._works:  # after the turn: it takes time where the disk is slow
+                    self._committer.put(work)
+                self._works = []
+        except BaseException as error:  # whatever it is, nothing may be acknowledged after it
+            self._committer.fail(f"the server cannot go on: {type(error).__name__}: {error}")
+            raise
+        finally:
+            self._refuse_rest(item if isinstance(item, list) else [])
+
+    def _refuse_rest(self, requests: list[Request]) -> None:
+        """Nothing that came too late waits for ever."""
+        for request in [*requests, *self._inbox.rest()]:
+            if not request.future.done():
+                request.future.set_exception(OutputError(self._committer.failure or "the server is stopping"))
+
+
+def _refuse(future: Future[Any], text: str) -> None:
+    future.set_exception(OutputError(text))

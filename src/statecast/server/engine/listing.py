@@ -1,0 +1,151 @@
+"""Looking at series: what is known of one or of some, its past, and what is true of all together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.data.values import series_id
+from statecast.errors import UnknownSeries, nearest
+from statecast.forecast import watch
+from statecast.server.engine.receipts import Alarm, History, SeriesSummary
+from statecast.server.states.batch import Id
+from statecast.server.states.past import decoded
+from statecast.server.states.stepper import Stepper
+from statecast.server.store.protocol import BLOCK, Piece, Store
+
+if TYPE_CHECKING:
+    from jaxtyping import Shaped
+
+MOST_NAMES = 10_000  # that are searched for one like an unknown one
+
+
+@dataclass(frozen=True, eq=False)
+class Recent:
+    """What memory has of a series' past.
+
+    Attributes:
+        number: of the series.
+        name: of the series.
+        rows: past rows that no piece holds, see `past_row`.
+        flying: the last piece of its block, where it may not be on the disk yet.
+    """
+
+    number: int
+    name: Id
+    rows: Shaped[np.ndarray, " n"]
+    flying: Piece | None
+
+
+class Listing:
+    """The series of an engine, for people; whoever asks holds the engine's turn, but where something else is said.
+
+    Args:
+        stepper: of the engine.
+        store: which keeps the history.
+    """
+
+    def __init__(self, stepper: Stepper, store: Store) -> None:
+        self._stepper, self._store = stepper, store
+
+    def number(self, id: Any) -> int:
+        """The number of a series.
+
+        Raises:
+            UnknownSeries: it is not here.
+        """
+        directory = self._stepper.directory
+        name = series_id(id, self._stepper.model.schema.id_kind)
+        if name not in directory.index:
+            some = [known for known in directory.names[:MOST_NAMES] if known is not None]
+            raise UnknownSeries(f"there is no series {name!r} here; {nearest(name, some)}")
+        return directory.index[name]
+
+    def one(self, id: Any) -> SeriesSummary:
+        """What is known of a series.
+
+        Raises:
+            UnknownSeries: it is not here.
+        """
+        return self._summary(self.number(id))
+
+    def recent(self, id: Any) -> Recent:
+        """What memory has of a series' past.
+
+        Raises:
+            UnknownSeries: it is not here.
+        """
+        number, past = self.number(id), self._stepper.past
+        return Recent(number, self._stepper.directory.name(number), past.of(number), past.flying(number // BLOCK))
+
+    def history(self, recent: Recent, limit: int) -> History:
+        """The latest rows of a series; not in the engine's turn, for it reads the store.
+
+        Args:
+            recent: what memory had of it, before the store is read, so that no row is missed.
+            limit: how many rows at most.
+        """
+        number, schema = recent.number, self._stepper.model.schema
+        parts = [recent.rows]
+        for piece in self._pieces(recent):
+            if sum(map(len, parts)) >= limit:
+                break
+            rows = decoded(piece, len(schema.target))
+            parts.append(rows[rows["number"] == number])
+        rows = np.concatenate(parts)
+        rows = rows[np.unique(rows["seq"], return_index=True)[1]]  # some may have gone into a piece meanwhile
+        rows = rows[np.argsort(rows["time"], kind="stable")][-limit:]
+        level = min(self._stepper.model.config.levels, default=None)
+        lower, upper = ({} if level is None else {level: rows[name].astype(np.float64)} for name in ("lower", "upper"))
+        predicted, scores = rows["predicted"].astype(np.float64), rows["score"].astype(np.float64)
+        name = recent.name
+        unusual = np.flatnonzero(watch.unusual(self._stepper.model, scores)).tolist()
+        alarms = [
+            Alarm(int(row["seq"]), name, int(row["time"]), "unusual", float(row["score"]), None, tuple(row["values"]))
+            for row in rows[unusual]
+        ]
+        times, values = rows["time"].copy(), rows["values"].copy()
+        return History(name, times, values, predicted, lower, upper, scores, tuple(alarms))
+
+    def _pieces(self, recent: Recent) -> Iterator[Piece]:
+        """The history of a block, newest first, with what is on its way to the disk."""
+        last = recent.flying
+        if last is not None:
+            yield last
+        yield from (p for p in self._store.pieces(recent.number // BLOCK) if last is None or p.first != last.first)
+
+    def summaries(self, numbers: Sequence[int]) -> list[SeriesSummary]:
+        """Summaries of series by their numbers, but for those that are no longer here."""
+        names = self._stepper.directory.names
+        return [self._summary(number) for number in numbers if names[number] is not None]
+
+    def totals(self) -> tuple[float, float, int, int]:
+        """Mean live errors in units of each series' naive one (the second is then 1), alarms, and accepted rows."""
+        records = self._stepper.ledger.records[: len(self._stepper.directory.names)]
+        error, naive = records["error"].sum(axis=1), records["naive"].sum(axis=1)
+        judged = naive > 0
+        mean = float(np.mean(error[judged] / naive[judged])) if judged.any() else float("nan")
+        return mean, 1.0 if judged.any() else float("nan"), int(records["alarms"].sum()), int(records["count"].sum())
+
+    def _summary(self, number: int) -> SeriesSummary:
+        entry, name = self._stepper.ledger.records[number], self._stepper.directory.names[number]
+        assert name is not None
+        times, recent = self._stepper.ledger.recent(number)
+        known = entry["weight"] > 0
+        return SeriesSummary(
+            name,
+            int(entry["count"]),
+            int(entry["time"]),
+            recent[-1].copy() if len(recent) else np.full(recent.shape[1], np.nan),
+            float(entry["received"]),
+            times,
+            recent,
+            np.where(known, entry["error"], np.nan).astype(np.float64),
+            np.where(known, entry["naive"], np.nan).astype(np.float64),
+            float(entry["score"]),
+            bool(entry["unusual"]),
+            int(entry["alarms"]),
+        )
