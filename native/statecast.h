@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-#define STATECAST_VERSION 11
+#define STATECAST_VERSION 12
 
 enum statecast_cell {
   STATECAST_LSTM = 0,
