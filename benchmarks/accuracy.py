@@ -37,6 +37,7 @@ HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / "shared" / "data"
 RESULTS = HERE / "results" / "accuracy.json"
 PEERS = HERE / "results" / "accuracy_peers.json"
+NAB = HERE / "results" / "nab.json"
 
 note = partial(print, file=sys.stderr, flush=True)
 
@@ -77,7 +78,7 @@ def main() -> None:
     if options.markdown:
         from accuracy_page import page
 
-        print(page(Record.read(options.out), Record.read(PEERS)), end="")
+        print(page(Record.read(options.out), Record.read(PEERS), Record.read(NAB)), end="")
     elif options.job:
         print(json.dumps(job(names[0], options)))
     else:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import nab_page
 from others import MEAN, MODELS
 from protocols import NAMES
 from protocols.protocol import LEVELS
@@ -64,14 +65,15 @@ else. `make accuracy` runs it, and wrote this page.
 """
 
 
-def page(results: Record, peers: Record) -> str:
-    """The whole page."""
+def page(results: Record, peers: Record, nab: Record | None = None) -> str:
+    """The whole page; `nab` is what was recorded of unusual values."""
     counts = sorted({len(entry["runs"]) for entry in results.tables.values()})
     seeds = " or ".join(map(str, counts)) + (" seed" if counts == [1] else " seeds")
     parts = [INTRODUCTION.format(seeds=seeds)]
     entries = {name: results.tables[name] for name in NAMES if name in results.tables}
     beside = {name: peers.tables.get(name, {}) for name in entries}
     parts += [section(name, entry, beside[name]) for name, entry in entries.items()]
+    parts += [nab_page.section(entry) for entry in (nab.tables.values() if nab else ())]
     parts += [shortfalls(entries, beside), machines(entries, beside)]
     return "\n".join(parts)
 

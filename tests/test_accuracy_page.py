@@ -36,7 +36,7 @@ def entry(*runs: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_page_is_what_was_recorded() -> None:
     written = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
-    assert written == page(Record.read(accuracy.RESULTS), Record.read(accuracy.PEERS))
+    assert written == page(Record.read(accuracy.RESULTS), Record.read(accuracy.PEERS), Record.read(accuracy.NAB))
 
 
 def test_a_table_gives_the_mean_over_the_seeds_with_its_spread() -> None:
