@@ -5,7 +5,8 @@ nothing more. Three things are looked at: where the value lies by the latest for
 the mean over the watched steps ahead, both as probabilities by how values lay in the table (`model.tails`); whether it
 is a record of the series (`model.surprise`). The latest forecast tells of a value that stands out; older ones, which do
 not know yet what has come since, of a series that has left its way; a record of what the series has never done. The
-least probable of the three counts, at the price of having looked so often, and becomes a normal score.
+least probable of the three counts, at the price of having looked so often, and becomes a normal score. Of the false
+alarms that are allowed records have the largest share, since they are the most telling.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from statecast.data.schema import Schema
 from statecast.data.values import described
 from statecast.errors import SettingError
 from statecast.forecast import channels, observation
-from statecast.model import tails
+from statecast.model import surprise, tails
 from statecast.model.heads.special import normal_upper
 from statecast.model.state import UNSEEN, State
 from statecast.model.trained import Model
@@ -27,7 +28,7 @@ from statecast.model.trained import Model
 if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64
 
-SIDES = 6  # of three records, upwards and downwards
+SHARES = (0.1, 0.8, 0.1)  # of the false alarms: by the latest forecast, of records, by all forecasts together
 
 
 @dataclass(frozen=True)
@@ -74,15 +75,16 @@ def scores(
     if watch is None or model.tails is None:
         return np.full(shape, np.nan)
     latest, together = (tails.scores(model.tails[:, n], watch[:, n]) for n in range(2))
-    record = SIDES * np.exp(-np.abs(watch[:, 3].astype(np.float64)))
-    looks = [(tails.two_sided(latest), latest), (np.where(watch[:, 3] != 0, record, 1), watch[:, 3])]
+    record = watch[:, 3].astype(np.float64)
+    looks = [(tails.two_sided(latest), latest), (surprise.rate(record), record)]
     if model.network.head.horizon > 1:
         looks.append((tails.two_sided(together), together))
-    probabilities = np.minimum(np.stack([probability for probability, _ in looks]), 1)
-    rarest = probabilities.argmin(axis=0)[None]
+    probabilities = np.minimum(np.stack([probability for probability, _ in looks]), 1 - 1e-12)
+    shares = np.array(SHARES[: len(looks)])[:, None, None] / sum(SHARES[: len(looks)])
+    chances = -np.expm1(np.log1p(-probabilities) / shares)  # that one of the looks is as rare for its share (Šidák)
+    rarest = chances.argmin(axis=0)[None]
     sign = np.take_along_axis(np.stack([side for _, side in looks]), rarest, axis=0)[0]
-    least = np.take_along_axis(probabilities, rarest, axis=0)[0]
-    chance = -np.expm1(len(looks) * np.log1p(-np.minimum(least, 1 - 1e-12)))  # that one of them is as rare (Šidák)
+    chance = np.take_along_axis(chances, rarest, axis=0)[0]
     return np.where(watch[:, 2] > 0, np.copysign(normal_upper(chance / 2), sign), np.nan)
 
 

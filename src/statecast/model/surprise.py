@@ -8,7 +8,9 @@ of each target beside them, each in a few numbers that a step renews.
 - **Records.** The extremes so far of the value, of its running mean and of the errors one step ahead. Of n values that
   might have come in any order the last is the largest with probability 1/n, and how far a record lies beyond the one
   before has the tail of a generalised Pareto distribution: the two together are the probability of a value. Series that
-  grow set records all the time; so where these are frequent, their running share takes the place of 1/n.
+  grow set records all the time; so where these are frequent, their running share takes the place of 1/n. Small steps
+  are expected beyond a record, which orders records well but calls too many of them improbable; how often such ones
+  came in generated series says how rare they are, see `rate`.
 - **Changes.** Four bets are placed: that values lie too high, too low, too far out, or not far enough. A bet multiplies
   its stake by 1 + λ·(x − x̂), for a usual x on average no gain. Since it goes on with 1 where it has less, the stake is
   an e-detector: whatever the distribution, it takes at least 1/α steps on average until one exceeds 1/α by chance
@@ -38,8 +40,10 @@ FORGET = 0.01  # the share by which an excess counts less with each one after it
 RECENT = 0.03  # the share by which a record counts less with each value after it
 STEADY = 0.1  # the share of the newest value in the running mean
 DECAY = 1e-4  # the share of itself that the record of errors loses with each of them
-STEP = 0.08  # mean excess of a record over the one before that is expected, in units of the range
-SHAPE = 0.25  # of the tail of these excesses
+STEP = 0.02  # mean excess of a record over the one before that is expected, in units of the range
+SHAPE = 0.2  # of the tail of these excesses
+RARITY = (0.08, 0.45)  # factor and exponent by which probabilities of records become their rates, see `rate`
+SIDES = 6  # of three records, upwards and downwards
 FIRST = 5.0  # records that the expectation counts as
 LEAST = 100.0  # values before which no record is told
 SLOW = 0.001  # the share by which an error counts less for what is usual with each one after it
@@ -52,7 +56,8 @@ LOSS = 0.95  # the largest share of a stake that one error can cost
 EDGES = (0.05, 0.05, 0.08, 0.08)  # what is taken off each gain, for errors that hang together
 REPORT = ("latest", "together", "forecasts", "record", "change", "age")
 """What is told of a value: positions by the latest forecast and by all, how many these are, −ln of the probability of
-its record (negative below), which bet was won (1 to 4, 0 for none), and how many steps ago its stake began to grow."""
+its record (negative below, see `rate`), which bet was won (1 to 4, 0 for none), and how many steps ago its stake began
+to grow."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +132,21 @@ def parts(targets: int) -> dict[str, tuple[int, ...]]:
 def leaning(position: Any) -> Any:
     """A position as bets on its side take it: between −1 and 1."""
     return np.clip(position, -2, 2) / 2
+
+
+def rate(record: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
+    """How often one of a series' records is as improbable, 1 where there is none.
+
+    The constants are from generated series of 1500 normal numbers, independent, with autocorrelation .8, and around a
+    season: at rates of .01 and .001 there were .6 to 1.2 times as many, at .0001 .1 to .4 times. Of Student's t with
+    four degrees of freedom, and of lognormal numbers, there were up to 7 times as many at .0001.
+
+    Args:
+        record: as it is reported: −ln of the probability, of either sign, 0 for none.
+    """
+    factor, exponent = RARITY
+    rates = np.minimum(factor * (SIDES * np.exp(-np.abs(record))) ** exponent, 1)
+    return np.asarray(np.where(record != 0, rates, 1))
 
 
 def skip(of: dict[str, Any], steps: int) -> None:
