@@ -335,3 +335,55 @@ def test_a_row_that_skips_too_many_steps_holds_nobody_up(model: Path, tmp_path: 
     assert receipt.statuses == ["rejected", "accepted", "accepted"]
     assert "skips more than 10 steps since 2024-01-02 09:00:00: see --gap-limit" in str(receipt.errors[0])
     engine.close()
+
+
+CHANGE, END = 50, 130  # hours
+
+
+def changing(path: Path) -> tuple[Engine, list[Happening]]:
+    """An engine that has had a series that begins to climb, and then falls silent, and one that does neither."""
+    saved = archive.save(cases.watching(cases.model(false_alarms=0.01)), path / "model.safetensors")
+    engine, heard = server.started(saved, path / "state", silence=3, checkpoint=3600), list[Happening]()
+    engine.subscribe(None, heard.append)
+    noise = 6 + np.random.default_rng(0).standard_normal((END, 2))
+    noise[:, 0] += 3.0 * np.maximum(np.arange(END) - CHANGE, 0)
+    for hour in range(END):
+        engine.submit(rows(["climbing", "quiet"], [hour] * 2, noise[hour].tolist())).result()
+    for hour in range(END, END + 5):
+        engine.submit(row("quiet", hour, 6.0)).result()
+    return engine, heard
+
+
+def marks(heard: list[Happening]) -> list[tuple[int, float]]:
+    return [(item.first + n, item.scores[n]) for item in heard for n in np.flatnonzero(item.unusual).tolist()]
+
+
+def test_a_series_that_changes_raises_an_alarm_and_a_quiet_one_none(tmp_path: Path) -> None:
+    engine, heard = changing(tmp_path)
+    alarms = [alarm for item in heard for alarm in item.alarms]
+    drift = [alarm for alarm in alarms if alarm.kind == "drift"]
+    assert {alarm.id for alarm in drift} == {"climbing"}
+    assert drift[0].since is not None
+    assert abs(drift[0].since - cases.START - CHANGE * cases.HOUR) <= 5 * cases.HOUR < drift[0].time - drift[0].since
+    assert drift[0].value == tuple(engine.history("climbing").values[(drift[0].time - cases.START) // cases.HOUR])
+    for name in ("climbing", "quiet"):
+        assert engine.one(name).alarms == sum(alarm.id == name for alarm in alarms)
+    engine.close()
+
+
+def test_a_reader_has_the_alarms_of_the_log_and_a_start_raises_none_again(tmp_path: Path) -> None:
+    engine, heard = changing(tmp_path)
+    alarms = [alarm for item in heard for alarm in item.alarms]
+    assert {alarm.kind for alarm in alarms} == {"unusual", "drift", "missing"}
+    counts = {name: engine.one(name).alarms for name in ("climbing", "quiet")}
+    engine._store.close()  # as a kill leaves it: the log alone tells of the rows
+    again, late = server.started(tmp_path / "model.safetensors", tmp_path / "state", silence=3), list[Happening]()
+    again.subscribe(0, late.append)
+    assert all(item.forecast is None for item in late)
+    assert [alarm for item in late for alarm in item.alarms] == alarms
+    assert marks(late) == marks(heard)
+    assert {name: again.one(name).alarms for name in counts} == counts
+    again.submit(row("quiet", END + 5, 6.0)).result()
+    assert [alarm for alarm in late[-1].alarms if alarm.id == "climbing"] == []
+    assert again.one("climbing").alarms == counts["climbing"]
+    again.close()

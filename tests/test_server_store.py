@@ -17,7 +17,7 @@ from statecast.cli import main
 from statecast.errors import ModelFileError, NewerFormat, OutputError, SettingError, StatecastError
 from statecast.server.engine.engine import Engine
 from statecast.server.options import Options
-from statecast.server.states.batch import Batch
+from statecast.server.states.batch import DRIFT, MISSING, RAISED, Batch, woven
 from statecast.server.store.opening import beside, meta_of, open_store
 from statecast.server.store.protocol import KeyRecord, Piece, StoredBlock, Transaction
 from statecast.server.store.sqlite import NAME, SqliteStore
@@ -194,6 +194,31 @@ def test_bytes_that_are_no_batch_are_refused(length: int) -> None:
         Batch.from_bytes(content[:length])
     with pytest.raises(ModelFileError, match="a batch of the log is damaged"):
         Batch.from_bytes(b"nope" + content[4:])
+
+
+def test_alarms_go_with_the_rows_that_raised_them() -> None:
+    numbers, times = np.array([0, 300, 1], np.int32), np.arange(3)
+    alarms = np.array([(8, 300, DRIFT, 1, 2.5, 0), (9, 5, MISSING, 0, 4.0, 0)], RAISED)
+    batch = Batch(7, 1.5, numbers, times, np.ones((3, 2)), names={0: "a"}, alarms=alarms)
+    again = Batch.from_bytes(batch.to_bytes())
+    np.testing.assert_array_equal(again.alarms, alarms)
+    assert again.names == {0: "a"}
+    parts = {part: Batch.from_bytes(some.to_bytes()) for part, some in again.split(lambda n: n // 256).items()}
+    assert [parts[n].alarms["number"].tolist() for n in (0, 1)] == [[5], [300]]
+    (whole,) = woven([iter([part]) for part in parts.values()])
+    assert sorted(whole.alarms.tolist()) == alarms.tolist()
+    for length in (len(batch.to_bytes()) - 1, 49):
+        with pytest.raises(ModelFileError, match="a batch of the log is damaged"):
+            Batch.from_bytes(batch.to_bytes()[:length])
+
+
+@pytest.mark.parametrize(("name", "value"), [("kind", 3), ("seq", 10), ("number", -1)])
+def test_alarms_that_no_row_can_have_raised_are_refused(name: str, value: int) -> None:
+    alarms = np.array([(8, 1, DRIFT, 1, 2.5, 0)], RAISED)
+    alarms[name] = value
+    batch = Batch(7, 1.5, np.arange(3, dtype=np.int32), np.arange(3), np.ones((3, 2)), alarms=alarms)
+    with pytest.raises(ModelFileError, match="none of its rows can have raised"):
+        Batch.from_bytes(batch.to_bytes())
 
 
 # --- what fails while a server runs

@@ -13,7 +13,7 @@ from statecast.forecast.observation import Features
 from statecast.server.engine.alarms import alarms_of
 from statecast.server.engine.receipts import Happening, Receipt, RowReason, RowStatus
 from statecast.server.states import selection
-from statecast.server.states.batch import Batch, Id
+from statecast.server.states.batch import UNUSUAL, Batch
 from statecast.server.states.group import ELSEWHERE, INVALID, Taken
 from statecast.server.states.intake import Intake
 from statecast.server.states.stepper import Stepper
@@ -53,7 +53,7 @@ class Replies:
         self._places[taken.rows] = np.arange(len(taken.rows))
         self._source, self._shown = _wished(taken.forecast, self._places, np.repeat(self._wishes, counts))
         self._repeats, self._again = _again(stepper, rows, taken)
-        self.happenings = [happening(stepper, taken.batch, taken.forecast, taken.silent)]
+        self.happenings = [happening(stepper, taken.batch, taken.forecast)]
         self._scores, self._unusual = self.happenings[0].scores, self.happenings[0].unusual
 
     def statuses(self, request: int) -> list[RowStatus]:
@@ -156,14 +156,17 @@ def forecast_now(stepper: Stepper, numbers: Sequence[int], known: Sequence[Featu
     return selection.picked(forecast, np.array([place[name] for name in names]))
 
 
-def happening(
-    stepper: Stepper, batch: Batch, forecast: Forecast | None, silent: Sequence[tuple[Id, int, int]] = ()
-) -> Happening:
-    """What a batch brought; `silent` are series that have fallen silent by its end, see `Silence`."""
-    ids = tuple(map(stepper.directory.name, batch.numbers.tolist())) if forecast is None else forecast.ids
+def happening(stepper: Stepper, batch: Batch, forecast: Forecast | None) -> Happening:
+    """What a batch brought; from the log it has no forecast, and only the scores of those rows that raised alarms."""
+    directory = stepper.directory
+    ids = tuple(map(directory.name, batch.numbers.tolist())) if forecast is None else forecast.ids
     scores, unusual = selection.scores(forecast, len(batch.numbers))
-    removed = tuple(map(stepper.directory.name, batch.removed))
-    alarms = alarms_of(batch, ids, scores, unusual, silent)
+    if forecast is None and batch.alarms is not None:
+        strange = batch.alarms[batch.alarms["kind"] == UNUSUAL]
+        places = np.searchsorted(batch.seqs, strange["seq"])
+        scores[places], unusual[places] = strange["score"], True
+    removed = tuple(map(directory.name, batch.removed))
+    alarms = alarms_of(batch, directory)
     return Happening(
         batch.first, batch.last, ids, batch.times, batch.values, forecast, scores, unusual, alarms, removed
     )

@@ -2,7 +2,8 @@
 
 Rows are accepted in an order, and each has a sequence number: the first one's, and so on. The bytes are the columns one
 after another, so that writing and reading a batch costs a copy and no work for each row. Times that are alike, and
-covariates that no row has, take no room: a row of one target is 12 to 20 bytes.
+covariates that no row has, take no room: a row of one target is 12 to 20 bytes. Alarms, which few rows raise, are kept
+beside them, so that those who read on from the log have them as well.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -27,7 +28,20 @@ MARK = b"scB1"
 _HEAD = struct.Struct(
     "<4sqdIIBIIIII"
 )  # mark, first, received, rows, targets, flags, past, known, stated, static, names
+_COUNT = struct.Struct("<I")  # of alarms, after the head where there are some
 LARGEST = 1 << 30  # bytes of a batch
+KINDS: tuple[Literal["unusual", "drift", "missing"], ...] = ("unusual", "drift", "missing")  # of alarms
+UNUSUAL, DRIFT, MISSING = range(3)
+RAISED = np.dtype(
+    [
+        ("seq", "<i8"),  # of the row that raised the alarm
+        ("number", "<i4"),  # of the series
+        ("kind", "u1"),  # one of KINDS, by its place
+        ("time", "<i8"),  # of the series' last row
+        ("score", "<f8"),
+        ("since", "<i8"),  # when it began
+    ]
+)
 
 
 def checksum(content: bytes) -> int:
@@ -53,6 +67,7 @@ class Batch:
         removed: numbers of series that were removed.
         offsets: [N] of the rows' sequence numbers from `first`; None where they come one after another. So it is with a
             part of what one step brought.
+        alarms: that the rows raised, as `RAISED`; None where they raised none.
     """
 
     first: int
@@ -67,6 +82,7 @@ class Batch:
     names: dict[int, Id] = field(default_factory=dict)
     removed: Sequence[int] = ()
     offsets: Int32[np.ndarray, " N"] | None = None
+    alarms: Any = None
 
     @property
     def seqs(self) -> Int64[np.ndarray, " N"]:
@@ -116,6 +132,7 @@ class Batch:
             static,
             restated,
             offsets=(seqs - first).astype(np.int32) if gaps else None,
+            alarms=None if self.alarms is None else self.alarms[np.isin(self.alarms["seq"], seqs)],
         )
 
     @classmethod
@@ -134,10 +151,12 @@ class Batch:
         names = [[*self.names], [*self.names.values()], [*self.removed]] if self.names or len(self.removed) else []
         text = json.dumps(names, ensure_ascii=False).encode() if names else b""
         rows, targets = self.values.shape
-        flags = alike + 2 * (self.offsets is not None)
+        raised = 0 if self.alarms is None else len(self.alarms)
+        flags = alike + 2 * (self.offsets is not None) + 4 * (raised > 0)
         sizes = rows, targets, flags, widths[0], widths[1], stated, widths[2], len(text)
-        head = _HEAD.pack(MARK, self.first, self.received, *sizes)
+        head = _HEAD.pack(MARK, self.first, self.received, *sizes) + (_COUNT.pack(raised) if raised else b"")
         arrays = [self.numbers, self.offsets, times, self.values, self.past, self.known, self.restated, self.static]
+        arrays += [self.alarms] if raised else []
         return b"".join([head, *(array.tobytes() for array in arrays if array is not None), text])
 
     @classmethod
@@ -152,6 +171,12 @@ class Batch:
         mark, first, received, rows, targets, flags, past, known, stated, static, names = _HEAD.unpack_from(content)
         if mark != MARK:
             raise _damaged(f"it begins with {mark!r}, not {MARK!r}")
+        begin, raised = _HEAD.size, 0
+        if flags & 4:
+            if len(content) < begin + _COUNT.size:
+                raise _damaged(f"{len(content)} bytes are too few")
+            (raised,) = _COUNT.unpack_from(content, begin)
+            begin += _COUNT.size
         shapes: list[tuple[Any, tuple[int, ...]]] = [
             (np.int32, (rows,)),
             (np.int32, (rows if flags & 2 else 0,)),
@@ -161,17 +186,18 @@ class Batch:
             (np.float64, (rows, known)),
             (np.int32, (stated,)),
             (np.float64, (stated, static)),
+            (RAISED, (raised,)),
         ]
         sizes = [int(np.prod(shape, dtype=object)) * np.dtype(kind).itemsize for kind, shape in shapes]
-        if len(content) != _HEAD.size + sum(sizes) + names:
+        if len(content) != begin + sum(sizes) + names:
             raise _damaged(f"it has {len(content)} bytes where its head speaks of others")
-        arrays, begin = [], _HEAD.size
+        arrays: list[Any] = []
         for (kind, shape), size in zip(shapes, sizes, strict=True):
             arrays.append(np.frombuffer(content, kind, size // np.dtype(kind).itemsize, begin).reshape(shape))
             begin += size
         times = np.broadcast_to(arrays[2], rows) if flags & 1 else arrays[2]
         new, removed = _names(content[begin:]) if names else ({}, ())
-        return cls(
+        batch = cls(
             first,
             received,
             arrays[0],
@@ -184,7 +210,18 @@ class Batch:
             new,
             removed,
             arrays[1] if flags & 2 else None,
+            arrays[8] if raised else None,
         )
+        batch._require_alarms()
+        return batch
+
+    def _require_alarms(self) -> None:
+        """Refuse alarms of bytes that are of no kind, or of rows that are not here."""
+        if self.alarms is None:
+            return
+        sound = (self.alarms["kind"] < len(KINDS)) & (self.alarms["number"] >= 0)
+        if not (sound & np.isin(self.alarms["seq"], self.seqs)).all():
+            raise _damaged("it has alarms that none of its rows can have raised")
 
 
 def woven(logs: Sequence[Iterator[Batch]]) -> Iterator[Batch]:
@@ -236,6 +273,7 @@ def _concatenated(group: Sequence[Batch]) -> Batch:
         column("static"),
         np.concatenate(restated).astype(np.int32) if restated else None,
         offsets=(seqs - first).astype(np.int32),
+        alarms=column("alarms"),
     )
 
 

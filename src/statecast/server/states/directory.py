@@ -119,6 +119,10 @@ class Directory:
             self.version += 1
         self.names[number], self.places[number] = None, -1
 
+    def knows(self, number: int) -> bool:
+        """Whether a number has or had a name here."""
+        return number in self.former or (number < len(self.names) and self.names[number] is not None)
+
     def name(self, number: int) -> Id:
         """The name that a number has or had."""
         name = self.names[number]

@@ -30,7 +30,6 @@ class Taken:
         forecast: from after each of them; None where there are none.
         repeats: duplicates of their series' last rows, and the series' numbers.
         elsewhere: of the rejected rows those whose series are another server's.
-        silent: series that have fallen silent meanwhile, see `Silence`.
     """
 
     statuses: Int8[np.ndarray, " N"]
@@ -40,7 +39,6 @@ class Taken:
     forecast: Forecast | None
     repeats: dict[int, int]
     elsewhere: dict[int, NotOwner]
-    silent: list[tuple[Id, int, int]]
 
 
 @dataclass(frozen=True, eq=False)

@@ -103,6 +103,7 @@ class Ledger:
         seqs: Int64[np.ndarray, " S"],
         received: float | Float64[np.ndarray, " S"],
         scores: tuple[Float64[np.ndarray, " S"], Bool[np.ndarray, " S"]],
+        changed: Bool[np.ndarray, " S"],
         ahead: tuple[Float64[np.ndarray, "S D"], Float64[np.ndarray, "S D"], Float64[np.ndarray, "S D"]],
     ) -> None:
         """Take in a row of each of S series.
@@ -115,6 +116,7 @@ class Ledger:
             seqs: sequence numbers of the rows.
             received: when they came, in seconds since 1970.
             scores: how unusual the rows are, and whether they are called so.
+            changed: whether they say that their series have changed.
             ahead: the forecasts of the next step, made after these rows, and their bounds.
         """
         records = self.records
@@ -129,7 +131,7 @@ class Ledger:
         records["count"][numbers], records["time"][numbers], records["seq"][numbers] = counts + 1, times, seqs
         records["received"][numbers] = received
         records["score"][numbers], records["unusual"][numbers] = scores
-        records["alarms"][numbers] += scores[1]
+        records["alarms"][numbers] += scores[1].astype(np.int64) + changed
         records["silent"][numbers] = 0
         for name, part in zip(AHEAD, ahead, strict=True):
             records[name][numbers] = part

@@ -188,7 +188,8 @@ class Memory:
         scores = selection.scores(forecast, len(numbers))
         self.past.note(self._past_rows(numbers, times, values, seqs, following, scores[0]))
         ahead = selection.next_step(forecast, self._narrow)
-        self.ledger.observe(numbers, times, values, following, seqs, received, scores, ahead)
+        changed, _ = selection.changes(forecast, len(numbers))
+        self.ledger.observe(numbers, times, values, following, seqs, received, scores, changed, ahead)
         return numbers, forecast
 
     def insert(self, number: int, columns: Columns, seq: int, received: float) -> Forecast:

@@ -58,6 +58,18 @@ def _stacked(parts: Sequence[Any]) -> Any:
     return None if any(part is None for part in parts) else np.concatenate(parts)
 
 
+def changes(forecast: Forecast | None, count: int) -> tuple[Bool[np.ndarray, " S"], Int64[np.ndarray, " S"]]:
+    """Whether each series' last row says that one of its targets has changed, and when the earliest change began.
+
+    Args:
+        forecast: from after these rows; None where there is none.
+        count: S.
+    """
+    if forecast is None or forecast.watch is None or not count:
+        return np.zeros(count, bool), np.zeros(count, np.int64)
+    return np.asarray(forecast.changed.any(axis=1)), forecast.since.min(axis=1)
+
+
 def scores(forecast: Forecast | None, count: int) -> tuple[Float64[np.ndarray, " S"], Bool[np.ndarray, " S"]]:
     """How unusual each series' last row was, by the target that was most so, and whether it is called unusual.
 

@@ -10,6 +10,7 @@ Nobody checks a row twice: what the stream refuses is halved until the row that 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from statecast.errors import ModelFileError, StatecastError, TimeOrderError
 from statecast.forecast.observation import shown
 from statecast.model.state import UNSEEN
 from statecast.model.trained import Model
-from statecast.server.engine.alarms import Silence
+from statecast.server.engine.alarms import Silence, raised
 from statecast.server.options import Options
 from statecast.server.states import selection
 from statecast.server.states.batch import Batch, Id
@@ -254,8 +255,9 @@ class Stepper(Memory):
             new,
         )
         forecast = selection.joined([part.forecast for part in parts]) if parts else None
-        silent = self._silence.heard(batch.times, self.directory, self.ledger)
-        return Taken(group.statuses, group.errors, batch, rows, forecast, group.repeats, group.elsewhere, silent)
+        silent = self._silence.heard(batch, self.directory, self.ledger)
+        batch = replace(batch, alarms=raised(batch, forecast, silent))
+        return Taken(group.statuses, group.errors, batch, rows, forecast, group.repeats, group.elsewhere)
 
     # --- what the log says
 
@@ -291,6 +293,8 @@ class Stepper(Memory):
                 f"the log holds a row that came late ({next(iter(group.errors.values()))}): start it once with --late "
                 "as it was, and stop it; then its states are written down"
             )
+        for batch in batches:
+            self._silence.recall(batch, contained, self.directory, self.ledger)
         self.seq = max(self.seq, batches[-1].last)
         return group.seq
 
