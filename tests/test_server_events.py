@@ -79,6 +79,19 @@ def test_a_reader_goes_on_from_the_log(tmp_path: Path) -> None:
     assert [(event.seq, event.data["value"]) for event in happenings] == [(2, 1), (3, 2), (4, 3), (5, 4)]
 
 
+def test_a_reader_that_goes_on_from_the_log_has_the_alarms(tmp_path: Path) -> None:
+    values = 6 + np.random.default_rng(0).standard_normal(130) + 3 * np.maximum(np.arange(130) - 50, 0)  # it climbs
+    hours = (np.datetime64("2024-01-02T00:00:00") + np.arange(130) * np.timedelta64(1, "h")).tolist()
+    with serving(tmp_path, cases.watching(cases.model(false_alarms=0.01)), retention=3600) as server:
+        server.post([row(load=value) | {"hour": str(hour)} for hour, value in zip(hours, values.tolist(), strict=True)])
+        raised = server.get("/v1/alarms")["alarms"][::-1]
+    assert {alarm["kind"] for alarm in raised} == {"unusual", "drift"}
+    with serving(tmp_path, retention=3600) as server:  # whose memory holds nothing of them
+        assert server.get("/v1/alarms")["alarms"] == []
+        with listening(server, {"Last-Event-ID": "1"}, types="alarm") as events:
+            assert [event.data for event in some(events, len(raised))] == raised
+
+
 def test_what_is_gone_is_said_to_be(tmp_path: Path) -> None:
     with serving(tmp_path) as server:
         server.post([row(hour, hour) for hour in range(4)])
