@@ -6,7 +6,6 @@ import http.client
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -15,7 +14,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +36,12 @@ def model(tmp_path: Path) -> Path:
     return archive.save(cases.model(), tmp_path / "loads.safetensors")
 
 
-def limit(size: int) -> None:
-    """Let no file of this process grow beyond some bytes, as a full disk would."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+LIMIT = """
+import os, resource, sys
+size = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+os.execv(sys.argv[2], sys.argv[2:])
+"""  # no file of what follows grows beyond some bytes, as on a full disk
 
 
 class Running:
@@ -52,8 +53,10 @@ class Running:
 
     def __init__(self, model: Path, *words: str, largest: int | None = None) -> None:
         command = [sys.executable, "-m", "statecast", "serve", str(model), "--port", "0", *words]
+        if largest is not None:
+            command = [sys.executable, "-c", LIMIT, str(largest), *command]
         pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen(command, **pipes, preexec_fn=largest and partial(limit, largest))
+        self.process = subprocess.Popen(command, **pipes)
         self.lines = [self.line(), self.line()]
         result = re.search(r"http://127\.0\.0\.1:\d+", self.lines[0])
         assert result, self.lines

@@ -178,7 +178,7 @@ class SegmentTrainer:
         after: tuple[Arrays, Array] = _compiled(self.plan).run(*steps)
         return after
 
-    @cached_property
+    @property
     def _training_data(self) -> dict[str, Any]:
         return {name: values for name, values in self.data.items() if not name.startswith("val_")}
 
