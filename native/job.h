@@ -65,8 +65,8 @@ struct Arithmetic {
   int64_t (*packed_bytes)(const Net&);
   int32_t (*pack)(const Net&, const statecast_array* arrays, int64_t count, void* to);
   int64_t (*observe_bytes)(const Net&, const statecast_observations&, int64_t rows);  // scratch
-  void (*observe)(const Net&, const statecast_observations&, const statecast_adaptation*, int64_t first, int64_t rows,
-                  void* scratch);
+  void (*observe)(const Net&, const statecast_observations&, const statecast_adaptation*, int64_t steps, int64_t first,
+                  int64_t rows, void* scratch);
   const SkipArithmetic* skip;  // null for bf16
 };
 

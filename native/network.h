@@ -1,4 +1,5 @@
-// A whole network for one time step over rows of a table of states: front, stack, head and skip in one pass.
+// A whole network over rows of a table of states: front, stack, head and skip in one pass for one time step, front and
+// stack alone for each of many.
 //
 // Rows go through in blocks that stay in the nearest caches. Everything that a step reads but the states lies in one
 // block of memory, see packed.h. A row's bits depend on that row alone, not on how many others are observed with it,
@@ -67,7 +68,7 @@ struct Observe {
             n.targets};
   }
 
-  void run(int64_t first, int64_t count) {
+  void run(int64_t first, int64_t count, int64_t steps) {
     const auto size_of = [&](int64_t begin) { return count - begin < rows ? count - begin : rows; };
     locate(first, size_of(0), here);
     for (int64_t begin = 0; begin < count; begin += rows) {
@@ -75,9 +76,11 @@ struct Observe {
       // Rows of a large table lie anywhere in memory: the next block's are fetched while this one is worked on.
       locate(first + begin + size, after, next);
       for (int64_t r = 0; r < after; ++r) prefetch(next[r], o.stride);
-      if (values)
-        for (int64_t r = 0; r < size; ++r) front(first + begin + r, row(r), x + r * net.inputs);
-      for (int64_t m = 0; m < n.members; ++m) member(m, first + begin, size);
+      for (int64_t step = 0; step < steps; ++step) {
+        if (values)
+          for (int64_t r = 0; r < size; ++r) front(step * o.count + first + begin + r, row(r), x + r * net.inputs);
+        for (int64_t m = 0; m < n.members; ++m) member(m, first + begin, size);
+      }
       if (adaptation) adapt_rows(*adaptation, o, here, first + begin, size);
       T** previous = here;
       here = next;
@@ -97,7 +100,7 @@ struct Observe {
     for (int64_t i = 0; i < count * each; ++i) sum[i] = (sum[i] + share[i]) * factor;
   }
 
-  // Moves a row's front, and writes the stack's input.
+  // Moves a row's front by the at-th line of values and covariates, and writes the stack's input.
   void front(int64_t at, T* state, T* to) const {
     const int64_t older = (net.ring - 1) * n.targets;
     for (int k = 4; k < 6; ++k) {  // the ring and its mask
@@ -313,8 +316,8 @@ struct Observing {
     return Observe<V>(net, o, nullptr, rows < together ? rows : together, nullptr).arena.used;
   }
   static void run(const Net& net, const statecast_observations& o, const statecast_adaptation* adaptation,
-                  int64_t first, int64_t rows, void* scratch) {
-    Observe<V>(net, o, adaptation, rows < together ? rows : together, scratch).run(first, rows);
+                  int64_t steps, int64_t first, int64_t rows, void* scratch) {
+    Observe<V>(net, o, adaptation, rows < together ? rows : together, scratch).run(first, rows, steps);
   }
 };
 

@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-#define STATECAST_VERSION 12
+#define STATECAST_VERSION 13
 
 enum statecast_cell {
   STATECAST_LSTM = 0,
@@ -206,6 +206,12 @@ typedef struct {
 STATECAST_API int32_t statecast_network_observe(const statecast_array* block, int32_t threads,
                                                 const statecast_observations* observations,
                                                 const statecast_adaptation* adaptation);
+
+/* The rows' states after `steps` steps, one after another, of which nobody asks the forecasts: values are [steps, count,
+ * D] and covariates [steps, count, covariates]; forecast must be absent, and intervals stay as they are. The bits are
+ * those of as many calls of statecast_network_observe. */
+STATECAST_API int32_t statecast_network_advance(const statecast_array* block, int32_t threads,
+                                                const statecast_observations* observations, int64_t steps);
 
 /* The intervals alone, of rows for which the forecast and the scale of the same step are at hand. */
 STATECAST_API int32_t statecast_adapt(const statecast_adaptation* adaptation,

@@ -108,15 +108,15 @@ bool fits(const Net& net, int64_t stride) {
          (!n.statics || inside(7 + 2 * n.layers, n.statics)) && (!n.series || inside(8 + 2 * n.layers, 1));
 }
 
-int32_t check_rows(const Net& net, const statecast_observations& o) {
+int32_t check_rows(const Net& net, const statecast_observations& o, int64_t steps) {
   const statecast_network& n = *net.sizes;
-  if (o.count < 0 || o.rows < 0 || o.stride < 0 || !fits(net, o.stride)) return STATECAST_BAD_SHAPE;
+  if (steps < 0 || o.count < 0 || o.rows < 0 || o.stride < 0 || !fits(net, o.stride)) return STATECAST_BAD_SHAPE;
   const int64_t element = bytes_of(n.dtype), width = net.numbers / n.targets;
-  const int32_t status = check({may_have(o.values, int64_t{sizeof(double)}, {o.count, n.targets}),
+  const int32_t status = check({may_have(o.values, int64_t{sizeof(double)}, {steps, o.count, n.targets}),
                                 may_have(o.forecast, element, {o.count, n.horizon, n.targets, width})});
   if (status) return status;
   if (o.values.data)
-    if (const int32_t bad = check({needs(o.covariates, element, {o.count, n.covariates})})) return bad;
+    if (const int32_t bad = check({needs(o.covariates, element, {steps, o.count, n.covariates})})) return bad;
   if (o.forecast.data)
     if (const int32_t bad = check({needs(o.scale, element, {o.count, n.targets}),
                                    needs(o.future, element, {o.count, n.horizon, n.future})}))
@@ -135,13 +135,29 @@ int32_t check_both(const Net& net, const statecast_observations& o, const statec
   return check({may_have(o.report, bytes_of(n.dtype), {o.count, report_numbers(*a)})});
 }
 
-// Rows for which the start of a thread is worth while: about a tenth of a millisecond.
+// Rows, each through one step, for which the start of a thread is worth while: about a tenth of a millisecond.
 int64_t worth_a_thread(const Net& net) {
   double work = double(net.ring) * net.sizes->targets * 4 + double(net.outputs + net.sizes->skip) * net.numbers;
   for (int64_t k = 0; k < net.sizes->layers; ++k)
     work += 4.0 * double(net.units[k]) * double(net.units[k] + (k ? net.units[k - 1] : net.inputs));
   const double maps = net.sizes->series ? double(net.sizes->skip) * net.sizes->horizon * net.sizes->targets : 0;
   return std::max<int64_t>(1, int64_t(2e6 / (work * double(net.sizes->members) + maps)));
+}
+
+// All rows through all steps, each thread with rows of its own.
+int32_t run(const Net& net, int32_t threads, const statecast_observations& o, const statecast_adaptation* adaptation,
+            int64_t steps) {
+  const Arithmetic* a = arithmetic(net.sizes->isa, net.sizes->dtype);
+  return guarded([&] {
+    const int64_t worth = (worth_a_thread(net) + steps - 1) / steps;
+    const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(threads, o.count / worth));
+    const int64_t most = (o.count + parts - 1) / parts, each = (a->observe_bytes(net, o, most) + 4095) / 4096 * 4096;
+    const Memory scratch = memory(each * parts);
+    in_parallel(nullptr, parts, parts, [&](int64_t worker, int64_t k) {
+      const int64_t first = o.count * k / parts, end = o.count * (k + 1) / parts;
+      a->observe(net, o, adaptation, steps, first, end - first, static_cast<char*>(scratch.get()) + worker * each);
+    });
+  });
 }
 
 }  // namespace
@@ -190,19 +206,21 @@ int32_t statecast_network_observe(const statecast_array* block, int32_t threads,
   if (const int32_t status = read(block, net)) return status;
   if (!observations) return STATECAST_NULL;
   const statecast_observations& o = *observations;
-  if (const int32_t status = check_rows(net, o)) return status;
+  if (const int32_t status = check_rows(net, o, 1)) return status;
   if (const int32_t status = check_both(net, o, adaptation)) return status;
-  if (o.count == 0) return STATECAST_OK;
-  const Arithmetic* a = arithmetic(net.sizes->isa, net.sizes->dtype);
-  return guarded([&] {
-    const int64_t parts = std::max<int64_t>(1, std::min<int64_t>(threads, o.count / worth_a_thread(net)));
-    const int64_t most = (o.count + parts - 1) / parts, each = (a->observe_bytes(net, o, most) + 4095) / 4096 * 4096;
-    const Memory scratch = memory(each * parts);
-    in_parallel(nullptr, parts, parts, [&](int64_t worker, int64_t k) {
-      const int64_t first = o.count * k / parts, end = o.count * (k + 1) / parts;
-      a->observe(net, o, adaptation, first, end - first, static_cast<char*>(scratch.get()) + worker * each);
-    });
-  });
+  return o.count == 0 ? STATECAST_OK : run(net, threads, o, adaptation, 1);
+}
+
+int32_t statecast_network_advance(const statecast_array* block, int32_t threads,
+                                  const statecast_observations* observations, int64_t steps) {
+  Net net{};
+  if (const int32_t status = read(block, net)) return status;
+  if (!observations) return STATECAST_NULL;
+  const statecast_observations& o = *observations;
+  if (o.forecast.data) return STATECAST_BAD_SHAPE;
+  if (const int32_t status = check_rows(net, o, steps)) return status;
+  if (o.count == 0 || steps == 0) return STATECAST_OK;
+  return o.values.data ? run(net, threads, o, nullptr, steps) : STATECAST_NULL;
 }
 
 }  // extern "C"

@@ -116,6 +116,50 @@ def test_maps_of_single_series(instruction_set: str, monkeypatch: pytest.MonkeyP
         same_bits(state["series"], last["series"])
 
 
+@pytest.mark.parametrize("instruction_set", SETS)
+@pytest.mark.parametrize("cell", interface.CELLS)
+def test_many_steps_in_one_call(cell: str, instruction_set: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bits of as many calls, for rows enough for several blocks and threads, and for a row without the others."""
+    monkeypatch.setenv("STATECAST_KERNEL", instruction_set)
+    network, p = several(build(cell, "last", "point", "deep-residual", skip=9, lags=5), 2, dtype=np.float32)
+    inputs, _ = series(network, p, 7, 5)
+    many = {name: np.tile(value, (1, 60, *[1] * (value.ndim - 2))) for name, value in inputs.items()}
+    columns = np.concatenate([many[name] for name in ("past", "known", "calendar", "static")], axis=-1)
+    values, step = np.where(many["m"] > 0, many["y"], np.nan).astype(np.float64), NetworkStep(network, p)
+    each, together, alone = table(network, p, 300), table(network, p, 300), table(network, p, 1)
+    for at in range(7):
+        step.step(each, values[at], columns[at], many["future"][at])
+    step.advance(together, values, columns)
+    same_bits(together, each)
+    step.advance(alone, np.ascontiguousarray(values[:, 3:4]), np.ascontiguousarray(columns[:, 3:4]))
+    same_bits(alone[0], together[3])
+    step.advance(together, values[:0], columns[:0])
+    same_bits(together, each)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"values": np.zeros((4, 2, 2))}, "values is float64"),
+        ({"values": np.zeros((4, 3, 2), np.float32)}, "values is float32"),
+        ({"covariates": None}, "covariates is nothing"),
+        ({"covariates": np.zeros((3, 3, 9), np.float32)}, "covariates is"),
+        ({"states": np.zeros((3, 3), np.float32)}, "numbers a row"),
+        ({"states": np.zeros((3, 40))}, "C-ordered float32"),
+    ],
+    ids=str,
+)
+def test_wrong_arrays_of_many_steps_are_named_and_nothing_moves(change: dict[str, Any], message: str) -> None:
+    network, p, inputs, _ = case("lstm", "last", "point", "one-layer", dtype="float32")
+    states = table(network, p, 3)
+    before = states.copy()
+    columns = np.concatenate([inputs[name][:4] for name in ("past", "known", "calendar", "static")], axis=-1)
+    right = {"states": states, "values": np.ones((4, 3, 2)), "covariates": columns}
+    with pytest.raises(DataError, match=message):
+        NetworkStep(network, p).advance(**right | change)
+    same_bits(states, before)
+
+
 @pytest.mark.parametrize("number", [-1.0, 0.5, 4.0, 1e30, np.inf, np.nan])
 def test_a_number_that_no_series_has_finds_no_map(number: float) -> None:
     network = build("gru", "last", "point", maps=3)
@@ -335,6 +379,28 @@ def test_a_block_that_is_no_network_is_refused() -> None:
     step._block[:] = 0
     with pytest.raises(DataError, match="not a packed network"):
         observed(step, table(network, p, 3), inputs)
+
+
+def test_the_c_interface_refuses_many_steps_with_arrays_of_another_length() -> None:
+    network, p, *_ = case("lstm", "last", "point", "one-layer", dtype="float32")
+    step, states = NetworkStep(network, p), table(network, p, 3)
+    rows, before, advance = Blocks.of(states), states.copy(), kernel_library.handle().statecast_network_advance
+    values, columns = np.ones((4, 3, 2)), np.zeros((4, 3, step._covariates), np.float32)
+    room = np.zeros((3, *step._forecast), np.float32)
+
+    def status(steps: int, values: Any, columns: Any, room: Any = None) -> str:
+        arrays = [*interface.span(None), *map(int, interface.span(values)), *interface.span(columns), 0, 0]
+        numbers = (rows.block, 3, rows.size, 3, *rows.span, *arrays, *interface.span(room), 0, 0, 0, 0)
+        observations = interface.packer(interface.Observations)(*numbers)
+        return STATUSES[advance(step._packed, 2, observations, steps)]
+
+    assert status(5, values, columns) == status(3, values, columns) == "bad_length"
+    assert status(4, values, columns[:3]) == status(2**62, values, columns) == "bad_length"
+    assert status(-1, values, columns) == status(4, values, columns, room) == "bad_shape"
+    assert status(4, None, columns) == status(4, values, None) == "null"
+    assert STATUSES[advance(step._packed, 1, None, 1)] == STATUSES[advance(None, 1, None, 1)] == "null"
+    same_bits(states, before)
+    assert status(4, values, columns) == "ok"
 
 
 def test_a_table_in_blocks_is_stepped_where_its_rows_lie() -> None:

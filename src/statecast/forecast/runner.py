@@ -321,21 +321,16 @@ class Runner:
             constant = np.broadcast_to(parts["static"], (count, *parts["static"].shape)) if front.static else None
             columns = features.covariates(model, time, None, None, constant)
             if self._native is not None:
-                self._pass(self._native, rows, _joined(columns), count)
+                joined = _joined(columns)
+                self._native.advance(
+                    rows, np.full(blank.shape, np.nan), None if joined is None else np.ascontiguousarray(joined)
+                )
             else:
                 parts = self._passed(parts, {"y": blank, "m": blank, **columns})
         if self._native is None:
             self._network_layout.pack(parts, rows)
         if model.adaptive is not None:
             model.adaptive.skip(self.layout.unpack(rows), steps)
-
-    def _pass(self, native: NetworkStep, rows: Float[np.ndarray, "N size"], columns: Any, steps: int) -> None:
-        """Steps without a value in the native kernel, where a row's bits do not depend on the rows beside it."""
-        head = self.model.network.head
-        nothing = np.full((len(rows), self.model.network.front.targets), np.nan)
-        future = np.zeros((len(rows), head.horizon, head.future), self.model.dtype) if head.future else None
-        for step in range(steps):
-            native.step(rows, nothing, None if columns is None else np.ascontiguousarray(columns[step]), future)
 
     def fed(
         self,

@@ -104,6 +104,7 @@ def _declare(library: Any) -> None:
         "network_bytes": (c_int64, [network, array]),
         "network_pack": (c_int32, [network, array, array, array, c_int64, array]),
         "network_observe": (c_int32, [array, c_int32, observations, adaptation]),
+        "network_advance": (c_int32, [array, c_int32, observations, c_int64]),
         "adapt": (c_int32, [adaptation, observations]),
         "adapt_along": (c_int32, [adaptation, observations, POINTER(i.AdaptationPath)]),
         "statistics": (c_int32, [POINTER(i.StatisticsCall)]),

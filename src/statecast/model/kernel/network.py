@@ -1,4 +1,4 @@
-"""A whole network in the native kernel, for one time step over rows of a table of states.
+"""A whole network in the native kernel, over rows of a table of states: a step with its forecasts, or many without.
 
 A step takes a few microseconds, less than NumPy's calls for it would, so front, stack, head and skip are one call. For
 a network that the kernel does not know, `refuses` says why, and the network's own lines run instead, with the same
@@ -126,7 +126,7 @@ class NetworkStep:
         self._dtype = p["constants"]["level"].dtype
         self._threads = library.threads(network.stack.threads or None)
         self._covariates = front.inputs - _target_inputs(front)
-        self._call = library.handle().statecast_network_observe
+        self._call, self._through = library.handle().statecast_network_observe, library.handle().statecast_network_advance
         self._block = _block(network, layout, _sizes(network, self._dtype, self._covariates), _arrays(network, p))
         self._packed = byref(argument(self._block))
 
@@ -172,6 +172,31 @@ class NetworkStep:
             covariates = checked("covariates", covariates, (len(values), self._covariates), self._dtype)
         return self._prepare(states, values, covariates, future, index, len(values), follower)
 
+    def advance(
+        self,
+        states: Float[np.ndarray, "S size"],
+        values: Float64[np.ndarray, "T S D"],
+        covariates: Float[np.ndarray, "T S n"] | None = None,
+    ) -> None:
+        """T steps for every row of a table, of whose forecasts nobody asks: the bits of as many calls of `step`.
+
+        Args:
+            states: the table, changed in place.
+            values: as `step` takes them, time-major.
+            covariates: likewise.
+
+        Raises:
+            DataError: a wrong shape, dtype or layout. No state changes then.
+        """
+        table, steps = _table(states), len(values)
+        self._check_table(table)
+        values = checked("values", values, (steps, table.rows, self._targets), FLOAT64)
+        if covariates is not None or self._covariates:
+            covariates = checked("covariates", covariates, (steps, table.rows, self._covariates), self._dtype)
+        arrays = (*span(None), *span(values), *span(covariates), *span(None) * 4)
+        observations = _observations(table.block, table.rows, table.size, table.rows, *table.span, *arrays)
+        library.check(self._through(self._packed, self._threads, observations, steps))
+
     def emit(
         self,
         states: Blocks | Float[np.ndarray, "rows size"],
@@ -194,10 +219,7 @@ class NetworkStep:
         count: int,
         follower: Follower | None,
     ) -> NetworkCall:
-        if table.dtype != self._dtype:
-            raise DataError(f"states must be a C-ordered {self._dtype} table [rows, numbers], not of {table.dtype}")
-        if table.size < self._size:  # further numbers are not the network's, and stay
-            raise DataError(f"states have {table.size} numbers a row, wanted at least {self._size}")
+        self._check_table(table)
         if index is not None and (index.dtype != INT64 or index.shape != (count,) or not index.flags.c_contiguous):
             raise DataError(f"index must name a row for each of the {count} rows of values, as int64")
         if self._future[1]:
@@ -235,6 +257,12 @@ class NetworkStep:
             report,
         )
         return NetworkCall(call, forecast, scale, report)
+
+    def _check_table(self, table: Blocks) -> None:
+        if table.dtype != self._dtype:
+            raise DataError(f"states must be a C-ordered {self._dtype} table [rows, numbers], not of {table.dtype}")
+        if table.size < self._size:  # further numbers are not the network's, and stay
+            raise DataError(f"states have {table.size} numbers a row, wanted at least {self._size}")
 
 
 def _table(states: Blocks | Float[np.ndarray, "rows size"]) -> Blocks:
