@@ -126,7 +126,8 @@ class NetworkStep:
         self._dtype = p["constants"]["level"].dtype
         self._threads = library.threads(network.stack.threads or None)
         self._covariates = front.inputs - _target_inputs(front)
-        self._call, self._through = library.handle().statecast_network_observe, library.handle().statecast_network_advance
+        handle = library.handle()
+        self._call, self._through = handle.statecast_network_observe, handle.statecast_network_advance
         self._block = _block(network, layout, _sizes(network, self._dtype, self._covariates), _arrays(network, p))
         self._packed = byref(argument(self._block))
 
