@@ -103,10 +103,11 @@ def scores(tails: Float64[np.ndarray, "P D"], positions: Float[np.ndarray, "N D"
     """
     x = np.asarray(positions, np.float64)
     body = tails[: len(BODY)]
-    middle = np.stack([np.interp(x[:, d], *_ascending(body[:, d])) for d in range(x.shape[1])], axis=1)
-    below = _far(body[0] - x, *tails[len(BODY) : len(BODY) + 2])
-    above = _far(x - body[-1], *tails[len(BODY) + 2 : -1])
-    return np.where(x < body[0], -below, np.where(x > body[-1], above, middle))
+    result = np.stack([np.interp(x[:, d], *_ascending(body[:, d])) for d in range(x.shape[1])], axis=1)
+    for sign, edge, tail in ((-1, body[0], tails[len(BODY) : len(BODY) + 2]), (1, body[-1], tails[len(BODY) + 2 : -1])):
+        far, target = np.nonzero(sign * (x - edge) > 0)
+        result[far, target] = sign * _far(sign * (x[far, target] - edge[target]), *tail[:, target])
+    return result
 
 
 def _ascending(knots: Float64[np.ndarray, " B"]) -> tuple[Float64[np.ndarray, " n"], Float64[np.ndarray, " n"]]:
@@ -115,9 +116,9 @@ def _ascending(knots: Float64[np.ndarray, " B"]) -> tuple[Float64[np.ndarray, " 
     return places, np.bincount(which, SCORES) / np.bincount(which)
 
 
-def _far(excess: Float64[np.ndarray, "N D"], scale: Float64[np.ndarray, " D"], shape: Float64[np.ndarray, " D"]) -> Any:
-    """The normal scores of excesses over the outermost quantile; any number where there is none."""
-    ratio = np.maximum(excess, 0) / scale
+def _far(excess: Float64[np.ndarray, " N"], scale: Float64[np.ndarray, " N"], shape: Float64[np.ndarray, " N"]) -> Any:
+    """The normal scores of excesses over the outermost quantile."""
+    ratio = excess / scale
     reach = np.maximum(1 + shape * ratio, 1e-12)
     flat = np.abs(shape) < 1e-6
     log = np.where(flat, ratio, np.log(reach) / np.where(flat, 1, shape))

@@ -45,8 +45,8 @@ def _series(x: Array) -> Array:
 def normal_tail(z: Any) -> Float64[np.ndarray, ...]:
     """The probability of a standard normal number above z, to full relative precision."""
     z = np.asarray(z, np.float64)
-    flat = [0.5 * math.erfc(x) for x in (z / math.sqrt(2)).ravel().tolist()]
-    return np.array(flat).reshape(z.shape)
+    tails = np.fromiter(map(math.erfc, (z / math.sqrt(2)).ravel().tolist()), np.float64, z.size)
+    return 0.5 * tails.reshape(z.shape)
 
 
 # Coefficients of Wichura's rational approximations, highest power first: near the middle, in the tails, far out.
@@ -77,10 +77,13 @@ def normal_upper(tail: Float64[np.ndarray, ...]) -> Float64[np.ndarray, ...]:
     """
     p = np.clip(tail, TINIEST, 1 - 2**-53)
     q = 0.5 - p
-    outer = np.sqrt(-np.log(np.minimum(p, 1 - p)))
-    near = q * _ratio(_MIDDLE, 0.180625 - q * q)
-    far = np.where(outer <= 5, _ratio(_TAIL, outer - 1.6), _ratio(_FAR, outer - 5))
-    return np.asarray(np.where(np.abs(q) <= 0.425, near, np.copysign(far, q)))
+    upper = np.asarray(q * _ratio(_MIDDLE, 0.180625 - q * q))
+    beyond = ~(np.abs(q) <= 0.425)  # few, as a rule
+    if beyond.any():
+        outer = np.sqrt(-np.log(np.minimum(p, 1 - p)[beyond]))
+        far = np.where(outer <= 5, _ratio(_TAIL, outer - 1.6), _ratio(_FAR, outer - 5))
+        upper[beyond] = np.copysign(far, q[beyond])
+    return upper
 
 
 def _ratio(of: tuple[tuple[float, ...], tuple[float, ...]], x: np.ndarray) -> np.ndarray:

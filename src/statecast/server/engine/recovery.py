@@ -32,10 +32,14 @@ def recover(stepper: Stepper, store: Store, start: State, shard: int = 0) -> int
         ModelFileError, OutputError: the store cannot be read.
     """
     directory = stepper.directory
-    count = 0
-    for number, name, removed in store.names(shard):
-        count = number + 1
-        (directory.bury if removed else directory.enter)(number, name)
+    entries = list(store.names(shard))
+    count = max((number for number, _, _ in entries), default=-1) + 1
+    directory.enter(
+        [number for number, _, gone in entries if not gone], [name for _, name, gone in entries if not gone]
+    )
+    for number, name, gone in entries:
+        if gone:
+            directory.bury(number, name)
     stepper.served.add(shard)
     stepper.number = store.champion()
     if not count:

@@ -297,8 +297,7 @@ class Challenger:
         group: list[Batch] = []
         directory, rows = self.stepper.directory, 0
         for batch in self._store.batches(self.stepper.seq):
-            for number, name in batch.names.items():
-                directory.enter(number, name)
+            directory.enter(list(batch.names), list(batch.names.values()))
             group, rows = [*group, batch], rows + len(batch.numbers)
             if len(batch.removed) or rows >= WIDE:
                 self._observe(group)

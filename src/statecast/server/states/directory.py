@@ -53,10 +53,12 @@ class Directory:
         except TypeError:  # a list among them, which is no name
             return np.array([index.get(name, -1) if isinstance(name, (str, int)) else -1 for name in ids], np.int64)
 
-    def enter(self, number: int, name: Id) -> None:
-        """Take up a series with the number that it has."""
-        self._extend(number + 1)
-        self.names[number], self.index[name] = name, number
+    def enter(self, numbers: Sequence[int], names: Sequence[Id]) -> None:
+        """Take up series with the numbers that they have."""
+        self._extend(max(numbers, default=-1) + 1)
+        for number, name in zip(numbers, names, strict=True):
+            self.names[number] = name
+        self.index.update(zip(names, numbers, strict=True))
         self.version += 1
 
     def bury(self, number: int, name: Id) -> None:
@@ -71,12 +73,12 @@ class Directory:
             names: of the series.
             shards: of each; 0 where None.
         """
-        numbers = np.empty(len(names), np.int64)
-        for n, (name, shard) in enumerate(zip(names, [0] * len(names) if shards is None else shards, strict=True)):
-            numbers[n] = number = self._next.get(shard, shard * BLOCK)
-            self.enter(number, name)
+        numbers = []
+        for shard in [0] * len(names) if shards is None else shards:
+            numbers.append(number := self._next.get(shard, shard * BLOCK))
             self.go_on(shard, number + 1)
-        return numbers
+        self.enter(numbers, names)
+        return np.array(numbers, np.int64)
 
     def go_on(self, shard: int, number: int) -> None:
         """Say with which number a shard goes on: with the first one of its next block, where a block is full."""
@@ -94,8 +96,7 @@ class Directory:
     def adopt(self, other: Directory, shard: int) -> Int64[np.ndarray, " S"]:
         """Take over what another directory knows of a shard; the numbers of its series are returned."""
         numbers = other.of_shard(shard)
-        for number in numbers.tolist():
-            self.enter(number, other.name(number))
+        self.enter(numbers.tolist(), [other.name(number) for number in numbers.tolist()])
         for number, name in other.former.items():
             if self.shard(number) == shard:
                 self.bury(number, name)
