@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from statecast.config import DISTRIBUTIONS, Config
-from statecast.data import cycles
+from statecast.data import holidays as dates
 from statecast.data.calendar import Frequency
 from statecast.data.panel import Panel
 from statecast.data.schema import Covariate, Schema
@@ -94,8 +94,9 @@ def model(
         Frequency.parse(freq),
         **groups,
         series=series,
+        holidays=dates.of_setting(config.holidays, np.array([START])),
     )
-    names = cycles.feature_names(schema.frequency, schema.time_kind)
+    names = schema.calendar_features
     counts = {name: len(getattr(schema, f"{name}_features")) for name in ("past", "known", "static")}
     counts |= {"calendar": len(names) if use_calendar else 0, "series": len(series)}
     network = Network.of(config, 1 if independent else targets, **counts)

@@ -66,6 +66,7 @@ def build(
     decay: float = 0.2,
     hidden: tuple[int, ...] | None = None,
     maps: int = 0,
+    holidays: tuple[str, ...] | None = None,
 ) -> Network:
     """A small network; `columns` counts the covariates, one or two of each kind where left out.
 
@@ -86,6 +87,7 @@ def build(
         missing=missing,
         level_input=level_input,
         local_skip=maps > 0,
+        holidays=holidays,
         **HEADS[head],
         levels=(95, 50),
     )

@@ -125,7 +125,10 @@ LIES: dict[str, tuple[str, Change]] = {
     "deep JSON": ("nested too deeply", lambda file: file.texts.update(schema="[" * 100_000)),
     "deep TOML": ("settings are", lambda file: file.texts.update(config="a = " + "[" * 100_000)),
     "deep but short TOML": ("nested too deeply", lambda file: file.texts.update(config="a = " + "[" * 5000)),
-    "many dots in TOML": ("settings are", lambda file: file.texts.update(config="a" + ".a" * 20_000 + " = 1")),
+    "many dots in TOML": (
+        "a line of its settings has more than 256 dots",
+        lambda file: file.texts.update(config="a" + ".a" * 20_000 + " = 1"),
+    ),
     "no target": ("it has no target", column(target=[])),
     "a target twice": ("has two roles", column(target=["load", "load"])),
     "a series that is a list": ("series holds \\[\\], which is no text or integer id", column(series=[[]])),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from statecast.data import calendar, cycles, values, zones
+from statecast.data import calendar, cycles, rhythm, values, zones
 from statecast.data.calendar import Frequency
 from statecast.data.schema import Schema
 from statecast.errors import DataError, SettingError
@@ -23,6 +23,7 @@ def stamps(*texts: str) -> np.ndarray:
 
 
 TEXTS = ["1us", "5ms", "1s", "15m", "1h", "6h", "1d", "2d", "1w", "1mo", "1q", "1y", "1me", "1qe", "1ye", "1", "7"]
+TEXTS += ["B", "5B", "B:Sun-Thu", "B:Mon,Wed,Fri", "B:Mon", "C:Mon-Sun"]
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -54,13 +55,17 @@ def test_frequency_text_both_ways(text: str) -> None:
         (" 2 h ", "2h"),
         ("QE", "1qe"),
         ("YE", "1ye"),
+        ("1B", "B"),
+        ("B:Mon-Fri", "B"),
+        (" 2B : sunday - thu ", "2B:Sun-Thu"),
+        ("C:fri-mon,wed", "C:Mon,Wed,Fri,Sat,Sun"),
     ],
 )
 def test_frequency_aliases(alias: str, text: str) -> None:
     assert Frequency.parse(alias).text == text
 
 
-@pytest.mark.parametrize("text", ["", "0h", "-1h", "1x", "hourly!", "1.5h", "B", "h1"])
+@pytest.mark.parametrize("text", ["", "0h", "-1h", "1x", "hourly!", "1.5h", "0B", "b", "h1"])
 def test_frequency_invalid(text: str) -> None:
     with pytest.raises(SettingError, match="is not a frequency: give a count and a unit"):
         Frequency.parse(text)
@@ -112,22 +117,22 @@ def test_infer_finds_the_frequency_in_spite_of_gaps(first: str, text: str) -> No
     time = frequency.advance(us(first), steps)
     two = np.concatenate([time, time[2:]])
     offsets = np.array([0, len(time), len(two)])
-    assert calendar.regular(two, offsets, "datetime")[0] == frequency
+    assert rhythm.regular(two, offsets, "datetime")[0] == frequency
 
 
 def test_infer_integers_and_rows() -> None:
-    assert calendar.regular(np.array([0, 5, 10, 20]), np.array([0, 4]), "integer")[0].text == "5"
-    assert calendar.regular(np.array([0, 1, 2]), np.array([0, 3]), "row")[0].text == "1"
+    assert rhythm.regular(np.array([0, 5, 10, 20]), np.array([0, 4]), "integer")[0].text == "5"
+    assert rhythm.regular(np.array([0, 1, 2]), np.array([0, 3]), "row")[0].text == "1"
 
 
 def test_infer_irregular_names_step_share_and_row() -> None:
     time = us("2024-01-01") + np.array([0, 1, 2, 3, 3.5, 5]).astype(np.float64) * zones.HOUR
     with pytest.raises(DataError, match=r"most common one is 1h \(60% of all\), but row 4 comes 30m after .* freq="):
-        calendar.regular(time.astype(np.int64), np.array([0, 6]), "datetime")
+        rhythm.regular(time.astype(np.int64), np.array([0, 6]), "datetime")
     with pytest.raises(DataError, match=r"written YYYYMMDD \(20240130\): write them YYYY-MM-DD"):
-        calendar.regular(np.array([20240130, 20240131, 20240201, 20240202]), np.array([0, 4]), "integer")
+        rhythm.regular(np.array([20240130, 20240131, 20240201, 20240202]), np.array([0, 4]), "integer")
     with pytest.raises(DataError, match="no series has two rows: pass freq"):
-        calendar.regular(np.array([0, 1]), np.array([0, 1, 2]), "datetime")
+        rhythm.regular(np.array([0, 1]), np.array([0, 1, 2]), "datetime")
 
 
 @pytest.mark.parametrize(
@@ -219,7 +224,7 @@ def test_days_stay_regular_over_clock_changes(name: str) -> None:
     wall = zones.to_wall(instants, name)
     assert (np.diff(wall) == zones.DAY).all()
     assert zones.to_instants(wall, name).tolist() == instants.tolist()
-    assert calendar.regular(instants, np.array([0, len(instants)]), "datetime", name)[0].text == "1d"
+    assert rhythm.regular(instants, np.array([0, len(instants)]), "datetime", name)[0].text == "1d"
 
 
 def test_unknown_zone() -> None:
@@ -285,6 +290,6 @@ def test_one_time_outside_of_python_s_dates_has_a_calendar(time: int) -> None:
 def test_steps_that_are_nearly_a_day_stay_instants() -> None:
     """Every 23 hours, by the clock of a zone: only steps of days are readings of the clock."""
     instants = us("2024-01-10") + 23 * zones.HOUR * np.arange(6)
-    frequency, time = calendar.regular(instants, np.array([0, 6]), "datetime", "Europe/Berlin")
+    frequency, time = rhythm.regular(instants, np.array([0, 6]), "datetime", "Europe/Berlin")
     assert frequency.text == "23h"
     assert time.tolist() == instants.tolist()

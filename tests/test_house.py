@@ -25,6 +25,7 @@ PACKAGE = ROOT / "src" / "statecast"
 LEVELS = (
     ("errors",),
     ("allowed",),
+    ("agreement",),
     ("config", "files"),
     ("data",),
     ("model",),

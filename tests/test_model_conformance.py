@@ -137,8 +137,10 @@ def test_a_level_of_a_million_keeps_its_digits(normalize: str) -> None:
         {"skip": 6, "lags": 1, "horizon": 2, "targets": 2, "missing": False, "level_input": True},
         {"skip": 12, "lags": 2, "horizon": 1, "targets": 1, "missing": True, "columns": {"past": 3, "static": 2}},
         {"skip": 2, "lags": 15, "horizon": 1, "targets": 1, "missing": False, "columns": {"known": 2}, "decay": 1.0},
+        {"columns": {"past": 1, "calendar": 3}, "holidays": ("2024-12-25",)},  # the calendar alone is known ahead
+        {"columns": {"known": 1, "calendar": 3}, "holidays": ("2024-12-25",), "horizon": 3},
     ],
-    ids=["least", "lags", "skip", "ring-longer-than-series", "lags-longer-than-series"],
+    ids=["least", "lags", "skip", "ring-longer-than-series", "lags-longer-than-series", "calendar-ahead", "known-too"],
 )
 def test_sizes_of_the_front(normalize: str, sizes: dict[str, Any]) -> None:
     network = build("gru", normalize, "pinball", **sizes)

@@ -8,8 +8,10 @@ that is stored and that everything else reads. A value that no spelling covers i
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field
+from datetime import date, datetime
 from typing import Any
 
 from statecast.errors import SettingError, nearest
@@ -183,6 +185,60 @@ def _share(value: Any) -> str:
     return ""
 
 
+_DATED = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\s+(\S.*?))?\s*", re.DOTALL)
+_REGION = re.compile(r"[A-Za-z0-9]{2,8}(?:-[A-Za-z0-9 ]{1,32})?")
+LONGEST_NAME, MOST_DATES = 60, 1000  # characters of a holiday's name, and dates of a list
+
+
+def date_and_name(text: str) -> tuple[str, str]:
+    """The two parts of a date in text with a name behind it, such as "2024-12-25 Christmas Day".
+
+    Raises:
+        ValueError: it does not begin with a date.
+    """
+    match = _DATED.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} does not begin with a date")
+    return date.fromisoformat(match[1]).isoformat(), match[2] or ""
+
+
+def _is_dated(value: object) -> bool:
+    try:
+        return isinstance(value, str) and len(date_and_name(value)[1]) <= LONGEST_NAME
+    except ValueError:
+        return False
+
+
+def _dated(value: Any, name: Any = "") -> Any:
+    """A date and its name as one text; as it came where it is something else."""
+    if isinstance(value, datetime):
+        value = value.date() if value.time() == datetime.min.time() else value
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = value.isoformat()
+    if isinstance(value, tuple) and len(value) == 2 and not name:
+        return _dated(*value)
+    if not isinstance(value, str) or not isinstance(name, str) or not _is_dated(f"{value} {name}".strip()):
+        return (value, name) if name != "" else value
+    return " ".join(filter(None, date_and_name(f"{value} {name}".strip())))
+
+
+def _holidays(value: Any) -> Any:
+    if isinstance(value, str):
+        region, dash, part = value.strip().partition("-")
+        return f"{region.upper()}{dash}{part}"
+    if isinstance(value, Mapping):
+        value = tuple(_dated(key, name) for key, name in value.items())
+    return tuple(map(_dated, value)) if isinstance(value, tuple) else value
+
+
+def _are_holidays(value: Any) -> bool:
+    if isinstance(value, str):
+        return _REGION.fullmatch(value) is not None
+    items = value if isinstance(value, tuple) and all(map(_is_dated, value)) else ()
+    dates = [date_and_name(item)[0] for item in items]
+    return 0 < len(dates) <= MOST_DATES and len(set(dates)) == len(dates)
+
+
 BOOLEAN = Check("true or false", lambda v: isinstance(v, bool))
 PERCENT = Check(
     "a number of at least 1 and below 100", lambda v: is_real(v) and 1 <= v < 100, hint=_share
@@ -198,6 +254,12 @@ RING = Check(
 WEIGHTS = Check(
     "a mapping from classes to weights of at least 0",
     lambda v: isinstance(v, Mapping) and all(is_real(weight) and weight >= 0 for weight in v.values()),
+)
+HOLIDAYS = Check(
+    'the code of a country, a part of it or an exchange, such as "DE", "DE-BY" or "NYSE", or a list of 1 to '
+    f'{MOST_DATES} different dates, such as "2024-12-25 Christmas Day", or a table of dates and names',
+    _are_holidays,
+    _holidays,
 )
 DROPPED = real(0, 1, open_high=True)
 PATH = Check(

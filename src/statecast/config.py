@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from statecast import agreement
 from statecast.allowed import (
     BOOLEAN,
     DROPPED,
+    HOLIDAYS,
     PATH,
     PERCENT,
     RING,
@@ -216,6 +218,12 @@ class Config(Settings):
     nonnegative: bool | None = setting(None, "keep forecasts and bounds at zero or above", BOOLEAN)
     decay: float = setting(0.01, "rate at which the running level and scale forget", real(0, 1, open_low=True))
     calendar: bool | None = setting(None, "sine and cosine of the hour, weekday and season as inputs", BOOLEAN)
+    holidays: str | tuple[str, ...] | None = setting(
+        None,
+        "holidays, which the network is told ahead, with the days to and since; of a country by its code (extra: "
+        "holidays) or a list of dates; if left out, none",
+        HOLIDAYS,
+    )
     missing: bool | None = setting(None, "inputs that mark missing values and for how long they are missing", BOOLEAN)
     level_input: bool | None = setting(None, "the level and scale as inputs", BOOLEAN)
     decoder: str = setting(
@@ -254,38 +262,7 @@ class Config(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if isinstance(self.segment, int) and self.burn_in is not None and self.burn_in >= self.segment:
-            raise SettingError(
-                f"burn_in = {self.burn_in} leaves no step with a loss in a segment of {self.segment}: wanted a smaller "
-                "burn_in"
-            )
-        layers = (1 if self.hidden is None else len(self.hidden)) + len(self.dense)
-        if isinstance(self.dropout, tuple) and len(self.dropout) != layers:
-            raise SettingError(
-                f"dropout = {list(self.dropout)} has {len(self.dropout)} shares, and hidden and dense together have "
-                f"{layers} layers: wanted one number for all layers, or a share for each"
-            )
-        if self.carry == "stored" and self.burn_in:
-            raise SettingError(
-                f'burn_in = {self.burn_in} with carry = "stored": a stored state needs no steps to be reached; '
-                'leave burn_in out, or choose carry = "zero"'
-            )
-        self._require_order()
-
-    def _require_order(self) -> None:
-        ordered = 'carry = "stored"' if self.carry == "stored" else "shuffle = false" if self.shuffle is False else None
-        drawn = "local = true" if self.local else 'sampling = "series"' if self.sampling == "series" else None
-        if ordered and drawn:
-            reason = 'draws segments in random order; choose carry = "zero" and shuffle = true'
-            raise SettingError(f"{drawn} with {ordered}: it {reason}")
-        others = {"ensemble": (self.ensemble or 1) > 1, "embedding": self.embedding > 0, "local_skip": self.local_skip}
-        other = next((name for name, holds in others.items() if holds), None)
-        if self.local and other:
-            value = str(getattr(self, other)).lower()
-            reason = f"a network for one series has no use for it; leave {other} out, or choose local = false"
-            raise SettingError(f"{other} = {value} with local = true: {reason}")
-        if self.local_skip and self.skip == 0:
-            raise SettingError("local_skip = true with skip = 0: choose skip = 1 or more, or leave local_skip out")
+        agreement.require(self)
 
 
 def canonical(name: str, value: Any, label: str = "") -> Any:

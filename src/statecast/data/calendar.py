@@ -1,26 +1,26 @@
 """Frequencies and the times of their steps, past and future.
 
 Time is int64 everywhere: microseconds for dates and times, plain numbers for integer and row times. A `Frequency` says
-what one step is. Steps finer than a month are a fixed number of microseconds, months are counted by the calendar, and
-that difference is known here alone. Times of a day or coarser are readings of the wall clock and finer ones are
-instants (see `zones`), so that both stay regular when clocks change.
+what one step is. Steps finer than a month are a fixed number of microseconds, months and business days are counted by
+the calendar, and that difference is known here alone. Times of a day or coarser are readings of the wall clock and
+finer ones are instants (see `zones`), so that both stay regular when clocks change.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
-from statecast.data import zones
+from statecast.data import business, zones
+from statecast.data.business import BusinessDays
 from statecast.data.zones import DAY, HOUR
-from statecast.errors import DataError, SettingError, nearest
+from statecast.errors import SettingError, nearest
 
 if TYPE_CHECKING:
-    from jaxtyping import Bool, Int64
+    from jaxtyping import Int64
 
 TimeKind = Literal["datetime", "date", "integer", "row"]
 SECOND, MINUTE, WEEK = 1_000_000, 60_000_000, 7 * DAY
@@ -42,22 +42,29 @@ class Frequency:
     """What one step is.
 
     Attributes:
-        unit: "us" (microseconds), "month", or "step" (integer and row times).
+        unit: "us" (microseconds), "month", "business" (days), or "step" (integer and row times).
         count: how many of them.
         month_end: months end on their last day, whatever its number.
+        days: which days are business days; only where the unit is these.
     """
 
-    unit: Literal["step", "us", "month"]
+    unit: Literal["step", "us", "month", "business"]
     count: int
     month_end: bool = False
+    days: BusinessDays | None = None
 
     @classmethod
     def parse(cls, text: str) -> Frequency:
         """From "15m", "1h", "1d", "1w", "1mo", "1q", "1y", "1" (integer steps), or pandas' names for them.
 
+        Business days are "B", with the days of another week "B:Sun-Thu" or "B:Mon,Wed,Fri"; "C" in place of "B" passes
+        over holidays as well, whose dates come with `closing`.
+
         Raises:
             SettingError: no such frequency.
         """
+        if (days := business.parse(text)) is not None:
+            return cls("business", days[0], days=days[1])
         match = _TEXT.fullmatch(text)
         count = int(match[1] or 1) if match else 0
         unit = _ALIASES.get(match[2], match[2]) if match else ""
@@ -73,8 +80,8 @@ class Frequency:
         known = [*_FIXED, *_MONTHS, "me", "qe", "ye"]
         hint = nearest(unit, known) if match and unit and unit not in known else ""
         raise SettingError(
-            f"freq={text!r} is not a frequency: give a count and a unit, such as 15m, 1h, 1d, 1w, 1mo, 1q, 1y, "
-            f"or a number of steps for integer times{'; ' + hint if hint else ''}"
+            f"freq={text!r} is not a frequency: give a count and a unit, such as 15m, 1h, 1d, B (business days), 1w, "
+            f"1mo, 1q, 1y, or a number of steps for integer times{'; ' + hint if hint else ''}"
         )
 
     @property
@@ -82,6 +89,8 @@ class Frequency:
         """The text that `parse` reads back, e.g. "15m"."""
         if self.unit == "step":
             return str(self.count)
+        if self.days is not None:
+            return f"{self.count if self.count > 1 else ''}{self.days.text}"
         units = _FIXED if self.unit == "us" else _MONTHS
         unit, size = next((unit, size) for unit, size in units.items() if self.count % size == 0)
         return f"{self.count // size}{unit[0] + 'e' if self.month_end else unit}"
@@ -92,7 +101,26 @@ class Frequency:
     @property
     def daily(self) -> bool:
         """A day or coarser: times are readings of the wall clock, not instants."""
-        return self.unit == "month" or (self.unit == "us" and self.count >= DAY)
+        return self.unit in ("month", "business") or (self.unit == "us" and self.count >= DAY)
+
+    @property
+    def typical(self) -> int:
+        """How many microseconds or numbers a step usually has."""
+        if self.days is not None:
+            return self.count * WEEK // self.days.days_a_week
+        return self.count * 30 * DAY if self.unit == "month" else self.count
+
+    def longest(self, steps: int) -> int:
+        """How many microseconds or numbers so many steps have at most."""
+        if self.days is not None:
+            return (steps * self.count + len(self.days.dates)) * WEEK
+        return steps * self.count * (31 * DAY if self.unit == "month" else 1)
+
+    def closing(self, dates: tuple[int, ...]) -> Frequency:
+        """The same with these holidays, days since 1970, which steps pass over; as it is unless it asks for that."""
+        if self.days is None or not self.days.closed:
+            return self
+        return replace(self, days=replace(self.days, dates=dates))
 
     @overload
     def advance(self, time: int, k: int) -> int: ...
@@ -104,14 +132,17 @@ class Frequency:
         Months go by the calendar: the 31st becomes the last day of a shorter month, and where the series stands on
         month ends it stays on them.
         """
+        if self.days is not None:
+            result = self.days.advance(time, np.asarray(k, np.int64) * self.count)
+            return result if result.ndim else int(result)
         if self.unit != "month":
             return time + k * self.count
         now = np.asarray(time, np.int64)
         month = month_of(now)
         then = month + np.asarray(k, np.int64) * self.count
-        day = (now - _start(month)) // DAY
-        day = _days(then) - 1 if self.month_end else np.minimum(day, _days(then) - 1)
-        result = _start(then) + day * DAY + now % DAY
+        day = (now - start_of_month(month)) // DAY
+        day = days_of_month(then) - 1 if self.month_end else np.minimum(day, days_of_month(then) - 1)
+        result = start_of_month(then) + day * DAY + now % DAY
         return result if result.ndim else int(result)
 
     @overload
@@ -120,10 +151,13 @@ class Frequency:
     def steps_between(self, a: Any, b: Any) -> Int64[np.ndarray, " n"]: ...
     def steps_between(self, a: Any, b: Any) -> Any:
         """How many whole steps lead from time `a` to time `b`: the inverse of `advance`; rounded down off the grid."""
-        if self.unit != "month":
+        if self.unit in ("step", "us"):
             return (b - a) // self.count
         first, second = np.asarray(a, np.int64), np.asarray(b, np.int64)
-        steps = (month_of(second) - month_of(first)) // self.count
+        if self.days is not None:
+            steps = self.days.days_between(first, second) // self.count
+        else:
+            steps = (month_of(second) - month_of(first)) // self.count
         steps = steps - (self.advance(first, steps) > second)
         return steps if np.ndim(steps) else int(steps)
 
@@ -131,15 +165,21 @@ class Frequency:
         """The beginning of each time's step: weeks begin on Mondays, quarters and years in January."""
         if self.unit == "month":
             month = month_of(time)
-            return _start(month - month % self.count)
+            return start_of_month(month - month % self.count)
+        if self.days is not None:
+            return self.days.floor(time, self.count)
         first = MONDAY if self.unit == "us" and self.count % WEEK == 0 else 0
         return (time - first) // self.count * self.count + first
 
     def on_grid(self, a: Any, b: Any) -> Any:
         """Whether a whole number of steps leads from time `a` to time `b`."""
-        if self.unit != "month":
+        if self.unit in ("step", "us"):
             return (b - a) % self.count == 0
         return self.advance(a, self.steps_between(a, b)) == b
+
+    def begins(self, time: Any) -> Any:
+        """Whether a step may begin at each time: on any but the days that business days pass over."""
+        return np.ones(np.shape(time), bool) if self.days is None else self.days.holds(time)
 
 
 ROWS = Frequency("step", 1)
@@ -150,154 +190,21 @@ def month_of(time: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     return time.astype("M8[us]").astype("M8[M]").astype(np.int64)
 
 
-def _start(month: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+def start_of_month(month: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """The time at which a month begins."""
     return month.astype("M8[M]").astype("M8[D]").astype(np.int64) * DAY
 
 
-def _days(month: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
+def days_of_month(month: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """The number of days of a month."""
-    days: Int64[np.ndarray, " n"] = (_start(month + 1) - _start(month)) // DAY
+    days: Int64[np.ndarray, " n"] = (start_of_month(month + 1) - start_of_month(month)) // DAY
     return days
 
 
-def _common_step(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]) -> tuple[int, float]:
-    """The most common step between rows of one series, and the share of steps that are that one; (0, 0) if none."""
-    steps = np.diff(time)
-    inner = np.ones(len(steps), bool)
-    inner[offsets[1:-1] - 1] = False
-    steps = steps[inner]
-    if not len(steps):
-        return 0, 0.0
-    values, counts = np.unique(steps, return_counts=True)
-    best = int(np.argmax(counts))
-    return int(values[best]), float(counts[best] / len(steps))
-
-
-def stated(text: str, kind: TimeKind, name: str | None) -> Frequency:
-    """The frequency that a text states for times of this kind, in the column of this name or without one.
-
-    Raises:
-        SettingError: the text is no frequency, or does not suit the times.
-    """
-    frequency = Frequency.parse(text)
-    if name is None and frequency != ROWS:
-        raise SettingError(f"freq={text!r} needs a time column: name it with time='…', or set season=… instead")
-    if (frequency.unit == "step") != (kind in ("integer", "row")):
-        times, unit = ("dates", "a unit, such as 1h or 1d") if frequency.unit == "step" else ("integers", "a number")
-        raise SettingError(f"freq={text!r} does not suit the times of column {name!r}, which are {times}: give {unit}")
-    return frequency
-
-
-def regular(
-    time: Int64[np.ndarray, " rows"],
-    offsets: Int64[np.ndarray, " series+1"],
-    kind: TimeKind,
-    tz: str | None = None,
-    frequency: Frequency | None = None,
-    gathered: bool = False,
-    row: Callable[[int], str] = "row {}".format,
-) -> tuple[Frequency, Int64[np.ndarray, " rows"]]:
-    """The frequency of times that ascend within each series, and the times as a panel of it holds them.
-
-    Args:
-        time: [rows], instants where `tz` is given.
-        offsets: where each series begins.
-        kind: what the times are.
-        tz: the time zone; days and months are then those of its wall clock.
-        frequency: what was stated; months are counted from end to end if all times are month ends. None to infer it:
-            gaps are allowed if they are whole steps.
-        gathered: as in `from_instants`.
-        row: the name of a row for an error.
-
-    Raises:
-        DataError: the times are irregular, or no series has two rows to infer a frequency from.
-    """
-    if kind == "row":
-        return frequency or ROWS, time
-    daily = frequency.daily if frequency else bool(tz) and _common_step(time, offsets)[0] >= DAY - 2 * HOUR
-    wall, shift = _by_clock(time, tz, daily)
-    if frequency is None:
-        frequency = _inferred(wall, offsets, kind, row)
-        return frequency, wall if frequency.daily else time
-    time = frequency.floor(wall + shift) - shift if gathered else wall
-    if frequency.unit == "month":
-        month = month_of(time)
-        ends = bool(((time - _start(month)) // DAY == _days(month) - 1).all())
-        frequency = replace(frequency, month_end=ends)
-    return frequency, time
-
-
-def _inferred(
-    time: Int64[np.ndarray, " rows"],
-    offsets: Int64[np.ndarray, " series+1"],
-    kind: TimeKind,
-    row: Callable[[int], str],
-) -> Frequency:
-    """The frequency that the times show.
-
-    Raises:
-        DataError: irregular, or no series has two rows.
-    """
-    step, share = _common_step(time, offsets)
-    if step == 0:
-        raise DataError(
-            "the frequency cannot be inferred because no series has two rows: pass freq, such as freq='1h', "
-            "or leave the time column out to count rows as steps"
-        )
-    if kind == "integer":
-        _require_no_dates(time)
-        frequency = Frequency("step", step)
-    else:
-        frequency = _calendar_months(time, offsets) or Frequency("us", step)
-    _, irregular = steps_of(frequency, time, offsets)
-    if irregular is None:
-        return frequency
-    gap = int(time[irregular] - time[irregular - 1])
-    raise DataError(
-        f"the steps are irregular: the most common one is {frequency} ({share:.0%} of all), "
-        f"but {row(irregular)} comes {gap if kind == 'integer' else Frequency('us', gap)} after the row before it; "
-        "pass freq='…' with a step that leads to every time, bring the times onto a grid, "
-        "or leave the time column out to count rows as steps"
-    )
-
-
-def _require_no_dates(time: Int64[np.ndarray, " rows"]) -> None:
-    """Refuse dates written as one number: each month would end in a gap of 70 steps."""
-    day, month = time % 100, time // 100 % 100
-    likely = (time > 19_000_000) & (time < 21_010_000) & (month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)
-    if likely.all():
-        raise DataError(
-            f"the whole numbers look like dates written YYYYMMDD ({time[0]}): write them YYYY-MM-DD, "
-            "or pass freq='1' if they only count steps"
-        )
-
-
-def _calendar_months(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]) -> Frequency | None:
-    """The frequency in months, where every row stands on the same day of its month or on the last one."""
-    month = month_of(time)
-    step, _ = _common_step(month, offsets)
-    within = time - _start(month)
-    first = np.repeat(within[offsets[:-1]], np.diff(offsets))
-    ends = bool((_days(month) - 1 == within // DAY).all())
-    same = within % DAY == first % DAY if ends else within == first
-    return Frequency("month", step, ends) if step > 0 and bool(same.all()) else None
-
-
-def steps_of(
-    frequency: Frequency, time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]
-) -> tuple[Int64[np.ndarray, " rows"], int | None]:
-    """How many steps each row stands after its series' first one, and the first row of which that is no whole number.
-
-    Args:
-        frequency: of the steps.
-        time: [rows] as a panel holds them, ascending within each series.
-        offsets: where each series begins.
-    """
-    first = np.repeat(time[offsets[:-1]], np.diff(offsets))
-    steps = np.asarray(frequency.steps_between(first, time), np.int64)
-    off_grid: Bool[np.ndarray, " rows"] = np.asarray(frequency.advance(first, steps)) != time
-    return steps, int(np.argmax(off_grid)) if off_grid.any() else None
+def weekday(time: int) -> str:
+    """The day of the week of a time, for messages, such as "a Sunday"."""
+    names = ("a Monday", "a Tuesday", "a Wednesday", "a Thursday", "a Friday", "a Saturday", "a Sunday")
+    return names[(time // DAY + 3) % 7]
 
 
 def season(frequency: Frequency) -> int:
@@ -306,6 +213,9 @@ def season(frequency: Frequency) -> int:
         return 1
     if frequency.unit == "month":
         return 12 // frequency.count if 12 % frequency.count == 0 else 1
+    if frequency.days is not None:
+        week, rest = divmod(frequency.days.days_a_week, frequency.count)
+        return week if week > 1 and rest == 0 else max(round(52 * WEEK / frequency.typical), 1)
     if frequency.count < DAY:
         cycles = (DAY, HOUR, MINUTE)
         steps = (cycle // frequency.count for cycle in cycles if cycle % frequency.count == 0)
@@ -353,7 +263,7 @@ def from_instants(
             by the clock, shorter ones at whole steps since 1970 by the zone's usual offset, so that they stay regular
             when clocks change.
     """
-    wall, shift = _by_clock(time, tz, frequency.daily)
+    wall, shift = by_clock(time, tz, frequency.daily)
     return frequency.floor(wall + shift) - shift if gathered else wall
 
 
@@ -363,7 +273,7 @@ def step_starts(time: Int64[np.ndarray, " n"], frequency: Frequency, tz: str | N
     return zones.to_instants(starts, tz) if tz and frequency.daily else starts
 
 
-def _by_clock(time: Int64[np.ndarray, " n"], tz: str | None, daily: bool) -> tuple[Int64[np.ndarray, " n"], int]:
+def by_clock(time: Int64[np.ndarray, " n"], tz: str | None, daily: bool) -> tuple[Int64[np.ndarray, " n"], int]:
     """Instants as a panel holds them, with or without steps of days, and what the clock usually is ahead of these."""
     if tz is None:
         return time, 0

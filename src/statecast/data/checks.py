@@ -12,41 +12,45 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data import calendar, cycles
+from statecast.data import calendar, cycles, holidays
 from statecast.data.grid import keys, records
 from statecast.data.grid.covariates import decoded, encoded, learn, one_hot, part_of, values_of
 from statecast.data.grid.merging import STRICT, Merging, Runs
 from statecast.data.grid.records import Record
 from statecast.data.grid.roles import Roles, resolved
+from statecast.data.holidays import NO_HOLIDAYS, Holidays
 from statecast.data.panel import Panel, offsets_of, places_in_spans
 from statecast.data.schema import Schema
 from statecast.data.tabular.table import Table
 from statecast.data.values import lone_series
-from statecast.errors import DataError, UnknownSeries, nearest
+from statecast.errors import DataError, SettingError, UnknownSeries, nearest
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
 
-def panel(table: Table, roles: Roles, merging: Merging = STRICT) -> tuple[Panel, Schema]:
+def panel(
+    table: Table, roles: Roles, merging: Merging = STRICT, dates: str | tuple[str, ...] | None = None
+) -> tuple[Panel, Schema]:
     """The Panel of a table to fit on, and the Schema that it teaches.
 
     Args:
         table: the rows; what is chosen by looking at them is written down in its `reasons`.
         roles: which column is what, as far as it was said.
         merging: what becomes of rows of one series and time, and of rows within one step.
+        dates: the setting `holidays`.
 
     Raises:
         DataError: the table cannot be used; the message names column, row and remedy.
-        SettingError: a column has two roles, or `freq` does not suit the times.
+        SettingError: a column has two roles, or `freq` or the holidays do not suit the times.
     """
     looked_for = roles.time is None
     roles = resolved(table, roles)
     reason = table.reasons["time"] if looked_for and roles.time else None
     record = records.read(table, roles, reason)
-    target = roles.target or ()
+    target, days_off = roles.target or (), _holidays(record, dates)
     with records.explained(reason):
-        grid = keys.laid(record, lone_series(target), merging, roles.freq)
+        grid = keys.laid(record, lone_series(target), merging, roles.freq, days_off.days)
     kinds = {name: learn(table, column) for name, column in record.covariates.items()}
     schema = Schema(
         target=target,
@@ -61,12 +65,28 @@ def panel(table: Table, roles: Roles, merging: Merging = STRICT) -> tuple[Panel,
         static=tuple(kinds[name] for name in roles.static),
         day_first=record.time.day_first if record.time else None,
         years=cycles.spans_years(grid.time, grid.time_kind),
+        holidays=days_off,
     )
     rows = encoded(record, schema, grid)
     empty = next((name for name, column in zip(target, rows.y.T, strict=True) if np.isnan(column).all()), None)
     if empty is not None:
         raise DataError(f"{table.where(empty)}: every value is missing: leave this target out, or give values")
     return rows.with_ahead() if schema.known else rows, schema
+
+
+def _holidays(record: Record, dates: str | tuple[str, ...] | None) -> Holidays:
+    """The holidays that the setting means for the times of a table.
+
+    Raises:
+        SettingError: there are no dates in the table.
+    """
+    if dates is None:
+        return NO_HOLIDAYS
+    if record.time is None or record.time.kind == "integer":
+        raise SettingError(f"holidays = {dates!r}: they need a column of dates; name it with time='…'")
+    days_off = holidays.of_setting(dates, record.time.values)
+    record.table.reasons["known holidays"] = holidays.summary(days_off, int(record.time.values.max()))
+    return days_off
 
 
 def panel_like(table: Table, schema: Schema, future_allowed: bool = True, merging: Merging = STRICT) -> Panel:

@@ -13,13 +13,14 @@ from typing import Any, Literal, cast
 
 from statecast.data import zones
 from statecast.data.calendar import ROWS, Frequency, TimeKind
-from statecast.data.cycles import YEARLY, feature_names
+from statecast.data.cycles import YEARLY, feature_names, holiday_names
+from statecast.data.holidays import NO_HOLIDAYS, Holidays
 from statecast.errors import DataError, ModelFileError, SettingError, shortened
 
 IdKind = Literal["text", "integer"]
 ROLES = ("past", "known", "static")  # of the covariates
 LONGEST_FREQUENCY, LONGEST_ZONE = 32, 128  # characters
-LARGEST_STEP, LARGEST_MONTHS = 2**52, 120_000  # of one step: microseconds or numbers, months
+LARGEST_STEP, LARGEST_MONTHS = 2**52, 120_000  # of one step: microseconds or numbers, months or business days
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Schema:
         series: the series of the training table, where the network tells them apart; as its rows are named.
         years: whether the table reaches over two years, so that the course of a year can be told from a trend.
         day_first: of dates in text such as 1/2/2024, whether the day stands before the month; None if it was not seen.
+        holidays: dates that the network is told ahead.
     """
 
     target: tuple[str, ...]
@@ -75,6 +77,7 @@ class Schema:
     series: tuple[str | int, ...] = ()
     years: bool = True
     day_first: bool | None = None
+    holidays: Holidays = NO_HOLIDAYS
 
     @property
     def id_column(self) -> str:
@@ -105,7 +108,9 @@ class Schema:
     def calendar_features(self) -> tuple[str, ...]:
         """The names of the calendar's features that steps of this frequency can resolve and the table repeats."""
         names = feature_names(self.frequency, self.time_kind)
-        return names if self.years else tuple(name for name in names if not name.startswith(YEARLY))
+        if not self.years:
+            names = tuple(name for name in names if not name.startswith(YEARLY))
+        return (*names, *holiday_names(self.frequency)) if self.holidays else names
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -147,6 +152,7 @@ class Schema:
             "series": list(self.series),
             "years": self.years,
             "day_first": self.day_first,
+            "holidays": self.holidays.to_json(),
         }
 
     @classmethod
@@ -179,6 +185,7 @@ def _read(of: type[Schema], values: Mapping[str, Any]) -> Schema:
     if day_first is not None and type(day_first) is not bool:
         raise ValueError(f"day_first is {shortened(day_first)}, neither true, false nor null")
     id_kind = _one_of(values, "id_kind", ("text", "integer"))
+    holidays = Holidays.from_json(values.get("holidays", {}))
     return of(
         target=_texts(values["target"], "target"),
         id=_optional(values, "id"),
@@ -186,11 +193,12 @@ def _read(of: type[Schema], values: Mapping[str, Any]) -> Schema:
         id_kind=id_kind,
         time_kind=_one_of(values, "time_kind", ("datetime", "date", "integer", "row")),
         tz=_optional(values, "tz"),
-        frequency=_frequency(values["frequency"]),
+        frequency=_frequency(values["frequency"]).closing(holidays.days),
         **{role: _covariates(values[role], role) for role in ROLES},
         series=names(values.get("series", []), None, "series"),
         years=years,
         day_first=day_first,
+        holidays=holidays,
     )
 
 
@@ -204,6 +212,8 @@ def _require_agreement(schema: Schema) -> None:
         raise ValueError(f"times are of the kind {schema.time_kind!r}, and their column is {shortened(schema.time)}")
     if (schema.frequency.unit == "step") != (schema.time_kind in ("integer", "row")):
         raise ValueError(f"a step is {schema.frequency}, and times are of the kind {schema.time_kind!r}")
+    if schema.time_kind in ("integer", "row") and schema.holidays:
+        raise ValueError(f"there are holidays, and times are of the kind {schema.time_kind!r}")
     if schema.id is None and schema.id_kind != "text":
         raise ValueError("there is no id column, and ids are integers")
     if schema.tz is not None:
@@ -258,7 +268,7 @@ def _frequency(text: Any) -> Frequency:
     if not isinstance(text, str) or len(text) > LONGEST_FREQUENCY:
         raise ValueError(f"{shortened(text)} is no frequency")
     frequency = Frequency.parse(text)
-    if frequency.count > (LARGEST_MONTHS if frequency.unit == "month" else LARGEST_STEP):
+    if frequency.count > (LARGEST_STEP if frequency.unit in ("us", "step") else LARGEST_MONTHS):
         raise ValueError(f"a step of {shortened(text)} leads out of all times")
     return frequency
 

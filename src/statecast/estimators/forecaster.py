@@ -140,7 +140,7 @@ class Forecaster(ForecasterKeywords):
         train = training.room("fit")
         rows = table.read(source)
         roles = Roles.of(target, id, time, past, known, static, freq)
-        panel, schema = checks.panel(rows, roles, Merging.of(self.config))
+        panel, schema = checks.panel(rows, roles, Merging.of(self.config), self.config.holidays)
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
         self._model, self._record = training.assembled(outcome, panel, rows.reasons)
         self._native, self._axes, self.reasons_ = rows.native, axes_of(source), self._model.reasons or {}

@@ -88,6 +88,7 @@ class ForecasterKeywords(SettingsKeywords):
         nonnegative: bool | None = None,
         decay: float = 0.01,
         calendar: bool | None = None,
+        holidays: str | str | Sequence[str] | None = None,
         missing: bool | None = None,
         level_input: bool | None = None,
         decoder: str = "none",

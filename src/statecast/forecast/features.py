@@ -13,7 +13,6 @@ import numpy as np
 from statecast.data import cycles
 from statecast.data.schema import Schema
 from statecast.data.values import FIRST_DAY, LAST_DAY, LATEST
-from statecast.data.zones import DAY
 from statecast.errors import DataError
 from statecast.forecast.observation import shown
 from statecast.model.inputs import calendar_features, future_features, to_working
@@ -73,9 +72,8 @@ def last_time(schema: Schema) -> str:
 
 def latest(model: Model) -> int:
     """A time up to which no row can be refused by `require_future` with the network's own horizon."""
-    frequency = model.schema.frequency
-    longest = 31 * DAY * frequency.count if frequency.unit == "month" else frequency.count
-    return end_of_times(model.schema) - 1 - model.network.head.horizon * longest
+    longest = model.schema.frequency.longest(model.network.head.horizon)
+    return end_of_times(model.schema) - 1 - longest
 
 
 def require_future(model: Model, names: Sequence[str | int], last: Int64[np.ndarray, " S"], horizon: int) -> None:
@@ -129,14 +127,14 @@ def calendar_at(schema: Schema, time: Int64[np.ndarray, "..."]) -> Float64[np.nd
     names = schema.calendar_features
     equal = time.size == 1 or (time.size > 0 and bool((time == time.flat[0]).all()))
     if equal and FIRST_DAY <= time.flat[0] < LAST_DAY:
-        row = np.array(cycles.features_at(time.item(0), schema.frequency, schema.tz, names))
+        row = np.array(cycles.features_at(time.item(0), schema.frequency, schema.tz, names, schema.holidays))
         return row.reshape(*time.shape, -1) if time.size == 1 else np.broadcast_to(row, (*time.shape, len(names)))
     return calendar_features(schema, time.reshape(-1)).reshape(*time.shape, len(names))
 
 
 def ahead(model: Model, known: Float64[np.ndarray, "N H K"], time: Int64[np.ndarray, "N H"]) -> Any:
     """What is known of the H steps after a step, [N, H, F], as the head takes it."""
-    flat = known.reshape(-1, known.shape[-1])
+    flat = known.reshape(time.size, known.shape[-1])
     features = future_features(model.network, model.constants, model.schema, flat, time.reshape(-1))
     return features.reshape(*time.shape, features.shape[-1]).astype(model.dtype)
 

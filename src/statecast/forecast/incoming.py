@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.data import calendar
 from statecast.data.schema import Schema
 from statecast.data.values import RAW, described
 from statecast.errors import DataError, TimeOrderError
@@ -51,7 +52,19 @@ def when(schema: Schema, name: str | int, last: int, time: Any) -> tuple[int, in
             return 0, 0
         raise DataError(f"series {name!r} is new, so its first row needs a time")
     now = observation.time(time, schema, None if last == UNSEEN else last)
-    return now, 0 if last == UNSEEN else gap_before(schema, name, last, now)
+    if last != UNSEEN:
+        return now, gap_before(schema, name, last, now)
+    _require_begin(schema, name, now)
+    return now, 0
+
+
+def _require_begin(schema: Schema, name: str | int, now: int) -> None:
+    """Refuse a first row on a day that steps of business days pass over."""
+    if not schema.frequency.begins(now):
+        raise DataError(
+            f"series {name!r}: {shown(now, schema)} is {calendar.weekday(now)} that steps of {schema.frequency} pass "
+            f"over: leave such rows out"
+        )
 
 
 def gap_before(schema: Schema, name: str | int, last: int, now: int) -> int:
@@ -124,6 +137,10 @@ def _numbered(
     if beyond.any():
         observation.time(int(now[int(np.argmax(beyond))]), schema)  # says what is wrong with it
     gaps, old = np.zeros(len(now), np.int64), last != UNSEEN
+    idle = ~old & ~schema.frequency.begins(now)
+    if idle.any():
+        s = int(np.argmax(idle))
+        _require_begin(schema, names[s], int(now[s]))
     if not old.any():
         return now, gaps
     step, before, after = schema.frequency, last[old], now[old]
@@ -193,6 +210,8 @@ def covariates(
         columns["past"] = observation.rows(schema.past, past, "past")
     if schema.known:
         columns |= _known(model, names, now, known)
+    elif model.network.front.future:
+        columns["ahead"] = _calendar_ahead(model, now)
     if static is not None:
         rows = observation.rows(schema.static, static, "static")
         columns["static"] = model.network.front.standardise(model.constants, "static", rows).astype(model.dtype)
@@ -226,6 +245,12 @@ def _known(
         values[s] = rows[: horizon + 1]
     time = features.after(model, np.array(now, np.int64), 1, horizon)
     return {"known": values[:, 0], "ahead": features.ahead(model, values[:, 1:], time)}
+
+
+def _calendar_ahead(model: Model, now: Sequence[int] | Int64[np.ndarray, " S"]) -> np.ndarray:
+    """What the calendar tells of the next H steps, where nothing else is known of them."""
+    time = features.after(model, np.array(now, np.int64), 1, model.network.head.horizon)
+    return np.asarray(features.ahead(model, np.empty((*time.shape, 0)), time))
 
 
 def require_each(what: str, items: Any, names: Names) -> None:

@@ -180,9 +180,9 @@ def last_times(model: Model, ids: channels.Ids, time: Int64[np.ndarray, " S"]) -
 
 
 def _known(model: Model, ids: channels.Ids, size: int, future: Future | None) -> Float64[np.ndarray, "S size K"] | None:
-    """The known covariates of `size` steps; those that nobody gave are missing."""
+    """The known covariates of `size` steps, none where the calendar alone is; those that nobody gave are missing."""
     count = model.network.front.known
-    if not count:
+    if not model.network.front.future:
         return None
     known = np.full((len(ids), size, count), np.nan)
     for s, rows in enumerate(future or ()):

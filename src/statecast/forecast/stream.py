@@ -58,7 +58,8 @@ class Stream:
         self._runner = Runner(self.model)
         self._roster, self._turns = Roster(self._runner), Turns()
         self._levels = calibrate.checked_levels(model, None)
-        self._covariates = bool(model.schema.past or model.schema.known or model.schema.static)
+        schema, front = model.schema, model.network.front
+        self._covariates = bool(schema.past or schema.known or schema.static or front.future)
         self._near, self._latest = features.farthest(model), features.latest(model)
         rows = BLOCK * self._runner.width
         for begin in range(0, max(len(state.ids), 1), rows):

@@ -32,7 +32,8 @@ from statecast.model.shapes import leaves
 from statecast.model.state import Layout, State
 from statecast.model.trained import Model, TrainingRows
 
-LONGEST_CONFIG = 16_384  # characters; TOML with many dots in its keys takes the square of its length
+LONGEST_CONFIG = 100_000  # characters, most of them of a list of holidays
+MOST_DOTS = 256  # of a line of settings: reading a key takes the square of the dots in it
 SIZES = ("targets", "past", "known", "calendar", "static")
 KINDS = ("model", "stream")
 
@@ -142,6 +143,8 @@ def _text(texts: Mapping[str, str], name: str) -> str:
 def _config(text: str) -> Config:
     if len(text) > LONGEST_CONFIG:
         raise ValueError(f"its settings are {len(text):,} characters long, wanted at most {LONGEST_CONFIG:,}")
+    if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
+        raise ValueError(f"a line of its settings has more than {MOST_DOTS} dots")
     try:
         values = tomllib.loads(text)
     except RecursionError as error:
@@ -159,6 +162,8 @@ def _network(config: Config, schema: Schema, sizes: Any) -> Network:
     expected = {"targets": targets, **counts, "series": network.series}
     if not isinstance(sizes, dict) or sizes != expected or any(type(size) is not int for size in sizes.values()):
         raise ValueError(f"the sizes of its network are {shortened(sizes)}, and its columns make {expected}")
+    if (config.holidays is None) != (not schema.holidays):
+        raise ValueError("its settings and its columns disagree on whether there are holidays")
     if network.series != len(schema.series):
         raise ValueError("its columns tell training series apart, and its settings do not")
     return network

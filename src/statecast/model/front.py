@@ -37,6 +37,8 @@ class Front:
         normalize: "last", "ewma", "window", "global" or "none".
         decay: rate at which the running statistics forget.
         past, known, calendar, static: counts of covariate columns.
+        calendar_ahead: whether the head is told the calendar of the steps ahead even where nothing else is known of
+            them: holidays follow no cycle, so a step does not tell of the next ones.
         missing: whether masks and time gaps are inputs.
         level_input: whether the level and the scale themselves are inputs.
         embedding: numbers learned of each training series.
@@ -52,6 +54,7 @@ class Front:
     known: int = 0
     calendar: int = 0
     static: int = 0
+    calendar_ahead: bool = False
     missing: bool = False
     level_input: bool = False
     embedding: int = 0
@@ -72,8 +75,9 @@ class Front:
 
     @property
     def future(self) -> int:
-        """Width of what is known of a step ahead: only tables with known covariates use it."""
-        return self.known * (2 if self.missing else 1) + self.calendar if self.known else 0
+        """Width of what is known of a step ahead: only tables with known covariates or holidays use it."""
+        calendar = self.calendar if self.known or self.calendar_ahead else 0
+        return self.known * (2 if self.missing else 1) + calendar
 
     def start(self, c: Any, like: Array, batch: tuple[int, ...]) -> StateParts:
         """The statistics before the first value, each [*batch, D]; `like` tells the array library and the precision."""

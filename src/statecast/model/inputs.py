@@ -146,7 +146,7 @@ def floored(constants: dict[str, np.ndarray], y: Float[np.ndarray, "... D"]) -> 
 
 def calendar_features(schema: Schema, time: np.ndarray) -> np.ndarray:
     """Sines and cosines of the calendar [n, C] at the given times [n]."""
-    return cycles.features(time, schema.frequency, schema.tz, schema.calendar_features)
+    return cycles.features(time, schema.frequency, schema.tz, schema.calendar_features, schema.holidays)
 
 
 def future_features(

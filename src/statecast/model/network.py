@@ -87,6 +87,7 @@ class Network:
             known=known,
             calendar=calendar,
             static=static,
+            calendar_ahead=config.holidays is not None,
             missing=config.missing,
             level_input=config.level_input,
             embedding=config.embedding if series else 0,

@@ -39,6 +39,8 @@ STEP_NAMES = {
     "y": "year",
     "m": "minute",
     "s": "second",
+    "B": "business day",
+    "C": "business day",
 }
 
 
@@ -121,7 +123,7 @@ def facts(schema: Schema, panel: Panel, split: Split) -> Facts:
         end=times[1] if schema.time else "",
         frequency=schema.frequency.text if schema.time else "",
         step=STEP_NAMES.get(schema.frequency.text.lstrip("0123456789"), "step")
-        if schema.frequency.text[:2] in ("1h", "1d", "1w", "1m", "1q", "1y")
+        if schema.frequency.text[:2] in ("1h", "1d", "1w", "1m", "1q", "1y", "B", "C")
         else "step",
         missing=float(np.isnan(panel.y).mean()),
         targets=schema.target,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from statecast.data import calendar
+from statecast.data import calendar, rhythm
 from statecast.data.calendar import Frequency, TimeKind
 from statecast.data.grid.merging import Merging, Part, Runs
 from statecast.data.grid.records import Record
@@ -155,7 +155,7 @@ def like_ids(ids: Ids, kind: IdKind, schema_kind: IdKind) -> tuple[Ids, IdKind]:
     return tuple(series_id(item, schema_kind) for item in ids), schema_kind  # type: ignore[return-value]
 
 
-def laid(record: Record, alone: str, merging: Merging, freq: str | None) -> Grid:
+def laid(record: Record, alone: str, merging: Merging, freq: str | None, holidays: tuple[int, ...] = ()) -> Grid:
     """The rows of a table to fit on, sorted, merged and laid on a grid whose step is stated, or shown by the times.
 
     Args:
@@ -163,6 +163,7 @@ def laid(record: Record, alone: str, merging: Merging, freq: str | None) -> Grid
         alone: what the series of a table without ids is called.
         merging: what becomes of rows of one time, and of rows within one step.
         freq: what one step is; None to infer it.
+        holidays: days since 1970, which steps pass over if `freq` says so.
 
     Raises:
         DataError: ids are of no use; times come twice without a rule, are irregular, or leave gaps that are too wide.
@@ -172,10 +173,10 @@ def laid(record: Record, alone: str, merging: Merging, freq: str | None) -> Grid
     if merging.gathers and (name is None or freq is None):
         missing = "a time column" if name is None else "freq, such as freq='1h': it says how long a step is"
         raise SettingError(f"aggregate = {merging.aggregate!r} gathers the rows of a step, which needs {missing}")
-    step = None if freq is None else calendar.stated(freq, rows.time_kind, name)
+    step = None if freq is None else rhythm.stated(freq, rows.time_kind, name, holidays)
     table, times = record.table, (rows.time, rows.offsets, rows.time_kind, rows.tz)
     try:
-        step, time = calendar.regular(*times, step, merging.gathers, lambda row: table.row(rows.table_row(row)))
+        step, time = rhythm.regular(*times, step, merging.gathers, lambda row: table.row(rows.table_row(row)))
     except DataError as error:
         raise DataError(f"{table.where(name or '')}: {error}") from None
     rows = _gathered(record, rows, time, merging)
@@ -290,8 +291,9 @@ def _grid(record: Record, rows: SortedRows, step: Frequency, empty: float) -> Gr
         DataError: a time is off the grid, or filling the gaps would blow the table up.
     """
     table, time, name = record.table, rows.time, record.time_name or ""
-    steps, off_grid = calendar.steps_of(step, time, rows.offsets)
+    steps, off_grid = rhythm.steps_of(step, time, rows.offsets)
     if off_grid is not None:
+        _require_begin(record, rows, step, off_grid)
         start = int(time[rows.offsets[np.searchsorted(rows.offsets, off_grid, side="right") - 1]])
         raise DataError(
             f"{table.where(name, rows.table_row(off_grid))}: {show(int(time[off_grid]), rows.time_kind)} is no whole "
@@ -308,6 +310,16 @@ def _grid(record: Record, rows: SortedRows, step: Frequency, empty: float) -> Gr
     place = np.repeat(offsets[:-1], np.diff(rows.offsets)) + steps
     full = step.advance(np.repeat(time[rows.offsets[:-1]], size), places_in_spans(size))
     return Grid(rows.order, rows.merged, place, full, offsets, *kinds)
+
+
+def _require_begin(record: Record, rows: SortedRows, step: Frequency, row: int) -> None:
+    """Refuse a row on a day that steps of business days pass over."""
+    stamp = int(rows.time[row])
+    if not step.begins(stamp):
+        raise DataError(
+            f"{record.table.where(record.time_name or '', rows.table_row(row))}: {show(stamp, rows.time_kind)} is "
+            f"{calendar.weekday(stamp)} that steps of {step} pass over: leave such rows out, or pass another freq"
+        )
 
 
 def _too_wide(

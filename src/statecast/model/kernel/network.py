@@ -51,7 +51,8 @@ _observations = packer(Observations)
 # A network with a further attribute is another network, even if it has all that this file reads.
 _KNOWN = {
     Network: "front stack head members series",
-    Front: "targets lags skip normalize decay past known calendar static missing level_input embedding local_skip",
+    Front: "targets lags skip normalize decay past known calendar static calendar_ahead missing level_input embedding "
+    "local_skip",
     Stack: "cell inputs hidden dense activation residual threads bf16",
     Head: "inputs horizon targets levels future family decoder",
 }
