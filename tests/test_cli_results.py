@@ -27,6 +27,7 @@ from statecast.model import archive
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("fit", "forecast", "backtest", "explain", "update", "stream", "describe", "settings", "example", "gallery")
+COMMANDS += ("export",)
 ENDS = {"site-0": "2024-01-03 12", "site-1": "2024-01-03 03", "site-2": "2024-01-04 06"}  # of `loads`, and one hour
 
 
@@ -123,6 +124,22 @@ def test_the_hint_names_a_table_that_reaches_ahead(statecast: Command, tmp_path:
         "2024-03-01",
         "2024-03-02",
     ]
+
+
+# --- export
+
+
+def test_export_names_its_files(statecast: Command, plain: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    out = tmp_path / "air.onnx"
+    result = statecast.well("export", plain, "--out", out, "--json").json
+    assert result["files"]["step"] == str(out)
+    assert all(Path(file).stat().st_size > 0 for file in result["files"].values())
+    assert result["levels"] == [80, 95]
+    assert "takes a row and a state" in statecast.well("export", plain, "--out", out).out
+    missing = statecast("export", plain)
+    assert missing.code == 2
+    assert "--out is missing" in missing.error
 
 
 # --- explain

@@ -30,7 +30,7 @@ LEVELS = (
     ("data",),
     ("model",),
     ("train", "forecast"),
-    ("report",),
+    ("report", "export"),
     ("estimators", "server"),
     ("gallery",),
     ("cli",),

@@ -256,6 +256,23 @@ def describe(model: MaybeFolder = None, /, *, system: bool = False, json: bool =
     return about.system(json) if model is None else about.model(model, json)
 
 
+@command("statecast export loads --out loads.onnx")
+def export(model: Folder, /, *, out: MaybeFile = None, json: bool = False) -> int:
+    """Write a saved model for other runtimes: as ONNX graphs, with its state as inputs and outputs.
+
+    Args:
+        model: folder of a fit, or a model file.
+        out: file for the graph that takes a row, ending in .onnx; the graph that only forecasts, and the states of the
+            table's series, are written beside it.
+        json: print one JSON document.
+    """
+    from statecast.cli import exporting
+
+    if out is None:
+        raise SettingError("--out is missing: name a file that ends in .onnx")
+    return exporting.to_onnx(model, out, json)
+
+
 @command("statecast settings hidden cell")
 def settings(*names: str, markdown: bool = False, json: bool = False) -> int:
     """List the settings, or those that are named, with their defaults and what is allowed.

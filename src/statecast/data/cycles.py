@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from statecast.data import zones
-from statecast.data.calendar import Frequency, TimeKind, month_of
+from statecast.data.calendar import Frequency, TimeKind
 from statecast.data.holidays import BY_DAY, BY_STEP, NO_HOLIDAYS, Holidays
 from statecast.data.zones import DAY
 
@@ -59,41 +59,58 @@ def features(
     """The calendar at each time, by the local clock: one column for each of `names`, those of holidays last."""
     time = np.asarray(time, np.int64)
     local = time + zones.offsets_at(time, tz) if tz and not frequency.daily else time
-    result = np.empty((len(time), len(names)))
+    return np.asarray(by_clock(local, frequency, names, holidays)) if names else np.empty((len(time), 0))
+
+
+def by_clock(local: Any, frequency: Frequency, names: tuple[str, ...], holidays: Holidays = NO_HOLIDAYS) -> Any:
+    """The calendar's features [..., C] at local times [...] of any array library; there is at least one name.
+
+    How many holidays a step of months or business days has is told of NumPy's arrays alone.
+    """
+    xp, parts = local.__array_namespace__(), []
+    cycles = [name.rpartition("_") for name in names if name not in (*BY_DAY, *BY_STEP)]
+    if cycles:
+        angles = {cycle: _phases(local, cycle) * (2 * math.pi) for cycle in {name for name, _, _ in cycles}}
+        waves = {"sin": xp.sin, "cos": xp.cos}
+        parts.append(xp.stack([waves[wave](angles[cycle]) for cycle, _, wave in cycles], axis=-1))
     if holidays:
-        result[:, -len(holiday_names(frequency)) :] = _near_holidays(local, frequency, holidays)
-    for cycle in _cycles(names):
-        angle = _phases(local, cycle) * (2 * math.pi)
-        for column, name in enumerate(names):
-            if name.startswith(cycle):
-                result[:, column] = (np.sin if name.endswith("sin") else np.cos)(angle)
-    return result
+        parts.append(_near_holidays(local, frequency, holidays))
+    return xp.concat(parts, axis=-1)
 
 
-def _cycles(names: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name.rpartition("_")[0] for name in names if name not in (*BY_DAY, *BY_STEP)))
-
-
-def _near_holidays(
-    local: Int64[np.ndarray, " n"], frequency: Frequency, holidays: Holidays
-) -> Float64[np.ndarray, "n C"]:
-    """The last columns of `features`."""
+def _near_holidays(local: Any, frequency: Frequency, holidays: Holidays) -> Any:
+    """The last columns of `features` [..., n]."""
     if holiday_names(frequency) == BY_DAY:
         return holidays.features(local // DAY)
-    return np.asarray(holidays.count(local // DAY, frequency.advance(local, 1) // DAY), np.float64)[:, None]
+    xp = local.__array_namespace__()
+    return xp.astype(holidays.count(local // DAY, frequency.advance(local, 1) // DAY), xp.float64)[..., None]
 
 
-def _phases(local: Int64[np.ndarray, " n"], cycle: str) -> Float64[np.ndarray, " n"]:
+def _phases(local: Any, cycle: str) -> Any:
     """Where in its cycle each local time stands, in [0, 1)."""
     day = local // DAY
     if cycle == "hour":
-        return np.asarray((local - day * DAY) / DAY)
+        return (local - day * DAY) / DAY
     if cycle == "weekday":
         return ((day + 3) % 7) / 7  # 1970-01-01 was a Thursday, Monday is 0
-    if cycle == "month":
-        return (month_of(local) % 12) / 12
-    year = day.astype("M8[D]").astype("M8[Y]").astype("M8[D]").astype(np.int64)
-    return (local - year * DAY) / (366 * DAY)
+    month, before = _of_year(day)
+    return month / 12 if cycle == "month" else (local - (day - before) * DAY) / (366 * DAY)
+
+
+def _of_year(day: Any) -> tuple[Any, Any]:
+    """The month of each day since 1970, January as 0, and how many days of its year came before.
+
+    Whole numbers alone, so that any array library can do it: years that begin in March have their leap day at the end
+    (Hinnant, "chrono-compatible low-level date algorithms", 2013).
+    """
+    xp = day.__array_namespace__()
+    shifted = day + 719_468  # days since 0000-03-01
+    of_era = shifted % 146_097  # of 400 years
+    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    before = of_era - (365 * year + year // 4 - year // 100)
+    month = ((5 * before + 2) // 153 + 2) % 12
+    leap = xp.astype((year % 4 == 0) & ((year % 100 != 0) | (year == 0)), xp.int64)
+    return month, xp.where(month < 2, before - 306, before + 59 + leap)
 
 
 def features_at(
@@ -107,7 +124,8 @@ def features_at(
         if name in BY_DAY:
             return result + holidays.features_at(local // DAY)
         if name in BY_STEP:
-            return [*result, float(holidays.count(local // DAY, frequency.advance(local, 1) // DAY))]
+            end = frequency.advance(local, 1) // DAY
+            return [*result, float(holidays.count(np.asarray(local // DAY), np.asarray(end)))]
         kind, _, wave = name.rpartition("_")
         if kind != cycle:
             cycle, angle = kind, _phase(local, kind) * (2 * math.pi)

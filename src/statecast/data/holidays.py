@@ -22,7 +22,7 @@ from statecast.data.zones import DAY
 from statecast.errors import MissingDependency, SettingError, nearest, shortened
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Int64
+    from jaxtyping import Int64
 
 EPOCH = date(1970, 1, 1).toordinal()
 FIRST, LAST = date.min.toordinal() - EPOCH, date.max.toordinal() - EPOCH  # that a date can be
@@ -52,17 +52,17 @@ class Holidays:
     def _days(self) -> Int64[np.ndarray, " n"]:
         return np.array(self.days, np.int64)
 
-    def features(self, day: Int64[np.ndarray, " m"]) -> Float64[np.ndarray, "m 3"]:
-        """Of each day, whether it is a holiday, and how near the next and the last one are; [m, 3].
+    def features(self, day: Any) -> Any:
+        """Of each day [...], of any array library, whether it is a holiday, and how near the next and the last one are.
 
-        The first is `RARE` or 0. The others fall from `NEARNESS` on a holiday to 0 in `NEAR` days.
+        The first is `RARE` or 0. The others fall from `NEARNESS` on a holiday to 0 in `NEAR` days; [..., 3].
         """
-        ends = np.array([-1 << 40, 1 << 40])
-        days = np.concatenate([ends[:1], self._days, ends[1:]])
-        ahead = days[np.searchsorted(days, day, side="left")] - day
-        since = day - days[np.searchsorted(days, day, side="right") - 1]
-        near = (NEARNESS * (1 - np.minimum(days, NEAR) / NEAR) for days in (ahead, since))
-        return np.stack([RARE * (ahead == 0), *near], axis=1)
+        xp, ends = day.__array_namespace__(), np.array([-1 << 40, 1 << 40])
+        days = xp.asarray(np.concatenate([ends[:1], self._days, ends[1:]]))
+        ahead = days[xp.searchsorted(days, day, side="left")] - day
+        since = day - days[xp.searchsorted(days, day, side="right") - 1]
+        near = (NEARNESS * (1 - xp.minimum(days, NEAR) / NEAR) for days in (ahead, since))
+        return xp.stack([RARE * xp.astype(ahead == 0, xp.float64), *near], axis=-1)
 
     def features_at(self, day: int) -> list[float]:
         """The row that `features` gives for one day, in plain Python."""
@@ -73,8 +73,10 @@ class Holidays:
         return [RARE * (ahead == 0), *near]
 
     def count(self, begin: Any, end: Any) -> Any:
-        """How many lie from day `begin` on and before day `end`, both [m]."""
-        return np.searchsorted(self._days, end) - np.searchsorted(self._days, begin)
+        """How many lie from day `begin` on and before day `end`, both [...] of any array library."""
+        xp = begin.__array_namespace__()
+        days = xp.asarray(self._days)
+        return xp.searchsorted(days, end) - xp.searchsorted(days, begin)
 
     def to_json(self) -> dict[str, list[int]]:
         """Name → days: a name that comes every year is written once."""

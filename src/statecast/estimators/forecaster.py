@@ -23,6 +23,7 @@ from statecast.data.results import Native, as_array, axes_of, to_native
 from statecast.data.tabular import table
 from statecast.errors import NotFitted, SettingError
 from statecast.estimators import examination, training, updating
+from statecast.estimators.exporting import Export
 from statecast.estimators.keywords import ForecasterKeywords
 from statecast.estimators.start import origin_of
 from statecast.estimators.training import FitRecord
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 Names = str | Sequence[str] | None
 
 
-class Forecaster(ForecasterKeywords):
+class Forecaster(Export, ForecasterKeywords):
     """A recurrent network that forecasts the next values of one or many series.
 
     Args:
@@ -393,8 +394,7 @@ class Forecaster(ForecasterKeywords):
         Raises:
             ModelFileError: the file is missing, damaged, of another program or of a later statecast.
         """
-        model = archive.load(path)
-        forecaster = cls()
+        model, forecaster = archive.load(path), cls()
         forecaster.config, forecaster._model = training.given_settings(model), model
         forecaster.reasons_ = model.reasons or {}
         return forecaster

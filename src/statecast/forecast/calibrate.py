@@ -24,6 +24,7 @@ Patterson, Candès, "Conformalized quantile regression", NeurIPS 2019, and for d
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from statecast.config import canonical
 from statecast.forecast import phases
 from statecast.forecast.hindcast.origins import FEW, Origins
 from statecast.model.adaptive import GRID, NORMAL, bounds_of, half_width
+from statecast.model.cells import Array
 from statecast.model.heads import marginal
 from statecast.model.heads.distributions import normal_score
 from statecast.model.heads.head import Head
@@ -139,38 +141,37 @@ def scores(
     inside = np.minimum(ahead, len(rows.y) - 1)
     mask = (rows.m[inside] > 0) & (ahead < stop[:, None])[..., None]
     values = np.where(mask, rows.y[inside], np.nan)
-    return marginal.score(head, origins.values, origins.scale[:, None, :], values).astype(rows.y.dtype)
+    result: Float[np.ndarray, "N H D"] = marginal.score(head, origins.values, origins.scale[:, None, :], values)
+    return result.astype(rows.y.dtype)
 
 
 def spread(
-    model: Model,
-    raw: Float[np.ndarray, "N H D O"],
-    scale: Float[np.ndarray, "N D"],
-    level: float,
-    moved: Float[np.ndarray, "N K A D"] | None = None,
-    phase: Int64[np.ndarray, " N"] | None = None,
-) -> tuple[Float64[np.ndarray, "N H D"], Float64[np.ndarray, "N H D"]]:
-    """How far an interval reaches below and above the point, in working units; never negative, never NaN.
+    model: Model, raw: Array, scale: Array, level: float, moved: Array | None = None, phase: Array | None = None
+) -> tuple[Array, Array]:
+    """How far an interval reaches below and above the point [N, H, D], in working units; never negative, never NaN.
+
+    The arrays may be of any array library, except for heads whose distribution has quantiles of NumPy alone.
 
     Args:
         model: the model.
-        raw: forecasts in working units.
-        scale: the front's scale.
+        raw: forecasts in working units [N, H, D, O].
+        scale: the front's scale [N, D].
         level: in percent.
-        moved: how far adaptation has moved the intervals, see `Adaptive`; None where it has not.
-        phase: steps from the beginning of all time to the origin, see `phase_of`; None where it does not matter.
+        moved: how far adaptation has moved the intervals [N, K, A, D], see `Adaptive`; None where it has not.
+        phase: steps from the beginning of all time to the origin [N], see `phase_of`; None where it does not matter.
     """
+    xp = raw.__array_namespace__()
     head, unit, size = model.network.head, scale[..., None, :], sizes(model, moved, phase)
     low, high = bounds_of(model.quantiles, level)
     if moved is not None and model.adaptive is not None:
         reaches = [(bounds_of(model.quantiles, at), model.adaptive.reach(moved, at)) for at in _up_to(model, level)]
         step = half_width(model.quantiles)
         # An interval holds those of lower levels, however far these have moved.
-        low = np.min([lower - step * reach for (lower, _), reach in reaches], axis=0)
-        high = np.max([upper + step * reach for (_, upper), reach in reaches], axis=0)
-    point = raw[..., head.middle].astype(np.float64)
+        low = reduce(xp.minimum, [lower - step * reach for (lower, _), reach in reaches])
+        high = reduce(xp.maximum, [upper + step * reach for (_, upper), reach in reaches])
+    point = xp.astype(raw[..., head.middle], xp.float64)
     lower, upper = (marginal.value(head, raw, unit, score * size) for score in (low, high))
-    return np.maximum(point - lower, 0), np.maximum(upper - point, 0)
+    return xp.maximum(point - lower, 0.0), xp.maximum(upper - point, 0.0)
 
 
 def moved_scores(
@@ -198,14 +199,12 @@ def moved_scores(
     return np.asarray(stretched * sizes(model, moved, phase))
 
 
-def sizes(
-    model: Model, moved: Float[np.ndarray, "N K A D"] | None, phase: Int64[np.ndarray, " N"] | None
-) -> Float64[np.ndarray, "N H D"]:
+def sizes(model: Model, moved: Array | None, phase: Array | None) -> Array:
     """What normal scores are multiplied by: the sizes of the series' own errors, and of those at the season's phase.
 
     The arguments are those of `spread`; what is not known counts as 1.
     """
-    result = np.ones((1, *model.quantiles.shape[1:]))
+    result: Array = np.ones((1, *model.quantiles.shape[1:]))
     if moved is not None and model.adaptive is not None:
         result = model.adaptive.ahead(model.adaptive.sizes(moved))
     if model.phases is not None and phase is not None:
@@ -232,18 +231,14 @@ def interval(
     return around(model, point, below, above)
 
 
-def around(
-    model: Model,
-    point: Float[np.ndarray, "N H D"],
-    below: Float64[np.ndarray, "N H D"],
-    above: Float64[np.ndarray, "N H D"],
-) -> tuple[Float64[np.ndarray, "N H D"], Float64[np.ndarray, "N H D"]]:
-    """The bounds, in the table's units, that reach so far below and above a point in working units.
+def around(model: Model, point: Array, below: Array, above: Array) -> tuple[Array, Array]:
+    """The bounds, in the table's units, that reach so far below and above a point in working units, all [N, H, D].
 
     A forecast below the targets' floor is told as the floor, so its interval begins there; around the point itself it
     would lie below the floor as a whole, and be told as that one value.
     """
-    point = floored(model.constants, point.astype(np.float64))
+    xp = point.__array_namespace__()
+    point = floored(model.constants, xp.astype(point, xp.float64))
     lower, upper = (from_working(model.constants, bound[..., None])[..., 0] for bound in (point - below, point + above))
     return lower, upper
 

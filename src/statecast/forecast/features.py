@@ -15,6 +15,7 @@ from statecast.data.schema import Schema
 from statecast.data.values import FIRST_DAY, LAST_DAY, LATEST
 from statecast.errors import DataError
 from statecast.forecast.observation import shown
+from statecast.model.cells import Array
 from statecast.model.inputs import calendar_features, future_features, to_working
 from statecast.model.trained import Model
 
@@ -24,12 +25,11 @@ if TYPE_CHECKING:
 FARTHEST = 1e15  # in working units; the square of what is larger leaves float32
 
 
-def working(model: Model, y: Float64[np.ndarray, "N Dn"]) -> tuple[Any, Any]:
-    """Values in working units, 0 where missing, and their mask, both in the network's precision."""
-    values, mask = to_working(model.constants, y), y == y
-    if not mask.all():
-        values = np.where(mask, values, 0.0)
-    return values.astype(model.dtype), mask.astype(model.dtype)
+def working(model: Model, y: Array) -> tuple[Array, Array]:
+    """Values [..., Dn] in working units, 0 where missing, and their mask, both in the network's precision."""
+    xp, mask = y.__array_namespace__(), y == y
+    values = xp.where(mask, to_working(model.constants, y), 0.0)
+    return xp.astype(values, model.dtype), xp.astype(mask, model.dtype)
 
 
 def farthest(model: Model) -> float:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from statecast.model.cells import Array
+
 if TYPE_CHECKING:
     from jaxtyping import Float, Float64, Int64
 
@@ -72,11 +74,9 @@ def factors(
     return np.asarray(result / result.mean(axis=0))
 
 
-def at(
-    factor: Float64[np.ndarray, "P D"], phase: Int64[np.ndarray, " N"], horizon: int
-) -> Float64[np.ndarray, "N H D"]:
-    """The factors of the rows that are forecast from N origins."""
-    return np.asarray(factor[(phase[:, None] + np.arange(1, horizon + 1)) % len(factor)])
+def at(factor: Float64[np.ndarray, "P D"], phase: Array, horizon: int) -> Array:
+    """The factors [N, H, D] of the rows that are forecast from origins at these phases [N]."""
+    return phase.__array_namespace__().asarray(factor)[(phase[:, None] + np.arange(1, horizon + 1)) % len(factor)]
 
 
 def _gains(

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.model import surprise
+from statecast.model.cells import Array
 from statecast.model.heads import marginal
 from statecast.model.heads.distributions import normal_score
 from statecast.model.heads.head import Head
@@ -118,7 +119,7 @@ class Adaptive:
         due = parts["waiting"][np.arange(len(y))[:, None], self._places(parts)]
         scale = due[..., -1]
         mask = (scale > 0) & (m[:, None] > 0)
-        size = self.sizes(parts["shifts"])
+        size: Float64[np.ndarray, "N K D"] = self.sizes(parts["shifts"])
         if not mask.any():
             if bounds.watching is not None:
                 nothing = np.zeros(mask.shape)
@@ -127,18 +128,57 @@ class Adaptive:
         score = np.zeros(mask.shape)
         values = np.broadcast_to(y[:, None], mask.shape)
         score[mask] = marginal.score(self.head, due[mask, :-1], scale[mask], values[mask])
-        relative = (score / size)[:, :, None]
-        shifts = parts["shifts"][:, :, : len(self.levels)]
-        reach = bounds.unit[:, None] * shifts
-        low, high = bounds.low - reach, bounds.high + reach
-        outside = (relative < low) | (relative > high)
         if bounds.watching is not None:
-            position = np.where(mask, bounds.position(relative[:, :, 0], low[:, :, -1], high[:, :, -1]), 0)
+            low, high = self._limits(parts["shifts"], bounds)
+            position = np.where(mask, bounds.position(score / size, low[:, :, -1], high[:, :, -1]), 0)
             surprise.observe(parts, bounds.watching, self._arrival(y, m, due, score, position, mask, size))
-        shifts += mask[:, :, None] * bounds.rate * (outside - bounds.share)
+        parts["shifts"][...] = self._moved(parts["shifts"], bounds, score, mask, size)
+
+    def after(self, parts: dict[str, Any], bounds: Bounds, y: Array, m: Array, raw: Array, scale: Array) -> Any:
+        """`observe` and then `remember`, as values of any array library, without what `surprise` remembers.
+
+        Args:
+            parts: the arrays of N rows; they do not change.
+            bounds: the calibrated bounds.
+            y: the values of this step [N, D].
+            m: their mask.
+            raw: the forecasts of the watched steps ahead, in working units, [N, K, D, O].
+            scale: the front's scale [N, D], 0 where a forecast is no measure.
+
+        Returns:
+            turn, waiting and shifts after the step.
+        """
+        xp, places, longest = y.__array_namespace__(), self._places(parts), float(self.leads[-1])
+        due = xp.take_along_axis(parts["waiting"], places[..., None, None], axis=1)
+        mask = (due[..., -1] > 0) & (m[:, None] > 0)
+        score = xp.where(mask, marginal.score(self.head, due[..., :-1], due[..., -1], y[:, None]), 0.0)
+        shifts = self._moved(parts["shifts"], bounds, score, mask, self.sizes(parts["shifts"]))
+        scales = xp.broadcast_to((scale * m)[:, None, :, None], (*raw.shape[:-1], 1))
+        lead = np.repeat(np.arange(len(self.leads)), self.leads)  # of each place
+        news = xp.take(xp.concat([raw, scales], axis=-1), xp.asarray(lead), axis=1)
+        is_due = xp.take(places, xp.asarray(lead), axis=1) == np.arange(len(lead))
+        waiting = xp.where(is_due[..., None, None], news, parts["waiting"])
+        turn = xp.astype((parts["turn"] + 1.0) % longest, parts["turn"].dtype)
+        return {"turn": turn, "waiting": waiting, "shifts": shifts}
+
+    def _limits(self, shifts: Array, bounds: Bounds) -> tuple[Array, Array]:
+        """The moved bounds of the levels, [N, K, L, D] each, in units of a series' own errors."""
+        reach = bounds.unit[:, None] * shifts[:, :, : len(self.levels)]
+        return bounds.low - reach, bounds.high + reach
+
+    def _moved(self, shifts: Array, bounds: Bounds, score: Array, mask: Array, size: Array) -> Array:
+        """`shifts` [N, K, A, D] after scores [N, K, D] where there are some; `size` is that of errors before."""
+        xp, levels = shifts.__array_namespace__(), len(self.levels)
+        low, high = self._limits(shifts, bounds)
+        relative, some = (score / size)[:, :, None], mask[:, :, None]
+        outside = xp.astype((relative < low) | (relative > high), xp.float64)
+        parts = [shifts[:, :, :levels] + xp.astype(some, xp.float64) * bounds.rate * (outside - bounds.share)]
         if self.sized:
-            error = np.minimum(np.abs(score) / bounds.typical, MOST * size)
-            self._learn(parts["shifts"][:, :, len(self.levels) :], mask, error)
+            error = xp.minimum(xp.abs(score) / bounds.typical, MOST * size)
+            news = xp.stack([error, xp.ones_like(error)], axis=2) / self.leads[:, None, None]
+            sums = xp.astype(shifts[:, :, levels:], xp.float64)
+            parts.append(xp.where(some, (1 - FORGET) * sums + news, sums))
+        return xp.concat([xp.astype(part, shifts.dtype) for part in parts], axis=2)
 
     def _arrival(
         self,
@@ -159,13 +199,6 @@ class Adaptive:
         error = np.where(next, value - due[:, 0, :, self.head.middle], 0)
         together = total / np.maximum(count, 1)
         return Arrival(value, m > 0, latest, together, count, next, error, score[:, 0], size[:, 0])
-
-    def _learn(
-        self, sums: Float[np.ndarray, "N K 2 D"], mask: Bool[np.ndarray, "N K D"], error: Float64[np.ndarray, "N K D"]
-    ) -> None:
-        """Add the sizes of errors to their sums and weights, which change in place."""
-        news = np.stack([error, np.ones_like(error)], axis=2) / self.leads[:, None, None]
-        sums[...] = np.where(mask[:, :, None], (1 - FORGET) * sums.astype(np.float64) + news, sums)
 
     def remember(
         self,
@@ -199,42 +232,50 @@ class Adaptive:
             surprise.skip(parts, steps)
         parts["turn"][...] = (parts["turn"] + steps) % self.leads[-1]
 
-    def sizes(self, shifts: Float[np.ndarray, "N K A D"]) -> Float64[np.ndarray, "N K D"]:
-        """The sizes of a series' errors at the watched steps, in units of the typical ones; 1 where not sized."""
-        result = np.ones((*shifts.shape[:2], shifts.shape[-1]))
-        if self.sized:
-            total, weight = np.moveaxis(shifts[:, :, len(self.levels) :].astype(np.float64), 2, 0)
-            before = result[:, 0]
-            for k in range(len(self.leads)):
-                before = result[:, k] = (PRIOR * before + total[:, k]) / (PRIOR + weight[:, k])
-        return result
+    def sizes(self, shifts: Array) -> Array:
+        """The sizes [N, K, D] of a series' errors at the watched steps, in units of the typical ones, from `shifts`.
 
-    def reach(self, moved: Float[np.ndarray, "N K A D"], level: float) -> Float64[np.ndarray, "N H D"]:
-        """How far the interval of a level has moved at each step ahead, in units of `Bounds.unit`.
+        They are float64, and 1 where not sized.
+        """
+        xp = shifts.__array_namespace__()
+        if not self.sized:
+            return xp.ones((*shifts.shape[:2], shifts.shape[-1]), dtype=xp.float64)
+        sums = xp.astype(shifts[:, :, len(self.levels) :], xp.float64)
+        sizes = [xp.ones_like(sums[:, 0, 0])]
+        for k in range(len(self.leads)):
+            sizes.append((PRIOR * sizes[-1] + sums[:, k, 0]) / (PRIOR + sums[:, k, 1]))
+        return xp.stack(sizes[1:], axis=1)
+
+    def reach(self, moved: Array, level: float) -> Array:
+        """How far the interval of a level has moved at each step ahead [N, H, D], in units of `Bounds.unit`.
 
         Interpolated between watched steps by the logarithm of the step, and between watched levels by the normal score
         of the level; constant beyond the outermost of both.
         """
-        position = np.interp(_outward(level), [_outward(x) for x in self.levels], np.arange(len(self.levels)))
+        position = float(np.interp(_outward(level), [_outward(x) for x in self.levels], np.arange(len(self.levels))))
         first = min(int(position), max(len(self.levels) - 2, 0))
         second = min(first + 1, len(self.levels) - 1)
         at_level = moved[:, :, first] * (1 - (position - first)) + moved[:, :, second] * (position - first)
         return self.ahead(at_level)
 
-    def ahead(self, watched: Float[np.ndarray, "N K D"]) -> Float64[np.ndarray, "N H D"]:
-        """What is known of the watched steps at all steps ahead: interpolated by the logarithm of the step."""
+    def ahead(self, watched: Array) -> Array:
+        """What is known of the watched steps [N, K, D] at all steps ahead [N, H, D].
+
+        It is interpolated by the logarithm of the step.
+        """
         lead = np.minimum(np.log2(np.arange(1, self.head.horizon + 1)), len(self.leads) - 1)
         below = np.minimum(lead.astype(np.int64), max(len(self.leads) - 2, 0))
         above, share = np.minimum(below + 1, len(self.leads) - 1), (lead - below)[:, None]
-        return np.asarray(watched[:, below] * (1 - share) + watched[:, above] * share)
+        return watched[:, below] * (1 - share) + watched[:, above] * share
 
     @cached_property
     def _begins(self) -> Int64[np.ndarray, " K"]:
         return np.asarray(np.cumsum(self.leads) - self.leads)
 
-    def _places(self, parts: dict[str, Any]) -> Int64[np.ndarray, "N K"]:
-        """Where in `waiting` the forecasts lie that fall due at this step."""
-        return np.asarray(self._begins + parts["turn"].astype(np.int64) % self.leads)
+    def _places(self, parts: dict[str, Any]) -> Array:
+        """Where in `waiting` the forecasts lie that fall due at this step, [N, K]."""
+        turn = parts["turn"]
+        return self._begins + turn.__array_namespace__().astype(turn, np.int64) % self.leads
 
 
 @dataclass(frozen=True, eq=False)

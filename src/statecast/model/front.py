@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from statecast.model.cells import Array, StateParts
 from statecast.model.kernel import skip as kernel_skip
 from statecast.model.kernel import statistics as kernel_statistics
@@ -230,7 +232,7 @@ def mapped(maps: Array, ring: Array, numbers: Array) -> Array:
     Numbers count from 1 on; 0 is a series without a map, whose sums are 0.
     """
     xp = ring.__array_namespace__()
-    if is_jax(ring):
+    if not isinstance(ring, np.ndarray):
         chosen = xp.asarray(maps)[xp.maximum(numbers, xp.ones_like(numbers)) - 1]
         sums = (chosen @ xp.matrix_transpose(ring)[..., None])[..., 0]
         return xp.matrix_transpose(sums * (numbers > 0)[..., None, None])

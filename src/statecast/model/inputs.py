@@ -16,11 +16,12 @@ from statecast.data import cycles
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.errors import UnknownSeries, nearest
+from statecast.model.cells import Array
 from statecast.model.network import Network
 from statecast.model.rings import Rings
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Float64, Int64
+    from jaxtyping import Float, Int64
 
 LARGEST = 700.0  # logarithm of the largest forecast: that of the largest float64 is 709
 KINDS = ("past", "known", "calendar", "static")
@@ -116,32 +117,34 @@ def numbers_of(network: Network, schema: Schema, ids: Sequence[str | int]) -> Fl
     return numbers[:, None]
 
 
-def transformed(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
+def transformed(constants: dict[str, np.ndarray], y: Array) -> Array:
     """Targets [..., D] of the table, or their logarithms where the settings say so.
 
     The constant "least" is then positive, and values below it count as it, since 0 has no logarithm.
     """
     least = constants["least"]
-    return np.log(np.maximum(y, least)) if least.any() else y
+    xp = y.__array_namespace__()
+    return xp.log(xp.maximum(y, least)) if least.any() else y
 
 
-def to_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
+def to_working(constants: dict[str, np.ndarray], y: Array) -> Array:
     """Targets [..., D] of the table in working units; in float64, before any digits are dropped."""
-    return np.asarray((transformed(constants, y) - constants["origin"]) / constants["unit"])
+    return (transformed(constants, y) - constants["origin"]) / constants["unit"]
 
 
-def from_working(constants: dict[str, np.ndarray], y: np.ndarray) -> np.ndarray:
+def from_working(constants: dict[str, np.ndarray], y: Array) -> Array:
     """Forecasts [..., D, O] in the units of the table, as float64, and never below the targets' floor."""
-    values = constants["origin"][:, None] + constants["unit"][:, None] * y.astype(np.float64)
+    xp = y.__array_namespace__()
+    values = constants["origin"][:, None] + constants["unit"][:, None] * xp.astype(y, xp.float64)
     if constants["least"].any():
-        values = np.exp(np.minimum(values, LARGEST))
-    return np.asarray(np.maximum(values, constants["floor"][:, None]))
+        values = xp.exp(xp.minimum(values, xp.asarray(LARGEST)))
+    return xp.maximum(values, xp.asarray(constants["floor"][:, None]))
 
 
-def floored(constants: dict[str, np.ndarray], y: Float[np.ndarray, "... D"]) -> Float64[np.ndarray, "... D"]:
+def floored(constants: dict[str, np.ndarray], y: Array) -> Array:
     """Values [..., D] in working units, none of them below the targets' floor; of logarithms, nothing is."""
     floor = (constants["floor"] - constants["origin"]) / constants["unit"]
-    return np.asarray(y if constants["least"].any() else np.maximum(y, floor))
+    return y if constants["least"].any() else y.__array_namespace__().maximum(y, floor)
 
 
 def calendar_features(schema: Schema, time: np.ndarray) -> np.ndarray:
@@ -153,10 +156,14 @@ def future_features(
     network: Network, constants: dict[str, np.ndarray], schema: Schema, known: np.ndarray, time: np.ndarray
 ) -> np.ndarray:
     """What is known about steps ahead [n, F]: the known covariates and the calendar."""
-    parts = [network.front.standardise(constants, "known", known)]
-    if network.front.calendar:
-        parts.append(calendar_features(schema, time))
-    return np.concatenate(parts, axis=-1)
+    calendar = calendar_features(schema, time) if network.front.calendar else None
+    return np.asarray(known_ahead(network, constants, known, calendar))
+
+
+def known_ahead(network: Network, constants: dict[str, np.ndarray], known: Array, calendar: Array | None) -> Array:
+    """What is known about steps ahead [..., F], from known covariates [..., K] and the calendar's features [..., C]."""
+    scaled = network.front.standardise(constants, "known", known)
+    return scaled if calendar is None else scaled.__array_namespace__().concat([scaled, calendar], axis=-1)
 
 
 def _future(network: Network, constants: dict[str, np.ndarray], schema: Schema, panel: Panel, dtype: Any) -> np.ndarray:
@@ -167,8 +174,8 @@ def _future(network: Network, constants: dict[str, np.ndarray], schema: Schema, 
     known = np.full((panel.rows + after.size, panel.known.shape[1]), np.nan)
     time = np.zeros(len(known), np.int64)
     known[place], time[place] = panel.known, panel.time
-    known_ahead = np.arange(horizon) < np.diff(panel.ahead_offsets)[:, None]
-    known[after[known_ahead]] = panel.ahead[(panel.ahead_offsets[:-1, None] + np.arange(horizon))[known_ahead]]
+    is_ahead = np.arange(horizon) < np.diff(panel.ahead_offsets)[:, None]
+    known[after[is_ahead]] = panel.ahead[(panel.ahead_offsets[:-1, None] + np.arange(horizon))[is_ahead]]
     has_rows = panel.lengths > 0
     ends = panel.time[panel.offsets[1:][has_rows] - 1]
     time[after[has_rows]] = schema.frequency.advance(ends[:, None], np.arange(1, horizon + 1))

@@ -87,7 +87,7 @@ class Rings:
         """
         steps, each = self.last.shape[0], math.prod(self.last.shape[1:]) * count * self.values.shape[1]
         size = max(1, NUMBERS // max(each, 1))
-        if steps <= size:
+        if steps <= size or not (is_jax(self.values) or isinstance(self.values, np.ndarray)):
             return function(self, *arrays)
         if not is_jax(self.values):
             spans = [slice(begin, begin + size) for begin in range(0, steps, size)]
@@ -117,13 +117,16 @@ class Rings:
 def slices(flat: Array, starts: Array, size: int) -> Array:
     """`flat[start : start + size]` for starts [...] → [..., size, …].
 
-    NumPy takes the first row for those before it; JAX moves a slice that leaves the array into it.
+    NumPy takes the first row for those before it; JAX moves a slice that leaves the array into it. Of other arrays no
+    slice may leave them.
     """
     if is_jax(flat):
         import jax
 
         take: Any = jax.vmap(lambda start: jax.lax.dynamic_slice_in_dim(flat, start, size))
         return take(starts.reshape(-1)).reshape(*starts.shape, size, *flat.shape[1:])
+    if not isinstance(flat, np.ndarray):
+        return flat[starts[..., None] + flat.__array_namespace__().arange(size)]
     if not starts.size or starts.min() < 0:
         return np.asarray(flat[np.maximum(starts[..., None] + np.arange(size), 0)])
     windows = np.lib.stride_tricks.sliding_window_view(flat, size, axis=0)

@@ -44,10 +44,10 @@ def scan(step: Callable[[Any, Any], tuple[Any, Any]], carry: Any, xs: tuple[Arra
 
 def _stacked(rows: list[Any]) -> Any:
     if rows and isinstance(rows[0], dict):
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+        return {name: _stacked([row[name] for row in rows]) for name in rows[0]}
     if rows and isinstance(rows[0], tuple):
-        return tuple(np.stack(values) for values in zip(*rows, strict=True))
-    return np.stack(rows) if rows else None
+        return tuple(_stacked(list(values)) for values in zip(*rows, strict=True))
+    return rows[0].__array_namespace__().stack(rows) if rows else None
 
 
 def layer(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -111,15 +111,14 @@ def _as_texts(table: Table, column: Column) -> tuple[Int64[np.ndarray, " rows"],
     return codes, [values.label(item) for item in items]
 
 
-def one_hot(numbers: Float64[np.ndarray, " n"], covariate: Covariate) -> Float64[np.ndarray, "n features"]:
-    """The features of a covariate; a missing category is NaN in all of them."""
+def one_hot(numbers: Any, covariate: Covariate) -> Any:
+    """The features [..., n] of a covariate [...] of any array library; a missing category is NaN in all of them."""
     if covariate.kind == "numeric":
-        return numbers[:, None]
-    result: Float64[np.ndarray, "n features"] = (numbers[:, None] == np.arange(len(covariate.categories))).astype(
-        np.float64
-    )
-    result[np.isnan(numbers)] = np.nan
-    return result
+        return numbers[..., None]
+    xp = numbers.__array_namespace__()
+    places = xp.asarray(np.arange(float(len(covariate.categories))))
+    features = xp.astype(numbers[..., None] == places, numbers.dtype)
+    return xp.where(xp.isnan(numbers)[..., None], np.nan, features)
 
 
 def part_of(covariate: Covariate) -> Part:

@@ -11,66 +11,70 @@ Computational and Graphical Statistics 5, 1996).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from statecast.model.cells import Array
 from statecast.model.heads.distributions import normal_score
 from statecast.model.heads.head import Head
-
-if TYPE_CHECKING:
-    from jaxtyping import Float, Float64
 
 FLATTEST = 1e-9  # the smallest gap between two quantiles when a value is placed between them, in units of the scale
 
 
-def value(
-    head: Head, raw: Float[np.ndarray, "... D O"], scale: Float[np.ndarray, "... D"], score: Float[np.ndarray, "... D"]
-) -> Float64[np.ndarray, "... D"]:
-    """The values at which the forecasts `raw` have these normal scores, all in working units.
+def value(head: Head, raw: Array, scale: Array, score: Array) -> Array:
+    """The values [..., D] at which the forecasts `raw` have these normal scores, all in working units.
 
     Args:
         head: the head; it gives O numbers for each of the D targets.
-        raw: these numbers.
+        raw: these numbers [..., D, O].
         scale: the front's scale at the origins, broadcast to the values as `score` is.
-        score: normal scores.
+        score: normal scores [..., D].
     """
-    raw, scale, score = raw.astype(np.float64), scale.astype(np.float64), np.asarray(score, np.float64)
+    raw, scale, score = _exact(raw, scale, score)
     if head.distribution:
-        return np.asarray(head.distribution.quantile(raw, score))
+        return head.distribution.quantile(raw, score)
     if head.levels:
-        return piecewise_linear(list(_knots(head)), _quantiles(raw, scale), score)
-    return np.asarray(raw[..., 0] + scale * score)
+        return piecewise_linear(_knots(head), _quantiles(raw, scale), score)
+    return raw[..., 0] + scale * score
 
 
-def score(
-    head: Head, raw: Float[np.ndarray, "... D O"], scale: Float[np.ndarray, "... D"], value: Float[np.ndarray, "... D"]
-) -> Float64[np.ndarray, "... D"]:
-    """The normal scores of values in working units; NaN where the value is. See `value`."""
-    raw, scale, value = raw.astype(np.float64), scale.astype(np.float64), np.asarray(value, np.float64)
+def score(head: Head, raw: Array, scale: Array, value: Array) -> Array:
+    """The normal scores [..., D] of values in working units; NaN where the value is. See `value`."""
+    raw, scale, value = _exact(raw, scale, value)
     if head.distribution:
-        return np.asarray(head.distribution.score(raw, value))
+        return head.distribution.score(raw, value)
     if head.levels:
-        return piecewise_linear(_quantiles(raw, scale), list(_knots(head)), value)
-    return np.asarray((value - raw[..., 0]) / scale)
+        return piecewise_linear(_quantiles(raw, scale), _knots(head), value)
+    return (value - raw[..., 0]) / scale
 
 
-def _knots(head: Head) -> Float64[np.ndarray, " O"]:
-    return np.array([normal_score(q) for q in head.quantiles])
+def _exact(raw: Array, *others: Array) -> list[Array]:
+    """Arrays in float64, those that are constants of NumPy in the library of `raw`."""
+    xp = raw.__array_namespace__()
+    return [xp.astype(xp.asarray(array), xp.float64) for array in (raw, *others)]
 
 
-def _quantiles(raw: Float64[np.ndarray, "... O"], scale: Float64[np.ndarray, ...]) -> list[np.ndarray]:
+def _knots(head: Head) -> list[float]:
+    return [normal_score(q) for q in head.quantiles]
+
+
+def _quantiles(raw: Array, scale: Array) -> list[Array]:
     """The quantiles one by one, each a little above the one before it."""
     apart = raw + FLATTEST * scale[..., None] * np.arange(raw.shape[-1])
     return [apart[..., n] for n in range(raw.shape[-1])]
 
 
-def piecewise_linear(x: Sequence[Any], y: Sequence[Any], at: Float64[np.ndarray, ...]) -> Float64[np.ndarray, ...]:
+def piecewise_linear(x: Sequence[Any], y: Sequence[Any], at: Array) -> Array:
     """The line through the knots (x, y), continued straight beyond both ends, at the places `at`."""
+    xp = at.__array_namespace__()
     result = y[0] + 0 * at
     for n in range(len(x) - 1):
         width = x[n + 1] - x[n]
-        part = np.clip(at - x[n], -np.inf if n == 0 else 0, np.inf if n == len(x) - 2 else width)
+        part = at - x[n]
+        part = part if n == 0 else xp.maximum(part, 0.0)
+        part = part if n == len(x) - 2 else xp.minimum(part, width)
         # Far from zero two knots may be the same number after rounding: nothing lies between them.
-        result = result + np.where(width > 0, part * ((y[n + 1] - y[n]) / np.where(width > 0, width, 1)), 0)
-    return np.asarray(result)
+        apart = xp.asarray(width > 0)
+        result = result + xp.where(apart, part * ((y[n + 1] - y[n]) / xp.where(apart, width, 1.0)), 0.0)
+    return result

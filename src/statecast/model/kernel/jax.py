@@ -24,8 +24,10 @@ Setting = tuple[str, int, int, int]
 FORWARD, BACKWARD = "statecast_forward", "statecast_backward"
 
 
-def refuses() -> str | None:
-    """Why the kernel does not run under JAX here, or None where it does."""
+def refuses(x: Any) -> str | None:
+    """Why the kernel does not take an array that is none of NumPy's, or None where it does."""
+    if not type(x).__module__.startswith("jax"):
+        return "the native kernel takes arrays of NumPy and JAX"
     import jax
 
     backend = jax.default_backend()

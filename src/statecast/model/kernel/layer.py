@@ -43,7 +43,7 @@ def refuses(cell: str, x: Any) -> str | None:
         return library.refuses()
     from statecast.model.kernel import jax
 
-    return jax.refuses() or library.refuses()
+    return jax.refuses(x) or library.refuses()
 
 
 @dataclass

@@ -28,7 +28,7 @@ def refuses(values: Array) -> str | None:
         return "the native kernel runs the skip in float32; NumPy and JAX are quicker in float64"
     if values.shape[0] >= PLACES:
         return f"the native kernel tells {PLACES:,} places apart"
-    return library.refuses() or (None if isinstance(values, np.ndarray) else kernel_jax.refuses())
+    return library.refuses() or (None if isinstance(values, np.ndarray) else kernel_jax.refuses(values))
 
 
 def product(
