@@ -2,6 +2,7 @@
 
     StatecastError
     ├── DataError              a table that cannot be used: names file, column and row
+    │   ├── TooFewRows         a table none of whose series has as many rows as are needed
     │   ├── UnknownSeries      a series that this panel, model or stream does not hold
     │   ├── RowsRejected       rows of a request that the server refused; the others count
     │   └── WrongType          a value that is neither a number, a text nor a time
@@ -47,6 +48,10 @@ class StatecastError(Exception):
 
 class DataError(StatecastError, ValueError):
     """A table or array that cannot be used."""
+
+
+class TooFewRows(DataError):
+    """A table none of whose series has as many rows as are needed."""
 
 
 class UnknownSeries(DataError, KeyError):

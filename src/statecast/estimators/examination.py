@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,9 @@ from statecast.errors import DataError, NotFitted
 from statecast.estimators.training import FitRecord
 from statecast.forecast.hindcast import follow
 from statecast.forecast.hindcast.feed import Feed
-from statecast.forecast.hindcast.origins import origin_rows
+from statecast.forecast.hindcast.origins import Origins, origin_rows
 from statecast.forecast.scores import evaluate
+from statecast.forecast.scores.comparison import Tally
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
@@ -24,12 +26,28 @@ if TYPE_CHECKING:
 
 def scores(model: Model, source: Any) -> dict[str, Any]:
     """Those on a table, from all origins that have seen as many rows as the network looks back."""
+    panel, origins, begin = _forecasts(model, source)
+    return summary(evaluate.evaluate(model, panel, origins, begin))
+
+
+def tallies(model: Model, source: Any) -> dict[str | int, Tally]:
+    """The sums from which `scores` follow, of each series for itself, see `evaluate.tallies`."""
+    return evaluate.tallies(model, *_forecasts(model, source))
+
+
+def summary(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The network's own part of an evaluation, and its skill."""
+    parts = evaluation.get("targets", {}).items()
+    targets = {name: {**part["statecast"], "skill": part["skill"]} for name, part in parts}
+    return {**evaluation["statecast"], "skill": evaluation["skill"], **({"targets": targets} if targets else {})}
+
+
+def _forecasts(model: Model, source: Any) -> tuple[Panel, Origins, np.ndarray]:
+    """A table, the forecasts from all of its rows that are judged, and for each series the first row that is."""
     panel = examined(model, source)
     begin = _first_rows(model, panel)
     origins = follow.forecasts(model, Feed.of(model, panel), origin_rows(panel, begin, model.config.horizon))
-    result = evaluate.evaluate(model, panel, origins, begin)
-    targets = {name: {**part["statecast"], "skill": part["skill"]} for name, part in result.get("targets", {}).items()}
-    return {**result["statecast"], "skill": result["skill"], **({"targets": targets} if targets else {})}
+    return panel, origins, begin
 
 
 def explanation(model: Model, source: Any, record: FitRecord | None, seed: int) -> Explanation:

@@ -14,7 +14,7 @@ import numpy as np
 
 from statecast.data import calendar
 from statecast.data.panel import Panel
-from statecast.errors import DataError, SettingError
+from statecast.errors import SettingError, TooFewRows
 from statecast.forecast import answer
 from statecast.forecast.hindcast import follow
 from statecast.forecast.hindcast.feed import Feed
@@ -53,7 +53,7 @@ def backtest(
 
     Raises:
         SettingError: windows or step is below 1.
-        DataError: no series (with `refit`: not every series) has enough rows.
+        TooFewRows: no series (with `refit`: not every series) has enough rows.
     """
     horizon = model.network.head.horizon
     windows, step = _whole("windows", windows), _whole("step", horizon if step is None else step)
@@ -174,7 +174,7 @@ def _origins(panel: Panel, windows: int, step: int, horizon: int, every: bool) -
     short = lengths.min() if every else lengths.max()
     if short < need:
         name = panel.ids[int(np.argmin(lengths) if every else np.argmax(lengths))]
-        raise DataError(
+        raise TooFewRows(
             f"series {name!r} has {short:,} rows: {windows} windows, {step} rows apart, with a horizon of {horizon} "
             f"need {need:,}; ask for fewer windows or a smaller step"
         )

@@ -90,41 +90,81 @@ class ForecastPairs:
         return ForecastPairs(actual, scale, points, lower, upper, crps)
 
 
+@dataclass(frozen=True, eq=False)
+class Tally:
+    """The sums from which scores follow: a value, like `Scores`.
+
+    Attributes:
+        scores: of "statecast" and of every baseline.
+        errors: for each of them the sums of absolute errors, and their counts, by step ahead and target.
+        origins: that were forecast from.
+    """
+
+    scores: Mapping[str, Scores]
+    errors: Mapping[str, Float64[np.ndarray, "2 H d"]]
+    origins: int = 0
+
+    @classmethod
+    def empty(cls, targets: int, horizon: int) -> Tally:
+        """That of no origin."""
+        names = ("statecast", *baselines.BASELINES)
+        blank = np.zeros((2, horizon, min(targets, STEPPED)))
+        return cls(dict.fromkeys(names, Scores.empty(targets)), dict.fromkeys(names, blank))
+
+    def add(self, pairs: ForecastPairs) -> Tally:
+        """This tally and that of more pairs."""
+        scores, errors = dict(self.scores), dict(self.errors)
+        for name, point in pairs.points.items():
+            error = np.abs(pairs.actual - point)
+            # The CRPS of a forecast that is one value is its absolute error.
+            more = (pairs.lower, pairs.upper, pairs.crps) if name == "statecast" else ({}, {}, error)
+            scores[name] = scores[name].add(pairs.actual, point, pairs.scale, *more)
+            error = error[..., :STEPPED]
+            errors[name] = errors[name] + np.array([np.nansum(error, axis=0), np.sum(~np.isnan(error), axis=0)])
+        return Tally(scores, errors, self.origins + len(pairs.actual))
+
+    def merge(self, other: Tally) -> Tally:
+        """The tally of the pairs of both."""
+        scores = {name: part.merge(other.scores[name]) for name, part in self.scores.items()}
+        errors = {name: part + other.errors[name] for name, part in self.errors.items()}
+        return Tally(scores, errors, self.origins + other.origins)
+
+    def evaluation(self, targets: Sequence[str], series: int) -> dict[str, Any]:
+        """Scores of the network and of every baseline: what `metrics.json` holds.
+
+        Args:
+            targets: names of the targets.
+            series: number of series; the errors of several are compared by mase, which has no unit.
+
+        Returns:
+            See `evaluation`; besides "origins", their number, and "error_by_step", the mean absolute error of each step
+            ahead for the network and each baseline (where there are several targets, among the scores of the first
+            six).
+        """
+        scores = dict(self.scores)
+        network = scores.pop("statecast")
+        # Errors in the table's units cannot be averaged over targets and series of different size.
+        unitless = (len(targets) > 1 or series > 1) and not math.isnan(network.result()["mase"])
+        result = evaluation(network, scores, targets, "mase" if unitless else "mae")
+        for d, target in enumerate(targets[:STEPPED]):
+            by_step = {name: _ratios(*total[..., d]) for name, total in self.errors.items()}
+            (result["targets"][target] if len(targets) > 1 else result)["error_by_step"] = by_step
+        return result | {"origins": self.origins}
+
+
 def evaluate(pairs: Iterable[ForecastPairs], targets: Sequence[str], horizon: int, series: int) -> dict[str, Any]:
-    """Scores of the network and of every baseline: what `metrics.json` holds.
+    """Scores of the network and of every baseline, see `Tally.evaluation`.
 
     Args:
         pairs: of all origins, in any number of parts.
         targets: names of the targets.
         horizon: steps ahead, H.
-        series: number of series; the errors of several are compared by mase, which has no unit.
-
-    Returns:
-        See `evaluation`; besides "origins", their number, and "error_by_step", the mean absolute error of each step
-        ahead for the network and each baseline (where there are several targets, among the scores of the first six).
+        series: number of series.
     """
-    names = ("statecast", *baselines.BASELINES)
-    scores = {name: Scores.empty(len(targets)) for name in names}
-    stepped = targets[:STEPPED]
-    errors = {name: np.zeros((2, horizon, len(stepped))) for name in names}  # sums of absolute errors, and counts
-    origins = 0
+    tally = Tally.empty(len(targets), horizon)
     for part in pairs:
-        origins += len(part.actual)
-        for name, point in part.points.items():
-            error = np.abs(part.actual - point)
-            # The CRPS of a forecast that is one value is its absolute error.
-            more = (part.lower, part.upper, part.crps) if name == "statecast" else ({}, {}, error)
-            scores[name] = scores[name].add(part.actual, point, part.scale, *more)
-            error = error[..., : len(stepped)]
-            errors[name] += np.array([np.nansum(error, axis=0), np.sum(~np.isnan(error), axis=0)])
-    network = scores.pop("statecast")
-    # Errors in the table's units cannot be averaged over targets and series of different size.
-    unitless = (len(targets) > 1 or series > 1) and not math.isnan(network.result()["mase"])
-    result = evaluation(network, scores, targets, "mase" if unitless else "mae")
-    for d, target in enumerate(stepped):
-        by_step = {name: _ratios(*total[..., d]) for name, total in errors.items()}
-        (result["targets"][target] if len(targets) > 1 else result)["error_by_step"] = by_step
-    return result | {"origins": origins}
+        tally = tally.add(part)
+    return tally.evaluation(targets, series)
 
 
 def evaluation(

@@ -16,7 +16,7 @@ from statecast.data.panel import Panel
 from statecast.forecast import calibrate, channels
 from statecast.forecast.hindcast.origins import Origins
 from statecast.forecast.scores import comparison
-from statecast.forecast.scores.comparison import ForecastPairs
+from statecast.forecast.scores.comparison import ForecastPairs, Tally
 from statecast.model.inputs import from_working
 from statecast.model.trained import Model
 
@@ -52,8 +52,20 @@ def evaluate(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarr
         begin: for each series, the first row that is forecast; the rows before it give the scale of mase.
     """
     horizon, targets = model.network.head.horizon, model.schema.target
-    parts = _batched(_pairs(model, panel, origins, begin))
+    parts = _batched(pairs for _, pairs in _pairs(model, panel, origins, begin))
     return comparison.evaluate(parts, targets, horizon, panel.series)
+
+
+def tallies(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarray, " S"]) -> dict[str | int, Tally]:
+    """The sums from which scores follow, of each series for itself, by its name; the arguments are those of `evaluate`.
+
+    Merged in whatever order they give the scores of `evaluate`, up to rounding.
+    """
+    result: dict[str | int, Tally] = {}
+    for s, pairs in _pairs(model, panel, origins, begin):
+        tally = result.get(panel.ids[s]) or Tally.empty(len(model.schema.target), model.network.head.horizon)
+        result[panel.ids[s]] = tally.add(pairs)
+    return result
 
 
 def season_of(model: Model) -> int:
@@ -61,12 +73,14 @@ def season_of(model: Model) -> int:
     return model.config.season or calendar.season(model.schema.frequency)
 
 
-def _pairs(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarray, " S"]) -> Iterator[ForecastPairs]:
-    """The forecasts of each series with origins beside what came, at most `BLOCK` numbers at once."""
+def _pairs(
+    model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarray, " S"]
+) -> Iterator[tuple[int, ForecastPairs]]:
+    """The number of each series with origins, and its forecasts beside what came, at most `BLOCK` numbers at once."""
     most = max(BLOCK // (model.network.head.horizon * len(model.schema.target)), 1)
     season = season_of(model)
     for s, rows, forecast in by_series(model, panel, origins, most):
-        yield ForecastPairs.of(panel.y[panel.span(s)], rows, int(begin[s]), season, *forecast)
+        yield s, ForecastPairs.of(panel.y[panel.span(s)], rows, int(begin[s]), season, *forecast)
 
 
 def _batched(parts: Iterator[ForecastPairs]) -> Iterator[ForecastPairs]:

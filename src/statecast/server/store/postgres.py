@@ -12,13 +12,13 @@ attempt wrote is known by its shard, its sequence number, its epoch and its chec
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from statecast.data.buckets import bucket
 from statecast.errors import ModelFileError, NewerFormat, NotOwner, OutputError, SettingError, StatecastError
 from statecast.server.states.batch import Batch, Id, checksum, woven
 from statecast.server.store import statements
@@ -116,8 +116,7 @@ class PostgresStore:
 
     def shard_of(self, ids: Sequence[Id]) -> list[int]:
         """See `Store`."""
-        digests = (hashlib.blake2b(_text(name).encode(), digest_size=8).digest() for name in ids)
-        return [int.from_bytes(digest, "big") % self.total for digest in digests]
+        return [bucket(name, self.total) for name in ids]
 
     def holds(self, shard: int) -> bool:
         """See `Store`."""

@@ -1,0 +1,323 @@
+"""The calls: what `Forecaster` does with a table, for sources that are larger, on many workers."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet
+
+from statecast.cluster.engines import Plan, engine_of
+from statecast.cluster.jobs import MODELS, Backtesting, Fitting, Forecasting, Scoring
+from statecast.cluster.models import Trained
+from statecast.cluster.outcome import Outcome, Progress
+from statecast.cluster.sources import Source, source_of
+from statecast.cluster.spread import Spread
+from statecast.cluster.work import Answer, Job, Work, write
+from statecast.config import Config
+from statecast.errors import DataError, OutputError, SettingError, TooFewRows
+from statecast.estimators import Forecaster, examination
+
+Watch = Callable[[Progress], None]
+ON_ERROR = ("raise", "skip")
+ROWS = 250_000  # of a bucket, about
+MOST = 4096  # buckets
+
+
+def forecast(
+    model: Forecaster | str | Path,
+    source: Any,
+    *,
+    out: str | Path | None = None,
+    horizon: int | None = None,
+    levels: Sequence[float] | None = None,
+    future: Any = None,
+    engine: str | None = None,
+    workers: int | None = None,
+    buckets: int | None = None,
+    on_error: str = "raise",
+    watch: Watch | None = None,
+) -> Outcome:
+    """Forecast every series of a source from its last row; the columns are those of `Forecaster.predict`.
+
+    Args:
+        model: a fitted Forecaster, where it was saved, or the folder of models by group that `fit` filled.
+        source: a Parquet file, a pattern such as "tables/*.parquet", a folder or an address such as s3://…, a list of
+            these, a pyarrow dataset, a Ray Dataset, or any table that `Forecaster.fit` takes. Rows of a series may lie
+            in several files, in the order of their names.
+        out: a folder for the results, one Parquet file a bucket; they are kept in memory where None.
+        horizon: see `Forecaster.forecast`.
+        levels: likewise.
+        future: a source of the covariates known ahead.
+        engine: "ray" or "local" (processes of this machine); Ray where it is installed, if None.
+        workers: how many; all processors if None.
+        buckets: how many the series are put into; one for some 250,000 rows, and a few for each worker, if None.
+        on_error: "raise", or "skip" for a result without the series that cannot be used, which are listed in it.
+        watch: called with the `Progress`.
+
+    Raises:
+        DataError: a series cannot be used: the message names it and its bucket.
+        SettingError: an option is out of range.
+        OutputError: a file cannot be written.
+    """
+    trained = Trained.of(model)
+    job = Forecasting(trained.model.schema.id, horizon, None if levels is None else tuple(levels))
+    run = _Run(trained.job(job), source, out, engine, workers, buckets, on_error, watch)
+    return run.outcome(trained.order, trained.columns, trained.content, future, trained.ahead)
+
+
+def backtest(
+    model: Forecaster | str | Path,
+    source: Any,
+    *,
+    windows: int = 5,
+    step: int | None = None,
+    out: str | Path | None = None,
+    engine: str | None = None,
+    workers: int | None = None,
+    buckets: int | None = None,
+    on_error: str = "raise",
+    watch: Watch | None = None,
+) -> Outcome:
+    """Forecast from past rows of every series, beside what came and the baselines, see `Forecaster.backtest`.
+
+    The network forecasts that the model holds, on whatever it has learned from: give rows that are later, or
+    `forecaster.tested()`, the one that has not seen the test rows of its fit.
+
+    Args:
+        model: see `forecast`.
+        source: likewise.
+        windows: number of origins of each series.
+        step: rows between two of them; the horizon if None.
+        out: see `forecast`.
+        engine: likewise.
+        workers: likewise.
+        buckets: likewise.
+        on_error: likewise.
+        watch: likewise.
+
+    Raises:
+        TooFewRows: no series is long enough.
+        DataError, SettingError, OutputError: see `forecast`.
+    """
+    trained = Trained.of(model)
+    job = trained.job(Backtesting(trained.model.schema.id, windows, step))
+    run = _Run(job, source, out, engine, workers, buckets, on_error, watch)
+    outcome = run.outcome(trained.order, trained.columns, trained.content)
+    if not outcome.rows and not outcome.skipped:
+        raise TooFewRows(f"no series has enough rows for {windows} windows: ask for fewer windows or a smaller step")
+    return outcome
+
+
+def score(
+    model: Forecaster | str | Path,
+    source: Any,
+    *,
+    out: str | Path | None = None,
+    engine: str | None = None,
+    workers: int | None = None,
+    buckets: int | None = None,
+    on_error: str = "raise",
+    watch: Watch | None = None,
+) -> Outcome:
+    """Scores on a source: of all series together, in `Outcome.scores`, and of each, as rows.
+
+    The scores of all are those of `Forecaster.score` up to rounding; they are the same bits for any number of buckets
+    and workers. The arguments are those of `forecast`.
+
+    Raises:
+        DataError, SettingError, OutputError: see `forecast`.
+    """
+    trained = Trained.of(model)
+    job = trained.job(Scoring(trained.model.schema.id))
+    run = _Run(job, source, out, engine, workers, buckets, on_error, watch)
+    return run.outcome(trained.order, trained.columns, trained.content, targets=trained.model.schema.target)
+
+
+def fit(
+    source: Any,
+    target: Any = None,
+    *,
+    by: str | None = None,
+    out: str | Path,
+    id: str | None = None,
+    time: str | None = None,
+    past: Any = None,
+    known: Any = None,
+    static: Any = None,
+    freq: str | None = None,
+    engine: str | None = None,
+    workers: int | None = None,
+    on_error: str = "raise",
+    watch: Watch | None = None,
+    **settings: Any,
+) -> Outcome:
+    """Train a model for each group of series: for each value of a column, such as a region.
+
+    Args:
+        source: see `forecast`.
+        target: the columns to forecast; this and the following as in `Forecaster.fit`.
+        by: the column that makes the groups; the column of ids, and so a model for each series, if None.
+        out: a folder: a model file for each group, and tables of what became of each.
+        id: the column that names the series.
+        time: the column of times.
+        past: covariates that are known up to the present.
+        known: covariates known ahead.
+        static: covariates of a series.
+        freq: the length of a step.
+        engine: see `forecast`.
+        workers: likewise.
+        on_error: likewise; "skip" passes over groups.
+        watch: likewise.
+        settings: of each `Forecaster`.
+
+    Returns:
+        An outcome whose rows are the groups: their name, their number of rows, the file of their model in `out`, and
+        its scores on the test rows.
+
+    Raises:
+        DataError, SettingError, OutputError: see `forecast`.
+    """
+    Config.of(settings)
+    group, folder = by or id, _folder(out)
+    if group is None:
+        raise SettingError('say which column makes the groups: by="region", or id=… for a model for each series')
+    roles = {"target": target, "id": id, "time": time, "past": past, "known": known, "static": static, "freq": freq}
+    run = _Run(Fitting(group, folder, settings, roles), source, None, engine, workers, None, on_error, watch)
+    outcome = run.outcome(group, None, None)
+    return replace(outcome, files=(write(outcome.table(), folder / MODELS),))
+
+
+class _Run:
+    """One call, from its options to its outcome."""
+
+    def __init__(
+        self,
+        job: Job,
+        source: Any,
+        out: str | Path | None,
+        engine: str | None,
+        workers: int | None,
+        buckets: int | None,
+        on_error: str,
+        watch: Watch | None,
+    ) -> None:
+        if on_error not in ON_ERROR:
+            raise SettingError(f"on_error = {on_error!r}: wanted one of {', '.join(ON_ERROR)}")
+        if buckets is not None and (isinstance(buckets, bool) or not isinstance(buckets, int) or buckets < 1):
+            raise SettingError(f"buckets = {buckets!r}: wanted a whole number of at least 1")
+        self._job, self._source, self._buckets, self._patient = job, source, buckets, on_error == "skip"
+        self._out = None if out is None else _folder(out)
+        self._engine, self._watch = engine_of(engine, workers), watch or (lambda progress: None)
+
+    def outcome(
+        self,
+        order: str,
+        columns: tuple[str, ...] | None,
+        content: bytes | None,
+        future: Any = None,
+        ahead: tuple[str, ...] = (),
+        targets: Sequence[str] = (),
+    ) -> Outcome:
+        """Run the job.
+
+        Args:
+            order: the column by which the rows of the result are sorted.
+            columns: of the source that are read; all where None.
+            content: the model's archive.
+            future: a source of what is known ahead.
+            ahead: its columns.
+            targets: names of the targets of which there are scores.
+        """
+        with ExitStack() as stack:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="statecast-")))
+            rows = source_of(self._source, scratch)
+            known = None if future is None else source_of(future, scratch)
+            plan = self._plan(rows, known, columns, ahead, content, scratch)
+            answers = self._answers(plan)
+        tables = [answer.table for answer in answers if answer.table is not None and answer.table.num_columns]
+        return Outcome(
+            sum(answer.rows for answer in answers),
+            sum(answer.series for answer in answers),
+            tuple(answer.file for answer in answers if answer.file is not None),
+            tuple(skipped for answer in answers for skipped in answer.skipped),
+            _scores(answers, targets) if targets else None,
+            None if self._out is not None else _ordered(tables, order),
+        )
+
+    def _plan(
+        self,
+        rows: Source,
+        known: Source | None,
+        columns: tuple[str, ...] | None,
+        ahead: tuple[str, ...],
+        content: bytes | None,
+        scratch: Path,
+    ) -> Plan:
+        group = self._job.group
+        rows.require(
+            columns or (() if group is None else (group,)), "which the model reads" if columns else "for groups"
+        )
+        if known is not None:
+            known.require(ahead, "of what is known ahead")
+        workers = getattr(self._engine, "workers", 1)
+        count = 1 if group is None else self._buckets or min(max(-(-rows.rows // ROWS), 4 * workers), MOST)
+        work = Work(self._job, content, self._out, self._patient)
+        spreads = Spread(group, count, columns), Spread(group, count, ahead)
+        return Plan(rows.pieces, () if known is None else known.pieces, *spreads, work, scratch, self._watch)
+
+    def _answers(self, plan: Plan) -> list[Answer]:
+        """The answers in the order of the buckets.
+
+        Raises:
+            DataError: a series cannot be used, and is not to be passed over.
+        """
+        answers = []
+        for answer in self._engine.run(plan):
+            if answer.skipped and not self._patient:
+                raise DataError(str(answer.skipped[0]))
+            answers.append(answer)
+        return sorted(answers, key=lambda answer: answer.bucket)
+
+
+def _folder(out: str | Path) -> Path:
+    """A folder for results, which holds none yet.
+
+    Raises:
+        OutputError: it does, or cannot be made.
+    """
+    folder = Path(out).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"the folder {folder} cannot be made: {error.strerror}; choose another one") from error
+    if any(folder.iterdir()):
+        raise OutputError(f"the folder {folder} is not empty: choose another one, or remove what it holds")
+    return folder
+
+
+def _ordered(tables: Sequence[pa.Table], column: str) -> pa.Table:
+    """The rows of all buckets, by the names of their series, which no bucket decides."""
+    if not tables:
+        return pa.table({})
+    table = pa.concat_tables(tables, promote_options="permissive")
+    if column not in table.column_names:
+        return table
+    return table.take(pyarrow.compute.sort_indices(table, sort_keys=[(column, "ascending")]))
+
+
+def _scores(answers: Sequence[Answer], targets: Sequence[str]) -> Mapping[str, Any] | None:
+    """The scores of all series, added up by their names, so that the bits depend on no bucket."""
+    tallies = {name: tally for answer in answers for name, tally in answer.tallies.items()}
+    if not tallies:
+        return None
+    first, *others = (tallies[name] for name in sorted(tallies))
+    for tally in others:
+        first = first.merge(tally)
+    return examination.summary(first.evaluation(list(targets), len(tallies)))

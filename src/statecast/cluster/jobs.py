@@ -1,0 +1,168 @@
+"""The jobs: what `Forecaster.forecast`, `backtest`, `score` and `fit` do with a table, for the rows of a bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import pyarrow as pa
+
+from statecast.cluster.spread import names_of, where
+from statecast.cluster.work import Job, Result
+from statecast.data.results import to_native
+from statecast.data.tabular.table import read
+from statecast.errors import DataError, TooFewRows, nearest
+from statecast.estimators import Forecaster, examination
+from statecast.estimators.start import origin_of
+from statecast.forecast.hindcast.backtest import backtest
+from statecast.forecast.predict import forecast
+from statecast.model import archive
+from statecast.model.trained import Model
+
+ORIGIN = "the rows of a bucket"
+MODELS = "models.parquet"  # of the folder that `Fitting` fills: its groups, and the files of their models
+
+
+@dataclass(frozen=True)
+class Forecasting:
+    """The next values of every series.
+
+    Attributes:
+        group: the column of ids.
+        horizon: see `Forecaster.forecast`.
+        levels: likewise.
+    """
+
+    group: str | None
+    horizon: int | None
+    levels: tuple[float, ...] | None
+
+    def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
+        """See `Job`."""
+        assert model is not None
+        state, ahead = origin_of(model, read(rows, ORIGIN), future, None)
+        columns = forecast(model, state, self.horizon, self.levels, ahead).columns()
+        return _result(columns, model)
+
+
+@dataclass(frozen=True)
+class Backtesting:
+    """Forecasts from past rows of every series, beside what came and the baselines.
+
+    Attributes:
+        group: the column of ids.
+        windows: see `Forecaster.backtest`.
+        step: likewise.
+    """
+
+    group: str | None
+    windows: int
+    step: int | None
+
+    def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
+        """See `Job`."""
+        assert model is not None
+        panel = examination.examined(model, read(rows, ORIGIN))
+        try:
+            return _result(backtest(model, panel, self.windows, self.step).columns(), model)
+        except TooFewRows:  # beside longer series these would take no part either
+            return Result(pa.table({}), 0)
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """Scores of every series.
+
+    Attributes:
+        group: the column of ids.
+    """
+
+    group: str | None
+
+    def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
+        """See `Job`."""
+        assert model is not None
+        tallies = examination.tallies(model, read(rows, ORIGIN))
+        lines = [_line(model, name, tally) for name, tally in tallies.items()]
+        return Result(pa.Table.from_pylist(lines), len(lines), tallies)
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """A job for each group of series, with a model of its own, see `Fitting`.
+
+    Attributes:
+        group: the column whose values make the groups.
+        job: what is done with each.
+        models: the files of the models, by the values of that column.
+    """
+
+    group: str
+    job: Job
+    models: Mapping[Any, Path]
+
+    def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
+        """See `Job`."""
+        results = []
+        for name in names_of(rows, self.group):
+            if name not in self.models:
+                raise DataError(f"no model was fitted for {self.group} {name!r}; {nearest(name, self.models)}")
+            some = where(rows, self.group, [name])
+            ahead = None if future is None else where(future, self.group, [name])
+            results.append(self.job.run(some, ahead, archive.load(self.models[name])))
+        table = pa.concat_tables([result.table for result in results], promote_options="permissive")
+        tallies = {key: tally for result in results for key, tally in result.tallies.items()}
+        return Result(table, sum(result.series for result in results), tallies)
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A model for each group of series, in a file of its own.
+
+    Attributes:
+        group: the column whose values make the groups.
+        out: folder of the models.
+        settings: of each `Forecaster`.
+        roles: of its `fit`.
+    """
+
+    group: str
+    out: Path
+    settings: Mapping[str, Any]
+    roles: Mapping[str, Any]
+
+    def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
+        """See `Job`."""
+        lines = [self._line(name, where(rows, self.group, [name])) for name in names_of(rows, self.group)]
+        return Result(pa.Table.from_pylist(lines), len(lines))
+
+    def _line(self, name: Any, rows: pa.Table) -> dict[str, Any]:
+        forecaster = Forecaster(**self.settings)
+        forecaster.fit(read(rows.drop_columns([self.group] if self._only_groups else []), ORIGIN), **self.roles)
+        file = forecaster.save(self.out / f"{quote(str(name), safe=' ')}.safetensors")
+        scores = forecaster.evaluation_.get("statecast", {})
+        line = {self.group: name, "rows": rows.num_rows, "model": file.name}
+        return line | {key: scores.get(key) for key in ("mae", "rmse", "mase")}
+
+    @property
+    def _only_groups(self) -> bool:
+        """Whether the column says nothing but the group; else it is one of the columns that are learned from."""
+        named = [self.roles.get(role) or () for role in ("target", "id", "time", "past", "known", "static")]
+        return not any(self.group == name or (self.group in name and not isinstance(name, str)) for name in named)
+
+
+def _result(columns: Mapping[str, np.ndarray], model: Model) -> Result:
+    table = to_native(columns, "pyarrow", model.schema.tz)
+    return Result(table, len(np.unique(columns[model.schema.id_column].astype(str))))
+
+
+def _line(model: Model, name: str | int, tally: Any) -> dict[str, Any]:
+    """The scores of a series, as a row of a table."""
+    scores = examination.summary(tally.evaluation(model.schema.target, 1))
+    numbers = {key: value for key, value in scores.items() if isinstance(value, (int, float)) or value is None}
+    skill: Mapping[str, Any] = scores["skill"]
+    return {model.schema.id_column: name, **numbers, **{f"skill-{key}": value for key, value in skill.items()}}

@@ -1,0 +1,74 @@
+"""What a call works with: one model for all series, or one for each group of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet
+
+from statecast.cluster.jobs import MODELS, Grouped
+from statecast.cluster.work import Job
+from statecast.estimators import Forecaster
+from statecast.model import archive
+from statecast.model.trained import Model
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """What is to be worked with: one model for all series, or one for each group of them.
+
+    Attributes:
+        model: the one, or the first of many, whose columns are those of all.
+        group: the column that makes the groups; None where there are none.
+        files: their models.
+    """
+
+    model: Model
+    group: str | None = None
+    files: Mapping[Any, Path] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, model: Forecaster | str | Path) -> Trained:
+        """From what a caller gives: a fitted Forecaster, where one was saved, or the folder that `fit` filled."""
+        if isinstance(model, Forecaster):
+            return cls(model.model_)
+        folder = Path(model)
+        if not (folder / MODELS).is_file():
+            return cls(archive.load(folder))
+        table = pyarrow.parquet.read_table(folder / MODELS)
+        group, names = table.column_names[0], table["model"].to_pylist()
+        files = dict(zip(table.column(0).to_pylist(), (folder.absolute() / name for name in names), strict=True))
+        return cls(archive.load(next(iter(files.values()))), group, files)
+
+    @property
+    def content(self) -> bytes | None:
+        """The archive of the one model."""
+        return None if self.files else archive.to_bytes(self.model)
+
+    def job(self, job: Job) -> Job:
+        """A job for one model as a job for these."""
+        return job if self.group is None else Grouped(self.group, job, self.files)
+
+    @property
+    def order(self) -> str:
+        """The column of ids in results."""
+        return self.model.schema.id_column
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Those that are read of a table."""
+        schema = self.model.schema
+        return self._with((*schema.target, *(part.name for part in (*schema.past, *schema.known, *schema.static))))
+
+    @property
+    def ahead(self) -> tuple[str, ...]:
+        """Those that are read of a table of what is known ahead."""
+        return self._with(tuple(part.name for part in self.model.schema.known))
+
+    def _with(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        schema = self.model.schema
+        lone = (name for name in (self.group, schema.id, schema.time) if name is not None)
+        return tuple(dict.fromkeys([*lone, *names]))

@@ -1,0 +1,75 @@
+"""What came of a call over many workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A series, or a group of them, that could not be worked on.
+
+    Attributes:
+        series: its name; None where the fault is not one series' alone.
+        bucket: of the series.
+        message: what is wrong.
+    """
+
+    series: str | int | None
+    bucket: int
+    message: str
+
+    def __str__(self) -> str:
+        series = "" if self.series is None else f", series {self.series!r}"
+        return f"bucket {self.bucket}{series}: {self.message}"
+
+
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """How far a call is.
+
+    Attributes:
+        phase: "reading", in which rows are put into buckets, or "working", in which buckets are worked on.
+        done: pieces or buckets that are finished.
+        total: how many there are.
+    """
+
+    phase: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of a call.
+
+    Attributes:
+        rows: of the result.
+        series: that were worked on, or groups of them where `fit` is told to fit by a column.
+        files: that were written, in order; none without `out`.
+        skipped: what could not be worked on, with `on_error="skip"`.
+        scores: of `score`: a mapping like that of `Forecaster.score`.
+        result: the rows themselves where no `out` was given.
+    """
+
+    rows: int
+    series: int
+    files: tuple[Path, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    scores: Mapping[str, Any] | None = None
+    result: pa.Table | None = None
+
+    def table(self) -> pa.Table:
+        """The result as a pyarrow table, read from the files where it was written; it must fit into memory."""
+        import pyarrow as pa
+        import pyarrow.parquet
+
+        if self.result is not None:
+            return self.result
+        return pa.concat_tables([pyarrow.parquet.read_table(file) for file in self.files])

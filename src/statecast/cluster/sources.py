@@ -1,0 +1,169 @@
+"""A source of rows as pieces that a worker can read by itself.
+
+A piece is a recipe, not rows: a fragment of a Parquet file, or a reference to a block of a Ray Dataset. Only a frame
+that is in memory already is written to a file first, so that every worker reads its pieces in the same way.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from statecast.data.tabular.frames import to_native
+from statecast.data.tabular.table import Table
+from statecast.data.tabular.table import read as read_table
+from statecast.errors import DataError, MissingDependency, nearest
+
+try:
+    import pyarrow as pa
+    import pyarrow.dataset
+    import pyarrow.parquet
+except ImportError as error:
+    raise MissingDependency.of("pyarrow", "cluster", "spreading series over workers") from error
+
+PIECE = 1_000_000  # rows of a row group of a frame that is written to a file
+
+
+class Piece(Protocol):
+    """Some rows of a source."""
+
+    def read(self, columns: Sequence[str] | None) -> pa.Table:
+        """These rows, with these columns or with all."""
+
+
+@dataclass(frozen=True)
+class FragmentPiece:
+    """A fragment of a dataset, such as a row group of a Parquet file.
+
+    Attributes:
+        fragment: of a pyarrow dataset.
+        schema: of the whole dataset, which a file need not have in full.
+    """
+
+    fragment: pyarrow.dataset.Fragment
+    schema: pa.Schema
+
+    def read(self, columns: Sequence[str] | None) -> pa.Table:
+        """See `Piece`."""
+        return self.fragment.to_table(schema=self.schema, columns=columns and list(columns), use_threads=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Where rows come from.
+
+    Attributes:
+        pieces: all of them, in the order of the rows.
+        names: the columns.
+        rows: how many rows there are.
+        origin: what to call it in messages.
+    """
+
+    pieces: tuple[Piece, ...]
+    names: tuple[str, ...]
+    rows: int
+    origin: str
+
+    def require(self, columns: Sequence[str], role: str) -> None:
+        """Refuse a source that lacks a column.
+
+        Raises:
+            DataError: it does.
+        """
+        for name in columns:
+            if name not in self.names:
+                raise DataError(f"{self.origin} has no column {name!r} ({role}); {nearest(name, self.names)}")
+
+
+def source_of(source: Any, scratch: Path) -> Source:
+    """The pieces of a source.
+
+    Args:
+        source: the path of a Parquet file, a pattern such as "tables/*.parquet", a folder, a list of these, a pyarrow
+            dataset, a Ray Dataset, or any table that `Forecaster.fit` takes.
+        scratch: a folder for a table that is in memory.
+
+    Raises:
+        DataError: there are no rows, or they cannot be read.
+    """
+    if isinstance(source, pyarrow.dataset.Dataset):
+        return _of_dataset(source, "the dataset")
+    if hasattr(source, "to_arrow_refs"):
+        return _of_ray(source)
+    if isinstance(source, (str, os.PathLike)) and not _is_other_file(source):
+        return _of_paths([str(source)])
+    if isinstance(source, (list, tuple)) and source and all(isinstance(item, (str, os.PathLike)) for item in source):
+        return _of_paths([str(item) for item in source])
+    return _of_table(read_table(source), scratch)
+
+
+def _is_other_file(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names a table that is no Parquet file: CSV, or standard input."""
+    return str(path) == "-" or str(path).lower().endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt"))
+
+
+def _of_paths(paths: Sequence[str]) -> Source:
+    files = [file for path in paths for file in _files(path)]
+    origin = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    try:
+        dataset = pyarrow.dataset.dataset(files if len(files) > 1 else files[0], format="parquet")
+        return _of_dataset(dataset, origin)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{origin} cannot be read as Parquet: {error}") from error
+
+
+def _files(path: str) -> list[str]:
+    """The files that a path or pattern names, in order; an address such as s3://… is left to pyarrow."""
+    if "://" in path or os.path.isdir(path):
+        return [path]
+    files = sorted(glob.glob(path, recursive=True)) if glob.has_magic(path) else [path]
+    if not files:
+        raise DataError(f"no file matches {path}")
+    for file in files:
+        if not os.path.exists(file):
+            raise DataError(f"there is no file {file}")
+    return files
+
+
+def _of_dataset(dataset: Any, origin: str) -> Source:
+    pieces, rows = [], 0
+    for fragment in dataset.get_fragments():
+        parts = fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
+        for part in parts:
+            count = part.count_rows()
+            rows += count
+            if count:
+                pieces.append(FragmentPiece(part, dataset.schema))
+    if not rows:
+        raise DataError(f"{origin} has no rows")
+    return Source(tuple(pieces), tuple(dataset.schema.names), rows, origin)
+
+
+def _of_ray(dataset: Any) -> Source:
+    from statecast.cluster.ray import BlockPiece
+
+    pieces = tuple(BlockPiece(reference) for reference in dataset.to_arrow_refs())
+    rows = int(dataset.count())
+    if not rows:
+        raise DataError("the Ray Dataset has no rows")
+    return Source(pieces, tuple(dataset.schema().names), rows, "the Ray Dataset")
+
+
+def _of_table(table: Table, scratch: Path) -> Source:
+    """A table in memory, by way of a file."""
+    frame = table.frame()
+    arrow = to_native(frame, "pyarrow", None) if isinstance(frame, dict) else _arrow_of(frame)
+    path = scratch / f"table-{len(list(scratch.iterdir()))}.parquet"
+    pyarrow.parquet.write_table(arrow, path, row_group_size=PIECE)
+    source = _of_dataset(pyarrow.dataset.dataset(path, format="parquet"), table.origin)
+    return source
+
+
+def _arrow_of(frame: Any) -> pa.Table:
+    import narwhals as nw
+
+    return nw.from_native(frame, eager_only=True).to_arrow()

@@ -1,0 +1,73 @@
+"""Rows put into buckets by the names of their series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute
+
+from statecast.data.buckets import bucket
+
+if TYPE_CHECKING:
+    from jaxtyping import Int64
+
+    from statecast.cluster.sources import Piece
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How rows are put into buckets.
+
+    Attributes:
+        column: whose values decide; None where all rows are of one series.
+        count: number of buckets.
+        columns: that are read; all where None.
+    """
+
+    column: str | None
+    count: int
+    columns: tuple[str, ...] | None
+
+    def parts(self, piece: Piece) -> list[pa.Table]:
+        """The rows of a piece by bucket, in each in their order."""
+        table = piece.read(self.columns)
+        if self.column is None:
+            return [table]
+        buckets = self._buckets(table[self.column])
+        order = np.argsort(buckets, kind="stable")
+        cuts = np.searchsorted(buckets[order], np.arange(self.count + 1))
+        ordered = table.take(pa.array(order))
+        return [ordered.slice(cuts[k], cuts[k + 1] - cuts[k]) for k in range(self.count)]
+
+    def _buckets(self, names: pa.ChunkedArray) -> Int64[np.ndarray, " rows"]:
+        encoded = names.combine_chunks()
+        if not pa.types.is_dictionary(encoded.type):
+            encoded = pyarrow.compute.dictionary_encode(encoded, null_encoding="encode")
+        of_name = np.array([bucket(name_of(value), self.count) for value in encoded.dictionary.to_pylist()], np.int64)
+        codes = np.asarray(encoded.indices.fill_null(-1), np.int64)
+        # A row whose series has no name is refused, and told of, by whoever works on its bucket.
+        return np.where(codes < 0, 0, of_name[codes] if len(of_name) else 0)
+
+
+def name_of(value: Any) -> Any:
+    """A name by which the same series is told in every piece: a text without blanks around it, a whole number."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, (str, int)) or value is None:
+        return value.strip() if isinstance(value, str) else value
+    return str(value)
+
+
+def names_of(table: pa.Table, column: str) -> list[Any]:
+    """The distinct values of a column, in the order in which they come."""
+    return list(pyarrow.compute.unique(table[column].combine_chunks()).to_pylist())
+
+
+def where(table: pa.Table, column: str, values: Sequence[Any]) -> pa.Table:
+    """The rows whose value of a column is one of these."""
+    wanted = pa.array(list(values), table[column].type)
+    return table.filter(pyarrow.compute.is_in(table[column], value_set=wanted, skip_nulls=False))

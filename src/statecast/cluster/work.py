@@ -1,0 +1,150 @@
+"""What a worker does with the rows of a bucket, and what it answers.
+
+A job says what is to be done; `Work` does it for one bucket after another, and finds the series that is at fault where
+a job fails. Both travel to the workers, the model as the bytes of its archive, which each process reads once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+import pyarrow.parquet
+
+from statecast.cluster.outcome import Skipped
+from statecast.cluster.spread import names_of, where
+from statecast.errors import StatecastError
+from statecast.files import write_bytes
+from statecast.model import archive
+from statecast.model.trained import Model
+
+
+class Job(Protocol):
+    """What is done with the rows of some series."""
+
+    @property
+    def group(self) -> str | None:
+        """The column that names what can be worked on alone: a series, or a group of them."""
+
+    def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
+        """Do it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What came of a job.
+
+    Attributes:
+        table: of rows.
+        series: that were worked on.
+        tallies: of scores, by series, in a form that only the job's caller reads.
+    """
+
+    table: pa.Table
+    series: int
+    tallies: Mapping[Any, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What a worker answers about a bucket.
+
+    Attributes:
+        bucket: its number.
+        rows: of the result.
+        series: that were worked on.
+        table: the result where it was not written.
+        file: where it was.
+        skipped: what could not be worked on.
+        tallies: see `Result`.
+    """
+
+    bucket: int
+    rows: int = 0
+    series: int = 0
+    table: pa.Table | None = None
+    file: Path | None = None
+    skipped: tuple[Skipped, ...] = ()
+    tallies: Mapping[Any, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Work:
+    """A job for every bucket.
+
+    Attributes:
+        job: what is done.
+        content: the model's archive; None where the job needs none.
+        out: folder for the results; they are answered where None.
+        patient: whether a series at fault is passed over; else it ends the work on its bucket.
+        threads: of the native kernel.
+    """
+
+    job: Job
+    content: bytes | None
+    out: Path | None
+    patient: bool = False
+    threads: int = 1
+
+    @cached_property
+    def model(self) -> Model | None:
+        """The model, read once in each process."""
+        return None if self.content is None else _loaded(self.content)
+
+    def do(self, bucket: int, rows: Sequence[pa.Table], future: Sequence[pa.Table]) -> Answer:
+        """The job for the rows of a bucket, which come in parts."""
+        os.environ["STATECAST_THREADS"] = str(self.threads)
+        filled = [part for part in rows if part.num_rows]
+        if not filled:
+            return Answer(bucket)
+        skipped: list[Skipped] = []
+        ahead = pa.concat_tables(future) if future else None
+        results = list(self._results(bucket, pa.concat_tables(filled), ahead, skipped))
+        tallies = {name: tally for result in results for name, tally in result.tallies.items()}
+        series, tables = sum(result.series for result in results), [result.table for result in results]
+        if not tables:
+            return Answer(bucket, skipped=tuple(skipped))
+        table = pa.concat_tables(tables, promote_options="permissive")
+        answer = Answer(bucket, table.num_rows, series, skipped=tuple(skipped), tallies=tallies)
+        return self._handed_over(answer, table)
+
+    def _handed_over(self, answer: Answer, table: pa.Table) -> Answer:
+        if self.out is None:
+            return replace(answer, table=table)
+        return replace(answer, file=write(table, self.out / f"part-{answer.bucket:05}.parquet"))
+
+    def _results(
+        self, bucket: int, rows: pa.Table, future: pa.Table | None, skipped: list[Skipped]
+    ) -> Iterator[Result]:
+        """The results of a bucket; where some series is at fault, those of the halves without it."""
+        group = self.job.group
+        try:
+            yield self.job.run(rows, future, self.model)
+        except StatecastError as error:
+            names = [] if group is None else names_of(rows, group)
+            if len(names) < 2:
+                skipped.append(Skipped(names[0] if names else None, bucket, str(error)))
+                return
+            assert group is not None
+            for half in (names[: len(names) // 2], names[len(names) // 2 :]):
+                ahead = None if future is None else where(future, group, half)
+                yield from self._results(bucket, where(rows, group, half), ahead, skipped)
+                if skipped and not self.patient:
+                    return
+
+
+def write(table: pa.Table, path: Path) -> Path:
+    """Write a table as a Parquet file, which appears whole or not at all."""
+    content = pa.BufferOutputStream()
+    pyarrow.parquet.write_table(table, content, compression="zstd")
+    return write_bytes(path, content.getvalue().to_pybytes())
+
+
+@lru_cache(maxsize=2)
+def _loaded(content: bytes) -> Model:
+    return archive.from_bytes(content, "the model that was sent to a worker")
