@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from statecast import cluster
     from statecast.config import Config
     from statecast.errors import StatecastError
     from statecast.estimators import Forecaster
@@ -23,6 +24,7 @@ __all__ = [
     "StatecastError",
     "Stream",
     "__version__",
+    "cluster",
 ]
 __version__ = "0.1.0"
 
@@ -38,6 +40,7 @@ _HOMES = {
     "StatecastError": "statecast.errors",
     "Stream": "statecast.forecast.stream",
 }
+_ROOMS = ("cluster",)
 
 
 def __getattr__(name: str) -> Any:
@@ -46,6 +49,8 @@ def __getattr__(name: str) -> Any:
     Raises:
         MissingDependency: Classifier and Regressor are scikit-learn's own kind of estimator, and it is not installed.
     """
+    if name in _ROOMS:
+        return import_module(f"statecast.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'statecast' has no attribute {name!r}")
     try:

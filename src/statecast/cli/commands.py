@@ -20,9 +20,11 @@ from statecast.cli.options import (
     MaybeCount,
     MaybeFile,
     MaybeFolder,
+    Name,
     Numbers,
     Rate,
     Share,
+    Spreading,
     fit_request,
 )
 from statecast.errors import SettingError
@@ -41,6 +43,8 @@ def fit(
     set_: Assignments = (),
     resume: bool = False,
     force: bool = False,
+    by: Name = None,
+    spreading: Spreading | None = None,
     json: bool = False,
 ) -> int:
     """Train a network on a table, score it against simple forecasts, and write everything into a folder.
@@ -57,6 +61,9 @@ def fit(
         set_: any setting, such as hidden=[64,32] cell=gru; statecast settings lists them.
         resume: continue the fit that was interrupted in this folder; it ends in the same bits as if it had not been.
         force: replace what an earlier fit wrote into this folder.
+        by: train a network for each value of this column, such as a region, on many workers; the folder then holds a
+            model for each, and forecast takes it like that of one fit.
+        spreading: where the workers are.
         json: print the scores and the names of the files as one JSON document.
     """
     from statecast.cli import fitting
@@ -65,6 +72,13 @@ def fit(
     if table is None and request.table is None:
         raise SettingError("TABLE is missing: give a table, or --config FILE whose section [data] names one")
     source = request.table if table is None else table
+    workers = spreading or Spreading()
+    if by is not None or workers.apply_to(source if isinstance(source, str) else None):
+        from statecast.cli import spread
+
+        if resume or force:
+            raise SettingError("--by trains many networks: --resume and --force are for the fit of one")
+        return spread.fit(source, out, by, request, workers, json)
     return fitting.run(source, out, request, resume, force, json, COMMAND_LINE)
 
 
@@ -80,6 +94,7 @@ def forecast(
     samples: MaybeCount = None,
     seed: Count = 0,
     out: MaybeFile = None,
+    spreading: Spreading | None = None,
     json: bool = False,
 ) -> int:
     """Forecast the next values of every series.
@@ -87,14 +102,16 @@ def forecast(
     Args:
         model: folder that fit wrote, or a model file.
         table: forecast the series of this table instead, which has the columns of the training table; - is standard
-            input.
+            input. A pattern such as 'tables/*.parquet' or a folder stands for many files, which workers share.
         horizon: number of steps ahead; beyond the horizon of the fit, forecasts are fed back as inputs.
         levels: levels of the intervals, in percent.
         future: table of the covariates known ahead, for the steps to forecast.
         samples: number of sample paths of each series, in place of points and intervals; the columns are then id,
             time, sample and statecast.
         seed: seed of the sample paths.
-        out: file for the forecasts, CSV or Parquet by its suffix; if left out, they are printed as CSV.
+        out: file for the forecasts, CSV or Parquet by its suffix; if left out, they are printed as CSV. Where many
+            workers forecast, a folder.
+        spreading: where the workers are.
         json: print one JSON document.
     """
     from statecast.cli import forecasts
@@ -102,6 +119,10 @@ def forecast(
     if samples is not None and levels is not None:
         raise SettingError("--samples and --levels exclude each other: sample paths have no intervals")
     request = forecasts.ForecastRequest(table, horizon, levels, future, samples, seed)
+    if (workers := spreading or Spreading()).apply_to(table):
+        from statecast.cli import spread
+
+        return spread.forecast(model, request, out, workers, json)
     return forecasts.forecast(model, request, out, json)
 
 
@@ -119,6 +140,7 @@ def backtest(
     horizon: MaybeCount = None,
     set_: Assignments = (),
     out: MaybeFile = None,
+    spreading: Spreading | None = None,
     json: bool = False,
 ) -> int:
     """Forecast from past moments of a table, and score the forecasts against simple ones.
@@ -137,7 +159,9 @@ def backtest(
         columns: with --config, which columns play which role.
         horizon: with --config, number of steps ahead to forecast.
         set_: with --config, any setting.
-        out: file for every forecast beside what happened, CSV or Parquet by its suffix.
+        out: file for every forecast beside what happened, CSV or Parquet by its suffix. Where many workers forecast, a
+            folder.
+        spreading: where the workers are.
         json: print the scores and forecasts as one JSON document.
     """
     from statecast.cli import forecasts
@@ -147,6 +171,12 @@ def backtest(
             raise SettingError("options of columns and settings go with --config: add it, or leave them out")
         if table is None:
             raise SettingError("give the folder of a fit and a table, or --config FILE and a table")
+        if (workers := spreading or Spreading()).apply_to(table):
+            from statecast.cli import spread
+
+            if refit:
+                raise SettingError("--refit trains on all series of a table at once, which workers do not share")
+            return spread.backtest(model_or_table, table, windows, step, out, workers, json)
         return forecasts.backtest(model_or_table, table, windows, step, refit, out, json)
     if table is not None:
         raise SettingError(f"--config fits first, so it takes the table alone: leave out {model_or_table!r}")

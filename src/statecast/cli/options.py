@@ -6,6 +6,7 @@ one file. Every name is checked where it is read, so that an error can name the 
 
 from __future__ import annotations
 
+import glob
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -109,6 +110,37 @@ class Columns:
     "covariates that stay the same for a series"
     freq: Text = None
     "length of a step, such as 1h or 1d; inferred from the times if left out"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Spreading:
+    """How the work is spread over workers, where it is."""
+
+    engine: Annotated[str | None, Parameter(metavar="ray|local")] = None
+    "spread the series over workers: a Ray cluster, or processes of this machine"
+    workers: MaybeCount = None
+    "how many; all processors if left out"
+    buckets: MaybeCount = None
+    "how many parts the series are put into; chosen from the rows if left out"
+    on_error: Annotated[str | None, Parameter(metavar="raise|skip")] = None
+    "skip: go on without series that cannot be used, and list them"
+
+    def apply_to(self, table: str | None) -> bool:
+        """Whether a table is worked on by many: one of the options was given, or the table is many files."""
+        many = table is not None and (glob.has_magic(table) or Path(table).is_dir() or "://" in table)
+        return many or any(value is not None for value in (self.engine, self.workers, self.buckets, self.on_error))
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The options as arguments of the calls of `statecast.cluster`; those that were left out have their defaults.
+
+        Raises:
+            SettingError: one is out of range.
+        """
+        require_count("--workers", self.workers)
+        require_count("--buckets", self.buckets)
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)

@@ -185,9 +185,10 @@ def fit(
         DataError, SettingError, OutputError: see `forecast`.
     """
     Config.of(settings)
-    group, folder = by or id, _folder(out)
+    group = by or id
     if group is None:
         raise SettingError('say which column makes the groups: by="region", or id=… for a model for each series')
+    folder = _folder(out)
     roles = {"target": target, "id": id, "time": time, "past": past, "known": known, "static": static, "freq": freq}
     run = _Run(Fitting(group, folder, settings, roles), source, None, engine, workers, None, on_error, watch)
     outcome = run.outcome(group, None, None)
@@ -213,8 +214,8 @@ class _Run:
         if buckets is not None and (isinstance(buckets, bool) or not isinstance(buckets, int) or buckets < 1):
             raise SettingError(f"buckets = {buckets!r}: wanted a whole number of at least 1")
         self._job, self._source, self._buckets, self._patient = job, source, buckets, on_error == "skip"
-        self._out = None if out is None else _folder(out)
         self._engine, self._watch = engine_of(engine, workers), watch or (lambda progress: None)
+        self._out = None if out is None else _folder(out)
 
     def outcome(
         self,

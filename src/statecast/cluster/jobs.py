@@ -68,7 +68,7 @@ class Backtesting:
         assert model is not None
         panel = examination.examined(model, read(rows, ORIGIN))
         try:
-            return _result(backtest(model, panel, self.windows, self.step).columns(), model)
+            return _result(backtest(model, panel, self.windows, self.step, some=True).columns(), model)
         except TooFewRows:  # beside longer series these would take no part either
             return Result(pa.table({}), 0)
 

@@ -36,6 +36,7 @@ def backtest(
     step: int | None = None,
     refit: Refit | None = None,
     tested: Model | None = None,
+    some: bool = False,
 ) -> Backtest:
     """Forecasts from the last `windows` origins of each series that have a whole horizon after them.
 
@@ -50,6 +51,8 @@ def backtest(
         refit: trains a model on the rows up to an origin. The model as it is forecasts from all origins where None.
         tested: the same model before it learned from the rows that it was scored on: it forecasts where `model` has
             learned from a row that is forecast here. None where it is not at hand.
+        some: whether the table is a part of a larger one, in which other series may have enough rows for all origins;
+            here then one origin of one series is enough.
 
     Raises:
         SettingError: windows or step is below 1.
@@ -57,7 +60,8 @@ def backtest(
     """
     horizon = model.network.head.horizon
     windows, step = _whole("windows", windows), _whole("step", horizon if step is None else step)
-    origins = _origins(panel, windows, step, horizon, every=refit is not None)
+    least = 1 if some else windows
+    origins = _origins(panel, windows, step, horizon, least, every=refit is not None)
     if refit is None:
         if tested is not None and _learned_from(model, panel, enumerate(origins)):
             model = tested
@@ -167,15 +171,17 @@ def _whole(name: str, value: Any) -> int:
     return int(value)
 
 
-def _origins(panel: Panel, windows: int, step: int, horizon: int, every: bool) -> list[Int64[np.ndarray, " n"]]:
-    """For each series, the rows within it that are origins, ascending."""
-    need = horizon + 1 + (windows - 1) * step
+def _origins(
+    panel: Panel, windows: int, step: int, horizon: int, least: int, every: bool
+) -> list[Int64[np.ndarray, " n"]]:
+    """For each series, the rows within it that are origins, ascending; `least` of one series, or of every one."""
+    need = horizon + 1 + (least - 1) * step
     lengths = panel.lengths
     short = lengths.min() if every else lengths.max()
     if short < need:
         name = panel.ids[int(np.argmin(lengths) if every else np.argmax(lengths))]
         raise TooFewRows(
-            f"series {name!r} has {short:,} rows: {windows} windows, {step} rows apart, with a horizon of {horizon} "
+            f"series {name!r} has {short:,} rows: {least} windows, {step} rows apart, with a horizon of {horizon} "
             f"need {need:,}; ask for fewer windows or a smaller step"
         )
     back = step * np.arange(windows)[::-1]

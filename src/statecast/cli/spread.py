@@ -1,0 +1,92 @@
+"""`statecast forecast`, `backtest` and `fit --by` over many workers: `statecast.cluster`, on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from statecast import cluster
+from statecast.cli import output
+from statecast.cli.forecasts import ForecastRequest
+from statecast.cli.options import FitRequest, Spreading, require_count
+from statecast.errors import SettingError
+from statecast.report.progress import bar
+
+if TYPE_CHECKING:
+    from statecast.cluster.outcome import Progress
+
+Watch = Callable[["Progress"], None]
+TOLD = 5  # series that were skipped whose faults are told, of perhaps many
+
+
+def forecast(path: str, request: ForecastRequest, out: str | None, spreading: Spreading, as_json: bool) -> int:
+    """Write the next values of every series; see the command."""
+    if request.samples is not None:
+        raise SettingError("--samples are drawn by one process: leave out --engine and give one table")
+    if request.table is None:
+        raise SettingError("TABLE is missing: workers forecast the series of a table, not those that the model knows")
+    options = {"horizon": request.horizon, "levels": request.levels, "future": request.future}
+    return _run(cluster.forecast, (path, request.table), _folder(out), options, spreading, as_json)
+
+
+def backtest(
+    path: str, table: str, windows: int, step: int | None, out: str | None, spreading: Spreading, as_json: bool
+) -> int:
+    """Write forecasts from past moments of every series; see the command."""
+    require_count("--windows", windows)
+    require_count("--step", step)
+    return _run(cluster.backtest, (path, table), _folder(out), {"windows": windows, "step": step}, spreading, as_json)
+
+
+def fit(table: Any, out: str, by: str | None, request: FitRequest, spreading: Spreading, as_json: bool) -> int:
+    """Train a network for each group of series; see the command."""
+    if spreading.buckets is not None:
+        raise SettingError("--buckets are for forecasts and backtests: a fit has one for each group")
+    options = {"by": by, **request.roles, **request.settings}
+    return _run(cluster.fit, (table,), out, options, spreading, as_json)
+
+
+def _folder(out: str | None) -> str:
+    if out is None or out == "-":
+        raise SettingError("--out is missing: many workers write into a folder, one file for each part")
+    return out
+
+
+def _run(
+    call: Callable[..., cluster.Outcome],
+    subjects: tuple[Any, ...],
+    out: str,
+    options: dict[str, Any],
+    spreading: Spreading,
+    as_json: bool,
+) -> int:
+    drawn, task = bar(sys.stderr, "starting")
+
+    def watch(progress: Progress) -> None:
+        if drawn is not None:
+            drawn.update(task, description=progress.phase, completed=progress.done, total=progress.total)
+
+    if drawn is not None:
+        drawn.start()
+    try:
+        outcome = call(*subjects, out=out, watch=watch, **options, **spreading.arguments)
+    finally:
+        if drawn is not None:
+            drawn.stop()
+    _tell(outcome, out, as_json)
+    return 0
+
+
+def _tell(outcome: cluster.Outcome, out: str, as_json: bool) -> None:
+    if as_json:
+        skipped = [vars(item) for item in outcome.skipped]
+        files = [str(file) for file in outcome.files]
+        output.document({"rows": outcome.rows, "series": outcome.series, "files": files, "skipped": skipped})
+        return
+    count = len(outcome.files)
+    output.say(f"{outcome.rows:,} rows of {outcome.series:,} series in {count:,} file{'s' * (count != 1)} of {out}")
+    for item in outcome.skipped[:TOLD]:
+        output.note(f"skipped: {item}")
+    if len(outcome.skipped) > TOLD:
+        output.note(f"skipped: {len(outcome.skipped) - TOLD:,} more; --json lists them all")
