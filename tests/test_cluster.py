@@ -19,11 +19,12 @@ from cli_cases import Command, statecast  # noqa: F401 (a fixture is taken by it
 
 import statecast as sc
 from statecast import cluster
-from statecast.cluster.engines import LocalEngine, Plan
 from statecast.cluster.jobs import Forecasting
-from statecast.cluster.outcome import Progress
-from statecast.cluster.spread import Spread
-from statecast.cluster.work import Answer, Work
+from statecast.cluster.local import LocalEngine
+from statecast.cluster.outcome import Stage
+from statecast.cluster.partition import Partition
+from statecast.cluster.plan import Plan
+from statecast.cluster.work import Answer, BucketWork
 from statecast.data.buckets import bucket
 from statecast.errors import DataError, OutputError, SettingError, StatecastError, TooFewRows
 from statecast.model import archive
@@ -77,7 +78,7 @@ def test_results_are_those_of_one_process_bit_for_bit(
 ) -> None:
     alone = expected(model.predict(rows.to_arrow()))
     for buckets, workers, source in ((1, 1, files), (5, 2, str(files / "*.parquet")), (40, 2, rows.to_pandas())):
-        reports: list[Progress] = []
+        reports: list[Stage] = []
         outcome = cluster.forecast(
             model, source, engine="local", workers=workers, buckets=buckets, watch=reports.append
         )
@@ -195,10 +196,10 @@ def answers(model: sc.Forecaster, file: Path, tmp_path: Path, deaths: int) -> It
     lives, scratch = tmp_path / "lives", tmp_path / "scratch"
     lives.mkdir()
     scratch.mkdir()
-    spread = Spread("site", 3, ("site", "hour", "load"))
-    work = Work(Forecasting("site", None, None), archive.to_bytes(model.model_), None)
+    partition = Partition("site", 3, ("site", "hour", "load"))
+    work = BucketWork(Forecasting("site", None, None), archive.to_bytes(model.model_), None)
     pieces = [DeadlyPiece(file, lives, deaths)]
-    return LocalEngine(2).run(Plan(pieces, [], spread, spread, work, scratch, lambda progress: None))
+    return LocalEngine(2).run(Plan(pieces, [], partition, partition, work, scratch, lambda stage: None))
 
 
 def test_what_a_killed_worker_had_in_hand_is_done_again(

@@ -4,7 +4,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from statecast import cluster
     from statecast.config import Config
     from statecast.errors import StatecastError
     from statecast.estimators import Forecaster

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from statecast import cluster
 from statecast.cli import output
 from statecast.cli.forecasts import ForecastRequest
 from statecast.cli.options import FitRequest, Spreading, require_count
+from statecast.cluster import calls
+from statecast.cluster.outcome import Outcome, Stage
 from statecast.errors import SettingError
 from statecast.report.progress import bar
 
-if TYPE_CHECKING:
-    from statecast.cluster.outcome import Progress
-
-Watch = Callable[["Progress"], None]
 TOLD = 5  # series that were skipped whose faults are told, of perhaps many
 
 
@@ -27,7 +24,7 @@ def forecast(path: str, request: ForecastRequest, out: str | None, spreading: Sp
     if request.table is None:
         raise SettingError("TABLE is missing: workers forecast the series of a table, not those that the model knows")
     options = {"horizon": request.horizon, "levels": request.levels, "future": request.future}
-    return _run(cluster.forecast, (path, request.table), _folder(out), options, spreading, as_json)
+    return _run(calls.forecast, (path, request.table), _folder(out), options, spreading, as_json)
 
 
 def backtest(
@@ -36,7 +33,7 @@ def backtest(
     """Write forecasts from past moments of every series; see the command."""
     require_count("--windows", windows)
     require_count("--step", step)
-    return _run(cluster.backtest, (path, table), _folder(out), {"windows": windows, "step": step}, spreading, as_json)
+    return _run(calls.backtest, (path, table), _folder(out), {"windows": windows, "step": step}, spreading, as_json)
 
 
 def fit(table: Any, out: str, by: str | None, request: FitRequest, spreading: Spreading, as_json: bool) -> int:
@@ -44,7 +41,7 @@ def fit(table: Any, out: str, by: str | None, request: FitRequest, spreading: Sp
     if spreading.buckets is not None:
         raise SettingError("--buckets are for forecasts and backtests: a fit has one for each group")
     options = {"by": by, **request.roles, **request.settings}
-    return _run(cluster.fit, (table,), out, options, spreading, as_json)
+    return _run(calls.fit, (table,), out, options, spreading, as_json)
 
 
 def _folder(out: str | None) -> str:
@@ -54,7 +51,7 @@ def _folder(out: str | None) -> str:
 
 
 def _run(
-    call: Callable[..., cluster.Outcome],
+    call: Callable[..., Outcome],
     subjects: tuple[Any, ...],
     out: str,
     options: dict[str, Any],
@@ -63,9 +60,9 @@ def _run(
 ) -> int:
     drawn, task = bar(sys.stderr, "starting")
 
-    def watch(progress: Progress) -> None:
+    def watch(stage: Stage) -> None:
         if drawn is not None:
-            drawn.update(task, description=progress.phase, completed=progress.done, total=progress.total)
+            drawn.update(task, description=stage.phase, completed=stage.done, total=stage.total)
 
     if drawn is not None:
         drawn.start()
@@ -78,7 +75,7 @@ def _run(
     return 0
 
 
-def _tell(outcome: cluster.Outcome, out: str, as_json: bool) -> None:
+def _tell(outcome: Outcome, out: str, as_json: bool) -> None:
     if as_json:
         skipped = [vars(item) for item in outcome.skipped]
         files = [str(file) for file in outcome.files]

@@ -6,6 +6,6 @@ cluster ("ray"). What a series gets depends neither on its bucket nor on the eng
 """
 
 from statecast.cluster.calls import backtest, fit, forecast, score
-from statecast.cluster.outcome import Outcome, Skipped
+from statecast.cluster.outcome import Outcome, SkippedSeries
 
-__all__ = ["Outcome", "Skipped", "backtest", "fit", "forecast", "score"]
+__all__ = ["Outcome", "SkippedSeries", "backtest", "fit", "forecast", "score"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,18 +13,18 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from statecast.cluster.engines import Plan, engine_of
+from statecast.cluster.engines import engine_of
 from statecast.cluster.jobs import MODELS, Backtesting, Fitting, Forecasting, Scoring
 from statecast.cluster.models import Trained
-from statecast.cluster.outcome import Outcome, Progress
-from statecast.cluster.sources import Source, source_of
-from statecast.cluster.spread import Spread
-from statecast.cluster.work import Answer, Job, Work, write
+from statecast.cluster.outcome import Outcome
+from statecast.cluster.partition import Partition
+from statecast.cluster.plan import Plan, Watch
+from statecast.cluster.sources import RowSource, source_of
+from statecast.cluster.work import Answer, BucketWork, Job, write
 from statecast.config import Config
 from statecast.errors import DataError, OutputError, SettingError, TooFewRows
 from statecast.estimators import Forecaster, examination
 
-Watch = Callable[[Progress], None]
 ON_ERROR = ("raise", "skip")
 ROWS = 250_000  # of a bucket, about
 MOST = 4096  # buckets
@@ -59,7 +59,7 @@ def forecast(
         workers: how many; all processors if None.
         buckets: how many the series are put into; one for some 250,000 rows, and a few for each worker, if None.
         on_error: "raise", or "skip" for a result without the series that cannot be used, which are listed in it.
-        watch: called with the `Progress`.
+        watch: called with the `Stage` of the work.
 
     Raises:
         DataError: a series cannot be used: the message names it and its bucket.
@@ -214,7 +214,7 @@ class _Run:
         if buckets is not None and (isinstance(buckets, bool) or not isinstance(buckets, int) or buckets < 1):
             raise SettingError(f"buckets = {buckets!r}: wanted a whole number of at least 1")
         self._job, self._source, self._buckets, self._patient = job, source, buckets, on_error == "skip"
-        self._engine, self._watch = engine_of(engine, workers), watch or (lambda progress: None)
+        self._engine, self._watch = engine_of(engine, workers), watch or (lambda stage: None)
         self._out = None if out is None else _folder(out)
 
     def outcome(
@@ -254,8 +254,8 @@ class _Run:
 
     def _plan(
         self,
-        rows: Source,
-        known: Source | None,
+        rows: RowSource,
+        known: RowSource | None,
         columns: tuple[str, ...] | None,
         ahead: tuple[str, ...],
         content: bytes | None,
@@ -269,9 +269,9 @@ class _Run:
             known.require(ahead, "of what is known ahead")
         workers = getattr(self._engine, "workers", 1)
         count = 1 if group is None else self._buckets or min(max(-(-rows.rows // ROWS), 4 * workers), MOST)
-        work = Work(self._job, content, self._out, self._patient)
-        spreads = Spread(group, count, columns), Spread(group, count, ahead)
-        return Plan(rows.pieces, () if known is None else known.pieces, *spreads, work, scratch, self._watch)
+        work = BucketWork(self._job, content, self._out, self._patient)
+        partitions = Partition(group, count, columns), Partition(group, count, ahead)
+        return Plan(rows.pieces, () if known is None else known.pieces, *partitions, work, scratch, self._watch)
 
     def _answers(self, plan: Plan) -> list[Answer]:
         """The answers in the order of the buckets.

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
-from statecast.cluster.spread import names_of, where
-from statecast.cluster.work import Job, Result
+from statecast.cluster.partition import names_of, where
+from statecast.cluster.work import Job, Result, in_one_thread
 from statecast.data.results import to_native
 from statecast.data.tabular.table import read
 from statecast.errors import DataError, TooFewRows, nearest
@@ -113,7 +113,7 @@ class Grouped:
                 raise DataError(f"no model was fitted for {self.group} {name!r}; {nearest(name, self.models)}")
             some = where(rows, self.group, [name])
             ahead = None if future is None else where(future, self.group, [name])
-            results.append(self.job.run(some, ahead, archive.load(self.models[name])))
+            results.append(self.job.run(some, ahead, in_one_thread(archive.load(self.models[name]))))
         table = pa.concat_tables([result.table for result in results], promote_options="permissive")
         tallies = {key: tally for result in results for key, tally in result.tallies.items()}
         return Result(table, sum(result.series for result in results), tallies)
@@ -141,7 +141,7 @@ class Fitting:
         return Result(pa.Table.from_pylist(lines), len(lines))
 
     def _line(self, name: Any, rows: pa.Table) -> dict[str, Any]:
-        forecaster = Forecaster(**self.settings)
+        forecaster = Forecaster(**{"threads": 1, **self.settings})
         forecaster.fit(read(rows.drop_columns([self.group] if self._only_groups else []), ORIGIN), **self.roles)
         file = forecaster.save(self.out / f"{quote(str(name), safe=' ')}.safetensors")
         scores = forecaster.evaluation_.get("statecast", {})

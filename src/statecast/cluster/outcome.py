@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Skipped:
+class SkippedSeries:
     """A series, or a group of them, that could not be worked on.
 
     Attributes:
@@ -31,7 +31,7 @@ class Skipped:
 
 
 @dataclass(frozen=True, eq=False)
-class Progress:
+class Stage:
     """How far a call is.
 
     Attributes:
@@ -61,7 +61,7 @@ class Outcome:
     rows: int
     series: int
     files: tuple[Path, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedSeries, ...] = ()
     scores: Mapping[str, Any] | None = None
     result: pa.Table | None = None
 

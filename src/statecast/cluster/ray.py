@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 
-from statecast.cluster.engines import AHEAD, Plan
-from statecast.cluster.outcome import Progress
-from statecast.cluster.work import Answer, Work
+from statecast.cluster.outcome import Stage
+from statecast.cluster.plan import AHEAD, Plan
+from statecast.cluster.work import Answer, BucketWork
 from statecast.errors import MissingDependency
 
 try:
@@ -20,22 +19,6 @@ except ImportError as error:
     raise MissingDependency.of("ray", "ray", 'engine="ray"') from error
 
 RETRIES = 3  # of a task whose worker died
-
-
-@dataclass(frozen=True, eq=False)
-class BlockPiece:
-    """A block of a Ray Dataset.
-
-    Attributes:
-        reference: to an Arrow table in the object store.
-    """
-
-    reference: Any
-
-    def read(self, columns: Sequence[str] | None) -> pa.Table:
-        """See `Piece`."""
-        table = ray.get(self.reference)
-        return table if columns is None else table.select(list(columns))
 
 
 class RayEngine:
@@ -52,24 +35,26 @@ class RayEngine:
         self.workers = workers or max(int(resources.get("CPU", 1)), 1)
 
     def run(self, plan: Plan) -> Iterator[Answer]:
-        """See `Engine`."""
+        """See `Executor`."""
         cuts = self._cuts(plan)
         work = ray.put(plan.work)
         of_work = ray.remote(_work).options(max_retries=RETRIES)
-        calls = ((of_work, (work, k, len(plan.rows), *(parts[k] for parts in cuts))) for k in range(plan.spread.count))
+        calls = (
+            (of_work, (work, k, len(plan.rows), *(parts[k] for parts in cuts))) for k in range(plan.partition.count)
+        )
         for n, (_, reference) in enumerate(self._done(calls), 1):
-            plan.watch(Progress("working", n, plan.spread.count))
+            plan.watch(Stage("working", n, plan.partition.count))
             yield ray.get(reference)
 
     def _cuts(self, plan: Plan) -> list[list[Any]]:
         """For each piece, references to its rows of each bucket."""
-        count, pieces = plan.spread.count, plan.pieces
+        count, pieces = plan.partition.count, plan.pieces
         of_cut = ray.remote(_cut).options(num_returns=count, max_retries=RETRIES)
         references: dict[int, list[Any]] = {}
-        calls = ((of_cut, (spread, piece)) for spread, piece in pieces)
+        calls = ((of_cut, (partition, piece)) for partition, piece in pieces)
         for n, (number, result) in enumerate(self._done(calls), 1):
             references[number] = result if count > 1 else [result]
-            plan.watch(Progress("reading", n, len(pieces)))
+            plan.watch(Stage("reading", n, len(pieces)))
         return [references[n] for n in range(len(pieces))]
 
     def _done(self, calls: Any) -> Iterator[tuple[int, Any]]:
@@ -89,10 +74,10 @@ class RayEngine:
         return running.pop(first)
 
 
-def _cut(spread: Any, piece: Any) -> Any:
-    parts = [part.combine_chunks() for part in spread.parts(piece)]
+def _cut(partition: Any, piece: Any) -> Any:
+    parts = [part.combine_chunks() for part in partition.parts(piece)]
     return parts if len(parts) > 1 else parts[0]
 
 
-def _work(work: Work, bucket: int, rows: int, *parts: pa.Table) -> Answer:
+def _work(work: BucketWork, bucket: int, rows: int, *parts: pa.Table) -> Answer:
     return work.do(bucket, parts[:rows], parts[rows:])

@@ -11,9 +11,10 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from statecast.data.tabular.frames import to_native
+from statecast.cluster.pieces import BlockPiece, FragmentPiece, RowPiece
+from statecast.data.tabular.frames import to_arrow
 from statecast.data.tabular.table import Table
 from statecast.data.tabular.table import read as read_table
 from statecast.errors import DataError, MissingDependency, nearest
@@ -28,32 +29,8 @@ except ImportError as error:
 PIECE = 1_000_000  # rows of a row group of a frame that is written to a file
 
 
-class Piece(Protocol):
-    """Some rows of a source."""
-
-    def read(self, columns: Sequence[str] | None) -> pa.Table:
-        """These rows, with these columns or with all."""
-
-
-@dataclass(frozen=True)
-class FragmentPiece:
-    """A fragment of a dataset, such as a row group of a Parquet file.
-
-    Attributes:
-        fragment: of a pyarrow dataset.
-        schema: of the whole dataset, which a file need not have in full.
-    """
-
-    fragment: pyarrow.dataset.Fragment
-    schema: pa.Schema
-
-    def read(self, columns: Sequence[str] | None) -> pa.Table:
-        """See `Piece`."""
-        return self.fragment.to_table(schema=self.schema, columns=columns and list(columns), use_threads=False)
-
-
 @dataclass(frozen=True, eq=False)
-class Source:
+class RowSource:
     """Where rows come from.
 
     Attributes:
@@ -63,7 +40,7 @@ class Source:
         origin: what to call it in messages.
     """
 
-    pieces: tuple[Piece, ...]
+    pieces: tuple[RowPiece, ...]
     names: tuple[str, ...]
     rows: int
     origin: str
@@ -79,7 +56,7 @@ class Source:
                 raise DataError(f"{self.origin} has no column {name!r} ({role}); {nearest(name, self.names)}")
 
 
-def source_of(source: Any, scratch: Path) -> Source:
+def source_of(source: Any, scratch: Path) -> RowSource:
     """The pieces of a source.
 
     Args:
@@ -106,7 +83,7 @@ def _is_other_file(path: str | os.PathLike[str]) -> bool:
     return str(path) == "-" or str(path).lower().endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt"))
 
 
-def _of_paths(paths: Sequence[str]) -> Source:
+def _of_paths(paths: Sequence[str]) -> RowSource:
     files = [file for path in paths for file in _files(path)]
     origin = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     try:
@@ -129,7 +106,7 @@ def _files(path: str) -> list[str]:
     return files
 
 
-def _of_dataset(dataset: Any, origin: str) -> Source:
+def _of_dataset(dataset: Any, origin: str) -> RowSource:
     pieces, rows = [], 0
     for fragment in dataset.get_fragments():
         parts = fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
@@ -140,30 +117,19 @@ def _of_dataset(dataset: Any, origin: str) -> Source:
                 pieces.append(FragmentPiece(part, dataset.schema))
     if not rows:
         raise DataError(f"{origin} has no rows")
-    return Source(tuple(pieces), tuple(dataset.schema.names), rows, origin)
+    return RowSource(tuple(pieces), tuple(dataset.schema.names), rows, origin)
 
 
-def _of_ray(dataset: Any) -> Source:
-    from statecast.cluster.ray import BlockPiece
-
+def _of_ray(dataset: Any) -> RowSource:
     pieces = tuple(BlockPiece(reference) for reference in dataset.to_arrow_refs())
     rows = int(dataset.count())
     if not rows:
         raise DataError("the Ray Dataset has no rows")
-    return Source(pieces, tuple(dataset.schema().names), rows, "the Ray Dataset")
+    return RowSource(pieces, tuple(dataset.schema().names), rows, "the Ray Dataset")
 
 
-def _of_table(table: Table, scratch: Path) -> Source:
+def _of_table(table: Table, scratch: Path) -> RowSource:
     """A table in memory, by way of a file."""
-    frame = table.frame()
-    arrow = to_native(frame, "pyarrow", None) if isinstance(frame, dict) else _arrow_of(frame)
     path = scratch / f"table-{len(list(scratch.iterdir()))}.parquet"
-    pyarrow.parquet.write_table(arrow, path, row_group_size=PIECE)
-    source = _of_dataset(pyarrow.dataset.dataset(path, format="parquet"), table.origin)
-    return source
-
-
-def _arrow_of(frame: Any) -> pa.Table:
-    import narwhals as nw
-
-    return nw.from_native(frame, eager_only=True).to_arrow()
+    pyarrow.parquet.write_table(to_arrow(table.frame()), path, row_group_size=PIECE)
+    return _of_dataset(pyarrow.dataset.dataset(path, format="parquet"), table.origin)

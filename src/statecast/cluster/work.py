@@ -1,12 +1,11 @@
 """What a worker does with the rows of a bucket, and what it answers.
 
-A job says what is to be done; `Work` does it for one bucket after another, and finds the series that is at fault where
-a job fails. Both travel to the workers, the model as the bytes of its archive, which each process reads once.
+A job says what is to be done; `BucketWork` does it for one bucket after another, and finds the series that is at fault
+where a job fails. Both travel to the workers, the model as the bytes of its archive, which each process reads once.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -16,8 +15,8 @@ from typing import Any, Protocol
 import pyarrow as pa
 import pyarrow.parquet
 
-from statecast.cluster.outcome import Skipped
-from statecast.cluster.spread import names_of, where
+from statecast.cluster.outcome import SkippedSeries
+from statecast.cluster.partition import names_of, where
 from statecast.errors import StatecastError
 from statecast.files import write_bytes
 from statecast.model import archive
@@ -69,12 +68,12 @@ class Answer:
     series: int = 0
     table: pa.Table | None = None
     file: Path | None = None
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedSeries, ...] = ()
     tallies: Mapping[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
-class Work:
+class BucketWork:
     """A job for every bucket.
 
     Attributes:
@@ -82,14 +81,12 @@ class Work:
         content: the model's archive; None where the job needs none.
         out: folder for the results; they are answered where None.
         patient: whether a series at fault is passed over; else it ends the work on its bucket.
-        threads: of the native kernel.
     """
 
     job: Job
     content: bytes | None
     out: Path | None
     patient: bool = False
-    threads: int = 1
 
     @cached_property
     def model(self) -> Model | None:
@@ -98,11 +95,10 @@ class Work:
 
     def do(self, bucket: int, rows: Sequence[pa.Table], future: Sequence[pa.Table]) -> Answer:
         """The job for the rows of a bucket, which come in parts."""
-        os.environ["STATECAST_THREADS"] = str(self.threads)
         filled = [part for part in rows if part.num_rows]
         if not filled:
             return Answer(bucket)
-        skipped: list[Skipped] = []
+        skipped: list[SkippedSeries] = []
         ahead = pa.concat_tables(future) if future else None
         results = list(self._results(bucket, pa.concat_tables(filled), ahead, skipped))
         tallies = {name: tally for result in results for name, tally in result.tallies.items()}
@@ -119,7 +115,7 @@ class Work:
         return replace(answer, file=write(table, self.out / f"part-{answer.bucket:05}.parquet"))
 
     def _results(
-        self, bucket: int, rows: pa.Table, future: pa.Table | None, skipped: list[Skipped]
+        self, bucket: int, rows: pa.Table, future: pa.Table | None, skipped: list[SkippedSeries]
     ) -> Iterator[Result]:
         """The results of a bucket; where some series is at fault, those of the halves without it."""
         group = self.job.group
@@ -128,7 +124,7 @@ class Work:
         except StatecastError as error:
             names = [] if group is None else names_of(rows, group)
             if len(names) < 2:
-                skipped.append(Skipped(names[0] if names else None, bucket, str(error)))
+                skipped.append(SkippedSeries(names[0] if names else None, bucket, str(error)))
                 return
             assert group is not None
             for half in (names[: len(names) // 2], names[len(names) // 2 :]):
@@ -147,4 +143,11 @@ def write(table: pa.Table, path: Path) -> Path:
 
 @lru_cache(maxsize=2)
 def _loaded(content: bytes) -> Model:
-    return archive.from_bytes(content, "the model that was sent to a worker")
+    """The model, for a worker that has one thread: there is another one on the next processor."""
+    return in_one_thread(archive.from_bytes(content, "the model that was sent to a worker"))
+
+
+def in_one_thread(model: Model) -> Model:
+    """The same model, run by one thread; its bits do not depend on that."""
+    stack = replace(model.network.stack, threads=1)
+    return replace(model, network=replace(model.network, stack=stack))

@@ -17,7 +17,7 @@ from statecast.forecast.hindcast import follow
 from statecast.forecast.hindcast.feed import Feed
 from statecast.forecast.hindcast.origins import Origins, origin_rows
 from statecast.forecast.scores import evaluate
-from statecast.forecast.scores.comparison import Tally
+from statecast.forecast.scores.comparison import ScoreSums
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def scores(model: Model, source: Any) -> dict[str, Any]:
     return summary(evaluate.evaluate(model, panel, origins, begin))
 
 
-def tallies(model: Model, source: Any) -> dict[str | int, Tally]:
+def tallies(model: Model, source: Any) -> dict[str | int, ScoreSums]:
     """The sums from which `scores` follow, of each series for itself, see `evaluate.tallies`."""
     return evaluate.tallies(model, *_forecasts(model, source))
 

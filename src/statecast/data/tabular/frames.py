@@ -389,3 +389,10 @@ def _to_pyarrow(columns: Mapping[str, np.ndarray], tz: str | None) -> Any:
         kind = pa.timestamp("us", tz) if tz and _is_stamp(values) else None
         frame[name] = pa.array(values, type=kind, from_pandas=values.dtype.kind in "fO")
     return pa.table(frame)
+
+
+def to_arrow(frame: Any) -> Any:
+    """A frame of any library, or a mapping of arrays, as a pyarrow table."""
+    import narwhals as nw
+
+    return _to_pyarrow(frame, None) if isinstance(frame, Mapping) else nw.from_native(frame, eager_only=True).to_arrow()

@@ -91,7 +91,7 @@ class ForecastPairs:
 
 
 @dataclass(frozen=True, eq=False)
-class Tally:
+class ScoreSums:
     """The sums from which scores follow: a value, like `Scores`.
 
     Attributes:
@@ -105,13 +105,13 @@ class Tally:
     origins: int = 0
 
     @classmethod
-    def empty(cls, targets: int, horizon: int) -> Tally:
+    def empty(cls, targets: int, horizon: int) -> ScoreSums:
         """That of no origin."""
         names = ("statecast", *baselines.BASELINES)
         blank = np.zeros((2, horizon, min(targets, STEPPED)))
         return cls(dict.fromkeys(names, Scores.empty(targets)), dict.fromkeys(names, blank))
 
-    def add(self, pairs: ForecastPairs) -> Tally:
+    def add(self, pairs: ForecastPairs) -> ScoreSums:
         """This tally and that of more pairs."""
         scores, errors = dict(self.scores), dict(self.errors)
         for name, point in pairs.points.items():
@@ -121,13 +121,13 @@ class Tally:
             scores[name] = scores[name].add(pairs.actual, point, pairs.scale, *more)
             error = error[..., :STEPPED]
             errors[name] = errors[name] + np.array([np.nansum(error, axis=0), np.sum(~np.isnan(error), axis=0)])
-        return Tally(scores, errors, self.origins + len(pairs.actual))
+        return ScoreSums(scores, errors, self.origins + len(pairs.actual))
 
-    def merge(self, other: Tally) -> Tally:
+    def merge(self, other: ScoreSums) -> ScoreSums:
         """The tally of the pairs of both."""
         scores = {name: part.merge(other.scores[name]) for name, part in self.scores.items()}
         errors = {name: part + other.errors[name] for name, part in self.errors.items()}
-        return Tally(scores, errors, self.origins + other.origins)
+        return ScoreSums(scores, errors, self.origins + other.origins)
 
     def evaluation(self, targets: Sequence[str], series: int) -> dict[str, Any]:
         """Scores of the network and of every baseline: what `metrics.json` holds.
@@ -153,7 +153,7 @@ class Tally:
 
 
 def evaluate(pairs: Iterable[ForecastPairs], targets: Sequence[str], horizon: int, series: int) -> dict[str, Any]:
-    """Scores of the network and of every baseline, see `Tally.evaluation`.
+    """Scores of the network and of every baseline, see `ScoreSums.evaluation`.
 
     Args:
         pairs: of all origins, in any number of parts.
@@ -161,7 +161,7 @@ def evaluate(pairs: Iterable[ForecastPairs], targets: Sequence[str], horizon: in
         horizon: steps ahead, H.
         series: number of series.
     """
-    tally = Tally.empty(len(targets), horizon)
+    tally = ScoreSums.empty(len(targets), horizon)
     for part in pairs:
         tally = tally.add(part)
     return tally.evaluation(targets, series)

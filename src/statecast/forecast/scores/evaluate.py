@@ -16,7 +16,7 @@ from statecast.data.panel import Panel
 from statecast.forecast import calibrate, channels
 from statecast.forecast.hindcast.origins import Origins
 from statecast.forecast.scores import comparison
-from statecast.forecast.scores.comparison import ForecastPairs, Tally
+from statecast.forecast.scores.comparison import ForecastPairs, ScoreSums
 from statecast.model.inputs import from_working
 from statecast.model.trained import Model
 
@@ -56,14 +56,14 @@ def evaluate(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarr
     return comparison.evaluate(parts, targets, horizon, panel.series)
 
 
-def tallies(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarray, " S"]) -> dict[str | int, Tally]:
+def tallies(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarray, " S"]) -> dict[str | int, ScoreSums]:
     """The sums from which scores follow, of each series for itself, by its name; the arguments are those of `evaluate`.
 
     Merged in whatever order they give the scores of `evaluate`, up to rounding.
     """
-    result: dict[str | int, Tally] = {}
+    result: dict[str | int, ScoreSums] = {}
     for s, pairs in _pairs(model, panel, origins, begin):
-        tally = result.get(panel.ids[s]) or Tally.empty(len(model.schema.target), model.network.head.horizon)
+        tally = result.get(panel.ids[s]) or ScoreSums.empty(len(model.schema.target), model.network.head.horizon)
         result[panel.ids[s]] = tally.add(pairs)
     return result
 

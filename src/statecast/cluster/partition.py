@@ -10,16 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
-from statecast.data.buckets import bucket
+from statecast.cluster.pieces import RowPiece
+from statecast.data.buckets import buckets
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
-    from statecast.cluster.sources import Piece
-
 
 @dataclass(frozen=True)
-class Spread:
+class Partition:
     """How rows are put into buckets.
 
     Attributes:
@@ -32,34 +31,25 @@ class Spread:
     count: int
     columns: tuple[str, ...] | None
 
-    def parts(self, piece: Piece) -> list[pa.Table]:
+    def parts(self, piece: RowPiece) -> list[pa.Table]:
         """The rows of a piece by bucket, in each in their order."""
         table = piece.read(self.columns)
         if self.column is None:
             return [table]
-        buckets = self._buckets(table[self.column])
-        order = np.argsort(buckets, kind="stable")
-        cuts = np.searchsorted(buckets[order], np.arange(self.count + 1))
+        numbers = self._numbers(table[self.column])
+        order = np.argsort(numbers, kind="stable")
+        cuts = np.searchsorted(numbers[order], np.arange(self.count + 1))
         ordered = table.take(pa.array(order))
         return [ordered.slice(cuts[k], cuts[k + 1] - cuts[k]) for k in range(self.count)]
 
-    def _buckets(self, names: pa.ChunkedArray) -> Int64[np.ndarray, " rows"]:
+    def _numbers(self, names: pa.ChunkedArray) -> Int64[np.ndarray, " rows"]:
         encoded = names.combine_chunks()
         if not pa.types.is_dictionary(encoded.type):
             encoded = pyarrow.compute.dictionary_encode(encoded, null_encoding="encode")
-        of_name = np.array([bucket(name_of(value), self.count) for value in encoded.dictionary.to_pylist()], np.int64)
+        of_name = buckets(encoded.dictionary.to_pylist(), self.count)
         codes = np.asarray(encoded.indices.fill_null(-1), np.int64)
         # A row whose series has no name is refused, and told of, by whoever works on its bucket.
         return np.where(codes < 0, 0, of_name[codes] if len(of_name) else 0)
-
-
-def name_of(value: Any) -> Any:
-    """A name by which the same series is told in every piece: a text without blanks around it, a whole number."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, (str, int)) or value is None:
-        return value.strip() if isinstance(value, str) else value
-    return str(value)
 
 
 def names_of(table: pa.Table, column: str) -> list[Any]:
@@ -69,5 +59,5 @@ def names_of(table: pa.Table, column: str) -> list[Any]:
 
 def where(table: pa.Table, column: str, values: Sequence[Any]) -> pa.Table:
     """The rows whose value of a column is one of these."""
-    wanted = pa.array(list(values), table[column].type)
-    return table.filter(pyarrow.compute.is_in(table[column], value_set=wanted, skip_nulls=False))
+    names = pa.array(list(values), table[column].type)
+    return table.filter(pyarrow.compute.is_in(table[column], value_set=names, skip_nulls=False))
