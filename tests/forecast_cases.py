@@ -10,12 +10,14 @@ import numpy as np
 from statecast.config import DISTRIBUTIONS, Config
 from statecast.data import holidays as dates
 from statecast.data.calendar import Frequency
+from statecast.data.limits import Limits
 from statecast.data.panel import Panel
 from statecast.data.schema import Covariate, Schema
 from statecast.forecast.calibrate import GRID
 from statecast.model import tails
 from statecast.model.initial import Start
 from statecast.model.network import Network
+from statecast.model.shapes import LIMITS
 from statecast.model.state import Layout, State
 from statecast.model.trained import Model
 
@@ -23,6 +25,7 @@ from statecast.model.trained import Model
 HEADS: dict[str, dict[str, Any]] = {"point": {"loss": "mae"}}
 HEADS |= {name: {"loss": name} for name in ("pinball", *DISTRIBUTIONS)}
 HEADS |= {"decoder": {"decoder": "gru"}, "log": {"transform": "log"}}
+HEADS |= {"logit": {"transform": "logit", "lower": -20, "upper": 30}}
 
 HOUR = 3_600_000_000
 START = 473_385 * HOUR  # 2024-01-02 09:00
@@ -106,8 +109,13 @@ def model(
         lambda w: (w + 0.2 * rng.standard_normal(w.shape)).astype(dtype), network.init(seed, Start.of(config))
     )
     constants = {k: (v + 0.1 * rng.random(v.shape)).astype(dtype) for k, v in network.constants().items()}
-    constants["least"] = np.full(network.front.targets, 0.5 if config.transform == "log" else 0.0)
-    constants["floor"] = network.constants()["floor"]
+    constants["least"] = np.full(network.front.targets, 0.0 if config.transform in (None, "none") else 0.5)
+    constants |= {name: network.constants()[name] for name in ("floor", *LIMITS)}
+    if config.lower is not None or config.upper is not None:
+        limits = Limits.of(config, schema.target).of_channel(network.front.targets)
+        constants |= {"floor": limits.lower, "ceiling": limits.upper}
+        if config.transform == "logit":
+            constants |= {"low": limits.lower, "high": limits.upper}
     constants["origin"] = np.linspace(5.0, 6.0, network.front.targets)
     constants["unit"] = np.full(network.front.targets, 2.0)
     residuals = (GRID - 0.45)[:, None, None] * (1 + rng.random((horizon, network.front.targets)))

@@ -237,10 +237,11 @@ def test_a_cell_of_the_user_s_own_is_named() -> None:
     assert "mine" not in CELLS
 
 
-def test_the_floor_alone_may_be_without_end() -> None:
+def test_limits_alone_may_be_without_end() -> None:
     for of in (archive.from_bytes(content(n)) for n in range(len(contents()))):
         assert of.constants["floor"].tolist() == [-np.inf] * of.network.front.targets
-        assert all(np.isfinite(array).all() for name, array in of.constants.items() if name != "floor")
+        infinite = ("floor", "ceiling", "high")
+        assert all(np.isfinite(array).all() for name, array in of.constants.items() if name not in infinite)
 
 
 def test_many_lying_files() -> None:

@@ -18,7 +18,8 @@ from statecast.model.inputs import from_working, to_working
 from statecast.train.choose import transform
 from statecast.train.working import WorkingTable, unit_constants
 
-NEITHER = {"least": np.zeros(1), "origin": np.array([3.0]), "unit": np.array([2.0]), "floor": np.array([-np.inf])}
+FREE = {"floor": np.array([-np.inf]), "ceiling": np.array([np.inf]), "low": np.zeros(1), "high": np.array([np.inf])}
+NEITHER = FREE | {"least": np.zeros(1), "origin": np.array([3.0]), "unit": np.array([2.0])}
 LOG = NEITHER | {"least": np.array([0.5])}
 
 
@@ -74,9 +75,9 @@ def test_what_is_chosen() -> None:
         "for logarithms the validation error of least squares, as loss = 'mae' counts it, changes"
     )
     assert not choice(50 + wave(600))[0]  # a shift changes nothing of an additive series, but its logarithms
-    assert choice(-growing()) == (False, "training values are negative, or often zero")
+    assert choice(-growing()) == (False, "training values are negative")
     often = np.where(np.arange(600) % 50 == 0, 0.0, growing())
-    assert choice(often) == (False, "training values are negative, or often zero")
+    assert choice(often) == (False, "training values are often zero")
     assert choice(np.where(np.arange(600) == 77, 0.0, growing()))[0]
     assert choice(growing(), loss="mse") == (False, "with loss = 'mse' and normalize = 'last' values stay as they are")
     assert "values stay as they are" in choice(growing(), normalize="none")[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from statecast.allowed import plain_value
@@ -21,6 +22,7 @@ def require(config: Config) -> None:
     _require_order(config)
     _require_series(config)
     _require_calendar(config)
+    _require_limits(config)
 
 
 def _require_segments(config: Config) -> None:
@@ -71,4 +73,18 @@ def _require_calendar(config: Config) -> None:
         dates = plain_value(config.holidays)
         raise SettingError(
             f"holidays = {dates!r} with calendar = false: holidays are told with the calendar; leave calendar out"
+        )
+
+
+def _require_limits(config: Config) -> None:
+    if config.transform == "logit" and config.lower is None and config.upper is None:
+        raise SettingError('transform = "logit" without limits: choose lower or upper, or both')
+    both = (config.lower, config.upper)
+    if all(isinstance(limit, int | float) for limit in both) and config.lower >= config.upper:
+        limits = f"lower = {config.lower:g} with upper = {config.upper:g}"
+        raise SettingError(f"{limits}: wanted a lower limit below the upper one")
+    if config.channels == "independent" and any(isinstance(limit, Mapping) for limit in both):
+        raise SettingError(
+            'channels = "independent" with limits by target: one network for each target has one limit for all; choose '
+            'channels = "joint", or a single number for lower and upper'
         )

@@ -187,6 +187,7 @@ def _share(value: Any) -> str:
 
 _DATED = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\s+(\S.*?))?\s*", re.DOTALL)
 _REGION = re.compile(r"[A-Za-z0-9]{2,8}(?:-[A-Za-z0-9 ]{1,32})?")
+LARGEST_LIMIT = 1e100
 LONGEST_NAME, MOST_DATES = 60, 1000  # characters of a holiday's name, and dates of a list
 
 
@@ -239,6 +240,10 @@ def _are_holidays(value: Any) -> bool:
     return 0 < len(dates) <= MOST_DATES and len(set(dates)) == len(dates)
 
 
+def _is_limit(value: object) -> bool:
+    return is_real(value) and abs(float(value)) <= LARGEST_LIMIT  # type: ignore[arg-type]  # a number, as is_real says
+
+
 BOOLEAN = Check("true or false", lambda v: isinstance(v, bool))
 PERCENT = Check(
     "a number of at least 1 and below 100", lambda v: is_real(v) and 1 <= v < 100, hint=_share
@@ -260,6 +265,11 @@ HOLIDAYS = Check(
     f'{MOST_DATES} different dates, such as "2024-12-25 Christmas Day", or a table of dates and names',
     _are_holidays,
     _holidays,
+)
+LIMIT = Check(
+    "a finite number, or a table of such numbers by target",
+    lambda v: all(map(_is_limit, v.values())) and len(v) > 0 if isinstance(v, dict) else _is_limit(v),
+    lambda v: {str(name): _frozen(limit) for name, limit in v.items()} if isinstance(v, Mapping) else v,
 )
 DROPPED = real(0, 1, open_high=True)
 PATH = Check(

@@ -20,6 +20,7 @@ from statecast.allowed import (
     BOOLEAN,
     DROPPED,
     HOLIDAYS,
+    LIMIT,
     PATH,
     PERCENT,
     RING,
@@ -40,7 +41,7 @@ from statecast.errors import SettingError, nearest
 CELLS = ["rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "slstm", "slstm_exp", "mingru", "minlstm", "lru"]
 """Names of the cells; one that a user registers in `statecast.model.cells.CELLS` is added."""
 CELL = one_of(CELLS, {"rnn": "rnn_tanh"})
-TRANSFORMS = ("none", "log")
+TRANSFORMS = ("none", "log", "logit")
 NORMALIZERS = ("last", "ewma", "window", "global", "none")
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "gelu", "silu")
 DISTRIBUTIONS = ("normal", "student_t", "negative_binomial")
@@ -211,11 +212,21 @@ class Config(Settings):
     normalize: str | None = setting(None, "how the level and scale of a series are followed", one_of(NORMALIZERS))
     transform: str | None = setting(
         None,
-        "forecast the values of a target or their logarithms, for series whose changes are proportional to their "
-        "level; zero then counts as half the smallest positive training value",
+        "forecast the values of a target, their logarithms, for series whose changes are proportional to their level, "
+        "or, with limits, the logarithm of the ratio of the distances from these; a value at zero, or at a limit, "
+        "counts as half as far away as the closest training value that is not there",
         one_of(TRANSFORMS),
     )
     nonnegative: bool | None = setting(None, "keep forecasts and bounds at zero or above", BOOLEAN)
+    lower: float | Mapping[str, float] | None = setting(
+        None,
+        "limit below which no value lies: forecasts, bounds and samples keep to it, and rows beyond it are refused; if "
+        "left out, none",
+        LIMIT,
+    )
+    upper: float | Mapping[str, float] | None = setting(
+        None, "likewise, above which no value lies, such as a capacity, or 100 of percentages", LIMIT
+    )
     decay: float = setting(0.01, "rate at which the running level and scale forget", real(0, 1, open_low=True))
     calendar: bool | None = setting(None, "sine and cosine of the hour, weekday and season as inputs", BOOLEAN)
     holidays: str | tuple[str, ...] | None = setting(

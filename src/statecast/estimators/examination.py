@@ -9,6 +9,7 @@ import numpy as np
 
 from statecast.data import checks
 from statecast.data.grid.merging import Merging
+from statecast.data.limits import Limits
 from statecast.data.panel import Panel
 from statecast.data.tabular import table
 from statecast.errors import DataError, NotFitted
@@ -75,7 +76,9 @@ def explanation(model: Model, source: Any, record: FitRecord | None, seed: int) 
 
 def examined(model: Model, source: Any) -> Panel:
     """A table with the columns of the training table, whose rows are all known."""
-    return checks.panel_like(table.read(source), model.schema, False, Merging.of(model.config))
+    panel = checks.panel_like(table.read(source), model.schema, False, Merging.of(model.config))
+    Limits.of(model.config, model.schema.target).require_table(panel)
+    return panel
 
 
 def _first_rows(model: Model, panel: Panel) -> np.ndarray:

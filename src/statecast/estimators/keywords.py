@@ -86,6 +86,8 @@ class ForecasterKeywords(SettingsKeywords):
         normalize: str | None = None,
         transform: str | None = None,
         nonnegative: bool | None = None,
+        lower: float | Mapping[str, float] | None = None,
+        upper: float | Mapping[str, float] | None = None,
         decay: float = 0.01,
         calendar: bool | None = None,
         holidays: str | str | Sequence[str] | None = None,

@@ -37,7 +37,7 @@ from statecast.model.cells import Array
 from statecast.model.heads import marginal
 from statecast.model.heads.distributions import normal_score
 from statecast.model.heads.head import Head
-from statecast.model.inputs import Rows, floored, from_working
+from statecast.model.inputs import Rows, from_working, kept_within
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
@@ -234,11 +234,11 @@ def interval(
 def around(model: Model, point: Array, below: Array, above: Array) -> tuple[Array, Array]:
     """The bounds, in the table's units, that reach so far below and above a point in working units, all [N, H, D].
 
-    A forecast below the targets' floor is told as the floor, so its interval begins there; around the point itself it
-    would lie below the floor as a whole, and be told as that one value.
+    A forecast beyond the targets' floor or ceiling is told as these, so its interval begins there; around the point
+    itself it would lie beyond as a whole, and be told as that one value.
     """
     xp = point.__array_namespace__()
-    point = floored(model.constants, xp.astype(point, xp.float64))
+    point = kept_within(model.constants, xp.astype(point, xp.float64))
     lower, upper = (from_working(model.constants, bound[..., None])[..., 0] for bound in (point - below, point + above))
     return lower, upper
 

@@ -35,17 +35,18 @@ def working(model: Model, y: Array) -> tuple[Array, Array]:
 def farthest(model: Model) -> float:
     """The absolute value in the table's units up to which no value can be refused by `require_near`."""
     origin, unit = model.constants["origin"], model.constants["unit"]
-    if model.constants["least"].any():  # a logarithm is never far
-        return float("inf")
-    return float((FARTHEST * np.abs(unit) - np.abs(origin)).min())
+    if (model.constants["least"] > 0).all():  # a logarithm is never far
+        return model.limits.near
+    return min(float((FARTHEST * np.abs(unit) - np.abs(origin)).min()), model.limits.near)
 
 
 def require_near(model: Model, y: Float64[np.ndarray, "rows Dn"], name: str) -> None:
-    """Refuse values that lie so far from the training rows that the network's precision cannot hold their squares.
+    """Refuse values beyond the limits, and those so far out that the network's precision cannot hold their squares.
 
     Raises:
         DataError: there is one; `name` says whose it is.
     """
+    model.limits.require(y, name)
     distance = np.abs(to_working(model.constants, y))
     if (distance > FARTHEST).any():
         value = float(y.reshape(-1)[np.nanargmax(distance)])

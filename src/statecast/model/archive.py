@@ -28,7 +28,7 @@ from statecast.model import checked, container
 from statecast.model.cells import require_registered
 from statecast.model.container import Portions, Tree, disagreement, parse_json, read_content, unpack
 from statecast.model.network import Network
-from statecast.model.shapes import leaves
+from statecast.model.shapes import LIMITS, leaves
 from statecast.model.state import Layout, State
 from statecast.model.trained import Model, TrainingRows
 
@@ -115,6 +115,7 @@ def _model(tree: Tree, texts: Mapping[str, str]) -> Model:
     # Whether intervals are sized, and values scored, decides on the layout of states, by which all else is checked.
     rows = {"typical": flat.get("typical"), "tails": flat.get("tails")}
     model = Model(config, schema, network, {}, {}, nothing, None, {}, {}, **rows)
+    _add_limits(tree, flat, network)
     checked.require_forms(flat, model)
     checked.require_numbers(flat, model)
     state = State(model.layout, flat["state/data"], _row_ids(model, texts), flat["state/time"])
@@ -132,6 +133,14 @@ def _model(tree: Tree, texts: Mapping[str, str]) -> Model:
         reasons=_reasons(parse_json(texts["reasons"])) if "reasons" in texts else None,
         training=_training(flat, texts, model, state) if checked.TRAINING[0] in flat else None,
     )
+
+
+def _add_limits(tree: Tree, flat: dict[str, Any], network: Network) -> None:
+    """Give a file of before there were limits the constants of a network without any."""
+    if not any(f"constants/{name}" in flat for name in LIMITS) and isinstance(tree.get("constants"), dict):
+        constants = network.constants()
+        tree["constants"] |= {name: constants[name] for name in LIMITS}
+        flat |= {f"constants/{name}": constants[name] for name in LIMITS}
 
 
 def _text(texts: Mapping[str, str], name: str) -> str:

@@ -1,8 +1,8 @@
 """What the arrays of a model must be: their names, shapes and formats, and which numbers they may hold.
 
-`archive` asks this of every file. All weights and constants are finite but for the floor, which is −∞ where forecasts
-may be of any size; what is divided by is positive; what is used as an index is one. Everything is looked at in pieces,
-so that checking a table of a million series takes little room beside it.
+`archive` asks this of every file. All weights and constants are finite but for the limits, which are infinite where
+forecasts may be of any size; what is divided by is positive; what is used as an index is one. Everything is looked at
+in pieces, so that checking a table of a million series takes little room beside it.
 """
 
 from __future__ import annotations
@@ -59,6 +59,9 @@ AT_LEAST_ZERO = "finite numbers of at least zero", _at_least_zero
 FLAG = "zeros and ones", _flag
 CONSTANTS: dict[str, Rule] = {
     "floor": ("finite numbers, or −∞ for none", lambda x: np.isfinite(x) | (x == -np.inf)),
+    "ceiling": ("finite numbers, or ∞ for none", lambda x: np.isfinite(x) | (x == np.inf)),
+    "low": ("finite numbers, or −∞ for none", lambda x: np.isfinite(x) | (x == -np.inf)),
+    "high": ("finite numbers, or ∞ for none", lambda x: np.isfinite(x) | (x == np.inf)),
     "least": AT_LEAST_ZERO,
     "spread": AT_LEAST_ZERO,
     **dict.fromkeys(("unit", "deviation", "ring_gain", "output_gain"), POSITIVE),
@@ -120,9 +123,7 @@ def require_numbers(flat: Mapping[str, Any], model: Model) -> None:
         branch, _, name = path.partition("/")
         if branch in ("weights", "constants", "residuals", "paths") and not isinstance(array, dict):
             require(array, *(CONSTANTS.get(name, FINITE) if branch == "constants" else FINITE), path)
-    least = flat["constants/least"]
-    if least.any() and not least.all():
-        raise ModelFileError("'constants/least' is zero for some of the targets alone")
+    _require_limits(flat, model)
     if "paths" in flat and not len(flat["paths"]):
         raise ModelFileError("'paths' holds none")
     for path in {"typical", "phases"} & flat.keys():
@@ -133,6 +134,22 @@ def require_numbers(flat: Mapping[str, Any], model: Model) -> None:
         _require_tails(flat["tails"])
     if "residuals" in flat and (np.diff(flat["residuals"], axis=0) < 0).any():
         raise ModelFileError("'residuals' do not ascend")
+
+
+def _require_limits(flat: Mapping[str, Any], model: Model) -> None:
+    """Refuse limits between which no value lies, and logarithms of distances from none."""
+    least, floor, ceiling, low, high = (
+        flat[f"constants/{name}"] for name in ("least", "floor", "ceiling", "low", "high")
+    )
+    if (floor > ceiling).any():
+        raise ModelFileError("'constants/floor' lies above 'constants/ceiling'")
+    if (low >= high).any():
+        raise ModelFileError("'constants/low' does not lie below 'constants/high'")
+    if (np.isinf(low) & np.isinf(high) & (least > 0)).any():
+        raise ModelFileError("'constants/least' is a distance from 'low' or 'high', and there is neither")
+    lower, upper = model.limits.lower, model.limits.upper
+    if (ceiling != upper).any() or (np.isfinite(lower) & (floor != lower)).any():
+        raise ModelFileError("'constants/floor' or 'constants/ceiling' is not the limit that its settings state")
 
 
 def _require_tails(array: Float64[np.ndarray, "P 2 D"]) -> None:

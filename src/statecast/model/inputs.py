@@ -118,13 +118,39 @@ def numbers_of(network: Network, schema: Schema, ids: Sequence[str | int]) -> Fl
 
 
 def transformed(constants: dict[str, np.ndarray], y: Array) -> Array:
-    """Targets [..., D] of the table, or their logarithms where the settings say so.
+    """Targets [..., D] of the table, or where the settings say so logarithms of their distances from limits.
 
-    The constant "least" is then positive, and values below it count as it, since 0 has no logarithm.
+    The constant "least" of a target is then positive, and nearer values count as so far away, since 0 has no logarithm.
+    The distance above "low" counts up, that below "high" down: with low = 0 and high = ∞ this is the logarithm of the
+    value, and with two limits the logit of its place between them.
     """
-    least = constants["least"]
-    xp = y.__array_namespace__()
-    return xp.log(xp.maximum(y, least)) if least.any() else y
+    least, low, high = (constants[name] for name in ("least", "low", "high"))
+    if not least.any():
+        return y
+    xp, some, above, below = y.__array_namespace__(), least > 0, np.isfinite(low), np.isfinite(high)
+    nearest = xp.asarray(np.where(some, least, 1.0))
+    up = xp.log(xp.maximum(y - np.where(above, low, 0.0), nearest))
+    if some.all() and not below.any():
+        return up
+    down = xp.log(xp.maximum(np.where(below, high, 0.0) - y, nearest))
+    zero = xp.zeros_like(y)
+    moved = xp.where(xp.asarray(above), up, zero) - xp.where(xp.asarray(below), down, zero)
+    return xp.where(xp.asarray(some), moved, y)
+
+
+def _untransformed(constants: dict[str, np.ndarray], values: Array) -> Array:
+    """The inverse of `transformed`, of values [..., D, O]."""
+    least, low, high = (constants[name][:, None] for name in ("least", "low", "high"))
+    xp, some, above, below = values.__array_namespace__(), least > 0, np.isfinite(low), np.isfinite(high)
+    # The distance from the only limit; of two, the ratio of the distances.
+    signed = values * np.where(above, 1.0, -1.0)
+    distance = xp.exp(xp.minimum(signed, xp.asarray(LARGEST)))
+    start, end = np.where(above, low, 0.0), np.where(below, high, 0.0)
+    if some.all() and not below.any():
+        return start + distance
+    between = start + (end - start) * (distance / (1 + distance))
+    alone = xp.where(xp.asarray(above), start + distance, end - distance)
+    return xp.where(xp.asarray(some), xp.where(xp.asarray(above & below), between, alone), values)
 
 
 def to_working(constants: dict[str, np.ndarray], y: Array) -> Array:
@@ -133,18 +159,23 @@ def to_working(constants: dict[str, np.ndarray], y: Array) -> Array:
 
 
 def from_working(constants: dict[str, np.ndarray], y: Array) -> Array:
-    """Forecasts [..., D, O] in the units of the table, as float64, and never below the targets' floor."""
+    """Forecasts [..., D, O] in the units of the table, as float64, and never below the floor or above the ceiling."""
     xp = y.__array_namespace__()
     values = constants["origin"][:, None] + constants["unit"][:, None] * xp.astype(y, xp.float64)
     if constants["least"].any():
-        values = xp.exp(xp.minimum(values, xp.asarray(LARGEST)))
-    return xp.maximum(values, xp.asarray(constants["floor"][:, None]))
+        values = _untransformed(constants, values)
+    floor, ceiling = (xp.asarray(constants[name][:, None]) for name in ("floor", "ceiling"))
+    return xp.minimum(xp.maximum(values, floor), ceiling)
 
 
-def floored(constants: dict[str, np.ndarray], y: Array) -> Array:
-    """Values [..., D] in working units, none of them below the targets' floor; of logarithms, nothing is."""
-    floor = (constants["floor"] - constants["origin"]) / constants["unit"]
-    return y if constants["least"].any() else y.__array_namespace__().maximum(y, floor)
+def kept_within(constants: dict[str, np.ndarray], y: Array) -> Array:
+    """Values [..., D] in working units, none of them beyond floor or ceiling; of logarithms, nothing is."""
+    xp, logarithms = y.__array_namespace__(), constants["least"] > 0
+    bounds = ((constants[name] - constants["origin"]) / constants["unit"] for name in ("floor", "ceiling"))
+    floor, ceiling = (
+        xp.asarray(np.where(logarithms, none, bound)) for bound, none in zip(bounds, (-np.inf, np.inf), strict=True)
+    )
+    return xp.minimum(xp.maximum(y, floor), ceiling)
 
 
 def calendar_features(schema: Schema, time: np.ndarray) -> np.ndarray:

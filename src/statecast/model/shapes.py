@@ -26,7 +26,8 @@ from statecast.model.state import Layout
 
 Shapes = dict[str, Any]  # a tree of shapes
 
-TABLE_UNITS = ("least", "origin", "floor", "unit")
+LIMITS = ("ceiling", "low", "high")  # of the constants below, those that files of before do not have
+TABLE_UNITS = ("least", "origin", "floor", "unit", *LIMITS)
 """Constants that lead from the table's units to working units: float64 whatever the network's precision."""
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.config import Config
+from statecast.data.limits import Limits
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
@@ -99,6 +100,11 @@ class Model:
     typical: Float[np.ndarray, "H D"] | None = None
     phases: Float[np.ndarray, "P D"] | None = None
     tails: Float[np.ndarray, "P 2 D"] | None = None
+
+    @cached_property
+    def limits(self) -> Limits:
+        """Beyond which no value of a target may lie, as the network takes targets."""
+        return Limits.of(self.config, self.schema.target).of_channel(self.network.front.targets)
 
     @property
     def p(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from statecast.config import Config, Settings
+from statecast.data.limits import Limits
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split, split
@@ -96,7 +97,9 @@ def fit(
         tell(Progress.of_phase(PREPARING))
         base_parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
         _require_rows(panel, base_parts)
-        config, channel_reasons = settings.channels(config, panel)
+        limits = Limits.of(config, schema.target)
+        limits.require_table(panel)
+        config, channel_reasons = settings.channels(config, panel, limits)
         folded, parts = fold(config, schema, panel, base_parts)
         config, reasons, table, blends = settings.choose(config, schema, folded, parts, panel.series)
         network = network_of(config, schema, folded)

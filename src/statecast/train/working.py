@@ -15,6 +15,7 @@ import numpy as np
 
 from statecast.config import Config
 from statecast.data.encoding import deviation
+from statecast.data.limits import Limits
 from statecast.data.panel import Panel, rows_of_spans
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
@@ -27,6 +28,7 @@ from statecast.model.rings import Rings
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
+NEAREST = 1e-4  # share of the room between two limits that a value is away from them at least
 HEIGHT = 4096  # rows of a column of the front's pass
 FORGOTTEN = 40.0  # steps, in units of 1 / decay, after which a running statistic has forgotten its start: e^-40 < 2^-53
 
@@ -62,7 +64,8 @@ class WorkingTable:
             parts: its split.
         """
         network = linear(config, panel.targets, 0)
-        c = unit_constants(network, config, panel, parts)
+        limits = Limits.of(config, schema.target).of_channel(panel.targets)
+        c = unit_constants(network, config, panel, parts, limits)
         rows = rows_of(network, c, schema, panel, np.float64)
         c |= level_constants(config, rows, training_rows(panel.offsets, parts.train))
         return cls(c, rows, statistics(network.front, c, rows), loss_scales(rows, parts, config), parts)
@@ -92,14 +95,21 @@ def linear(config: Config, targets: int, skip: int, lags: int = 1) -> Network:
     return Network.of(config.with_(**plain, skip=skip, lags=lags), targets)
 
 
-def unit_constants(network: Network, config: Config, panel: Panel, parts: Split) -> dict[str, np.ndarray]:
+def unit_constants(
+    network: Network, config: Config, panel: Panel, parts: Split, limits: Limits | None = None
+) -> dict[str, np.ndarray]:
     """Origin and unit of the working units, means and scales of the covariates; from training rows alone."""
     rows = training_rows(panel.offsets, parts.train)
     c = network.constants()
     if config.nonnegative:
         c["floor"] = np.zeros_like(c["floor"])
+    if limits is not None:
+        c["floor"] = np.where(np.isfinite(limits.lower), limits.lower, np.minimum(c["floor"], limits.upper))
+        c["ceiling"] = limits.upper
     if config.transform == "log":
         c["least"] = _least(panel.y[rows])
+    if config.transform == "logit" and limits is not None:
+        c |= {"low": limits.lower, "high": limits.upper, "least": _nearest(panel.y[rows], limits)}
     if config.normalize != "none" and not _counts(network):
         y = transformed(c, panel.y[rows])
         c["origin"] = np.array([np.median(col[~np.isnan(col)]) if (~np.isnan(col)).any() else 0.0 for col in y.T])
@@ -122,6 +132,19 @@ def _least(y: np.ndarray) -> np.ndarray:
         )
     smallest = np.min(np.where(y > 0, y, np.inf), axis=0, initial=np.inf)
     return np.where(np.isfinite(smallest), smallest / 2, 1.0)
+
+
+def _nearest(y: np.ndarray, limits: Limits) -> np.ndarray:
+    """What values at a limit count as away from it: half of the smallest distance of any other, 0 without limits.
+
+    Between two limits it is at least a share of the room, so that a value beside a limit is no outlier.
+    """
+    room = limits.upper - limits.lower
+    distances = np.fmin(*(np.where(np.isfinite(part), part, np.inf) for part in (y - limits.lower, limits.upper - y)))
+    smallest = np.min(np.where(distances > 0, distances, np.inf), axis=0, initial=np.inf)
+    least = np.where(np.isfinite(smallest), smallest / 2, 1.0)
+    least = np.where(np.isfinite(room), np.clip(least, NEAREST * room, room / 4), least)
+    return np.where(np.isfinite(limits.lower) | np.isfinite(limits.upper), least, 0.0)
 
 
 def _counts(network: Network) -> bool:

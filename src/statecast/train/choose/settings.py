@@ -11,6 +11,7 @@ import numpy as np
 
 from statecast.config import Config
 from statecast.data import calendar
+from statecast.data.limits import Limits
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
@@ -74,12 +75,14 @@ def choose(
     return config, reasons, table, blends
 
 
-def channels(config: Config, panel: Panel) -> tuple[Config, dict[str, str]]:
+def channels(config: Config, panel: Panel, limits: Limits) -> tuple[Config, dict[str, str]]:
     """The settings with `channels` chosen, and the reason if it was left out."""
     if config.channels is not None:
         return config, {}
     if panel.targets == 1:
         return config.with_(channels="joint"), {"channels": "one target"}
+    if not limits.alike:
+        return config.with_(channels="joint"), {"channels": "targets have limits of their own"}
     reason = "targets share one network, each with its own state"
     return config.with_(channels="independent"), {"channels": reason}
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from statecast.config import Config
+from statecast.data.limits import Limits
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.model.inputs import from_working
@@ -47,25 +48,31 @@ def best(config: Config, schema: Schema, panel: Panel, table: WorkingTable, size
         reason = f"with loss = {config.loss!r} and normalize = {config.normalize!r} values stay as they are"
         return table, "none", reason
     values = panel.y[training_rows(panel.offsets, table.parts.train)]
-    if (values < 0).any() or (values == 0).sum() > ZEROS * (values > 0).sum():
-        return table, "none", "training values are negative, or often zero"
+    limits = Limits.of(config, schema.target).of_channel(panel.targets)
+    candidate = "logit" if limits.any else "log"
+    at = (values == limits.lower) | (values == limits.upper) if limits.any else values == 0
+    if at.sum() > ZEROS * (np.isfinite(values) & ~at).sum():
+        return table, "none", f"training values are often {'at a limit' if limits.any else 'zero'}"
+    if not limits.any and (values < 0).any():
+        return table, "none", "training values are negative"
     deviations = table.scales * table.constants["unit"]
     plain = _errors(config, table, size, deviations)
     if plain is None:
         return table, "none", "too few rows to tell whether logarithms are easier to forecast"
     if not min(plain) > 0:
         return table, "none", "least squares on the last values forecast validation rows without an error"
-    logarithms = WorkingTable.of(config.with_(transform="log"), schema, panel, table.parts)
+    logarithms = WorkingTable.of(config.with_(transform=candidate), schema, panel, table.parts)
     log = _errors(config, logarithms, size, deviations)
     if log is None or not np.isfinite(log).all():
         return table, "none", "logarithms of the values cannot be forecast by least squares"
     absolute, relative = log[0] / plain[0], log[1] / plain[1]
+    kind = "logits" if limits.any else "logarithms"
     reason = (
-        f"for logarithms the validation error of least squares, as loss = {config.loss!r} counts it, changes by "
+        f"for {kind} the validation error of least squares, as loss = {config.loss!r} counts it, changes by "
         f"{absolute - 1:+.1%}, as a share of the values by {relative - 1:+.1%}"
     )
     helps = absolute < LOSS and math.sqrt(absolute * relative) < GAIN
-    return (logarithms, "log", reason) if helps else (table, "none", reason)
+    return (logarithms, candidate, reason) if helps else (table, "none", reason)
 
 
 def _errors(
