@@ -31,7 +31,8 @@ class RayEngine:
     def __init__(self, workers: int | None) -> None:
         if not ray.is_initialized():
             ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # it has no types
+        library: Any = ray  # which has no types of its own
+        resources: dict[str, float] = library.cluster_resources()
         self.workers = workers or max(int(resources.get("CPU", 1)), 1)
 
     def run(self, plan: Plan) -> Iterator[Answer]:
