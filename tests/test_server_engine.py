@@ -94,6 +94,27 @@ def test_a_bad_row_is_refused_alone(engine: Engine) -> None:
     assert mixed.index.tolist() == [0, 2]
 
 
+def test_a_row_that_the_stream_refuses_takes_no_other_with_it(tmp_path: Path) -> None:
+    engine = server.started(server.saved(tmp_path, covariates=True), tmp_path / "state", checkpoint=3600)
+    rng, schema, steps = np.random.default_rng(0), engine.model.schema, engine.model.config.horizon + 1
+
+    def covered(names: list[str], hours: list[int], static: list[list[float] | None]) -> LiveRows:
+        known = [cases.known_rows(cases.features(rng, steps, len(schema.known_features))) for _ in names]
+        past = [rng.standard_normal(1) for _ in names]
+        return replace(rows(names, hours, [6.0] * len(names)), past=past, known=known, static=static)
+
+    engine.submit(covered(["a", "b"], [0, 0], [[0.2], [0.3]])).result()
+    # A known series, a new one that has to state its covariates, and a new one that does.
+    receipt = engine.submit(covered(["a", "c", "d"], [1, 0, 0], [None, None, [0.1]])).result()
+    assert receipt.statuses == ["accepted", "rejected", "accepted"]
+    assert "needs the static" in str(receipt.errors[1])
+    off_grid = covered(["a", "b"], [2, 1], [None, [0.3]])
+    off_grid.times[1] += 1
+    assert engine.submit(off_grid).result().statuses == ["accepted", "rejected"]
+    assert [summary.count for summary in engine.series()] == [3, 1, 1]
+    engine.close()
+
+
 def test_unknown_series_are_refused_where_the_engine_is_closed(model: Path, tmp_path: Path) -> None:
     engine = server.started(model, tmp_path / "closed", closed=True)
     receipt = engine.submit(row("a", 0, 1.0)).result()

@@ -86,6 +86,26 @@ def test_a_model_takes_over_with_the_states_of_all_rows(engine: Engine, folder: 
     require_of(engine, OLD, 20)
 
 
+def test_the_past_is_kept_when_another_model_takes_over(folder: Path) -> None:
+    engine = server.started(folder / "old.safetensors", folder / "state", checkpoint=3600)
+    for n in range(2):
+        engine.submit(server.batch(n, server.SERIES)).result()
+    engine.models.challenge(NEW, "new")
+    until(lambda: ready(engine))
+    for n in range(2, 4):  # rows that only the log holds when the new model has written them down
+        engine.submit(server.batch(n, server.SERIES)).result()
+    until(lambda: engine.status().challenger.lag == 0)  # type: ignore[union-attr]  # it is there
+    challenger = engine.models._challenger
+    assert challenger is not None
+    challenger._written = -float("inf")
+    until(lambda: not challenger.stepper.touched.any())
+    engine.models.promote()
+    engine.close()
+    engine = server.started(folder / "new.safetensors", folder / "state")
+    assert [len(engine.history(name).times) for name in ("s0", "s299")] == [4, 4]
+    engine.close()
+
+
 def test_who_starts_again_is_of_the_model_that_took_over(engine: Engine, folder: Path) -> None:
     fill(engine, 0, 6)
     engine.models.challenge(NEW, "new", promote=True)

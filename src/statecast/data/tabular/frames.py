@@ -393,6 +393,6 @@ def _to_pyarrow(columns: Mapping[str, np.ndarray], tz: str | None) -> Any:
 
 def to_arrow(frame: Any) -> Any:
     """A frame of any library, or a mapping of arrays, as a pyarrow table."""
-    import narwhals as nw
+    import narwhals.stable.v2 as nw
 
     return _to_pyarrow(frame, None) if isinstance(frame, Mapping) else nw.from_native(frame, eager_only=True).to_arrow()

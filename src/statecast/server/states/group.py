@@ -42,6 +42,23 @@ class Taken:
 
 
 @dataclass(frozen=True, eq=False)
+class Alike:
+    """Rows of different series that a stream takes in one call.
+
+    Attributes:
+        rows: which rows of the group.
+        numbers: of their series; below 0 where the row is a series' first.
+        new: whether the stream does not hold their series yet.
+        stated: whether the rows state static covariates.
+    """
+
+    rows: Int64[np.ndarray, " S"]
+    numbers: Int64[np.ndarray, " S"]
+    new: bool
+    stated: bool
+
+
+@dataclass(frozen=True, eq=False)
 class Observed:
     """Rows of different series that were stepped together."""
 

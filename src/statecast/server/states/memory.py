@@ -135,13 +135,18 @@ class Memory:
             self.served.discard(shard)
 
     def exchange(self, other: Memory) -> None:
-        """Change models with a memory that knows the same rows: states, records and what moves with them."""
+        """Change models with a memory that knows the same rows: states, records and what moves with them.
+
+        The past stays here, so blocks whose rows no piece holds yet still count as moved.
+        """
+        unwritten = np.flatnonzero(self.touched)
         mine, others = self.directory, other.directory
         mine.places, others.places = others.places, mine.places
         for name in ("model", "number", "stream", "ledger", "touched", "behind", "_narrow"):
             value = getattr(self, name)
             setattr(self, name, getattr(other, name))
             setattr(other, name, value)
+        self._touch(unwritten * BLOCK)
         for memory in (self, other):
             if memory.behind is not None:
                 memory.behind.move(memory.directory)

@@ -9,7 +9,7 @@ Nobody checks a row twice: what the stream refuses is halved until the row that 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from statecast.server.states.group import (
     INVALID,
     LATE,
     UNKNOWN,
+    Alike,
     Group,
     Observed,
     Taken,
@@ -143,8 +144,9 @@ class Stepper(Memory):
         later[self._far(group, rows, np.where(later, last, UNSEEN), times)] = False
         rows, numbers = rows[later], numbers[later]
         for begin in range(0, len(rows), WIDEST):
-            part = slice(begin, begin + WIDEST)
-            self._observe_or_halve(group, rows[part], numbers[part])
+            some = slice(begin, begin + WIDEST)
+            for part in self._alike(group, rows[some], numbers[some]):
+                self._step_or_halve(group, part)
 
     def _far(
         self, group: Group, rows: Int64[np.ndarray, " S"], last: Int64[np.ndarray, " S"], times: Int64[np.ndarray, " S"]
@@ -200,33 +202,35 @@ class Stepper(Memory):
             if group.seqs is None:
                 group.observed.append(Observed(rows, np.array([number]), forecast))
 
-    def _observe_or_halve(self, group: Group, rows: Int64[np.ndarray, " S"], numbers: Int64[np.ndarray, " S"]) -> None:
-        if not len(rows):
-            return
+    def _step_or_halve(self, group: Group, part: Alike) -> None:
         try:
-            self._step_group(group, rows, numbers)
+            self._step(group, part)
         except StatecastError as error:
-            if len(rows) == 1:
-                group.reject(int(rows[0]), str(error))
+            if len(part.rows) == 1:
+                group.reject(int(part.rows[0]), str(error))
                 return
-            middle = len(rows) // 2
+            middle = len(part.rows) // 2
             for half in (slice(0, middle), slice(middle, None)):
-                self._observe_or_halve(group, rows[half], numbers[half])
+                self._step_or_halve(group, replace(part, rows=part.rows[half], numbers=part.numbers[half]))
 
-    def _step_group(self, group: Group, rows: Int64[np.ndarray, " S"], numbers: Int64[np.ndarray, " S"]) -> None:
-        """Step rows of a group; those that state static covariates, and those of new series, for themselves."""
-        source, new = group.rows, (numbers < 0) | (self.directory.places[np.maximum(numbers, 0)] < 0)
-        kinds = 2 * new + (0 if source.stated is None else source.stated[rows])
+    def _alike(self, group: Group, rows: Int64[np.ndarray, " S"], numbers: Int64[np.ndarray, " S"]) -> Iterator[Alike]:
+        """The rows in parts: those that state static covariates, and those of new series, for themselves."""
+        stated, new = group.rows.stated, (numbers < 0) | (self.directory.places[np.maximum(numbers, 0)] < 0)
+        kinds = 2 * new + (0 if stated is None else stated[rows])
         for kind in np.unique(kinds).tolist():
             some = kinds == kind
-            at, static = rows[some], None if source.static is None or kind % 2 == 0 else source.static[rows[some]]
-            columns = (*_columns(group, at), static)
-            names = self._names(group, at, numbers[some]) if kind >= 2 else None
-            seqs = group.seq + 1 + np.arange(len(at)) if group.seqs is None else group.seqs[at]
-            done, forecast = self.observe(numbers[some], names, columns, seqs, group.when(at))
-            group.seq += len(at)
-            if group.seqs is None:
-                group.observed.append(Observed(at, done, forecast))
+            yield Alike(rows[some], numbers[some], kind >= 2, kind % 2 == 1)
+
+    def _step(self, group: Group, part: Alike) -> None:
+        """Step rows of a group; where one is refused nothing has changed."""
+        rows, source = part.rows, group.rows
+        columns = (*_columns(group, rows), source.static[rows] if part.stated and source.static is not None else None)
+        names = self._names(group, rows, part.numbers) if part.new else None
+        seqs = group.seq + 1 + np.arange(len(rows)) if group.seqs is None else group.seqs[rows]
+        numbers, forecast = self.observe(part.numbers, names, columns, seqs, group.when(rows))
+        group.seq += len(rows)
+        if group.seqs is None:
+            group.observed.append(Observed(rows, numbers, forecast))
 
     def _names(self, group: Group, rows: Int64[np.ndarray, " S"], numbers: Int64[np.ndarray, " S"]) -> list[Id]:
         """The names of series that the stream does not hold."""
@@ -286,8 +290,9 @@ class Stepper(Memory):
             for row in wave[late].tolist():
                 self._insert(group, row, int(numbers[row]))
             for begin in range(0, len(wave), WIDEST):
-                part = wave[~late][begin : begin + WIDEST]
-                self._step_group(group, part, numbers[part])
+                some = wave[~late][begin : begin + WIDEST]
+                for part in self._alike(group, some, numbers[some]):
+                    self._step(group, part)
         if group.errors:
             raise ModelFileError(
                 f"the log holds a row that came late ({next(iter(group.errors.values()))}): start it once with --late "
