@@ -21,7 +21,7 @@ Vector = list[float]
 Tree = Mapping[str, Any]
 
 SMALLEST_SCALE = 1e-8
-LARGEST_INPUT = 20.0
+LARGEST_INPUT, LARGEST_FINITE = 20.0, 2.0**64
 HIDDEN_AHEAD = 32  # units of the layer through which what is known ahead acts
 
 
@@ -301,7 +301,8 @@ def inputs_of(
     """What enters the stack: lags, marks of what is missing, level and scale, covariates."""
     targets = range(spec.targets)
     lagged = [relative[n][d] / c["ring_gain"][d] for n in range(-spec.lags, 0) for d in targets]
-    x = [max(-LARGEST_INPUT, min(LARGEST_INPUT, value)) for value in lagged]
+    most = LARGEST_FINITE if spec.normalize == "none" else LARGEST_INPUT
+    x = [max(-most, min(most, value)) for value in lagged]
     if spec.missing:
         x += [float(history[-1].present[d]) for d in targets]
         x += [math.log(1 + steps_since(history, d)) for d in targets]

@@ -32,7 +32,7 @@ LEVELS = (
     ("train", "forecast"),
     ("report", "export"),
     ("estimators", "server"),
-    ("gallery", "cluster"),
+    ("gallery", "cluster", "interop"),
     ("cli",),
     ("__main__",),
 )

@@ -159,3 +159,13 @@ def test_the_width_of_the_input_is_as_told(columns: dict[str, int], missing: boo
     lagged, marks, levels = 4, 4 * missing, 4 * level_input
     covariates = sum(columns.values()) + missing * sum(n for name, n in columns.items() if name != "calendar")
     assert network.front.inputs == lagged + marks + levels + covariates
+
+
+@pytest.mark.parametrize(("normalize", "largest"), [("none", 1e6), ("global", 20.0)])
+def test_without_a_normaliser_values_enter_as_they_are(normalize: str, largest: float) -> None:
+    front = Front(targets=1, lags=1, skip=0, normalize=normalize, decay=0.1)
+    one = np.ones((1, 1))
+    statistics = {"level": 0 * one, "spread": one, "count": one, "since": 0 * one}
+    constants = {"ring_gain": np.ones(1)}
+    entered = front.features(constants, np.full((1, 1, 1), 1e6), statistics, 0 * one, one, {})
+    assert entered.item() == largest

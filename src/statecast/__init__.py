@@ -24,6 +24,7 @@ __all__ = [
     "Stream",
     "__version__",
     "cluster",
+    "interop",
 ]
 __version__ = "0.1.0"
 
@@ -39,7 +40,7 @@ _HOMES = {
     "StatecastError": "statecast.errors",
     "Stream": "statecast.forecast.stream",
 }
-_ROOMS = ("cluster",)
+_ROOMS = ("cluster", "interop")
 
 
 def __getattr__(name: str) -> Any:

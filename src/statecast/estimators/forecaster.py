@@ -97,8 +97,7 @@ class Forecaster(Export, ForecasterKeywords):
         return self
 
     def __repr__(self) -> str:
-        settings = ", ".join(f"{name}={value!r}" for name, value in self.config.changed().items())
-        return f"Forecaster({settings})"
+        return f"Forecaster({', '.join(f'{name}={value!r}' for name, value in self.config.changed().items())})"
 
     def fit(
         self,
@@ -139,8 +138,7 @@ class Forecaster(Export, ForecasterKeywords):
             TrainingError: the loss is not finite.
         """
         train = training.room("fit")
-        rows = table.read(source)
-        roles = Roles.of(target, id, time, past, known, static, freq)
+        rows, roles = table.read(source), Roles.of(target, id, time, past, known, static, freq)
         panel, schema = checks.panel(rows, roles, Merging.of(self.config), self.config.holidays)
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
         self._model, self._record = training.assembled(outcome, panel, rows.reasons)
@@ -222,8 +220,7 @@ class Forecaster(Export, ForecasterKeywords):
         Raises:
             SettingError: levels for an array, which has no place for bounds.
         """
-        rows = None if source is None else table.read(source)
-        axes = self._axes_of(source)
+        rows, axes = None if source is None else table.read(source), self._axes_of(source)
         if axes and levels is not None:
             raise SettingError("levels: predict gives an array of points alone; forecast(levels=…) has the bounds")
         result = self.forecast(rows, horizon=horizon, levels=levels, future=future)
@@ -231,8 +228,7 @@ class Forecaster(Export, ForecasterKeywords):
 
     def _axes_of(self, source: Any) -> int:
         """Axes of the array that the results are to be like; 0 for results as a table."""
-        lone = self.model_.schema.id is None
-        return (self._axes if source is None else axes_of(source)) if lone else 0
+        return (self._axes if source is None else axes_of(source)) if self.model_.schema.id is None else 0
 
     def _frame(self, columns: dict[str, np.ndarray], rows: table.Table | None) -> Any:
         """Columns in the form of a table, or of the training table."""
@@ -351,8 +347,7 @@ class Forecaster(Export, ForecasterKeywords):
             DataError: there are no rows to judge.
         """
         rows = None if source is None else table.read(source)
-        native = self._native if rows is None else rows.native
-        return to_native(self.explanation(rows, seed=seed).columns(), native, None)
+        return self._frame(self.explanation(rows, seed=seed).columns(), rows)
 
     def explanation(self, source: Any = None, *, seed: int = 0) -> Explanation:
         """What `explain` puts into a frame, and the gates of the recurrent layers over time."""
@@ -394,7 +389,12 @@ class Forecaster(Export, ForecasterKeywords):
         Raises:
             ModelFileError: the file is missing, damaged, of another program or of a later statecast.
         """
-        model, forecaster = archive.load(path), cls()
+        return cls.of(archive.load(path))
+
+    @classmethod
+    def of(cls, model: Model, native: Native = "polars", axes: int = 0) -> Forecaster:
+        """A fitted Forecaster with this model, whose results are like those of a table that came as `native`."""
+        forecaster = cls()
         forecaster.config, forecaster._model = training.given_settings(model), model
-        forecaster.reasons_ = model.reasons or {}
+        forecaster.reasons_, forecaster._native, forecaster._axes = model.reasons or {}, native, axes
         return forecaster

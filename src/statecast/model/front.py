@@ -24,6 +24,7 @@ from statecast.model.scan import is_jax, scan
 
 FLOOR = 1e-8  # smallest scale, in working units: a constant series has none of its own
 CEILING = 20.0  # largest input from the ring, in typical deviations: an outlier must not saturate every gate
+FINITE = 2.0**64  # likewise without a normaliser, where values enter as they are: sums of such inputs stay finite
 
 STATISTICS = ("level", "spread", "count", "since")
 
@@ -80,6 +81,11 @@ class Front:
         """Width of what is known of a step ahead: only tables with known covariates or holidays use it."""
         calendar = self.calendar if self.known or self.calendar_ahead else 0
         return self.known * (2 if self.missing else 1) + calendar
+
+    @property
+    def ceiling(self) -> float:
+        """Largest input from the ring, in typical deviations."""
+        return FINITE if self.normalize == "none" else CEILING
 
     def start(self, c: Any, like: Array, batch: tuple[int, ...]) -> StateParts:
         """The statistics before the first value, each [*batch, D]; `like` tells the array library and the precision."""
@@ -190,7 +196,7 @@ class Front:
         """
         xp = relative.__array_namespace__()
         newest = relative[..., relative.shape[-2] - self.lags :, :] / c["ring_gain"]
-        newest = xp.clip(newest, -CEILING, CEILING)
+        newest = xp.clip(newest, -self.ceiling, self.ceiling)
         parts = [xp.reshape(newest, (*newest.shape[:-2], self.lags * self.targets))]
         if self.missing:
             parts += [(s["since"] == 0) * xp.ones_like(level), xp.log1p(s["since"])]

@@ -18,7 +18,7 @@ import numpy as np
 from statecast.errors import DataError
 from statecast.model import shapes
 from statecast.model.blocks import Blocks
-from statecast.model.front import CEILING, FLOOR, STATISTICS, Front
+from statecast.model.front import FLOOR, STATISTICS, Front
 from statecast.model.heads.head import FUTURE_UNITS, Head
 from statecast.model.kernel import library
 from statecast.model.kernel.adaptive import Follower
@@ -317,7 +317,7 @@ def _sizes(network: Network, dtype: Any, covariates: int) -> Any:
         residual=stack.residual,
         decay=front.decay,
         floor=FLOOR,
-        ceiling=CEILING,
+        ceiling=front.ceiling,
         targets=front.targets,
         lags=front.lags,
         skip=front.skip,
