@@ -86,6 +86,22 @@ def test_what_is_known_ahead_comes_from_a_table(statecast: Command, rich: Path, 
     assert "known" in done.error
 
 
+def test_several_futures_are_compared(statecast: Command, rich: Path, tmp_path: Path) -> None:
+    """By the names of their files."""
+    for name, holiday in (("work", "no"), ("rest", "yes")):
+        rows = [f"{site},{np.datetime64(end, 'h') + k}:00:00,{holiday}" for site, end in ENDS.items() for k in range(4)]
+        (tmp_path / f"{name}.csv").write_text("site,hour,holiday\n" + "\n".join(rows) + "\n")
+    futures = ["--future", tmp_path / "work.csv", "--future", tmp_path / "rest.csv"]
+    result = statecast.well("forecast", rich, *futures, "--json").json["forecast"]
+    assert [row["scenario"] for row in result] == ["work"] * 12 + ["rest"] * 12
+    alone = statecast.well("forecast", rich, *futures[2:], "--json").json["forecast"]
+    for row, same in zip(result[12:], alone, strict=True):
+        assert row["difference"] == pytest.approx(same["statecast"] - result[alone.index(same)]["statecast"])
+    done = statecast("forecast", rich, *futures, "--future", tmp_path / "sub" / "rest.csv")
+    assert done.code != 0 and "two have the same name" in done.error
+    assert "one --future" in statecast("forecast", rich, *futures, "--samples", "2").error
+
+
 # --- the hint at the end of a fit
 
 

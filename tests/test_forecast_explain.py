@@ -169,12 +169,16 @@ def test_shuffled_lags_are_the_same_values_elsewhere() -> None:
 
 @pytest.mark.parametrize("cell", NAMES)
 def test_gates_belong_to_the_run_that_they_explain(cell: str) -> None:
-    """The output beside them is that of the layer; shares lie between 0 and 1."""
+    """The output and the states beside them are those of the layer; shares lie between 0 and 1."""
     w, state = layer_parameters(cell, 4), layer_state(cell, 3, 4)
     rng = np.random.default_rng(1)
     x, reset = rng.normal(size=(8, 3, 2)), rng.random((8, 3)) < 0.2
     result = gates(CELLS[cell], w, x, state, reset)
-    np.testing.assert_allclose(result.pop("h"), layer(CELLS[cell], w, x, state, reset)[0], rtol=1e-13)
+    output, after = layer(CELLS[cell], w, x, state, reset)
+    np.testing.assert_allclose(result["h"], output, rtol=1e-13)
+    for part, last in after.items():
+        np.testing.assert_allclose(result[part][-1], last, rtol=1e-13)
+    result = {name: values for name, values in result.items() if name not in ("h", *after)}
     for name, values in result.items():
         assert values.shape == (8, 3, 4)
         assert name == "candidate" or ((values >= 0) & (values <= 1)).all(), name

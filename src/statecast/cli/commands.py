@@ -16,6 +16,7 @@ from statecast.cli.options import (
     Columns,
     Count,
     File,
+    Files,
     Folder,
     MaybeCount,
     MaybeFile,
@@ -90,7 +91,7 @@ def forecast(
     *,
     horizon: MaybeCount = None,
     levels: Numbers = None,
-    future: MaybeFile = None,
+    future: Files = (),
     samples: MaybeCount = None,
     seed: Count = 0,
     out: MaybeFile = None,
@@ -105,7 +106,9 @@ def forecast(
             input. A pattern such as 'tables/*.parquet' or a folder stands for many files, which workers share.
         horizon: number of steps ahead; beyond the horizon of the fit, forecasts are fed back as inputs.
         levels: levels of the intervals, in percent.
-        future: table of the covariates known ahead, for the steps to forecast.
+        future: table of the covariates known ahead, for the steps to forecast; given several times, the forecasts of
+            all these futures are told apart by the column scenario, which holds the names of the files, and the column
+            difference is against the first.
         samples: number of sample paths of each series, in place of points and intervals; the columns are then id,
             time, sample and statecast.
         seed: seed of the sample paths.
@@ -118,6 +121,8 @@ def forecast(
 
     if samples is not None and levels is not None:
         raise SettingError("--samples and --levels exclude each other: sample paths have no intervals")
+    if samples is not None and len(future) > 1:
+        raise SettingError("--samples takes one --future: sample paths of several are not compared")
     request = forecasts.ForecastRequest(table, horizon, levels, future, samples, seed)
     if (workers := spreading or Spreading()).apply_to(table):
         from statecast.cli import spread

@@ -5,15 +5,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from statecast.cli import output
 from statecast.cli.options import FitRequest, require_count
 from statecast.config import canonical
 from statecast.data import results as files
+from statecast.errors import SettingError
 from statecast.estimators import Forecaster
 from statecast.forecast.answer import Forecast
 from statecast.forecast.sample import Samples
+from statecast.forecast.scenarios import Scenarios
 from statecast.forecast.scores.verdict import verdict
 
 
@@ -28,7 +31,7 @@ class ForecastRequest:
     table: str | None
     horizon: int | None
     levels: Sequence[float] | None
-    future: str | None
+    future: tuple[str, ...]
     samples: int | None
     seed: int
 
@@ -39,11 +42,28 @@ class ForecastRequest:
         if self.levels is not None:
             canonical("levels", self.levels, "--levels")
 
-    def of(self, model: Forecaster) -> Forecast | Samples:
-        """The forecast, or sample paths."""
+    def of(self, model: Forecaster) -> Forecast | Samples | Scenarios:
+        """The forecast, or sample paths; where there are several futures, the forecasts of all."""
+        if len(self.future) > 1:
+            return model.scenarios(self._futures(), self.table, horizon=self.horizon, levels=self.levels)
+        future = self.future[0] if self.future else None
         if self.samples is None:
-            return model.forecast(self.table, horizon=self.horizon, levels=self.levels, future=self.future)
-        return model.samples(self.samples, self.table, horizon=self.horizon, future=self.future, seed=self.seed)
+            return model.forecast(self.table, horizon=self.horizon, levels=self.levels, future=future)
+        return model.samples(self.samples, self.table, horizon=self.horizon, future=future, seed=self.seed)
+
+    def _futures(self) -> dict[str, str]:
+        """The files of futures by their names without folder and suffix.
+
+        Raises:
+            SettingError: two are called alike.
+        """
+        futures = {Path(path).name.partition(".")[0]: path for path in self.future}
+        if len(futures) < len(self.future):
+            raise SettingError(
+                f"--future: of {', '.join(self.future)} two have the same name, by which forecasts are told apart: "
+                "rename one"
+            )
+        return futures
 
 
 def forecast(path: str, request: ForecastRequest, out: str | None, as_json: bool) -> int:

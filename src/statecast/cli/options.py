@@ -53,6 +53,10 @@ def _path(_: Any, tokens: tuple[Token, ...]) -> str:
     return _named(tokens[0].value.replace(STDIN, "-"), "file")
 
 
+def _paths(_: Any, tokens: tuple[Token, ...]) -> tuple[str, ...]:
+    return tuple(_named(token.value.replace(STDIN, "-"), "file") for token in tokens)
+
+
 def _folder(_: Any, tokens: tuple[Token, ...]) -> str:
     if tokens[0].value == STDIN:
         raise ValueError("'-' is standard input, which cannot be a folder")
@@ -70,6 +74,7 @@ def _several(convert: Any, metavar: str) -> Parameter:
     return Parameter(converter=convert, consume_multiple=True, n_tokens=-1, negative=(), metavar=metavar)
 
 
+Files = Annotated[tuple[str, ...], Parameter(converter=_paths, n_tokens=1, negative=(), metavar="FILE")]
 Names = Annotated[tuple[str, ...], _several(_names, "COL…")]
 Name = Annotated[str | None, Parameter(metavar="COL")]
 Text = Annotated[str | None, Parameter(metavar="TEXT")]

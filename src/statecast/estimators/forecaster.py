@@ -1,7 +1,8 @@
 """Forecaster: settings in, a trained model out; thin, and shaped like scikit-learn's estimators.
 
-Nothing is worked out here: tables are read by `data`, networks are trained by `train`, and the rest is done by
-`forecast` and `report`. Training rooms are imported when `fit` is called, so that a saved model serves without them.
+What is asked of a fitted one beyond forecasts stands in parts of its own: `inside`, `whatif`, `exporting`. Nothing is
+worked out here: tables are read by `data`, networks are trained by `train`, and the rest is done by `forecast` and
+`report`. Training rooms are imported when `fit` is called, so that a saved model serves without them.
 """
 
 from __future__ import annotations
@@ -13,23 +14,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from statecast.config import Config
 from statecast.data import checks
 from statecast.data.grid.merging import Merging
 from statecast.data.grid.roles import Roles
-from statecast.data.results import Native, as_array, axes_of, to_native
+from statecast.data.results import Native, as_array, axes_of
 from statecast.data.tabular import table
 from statecast.errors import NotFitted, SettingError
 from statecast.estimators import examination, training, updating
 from statecast.estimators.exporting import Export
+from statecast.estimators.inside import Inside
 from statecast.estimators.keywords import ForecasterKeywords
-from statecast.estimators.start import origin_of
-from statecast.estimators.training import FitRecord
 from statecast.estimators.updating import Learning
+from statecast.estimators.whatif import WhatIf
 from statecast.forecast.answer import Forecast
-from statecast.forecast.predict import Future, forecast
+from statecast.forecast.predict import forecast
 from statecast.forecast.sample import Samples, sample
 from statecast.forecast.stream import Stream
 from statecast.model import archive
@@ -37,14 +36,13 @@ from statecast.model.state import State
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
-    from statecast.forecast.explain import Explanation
     from statecast.forecast.hindcast.backtest import Backtest
     from statecast.report.summary import Report
 
 Names = str | Sequence[str] | None
 
 
-class Forecaster(Export, ForecasterKeywords):
+class Forecaster(Inside, WhatIf, Export, ForecasterKeywords):
     """A recurrent network that forecasts the next values of one or many series.
 
     Args:
@@ -64,23 +62,7 @@ class Forecaster(Export, ForecasterKeywords):
     def _accept(self, settings: dict[str, Any]) -> None:
         self.config = Config.of(settings)
         self.reasons_: dict[str, str] = {}
-        self._record: FitRecord | None = None
-        self._model: Model | None = None
-        self._native: Native = "polars"
-        self._axes = 0
-
-    @property
-    def model_(self) -> Model:
-        """The trained model.
-
-        Raises:
-            NotFitted: before `fit` and `load`.
-        """
-        if self._model is None:
-            raise NotFitted(
-                "this Forecaster has not been fitted: call fit(table, target=…) first, or Forecaster.load(path)"
-            )
-        return self._model
+        self._record, self._model, self._native, self._axes = None, None, "polars", 0
 
     @property
     def evaluation_(self) -> dict[str, Any]:
@@ -226,14 +208,6 @@ class Forecaster(Export, ForecasterKeywords):
         result = self.forecast(rows, horizon=horizon, levels=levels, future=future)
         return as_array(result.values[0], axes) if axes else self._frame(result.columns(), rows)
 
-    def _axes_of(self, source: Any) -> int:
-        """Axes of the array that the results are to be like; 0 for results as a table."""
-        return (self._axes if source is None else axes_of(source)) if self.model_.schema.id is None else 0
-
-    def _frame(self, columns: dict[str, np.ndarray], rows: table.Table | None) -> Any:
-        """Columns in the form of a table, or of the training table."""
-        return to_native(columns, self._native if rows is None else rows.native, self.model_.schema.tz)
-
     def forecast(
         self,
         source: Any = None,
@@ -287,10 +261,6 @@ class Forecaster(Export, ForecasterKeywords):
         state, ahead = self._origin(source, future)
         return sample(self.model_, n, state, horizon, ahead, seed)
 
-    def _origin(self, source: Any, future: Any) -> tuple[State, Future | None]:
-        """The state to forecast from, and the covariates known ahead of it; see `start.origin_of`."""
-        return origin_of(self.model_, source, future, self._record.panel if self._record else None)
-
     def backtest(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> Any:
         """Forecast from the last origins of a table, beside what happened and the baselines.
 
@@ -329,29 +299,6 @@ class Forecaster(Export, ForecasterKeywords):
             there are several targets also `targets`: the same for each of them.
         """
         return examination.scores(self.model_, source)
-
-    def explain(self, source: Any = None, *, seed: int = 0) -> Any:
-        """How much the error grows when one input is shuffled: permutation importance, see `forecast.explain`.
-
-        Args:
-            source: a table like that of `fit`, judged on all rows that `score` would judge; the validation rows of the
-                training table where None.
-            seed: of the shuffles.
-
-        Returns:
-            A frame: input, kind ("past", "known", "static", "calendar" or "lags"), importance (growth of the mean
-            absolute error as a share of it) and its spread over the shuffles; the most important input first.
-
-        Raises:
-            NotFitted: a loaded model without a table.
-            DataError: there are no rows to judge.
-        """
-        rows = None if source is None else table.read(source)
-        return self._frame(self.explanation(rows, seed=seed).columns(), rows)
-
-    def explanation(self, source: Any = None, *, seed: int = 0) -> Explanation:
-        """What `explain` puts into a frame, and the gates of the recurrent layers over time."""
-        return examination.explanation(self.model_, source, self._record, seed)
 
     def stream(self, *, empty: bool = False) -> Stream:
         """A live stream, in which each series continues where the table ended; with `empty` it has no series yet."""

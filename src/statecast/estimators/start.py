@@ -46,11 +46,17 @@ def origin_of(model: Model, source: Any, future: Any, training: Panel | None) ->
         if training is None or not model.schema.known:
             return model.state, None
         return model.state, _parts(training.ahead, training.ahead_offsets)
-    ids = channels.series_ids(model, model.state.ids)
-    last = channels.last_times(model, model.state)
-    return model.state, _parts(
-        *checks.ahead_like(table.read(future), model.schema, ids, last, Merging.of(model.config))
-    )
+    return model.state, ahead_of(model, model.state, future)
+
+
+def ahead_of(model: Model, state: State, future: Any) -> Future:
+    """The covariates known ahead of each series of a state, from a table of them.
+
+    Raises:
+        DataError: the table cannot be used, or has other series.
+    """
+    ids, last = channels.series_ids(model, state.ids), channels.last_times(model, state)
+    return _parts(*checks.ahead_like(table.read(future), model.schema, ids, last, Merging.of(model.config)))
 
 
 def _parts(values: np.ndarray, offsets: np.ndarray) -> list[np.ndarray]:

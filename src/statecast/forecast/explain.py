@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data.panel import Panel
+from statecast.forecast import channels
 from statecast.forecast.hindcast.feed import Feed
 from statecast.forecast.hindcast.origins import origin_rows
+from statecast.forecast.inside import runs
 from statecast.forecast.scores import evaluate
 from statecast.model.front import Front
 from statecast.model.heads.head import LINEAR
 from statecast.model.inputs import Rows
-from statecast.model.stack import Stack
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
@@ -249,17 +250,6 @@ def _permuted(values: np.ndarray, spans: list[np.ndarray], columns: list[int], r
     return values
 
 
-@dataclass(frozen=True)
-class _GateRecorder(Stack):
-    """A stack that notes the gates of every run."""
-
-    runs: list[dict[str, np.ndarray]] = field(default_factory=list, compare=False)
-
-    def scan(self, w: Any, x: Any, state: Any, reset: Any, drop: Any = None, mask: Any = None) -> Any:
-        self.runs.append(self.gates(w, x, state, reset))
-        return super().scan(w, x, state, reset, drop, mask)
-
-
 def activity(model: Model, panel: Panel, most: int = STEPS) -> Activity | None:
     """The gates of the first network over the last steps of the longest series, for its first target.
 
@@ -267,15 +257,13 @@ def activity(model: Model, panel: Panel, most: int = STEPS) -> Activity | None:
     """
     if not model.network.stack.hidden:
         return None
-    stack = _GateRecorder(**vars(model.network.stack))
     longest = int(np.argmax(panel.lengths))
     stop = panel.lengths[[longest]]
     one = panel.pieces(np.array([longest]), np.maximum(stop - 2 * most, 0), stop)
-    steps = min(most, one.rows)
-    recorded = replace(model, network=replace(model.network, stack=stack))
-    Feed.of(recorded, one).forecasts(recorded, np.zeros(one.rows, bool))
-    runs = stack.runs[:: model.network.members.of_row]
-    gates = {name: np.concatenate([run[name][:, 0] for run in runs])[-steps:] for name in runs[0]}
+    steps, cell = min(most, one.rows), model.network.stack.equations
+    states = {part for part in cell.states if part != "h"}
+    parts = next(runs(model, channels.fold(model, one)))
+    gates = {name: values[-steps:] for name, values in parts.items() if name.partition(".")[2] not in states}
     return Activity(str(one.ids[0]), one.time[-steps:], gates, hears(model.weights))
 
 

@@ -101,13 +101,16 @@ def layer(
 
 
 def gates(cell: Cell, w: Weights, x: Array, state: StateParts, reset: Array) -> dict[str, Array]:
-    """The gates of a layer at every step by name, and its output as "h", each [T, B, H]; arguments as for `layer`."""
+    """The gates of a layer and its state after every step by name, and its output as "h", each [T, B, H].
+
+    The arguments are those of `layer`.
+    """
     z = x @ w["W"] + w["b"]
 
     def step(before: StateParts, row: tuple[Array, ...]) -> tuple[StateParts, dict[str, Array]]:
         start = {part: np.where(row[1], cell.start(w, part), before[part]) for part in cell.states}
         after, values = cell.equations(w, row[0], start)
-        return after, values | {"h": cell.read(w, row[0], after)}
+        return after, after | values | {"h": cell.read(w, row[0], after)}
 
     values: dict[str, Array] = scan(step, state, (z, reset[..., None]), x.shape[0])[1]
     return values

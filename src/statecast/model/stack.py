@@ -124,9 +124,9 @@ class Stack:
         return self._dense(w, x, None), after
 
     def gates(self, w: Any, x: Array, state: StateParts, reset: Array) -> dict[str, Array]:
-        """The gates of every layer over a segment under NumPy, such as "0.forget", each [T, B, H]; "0.h" is the output.
+        """Gates and states of every layer over a segment under NumPy, such as "0.forget" and "0.c", each [T, B, H].
 
-        The arguments are those of `scan`.
+        "0.h" is the output of the first layer. The arguments are those of `scan`.
         """
         outputs: dict[str, Array] = {}
         for n in range(len(self.hidden)):

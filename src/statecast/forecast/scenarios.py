@@ -1,0 +1,93 @@
+"""What if: forecasts of the same series from the same moment, each with another future of the covariates known ahead.
+
+All start from one state, so that whatever differs between them comes from the futures alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from statecast.errors import SettingError
+from statecast.forecast.answer import Forecast
+from statecast.forecast.predict import Future, forecast
+from statecast.forecast.runner import Runner
+from statecast.model.state import State
+from statecast.model.trained import Model
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+
+MOST = 100  # futures at once
+
+
+@dataclass(frozen=True, eq=False)
+class Scenarios:
+    """Forecasts by the name of their future, of the same series and steps; the first is what others are held against.
+
+    Attributes:
+        forecasts: at least one.
+    """
+
+    forecasts: dict[str, Forecast]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the futures."""
+        return tuple(self.forecasts)
+
+    @property
+    def values(self) -> Float64[np.ndarray, "C S H D"]:
+        """The point forecasts of each of C futures, in the units of the table."""
+        return np.stack([one.values for one in self.forecasts.values()])
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """As columns: those of a forecast, future after future; `scenario` names it.
+
+        `difference` is `statecast` less that of the first future.
+        """
+        parts = [one.columns() for one in self.forecasts.values()]
+        time = list(parts[0])[:2]
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        names = np.repeat(np.array([*self.names, None], object)[:-1], len(parts[0]["statecast"]))
+        difference = np.concatenate([part["statecast"] - parts[0]["statecast"] for part in parts])
+        places = {name: joined.pop(name) for name in time}
+        return places | {"scenario": names} | joined | {"difference": difference}
+
+
+def scenarios(
+    model: Model,
+    state: State,
+    futures: Mapping[str, Future],
+    horizon: int | None = None,
+    levels: Sequence[float] | None = None,
+) -> Scenarios:
+    """The forecasts of a state with each of several futures; see `predict.forecast` for what else may go wrong.
+
+    Args:
+        model: the model.
+        state: what it has observed.
+        futures: by name, as `predict.forecast` takes one.
+        horizon: steps; the network's where None.
+        levels: of the intervals, in percent; those of the settings where None.
+    """
+    runner = Runner(model)
+    parts = {name: forecast(model, state, horizon, levels, future, runner) for name, future in futures.items()}
+    return Scenarios(parts)
+
+
+def require_futures(model: Model, names: Sequence[str]) -> None:
+    """Refuse to compare futures where there are none, too many, or nothing that they could change.
+
+    Raises:
+        SettingError: says which.
+    """
+    if not model.schema.known:
+        raise SettingError(
+            "this model has no covariates known ahead, so no future of them changes its forecast: fit it with known=…"
+        )
+    if not 1 <= len(names) <= MOST:
+        raise SettingError(f"futures: got {len(names)}, wanted 1 to {MOST}, by name: {{'low': frame, 'high': frame}}")
