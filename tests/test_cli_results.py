@@ -155,7 +155,7 @@ def test_export_names_its_files(statecast: Command, plain: Path, tmp_path: Path)
     assert "takes a row and a state" in statecast.well("export", plain, "--out", out).out
     missing = statecast("export", plain)
     assert missing.code == 2
-    assert "--out is missing" in missing.error
+    assert "give --out FILE.onnx, --web FOLDER" in missing.error
 
 
 # --- explain

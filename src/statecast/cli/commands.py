@@ -292,20 +292,32 @@ def describe(model: MaybeFolder = None, /, *, system: bool = False, json: bool =
 
 
 @command("statecast export loads --out loads.onnx")
-def export(model: Folder, /, *, out: MaybeFile = None, json: bool = False) -> int:
-    """Write a saved model for other runtimes: as ONNX graphs, with its state as inputs and outputs.
+def export(
+    model: Folder,
+    /,
+    *,
+    out: MaybeFile = None,
+    web: MaybeFolder = None,
+    modules: MaybeFolder = None,
+    json: bool = False,
+) -> int:
+    """Write a saved model for other runtimes: as ONNX graphs with its state as inputs and outputs, or as a web page.
 
     Args:
         model: folder of a fit, or a model file.
         out: file for the graph that takes a row, ending in .onnx; the graph that only forecasts, and the states of the
             table's series, are written beside it.
+        web: folder for a page that forecasts in a browser, without a server; open its index.html.
+        modules: folder node_modules that holds onnxruntime-web, for --web; if left out, the nearest from here upwards.
         json: print one JSON document.
     """
     from statecast.cli import exporting
 
-    if out is None:
-        raise SettingError("--out is missing: name a file that ends in .onnx")
-    return exporting.to_onnx(model, out, json)
+    if out is None and web is None:
+        raise SettingError("give --out FILE.onnx, --web FOLDER, or both")
+    if modules is not None and web is None:
+        raise SettingError("--modules is for --web: give --web FOLDER as well")
+    return exporting.run(model, out, web, modules, json)
 
 
 @command("statecast settings hidden cell")

@@ -38,3 +38,22 @@ class Export:
         from statecast.export.onnx_file import export
 
         return export(self.model_, path)
+
+    def export_page(self, folder: str | Path, modules: str | Path | None = None) -> list[Path]:
+        """Write the model as a folder whose `index.html` forecasts in a browser, from the disk or from any server.
+
+        Args:
+            folder: it is made where it is missing; files of these names are replaced.
+            modules: the folder node_modules that holds onnxruntime-web; the nearest one from the current folder
+                upwards where None.
+
+        Returns:
+            The files.
+
+        Raises:
+            NotFitted, SettingError, OutputError: see `export`.
+            MissingDependency: onnxruntime-web or the package onnx is not there; says what to install.
+        """
+        from statecast.export import web
+
+        return web.export(self.model_, folder, modules)

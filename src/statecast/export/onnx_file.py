@@ -17,6 +17,7 @@ import numpy as np
 from safetensors.numpy import save as to_safetensors
 
 from statecast.data.holidays import BY_STEP
+from statecast.data.schema import Covariate
 from statecast.errors import SettingError
 from statecast.export import proto, tracing
 from statecast.export.ports import Ports
@@ -63,6 +64,9 @@ class Package:
         model: the model.
 
     Attributes:
+        width: rows of the network for each series.
+        ids, times: of the series that the model remembers, and of their last rows.
+        levels, reason: of the intervals, and what is to be said of them.
         step: the graph that takes a row, as the bytes of a file.
         forecast: the graph that forecasts from a state, likewise.
         states: the states of the training table's series, likewise.
@@ -82,21 +86,37 @@ class Package:
         self.step, self.forecast = (
             proto.model_of(graph, self.metadata | {"graph": graph.name}).SerializeToString() for graph in graphs
         )
-        self.states = to_safetensors(
-            self.remembered(), {"ids": json.dumps(self._ids), "times": json.dumps(self._times)}
-        )
-
-    @property
-    def _ids(self) -> list[str | int]:
-        return list(channels.series_ids(self._model, self._model.state.ids))
-
-    @property
-    def _times(self) -> list[int]:
-        return [int(time) for time in channels.last_times(self._model, self._model.state)]
+        self.width = self._ports.width
+        self.ids = list(channels.series_ids(model, model.state.ids))
+        self.times = [int(time) for time in channels.last_times(model, model.state)]
+        labels = {"ids": json.dumps(self.ids), "times": json.dumps(self.times)}
+        self.states = to_safetensors(self.remembered(), labels)
 
     def remembered(self) -> dict[str, np.ndarray]:
-        """The states of the training table's series, by the names of the inputs, [S, …] each."""
-        return self._parts(self._model.state.data)
+        """What the model remembers of the training table's series, by the names of the inputs, [S, …] each.
+
+        These are the states in which they ended, their static covariates, and their numbers.
+        """
+        model, state = self._model, self._model.state
+        fixed = {port.name: self._static(item) for port, item in self._ports.static}
+        if model.network.series:
+            numbers = numbers_of(model.network, model.schema, state.ids)
+            fixed["series"] = numbers.astype(np.int64).reshape(-1, *self._ports.of_series[1:])
+        return self._parts(state.data) | fixed
+
+    def _static(self, item: Covariate) -> np.ndarray:
+        """A static covariate of each series as the table had it, from the state, which holds it standardised."""
+        model = self._model
+        names = model.schema.static_features
+        part = model.layout.unpack(model.state.data)["static"][:: self.width].astype(np.float64)
+        mean, scale = (model.constants[f"static_{moment}"] for moment in ("mean", "scale"))
+        values = part[:, : len(names)] * scale + mean
+        if model.network.front.missing:
+            values = np.where(part[:, len(names) :] > 0, np.nan, values)
+        values = values[:, [name in item.features for name in names]]
+        if item.kind == "numeric":
+            return np.ascontiguousarray(values[:, 0])
+        return np.where(np.isnan(values).any(axis=1), np.nan, values.argmax(axis=1))
 
     def start(self) -> dict[str, np.ndarray]:
         """The state of a series that has observed nothing, by the names of the inputs, [1, …] each."""

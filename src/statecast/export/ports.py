@@ -110,6 +110,12 @@ class Ports:
         return (*ports, *((Port("time", (ROWS,), WHOLE, clock),) if front.calendar else ()))
 
     @property
+    def static(self) -> list[tuple[Port, Covariate]]:
+        """The static covariates, as inputs."""
+        items = self.model.schema.static
+        return [(Port(f"static.{item.name}", (ROWS,), REAL, _meaning(item)), item) for item in items]
+
+    @property
     def ahead(self) -> tuple[Port, ...]:
         """What is known of the steps ahead."""
         front, shape = self.model.network.front, (ROWS, self.horizon)
