@@ -6,6 +6,7 @@ import datetime
 import json
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import statecast as sc
+from statecast.cli import main
 from statecast.config import Config
 from statecast.data import checks, cycles, holidays
 from statecast.data.calendar import Frequency
@@ -313,3 +315,9 @@ def test_a_fit_learns_what_a_holiday_does() -> None:
     ordinary = np.delete(values, [3, 9])
     assert values[3] < ordinary.min() - 5  # within the horizon
     assert values[9] < ordinary.min() - 5  # beyond it
+
+
+def test_a_description_says_which_are_known(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    archive.save(replace(told(), scores={}), tmp_path / "m")
+    assert main(["describe", str(tmp_path / "m")]) == 0
+    assert "4 dates from 2024-01-01 to 2024-01-29" in capsys.readouterr().out

@@ -171,6 +171,7 @@ def _readable(scores: dict[str, Any], path: str) -> dict[str, Any]:
 
 def _columns(trained: Any) -> list[tuple[str, str]]:
     """The columns of the tables that a model takes."""
+    from statecast.data import holidays
     from statecast.forecast import channels
 
     schema = trained.schema
@@ -183,6 +184,8 @@ def _columns(trained: Any) -> list[tuple[str, str]]:
             f"{schema.time}, {schema.frequency.text}" + (f", {schema.tz}" if schema.tz else "") if schema.time else "",
         ),
         *((role, ", ".join(_covariate(item) for item in items)) for role, items in covariates),
+        ("weight", schema.weight or ""),
+        ("holidays", holidays.span(schema.holidays) if schema.holidays else ""),
         ("series", f"{len(channels.series_ids(trained, trained.state.ids)):,} remembered"),
     ]
     return [(name, text) for name, text in rows if text]

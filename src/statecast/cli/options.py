@@ -91,7 +91,7 @@ MaybeFile = Annotated[str | None, Parameter(converter=_path, n_tokens=1, metavar
 Assignments = Annotated[
     tuple[str, ...], Parameter(name="--set", consume_multiple=True, negative=(), metavar="KEY=VALUE…")
 ]
-ROLES = ("target", "id", "time", "past", "known", "static", "freq")
+ROLES = ("target", "id", "time", "past", "known", "static", "freq", "weight")
 SOURCES = ("path", "example", "folder")
 LISTS = ("target", "past", "known", "static")
 
@@ -110,11 +110,13 @@ class Columns:
     past: Names = ()
     "covariates that are known up to the present"
     known: Names = ()
-    "covariates that are known ahead, such as holidays"
+    "covariates that are known ahead, such as prices"
     static: Names = ()
     "covariates that stay the same for a series"
     freq: Text = None
-    "length of a step, such as 1h or 1d; inferred from the times if left out"
+    "length of a step, such as 1h, 1d or B (business days); inferred from the times if left out"
+    weight: Name = None
+    "column that says how much each row counts in training; all alike if left out"
 
 
 @Parameter(name="*")

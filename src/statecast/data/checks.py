@@ -66,6 +66,7 @@ def panel(
         day_first=record.time.day_first if record.time else None,
         years=cycles.spans_years(grid.time, grid.time_kind),
         holidays=days_off,
+        weight=roles.weight,
     )
     rows = encoded(record, schema, grid)
     empty = next((name for name, column in zip(target, rows.y.T, strict=True) if np.isnan(column).all()), None)
@@ -223,6 +224,8 @@ def columns_of(panel: Panel, schema: Schema) -> dict[str, np.ndarray]:
     if schema.time:
         columns[schema.time] = calendar.to_datetime64(panel.time, schema.time_kind, schema.frequency, schema.tz)
     columns |= {name: panel.y[:, index] for index, name in enumerate(schema.target)}
+    if schema.weight and panel.weight is not None:
+        columns[schema.weight] = panel.weight
     groups = ((panel.past, schema.past), (panel.known, schema.known), (panel.static[series], schema.static))
     for values, covariates in groups:
         column = 0

@@ -156,10 +156,14 @@ def _of_code(code: str, years: range) -> dict[str, str]:
     return {day.isoformat(): name for day, name in dates.items()}
 
 
+def span(holidays: Holidays) -> str:
+    """How many dates there are, and from when to when."""
+    first, last = (str(np.datetime64(day, "D")) for day in (holidays.days[0], holidays.days[-1]))
+    return f"{len(holidays.days):,} dates from {first} to {last}"
+
+
 def summary(holidays: Holidays, last: int) -> str:
     """What is known, in words; `last` is the time of the table's last row."""
-    first, end = (str(np.datetime64(day, "D")) for day in (holidays.days[0], holidays.days[-1]))
-    text = f"{len(holidays.days):,} dates from {first} to {end}"
-    if holidays.days[-1] <= last // DAY:
-        text += ", none after the table's end: add those to come, or forecasts know of none"
-    return text
+    if holidays.days[-1] > last // DAY:
+        return span(holidays)
+    return f"{span(holidays)}, none after the table's end: add those to come, or forecasts know of none"

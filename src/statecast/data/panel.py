@@ -31,6 +31,7 @@ class Panel:
         static: covariates of a series [S, Q].
         ahead: covariates known ahead, for the rows after each series' last row [rows ahead, K].
         ahead_offsets: [S + 1] into `ahead`.
+        weight: how much each row counts in the loss [rows], 0 in gaps; None where all count alike.
     """
 
     y: Float64[np.ndarray, "rows D"]
@@ -42,6 +43,7 @@ class Panel:
     static: Float64[np.ndarray, "series Q"]
     ahead: Float64[np.ndarray, "ahead K"]
     ahead_offsets: Int64[np.ndarray, " series+1"]
+    weight: Float64[np.ndarray, " rows"] | None = None
 
     @property
     def rows(self) -> int:
@@ -111,6 +113,7 @@ class Panel:
             static=self.static[series],
             ahead=np.concatenate([self.known, self.ahead])[rows_of_spans(starts.ravel(), sizes.ravel())],
             ahead_offsets=offsets_of(sizes.sum(axis=1)),
+            weight=None if self.weight is None else self.weight[rows],
         )
 
     def fold(self, names: tuple[str | int, ...]) -> Panel:
@@ -129,6 +132,7 @@ class Panel:
             static=np.repeat(self.static, d, axis=0),
             ahead=self.ahead[rows_ahead],
             ahead_offsets=offsets_of(np.repeat(ahead, d)),
+            weight=None if self.weight is None else self.weight[rows],
         )
 
 

@@ -62,6 +62,7 @@ class Schema:
         years: whether the table reaches over two years, so that the course of a year can be told from a trend.
         day_first: of dates in text such as 1/2/2024, whether the day stands before the month; None if it was not seen.
         holidays: dates that the network is told ahead.
+        weight: the column that says how much a row counts in training, if any; a later table needs none.
     """
 
     target: tuple[str, ...]
@@ -78,6 +79,7 @@ class Schema:
     years: bool = True
     day_first: bool | None = None
     holidays: Holidays = NO_HOLIDAYS
+    weight: str | None = None
 
     @property
     def id_column(self) -> str:
@@ -153,6 +155,7 @@ class Schema:
             "years": self.years,
             "day_first": self.day_first,
             "holidays": self.holidays.to_json(),
+            "weight": self.weight,
         }
 
     @classmethod
@@ -199,6 +202,7 @@ def _read(of: type[Schema], values: Mapping[str, Any]) -> Schema:
         years=years,
         day_first=day_first,
         holidays=holidays,
+        weight=_optional(values, "weight") if "weight" in values else None,
     )
 
 
@@ -206,7 +210,7 @@ def _require_agreement(schema: Schema) -> None:
     """What one part says must be possible beside the others."""
     if not schema.target:
         raise ValueError("it has no target")
-    if double := _twice(schema.columns):
+    if double := _twice((*schema.columns, *filter(None, [schema.weight]))):
         raise ValueError(f"the column {shortened(double)} has two roles")
     if (schema.time is None) != (schema.time_kind == "row"):
         raise ValueError(f"times are of the kind {schema.time_kind!r}, and their column is {shortened(schema.time)}")

@@ -92,6 +92,7 @@ class Forecaster(Inside, WhatIf, Export, ForecasterKeywords):
         known: Names = None,
         static: Names = None,
         freq: str | None = None,
+        weight: str | None = None,
         watch: Callable[[Any], None] | None = None,
         checkpoint: str | Path | None = None,
         resume: bool = False,
@@ -107,6 +108,7 @@ class Forecaster(Inside, WhatIf, Export, ForecasterKeywords):
             known: covariates known ahead.
             static: covariates of a series.
             freq: the length of a step, such as "1h"; inferred if None.
+            weight: the column that says how much each row counts in training; all alike if None.
             watch: called with the progress now and then, see `statecast.train.progress.Progress`.
             checkpoint: a folder for checkpoints; none are written if None.
             resume: continue from the checkpoint in that folder.
@@ -119,8 +121,8 @@ class Forecaster(Inside, WhatIf, Export, ForecasterKeywords):
             SettingError: a setting does not suit it.
             TrainingError: the loss is not finite.
         """
-        train = training.room("fit")
-        rows, roles = table.read(source), Roles.of(target, id, time, past, known, static, freq)
+        train, rows = training.room("fit"), table.read(source)
+        roles = Roles.of(target, id, time, past, known, static, freq, weight)
         panel, schema = checks.panel(rows, roles, Merging.of(self.config), self.config.holidays)
         outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
         self._model, self._record = training.assembled(outcome, panel, rows.reasons)

@@ -60,7 +60,7 @@ def train(case: Case, settings: Mapping[str, Any], folder: Path | None) -> Train
 
 def roles(data: Mapping[str, Any]) -> Roles:
     """The columns' roles as `[data]` gives them."""
-    names = ("target", "id", "time", "past", "known", "static", "freq")
+    names = ("target", "id", "time", "past", "known", "static", "freq", "weight")
     return Roles.of(*(data.get(name) for name in names))
 
 

@@ -21,7 +21,7 @@ from statecast.model.network import Network
 from statecast.model.rings import Rings
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Int64
+    from jaxtyping import Float, Float64, Int64
 
 LARGEST = 700.0  # logarithm of the largest forecast: that of the largest float64 is 709
 KINDS = ("past", "known", "calendar", "static")
@@ -40,6 +40,7 @@ class Rows:
         age: [R] rows since its series began.
         offsets: [S + 1].
         numbers: [S, 1] the number of each series among the training series; see `numbers_of`.
+        weight: [R, 1] how much each row counts in the loss, 1 in the mean of those that do; None where all count alike.
     """
 
     y: Float[np.ndarray, "R D"]
@@ -51,6 +52,7 @@ class Rows:
     age: Int64[np.ndarray, " R"]
     offsets: Int64[np.ndarray, " S+1"]
     numbers: Float[np.ndarray, "S 1"]
+    weight: Float[np.ndarray, "R 1"] | None = None
 
     def at(self, rows: Int64[np.ndarray, "..."], ahead: Int64[np.ndarray, " H"]) -> dict[str, np.ndarray]:
         """The network's inputs at the given rows [...]: y, m, covariates, future [..., H, F] of the steps `ahead`."""
@@ -96,7 +98,14 @@ def rows_of(network: Network, constants: dict[str, np.ndarray], schema: Schema, 
         age=np.arange(panel.rows) - panel.offsets[series],
         offsets=panel.offsets,
         numbers=numbers_of(network, schema, panel.ids).astype(dtype),
+        weight=None if panel.weight is None else _relative(panel.weight).astype(dtype)[:, None],
     )
+
+
+def _relative(weight: Float64[np.ndarray, " R"]) -> Float64[np.ndarray, " R"]:
+    """Weights whose mean is 1 among the rows that count at all."""
+    some = weight[weight > 0]
+    return weight / some.mean() if len(some) else weight
 
 
 def numbers_of(network: Network, schema: Schema, ids: Sequence[str | int]) -> Float[np.ndarray, "S 1"]:

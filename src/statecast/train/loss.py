@@ -1,7 +1,8 @@
 """Losses of a forecast at every step of a segment, and the gather that feeds it.
 
 Errors are divided by a constant of their series and target, the deviation of its training rows, so that a large series
-does not drown a small one. What is missing, of another part of the split, or within the burn-in has weight 0.
+does not drown a small one. What is missing, of another part of the split, or within the burn-in has weight 0; the rest
+counts by the weight of the row that is forecast, where the table has weights.
 """
 
 from __future__ import annotations
@@ -118,6 +119,8 @@ def gather(
         inputs["future"] = slices(data["future"], data["place"][origins] + 1, horizon)
     before_limit = origins[..., None] + jnp.arange(1, horizon + 1) < tape["limit"][at][..., None]
     weight = (before_limit[..., None] * _weights(tape, at, scored)[..., None, None]).astype(data["m"].dtype)
+    if "weight" in data:
+        weight = weight * slices(data["weight"], origins + 1 + size, horizon)
     return {
         "rows": statistics,
         "rings": rings,

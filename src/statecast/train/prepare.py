@@ -174,6 +174,8 @@ def device_rows(network: Network, rows: Rows, statistics: dict[str, np.ndarray],
     data = {name: with_room(values, series if name == "static" else count) for name, values in columns.items()}
     blank = ((size, horizon + count - len(rows.y)), (0, 0))
     data |= {"y": np.pad(rows.y, blank), "m": np.pad(rows.m, blank)}
+    if rows.weight is not None:
+        data["weight"] = np.pad(rows.weight, blank)
     data["loss_scale"] = with_room(scales.astype(rows.y.dtype), series)
     if network.series:
         data["numbers"] = with_room(rows.numbers, series)

@@ -276,6 +276,8 @@ def relative_rows(
     ahead = at[:, None] + np.arange(1, horizon + 1)
     inside = np.minimum(ahead, len(rows.y) - 1)
     mask = (ahead < limit[:, None])[..., None] & (rows.m[inside] > 0)
+    if rows.weight is not None:
+        mask &= rows.weight[inside] > 0
     target = (rows.y[inside] - level[:, None, :]) / scale[:, None, :]
     return {
         "ring": front.relative(ring, held, level, scale),

@@ -141,6 +141,8 @@ def encoded(record: Record, schema: Schema, grid: Grid) -> Panel:
         part: Part = part_of(item) if item in moving else "category"
         columns[item.name] = values_of(table, record.covariates[item.name], item), part
 
+    if record.weight is not None:
+        columns[""] = _weights(table, record.weight), "number"
     laid = {name: grid.put(values, part) for name, (values, part) in columns.items()}
     y = np.stack([laid[name] for name in schema.target], axis=1)
     if np.isnan(y).all():
@@ -158,7 +160,25 @@ def encoded(record: Record, schema: Schema, grid: Grid) -> Panel:
         static=_features(schema.static, laid, len(grid.ids)),
         ahead=known[:0],
         ahead_offsets=np.zeros(len(grid.ids) + 1, np.int64),
+        weight=np.nan_to_num(laid[""]) if record.weight is not None else None,
     )
+
+
+def _weights(table: Table, column: Column) -> Float64[np.ndarray, " rows"]:
+    """How much each row counts; none is missing, and some row counts.
+
+    Raises:
+        DataError: a weight is missing or below 0, or all are 0.
+    """
+    weights = numbers(table, column)
+    wrong = ~(weights >= 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        state = "is missing" if np.isnan(weights[row]) else f"is {weights[row]:g}"
+        raise DataError(f"{table.where(column.name, row)}: the weight {state}: wanted a number of at least 0")
+    if not weights.any():
+        raise DataError(f"{table.where(column.name)}: every weight is 0, so there is nothing to learn from")
+    return weights
 
 
 def _features(

@@ -27,6 +27,7 @@ class Record:
         time: the time of each row, none missing; None where rows are steps.
         targets: the columns to forecast.
         covariates: the columns beside them, by name.
+        weight: how much each row counts in training; None where all count alike.
     """
 
     table: Table
@@ -34,6 +35,7 @@ class Record:
     time: Column | None
     targets: tuple[Column, ...]
     covariates: dict[str, Column]
+    weight: Column | None = None
 
     @property
     def time_name(self) -> str | None:
@@ -53,7 +55,7 @@ def read(table: Table, roles: Roles, reason: str | None = None) -> Record:
         DataError: a column holds values of no use, or a time is missing or cannot be read.
     """
     covariates = (*roles.past, *roles.known, *roles.static)
-    return _record(table, roles.id, roles.time, roles.target or (), covariates, Clock(), reason)
+    return _record(table, roles.id, roles.time, roles.target or (), covariates, Clock(), roles.weight, reason)
 
 
 def read_like(table: Table, schema: Schema, ahead: bool = False) -> Record:
@@ -72,7 +74,8 @@ def read_like(table: Table, schema: Schema, ahead: bool = False) -> Record:
     names = [item.name for item in items]
     require_columns(table, [*(name for name in (schema.id, schema.time) if name), *target, *names])
     clock = Clock(schema.time_kind == "integer", schema.day_first)
-    record = _record(table, schema.id, schema.time, target, names, clock)
+    weight = schema.weight if schema.weight and table.has(schema.weight) and not ahead else None
+    record = _record(table, schema.id, schema.time, target, names, clock, weight)
     if record.time is not None:
         _require_kind(table, record.time, schema)
     return record
@@ -97,14 +100,16 @@ def _record(
     target: Sequence[str],
     covariates: Sequence[str],
     clock: Clock,
+    weight: str | None = None,
     reason: str | None = None,
 ) -> Record:
     """The record of a table, from the names of its columns and how the times are written."""
     clocks = {time: clock} if time else {}
-    keys = [name for name in (id, time) if name]
+    keys = [name for name in (id, time, weight) if name]
     columns = {name: _column(table, name, clocks.get(name), reason) for name in (*keys, *target, *covariates)}
     targets, beside = tuple(columns[name] for name in target), {name: columns[name] for name in covariates}
-    return Record(table, columns[id] if id else None, columns[time] if time else None, targets, beside)
+    row, clocked, counts = (columns[name] if name else None for name in (id, time, weight))
+    return Record(table, row, clocked, targets, beside, counts)
 
 
 def _column(table: Table, name: str, clock: Clock | None, reason: str | None) -> Column:

@@ -29,6 +29,7 @@ class Roles:
         known: covariates known ahead.
         static: covariates of a series.
         freq: what one step is; None to infer it.
+        weight: the column that says how much each row counts in training; None where all count alike.
     """
 
     target: tuple[str, ...] | None = None
@@ -38,6 +39,7 @@ class Roles:
     known: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
     freq: str | None = None
+    weight: str | None = None
 
     @classmethod
     def of(
@@ -49,13 +51,14 @@ class Roles:
         known: str | Sequence[str] | None = None,
         static: str | Sequence[str] | None = None,
         freq: str | None = None,
+        weight: str | None = None,
     ) -> Roles:
         """From single names or sequences of names.
 
         Raises:
             SettingError: what should be a name is none.
         """
-        for role, name in (("id", id), ("time", time)):
+        for role, name in (("id", id), ("time", time), ("weight", weight)):
             if name is not None:
                 _require_text(role, name)
         return cls(
@@ -66,6 +69,7 @@ class Roles:
             _names("known", known),
             _names("static", static),
             freq,
+            weight,
         )
 
 
@@ -93,7 +97,7 @@ def resolved(table: Table, roles: Roles) -> Roles:
         DataError: a column is not there; no target was named, or no time, and several could be meant.
         SettingError: a column has two roles.
     """
-    keyed = [name for name in (roles.id, roles.time) if name]
+    keyed = [name for name in (roles.id, roles.time, roles.weight) if name]
     others = [*keyed, *roles.past, *roles.known, *roles.static]
     require_columns(table, [*(roles.target or ()), *others])
     taken = {*(roles.target or ()), *others}
@@ -109,7 +113,8 @@ def resolved(table: Table, roles: Roles) -> Roles:
     every = [*target, *others]
     twice = next((name for index, name in enumerate(every) if name in every[:index]), None)
     if twice is not None:
-        raise SettingError(f"the column {twice!r} has two roles: give it one of target, id, time, past, known, static")
+        known_roles = "target, id, time, past, known, static, weight"
+        raise SettingError(f"the column {twice!r} has two roles: give it one of {known_roles}")
     return replace(roles, target=target, time=time or None)
 
 

@@ -131,8 +131,19 @@ class Design:
         flat, at = self.table.rows, self.rows[:, None] + np.arange(1, self.horizon + 1)
         inside = np.minimum(at, len(flat.y) - 1)
         held = (at < (flat.offsets[:-1] + self.stop)[self.series][:, None]) & (flat.m[inside, self.target] > 0)
+        if flat.weight is not None:  # what counts for nothing is not learned from
+            held &= flat.weight[inside, 0] > 0
         level, _, unit = self.units
         return np.where(held, (flat.y[inside, self.target] - level) / unit, np.nan)
+
+    @property
+    def weights(self) -> Float[np.ndarray, "n 1"] | None:
+        """How much each row counts: the mean of what it forecasts; None where all count alike."""
+        flat = self.table.rows
+        if flat.weight is None:
+            return None
+        at = np.minimum(self.rows[:, None] + np.arange(1, self.horizon + 1), len(flat.y) - 1)
+        return np.asarray(flat.weight[at, 0].mean(axis=1, keepdims=True))
 
     @property
     def _gaps(self) -> bool:

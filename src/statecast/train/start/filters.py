@@ -39,11 +39,13 @@ class Aligned:
         values: [S, T], NaN before the first value of a series, where one is missing, and behind its last.
         first: [S] the place of the first value.
         stop: the place behind the last training row, of every series.
+        counts: how much each value counts where filters are compared, [S, T]; None where all count alike.
     """
 
     values: Float[np.ndarray, "S T"]
     first: Int64[np.ndarray, " S"]
     stop: int
+    counts: Float[np.ndarray, "S T"] | None = None
 
     @classmethod
     def of(
@@ -53,6 +55,7 @@ class Aligned:
         train: Int64[np.ndarray, " S"],
         stop: Int64[np.ndarray, " S"],
         most: int,
+        counts: Float[np.ndarray, " R"] | None = None,
     ) -> Aligned:
         """The last training rows of every series of a panel, and the rows behind these.
 
@@ -62,18 +65,25 @@ class Aligned:
             train: training rows of each.
             stop: rows of each, the training rows among them, that the filters may follow.
             most: training rows that are taken of each.
+            counts: how much each value counts; None where all count alike.
         """
         back, ahead = np.minimum(train, most), stop - train
         width = int(back.max(initial=0))
         place = np.arange(-width, int(ahead.max(initial=0)))
         inside = (place >= -back[:, None]) & (place < ahead[:, None])
         rows = np.clip(offsets[:-1, None] + train[:, None] + place, 0, max(len(values) - 1, 0))
-        return cls(np.where(inside, values[rows], np.nan), width - back, width)
+        each = None if counts is None else np.where(inside, counts[rows], 0.0)
+        return cls(np.where(inside, values[rows], np.nan), width - back, width, each)
 
     @classmethod
     def impulses(cls, count: int) -> Aligned:
         """Series of `count` values, one of them 1 and the others 0: they show what a linear filter makes of each."""
         return cls(np.eye(count), np.zeros(count, np.int64), count)
+
+    def part(self, chosen: slice) -> Aligned:
+        """Some of the series."""
+        counts = None if self.counts is None else self.counts[chosen]
+        return Aligned(self.values[chosen], self.first[chosen], self.stop, counts)
 
     @property
     def lengths(self) -> Int64[np.ndarray, " S"]:
@@ -84,6 +94,13 @@ class Aligned:
         """The values behind a place, NaN from `stop` on."""
         at = origin + np.arange(1, horizon + 1)
         return np.where(at < stop, self.values[:, np.minimum(at, self.values.shape[1] - 1)], np.nan)
+
+    def counts_ahead(self, origin: int, horizon: int) -> Float[np.ndarray, "S H"]:
+        """How much the values behind a place count."""
+        if self.counts is None:
+            return np.ones((len(self.values), horizon))
+        at = origin + np.arange(1, horizon + 1)
+        return np.asarray(self.counts[:, np.minimum(at, self.values.shape[1] - 1)])
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,7 +107,12 @@ def choose(
         if made is None or not beats(evidence.errors(made.forecasts), nothing, 0.0):
             return None
         return Blend(season, 0.0, made.recipe, 0, made.solution)
-    share = _share(evidence, filters, made.forecasts) if made is not None else 1.0
+    if made is None:
+        share = 1.0
+    elif table.rows.weight is not None and not evidence.count:  # the filters follow rows that weigh nothing
+        share = 0.0
+    else:
+        share = _share(evidence, filters, made.forecasts)
     mixed = filters if made is None else share * filters + (1 - share) * made.forecasts
     if evidence.count >= LEAST and not beats(evidence.errors(mixed), nothing):
         return None
@@ -167,7 +172,8 @@ def aligned(design: Design, season: int, stop: np.ndarray) -> Aligned:
     """The series as filters follow them: up to `stop`, in working units."""
     table, d = design.table, design.target
     values = np.where(table.rows.m[:, d] > 0, table.rows.y[:, d], np.nan)
-    return Aligned.of(values, table.rows.offsets, table.parts.train, stop, 2 * smoothing.reach(season))
+    counts = None if table.rows.weight is None else table.rows.weight[:, 0]
+    return Aligned.of(values, table.rows.offsets, table.parts.train, stop, 2 * smoothing.reach(season), counts)
 
 
 def _filtered(design: Design, folds: Folds, season: int, window: int) -> Float[np.ndarray, "n H"] | None:

@@ -100,12 +100,14 @@ def _in_parts(bank: Filters, series: Aligned) -> Float[np.ndarray, "S P"]:
     """`training_errors`, of so many series at a time that their forecasts fit into the cache or nearly so."""
     size = max(1, NUMBERS // (bank.horizon * bank.parameters.shape[1]))
     cuts = range(0, len(series.values), size)
-    parts = (Aligned(series.values[n : n + size], series.first[n : n + size], series.stop) for n in cuts)
-    return np.concatenate([training_errors(bank, part) for part in parts])
+    return np.concatenate([training_errors(bank, series.part(slice(n, n + size))) for n in cuts])
 
 
 def training_errors(bank: Filters, series: Aligned) -> Float[np.ndarray, "S P"]:
-    """Mean absolute error of every filter on the training rows, all steps ahead alike; NaN where there is none."""
+    """Mean absolute error of every filter on the training rows, all steps ahead alike; NaN where there is none.
+
+    Rows count by their weights.
+    """
     warm = max(bank.season, 3)
     first = series.first + np.minimum(np.maximum(warm, series.lengths // 4), np.maximum(series.lengths - 2, 0))
     shape = len(series.values), bank.horizon, bank.parameters.shape[1]
@@ -113,10 +115,11 @@ def training_errors(bank: Filters, series: Aligned) -> Float[np.ndarray, "S P"]:
     for t, forecasts in bank.run(series, origins(int(first.min(initial=0)), series.stop - 2)):
         error = np.abs(forecasts - series.ahead(t, bank.horizon, series.stop)[:, :, None])
         held = ~np.isnan(error[:, :, :1]) & (first <= t)[:, None, None]
-        total += np.where(held, error, 0.0)
-        count += held
+        share = held * series.counts_ahead(t, bank.horizon)[:, :, None]
+        total += share * np.where(held, error, 0.0)
+        count += share
     steps = (count > 0).sum(axis=1)
-    mean = (total / np.maximum(count, 1)).sum(axis=1) / np.maximum(steps, 1)
+    mean = (total / np.where(count > 0, count, 1)).sum(axis=1) / np.maximum(steps, 1)
     return np.where((steps > 0) & (series.lengths >= bank.least)[:, None], mean, np.nan)
 
 

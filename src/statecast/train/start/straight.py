@@ -69,6 +69,8 @@ class NormalEquations:
                 typical = typical or float(np.median(size))
                 near = 1 / np.sqrt(np.maximum(size / typical, SMALLEST)) if typical > 0 else np.ones_like(size)
                 x, y = x * near, y * near
+            if (counts := block.weights) is not None:
+                x, y = x * np.sqrt(counts[whole]), y * np.sqrt(counts[whole])
             # Rows come series by series.
             cuts = np.flatnonzero(np.diff(series)) + 1
             for part_x, part_y, part in zip(*(np.split(a, cuts) for a in (x, y, series)), strict=True):
