@@ -108,7 +108,8 @@ def model(
     weights = mapped(
         lambda w: (w + 0.2 * rng.standard_normal(w.shape)).astype(dtype), network.init(seed, Start.of(config))
     )
-    constants = {k: (v + 0.1 * rng.random(v.shape)).astype(dtype) for k, v in network.constants().items()}
+    drawn = {k: v for k, v in network.constants().items() if k not in LIMITS}
+    constants = {k: (v + 0.1 * rng.random(v.shape)).astype(dtype) for k, v in drawn.items()}
     constants["least"] = np.full(network.front.targets, 0.0 if config.transform in (None, "none") else 0.5)
     constants |= {name: network.constants()[name] for name in ("floor", *LIMITS)}
     if config.lower is not None or config.upper is not None:

@@ -89,8 +89,10 @@ def test_alarms_go_to_the_webhook(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         def __exit__(self, *_: object) -> None:
             posted.append("closed")
 
-        def put(self, name: str, alarm: Any) -> None:
+        def put(self, name: str, alarm: Any, settled: Any) -> None:
             posted.append((name, alarm))
+            if settled is not None:
+                settled()
 
     monkeypatch.setattr(attachments, "Webhook", Hook)
     (tmp_path / "secret").write_text("word\n")
@@ -101,13 +103,18 @@ def test_alarms_go_to_the_webhook(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         listeners.append(listener)
         return SimpleNamespace(close=lambda: posted.append("left"))
 
-    engine: Any = SimpleNamespace(model=cases.model(), subscribe=subscribe, submit=None)
+    posting = SimpleNamespace(
+        waiting=lambda since, limit: (6, (Alarm(5, "b", 2, "missing", 4.0),)),
+        advance=lambda seq: posted.append(seq),
+    )
+    engine: Any = SimpleNamespace(model=cases.model(), subscribe=subscribe, submit=None, posting=posting)
     around.start(engine, lambda records: None, lambda alarm: {"id": alarm.id})  # type: ignore[arg-type, return-value]
     alarms = (Alarm(7, "a", 3, "unusual", 5.0), Alarm(7, "a", 3, "drift", 5.0))
-    listeners[0](SimpleNamespace(alarms=alarms))
+    listeners[0](SimpleNamespace(alarms=alarms, last=9))
     around.close()
     assert posted[0] == ("http://pager/", "word")
-    assert posted[1:] == [("7-unusual-a", {"id": "a"}), ("7-drift-a", {"id": "a"}), "left", "closed"]
+    assert posted[1:3] == [("5-missing-b", {"id": "b"}), 6]  # what a server before this one left
+    assert posted[3:] == [("7-unusual-a", {"id": "a"}), ("7-drift-a", {"id": "a"}), 9, "left", "closed"]
 
 
 @pytest.mark.parametrize(

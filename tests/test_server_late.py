@@ -12,8 +12,10 @@ import server_cases as server
 
 from statecast.errors import ModelFileError
 from statecast.forecast.stream import Stream
+from statecast.model import archive
 from statecast.model.state import State
 from statecast.server.engine.engine import Engine
+from statecast.server.engine.receipts import Happening
 from statecast.server.rows import LiveRows
 
 LATE = 4
@@ -172,3 +174,27 @@ def test_more_or_fewer_rows_are_remembered_from_the_next_start_on(tmp_path: Path
         depths.append(len(summary.times))
         engine.close()
     assert depths == [10, 41, 32]
+
+
+def test_a_late_row_that_is_unusual_raises_an_alarm(tmp_path: Path) -> None:
+    model = archive.save(cases.watching(cases.model()), tmp_path / "model.safetensors")
+    engine = server.started(model, tmp_path / "state", late=LATE, checkpoint=3600)
+    rng, heard = np.random.default_rng(0), list[Happening]()
+    engine.subscribe(None, heard.append)
+
+    def observe(hour: int, value: float) -> bool:
+        rows = LiveRows(["a"], np.array([cases.START + hour * cases.HOUR]), np.array([[value]]))
+        return bool(engine.submit(rows).result().unusual[0])
+
+    for hour in [*range(60), 61]:
+        observe(hour, 6 + 0.1 * rng.standard_normal())
+    count = engine.one("a").alarms
+    assert observe(60, 1e4) and engine.one("a").alarms == count + 1
+    (alarm,) = heard[-1].alarms
+    assert (alarm.kind, alarm.time, alarm.value) == ("unusual", cases.START + 60 * cases.HOUR, (1e4,))
+    assert engine.history("a").alarms[-1] == alarm
+    assert engine.history("a").scores[-2] == np.float32(alarm.score)
+    engine._store.close()  # as a kill leaves it
+    engine = server.started(model, tmp_path / "state", late=LATE)
+    assert engine.one("a").alarms == count + 1 and engine.alarms(1) == (alarm,)
+    engine.close()

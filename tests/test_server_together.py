@@ -191,3 +191,34 @@ def test_an_unusual_value_is_an_alarm_at_the_webhook(tmp_path: Path, pager: Page
     alarm = json.loads(pager.alarms[-1][1])["data"]
     assert (alarm["id"], alarm["kind"], alarm["value"]) == ("a", "unusual", 1e4)
     assert alarm["score"] == pytest.approx(answer.scores[0])
+
+
+def test_the_next_server_posts_the_alarms_that_nobody_took(tmp_path: Path, pager: Pager) -> None:
+    model, rng = cases.watching(cases.model()), np.random.default_rng(0)
+    with serving(tmp_path, model, window=0, webhook=pager.url) as server:
+        rows = [{"site": "a", "hour": str(at(n)), "load": 6 + 0.1 * rng.standard_normal()} for n in range(60)]
+        server.post(rows)
+        broker_cases.until(lambda: server.service.engine._store.note("posted 0") is not None)
+        pager.statuses.extend([503] * 1000)  # from now on it takes none
+        server.post({"site": "a", "hour": str(at(60)), "load": 1e4})
+        (alarm,) = (alarm for alarm in server.get("/v1/alarms")["alarms"] if alarm["value"] == 1e4)
+    usual = [headers["webhook-id"] for headers, _ in pager.alarms]
+    pager.statuses.clear()
+    for _ in range(2):  # the second has nothing left to post
+        with serving(tmp_path, window=0, webhook=pager.url) as server:
+            assert alarm in server.get("/v1/alarms")["alarms"]
+            broker_cases.until(lambda: len(pager.alarms) > len(usual))
+            broker_cases.until(lambda: int(server.service.engine._store.note("posted 0") or 0) >= alarm["seq"])
+    names = [headers["webhook-id"] for headers, _ in pager.alarms]
+    assert names.count(f"{alarm['seq']}-unusual-a") == 1 and len(names) == len({*names})
+
+
+def test_who_gets_a_webhook_later_posts_no_old_alarms(tmp_path: Path, pager: Pager) -> None:
+    model, rng = cases.watching(cases.model()), np.random.default_rng(0)
+    with serving(tmp_path, model, window=0) as server:
+        server.post([{"site": "a", "hour": str(at(n)), "load": 6 + 0.1 * rng.standard_normal()} for n in range(60)])
+        server.post({"site": "a", "hour": str(at(60)), "load": 1e4})
+        assert server.get("/v1/alarms")["alarms"]
+    with serving(tmp_path, window=0, webhook=pager.url) as server:
+        broker_cases.until(lambda: server.service.engine._store.note("posted 0") is not None)
+    assert pager.alarms == []

@@ -113,6 +113,16 @@ def test_what_is_refused_or_too_old_is_dropped_and_the_next_one_comes(pager: Pag
         until(lambda: hook.dropped == 1)
 
 
+def test_who_puts_an_alarm_is_told_when_it_need_not_come_again(pager: Pager) -> None:
+    settled: list[str] = []
+    pager.statuses.extend([500, 200, 404])
+    with Webhook(pager.url) as hook:
+        for name in ("one", "two"):
+            hook.put(name, {}, lambda name=name: settled.append(f"{name} {pager.attempts}"))
+        until(lambda: len(settled) == 2)
+    assert settled == ["one 2", "two 3"]
+
+
 def test_nobody_waits_for_the_other_end(pager: Pager, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "MOST", 3)
     pager.gate.clear()

@@ -149,6 +149,13 @@ def rate(record: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
     return np.asarray(np.where(record != 0, rates, 1))
 
 
+def unchanged(watch: Float[np.ndarray, "N W D"]) -> Float[np.ndarray, "N W D"]:
+    """What is told of values, without the changes that they tell of."""
+    quiet = watch.copy()
+    quiet[:, [REPORT.index("change"), REPORT.index("age")]] = 0
+    return quiet
+
+
 def skip(of: dict[str, Any], steps: int) -> None:
     """Pass over steps without values. `of`, the arrays of N rows, changes in place."""
     of["watch"][...] = 0

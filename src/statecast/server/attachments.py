@@ -7,16 +7,18 @@ before anything is opened, so a mistake in an option costs nobody the replay of 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from statecast.data.schema import Schema
 from statecast.errors import SettingError
-from statecast.server import connectors
+from statecast.server import connectors, webhook
 from statecast.server.connectors import Connector, Inlet
 from statecast.server.engine.engine import Engine
-from statecast.server.engine.receipts import Alarm, Happening
+from statecast.server.engine.receipts import Alarm
 from statecast.server.mqtt import MqttAddress, MqttConnector
 from statecast.server.options import Options
 from statecast.server.rows import LiveRows
@@ -66,14 +68,23 @@ class Attachments:
         """
         brought = [make(engine.model.schema) for make in self._makers]
         if self._options.webhook is not None:
-
-            def tell(happening: Happening) -> None:
-                for alarm in happening.alarms:
-                    self._webhook.put(f"{alarm.seq}-{alarm.kind}-{alarm.id}", describe(alarm))
-
-            self._stack.callback(engine.subscribe(None, tell).close)
+            self._post(engine, describe)
         pairs = [(item, Inlet(read, engine.submit, item.name, self._options.log_ids)) for item in brought]
         self._stack.enter_context(connectors.running(pairs))
+
+    def _post(self, engine: Engine, describe: Callable[[Alarm], Mapping[str, Any]]) -> None:
+        """Post what a server before this one left, and then what happens."""
+
+        def post(alarms: Sequence[Alarm], seq: int) -> None:
+            for alarm in alarms:
+                settled = partial(engine.posting.advance, seq) if alarm is alarms[-1] else None
+                self._webhook.put(f"{alarm.seq}-{alarm.kind}-{alarm.id}", describe(alarm), settled)
+
+        seq, alarms = engine.posting.waiting(time.time() - webhook.PATIENCE, webhook.MOST)
+        post(alarms, seq)
+        if not alarms:
+            engine.posting.advance(seq)
+        self._stack.callback(engine.subscribe(seq, lambda item: post(item.alarms, item.last)).close)
 
     def close(self) -> None:
         """End them, connectors first; their last rows come in, and the last alarms have their chance."""

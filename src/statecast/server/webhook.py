@@ -5,7 +5,7 @@ that libraries of many languages can check it: `webhook-id`, which stays the sam
 `webhook-timestamp`, and `webhook-signature`, an HMAC-SHA256 of both and the body.
 
 The engine only puts alarms into a queue, which is bounded: where the other end is away for long, the oldest are dropped
-and counted, and the log of the server keeps them all the same.
+and counted, and the store of the server keeps them all the same. What waits when the server ends is posted by the next.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,6 +34,16 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 300.0  # seconds between attempts
 PATIENCE = 86_400.0  # seconds after which an alarm is given up
 AGAIN = (408, 409, 425, 429)  # statuses below 500 that say: later
 PREFIX = "whsec_"  # of a secret that is base64, by the same rules
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """An alarm that is to be posted, and when it came; see `Webhook.put`."""
+
+    name: str
+    body: bytes
+    since: float
+    settled: Callable[[], None] | None
 
 
 class Webhook:
@@ -58,7 +69,7 @@ class Webhook:
         self._url, self._key, self._patience = url, None if secret is None else key_of(secret), patience
         library, _ = require_libraries()
         self._http = library.Client(timeout=timeout, verify=parts.scheme == "https")
-        self._alarms: deque[tuple[str, bytes, float]] = deque()
+        self._alarms: deque[_Waiting] = deque()
         self._changed, self._closing = threading.Condition(), False
         self.delivered, self.dropped = 0, 0
         self._thread = threading.Thread(target=self._run, name="statecast-webhook", daemon=True)
@@ -76,16 +87,17 @@ class Webhook:
         with self._changed:
             return len(self._alarms)
 
-    def put(self, name: str, alarm: Mapping[str, Any]) -> None:
+    def put(self, name: str, alarm: Mapping[str, Any], settled: Callable[[], None] | None = None) -> None:
         """Have an alarm posted; returns at once.
 
         Args:
             name: of the alarm: the same one has the same name.
             alarm: what it says, of what JSON holds.
+            settled: is called, in a thread of the webhook's, when this alarm and those before need not be posted again.
         """
         body = json.dumps({"type": "alarm", "data": alarm}, ensure_ascii=False, allow_nan=False).encode()
         with self._changed:
-            self._alarms.append((name, body, time.monotonic()))
+            self._alarms.append(_Waiting(name, body, time.monotonic(), settled))
             if len(self._alarms) > MOST:
                 self._alarms.popleft()
                 self._drop("too many wait")
@@ -105,9 +117,8 @@ class Webhook:
     def _run(self) -> None:
         pause = FIRST_PAUSE
         while (alarm := self._next()) is not None:
-            name, body, since = alarm
-            outcome, least = self._attempt(name, body)
-            if outcome == "later" and time.monotonic() - since < self._patience:
+            outcome, least = self._attempt(alarm.name, alarm.body)
+            if outcome == "later" and time.monotonic() - alarm.since < self._patience:
                 self._wait(max(least, random.uniform(pause / 2, pause)))
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue
@@ -119,8 +130,10 @@ class Webhook:
                 if outcome != "taken":
                     self._drop("it is refused" if outcome == "refused" else f"nobody took it for {self._patience:g} s")
                 self._changed.notify_all()
+            if alarm.settled is not None:
+                alarm.settled()
 
-    def _next(self) -> tuple[str, bytes, float] | None:
+    def _next(self) -> _Waiting | None:
         with self._changed:
             self._changed.wait_for(lambda: self._alarms or self._closing)
             return None if self._closing else self._alarms[0]

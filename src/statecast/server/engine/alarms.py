@@ -6,6 +6,7 @@ many steps without it. So a table that is sent at a hundred times its speed has 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from statecast.forecast.answer import Forecast
 from statecast.model.state import UNSEEN
 from statecast.server.engine.receipts import Alarm
 from statecast.server.states import selection
-from statecast.server.states.batch import DRIFT, KINDS, MISSING, RAISED, UNUSUAL, Batch
+from statecast.server.states.batch import DRIFT, KINDS, MISSING, RAISED, UNUSUAL, Batch, StoredAlarm
 from statecast.server.states.directory import Directory
 from statecast.server.states.ledger import Ledger
 from statecast.server.store.protocol import BLOCK
@@ -110,15 +111,18 @@ def _column(seqs: Any, numbers: Any, kind: int, times: Any, scores: Any, since: 
     return alarms
 
 
-def alarms_of(batch: Batch, directory: Directory) -> tuple[Alarm, ...]:
-    """The alarms of a batch by the names of their series; silences of series that are not known here are left out."""
-    if batch.alarms is None:
-        return ()
-    places = np.searchsorted(batch.seqs, batch.alarms["seq"]).tolist()
-    alarms = []
-    for place, (seq, number, kind, time, score, since) in zip(places, batch.alarms.tolist(), strict=True):
-        if directory.knows(number):
-            value = () if kind == MISSING else tuple(batch.values[place].tolist())
-            begin = None if kind == UNUSUAL else since
-            alarms.append(Alarm(seq, directory.name(number), time, KINDS[kind], score, begin, value))
-    return tuple(alarms)
+def named(alarms: Iterable[StoredAlarm], directory: Directory) -> tuple[Alarm, ...]:
+    """Alarms by the names of their series; those of series that are not known here are left out."""
+    return tuple(
+        Alarm(
+            alarm.seq,
+            directory.name(alarm.number),
+            alarm.time,
+            KINDS[alarm.kind],
+            alarm.score,
+            None if alarm.kind == UNUSUAL else alarm.since,
+            alarm.value,
+        )
+        for alarm in alarms
+        if directory.knows(alarm.number)
+    )

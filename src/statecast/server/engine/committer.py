@@ -164,6 +164,6 @@ def _merged(parts: Sequence[Transaction]) -> Transaction:
         {shard: seq for part in parts for shard, seq in part.cuts.items()},
         max((part.forget for part in parts if part.forget is not None), default=None),
         [model for part in parts for model in part.models],
-        next((part.champion for part in reversed(parts) if part.champion is not None), None),
+        {name: text for part in parts for name, text in part.notes.items()},
         [number for part in parts for number in part.retired],
     )

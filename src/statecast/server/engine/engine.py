@@ -30,7 +30,8 @@ from statecast.server.engine.desk import Desk
 from statecast.server.engine.inbox import Inbox, Request
 from statecast.server.engine.keys import Keys
 from statecast.server.engine.listing import Listing
-from statecast.server.engine.receipts import History, Receipt, SeriesSummary, Status
+from statecast.server.engine.posting import Posting
+from statecast.server.engine.receipts import Alarm, History, Receipt, SeriesSummary, Status
 from statecast.server.engine.rounds import Rounds
 from statecast.server.options import Options
 from statecast.server.rows import LiveRows
@@ -53,6 +54,7 @@ class Engine:
 
     Attributes:
         models: the model that answers, and another one that may take over.
+        posting: which alarms are still to be posted.
 
     Raises:
         StatecastError: the store cannot be read.
@@ -69,6 +71,7 @@ class Engine:
         self._desk = Desk(self._stepper, Keys(self._stepper, store), self._broadcast)
         self._rounds = Rounds(self._stepper, self.options)
         self._committer = Committer(store, self._stepper.seq, failed)
+        self.posting = Posting(self._stepper, store, self._committer)
         self._works: list[Work] = []  # of this turn
         self._closed, self._replayed = False, 0
         self.models = Contest(self._stepper, self._rounds, store, self._committer, self._done, self.checkpoint)
@@ -236,12 +239,13 @@ class Engine:
         return summary
 
     def history(self, id: Id, limit: int = 500) -> History:
-        """Past rows of a series, the latest at most, with what was forecast of each before.
-
-        Raises:
-            UnknownSeries: it is not here.
-        """
+        """Past rows of a series, the latest at most, with what was forecast of each before; see `one`."""
         return self._listing.history(self._kept([id], self._listing.recent, id), limit)
+
+    def alarms(self, limit: int) -> tuple[Alarm, ...]:
+        """The latest alarms of all series, newest first."""
+        self._require_running()
+        return self._listing.alarms(limit)[::-1]
 
     def status(self) -> Status:
         """How the engine is."""
@@ -276,11 +280,7 @@ class Engine:
     # --- keeping house
 
     def backup(self, path: str | Path) -> Path:
-        """Write a copy of the store to a new file, while the engine runs.
-
-        Raises:
-            OutputError: it cannot be written, or exists.
-        """
+        """Write a copy of the store to a new file, while the engine runs; `OutputError` where there is such a file."""
         return self._store.backup(path)
 
     def compact(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from statecast.data.values import series_id
 from statecast.errors import UnknownSeries, nearest
-from statecast.forecast import watch
+from statecast.server.engine.alarms import named
 from statecast.server.engine.receipts import Alarm, History, SeriesSummary
 from statecast.server.states.batch import Id
 from statecast.server.states.past import decoded
@@ -101,14 +101,15 @@ class Listing:
         level = min(self._stepper.model.config.levels, default=None)
         lower, upper = ({} if level is None else {level: rows[name].astype(np.float64)} for name in ("lower", "upper"))
         predicted, scores = rows["predicted"].astype(np.float64), rows["score"].astype(np.float64)
-        name = recent.name
-        unusual = np.flatnonzero(watch.unusual(self._stepper.model, scores)).tolist()
-        alarms = [
-            Alarm(int(row["seq"]), name, int(row["time"]), "unusual", float(row["score"]), None, tuple(row["values"]))
-            for row in rows[unusual]
-        ]
+        alarms = self.alarms(limit, number=number)
+        if len(rows):
+            alarms = tuple(alarm for alarm in alarms if alarm.time >= rows["time"][0])
         times, values = rows["time"].copy(), rows["values"].copy()
-        return History(name, times, values, predicted, lower, upper, scores, tuple(alarms))
+        return History(recent.name, times, values, predicted, lower, upper, scores, alarms)
+
+    def alarms(self, limit: int, after: int = 0, number: int | None = None) -> tuple[Alarm, ...]:
+        """The latest alarms, oldest first; see `Store.alarms`. Not in the engine's turn."""
+        return named(self._store.alarms(limit, after, number), self._stepper.directory)
 
     def _pieces(self, recent: Recent) -> Iterator[Piece]:
         """The history of a block, newest first, with what is on its way to the disk."""

@@ -179,7 +179,7 @@ class History:
         predicted: [n, D] the forecasts one step ahead; NaN where there is none.
         lower, upper: [n, D] their bounds by level, likewise.
         scores: [n].
-        alarms: of these rows.
+        alarms: of the series since the first of these rows, oldest first.
     """
 
     id: Id

@@ -10,7 +10,7 @@ import numpy as np
 
 from statecast.forecast.answer import Forecast
 from statecast.forecast.observation import Features
-from statecast.server.engine.alarms import alarms_of
+from statecast.server.engine.alarms import named
 from statecast.server.engine.receipts import Happening, Receipt, RowReason, RowStatus
 from statecast.server.states import selection
 from statecast.server.states.batch import UNUSUAL, Batch
@@ -166,7 +166,7 @@ def happening(stepper: Stepper, batch: Batch, forecast: Forecast | None) -> Happ
         places = np.searchsorted(batch.seqs, strange["seq"])
         scores[places], unusual[places] = strange["score"], True
     removed = tuple(map(directory.name, batch.removed))
-    alarms = alarms_of(batch, directory)
+    alarms = named(batch.stored_alarms(), directory)
     return Happening(
         batch.first, batch.last, ids, batch.times, batch.values, forecast, scores, unusual, alarms, removed
     )

@@ -32,7 +32,7 @@ from statecast.server.states.batch import Batch
 from statecast.server.states.past import Past, decoded
 from statecast.server.states.stepper import Stepper
 from statecast.server.store.opening import fingerprint
-from statecast.server.store.protocol import BLOCK, Store, StoredModel, Transaction
+from statecast.server.store.protocol import BLOCK, CHAMPION, Store, StoredModel, Transaction
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
@@ -213,7 +213,7 @@ class Challenger:
         with self._turn:
             self.require_ready()
             self._follow()
-            self._commit(Transaction(champion=self.stepper.number))
+            self._commit(Transaction(notes={CHAMPION: str(self.stepper.number)}))
             champion.exchange(self.stepper)
             self.floor, seq = seq, self.floor
             self.former = not self.former

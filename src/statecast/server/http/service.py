@@ -19,7 +19,6 @@ from statecast.errors import NotReady, OutputError, StatecastError
 from statecast.model.trained import Model
 from statecast.server.attachments import Attachments
 from statecast.server.engine.engine import Engine
-from statecast.server.engine.receipts import Alarm
 from statecast.server.http.answers import ForecastTexts, Presenter
 from statecast.server.http.bodies import BodyReader
 from statecast.server.http.calls.operations import Operation
@@ -30,7 +29,6 @@ from statecast.server.http.tokens import Access
 from statecast.server.options import Options
 
 T = TypeVar("T")
-ALARMS = 1000  # the latest, which are remembered
 
 
 class Opener(Protocol):
@@ -58,7 +56,6 @@ class Service:
         texts: the JSON of forecasts.
         audience: the readers of events.
         operations: what may be called.
-        alarms: the latest since the server started, newest last.
         ready_after: seconds that opening took; None before.
         error: why the engine could not be opened, or cannot go on; None where neither is so.
         opened, ended: are called, from any thread, when the engine is open, and when there is an error.
@@ -75,7 +72,6 @@ class Service:
         self.error: StatecastError | None = None
         self.opened: Callable[[], None] = _nothing
         self.ended: Callable[[], None] = _nothing
-        self.alarms: deque[Alarm] = deque(maxlen=ALARMS)
         self._opener, self._attachments = opener, Attachments(options)
         self._engine: Engine | None = None
         self._reader: BodyReader | None = None
@@ -105,7 +101,6 @@ class Service:
         except StatecastError as error:
             self._end(error)
             return
-        self._alarmed = engine.subscribe(None, lambda item: self.alarms.extend(item.alarms))
         self.ready_after = time.monotonic() - begin
         self._engine = engine
         try:

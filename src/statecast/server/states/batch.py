@@ -44,6 +44,31 @@ RAISED = np.dtype(
 )
 
 
+@dataclass(frozen=True)
+class StoredAlarm:
+    """An alarm as a store keeps it, beside the row that raised it.
+
+    Attributes:
+        seq: of that row, or of the last one before.
+        number: of the series.
+        kind: one of `KINDS`, by its place.
+        time: of the series' last row.
+        score: how strongly.
+        since: when it began.
+        received: when the row came, in seconds since 1970.
+        value: [D] the row's; empty where no row raised the alarm.
+    """
+
+    seq: int
+    number: int
+    kind: int
+    time: int
+    score: float
+    since: int
+    received: float
+    value: tuple[float, ...] = ()
+
+
 def checksum(content: bytes) -> int:
     """The checksum of bytes of the store."""
     return zlib.crc32(content)
@@ -94,6 +119,25 @@ class Batch:
         """The sequence number of the last row or removal."""
         rows = len(self.numbers) if self.offsets is None or not len(self.offsets) else int(self.offsets[-1]) + 1
         return self.first + rows + len(self.removed) - 1
+
+    def stored_alarms(self) -> list[StoredAlarm]:
+        """The alarms, each with the value of its row."""
+        if self.alarms is None:
+            return []
+        places = np.searchsorted(self.seqs, self.alarms["seq"]).tolist()
+        return [
+            StoredAlarm(
+                seq,
+                number,
+                kind,
+                time,
+                score,
+                since,
+                self.received,
+                () if kind == MISSING else tuple(self.values[place].tolist()),
+            )
+            for place, (seq, number, kind, time, score, since) in zip(places, self.alarms.tolist(), strict=True)
+        ]
 
     def split(self, part_of: Callable[[Any], Any]) -> dict[int, Batch]:
         """The batch in parts.

@@ -8,6 +8,7 @@ the window's rows in the order of time. So it is bit for bit what it would be ha
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from statecast.forecast import channels
 from statecast.forecast.answer import Forecast
 from statecast.forecast.observation import Features, shown
 from statecast.forecast.stream import Stream
+from statecast.model import surprise
 from statecast.model.state import State
 from statecast.model.trained import Model
 from statecast.server.states.batch import Id
@@ -106,7 +108,7 @@ class Behind:
             row: the late row.
 
         Returns:
-            The forecast after the series' last row.
+            The forecast after the series' last row, which tells of the late row whether it is unusual, not of the last.
 
         Raises:
             TimeOrderError: the row is later than it may be.
@@ -127,7 +129,7 @@ class Behind:
             together["static"][0] = together["static"][~np.isnan(together["static"]).all(axis=1)][0]
         before = stream.state_of([name])
         try:
-            forecast = self._through(stream, name, base, together)
+            forecast = self._through(stream, name, base, together, place)
         except StatecastError:
             stream.put(before)
             raise
@@ -135,8 +137,8 @@ class Behind:
         self._head[number], self._count[number] = 0, len(together)
         return forecast
 
-    def _through(self, stream: Stream, name: Id, base: State, rows: Shaped[np.ndarray, " n"]) -> Forecast:
-        """Put a series back to its state behind, and step it through its window's rows."""
+    def _through(self, stream: Stream, name: Id, base: State, rows: Shaped[np.ndarray, " n"], late: int) -> Forecast:
+        """Put a series back to its state behind, and step it through its window's rows; `late` is the new one."""
         if base.ids:
             stream.put(base)
         else:
@@ -144,7 +146,9 @@ class Behind:
         for n in range(len(rows)):
             row = rows[n : n + 1]
             forecast = stream.observe_many([name], *columns_of_rows(self.model, row, not np.isnan(row["static"]).all()))
-        return forecast
+            if n == late:
+                watch = forecast.watch
+        return replace(forecast, watch=None if watch is None else surprise.unchanged(watch))
 
     def window(self, number: int) -> Shaped[np.ndarray, " n"]:
         """The rows of a series' window, oldest first."""

@@ -142,9 +142,10 @@ class Ledger:
         time: int,
         value: Float64[np.ndarray, " D"],
         received: float,
+        unusual: bool,
         ahead: tuple[Float64[np.ndarray, "S D"], Float64[np.ndarray, "S D"], Float64[np.ndarray, "S D"]],
     ) -> None:
-        """Take in a late row of a series; `ahead` is what is forecast of the next step now."""
+        """Take in a late row of a series, unusual or not; `ahead` is what is forecast of the next step now."""
         entry, (times, values) = self.records[number], self.recent(number)
         place = int(np.searchsorted(times, time))
         times, values = np.insert(times, place, time), np.insert(values, place, value, axis=0)
@@ -152,6 +153,7 @@ class Ledger:
         places = np.arange(max(count - self.depth, 0), count) % self.depth
         entry["times"][places], entry["values"][places] = times[-len(places) :], values[-len(places) :]
         entry["count"], entry["received"] = count, received
+        entry["alarms"] += unusual
         for name, part in zip(AHEAD, ahead, strict=True):
             entry[name] = part[0]
 

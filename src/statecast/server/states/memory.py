@@ -6,7 +6,6 @@ Nothing here decides whether a row is taken, and nothing knows threads or a disk
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -218,15 +217,14 @@ class Memory:
         row, numbers = rows_of_columns(self.behind.kind, columns), np.array([number])
         try:
             forecast = self.behind.insert(self.stream, number, row[0])
-            if forecast.watch is not None:  # it tells of the series' last row, not of this one
-                forecast = replace(forecast, watch=np.zeros_like(forecast.watch))
         finally:
             self.directory.places[numbers] = self.stream.numbers([self.directory.name(number)])
         self._touch(numbers)
-        none, nan = np.zeros(1, bool), np.full(1, np.nan)
-        self.past.note(self._past_rows(numbers, row["time"], row["values"], np.array([seq]), none, nan))
+        scores, unusual = selection.scores(forecast, 1)
+        none = np.zeros(1, bool)
+        self.past.note(self._past_rows(numbers, row["time"], row["values"], np.array([seq]), none, scores))
         ahead = selection.next_step(forecast, self._narrow)
-        self.ledger.insert(number, int(row["time"][0]), row["values"][0], received, ahead)
+        self.ledger.insert(number, int(row["time"][0]), row["values"][0], received, bool(unusual[0]), ahead)
         return forecast
 
     def _past_rows(

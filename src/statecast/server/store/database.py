@@ -76,7 +76,7 @@ class Database:
 
     def create(self, tables: str) -> None:
         """Make the schema and its tables if there are none yet; of several servers that come at once, one does."""
-        if self.run("SELECT to_regclass('meta')") == [(None,)]:
+        if self.run("SELECT to_regclass('alarms')") == [(None,)]:
             lock = f"SELECT pg_advisory_xact_lock(hashtext('statecast {self.schema}'))"
             self.run(f"{lock}; CREATE SCHEMA IF NOT EXISTS {self.schema}; {tables}", binary=False)
 

@@ -20,12 +20,14 @@ from typing import Any
 
 from statecast.data.buckets import bucket
 from statecast.errors import ModelFileError, NewerFormat, NotOwner, OutputError, SettingError, StatecastError
-from statecast.server.states.batch import Batch, Id, checksum, woven
+from statecast.server.states.batch import Batch, Id, StoredAlarm, checksum, woven
 from statecast.server.store import statements
 from statecast.server.store.database import PATIENCE, Database
 from statecast.server.store.leases import TTL, Leases
 from statecast.server.store.protocol import (
     BLOCK,
+    CHAMPION,
+    KEPT_ALARMS,
     KeyRecord,
     Piece,
     StoreCheck,
@@ -33,6 +35,8 @@ from statecast.server.store.protocol import (
     StoredModel,
     Tenant,
     Transaction,
+    columns_of,
+    stored_alarm,
 )
 
 FORMAT = 1
@@ -151,8 +155,7 @@ class PostgresStore:
 
     def champion(self) -> int:
         """See `Store`."""
-        rows = self._reader.run("SELECT value FROM meta WHERE name = 'champion'")
-        return int(rows[0][0]) if rows else 0
+        return int(self.note(CHAMPION) or 0)
 
     def batches(self, after: int, shard: int | None = None) -> Iterator[Batch]:
         """See `Store`."""
@@ -181,6 +184,16 @@ class PostgresStore:
             for first, last, check, content in rows:
                 _require_sound(content, check, f"the history of block {block}, {first} to {last}")
                 yield Piece(block, first, last, content)
+
+    def alarms(self, limit: int, after: int = 0, number: int | None = None) -> list[StoredAlarm]:
+        """See `Store`."""
+        values = after, number is None, -1 if number is None else number, self.leases.held, limit
+        return [stored_alarm(row) for row in reversed(self._reader.run(statements.SELECT_ALARMS, values))]
+
+    def note(self, name: str) -> str | None:
+        """See `Store`."""
+        rows = self._reader.run("SELECT value FROM meta WHERE name = %b", (name,))
+        return str(rows[0][0]) if rows else None
 
     def key(self, key: str) -> KeyRecord | None:
         """See `Store`."""
@@ -278,6 +291,7 @@ def _parts(transaction: Transaction, total: int) -> tuple[list[str], dict[str, A
     }
     pieces = [(p.block % total, p.block, p.last, p.first, checksum(p.content), p.content) for p in transaction.pieces]
     cuts = [*transaction.cuts.items()]
+    alarms = [(shard, *columns_of(alarm)) for shard, batch in parts_of for alarm in batch.stored_alarms()]
     models = [(model.number, model.fingerprint, model.content) for model in transaction.models]
     shards = {row[0] for row in (*entries, *texts, *blocks.values(), *pieces, *cuts)}
     values: dict[str, Any] = {"shards": sorted(shards)}
@@ -296,14 +310,20 @@ def _parts(transaction: Transaction, total: int) -> tuple[list[str], dict[str, A
             "piece_shards piece_blocks piece_lasts piece_firsts piece_checksums piece_contents",
             pieces,
         ),
+        (
+            statements.ALARMS,
+            "alarm_shards alarm_seqs alarm_numbers alarm_kinds alarm_times alarm_scores alarm_since alarm_received "
+            "alarm_values",
+            alarms,
+        ),
         (statements.CUT, "cut_shards cuts", cuts),
         (statements.MODELS, "models fingerprints model_contents", models),
         (statements.RETIRED, "retired", [(number,) for number in transaction.retired]),
-        (statements.CHAMPION, "champion", [] if transaction.champion is None else [(str(transaction.champion),)]),
+        (statements.NOTES, "note_names notes", [*transaction.notes.items()]),
     ):
         values |= {name: [row[n] for row in rows] for n, name in enumerate(columns.split())}
         parts += [part] if rows else []
-    values["forget"] = transaction.forget
+    values |= {"forget": transaction.forget, "kept_alarms": KEPT_ALARMS}
     parts += [] if transaction.forget is None else [statements.FORGET]
     return parts, values
 

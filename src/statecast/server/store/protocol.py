@@ -13,13 +13,17 @@ transaction is split by its blocks. Sequence numbers grow within a shard.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from statecast.server.states.batch import Batch, Id
+import numpy as np
+
+from statecast.server.states.batch import Batch, Id, StoredAlarm
 
 BLOCK = 256  # series of a block
+CHAMPION = "champion"  # the note that says which model answers
+KEPT_ALARMS = 100_000  # the latest alarms, which a store keeps
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,8 @@ class Transaction:
             being kept.
         forget: keys that were made before this second since 1970 are no longer needed.
         models: to be kept.
-        champion: the number of the model that answers from now on: what is read of the store are its blocks.
+        notes: texts that the store is to remember, by name; `CHAMPION` is the number of the model that answers from
+            now on, so that what is read of the store are its blocks.
         retired: numbers of models whose blocks are no longer needed.
     """
 
@@ -113,7 +118,7 @@ class Transaction:
     cuts: Mapping[int, int] = field(default_factory=dict)
     forget: float | None = None
     models: Sequence[StoredModel] = ()
-    champion: int | None = None
+    notes: Mapping[str, str] = field(default_factory=dict)
     retired: Sequence[int] = ()
 
     def without(self, shards: frozenset[int], total: int, keys: Sequence[KeyRecord]) -> Transaction:
@@ -124,6 +129,18 @@ class Transaction:
         pieces = [piece for piece in self.pieces if piece.block % total not in shards]
         cuts = {shard: seq for shard, seq in self.cuts.items() if shard not in shards}
         return replace(self, batches=batches, keys=keys, blocks=blocks, pieces=pieces, cuts=cuts)
+
+
+def columns_of(alarm: StoredAlarm) -> tuple[Any, ...]:
+    """An alarm as the columns of a table."""
+    return (*astuple(alarm)[:-1], np.array(alarm.value, np.float64).tobytes())
+
+
+def stored_alarm(row: Sequence[Any]) -> StoredAlarm:
+    """The alarm of such columns; a number that is none has no place in some tables."""
+    seq, number, kind, time, score, since, received, value = row
+    numbers = tuple(np.frombuffer(value, np.float64).tolist())
+    return StoredAlarm(seq, number, kind, time, np.nan if score is None else score, since, received, numbers)
 
 
 @dataclass(frozen=True)
@@ -202,6 +219,18 @@ class Store(Shards, Protocol):
 
     def pieces(self, block: int) -> Iterator[Piece]:
         """The history of a block's series, newest first."""
+
+    def alarms(self, limit: int, after: int = 0, number: int | None = None) -> list[StoredAlarm]:
+        """The latest alarms, oldest first.
+
+        Args:
+            limit: how many at most.
+            after: only those beyond this sequence number.
+            number: only those of this series; of all that are held here where None.
+        """
+
+    def note(self, name: str) -> str | None:
+        """What the store was last told to remember under a name."""
 
     def key(self, key: str) -> KeyRecord | None:
         """The request of an Idempotency-Key."""

@@ -19,13 +19,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from statecast.errors import MissingDependency, ModelFileError, NewerFormat, OutputError, StatecastError
-from statecast.server.states.batch import Batch, Id, checksum
-from statecast.server.store.protocol import KeyRecord, Piece, StoreCheck, StoredBlock, StoredModel, Tenant, Transaction
+from statecast.server.states.batch import Batch, Id, StoredAlarm, checksum
+from statecast.server.store.folder import damaged, explained, locked
+from statecast.server.store.protocol import (
+    CHAMPION,
+    KEPT_ALARMS,
+    KeyRecord,
+    Piece,
+    StoreCheck,
+    StoredBlock,
+    StoredModel,
+    Tenant,
+    Transaction,
+    columns_of,
+    stored_alarm,
+)
 
 if TYPE_CHECKING:
     import apsw
 
-NAME, LOCK = "statecast.db", "statecast.lock"
+NAME = "statecast.db"
 FORMAT = 1
 APPLICATION = 0x73636173  # "scas": what SQLite's file header says that the file is
 FULL, TOO_FULL = 8 << 20, 64 << 20  # bytes of a write-ahead log that is moved to the database, by whom see `_Mover`
@@ -46,6 +59,13 @@ CREATE TABLE keys(key TEXT PRIMARY KEY, seq INTEGER NOT NULL, created REAL NOT N
     answer BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX keys_by_age ON keys(created);
 """
+LATER = """
+CREATE TABLE IF NOT EXISTS alarms(seq INTEGER NOT NULL, number INTEGER NOT NULL, kind INTEGER NOT NULL,
+    time INTEGER NOT NULL, score REAL, since INTEGER NOT NULL, received REAL NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY(seq, number, kind)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS alarms_of_series ON alarms(number, seq);
+"""
+"""Tables that stores of this format got later, and any of it can do without."""
 
 
 class SqliteStore:
@@ -67,9 +87,9 @@ class SqliteStore:
         self.path = Path(folder) / NAME
         self._vfs = vfs
         self._reading = threading.Lock()
-        self._lock = _locked(Path(folder))
+        self._lock = locked(Path(folder))
         try:
-            with _explained(self.path):
+            with explained(self.path):
                 self._writer = _connection(self.path, vfs, True)
                 _prepare(self._writer, self.path, meta, swap)
                 self._reader = _connection(self.path, vfs, False)
@@ -102,7 +122,7 @@ class SqliteStore:
 
     def champion(self) -> int:
         """See `Store`."""
-        return int(self._meta("champion") or 0)
+        return int(self.note(CHAMPION) or 0)
 
     def batches(self, after: int, shard: int | None = None) -> Iterator[Batch]:
         """See `Store`."""
@@ -112,12 +132,12 @@ class SqliteStore:
                 _require_sound(content, check, f"the log's entry {first} to {after}", self.path)
                 batch = Batch.from_bytes(content)
                 if (batch.first, batch.last) != (first, after):
-                    raise _damaged(self.path, f"the log's entry {first} to {after} holds {batch.first} to {batch.last}")
+                    raise damaged(self.path, f"the log's entry {first} to {after} holds {batch.first} to {batch.last}")
                 yield batch
 
     def earliest(self, shard: int | None = None) -> int:
         """See `Store`."""
-        return int(self._meta("cut") or 0)
+        return int(self.note("cut") or 0)
 
     def pieces(self, block: int) -> Iterator[Piece]:
         """See `Store`."""
@@ -128,6 +148,19 @@ class SqliteStore:
             for first, last, check, content in rows:
                 _require_sound(content, check, f"the history of block {block}, {first} to {last}", self.path)
                 yield Piece(block, first, last, content)
+
+    def alarms(self, limit: int, after: int = 0, number: int | None = None) -> list[StoredAlarm]:
+        """See `Store`."""
+        columns, order = "seq, number, kind, time, score, since, received, value", "ORDER BY seq DESC LIMIT ?"
+        of = "" if number is None else " AND number = ?"
+        values = (after, limit) if number is None else (after, number, limit)
+        rows = self._rows(f"SELECT {columns} FROM alarms WHERE seq > ?{of} {order}", *values)
+        return [stored_alarm(row) for row in reversed(rows)]
+
+    def note(self, name: str) -> str | None:
+        """See `Store`."""
+        rows = self._rows("SELECT value FROM meta WHERE name = ?", name)
+        return str(rows[0][0]) if rows else None
 
     def key(self, key: str) -> KeyRecord | None:
         """See `Store`."""
@@ -166,19 +199,15 @@ class SqliteStore:
         """Bytes of the write-ahead log."""
         return os.stat(f"{self.path}-wal").st_size
 
-    def _meta(self, name: str) -> Any:
-        rows = self._rows("SELECT value FROM meta WHERE name = ?", name)
-        return rows[0][0] if rows else None
-
     def _rows(self, select: str, *values: Any) -> list[Any]:
-        with self._reading, _explained(self.path):
+        with self._reading, explained(self.path):
             return list(self._reader.execute(select, values))
 
     # --- writing
 
     def commit(self, transaction: Transaction) -> None:
         """See `Store`."""
-        with _explained(self.path), self._writer:
+        with explained(self.path), self._writer:
             for batch in transaction.batches:
                 self._append(batch)
             for block in transaction.blocks:
@@ -198,8 +227,8 @@ class SqliteStore:
                 self._writer.execute("INSERT OR REPLACE INTO models VALUES (?, ?, ?)", astuple(model))
             for number in transaction.retired:
                 self._writer.execute("DELETE FROM blocks WHERE model = ?", (number,))
-            if transaction.champion is not None:
-                self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('champion', ?)", (transaction.champion,))
+            for note in transaction.notes.items():
+                self._writer.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", note)
         size = self._ahead()
         if size > TOO_FULL:  # the mover does not come to an end while more is written, so nothing is for once
             self.tidy()
@@ -208,7 +237,7 @@ class SqliteStore:
 
     def tidy(self) -> None:
         """Move the write-ahead log to the database, so that it starts again from its beginning; by who commits."""
-        with _explained(self.path):
+        with explained(self.path):
             self._writer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
     def _append(self, batch: Batch) -> None:
@@ -216,6 +245,8 @@ class SqliteStore:
             content = batch.to_bytes()
             row = batch.last, batch.first, batch.received, checksum(content), content
             self._writer.execute("INSERT INTO log VALUES (?, ?, ?, ?, ?)", row)
+        for alarm in batch.stored_alarms():
+            self._writer.execute("INSERT OR REPLACE INTO alarms VALUES (?, ?, ?, ?, ?, ?, ?, ?)", columns_of(alarm))
         if batch.names:
             self._writer.executemany("INSERT INTO series(number, id) VALUES (?, ?)", batch.names.items())
         for number in batch.removed:
@@ -224,6 +255,8 @@ class SqliteStore:
     def _cut(self, seq: int) -> None:
         self._writer.execute("DELETE FROM log WHERE last <= ?", (seq,))
         self._writer.execute("INSERT OR REPLACE INTO meta VALUES ('cut', ?)", (seq,))
+        latest = "SELECT seq FROM alarms ORDER BY seq DESC LIMIT 1 OFFSET ?"
+        self._writer.execute(f"DELETE FROM alarms WHERE seq < ({latest})", (KEPT_ALARMS - 1,))
 
     # --- keeping house
 
@@ -232,7 +265,7 @@ class SqliteStore:
         path = Path(path)
         if path.exists():
             raise OutputError(f"{path} exists already: give a new name for the backup")
-        with _explained(path):
+        with explained(path):
             connection = _connection(self.path, self._vfs, False)
             connection.execute("VACUUM INTO ?", (str(path),))
             connection.close()
@@ -240,7 +273,7 @@ class SqliteStore:
 
     def compact(self) -> None:
         """See `Store`."""
-        with _explained(self.path):
+        with explained(self.path):
             self._writer.execute("VACUUM")
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
@@ -325,11 +358,14 @@ def _prepare(connection: apsw.Connection, path: Path, meta: Mapping[str, str], s
             connection.execute(TABLES)
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             connection.execute(f"PRAGMA application_id={APPLICATION}; PRAGMA user_version={FORMAT}")
+            connection.execute(LATER)
             return
     if kind != APPLICATION:
         raise ModelFileError(f"{path} is a database, but no store of statecast: give another folder")
     if version > FORMAT:
         raise NewerFormat(f"{path} was written by a later statecast (format {version}): install that one")
+    with connection:
+        connection.execute(LATER)
     known = {row[0] for row in connection.execute("SELECT fingerprint FROM models")}
     for name, value in meta.items():
         same = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchall() == [(value,)]
@@ -340,60 +376,6 @@ def _prepare(connection: apsw.Connection, path: Path, meta: Mapping[str, str], s
             )
 
 
-def _locked(folder: Path) -> int:
-    """A handle that keeps other servers out of a folder, until it is closed or the process ends."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise OutputError(
-            f"the folder {folder} cannot be used for a server's state: {error.strerror or error}; give one that "
-            "belongs to the user who runs the server, and can be written"
-        ) from error
-    try:
-        _lock(handle)
-    except OSError as error:
-        os.close(handle)
-        raise OutputError(f"another server uses {folder}: stop it, or give this one a folder of its own") from error
-    return handle
-
-
-def _lock(handle: int) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows, which has locks of another name
-        import msvcrt
-
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]  # known to Windows alone
-        return
-    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Errors of SQLite as errors for people."""
-    try:
-        import apsw
-    except ImportError as error:
-        raise MissingDependency.of("apsw", "server", "a server's store") from error
-    try:
-        yield
-    except (apsw.CorruptError, apsw.NotADBError) as error:
-        raise _damaged(path, str(error)) from error
-    except apsw.FullError as error:
-        raise OutputError(f"the disk of {path} is full ({error}): nothing more can be kept; make room") from error
-    except (apsw.ReadOnlyError, apsw.PermissionsError, apsw.CantOpenError) as error:
-        raise OutputError(
-            f"{path} cannot be written ({error}): let the folder and its files belong to the user who runs the server"
-        ) from error
-    except apsw.Error as error:
-        raise OutputError(f"{path} cannot be used: {error}") from error
-
-
 def _require_sound(content: Any, check: int, what: str, path: Path) -> None:
     if not isinstance(content, bytes) or checksum(content) != check:
-        raise _damaged(path, f"{what} does not have the checksum that was written with it")
-
-
-def _damaged(path: Path, reason: str) -> ModelFileError:
-    return ModelFileError(f"{path} is damaged: {reason}; restore a backup, or see what can be read with a check")
+        raise damaged(path, f"{what} does not have the checksum that was written with it")

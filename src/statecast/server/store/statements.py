@@ -24,6 +24,10 @@ CREATE TABLE IF NOT EXISTS pieces (shard int NOT NULL, block int NOT NULL, last 
     checksum bigint NOT NULL, content bytea NOT NULL, PRIMARY KEY (block, first));
 CREATE TABLE IF NOT EXISTS keys (key text PRIMARY KEY, seq bigint NOT NULL, created float8 NOT NULL,
     digest bytea NOT NULL, answer bytea NOT NULL);
+CREATE TABLE IF NOT EXISTS alarms (shard int NOT NULL, seq bigint NOT NULL, number int NOT NULL, kind int NOT NULL,
+    "time" bigint NOT NULL, score float8 NOT NULL, since bigint NOT NULL, received float8 NOT NULL,
+    value bytea NOT NULL, PRIMARY KEY (shard, seq, number, kind));
+CREATE INDEX IF NOT EXISTS alarms_of_series ON alarms (number, seq);
 CREATE INDEX IF NOT EXISTS keys_by_age ON keys (created);
 ALTER TABLE log ALTER COLUMN rows SET STORAGE EXTERNAL;
 ALTER TABLE blocks ALTER COLUMN content SET STORAGE EXTERNAL;
@@ -74,10 +78,20 @@ PIECES = """, history AS (
         %(piece_contents)b::bytea[]) AS piece (shard, block, last, first, checksum, content) CROSS JOIN fence WHERE open
     ON CONFLICT (block, first) DO UPDATE
     SET last = excluded.last, checksum = excluded.checksum, content = excluded.content)"""
+ALARMS = """, alarmed AS (
+    INSERT INTO alarms SELECT alarm.* FROM unnest(%(alarm_shards)b::int[], %(alarm_seqs)b::bigint[],
+        %(alarm_numbers)b::int[], %(alarm_kinds)b::int[], %(alarm_times)b::bigint[], %(alarm_scores)b::float8[],
+        %(alarm_since)b::bigint[], %(alarm_received)b::float8[], %(alarm_values)b::bytea[])
+    AS alarm (shard, seq, number, kind, "time", score, since, received, value) CROSS JOIN fence WHERE open
+    ON CONFLICT DO NOTHING)"""
 CUT = """, cuts AS (
     SELECT * FROM unnest(%(cut_shards)b::int[], %(cuts)b::bigint[]) AS cut (shard, seq) CROSS JOIN fence WHERE open
 ), emptied AS (
     DELETE FROM log USING cuts WHERE log.shard = cuts.shard AND last <= seq
+), forgotten_alarms AS (
+    DELETE FROM alarms USING cuts WHERE alarms.shard = cuts.shard AND alarms.seq < (
+        SELECT kept.seq FROM alarms AS kept WHERE kept.shard = cuts.shard
+        ORDER BY kept.seq DESC LIMIT 1 OFFSET %(kept_alarms)b::int - 1)
 ), noted AS (
     UPDATE shards SET cut = seq FROM cuts WHERE shards.shard = cuts.shard)"""
 MODELS = """, kept_models AS (
@@ -85,9 +99,9 @@ MODELS = """, kept_models AS (
         %(model_contents)b::bytea[]) AS model (number, fingerprint, content) CROSS JOIN fence WHERE open
     ON CONFLICT DO NOTHING)"""
 RETIRED = """, retired AS (DELETE FROM blocks USING fence WHERE open AND model = ANY(%(retired)b::int[]))"""
-CHAMPION = """, crowned AS (
-    INSERT INTO meta SELECT 'champion', champion FROM unnest(%(champion)b::text[]) AS champion CROSS JOIN fence
-    WHERE open ON CONFLICT (name) DO UPDATE SET value = excluded.value)"""
+NOTES = """, written AS (
+    INSERT INTO meta SELECT note.* FROM unnest(%(note_names)b::text[], %(notes)b::text[]) AS note (name, value)
+    CROSS JOIN fence WHERE open ON CONFLICT (name) DO UPDATE SET value = excluded.value)"""
 FORGET = """, forgotten AS (DELETE FROM keys WHERE created < %(forget)b)"""
 COMMIT = " SELECT shard, NULL::bigint AS last FROM held"
 # What an earlier attempt at the same commit wrote.
@@ -103,5 +117,8 @@ INSERT INTO shards SELECT shard, 0 FROM generate_series(0, %(shards)b - 1) AS sh
 SELECT_BLOCKS = """
 SELECT number, seq, checksum, content FROM blocks
 WHERE shard = %b AND model = %b AND number > %b ORDER BY number LIMIT %b"""
+SELECT_ALARMS = """
+SELECT seq, number, kind, "time", score, since, received, value FROM alarms
+WHERE seq > %b AND (%b OR number = %b) AND shard = ANY(%b) ORDER BY seq DESC LIMIT %b"""
 SELECT_PIECES = """
 SELECT first, last, checksum, content FROM pieces WHERE block = %b AND first < %b ORDER BY first DESC LIMIT 8"""
