@@ -152,6 +152,7 @@ def fit(
     known: Any = None,
     static: Any = None,
     freq: str | None = None,
+    weight: str | None = None,
     engine: str | None = None,
     workers: int | None = None,
     on_error: str = "raise",
@@ -171,6 +172,7 @@ def fit(
         known: covariates known ahead.
         static: covariates of a series.
         freq: the length of a step.
+        weight: the column that says how much each row counts in training.
         engine: see `forecast`.
         workers: likewise.
         on_error: likewise; "skip" passes over groups.
@@ -189,7 +191,8 @@ def fit(
     if group is None:
         raise SettingError('say which column makes the groups: by="region", or id=… for a model for each series')
     folder = _folder(out)
-    roles = {"target": target, "id": id, "time": time, "past": past, "known": known, "static": static, "freq": freq}
+    roles = {"target": target, "id": id, "time": time, "past": past, "known": known, "static": static}
+    roles |= {"freq": freq, "weight": weight}
     run = _Run(Fitting(group, folder, settings, roles), source, None, engine, workers, None, on_error, watch)
     outcome = run.outcome(group, None, None)
     return replace(outcome, files=(write(outcome.table(), folder / MODELS),))

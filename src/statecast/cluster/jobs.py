@@ -151,7 +151,7 @@ class Fitting:
     @property
     def _only_groups(self) -> bool:
         """Whether the column says nothing but the group; else it is one of the columns that are learned from."""
-        named = [self.roles.get(role) or () for role in ("target", "id", "time", "past", "known", "static")]
+        named = [self.roles.get(role) or () for role in ("target", "id", "time", "past", "known", "static", "weight")]
         return not any(self.group == name or (self.group in name and not isinstance(name, str)) for name in named)
 
 
