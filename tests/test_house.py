@@ -26,7 +26,7 @@ LEVELS = (
     ("errors",),
     ("allowed",),
     ("agreement",),
-    ("config", "files"),
+    ("config", "files", "display"),
     ("data",),
     ("model",),
     ("train", "forecast"),
@@ -39,12 +39,12 @@ LEVELS = (
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FRAMES = {"narwhals", "pandas", "polars", "pyarrow"}
 # The gallery draws what a forecast's report has no use for: a network as a graph, a confusion table.
-DRAWING = {"report/plot.py", "gallery/pictures.py"}
+DRAWING = {"display/axes.py", "report/plot.py", "gallery/pictures.py"}
 SKLEARN = {f"estimators/{name}.py" for name in ("base", "classifier", "regressor")}
 FRAME_FILES = {"data/tabular/frames.py"}
 ARROW = "cluster"  # the room in which rows travel as Arrow tables
 TRAINING = {"jax", "jaxlib", "optax"}
-HEAVY = FRAMES | TRAINING | {"matplotlib", "mpl_toolkits", "rich", "scipy", "sklearn", "tensorboardX"}
+HEAVY = FRAMES | TRAINING | {"matplotlib", "mpl_toolkits", "plotly", "rich", "scipy", "sklearn", "tensorboardX"}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 # How a distribution is called, where it is not called as its package.
 DISTRIBUTIONS = {

@@ -109,7 +109,7 @@ def test_states_are_a_frame_of_the_kind_of_the_table() -> None:
     assert set(frame["site"]) == {"b"} and len(frame) == 3
     assert {f"0.{gate}.3" for gate in ("input", "forget", "output", "candidate", "c", "h")} <= set(frame.columns)
     assert isinstance(fitted(of).states(rows_of(of)), dict)
-    with pytest.raises(UnknownSeries, match="no series 'c'"):
+    with pytest.raises(UnknownSeries, match="no series 'c' here"):
         fitted(of).states(rows_of(of), series=["a", "c"])
 
 

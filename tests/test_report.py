@@ -14,6 +14,7 @@ import pytest
 from forecast_cases import model, panel
 
 from statecast.data.segments import Split
+from statecast.display.chart import Chart, Curve
 from statecast.errors import DataError, MissingDependency, OutputError, SettingError
 from statecast.forecast.explain import Activity, Explanation, Input
 from statecast.forecast.hindcast import follow
@@ -25,7 +26,6 @@ from statecast.forecast.scores.metrics import Scores
 from statecast.report import page, plot, test_rows
 from statecast.report.correlation import autocorrelation
 from statecast.report.summary import (
-    Example,
     Facts,
     Layer,
     Report,
@@ -73,10 +73,10 @@ def made(targets: int = 1, horizon: int = 4, dated: bool = True, error: float = 
                  "learning_rate": np.r_[np.full(5, 0.1), np.full(4, 0.01)]},
         error_by_step={name: {"statecast": np.linspace(0.4, 0.6, horizon),
                               "persistence": np.linspace(0.5, 1.5, horizon)} for name in names[:6]},
-        examples=tuple(Example(d, back, past, ahead, actual + 0.1, actual, **bounds) for d in names),
+        examples=tuple(Chart(d, time, y, (Curve(ahead, actual + 0.1, **bounds),), origins=back[-1:]) for d in names),
         rolling=tuple(Rolling(d, time, y, y + 0.2) for d in names),
         residuals=tuple(Residuals(d, time, noise[0], 2 * noise[1]) for d in names),
-        future=tuple(Example(d, back, past, ahead, actual, **bounds) for d in names),
+        future=tuple(Chart(d, back, past, (Curve(ahead, actual, **bounds),), origins=back[-1:]) for d in names),
         values=dict.fromkeys(names, y),
         explanation=explained(time),
         activity_time=time,

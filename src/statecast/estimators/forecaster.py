@@ -1,8 +1,8 @@
 """Forecaster: settings in, a trained model out; thin, and shaped like scikit-learn's estimators.
 
-What is asked of a fitted one beyond forecasts stands in parts of its own: `inside`, `whatif`, `exporting`. Nothing is
-worked out here: tables are read by `data`, networks are trained by `train`, and the rest is done by `forecast` and
-`report`. Training rooms are imported when `fit` is called, so that a saved model serves without them.
+What is asked of a fitted one beyond forecasts stands in parts of its own: `inside`, `whatif`, `notebook`, `exporting`.
+Nothing is worked out here: tables are read by `data`, networks are trained by `train`, and the rest is done by
+`forecast` and `report`. Training rooms are imported when `fit` is called, so that a saved model serves without them.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from statecast.estimators import examination, training, updating
 from statecast.estimators.exporting import Export
 from statecast.estimators.inside import Inside
 from statecast.estimators.keywords import ForecasterKeywords
+from statecast.estimators.notebook import Notebook
 from statecast.estimators.updating import Learning
-from statecast.estimators.whatif import WhatIf
 from statecast.forecast.answer import Forecast
 from statecast.forecast.predict import forecast
 from statecast.forecast.sample import Samples, sample
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 Names = str | Sequence[str] | None
 
 
-class Forecaster(Inside, WhatIf, Export, ForecasterKeywords):
+class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
     """A recurrent network that forecasts the next values of one or many series.
 
     Args:

@@ -9,9 +9,10 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.tabular import table
-from statecast.errors import NotFitted, UnknownSeries, nearest
+from statecast.errors import NotFitted
 from statecast.estimators import examination
 from statecast.estimators.fitted import Fitted
+from statecast.forecast import charts
 from statecast.forecast.inside import Activations, activations
 from statecast.model.shapes import leaves
 
@@ -95,10 +96,5 @@ def _some(panel: Panel, series: Ids | None) -> Panel:
     """Some of the series of a table, in the order in which they are named."""
     if series is None:
         return panel
-    names = [series] if isinstance(series, (str, int)) else list(series)
-    index = {name: number for number, name in enumerate(panel.ids)}
-    for name in names:
-        if name not in index:
-            raise UnknownSeries(f"there is no series {name!r} in the table; {nearest(name, panel.ids)}")
-    chosen = np.array([index[name] for name in names], np.int64)
-    return panel.pieces(chosen, np.zeros(len(chosen), np.int64), panel.lengths[chosen])
+    some = np.array(charts.chosen(panel.ids, series), np.int64)
+    return panel.pieces(some, np.zeros(len(some), np.int64), panel.lengths[some])

@@ -16,8 +16,12 @@ import numpy as np
 from statecast.data import calendar
 from statecast.data.schema import Schema
 from statecast.data.values import described, lone_series
+from statecast.display import html
+from statecast.display.chart import Chart, Curve
+from statecast.display.drawing import draw
 from statecast.errors import DataError
-from statecast.forecast import calibrate, channels, features, observation, watch
+from statecast.forecast import calibrate, channels, charts, features, observation, watch
+from statecast.forecast.charts import Past
 from statecast.forecast.watch import Notice
 from statecast.model.inputs import from_working
 from statecast.model.state import State
@@ -172,6 +176,68 @@ class Forecast:
         flat = {name: np.moveaxis(value, -1, -2).reshape(-1) for name, value in values.items()}
         time = np.repeat(np.atleast_2d(self.times), size, axis=0).reshape(-1)
         return columns_for(schema, [name for name in names for _ in range(self.horizon)], time, flat)
+
+    def charts(self, past: Past | None = None, series: Any = None, most: int | None = None) -> tuple[Chart, ...]:
+        """A chart for each target of each series, one series after another.
+
+        Args:
+            past: values before the forecast by series, see `charts.tails`; none where None.
+            series: which series, one or several of `ids`; all where None.
+            most: charts at most.
+
+        Raises:
+            UnknownSeries: there is no such series.
+        """
+        places = [(s, d) for s in charts.chosen(self.ids, series) for d in range(len(self.targets))][:most]
+        times, values = np.atleast_2d(self.times), self._three(self.values)
+        bounds = {level: tuple(map(self._three, pair)) for level, pair in self._bounds.items()}
+        curves = (
+            Curve(
+                charts.stamps(self.model.schema, times[s]),
+                values[s, :, d],
+                {level: lower[s, :, d] for level, (lower, _) in bounds.items()},
+                {level: upper[s, :, d] for level, (_, upper) in bounds.items()},
+            )
+            for s, d in places
+        )
+        alone = len(self.ids) == 1 and self.model.schema.id is None
+        schema, before = self.model.schema, past or {}
+        return tuple(
+            charts.chart(schema, d, self.ids[s], before, (curve,), alone)
+            for (s, d), curve in zip(places, curves, strict=True)
+        )
+
+    def plot(self, series: Any = None, *, ax: Any = None, backend: str = "matplotlib") -> Any:
+        """Draw the forecast; `Forecaster.plot` draws the values before it as well.
+
+        Args:
+            series: which series, one or several of `ids`; all where None.
+            ax: axes of matplotlib to draw on, one for each series and target.
+            backend: "matplotlib", or "plotly" for a figure to zoom and to point at.
+
+        Returns:
+            The axes: one, or an array of them. From plotly a figure.
+
+        Raises:
+            UnknownSeries: there is no such series.
+            MissingDependency: the library is not installed.
+        """
+        return draw(self.charts(series=series), backend, "Forecast", ax)
+
+    def _repr_html_(self) -> str:
+        names = output_ids(self.model.schema, self.ids)
+        facts = [
+            ("targets", ", ".join(self.targets)),
+            ("series", f"{len(self.ids):,}" if self.model.schema.id else ""),
+            ("steps", f"{self.horizon:,}"),
+            ("unusual", ", ".join(str(notice.id) for notice in self.alarms()[:5])),
+        ]
+        shown = self.charts(most=html.SKETCHES)
+        table = html.forecast_table(shown, len(names))
+        return html.card("Forecast", html.facts(facts), html.sketches(shown), table)
+
+    def _three(self, values: np.ndarray) -> np.ndarray:
+        return values[None] if self.single else values
 
     @property
     def _point(self) -> Float[np.ndarray, "N H Dn"]:

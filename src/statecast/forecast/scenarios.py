@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.display import html
+from statecast.display.chart import Chart, side_by_side
+from statecast.display.drawing import draw
 from statecast.errors import SettingError
-from statecast.forecast.answer import Forecast
+from statecast.forecast.answer import Forecast, output_ids
+from statecast.forecast.charts import Past
 from statecast.forecast.predict import Future, forecast
 from statecast.forecast.runner import Runner
 from statecast.model.state import State
@@ -56,6 +60,29 @@ class Scenarios:
         difference = np.concatenate([part["statecast"] - parts[0]["statecast"] for part in parts])
         places = {name: joined.pop(name) for name in time}
         return places | {"scenario": names} | joined | {"difference": difference}
+
+    def charts(self, past: Past | None = None, series: Any = None, most: int | None = None) -> tuple[Chart, ...]:
+        """As `Forecast.charts`, with a curve for each future."""
+        return side_by_side({name: one.charts(past, series, most) for name, one in self.forecasts.items()})
+
+    def plot(self, series: Any = None, *, ax: Any = None, backend: str = "matplotlib") -> Any:
+        """Draw the forecasts side by side; the arguments are those of `Forecast.plot`."""
+        return draw(self.charts(series=series), backend, "What if", ax)
+
+    def _repr_html_(self) -> str:
+        first, *_ = self.forecasts.values()
+        names = output_ids(first.model.schema, first.ids)
+        mean = self.values.mean(axis=2)  # over the steps
+        rows = [
+            [str(name), *(html.number(value) for value in mean[:, n // size, n % size])]
+            for size in [mean.shape[-1]]
+            for n, name in enumerate(names[: html.ROWS])
+        ]
+        table = html.html_table(["mean over the steps", *self.names], rows)
+        alike = len(self.forecasts) > 1 and bool((self.values == self.values[0]).all())
+        notes = ["These futures make no difference: the forecast does not depend on what is known ahead."] * alike
+        notes += [f"and {len(names) - html.ROWS:,} series more"] * (len(names) > html.ROWS)
+        return html.card("What if", html.sketches(self.charts(most=html.SKETCHES)), table, html.paragraphs(notes))
 
 
 def scenarios(

@@ -22,7 +22,7 @@ import numpy as np
 from statecast.data.values import described
 from statecast.errors import DataError, SettingError
 from statecast.files import write_pieces
-from statecast.forecast import calibrate, channels, features, incoming, observation, predict, watch
+from statecast.forecast import calibrate, channels, charts, features, incoming, observation, predict, watch
 from statecast.forecast.answer import Forecast
 from statecast.forecast.change import Change, Turns
 from statecast.forecast.roster import Id, Roster
@@ -103,6 +103,9 @@ class Stream:
         horizon = self.model.network.head.horizon
         steps = "1 step" if horizon == 1 else f"{horizon} steps"
         return f"<Stream: {', '.join(self.model.schema.target)} of {count}{names}; {steps} ahead>"
+
+    def _repr_html_(self) -> str:
+        return charts.remembered_card(self.model, self.state_of(self.ids[: charts.LISTED]), len(self.ids), repr(self))
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         return type(self), (replace(self.model, state=self.state),)

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from statecast.data import results
+from statecast.display.html import html_section, html_table
 from statecast.files import write_bytes, write_text
 from statecast.gallery import cases
 from statecast.gallery.result import Confusion, Measurement, RecipeResult
 from statecast.gallery.run import Attempt, Skipped
-from statecast.report.page import STYLE, html_section, html_table
+from statecast.report.page import STYLE
 from statecast.report.summary import layers_table, number
 
 TITLES = {

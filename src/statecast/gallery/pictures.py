@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.display import style
+from statecast.display.axes import time_axis
 from statecast.gallery.cases import Case
 from statecast.gallery.result import RecipeResult, Track
-from statecast.report import plot, style
+from statecast.report import plot
 from statecast.report.summary import Layer, Residuals
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ def tracks(parts: Sequence[Track], most: int | None, step: int, units: Mapping[s
         style.line(axes, time, part.actual[:count], HAPPENED, "actual", 3 * thin)
         style.line(axes, time, part.predicted[:count], style.STATECAST, "forecast", thin)
         style.name(axes, titled(part.target, units), "")
-        plot.draw_time_axis(axes, time, "row")
+        time_axis(axes, time, "row")
     style.legend(figure, panels)
     return "The thin blue line is the forecast, the broad grey one what happened.", figure
 

@@ -15,16 +15,16 @@ from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
+from statecast.display.chart import Chart, Curve
 from statecast.errors import DataError
-from statecast.forecast import calibrate, channels, observation
-from statecast.forecast.answer import Forecast
+from statecast.forecast import calibrate, channels, charts, observation
 from statecast.forecast.explain import explain
 from statecast.forecast.hindcast.origins import Origins
 from statecast.forecast.predict import forecast
 from statecast.forecast.scores.evaluate import season_of
 from statecast.model.inputs import from_working
 from statecast.model.trained import Model
-from statecast.report.summary import Example, Facts, Layer, Report, Residuals, Rolling, SettingChoice
+from statecast.report.summary import Facts, Layer, Report, Residuals, Rolling, SettingChoice
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
@@ -80,10 +80,10 @@ def report(
         layers=layers(model),
         history={name: np.array(values, float) for name, values in model.history.items()},
         error_by_step=_error_by_step(model),
-        examples=tuple(part.example(season) for part in rows),
+        examples=tuple(part.example() for part in rows),
         rolling=tuple(part.rolling() for part in rows),
         residuals=tuple(part.residuals() for part in rows),
-        future=_future(model, panel, season),
+        future=_future(model, panel),
         values={target: panel.y[panel.span(0), d] for d, target in enumerate(model.schema.target[:PAIRS])},
         explanation=explanation,
         activity_time=_stamps(model.schema, activity.time) if activity else np.zeros(0),
@@ -217,13 +217,13 @@ class _TestRows:
     def _time(self, rows: np.ndarray) -> Any:
         return _stamps(self.model.schema, self.panel.time[np.minimum(rows, self.span.stop - 1)])
 
-    def example(self, season: int) -> Example:
+    def example(self) -> Chart:
         """The last forecast of the test rows whose steps all lie in the table."""
         whole = np.flatnonzero(self.at + self.horizon < self.span.stop)
         n = int(whole[-1]) if len(whole) else 0
         row = int(self.at[n])
         ahead = row + np.arange(1, self.horizon + 1)
-        back = np.arange(max(self.span.start, row - max(3 * self.horizon, 4 * season, 24)), row + 1)
+        back = np.arange(max(self.span.start, row - charts.length(self.model)), row + 1)
         keep = ahead < self.span.stop
         bounds = {
             level: [
@@ -232,16 +232,15 @@ class _TestRows:
             ]
             for level in self.model.config.levels
         }
-        return Example(
-            self.target,
-            self._time(back),
-            self._actual(back),
+        curve = Curve(
             self._time(ahead[keep]),
             self.point[n][keep],
-            self._actual(ahead[keep]),
             {level: low for level, (low, _) in bounds.items()},
             {level: high for level, (_, high) in bounds.items()},
-            self.series,
+        )
+        shown = np.append(back, ahead[keep])
+        return Chart(
+            self.target, self._time(shown), self._actual(shown), (curve,), self.series, tuple(self._time(back[-1:]))
         )
 
     def rolling(self) -> Rolling:
@@ -258,31 +257,11 @@ class _TestRows:
         return Residuals(self.target, self._time(self.at + 1), one, last, self.series)
 
 
-def _future(model: Model, panel: Panel, season: int) -> tuple[Example, ...]:
+def _future(model: Model, panel: Panel) -> tuple[Chart, ...]:
     """The forecast beyond the end of the table, unless it needs covariates that are not known there."""
     future = [panel.ahead[slice(*panel.ahead_offsets[s : s + 2])] for s in range(panel.series)]
     try:
         result = forecast(model, future=future)
     except DataError:  # known covariates end with the table, so there is no forecast to show
         return ()
-    return tuple(
-        _beyond(model, panel, result, s, d, season)
-        for s in range(panel.series)
-        for d in range(len(model.schema.target))
-    )[:PAIRS]  # fmt: skip
-
-
-def _beyond(model: Model, panel: Panel, result: Forecast, s: int, d: int, season: int) -> Example:
-    span = panel.span(s)
-    back = slice(max(span.start, span.stop - max(3 * model.config.horizon, 4 * season, 24)), span.stop)
-    return Example(
-        model.schema.target[d],
-        _stamps(model.schema, panel.time[back]),
-        panel.y[back, d],
-        _stamps(model.schema, result.times[s]),
-        result.values[s, :, d],
-        None,
-        {level: bound[s, :, d] for level, bound in result.lower.items()},
-        {level: bound[s, :, d] for level, bound in result.upper.items()},
-        str(panel.ids[s]) if panel.series > 1 else "",
-    )
+    return result.charts(charts.tails(model, panel, panel.ids[:PAIRS]), panel.ids[:PAIRS], PAIRS)

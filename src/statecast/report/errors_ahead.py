@@ -11,11 +11,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.report import style
-from statecast.report.summary import number
+from statecast.display import style
+from statecast.report.summary import number, spoken
 
 if TYPE_CHECKING:
     from jaxtyping import Float
+
+
+LINES: Mapping[str, tuple[str, Any]] = {
+    "statecast": (style.STATECAST, "-"),
+    "persistence": ("#b87a00", (0, (5, 2))),
+    "seasonal_naive": ("#009e73", (0, (1, 1.5))),
+    "linear_extrapolation": ("#b8568f", (0, (5, 1.5, 1, 1.5))),
+}
+"""Colour and dash pattern of each forecaster."""
+
+
+def label(name: str) -> str:
+    """A forecaster's name in a legend."""
+    return name if name == "statecast" else spoken(name)
 
 
 def lines(axes: Any, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -> None:
@@ -23,12 +37,12 @@ def lines(axes: Any, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -
     top = _cap(errors)
     beyond = []
     for name, value in errors.items():
-        colour, dashes = style.LINES.get(name, (style.SOFT, "-"))
+        colour, dashes = LINES.get(name, (style.SOFT, "-"))
         highest = float(np.nanmax(value, initial=0.0))
         if highest > top:
-            beyond.append(f"{style.label(name)} up to {number(highest)}")
+            beyond.append(f"{label(name)} up to {number(highest)}")
         width = 2.2 if name == "statecast" else 1.5
-        axes.plot(np.arange(1, len(value) + 1), value, color=colour, ls=dashes, lw=width, label=style.label(name))
+        axes.plot(np.arange(1, len(value) + 1), value, color=colour, ls=dashes, lw=width, label=label(name))
     if beyond:
         axes.set_title("beyond the top: " + ", ".join(beyond), loc="right", fontsize=7.5, color=style.SOFT)
     horizon = max(len(value) for value in errors.values())
@@ -38,9 +52,9 @@ def lines(axes: Any, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -
 
 def bars(axes: Any, errors: Mapping[str, float]) -> None:
     """A bar for each forecast as long as its error one step ahead."""
-    colours = [style.LINES.get(name, (style.SOFT, "-"))[0] for name in errors]
+    colours = [LINES.get(name, (style.SOFT, "-"))[0] for name in errors]
     axes.barh(range(len(errors)), list(errors.values()), color=colours, height=0.6)
-    axes.set_yticks(range(len(errors)), [style.label(name) for name in errors])
+    axes.set_yticks(range(len(errors)), [label(name) for name in errors])
     for row, value in enumerate(errors.values()):
         axes.text(value, row, f" {number(value)}", va="center", color=style.INK, fontsize=9)
     axes.invert_yaxis()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.display import style
 from statecast.forecast.explain import Activity, Explanation
-from statecast.report import style
 
 if TYPE_CHECKING:
     from jaxtyping import Shaped

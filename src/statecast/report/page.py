@@ -8,10 +8,11 @@ picture of a forecast, the scores beside the baselines. How it was made comes la
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
+from statecast.display.html import html_section, html_table
 from statecast.files import write_text
 from statecast.forecast import attribution
 from statecast.report.summary import (
@@ -195,18 +196,6 @@ def _remark(report: Report, name: str) -> str:
     return ""
 
 
-def html_section(heading: str, content: str, text: str = "") -> str:
-    """A section of a page.
-
-    Args:
-        heading: as plain text, which is escaped here.
-        content: HTML, taken as it is.
-        text: a paragraph before the content, as plain text.
-    """
-    words = f"<p>{escape(text)}</p>" if text else ""
-    return f"<section><h2>{escape(heading)}</h2>{words}{content}</section>"
-
-
 def _tiles(report: Report) -> str:
     """The few numbers that a reader looks for first."""
     tiles = []
@@ -260,22 +249,3 @@ def _settings(report: Report) -> str:
 
 def _data(report: Report) -> str:
     return html_section("The data", html_table([], facts_table(report.facts), "words"))
-
-
-def html_table(heading: Sequence[str], rows: Sequence[Sequence[str]], kind: str = "", marks: Sequence[str] = ()) -> str:
-    """A table of plain texts, which are escaped here.
-
-    Args:
-        heading: the texts of the first row; no such row where empty.
-        rows: the texts of each further row.
-        kind: the CSS class of the table.
-        marks: the CSS class of each row.
-    """
-    head = f"<thead>{_row(heading, 'th')}</thead>" if heading else ""
-    marks = marks or [""] * len(rows)
-    body = "".join(_row(row, "td", mark) for row, mark in zip(rows, marks, strict=True))
-    return f"<div class=wide><table class='{kind}'>{head}<tbody>{body}</tbody></table></div>"
-
-
-def _row(cells: Sequence[str], tag: str, mark: str = "") -> str:
-    return f"<tr class='{mark}'>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"

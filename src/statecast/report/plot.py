@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.display import style
+from statecast.display.axes import MOST, draw, layout, time_axis
+from statecast.display.chart import Chart
 from statecast.errors import MissingDependency
 from statecast.files import write_bytes
-from statecast.report import errors_ahead, explanation, style
+from statecast.report import errors_ahead, explanation
 from statecast.report.correlation import autocorrelation, lags_shown
 from statecast.report.summary import (
-    Example,
     Report,
     Residuals,
     Rolling,
@@ -31,24 +33,20 @@ from statecast.report.summary import (
 )
 
 try:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 except ImportError as error:
     raise MissingDependency.of("matplotlib", "plot", "drawing pictures") from error
 
 if TYPE_CHECKING:
-    from jaxtyping import Float, Shaped
+    from jaxtyping import Float
     from matplotlib.axes import Axes
 
-DATES = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"]  # of ticks, from years to seconds
-ROUND_DATES = ["", "%Y", "%b %Y", "%d %b", "%d %b", "%H:%M"]  # where a tick begins a larger unit
-MOST = 6  # panels in one picture
 TAIL = 500  # points of a line that can be told apart at the width of a page
 DOTS = 6000  # points of a scatter plot; more would only make it darker
 
 
-def forecast(examples: Sequence[Example], title: str = "Forecast and actual values", step: str = "step") -> Figure:
+def forecast(examples: Sequence[Chart], title: str = "Forecast and actual values", step: str = "step") -> Figure:
     """Forecasts with their intervals, each beside the values before it and, where known, those that came.
 
     Args:
@@ -58,9 +56,7 @@ def forecast(examples: Sequence[Example], title: str = "Forecast and actual valu
     """
     figure, panels = new_panels(len(examples), title, _left_out(len(examples), "forecasts"))
     for axes, example in zip(panels, examples, strict=False):
-        _one_forecast(axes, example, thick=1.6 if len(panels) < 3 else 1.0)
-        style.name(axes, example.target, example.series)
-        draw_time_axis(axes, np.concatenate([example.past_time, example.time]), step)
+        draw(axes, example, 1.6 if len(panels) < 3 else 1.0, step)
     style.legend(figure, panels)
     return figure
 
@@ -76,7 +72,7 @@ def rolling(parts: Sequence[Rolling], horizon: int, step: str = "step") -> Figur
         style.line(axes, part.time[-tail:], part.actual[-tail:], style.INK, "actual", thick)
         style.line(axes, part.time[-tail:], part.predicted[-tail:], style.STATECAST, "forecast", thick)
         style.name(axes, part.target, part.series)
-        draw_time_axis(axes, part.time[-tail:], step)
+        time_axis(axes, part.time[-tail:], step)
     style.legend(figure, panels)
     return figure
 
@@ -120,7 +116,7 @@ def residuals(parts: Sequence[Residuals], horizon: int, step: str = "step") -> F
         _residuals_of(left, right, part, horizon, thin, step)
         style.name(left, part.target, part.series)
         style.dress(right)
-    draw_time_axis(grid[-1, 0], np.concatenate([part.time for part in parts[:MOST]]), step)
+    time_axis(grid[-1, 0], np.concatenate([part.time for part in parts[:MOST]]), step)
     grid[0, 1].set_title("how many of each size", loc="left", fontsize=9, color=style.SOFT)
     grid[-1, 1].set_xlabel("residual")
     style.legend(figure, [grid[0, 0]], markerscale=3)
@@ -205,9 +201,9 @@ def figures(report: Report) -> Iterator[tuple[str, Figure]]:
     if report.explanation:
         yield "importance", explanation.importance(new_figure, report.explanation)
     if report.explanation and report.explanation.activity:
-        activity, time_axis = report.explanation.activity, functools.partial(draw_time_axis, step=step)
+        activity, axis = report.explanation.activity, functools.partial(time_axis, step=step)
         series = activity.series if report.facts.series > 1 else ""
-        yield "gates", explanation.gates(new_figure, activity, report.activity_time, time_axis, series)
+        yield "gates", explanation.gates(new_figure, activity, report.activity_time, axis, series)
 
 
 def images(report: Report) -> dict[str, bytes]:
@@ -240,19 +236,17 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
 
 def new_figure(height: float, title: str, *notes: str) -> Figure:
     """A figure of the report's width with its title, and notes in brackets; the height in inches."""
-    figure = Figure(figsize=(7.6, height), layout="constrained", facecolor=style.GROUND)
+    figure = Figure(figsize=(style.WIDTH, height), layout="constrained", facecolor=style.GROUND)
     note = "; ".join(filter(None, notes))
     text = f"{title} ({note})" if note else title
-    figure.suptitle(text, x=0.01, ha="left", fontsize=10, color=style.INK, fontweight="bold")
+    style.title(figure, text)
     return figure
 
 
 def new_panels(count: int, title: str, *notes: str) -> tuple[Figure, list[Axes]]:
     """Panels, at most `MOST`: up to two of them in one column, more in two."""
-    panels = max(1, min(count, MOST))
-    columns = 1 if panels <= 2 else 2
-    rows = math.ceil(panels / columns)
-    figure = new_figure(0.8 + (2.4 if rows == 1 else 2.0) * rows, title, *notes)
+    panels, rows, columns, height = layout(count)
+    figure = new_figure(height, title, *notes)
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in grid[panels:]:
         axes.remove()
@@ -272,44 +266,6 @@ def _rows(count: int, title: str, widths: Sequence[float], *notes: str) -> tuple
 
 def _left_out(count: int, what: str) -> str:
     return f"{MOST} of {count} {what}" if count > MOST else ""
-
-
-def draw_time_axis(axes: Axes, time: Shaped[np.ndarray, " n"], step: str) -> None:
-    """Readable ticks; below them from when to when, as a tick alone does not tell its year."""
-    if np.issubdtype(np.asarray(time).dtype, np.datetime64) and len(time):
-        locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
-        look: dict[str, Any] = {"formats": DATES, "zero_formats": ROUND_DATES, "show_offset": False}
-        axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, **look))  # type: ignore[no-untyped-call]
-        fine = np.max(time) - np.min(time) < np.timedelta64(2, "D")
-        first, last = np.datetime_as_string([np.min(time), np.max(time)], unit="m" if fine else "D")
-        axes.set_xlabel(f"{first} to {last}".replace("T", " "))
-    else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
-        axes.set_xlabel(f"time in {step}s")
-
-
-def _one_forecast(axes: Axes, example: Example, thick: float) -> None:
-    dot = "o" if len(example.time) < 25 else ""
-    for rank, level in reversed(list(enumerate(sorted(example.lower)))):
-        look: dict[str, Any] = {
-            "color": style.BANDS[min(rank, len(style.BANDS) - 1)],
-            "label": f"{level:g} % interval",
-            "zorder": 1,
-        }
-        if len(example.time) == 1:
-            axes.vlines(example.time, example.lower[level], example.upper[level], lw=6, **look)
-        else:
-            axes.fill_between(example.time, example.lower[level], example.upper[level], lw=0, **look)
-    style.line(axes, example.past_time, example.past, style.INK, "actual", thick)
-    if example.actual is not None:
-        # From the last value before, so that the line of what happened does not break at the origin.
-        time = np.concatenate([example.past_time[-1:], example.time])
-        style.line(axes, time, np.concatenate([example.past[-1:], example.actual]), style.INK, "actual", thick)
-    style.line(axes, example.time, example.forecast, style.STATECAST, "forecast", 1.2 * thick, dot)
-    if len(example.past_time):
-        axes.axvline(example.past_time[-1], color=style.SOFT, lw=0.8, ls=(0, (2, 2)))
-    axes.margins(x=0.01)
 
 
 def _clock(history: Mapping[str, Any]) -> tuple[Any, str]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.display import html
+from statecast.display.chart import Chart
 from statecast.forecast import attribution
 from statecast.forecast.explain import Explanation
 from statecast.forecast.scores.verdict import NAMES, number, percent, spoken, subject, verdict
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
 
 __all__ = [
-    "Example", "Facts", "Layer", "Report", "Residuals", "Rolling", "SettingChoice", "conclusions", "facts_table",
+    "Facts", "Layer", "Report", "Residuals", "Rolling", "SettingChoice", "choices_html", "conclusions",
+    "evaluation_html", "facts_table",
     "headline", "layers_table", "number", "percent", "plural", "residual_remark", "score_tables", "signed_percent",
     "spoken", "value_text", "verdict",
 ]  # fmt: skip
@@ -79,25 +82,6 @@ class Facts:
 
 
 @dataclass(frozen=True, eq=False)
-class Example:
-    """One forecast of one target, beside what happened.
-
-    Times are datetime64 or integers; values are in the target's unit, NaN where missing. `actual` has the forecast's
-    length, or none where the forecast lies beyond the table's end. Bounds are by level in percent.
-    """
-
-    target: str
-    past_time: Shaped[np.ndarray, " n"]
-    past: Float[np.ndarray, " n"]
-    time: Shaped[np.ndarray, " H"]
-    forecast: Float[np.ndarray, " H"]
-    actual: Float[np.ndarray, " H"] | None = None
-    lower: Mapping[float, Float[np.ndarray, " H"]] = field(default_factory=dict)
-    upper: Mapping[float, Float[np.ndarray, " H"]] = field(default_factory=dict)
-    series: str = ""
-
-
-@dataclass(frozen=True, eq=False)
 class Rolling:
     """Forecasts of one target through the test rows, from origins one horizon apart, end to end."""
 
@@ -150,16 +134,42 @@ class Report:
     layers: tuple[Layer, ...] = ()
     history: Mapping[str, Float[np.ndarray, " rows"]] = field(default_factory=dict)
     error_by_step: Mapping[str, Mapping[str, Float[np.ndarray, " H"]]] = field(default_factory=dict)
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Chart, ...] = ()
     rolling: tuple[Rolling, ...] = ()
     residuals: tuple[Residuals, ...] = ()
-    future: tuple[Example, ...] = ()
+    future: tuple[Chart, ...] = ()
     values: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
     explanation: Explanation | None = None
     activity_time: Shaped[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0))
     horizon: int = 1
     season: int = 1
     notes: tuple[str, ...] = ()
+
+    def _repr_html_(self) -> str:
+        return html.card(
+            self.title,
+            html.paragraphs([headline(self), *self.notes]),
+            html.sketches(self.future or self.examples),
+            evaluation_html(self.evaluation),
+            choices_html(self.settings, self.layers),
+            html.folded("the data", html.html_table([], facts_table(self.facts), "words")),
+        )
+
+
+def evaluation_html(evaluation: Mapping[str, Any]) -> str:
+    """The first table of the scores; nothing where there are none."""
+    tables = score_tables(evaluation)
+    return html.html_table(tables[0][0], tables[0][1:]) if tables else ""
+
+
+def choices_html(settings: Sequence[SettingChoice], layers: Sequence[Layer]) -> str:
+    """The settings that were given or chosen, and the parts of the network, each behind a line to click on."""
+    notable = [item for item in settings if item.origin != "default"]
+    choices = [[item.name, value_text(item.value), item.origin, item.reason] for item in notable]
+    rows = layers_table(layers)
+    network = html.html_table(rows[0], rows[1:], "words") if rows else ""
+    chosen = html.html_table(["setting", "value", "from", "reason"], choices, "words") if choices else ""
+    return html.folded("settings", chosen) + html.folded("the network", network)
 
 
 def residual_remark(report: Report) -> str:

@@ -14,8 +14,10 @@ import numpy as np
 
 from statecast.data import calendar
 from statecast.data.panel import Panel
+from statecast.display.chart import Chart, Curve
+from statecast.display.drawing import draw
 from statecast.errors import SettingError, TooFewRows
-from statecast.forecast import answer
+from statecast.forecast import answer, charts
 from statecast.forecast.hindcast import follow
 from statecast.forecast.hindcast.feed import Feed
 from statecast.forecast.hindcast.roll import forecasts_at
@@ -125,6 +127,39 @@ class Backtest:
         Rows are told apart by their series and time, so tables without times are taken for parts of one table.
         """
         return _learned_from(self.model, self.panel, ((block.series, block.rows) for block in self.blocks))
+
+    def charts(self, series: Any = None) -> tuple[Chart, ...]:
+        """A chart for each target of each series: its last rows, and the forecasts from every origin.
+
+        Raises:
+            UnknownSeries: there is no such series.
+        """
+        size = len(self.model.schema.target)
+        names = tuple(self.panel.ids[block.series] for block in self.blocks)
+        return tuple(self._chart(self.blocks[n], d) for n in charts.chosen(names, series) for d in range(size))
+
+    def _chart(self, block: _Block, d: int) -> Chart:
+        schema, span, pairs = self.model.schema, self.panel.span(block.series), block.pairs
+        time = charts.stamps(schema, self.panel.time[span])
+        ahead = block.rows[:, None] + np.arange(1, self.model.network.head.horizon + 1)
+        curves = tuple(
+            Curve(
+                time[ahead[n]],
+                pairs.points["statecast"][n, :, d],
+                {level: bound[n, :, d] for level, bound in pairs.lower.items()},
+                {level: bound[n, :, d] for level, bound in pairs.upper.items()},
+            )
+            for n in range(len(block.rows))
+        )
+        begin = max(int(block.rows[0]) + 1 - charts.length(self.model), 0)
+        shown = slice(begin, int(block.rows[-1]) + ahead.shape[1] + 1)
+        name = "" if schema.id is None else str(self.panel.ids[block.series])
+        values = self.panel.y[span][shown, d]
+        return Chart(schema.target[d], time[shown], values, curves, name, tuple(time[block.rows]))
+
+    def plot(self, series: Any = None, *, ax: Any = None, backend: str = "matplotlib") -> Any:
+        """Draw the forecasts from all origins beside what happened; the arguments are those of `Forecast.plot`."""
+        return draw(self.charts(series), backend, "Forecasts from past moments", ax)
 
     def columns(self) -> dict[str, np.ndarray]:
         """A row for each series, target, origin and step ahead, in that order.

@@ -1,33 +1,34 @@
 """How the pictures look: the colours, and the common style of axes and lines.
 
-It only works on axes that are passed in and imports no drawing library, so that `plot` stays the one place that does.
+It only works on axes that are passed in and imports no drawing library, so that `axes`
+and `report.plot` stay the places that do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-
-from statecast.report.summary import spoken
 
 INK, SOFT, GRID, GROUND = "#22303c", "#5b6b79", "#e6eaee", "#ffffff"
 STATECAST, FAR = "#0072b2", "#d55e00"
 BANDS = ("#8fc0de", "#cfe3f1", "#e6f1f8")
 """Of intervals, the narrowest first; opaque, so that the legend shows the same."""
-LINES: Mapping[str, tuple[str, Any]] = {
-    "statecast": (STATECAST, "-"),
-    "persistence": ("#b87a00", (0, (5, 2))),
-    "seasonal_naive": ("#009e73", (0, (1, 1.5))),
-    "linear_extrapolation": ("#b8568f", (0, (5, 1.5, 1, 1.5))),
-}
-"""Colour and dash pattern of each forecaster."""
+WIDTH = 7.6  # of a figure, in inches
+COMPARED = (STATECAST, FAR, "#009e73", "#b8568f", "#b87a00", "#5b6b79")
+"""Of curves that are compared, in their order; from the seventh on they repeat."""
 
 
-def label(name: str) -> str:
-    """A forecaster's name in a legend."""
-    return name if name == "statecast" else spoken(name)
+def colours(names: Sequence[str]) -> dict[str, str]:
+    """A colour for each name."""
+    return {name: COMPARED[n % len(COMPARED)] for n, name in enumerate(names)}
+
+
+def title(figure: Any, text: str) -> None:
+    """The title of a figure; dollar signs are dollar signs."""
+    look: dict[str, Any] = {"ha": "left", "fontsize": 10, "color": INK, "fontweight": "bold", "parse_math": False}
+    figure.suptitle(text, x=0.01, **look)
 
 
 def dress(axes: Any) -> None:
@@ -45,17 +46,28 @@ def dress(axes: Any) -> None:
 def name(axes: Any, target: str, series: str) -> None:
     """Dresses a panel and puts the target above it; the target's name is also its unit."""
     dress(axes)
-    axes.set_title(f"{target} · {series}" if series else target, loc="left", fontsize=9, color=INK)
+    text = f"{target} · {series}" if series else target
+    axes.set_title(text, loc="left", fontsize=9, color=INK, parse_math=False)
 
 
 def legend(figure: Any, panels: Sequence[Any], columns: int = 6, markerscale: float = 1) -> None:
     """One legend for all panels, below them, each label once."""
     pairs = [pair for axes in panels for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
+    _legend(figure, pairs, loc="outside lower left", ncols=columns, markerscale=markerscale)
+
+
+def key(axes: Any) -> None:
+    """A legend inside of axes that are the user's."""
+    _legend(axes, list(zip(*axes.get_legend_handles_labels(), strict=True)), loc="best", frameon=True, framealpha=0.8)
+
+
+def _legend(place: Any, pairs: Sequence[tuple[Any, str]], **look: Any) -> None:
     handles = {key: handle for handle, key in reversed(pairs)}
     if handles:
         order = list(dict.fromkeys(key for _, key in pairs))
-        style: dict[str, Any] = {"frameon": False, "fontsize": 8.5, "labelcolor": INK, "markerscale": markerscale}
-        figure.legend([handles[key] for key in order], order, loc="outside lower left", ncols=columns, **style)
+        look = {"frameon": False, "fontsize": 8.5, "labelcolor": INK} | look
+        for text in place.legend([handles[key] for key in order], order, **look).get_texts():
+            text.set_parse_math(False)
 
 
 def line(axes: Any, time: Any, value: Any, colour: str, label: str, width: float, marker: str = "") -> None:

@@ -1,0 +1,299 @@
+"""What a notebook shows, and the pictures that are drawn of forecasts: by matplotlib, by plotly, and as sketches."""
+
+from __future__ import annotations
+
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+from forecast_cases import HOUR, START, model, panel, remembering, watching
+
+from statecast import Forecaster, Stream
+from statecast.data.panel import Panel
+from statecast.display.chart import Chart, Curve
+from statecast.display.sketch import sketch
+from statecast.errors import SettingError, UnknownSeries
+from statecast.forecast.charts import remembered, tails
+from statecast.model.trained import Model
+
+HOSTILE = "<script>alert(1)</script>&\"'$x_{$"
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+
+
+def fitted(of: Model | None = None, lengths: tuple[int, ...] = (40, 30), ids: Any = None) -> tuple[Forecaster, Panel]:
+    """A Forecaster as it is loaded, and the table that it remembers."""
+    of = model() if of is None else of
+    table = panel(of, lengths)
+    table = table if ids is None else replace(table, ids=ids)
+    forecaster = Forecaster()
+    forecaster._model = remembering(of, table)
+    return forecaster, table
+
+
+class Tags(HTMLParser):
+    """The tags of a page, each of which must be closed in turn."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.open.append(tag)
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def sound(text: str, most: int = 16_000) -> Tags:
+    """Well-formed HTML of a few kilobytes that runs nothing and has no ground of its own."""
+    page = Tags(text)
+    assert "script" not in page.tags
+    assert len(text.encode()) < most
+    assert not re.search(r"background:(?!transparent)", text)
+    assert not re.search(r"\b(src|href|url)\b", text)
+    assert "NaN" not in text and "nan" not in re.sub(r"<style>.*?</style>", "", text)
+    return page
+
+
+# --- notebooks
+
+
+def test_settings_are_shown_before_a_fit() -> None:
+    page = sound(Forecaster(hidden=(8,), cell="gru")._repr_html_())
+    assert "not fitted" in page.text and "units of each recurrent layer" in page.text
+    assert sound(Forecaster()._repr_html_()).text.endswith("by fit(table, target=…).")
+
+
+def test_choices_scores_and_verdict_are_shown_after_a_fit() -> None:
+    rng = np.random.default_rng(0)
+    y = 5 + np.sin(np.arange(120) / 4) + 0.1 * rng.normal(size=120)
+    forecaster = Forecaster(horizon=2, lags=4, hidden=2, max_steps=2).fit(y)
+    for shown in (forecaster, forecaster.report()):
+        page = sound(shown._repr_html_())
+        assert "persistence" in page.text and "skill against it" in page.text
+        assert "chosen" in page.text and "lstm" in page.text
+        assert "forecast comes" in page.text
+
+
+def test_ids_and_columns_are_strangers() -> None:
+    forecaster, _ = fitted(ids=(HOSTILE, "plain"))
+    schema = replace(forecaster.model_.schema, target=(HOSTILE,))
+    forecaster._model = replace(forecaster.model_, schema=schema)
+    for shown in (forecaster.forecast(), forecaster.stream(), forecaster):
+        assert HOSTILE in sound(shown._repr_html_()).text
+    panels = forecaster.plot()
+    panels[0].figure.savefig(io.BytesIO())  # what looks like mathematics would be an error here
+    assert panels[0].get_title(loc="left") == f"{HOSTILE} · {HOSTILE}"
+
+
+@pytest.mark.parametrize("horizon", [1, 3, 40])
+def test_a_forecast_of_one_series_is_a_picture_and_its_numbers(horizon: int) -> None:
+    forecaster, _ = fitted(model(id=None), (40,))
+    result = forecaster.forecast(horizon=horizon)
+    page = sound(result._repr_html_())
+    assert {"svg", "table"} <= page.tags
+    assert page.text.count("interval") == 2
+    assert f"{result.values[0, 0, 0]:,.5g}" in page.text and f"{result.values[0, -1, 0]:,.5g}" in page.text
+    assert (f"and {horizon - 8} steps more" in page.text) == (horizon > 8)
+
+
+def test_what_a_stream_returns_is_shown_as_well() -> None:
+    forecaster, _ = fitted(watching(model(targets=2)))
+    stream = forecaster.stream()
+    single = stream.observe("s0", [400.0, None])
+    assert single.single
+    page = sound(single._repr_html_())
+    assert "y0 · s0" in page.text and "y1 · s0" in page.text
+    assert f"unusual{', '.join(['s0'] * len(single.alarms()))}" in page.text and single.alarms()
+    assert "missing" in sound(stream._repr_html_()).text
+
+
+@pytest.mark.parametrize("freq", ["1h", "1mo"])
+def test_many_series_stay_small(freq: str) -> None:
+    forecaster, _ = fitted(model(freq=freq), (9,) * 100)
+    page = sound(forecaster.forecast()._repr_html_())
+    assert "and 96 series or targets more" in page.text
+    assert "and 92 series more" in sound(forecaster.stream()._repr_html_()).text
+
+
+def test_streams_without_series_or_rows() -> None:
+    sound(Stream(model())._repr_html_())
+    counted = Stream(model(time_kind="row", id=None, freq="1", use_calendar=False))
+    counted.observe("load", None)
+    sound(counted._repr_html_())
+
+
+def test_futures_are_shown_side_by_side_and_that_they_make_no_difference() -> None:
+    forecaster, table = fitted(model(covariates=True))
+    ends = [int(table.time[span.stop - 1]) for span in table.spans()]
+    rows = [(name, end + k * HOUR) for name, end in zip(table.ids, ends, strict=True) for k in (1, 2, 3)]
+    future = {"site": [name for name, _ in rows], "hour": np.array([time for _, time in rows]).astype("M8[us]"),
+              "heat": np.zeros(6), "open": ["no"] * 6}  # fmt: skip
+    futures = {"<b>": future, "_other": future | {"heat": np.full(6, 3.0)}}
+    page = sound(forecaster.scenarios(futures)._repr_html_())
+    assert "<b>" in page.text and "make no difference" not in page.text
+    assert "make no difference" in sound(forecaster.scenarios({"a": future, "b": future})._repr_html_()).text
+    axes = forecaster.plot(futures=futures, series="s0")
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == [
+        "<b>, 80 % interval", " _other, 80 % interval", "actual", "<b>", " _other"]  # fmt: skip
+
+
+# --- charts
+
+
+def test_what_a_state_remembers_are_the_last_rows_of_its_table() -> None:
+    for independent in (False, True):
+        of = model(targets=2, independent=independent, precision="float64", lags=7)
+        forecaster, table = fitted(of)
+        past = remembered(of, forecaster.model_.state, table.ids)
+        for s, name in enumerate(table.ids):
+            time, values = past[name]
+            span = table.span(s)
+            np.testing.assert_array_equal(time, table.time[span][-7:])
+            np.testing.assert_allclose(values, table.y[span][-7:], rtol=1e-9)
+
+
+def test_a_chart_holds_the_forecast_after_its_past() -> None:
+    forecaster, table = fitted(model(targets=2))
+    result = forecaster.forecast()
+    shown = result.charts(tails(forecaster.model_, table), "s1")
+    assert [chart.title for chart in shown] == ["y0 · s1", "y1 · s1"]
+    np.testing.assert_array_equal(shown[1].actual, table.y[40 + 30 - 24 :, 1])
+    np.testing.assert_array_equal(shown[1].curves[0].values, result.values[1, :, 1])
+    np.testing.assert_array_equal(shown[1].curves[0].upper[95], result.upper[95][1, :, 1])
+    assert shown[0].time[-1] < shown[0].curves[0].time[0]
+    with pytest.raises(UnknownSeries, match="no series 's9' here"):
+        result.charts(series="s9")
+
+
+def test_a_sketch_has_gaps_and_survives_extremes() -> None:
+    time = np.arange(9)
+    values = np.array([1.0, np.nan, 3.0, 4.0, np.nan, 5.0, 1e308, -1e308, 2.0])
+    text = sketch(Chart("y", time, values, ()))
+    Tags(text)
+    assert text.count("M") == 3  # beginnings of a line
+    for part in (np.full(9, np.nan), np.zeros(9), np.full(9, 7.0)):
+        assert "nan" not in sketch(Chart("y", time, part, (Curve(time[-1:] + 1, np.ones(1)),)))
+
+
+def test_a_sketch_of_many_values_keeps_the_extremes() -> None:
+    values = np.zeros(100_000)
+    values[54_321], values[77_777] = 9.0, -4.0
+    text = sketch(Chart("y", np.arange(100_000), values, ()))
+    assert len(text) < 8000
+    heights = [float(pair.split()[1]) for pair in re.findall(r"[ML]([\d. ]+)", text)]
+    assert min(heights) == 22 and max(heights) == 116
+
+
+# --- matplotlib
+
+
+def drawn(axes: Any, label: str) -> list[np.ndarray]:
+    return [np.asarray(line.get_ydata()) for line in axes.lines if line.get_label() == label]
+
+
+def test_plot_gives_axes_with_the_numbers_of_the_forecast() -> None:
+    forecaster, _ = fitted()
+    panels = forecaster.plot()
+    assert panels.shape == (2,)
+    np.testing.assert_array_equal(drawn(panels[1], "forecast")[0], forecaster.forecast().values[1, :, 0])
+    alone = forecaster.plot(series="s1")
+    np.testing.assert_array_equal(drawn(alone, "forecast")[0], drawn(panels[1], "forecast")[0])
+    assert len(forecaster.forecast().plot()) == 2
+
+
+def test_plot_of_a_table_shows_its_rows() -> None:
+    forecaster, _ = fitted(model(id=None), (40,))
+    hours = (START + np.arange(30) * HOUR).astype("M8[us]")
+    rows = {"hour": hours, "load": np.linspace(5, 9, 30)}
+    axes = forecaster.plot(rows)
+    np.testing.assert_array_equal(drawn(axes, "actual")[0], rows["load"][-24:])
+    np.testing.assert_array_equal(drawn(axes, "forecast")[0], forecaster.predict(rows)["statecast"])
+
+
+def test_plot_draws_on_axes_of_the_user() -> None:
+    from matplotlib.figure import Figure
+
+    forecaster, _ = fitted()
+    axes = Figure().subplots(2)
+    assert list(forecaster.plot(ax=axes)) == list(axes)
+    with pytest.raises(SettingError, match="got 1 axes, wanted 2"):
+        forecaster.plot(ax=axes[0])
+
+
+def test_six_of_many_panels_are_drawn_and_it_says_so() -> None:
+    forecaster, _ = fitted(lengths=(9,) * 8)
+    panels = forecaster.plot()
+    assert len(panels) == 6
+    assert panels[0].figure.get_suptitle() == "Forecast (6 of 8)"
+
+
+def test_a_backtest_is_drawn_from_every_origin() -> None:
+    forecaster, table = fitted(model(id=None), (60,))
+    rows = {"hour": table.time.astype("M8[us]"), "load": table.y[:, 0]}
+    axes = forecaster.plot_backtest(rows, windows=4)
+    columns = forecaster.backtest(rows, windows=4)
+    forecasts = drawn(axes, "forecast")
+    assert len(forecasts) == 4
+    np.testing.assert_array_equal(np.concatenate(forecasts), columns["statecast"])
+    np.testing.assert_array_equal(drawn(axes, "actual")[0][-12:], columns["y"])
+
+
+# --- plotly
+
+
+def test_plotly_has_the_same_numbers_and_a_menu_of_series() -> None:
+    pytest.importorskip("plotly")
+    forecaster, _ = fitted(ids=(HOSTILE, "plain"))
+    picture = forecaster.plot(backend="plotly")
+    names = [trace.name for trace in picture.data]
+    assert names == ["95 % low", "95 % high", "80 % low", "80 % high", "actual", "forecast"] * 2
+    np.testing.assert_array_equal(picture.data[11].y, forecaster.forecast().values[1, :, 0])
+    assert [trace.visible for trace in picture.data] == [True] * 6 + [False] * 6
+    first, second = picture.layout.updatemenus[0].buttons
+    assert list(second.args[0]["visible"]) == [False] * 6 + [True] * 6
+    assert "<script>" not in first.label
+    assert picture.layout.hovermode == "x unified"
+    one = forecaster.plot(series="plain", backend="plotly")
+    assert not one.layout.updatemenus
+
+
+def test_an_unknown_backend_is_refused() -> None:
+    forecaster, _ = fitted()
+    with pytest.raises(SettingError, match=r"backend = 'bokeh': wanted 'matplotlib' or 'plotly'"):
+        forecaster.plot(backend="bokeh")
+    with pytest.raises(SettingError, match="plotly draws on no axes"):
+        forecaster.plot(backend="plotly", ax=3)
+
+
+def test_cards_need_no_drawing_library(tmp_path: Any) -> None:
+    forecaster, _ = fitted()
+    path = forecaster.save(tmp_path / "m.safetensors")
+    code = (
+        "import sys; from statecast import Stream, Forecaster\n"
+        f"Stream.load({str(path)!r}).forecast()._repr_html_(); Forecaster.load({str(path)!r})._repr_html_()\n"
+        "assert not {'matplotlib', 'plotly', 'jax', 'polars'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
