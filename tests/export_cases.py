@@ -68,7 +68,7 @@ def rows(model: Model, steps: int, series: int, seed: int = 1) -> np.ndarray:
 
 
 def apart(results: dict[str, np.ndarray], forecast: Forecast) -> float:
-    """How far the numbers of a graph are from a stream's, relative to these."""
+    """How far the numbers of a graph are from a stream's, relative to these or to 1, whichever is larger."""
     expected = {"forecast": forecast.values}
     if len(results) > 1:
         for level in forecast.levels:
@@ -76,7 +76,7 @@ def apart(results: dict[str, np.ndarray], forecast: Forecast) -> float:
     assert results.keys() == expected.keys()
     assert all(np.isfinite(part).all() and part.shape == expected[name].shape for name, part in results.items())
     return max(
-        float((np.abs(part - expected[name]) / np.maximum(np.abs(expected[name]), 1e-3)).max())
+        float((np.abs(part - expected[name]) / np.maximum(np.abs(expected[name]), 1.0)).max())
         for name, part in results.items()
     )
 

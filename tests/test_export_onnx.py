@@ -66,9 +66,12 @@ def test_the_graphs_say_what_the_stream_says(name: str, precision: str, tmp_path
 @pytest.mark.parametrize("name", LONG)
 def test_ten_thousand_steps_stay_together(name: str, tmp_path: Path) -> None:
     assert set(LONG.values()) == set(forecast_cases.HEADS)
+    # Each cell runs for long in one of the formats: a run of 10,000 steps takes seconds.
+    long = ("float32", "float64")[list(LONG).index(name) % 2]
     for precision, tolerance in export_cases.TOLERANCE.items():
         model = forecast_cases.model(name, head=LONG[name], precision=precision)
-        assert export_cases.side_by_side(model, tmp_path / precision, 10_000, 1, every=10) <= tolerance
+        steps = 10_000 if precision == long else 1_000
+        assert export_cases.side_by_side(model, tmp_path / precision, steps, 1, every=50) <= tolerance
 
 
 @pytest.mark.parametrize("kind", ["sized", "watched", "by-phase"])
