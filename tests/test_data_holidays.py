@@ -15,9 +15,11 @@ import pytest
 from forecast_cases import HEADS, close, model, panel
 from hypothesis import given
 from hypothesis import strategies as st
+from lying_files import File
 
 import statecast as sc
 from statecast.cli import main
+from statecast.cli.options import fit_request
 from statecast.config import Config
 from statecast.data import checks, cycles, holidays
 from statecast.data.calendar import Frequency
@@ -27,7 +29,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.tabular import table
 from statecast.data.zones import DAY, HOUR
-from statecast.errors import MissingDependency, SettingError
+from statecast.errors import MissingDependency, ModelFileError, SettingError
 from statecast.forecast.explain import explain
 from statecast.forecast.hindcast.backtest import backtest
 from statecast.forecast.predict import forecast, from_table
@@ -96,6 +98,7 @@ def test_codes_are_of_a_region_and_a_part(value: str, form: str) -> None:
         {"2024-12-25": 3},
         [datetime.datetime(2024, 1, 1, 12)],
         ["2024-12-25 " + 61 * "x"],
+        ["2024-12-25 two\nlines"],
         [str(np.datetime64(day, "D")) for day in range(1001)],
         3,
     ],
@@ -321,3 +324,46 @@ def test_a_description_says_which_are_known(tmp_path: Path, capsys: pytest.Captu
     archive.save(replace(told(), scores={}), tmp_path / "m")
     assert main(["describe", str(tmp_path / "m")]) == 0
     assert "4 dates from 2024-01-01 to 2024-01-29" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([], r"holidays is \[\], not a mapping"),
+        ({"Fair": 3}, "the holidays 'Fair' are 3, not a list of days"),
+        ({"Fair": [True]}, "not a list of days"),
+        ({"Fair": [1.5]}, "not a list of days"),
+        ({"Fair": [FIRST, FIRST]}, "comes twice"),
+        ({"Fair": [FIRST], "Other": [FIRST]}, "comes twice"),
+        ({"Fair": [10**9]}, "lies outside the years 1 to 9999"),
+        ({}, "and its columns make"),
+    ],
+    ids=str,
+)
+def test_a_file_that_lies_about_holidays(values: Any, message: str) -> None:
+    file = File(archive.to_bytes(told()))
+    file.texts["schema"] = json.dumps(json.loads(file.texts["schema"]) | {"holidays": values})
+    with pytest.raises(ModelFileError, match=message):
+        archive.from_bytes(file.bytes())
+
+
+def test_settings_and_columns_agree_on_whether_there_are_holidays() -> None:
+    file = File(archive.to_bytes(told()))
+    file.texts["config"] = told().config.with_(holidays=None).to_toml()
+    with pytest.raises(ModelFileError, match="settings and its columns disagree on whether there are holidays"):
+        archive.from_bytes(file.bytes())
+
+
+def test_the_longest_list_comes_back() -> None:
+    name = 60 * "\\"  # which TOML writes twice as long
+    dates = [f"{np.datetime64('1990-01-01') + 7 * n} {name}" for n in range(1000)]
+    of = model(freq="1d", holidays=dates)
+    assert archive.from_bytes(archive.to_bytes(of)).config.holidays == tuple(dates)
+
+
+def test_a_toml_file_and_the_command_line_state_them(tmp_path: Path) -> None:
+    (tmp_path / "fit.toml").write_text('[holidays]\n"2024-01-06" = ""\n"2024-01-11" = "Fair"\n')
+    assert fit_request(None, str(tmp_path / "fit.toml"), ()).settings["holidays"]["2024-01-11"] == "Fair"
+    for text, form in (("holidays=de-by", "DE-by"), ('holidays=["2024-01-06"]', ("2024-01-06",))):
+        settings = fit_request(None, str(tmp_path / "fit.toml"), (text,)).settings
+        assert Config.of(settings).holidays == form

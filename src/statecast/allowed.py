@@ -205,7 +205,8 @@ def date_and_name(text: str) -> tuple[str, str]:
 
 def _is_dated(value: object) -> bool:
     try:
-        return isinstance(value, str) and len(date_and_name(value)[1]) <= LONGEST_NAME
+        name = date_and_name(value)[1] if isinstance(value, str) else None
+        return name is not None and len(name) <= LONGEST_NAME and name.isprintable()
     except ValueError:
         return False
 

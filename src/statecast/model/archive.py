@@ -32,7 +32,7 @@ from statecast.model.shapes import LIMITS, leaves
 from statecast.model.state import Layout, State
 from statecast.model.trained import Model, TrainingRows
 
-LONGEST_CONFIG = 100_000  # characters, most of them of a list of holidays
+LONGEST_CONFIG = 200_000  # characters, most of them of a list of holidays
 MOST_DOTS = 256  # of a line of settings: reading a key takes the square of the dots in it
 SIZES = ("targets", "past", "known", "calendar", "static")
 KINDS = ("model", "stream")
