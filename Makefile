@@ -4,12 +4,13 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+INTEROP := $(VENV)-interop
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c '$(OLD_ENOUGH)' >/dev/null 2>&1 && command -v $$name && break; done)
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help demo test sanitize lint types format settings gallery benchmarks accuracy clean distclean
+.PHONY: help demo test interop sanitize lint types format settings gallery benchmarks accuracy clean distclean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -23,6 +24,9 @@ demo: $(READY) ## fit on a bundled table of air quality; scores, pictures and a 
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest $(PYTEST)
+
+interop: $(INTEROP)/.ready ## run the tests beside PyTorch and Keras, in an environment that has them
+	STATECAST_HEAVY=1 $(INTEROP)/bin/python -m pytest -n 0 tests/test_interop_live.py
 
 # JAX is left out: it is not built to run under the address sanitizer.
 SANITIZERS = $(foreach name,asan ubsan stdc++,$(shell $(CXX) -print-file-name=lib$(name).so))
@@ -57,12 +61,20 @@ accuracy: $(READY) ## fit the accuracy tables with the defaults, beside other li
 	$(BIN)/python benchmarks/accuracy.py
 	$(BIN)/python benchmarks/accuracy.py --markdown > docs/accuracy.md
 
+# On top of $(VENV), whose packages it sees, so that neither the kernel nor anything else is made a second time.
+SITE = import sysconfig; print(sysconfig.get_path("purelib"))
+$(INTEROP)/.ready: tests/requirements-interop.txt $(READY)
+	@test -x $(INTEROP)/bin/python || $(BIN)/python -m venv $(INTEROP)
+	echo "import site; site.addsitedir('$$($(BIN)/python -c '$(SITE)')')" > "$$($(INTEROP)/bin/python -c '$(SITE)')/below.pth"
+	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 clean: ## remove what the other targets wrote, but for the virtual environment
 	rm -rf demo gallery build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean ## remove the virtual environment as well
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(INTEROP)
 
 # The stamp is written last, so that a set-up which was broken off starts again.
 $(READY): pyproject.toml $(wildcard native/*)

@@ -59,6 +59,18 @@ def test_units_are_those_of_the_table() -> None:
     np.testing.assert_allclose(outputs, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_forecasts_keep_to_the_limits_of_the_settings() -> None:
+    x = values(40)
+    x[:, :2] = np.clip(x[:, :2], 0.125, 0.25)
+    raw, limited = streamed(adopted(), x), streamed(adopted(lower={"a": 0.125}, upper=0.25), x)
+    assert raw.max() > 0.25
+    assert limited.max() <= 0.25
+    assert limited[:, ::2].min() >= 0.125
+    assert streamed(adopted(nonnegative=True), x).min() == 0
+    with pytest.raises(DataError, match="upper"):
+        adopted(table(), time="time", upper=20)
+
+
 def test_inputs_may_come_in_any_order_and_without_a_target() -> None:
     x = values(40)
     ordered = adopted(inputs=["c", "b", "a"])

@@ -17,6 +17,7 @@ from statecast.data import calendar, checks
 from statecast.data.calendar import ROWS, Frequency
 from statecast.data.grid.merging import Merging
 from statecast.data.grid.roles import Roles
+from statecast.data.limits import Limits
 from statecast.data.panel import Panel
 from statecast.data.results import axes_of
 from statecast.data.schema import Covariate, Schema
@@ -107,7 +108,8 @@ def forecaster(layers: Layers, source: Any, roles: Roles, inputs: Inputs, settin
     config = _complete(config, layers, schema, "horizon" in settings)
     counts = {name: len(getattr(schema, f"{name}_features")) for name in ("past", "known", "static")}
     network = Network.of(config, len(schema.target), **counts)
-    weights, constants = _weights(network, layers, config, schema, names), _constants(network, inputs, schema, names)
+    weights = _weights(network, layers, config, schema, names)
+    constants = _constants(network, inputs, schema, names) | _limits(config, schema, panel)
     dtype = np.dtype(config.dtype)
     constants = {name: c if name in TABLE_UNITS else c.astype(dtype) for name, c in constants.items()}
     reasons = {} if rows is None else dict(rows.reasons)
@@ -221,6 +223,16 @@ def _constants(network: Network, inputs: Inputs, schema: Schema, names: Sequence
         c[f"{role}_mean"], c[f"{role}_scale"] = mean[begin:end], scale[begin:end]
         begin = end
     return c
+
+
+def _limits(config: Config, schema: Schema, panel: Panel | None) -> dict[str, np.ndarray]:
+    """The constants that keep forecasts between the limits of the settings; a table must lie between them as well."""
+    limits = Limits.of(config, schema.target)
+    if panel is not None:
+        limits.require_table(panel)
+    floor = np.zeros(len(schema.target)) if config.nonnegative else np.full(len(schema.target), -np.inf)
+    floor = np.where(np.isfinite(limits.lower), limits.lower, np.minimum(floor, limits.upper))
+    return {"floor": floor, "ceiling": limits.upper}
 
 
 def _by_feature(
