@@ -248,9 +248,10 @@ def _known(
 
 
 def _calendar_ahead(model: Model, now: Sequence[int] | Int64[np.ndarray, " S"]) -> np.ndarray:
-    """What the calendar tells of the next H steps, where nothing else is known of them."""
-    time = features.after(model, np.array(now, np.int64), 1, model.network.head.horizon)
-    return np.asarray(features.ahead(model, np.empty((*time.shape, 0)), time))
+    """What the calendar tells of the next H steps, where nothing else is known of them; of equal times once."""
+    stamps, places = np.unique(np.array(now, np.int64), return_inverse=True)
+    time = features.after(model, stamps, 1, model.network.head.horizon)
+    return np.asarray(features.ahead(model, np.empty((*time.shape, 0)), time)[places])
 
 
 def require_each(what: str, items: Any, names: Names) -> None:
