@@ -77,7 +77,7 @@ class Frequency:
                 return cls("us", count * _FIXED[unit])
             if months in _MONTHS:
                 return cls("month", count * _MONTHS[months], end)
-        known = [*_FIXED, *_MONTHS, "me", "qe", "ye"]
+        known = [*_FIXED, *_MONTHS, "me", "qe", "ye", "B", "C"]
         hint = nearest(unit, known) if match and unit and unit not in known else ""
         raise SettingError(
             f"freq={text!r} is not a frequency: give a count and a unit, such as 15m, 1h, 1d, B (business days), 1w, "
