@@ -14,7 +14,7 @@ import server_cases as server
 from statecast.errors import DataError, OutputError, UnknownSeries
 from statecast.model import archive
 from statecast.server.engine.engine import Engine
-from statecast.server.engine.receipts import Happening
+from statecast.server.engine.receipts import Alarm, Happening
 from statecast.server.rows import LiveRows
 
 
@@ -410,3 +410,33 @@ def test_a_reader_has_the_alarms_of_the_log_and_a_start_raises_none_again(tmp_pa
     assert [alarm for alarm in late[-1].alarms if alarm.id == "climbing"] == []
     assert again.one("climbing").alarms == counts["climbing"]
     again.close()
+
+
+CHANGED = 500  # hours
+
+
+def test_series_that_change_together_raise_one_alarm_without_a_series_also_after_a_kill(tmp_path: Path) -> None:
+    saved = archive.save(cases.watching(cases.model(false_alarms=1e-3)), tmp_path / "model.safetensors")
+    names, rng, heard = [f"s{n}" for n in range(40)], np.random.default_rng(0), list[Happening]()
+    levels = rng.normal(6, 0.1, 40)
+    engine = server.started(saved, tmp_path / "state", checkpoint=3600)
+
+    def observe(hours: range, scale: float) -> None:
+        for hour in hours:
+            engine.submit(rows(names, [hour] * 40, (levels + scale * rng.standard_normal(40)).tolist())).result()
+
+    def common() -> list[Alarm]:
+        return [alarm for alarm in engine.alarms(10**6) if alarm.id is None]
+
+    observe(range(CHANGED), 0.3)
+    before = common()  # while the intervals of a model without training grow used to the series
+    engine._store.close()  # as a kill leaves it
+    engine = server.started(saved, tmp_path / "state", checkpoint=3600)
+    engine.subscribe(None, heard.append)
+    observe(range(CHANGED, CHANGED + 70), 0.6)
+    (alarm,) = (alarm for alarm in common() if alarm not in before)
+    assert (alarm.kind, alarm.value) == ("drift", ()) and alarm.since is not None
+    assert abs(alarm.since - cases.START - CHANGED * cases.HOUR) <= 10 * cases.HOUR
+    assert alarm in [each for item in heard for each in item.alarms]
+    assert all(each.id is not None for each in engine.history("s0").alarms)
+    engine.close()

@@ -212,7 +212,7 @@ def test_alarms_go_with_the_rows_that_raised_them() -> None:
             Batch.from_bytes(batch.to_bytes()[:length])
 
 
-@pytest.mark.parametrize(("name", "value"), [("kind", 3), ("seq", 10), ("number", -1)])
+@pytest.mark.parametrize(("name", "value"), [("kind", 3), ("seq", 10), ("number", -2)])
 def test_alarms_that_no_row_can_have_raised_are_refused(name: str, value: int) -> None:
     alarms = np.array([(8, 1, DRIFT, 1, 2.5, 0)], RAISED)
     alarms[name] = value

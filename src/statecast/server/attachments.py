@@ -78,7 +78,9 @@ class Attachments:
         def post(alarms: Sequence[Alarm], seq: int) -> None:
             for alarm in alarms:
                 settled = partial(engine.posting.advance, seq) if alarm is alarms[-1] else None
-                self._webhook.put(f"{alarm.seq}-{alarm.kind}-{alarm.id}", describe(alarm), settled)
+                self._webhook.put(
+                    f"{alarm.seq}-{alarm.kind}-{'' if alarm.id is None else alarm.id}", describe(alarm), settled
+                )
 
         seq, alarms = engine.posting.waiting(time.time() - webhook.PATIENCE, webhook.MOST)
         post(alarms, seq)

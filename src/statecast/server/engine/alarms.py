@@ -1,4 +1,4 @@
-"""Alarms: rows that are unusual, series that have changed, and series that have fallen silent.
+"""Alarms: rows that are unusual, series that have changed, alone or all together, and series that have fallen silent.
 
 Silence is told in the time of the rows, not by a clock on the wall: a series is silent when others have gone on for so
 many steps without it. So a table that is sent at a hundred times its speed has the same alarms as the plant it is from.
@@ -6,22 +6,24 @@ many steps without it. So a table that is sent at a hundred times its speed has 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.forecast import together
 from statecast.forecast.answer import Forecast
+from statecast.forecast.together import FEWEST, Together
 from statecast.model.state import UNSEEN
 from statecast.server.engine.receipts import Alarm
 from statecast.server.states import selection
-from statecast.server.states.batch import DRIFT, KINDS, MISSING, RAISED, UNUSUAL, Batch, StoredAlarm
+from statecast.server.states.batch import ALL, DRIFT, KINDS, MISSING, RAISED, UNUSUAL, Batch, StoredAlarm
 from statecast.server.states.directory import Directory
 from statecast.server.states.ledger import Ledger
 from statecast.server.store.protocol import BLOCK
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64
+    from jaxtyping import Float64, Int64
 
     from statecast.data.calendar import Frequency
 
@@ -85,18 +87,61 @@ class Silence:
                 record["silent"] |= record["seq"] <= seq  # else it has had a row since
 
 
-def raised(batch: Batch, forecast: Forecast | None, silent: Any) -> Any:
-    """The alarms that the rows of a batch raise, as `RAISED`, and those of silent series; None where there are none.
+class CommonDrift:
+    """Puts the scores of all series together in rounds, and tells when they have changed; see `forecast.together`.
+
+    A round ends when the time of the rows moves on and it has scores enough.
+
+    Args:
+        rate: of false alarms, per round.
+
+    Attributes:
+        together: what is remembered of the rounds that have ended.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.together, self._rate = Together(), rate
+        self._time, self._scores, self._count = UNSEEN, list[Any](), 0
+
+    def heard(self, batch: Batch, scores: Float64[np.ndarray, " N"]) -> Any:
+        """Take note of the rows of a batch, whose scores these are; the alarms, as `RAISED`."""
+        some = np.flatnonzero(~np.isnan(scores))
+        times, scores = np.maximum(batch.times[some], self._time), scores[some]
+        order = np.argsort(times, kind="stable")
+        begins = np.flatnonzero(np.diff(times[order], prepend=UNSEEN))
+        alarms = []
+        for part in np.split(order, begins[1:]) if len(order) else ():
+            time = int(times[part[0]])
+            if time > self._time and self._count >= FEWEST:
+                alarms += self._end(batch)
+            self._time, self._count = time, self._count + len(part)
+            self._scores.append(scores[part])
+        return np.concatenate(alarms) if alarms else np.zeros(0, RAISED)
+
+    def begin_anew(self) -> None:
+        """Another model makes the scores from now on."""
+        self.together, self._scores, self._count = Together(), [], 0
+
+    def _end(self, batch: Batch) -> list[Any]:
+        self.together, change = together.observe(self.together, np.concatenate(self._scores), self._time, self._rate)
+        self._scores, self._count = [], 0
+        if change is None:
+            return []
+        return [_column(batch.seqs[-1:], [ALL], DRIFT, [self._time], [change.score], [change.since])]
+
+
+def raised(batch: Batch, forecast: Forecast | None, others: Sequence[Any]) -> Any:
+    """The alarms that the rows of a batch raise, as `RAISED`, and others; None where there are none.
 
     Args:
         batch: the rows.
         forecast: from after each of them.
-        silent: alarms of series that have fallen silent, see `Silence.heard`.
+        others: alarms that no single row raised, as `RAISED`.
     """
     count = len(batch.numbers)
     score, unusual = selection.scores(forecast, count)
     changed, since = selection.changes(forecast, count)
-    parts, seqs, times = [silent], batch.seqs, batch.times
+    parts, seqs, times = [*others], batch.seqs, batch.times
     for kind, rows, begin in ((UNUSUAL, unusual, times), (DRIFT, changed, since)):
         parts.append(_column(seqs[rows], batch.numbers[rows], kind, times[rows], score[rows], begin[rows]))
     alarms = np.concatenate(parts)
@@ -116,7 +161,7 @@ def named(alarms: Iterable[StoredAlarm], directory: Directory) -> tuple[Alarm, .
     return tuple(
         Alarm(
             alarm.seq,
-            directory.name(alarm.number),
+            None if alarm.number == ALL else directory.name(alarm.number),
             alarm.time,
             KINDS[alarm.kind],
             alarm.score,
@@ -124,5 +169,5 @@ def named(alarms: Iterable[StoredAlarm], directory: Directory) -> tuple[Alarm, .
             alarm.value,
         )
         for alarm in alarms
-        if directory.knows(alarm.number)
+        if alarm.number == ALL or directory.knows(alarm.number)
     )

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 import numpy as np
 
 from statecast.errors import OutputError
+from statecast.forecast.together import Together
 from statecast.server.engine import replies
 from statecast.server.engine.broadcast import Broadcast
 from statecast.server.engine.committer import Work
@@ -17,7 +18,7 @@ from statecast.server.engine.keys import Keys
 from statecast.server.states.group import INVALID
 from statecast.server.states.intake import Intake
 from statecast.server.states.stepper import Stepper
-from statecast.server.store.protocol import KeyRecord, Transaction
+from statecast.server.store.protocol import TOGETHER, KeyRecord, Transaction
 
 
 class Desk:
@@ -27,13 +28,14 @@ class Desk:
         stepper: of the engine.
         keys: of its requests.
         broadcast: to those who listen.
+        alone: whether no other server has a part of the store.
 
     Attributes:
         counts: rows that were answered as accepted, duplicate and rejected.
     """
 
-    def __init__(self, stepper: Stepper, keys: Keys, broadcast: Broadcast) -> None:
-        self._stepper, self._keys, self._broadcast = stepper, keys, broadcast
+    def __init__(self, stepper: Stepper, keys: Keys, broadcast: Broadcast, alone: bool) -> None:
+        self._stepper, self._keys, self._broadcast, self._alone = stepper, keys, broadcast, alone
         self.counts = np.zeros(3, np.int64)
 
     def work_on(self, requests: Sequence[Request]) -> list[Work]:
@@ -43,6 +45,7 @@ class Desk:
         if not some:
             return []
         rows = Intake.joined([request.rows for request in some])
+        remembered = self._stepper.drift.together
         taken = self._stepper.take(rows, time.time())
         group = replies.Replies(self._stepper, rows, taken, [(len(r.rows), r.forecast) for r in some])
 
@@ -66,7 +69,13 @@ class Desk:
             for request in some:
                 request.future.set_exception(OutputError(text))
 
-        return [Work(Transaction((taken.batch,), records()), self._stepper.seq, answer, refuse, withdraw)]
+        transaction = Transaction((taken.batch,), records(), notes=self._notes(remembered))
+        return [Work(transaction, self._stepper.seq, answer, refuse, withdraw)]
+
+    def _notes(self, before: Together) -> dict[str, str]:
+        """What is remembered of all series together, where it is another than before; of one of several servers not."""
+        together = self._stepper.drift.together
+        return {TOGETHER: together.to_text()} if together is not before and self._alone else {}
 
     def removal(self, number: int, future: Future[int]) -> Work:
         """Forget a series, which is here; the future gets the removal's sequence number."""

@@ -101,7 +101,7 @@ class Alarm:
 
     Attributes:
         seq: of the row that raised it, or of the last one before.
-        id: the series.
+        id: the series; None where all have changed together.
         time: of that row.
         kind: "unusual", "drift" or "missing".
         score: how strongly.
@@ -110,7 +110,7 @@ class Alarm:
     """
 
     seq: int
-    id: Id
+    id: Id | None
     time: int
     kind: Literal["unusual", "drift", "missing"]
     score: float

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from statecast.forecast import channels
+from statecast.forecast.together import Together
 from statecast.model.state import State
 from statecast.server.states import checkpoints
 from statecast.server.states.batch import Batch, Id
 from statecast.server.states.stepper import Stepper
-from statecast.server.store.protocol import BLOCK, Store, Transaction
+from statecast.server.store.protocol import BLOCK, TOGETHER, Store, Transaction
 
 WIDE = 1_000_000  # rows of the log that are replayed together: the more, the wider the steps
 
@@ -54,6 +55,12 @@ def recover(stepper: Stepper, store: Store, start: State, shard: int = 0) -> int
     cut = store.earliest(shard)
     stepper.seq = max(int(contained.max()), 0, cut)
     return sum(stepper.replay(batches, contained) for batches in _wide(store.batches(cut, shard)))
+
+
+def together(store: Store) -> Together:
+    """What a store remembers of all series together."""
+    note = store.note(TOGETHER)
+    return Together() if note is None else Together.from_text(note)
 
 
 def _begin(stepper: Stepper, store: Store, start: State, shard: int) -> None:

@@ -7,6 +7,7 @@ import { part } from "./table.js";
 /** What an alarm says, in a sentence. */
 export function sentence(alarm, clock, target) {
 	const since = clock.text(clock.place(alarm.since ?? alarm.time));
+	if (alarm.id === null) return `All together have behaved differently since ${since}.`;
 	if (alarm.kind === "drift") return `It has behaved differently since ${since}.`;
 	if (alarm.kind === "missing") return `Nothing has come since ${since}.`;
 	const value = number(part(alarm.value, target));
@@ -18,7 +19,7 @@ export const TITLES = { unusual: "Unusual value", drift: "Change", missing: "Mis
 
 /** One alarm as an item of a list; `named` where the list is of many series. */
 export function item(alarm, clock, target, named) {
-	const title = named
+	const title = alarm.id === null ? h("b", {}, "All series") : named
 		? h("a", { href: `#/series/${encodeURIComponent(alarm.id)}`, title: String(alarm.id) }, String(alarm.id))
 		: h("b", {}, TITLES[alarm.kind] ?? alarm.kind);
 	const time = clock.text(clock.place(alarm.time));

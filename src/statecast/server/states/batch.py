@@ -32,10 +32,11 @@ _COUNT = struct.Struct("<I")  # of alarms, after the head where there are some
 LARGEST = 1 << 30  # bytes of a batch
 KINDS: tuple[Literal["unusual", "drift", "missing"], ...] = ("unusual", "drift", "missing")  # of alarms
 UNUSUAL, DRIFT, MISSING = range(3)
+ALL = -1  # the number of all series together
 RAISED = np.dtype(
     [
         ("seq", "<i8"),  # of the row that raised the alarm
-        ("number", "<i4"),  # of the series
+        ("number", "<i4"),  # of the series, or ALL
         ("kind", "u1"),  # one of KINDS, by its place
         ("time", "<i8"),  # of the series' last row
         ("score", "<f8"),
@@ -50,7 +51,7 @@ class StoredAlarm:
 
     Attributes:
         seq: of that row, or of the last one before.
-        number: of the series.
+        number: of the series, or `ALL`.
         kind: one of `KINDS`, by its place.
         time: of the series' last row.
         score: how strongly.
@@ -134,7 +135,7 @@ class Batch:
                 score,
                 since,
                 self.received,
-                () if kind == MISSING else tuple(self.values[place].tolist()),
+                () if kind == MISSING or number == ALL else tuple(self.values[place].tolist()),
             )
             for place, (seq, number, kind, time, score, since) in zip(places, self.alarms.tolist(), strict=True)
         ]
@@ -263,7 +264,7 @@ class Batch:
         """Refuse alarms of bytes that are of no kind, or of rows that are not here."""
         if self.alarms is None:
             return
-        sound = (self.alarms["kind"] < len(KINDS)) & (self.alarms["number"] >= 0)
+        sound = (self.alarms["kind"] < len(KINDS)) & (self.alarms["number"] >= ALL)
         if not (sound & np.isin(self.alarms["seq"], self.seqs)).all():
             raise _damaged("it has alarms that none of its rows can have raised")
 

@@ -20,7 +20,7 @@ from statecast.errors import ModelFileError, StatecastError, TimeOrderError
 from statecast.forecast.observation import shown
 from statecast.model.state import UNSEEN
 from statecast.model.trained import Model
-from statecast.server.engine.alarms import Silence, raised
+from statecast.server.engine.alarms import CommonDrift, Silence, raised
 from statecast.server.options import Options
 from statecast.server.states import selection
 from statecast.server.states.batch import Batch, Id
@@ -56,12 +56,21 @@ class Stepper(Memory):
         model: the model; what its own state remembers is not taken over.
         options: of the server.
         shards: of the store; one where None.
+
+    Attributes:
+        drift: whether all series have changed together.
     """
 
     def __init__(self, model: Model, options: Options | None = None, shards: Shards | None = None) -> None:
         self.options = Options() if options is None else options
         super().__init__(model, self.options.late, shards)
         self._silence = Silence(model.schema.frequency, self.options.silence)
+        self.drift = CommonDrift(model.config.false_alarms)
+
+    def exchange(self, other: Memory) -> None:
+        """See `Memory`."""
+        super().exchange(other)
+        self.drift.begin_anew()
 
     # --- rows that came
 
@@ -260,7 +269,8 @@ class Stepper(Memory):
         )
         forecast = selection.joined([part.forecast for part in parts]) if parts else None
         silent = self._silence.heard(batch, self.directory, self.ledger)
-        batch = replace(batch, alarms=raised(batch, forecast, silent))
+        common = self.drift.heard(batch, selection.scores(forecast, len(rows))[0])
+        batch = replace(batch, alarms=raised(batch, forecast, (silent, common)))
         return Taken(group.statuses, group.errors, batch, rows, forecast, group.repeats, group.elsewhere)
 
     # --- what the log says

@@ -114,7 +114,14 @@ def _schemas(model: Model | None) -> dict[str, Any]:
     bounds = {"type": "object", "additionalProperties": column}
     flag = {"type": "boolean"} if len(targets) < 2 else _object({name: {"type": "boolean"} for name in targets})
     verdict = {"score": number, "unusual": flag}  # on the row that the forecast is made from
-    alarm = {"seq": COUNT, "id": ID, "time": LATER, "kind": TEXT, "score": MAYBE, "since": LATER}
+    alarm = {
+        "seq": COUNT,
+        "id": {"type": ["string", "integer", "null"]},
+        "time": LATER,
+        "kind": TEXT,
+        "score": MAYBE,
+        "since": LATER,
+    }
     shown = {"id": ID, "count": COUNT, "time": LATER, "value": number, "recent": column, "skill": MAYBE, "score": MAYBE}
     past = {"id": ID, "times": _list(TIME), "values": column, "forecast": column, "lower": bounds, "upper": bounds}
     return {
