@@ -36,6 +36,7 @@ CASES |= {
     "plain": {"use_calendar": False, "missing": False},
     "months": {"freq": "1mo"},
     "long": {"horizon": 9},
+    "business-days": {"freq": "B"},
     "embedding": {"series": ("s1", "s7"), "embedding": 2},
     "maps": {"series": ("s1", "s7"), "local_skip": True},
     "maps-independent": {"targets": 2, "independent": True, "series": ("s1/y0", "s1/y1"), "local_skip": True},

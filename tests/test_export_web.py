@@ -240,6 +240,28 @@ def test_a_forecast_follows_what_is_typed(browser: Any, npm: Path, tmp_path: Pat
 
 
 @pytest.mark.heavy
+def test_names_are_names_whatever_is_in_them(browser: Any, npm: Path, tmp_path: Path) -> None:
+    odd = ("length", "</script><b>'x'\"</b>")
+    model = forecast_cases.model(targets=2, precision="float64", time_kind="integer", freq="2", use_calendar=False)
+    model = replace(model, schema=replace(model.schema, target=odd, id="<i>&"))
+    visit = Visit(browser, model, tmp_path / "out", npm)
+    quoted = [f'"{name.replace(chr(34), 2 * chr(34))}"' for name in ("<i>&", "hour", *odd)]
+    rows = [f'"a, <b>";{time};"6,5";{time}' for time in (10, 12, 16)]
+    assert visit.take("\n".join([";".join(quoted), *rows])) == "3 rows taken; 3 steps forecast."
+    stream = Stream(model)
+    for time in (10, 12, 16):
+        forecast = stream.observe("a, <b>", (6.5, time), time)
+    assert visit.apart(forecast) <= 1e-12
+    assert visit.page.input_value("#series") == "a, <b>"
+    assert visit.take("length,x\n1,2").startswith("The first row has no column “</script>")
+    assert "row 2, column length: “x” is no number" in visit.take("\n".join([";".join(quoted), "b;1;x;2"]))
+    assert "16 is not after the last row" not in visit.take("\n".join([";".join(quoted), '"a, <b>";18;1;2']))
+    assert "18 is not after the last row, 18" in visit.take("\n".join([";".join(quoted), '"a, <b>";18;1;2']))
+    assert visit.page.locator("b, i").count() == 0
+    visit.close()
+
+
+@pytest.mark.heavy
 def test_times_go_on_as_the_models_do(browser: Any, npm: Path, tmp_path: Path) -> None:
     visit = Visit(browser, forecast_cases.model(), tmp_path / "out", npm)
     first = forecast_cases.START

@@ -57,7 +57,12 @@ class Page {
 
 	#fields() {
 		const { columns } = this.model;
-		const field = (name, input) => element("label", {}, name, Object.assign(input, { name }));
+		// By name, since a form's own look-up has names such as "length" for itself.
+		this.entries = new Map();
+		const field = (name, input) => {
+			this.entries.set(name, Object.assign(input, { name }));
+			return element("label", {}, name, input);
+		};
 		const text = (name) => field(name, element("input", { type: "text", inputMode: "decimal" }));
 		const choice = (item) => field(item.name, element("select", {}, ...["", ...item.categories].map((name) => element("option", { value: name, textContent: name || "–" }))));
 		const items = [...columns.past, ...columns.known, ...columns.static];
@@ -138,7 +143,7 @@ class Page {
 	/** What is typed, as a row. */
 	#typed() {
 		const { columns } = this.model;
-		const text = (name) => find("row").elements[name].value;
+		const text = (name) => this.entries.get(name).value;
 		const items = [...columns.past, ...columns.known, ...columns.static];
 		const filled = items.filter((item) => text(item.name) !== "" || !columns.static.includes(item));
 		return {
@@ -151,10 +156,10 @@ class Page {
 	async #takeTyped() {
 		const row = this.#typed();
 		this.forecast = await this.current.take(row);
-		for (const name of [...this.model.columns.target, ...this.model.columns.past.map((item) => item.name)]) find("row").elements[name].value = "";
+		for (const name of [...this.model.columns.target, ...this.model.columns.past.map((item) => item.name)]) this.entries.get(name).value = "";
 		await this.refresh();
 		this.#say(`Row ${this.network.times.format(this.current.last)} taken.`);
-		find("row").elements[this.model.columns.target[0]].focus();
+		this.entries.get(this.model.columns.target[0]).focus();
 	}
 
 	/** The forecast as it would be after the row that is being typed. */
@@ -177,7 +182,7 @@ class Page {
 		this.tentative = null;
 		find("undo").disabled = !this.current.past.length;
 		const { time } = this.model.columns;
-		if (time !== null) find("row").elements[time].value = this.current.next === null ? "" : this.network.times.format(this.current.next);
+		if (time !== null) this.entries.get(time).value = this.current.next === null ? "" : this.network.times.format(this.current.next);
 		this.#show();
 	}
 
