@@ -6,6 +6,8 @@ many steps without it. So a table that is sent at a hundred times its speed has 
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 class Silence:
     """Looks for series that have fallen silent, whenever the latest time of all moves on.
 
+    Each series that could fall silent waits in a queue under the time that its last row had when it was looked at last.
+    So only those are looked at whose time has come, and those that have had rows since wait again: of a million series
+    that all have rows, each costs a look every so many steps.
+
     Args:
         frequency: what a step is.
         steps: for which a series may be silent; 0 where it may be for ever.
@@ -38,7 +44,13 @@ class Silence:
 
     def __init__(self, frequency: Frequency, steps: int) -> None:
         self._frequency, self._steps = frequency, steps
-        self._latest = UNSEEN
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Look at all series once more: the records are others now."""
+        self._latest, self._complete = UNSEEN, False
+        self._queue: list[tuple[int, int, Int64[np.ndarray, " S"]]] = []  # a heap; equal times in order of entry
+        self._waits, self._entries = np.zeros(0, bool), itertools.count()
 
     def heard(self, batch: Batch, directory: Directory, ledger: Ledger) -> Any:
         """Take note of the rows of a batch.
@@ -52,18 +64,45 @@ class Silence:
             The alarms, as `RAISED`, of the series that have fallen silent just now. They have the batch's last number,
             and for a score the steps of silence.
         """
-        latest = int(batch.times.max(initial=UNSEEN))
-        if not self._steps or latest <= self._latest:
+        if not self._steps or not len(batch.numbers):
+            return np.zeros(0, RAISED)
+        records, count = ledger.records, len(directory.names)
+        if count > len(self._waits):
+            self._waits = np.concatenate([self._waits, np.zeros(count, bool)])  # twice as many, so seldom
+        numbers = np.unique(batch.numbers.astype(np.int64)) if self._complete else np.arange(count)
+        self._complete = True
+        self._enter(numbers[~self._waits[numbers] & (records["count"][numbers] > 0)], records)
+        latest = int(batch.times.max())
+        if latest <= self._latest:
             return np.zeros(0, RAISED)
         self._latest = latest
-        records = ledger.records[: len(directory.names)]
-        waiting = np.flatnonzero((records["count"] > 0) & (records["silent"] == 0))
-        steps = np.asarray(self._frequency.steps_between(records["time"][waiting], latest))
-        silent, steps = waiting[steps > self._steps], steps[steps > self._steps]
+        silent = self._silent(records)
         records["silent"][silent] = 1
         records["alarms"][silent] += 1
         last = records["time"][silent]
+        steps = np.asarray(self._frequency.steps_between(last, latest))
         return _column(np.full(len(silent), batch.last), silent, MISSING, last, steps, last)
+
+    def _silent(self, records: Any) -> Int64[np.ndarray, " S"]:
+        """The series that have fallen silent now; those that wait in vain no longer do."""
+        parts = [np.zeros(0, np.int64)]
+        while self._queue and self._frequency.steps_between(self._queue[0][0], self._latest) > self._steps:
+            _, _, numbers = heapq.heappop(self._queue)
+            self._waits[numbers] = False
+            numbers = numbers[(records["count"][numbers] > 0) & (records["silent"][numbers] == 0)]
+            over = np.asarray(self._frequency.steps_between(records["time"][numbers], self._latest)) > self._steps
+            self._enter(numbers[~over], records)
+            parts.append(numbers[over])
+        return np.sort(np.concatenate(parts))
+
+    def _enter(self, numbers: Int64[np.ndarray, " S"], records: Any) -> None:
+        """Have series wait under the times of their last rows."""
+        self._waits[numbers] = True
+        order = np.argsort(records["time"][numbers], kind="stable")
+        numbers = numbers[order]
+        times = records["time"][numbers]
+        for part in np.split(numbers, np.flatnonzero(np.diff(times)) + 1) if len(numbers) else ():
+            heapq.heappush(self._queue, (int(records["time"][part[0]]), next(self._entries), part))
 
     def recall(
         self, batch: Batch, contained: Int64[np.ndarray, " blocks"], directory: Directory, ledger: Ledger

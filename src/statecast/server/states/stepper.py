@@ -71,6 +71,17 @@ class Stepper(Memory):
         """See `Memory`."""
         super().exchange(other)
         self.drift.begin_anew()
+        self._silence.begin_anew()
+
+    def adopt(self, other: Memory, shard: int) -> None:
+        """See `Memory`."""
+        super().adopt(other, shard)
+        self._silence.begin_anew()
+
+    def drop(self, shard: int) -> None:
+        """See `Memory`."""
+        super().drop(shard)
+        self._silence.begin_anew()
 
     # --- rows that came
 
