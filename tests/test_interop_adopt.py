@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from export_cases import Graphs
 from interop_cases import COLUMNS, streamed, torch_weights, values
 
 import statecast as sc
@@ -128,6 +129,16 @@ def test_missing_values_and_new_series_are_no_trouble() -> None:
     assert np.isfinite(stream.observe("new", [1e15, -1e15], past=[0.0]).values).all()
 
 
+def test_it_goes_out_as_onnx(tmp_path: Path) -> None:
+    forecaster, x = adopted(), values(200)
+    graphs = Graphs(forecaster.model_, tmp_path)
+    state, outputs = graphs.start(1), []
+    for row in x.astype(np.float64):
+        forecast, state = graphs.step(state | {"values": row[None, :2], "past.c": row[2:]})
+        outputs.append(forecast["forecast"].reshape(-1))
+    np.testing.assert_allclose(np.stack(outputs), streamed(forecaster, x), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
@@ -141,6 +152,7 @@ def test_missing_values_and_new_series_are_no_trouble() -> None:
         ({"mean": np.nan}, "wanted finite numbers"),
         ({"mean": "much"}, "wanted numbers"),
         ({"scale": 0.0}, "above zero"),
+        ({"scale": 1e-320}, "above zero"),
         ({"cell": "lstm"}, "the weights are of gru"),
         ({"hidden": (3,)}, "the weights decide it"),
         ({"holidays": "DE"}, "the weights decide it"),

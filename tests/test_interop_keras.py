@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from interop_cases import (
 )
 
 import statecast as sc
-from statecast.errors import ModelFileError, SettingError
+from statecast.errors import MissingDependency, ModelFileError, SettingError
 
 
 def saved(folder: Path, name: str = "lstm") -> Path:
@@ -214,3 +215,10 @@ def test_what_a_file_does_not_tell_is_asked_for(tmp_path: Path) -> None:
     assert "give activation" in refusal(path)
     assert "weights are of lstm" in refusal(path, activation="tanh", cell="gru")
     assert "leave cell and activation out" in refusal(saved(tmp_path), activation="tanh")
+
+
+def test_without_h5py_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(tmp_path)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingDependency, match=r"pip install 'statecast\[keras\]'"):
+        sc.interop.from_keras(path, **COLUMNS)

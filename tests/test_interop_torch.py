@@ -90,6 +90,7 @@ def test_what_no_layer_here_can_be_is_refused_by_name() -> None:
     assert "conv.weight" in refusal({"conv.weight": np.zeros((3, 3, 3))})
     assert "[0, 1, 3]" in refusal({"rnn.weight_ih_l3": matrix})
     assert "NaN" in refusal({"head.bias": np.full(4, np.nan)})
+    assert "beyond 1e+15" in refusal({"rnn.bias_ih_l0": np.full(12, 3e38, np.float32)})
     assert "int64" in refusal({"head.bias": np.zeros(4, int)})
     assert "no array" in refusal({"head.bias": [[1.0], [1.0, 2.0]]})
     assert "not of the 12 rows" in refusal({"rnn.bias_ih_l0": np.zeros(11)})

@@ -43,6 +43,7 @@ FRONT |= {"holidays": None, "local": False, "embedding": 0, "residual": False, "
 OF_THE_WEIGHTS = {*FRONT, "cell", "hidden", "dense", "activation"}
 LOSSES = ("mse", "mae", "huber")  # of a head that forecasts points
 BATCH, STEPS, LOOK = 32, 600, 25  # of an update that learns, as a fit on few series has them
+FARTHEST = 1e18  # a mean or scale, as values of a table
 RATES = {"adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3}
 
 
@@ -213,8 +214,8 @@ def _constants(network: Network, inputs: Inputs, schema: Schema, names: Sequence
     features = features_of(schema)
     mean = _by_feature("mean", inputs.mean, 0.0, features, names)
     scale = _by_feature("scale", inputs.scale, 1.0, features, names)
-    if (scale <= 0).any():
-        raise SettingError(f"scale: {scale.min():g} is no scale: wanted numbers above zero")
+    if (scale < 1 / FARTHEST).any():
+        raise SettingError(f"scale: {scale.min():g} is no scale: wanted numbers above zero, {1 / FARTHEST:g} at least")
     targets = len(schema.target)
     c["origin"], c["unit"] = mean[:targets], scale[:targets]
     begin = targets
@@ -254,6 +255,6 @@ def _by_feature(
         numbers = np.array([float(by_name.get(name, default)) for name in features])
     except (TypeError, ValueError) as error:
         raise SettingError(f"{label}: {error}: wanted numbers") from error
-    if not np.isfinite(numbers).all():
-        raise SettingError(f"{label} holds NaN or infinity: wanted finite numbers")
+    if not (np.abs(numbers) <= FARTHEST).all():
+        raise SettingError(f"{label} holds NaN, infinity or more than {FARTHEST:g}: wanted finite numbers")
     return numbers

@@ -22,7 +22,7 @@ from statecast.errors import ModelFileError, SettingError, shortened
 from statecast.estimators.forecaster import Forecaster
 from statecast.interop import adopt, hdf5
 from statecast.interop.adopt import Inputs, Numbers
-from statecast.interop.layers import Layers, Weights
+from statecast.interop.layers import Layers, Weights, require_numbers
 from statecast.model.container import parse_json
 from statecast.model.trained import Model
 
@@ -273,7 +273,10 @@ def _arrays(file: h5py.File, path: str, origin: str) -> list[np.ndarray]:
     group = hdf5.group(file, path, origin)
     if group is None:
         raise ModelFileError(f"{origin} holds no weights at {path!r}: save the whole model with Keras 3")
-    return hdf5.arrays(group, origin)
+    arrays = hdf5.arrays(group, origin)
+    for array in arrays:
+        require_numbers(array, path, origin)
+    return arrays
 
 
 def _inner(layer: ListedLayer, origin: str) -> Mapping[str, Any]:

@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from statecast.config import ACTIVATIONS
-from statecast.errors import ModelFileError, SettingError
+from statecast.errors import ModelFileError, SettingError, shortened
 from statecast.estimators.forecaster import Forecaster
 from statecast.model.cells import CELLS
 from statecast.model.network import Network
 from statecast.model.trained import Model
 
 Weights = dict[str, np.ndarray]
+LARGEST = 1e15  # of a weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Layers:
         origin: what errors call the place that they come from.
 
     Raises:
-        ModelFileError: a layer's width is not that of the one before it, or a number is not finite.
+        ModelFileError: a layer's width is not that of the one before it, or there is no such activation.
     """
 
     cell: str
@@ -51,8 +52,6 @@ class Layers:
                     f"{self.origin}: layer {number} takes {len(w['W'])} numbers, and the one before it gives {width}"
                 )
             width = w["U" if "U" in w else "W"].shape[0 if "U" in w else 1]
-            if not all(np.isfinite(array).all() for array in w.values()):
-                raise ModelFileError(f"{self.origin}: layer {number} holds NaN or infinite weights: train it anew")
         if self.activation not in ACTIVATIONS:
             raise ModelFileError(
                 f"{self.origin}: a dense layer has the activation {self.activation!r}, none of {', '.join(ACTIVATIONS)}"
@@ -111,6 +110,18 @@ class Layers:
         head = {"W": w["head"]["out"]["W"] * output_gain, "b": w["head"]["out"]["b"] * output_gain}
         dense = [stack["dense"][str(n)] for n in range(len(network.stack.dense))]
         return cls(network.stack.cell, tuple(recurrent), (*dense, head), network.stack.activation, "this network")
+
+
+def require_numbers(array: np.ndarray, name: str, origin: str) -> None:
+    """Refuse weights that no training leaves, and with which steps would overflow.
+
+    Raises:
+        ModelFileError: one is NaN, infinite or beyond `LARGEST`.
+    """
+    if not (np.abs(array) <= np.float64(LARGEST)).all():
+        raise ModelFileError(
+            f"{origin}: {shortened(name)} holds NaN, infinity or numbers beyond {LARGEST:g}: train it anew"
+        )
 
 
 def beyond_layers(network: Network, cells: Sequence[str]) -> str:

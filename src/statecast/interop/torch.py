@@ -20,7 +20,7 @@ from statecast.errors import ModelFileError, SettingError, shortened
 from statecast.estimators.forecaster import Forecaster
 from statecast.interop import adopt
 from statecast.interop.adopt import Inputs, Numbers
-from statecast.interop.layers import Layers, Weights
+from statecast.interop.layers import Layers, Weights, require_numbers
 from statecast.model.trained import Model
 
 CELLS = {1: ("rnn_tanh", "rnn_relu"), 3: ("gru",), 4: ("lstm",)}  # by blocks of gates; the first is nn's default
@@ -169,6 +169,8 @@ def _tensors(weights: str | Path | Mapping[str, Any]) -> tuple[str, dict[str, np
         raise SettingError(f"weights = {shortened(weights)}: wanted a safetensors file or a state dict")
     if len(named) > MOST_TENSORS:
         raise ModelFileError(f"{origin} has {len(named):,} tensors, more than {MOST_TENSORS:,}")
+    for name, array in named.items():
+        require_numbers(array, name, origin)
     return origin, named
 
 
