@@ -156,8 +156,8 @@ def test_futures_are_shown_side_by_side_and_that_they_make_no_difference() -> No
     assert "<b>" in page.text and "make no difference" not in page.text
     assert "make no difference" in sound(forecaster.scenarios({"a": future, "b": future})._repr_html_()).text
     axes = forecaster.plot(futures=futures, series="s0")
-    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == [
-        "<b>, 80 % interval", " _other, 80 % interval", "actual", "<b>", " _other"]  # fmt: skip
+    assert [text.get_text() for text in axes.figure.legends[0].get_texts()] == ["actual", "<b>", " _other"]
+    assert axes.figure.get_suptitle() == "What if (with 80 % intervals)"
 
 
 # --- charts

@@ -50,8 +50,9 @@ def _new(charts: Sequence[Chart], title: str) -> list[Axes]:
     count, rows, columns, height = layout(len(charts))
     look = {"figsize": (style.WIDTH, height), "layout": "constrained", "facecolor": style.GROUND}
     picture = pyplot.figure(**look)  # type: ignore[arg-type]
-    left_out = f" ({count} of {len(charts):,})" if len(charts) > count else ""
-    style.title(picture, f"{title}{left_out}")
+    notes = [f"{count} of {len(charts):,}"] if len(charts) > count else []
+    notes += [f"with {level:g} % intervals" for level in _compared(charts[0])]
+    style.title(picture, f"{title} ({'; '.join(notes)})" if notes else title)
     grid = list(picture.subplots(rows, columns, squeeze=False).flat)
     for axes in grid[count:]:
         axes.remove()
@@ -105,11 +106,17 @@ def _bands(axes: Axes, curve: Curve, colours: Sequence[str]) -> None:
     for rank, level in reversed(list(enumerate(levels))):
         look: dict[str, Any] = {"color": colours[min(rank, len(colours) - 1)], "zorder": 1}
         look |= {"alpha": 0.18} if compared else {}
-        look["label"] = _label(f"{curve.name}, {level:g} % interval") if compared else f"{level:g} % interval"
+        look["label"] = "" if compared else f"{level:g} % interval"  # the title names the level of those compared
         if len(curve.time) == 1:
             axes.vlines(curve.time, curve.lower[level], curve.upper[level], lw=6, **look)
         else:
             axes.fill_between(curve.time, curve.lower[level], curve.upper[level], lw=0, **look)
+
+
+def _compared(chart: Chart) -> list[float]:
+    """The level whose intervals are drawn where curves are compared."""
+    levels = sorted(level for curve in chart.curves for level in curve.lower)
+    return levels[:1] if len(chart.names) > 1 else []
 
 
 def _label(name: str) -> str:

@@ -16,6 +16,7 @@ STATECAST, FAR = "#0072b2", "#d55e00"
 BANDS = ("#8fc0de", "#cfe3f1", "#e6f1f8")
 """Of intervals, the narrowest first; opaque, so that the legend shows the same."""
 WIDTH = 7.6  # of a figure, in inches
+CHARACTERS = 130  # of a legend that it has room for in a row
 COMPARED = (STATECAST, FAR, "#009e73", "#b8568f", "#b87a00", "#5b6b79")
 """Of curves that are compared, in their order; from the seventh on they repeat."""
 
@@ -53,7 +54,9 @@ def name(axes: Any, target: str, series: str) -> None:
 def legend(figure: Any, panels: Sequence[Any], columns: int = 6, markerscale: float = 1) -> None:
     """One legend for all panels, below them, each label once."""
     pairs = [pair for axes in panels for pair in zip(*axes.get_legend_handles_labels(), strict=True)]
-    _legend(figure, pairs, loc="outside lower left", ncols=columns, markerscale=markerscale)
+    longest = max((len(label) for _, label in pairs), default=0)
+    fitting = max(min(columns, CHARACTERS // (longest + 6)), 1)
+    _legend(figure, pairs, loc="outside lower left", ncols=fitting, markerscale=markerscale)
 
 
 def key(axes: Any) -> None:

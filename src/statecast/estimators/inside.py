@@ -85,8 +85,8 @@ class Inside(Fitted):
         """What training learned, by names such as "stack/cells/0/W": the inputs of the first layer's gates.
 
         "stack" is the recurrent and dense layers, "head" what makes a forecast of them, "skip" the linear map beside
-        them. The blocks of a cell's columns are in the order of docs/cells.md. Where there are several networks, they
-        are the first axis. The arrays are copies.
+        them. A cell's columns are a block of units for each gate, of an LSTM input, forget, candidate and output.
+        Where there are several networks, they are the first axis. The arrays are copies.
         """
         arrays = leaves(self.model_.weights)
         return {name: np.array(array) for name, array in arrays.items() if not isinstance(array, dict)}

@@ -17,7 +17,6 @@ from statecast.display import html
 from statecast.display.chart import Chart, Curve
 from statecast.errors import UnknownSeries, nearest
 from statecast.forecast import channels
-from statecast.forecast.scores.evaluate import season_of
 from statecast.model.inputs import from_working
 from statecast.model.state import UNSEEN, State
 from statecast.model.trained import Model
@@ -33,6 +32,8 @@ LEAST = 24  # rows that are shown before a forecast, where there are so many
 
 def length(model: Model) -> int:
     """Rows that are shown before a forecast: some horizons, and some seasons."""
+    from statecast.forecast.scores.evaluate import season_of  # here, as a stream should not wait for scores to load
+
     return max(3 * model.config.horizon, 4 * season_of(model), LEAST)
 
 
