@@ -34,6 +34,7 @@ WRITTEN = {
     "test_data.csv",
     "plots",
     "report.html",
+    "README.md",
 }
 
 

@@ -32,7 +32,7 @@ LEVELS = (
     ("train", "forecast"),
     ("report", "export"),
     ("estimators", "server"),
-    ("gallery", "cluster", "interop"),
+    ("gallery", "cluster", "interop", "mlflow", "river", "sktime"),
     ("cli",),
     ("__main__",),
 )
@@ -41,13 +41,14 @@ FRAMES = {"narwhals", "pandas", "polars", "pyarrow"}
 # The gallery draws what a forecast's report has no use for: a network as a graph, a confusion table.
 DRAWING = {"display/axes.py", "report/plot.py", "gallery/pictures.py"}
 SKLEARN = {f"estimators/{name}.py" for name in ("base", "classifier", "regressor")}
-FRAME_FILES = {"data/tabular/frames.py"}
+FRAME_FILES = {"data/tabular/frames.py", "sktime.py"}  # sktime's own language is that of pandas
 ARROW = "cluster"  # the room in which rows travel as Arrow tables
 TRAINING = {"jax", "jaxlib", "optax"}
 HEAVY = FRAMES | TRAINING | {"matplotlib", "mpl_toolkits", "plotly", "rich", "scipy", "sklearn", "tensorboardX"}
 PICKLES = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 # How a distribution is called, where it is not called as its package.
 DISTRIBUTIONS = {
+    "mlflow": "mlflow-skinny",
     "paho": "paho-mqtt",
     "prometheus_client": "prometheus-client",
     "sklearn": "scikit-learn",
@@ -184,7 +185,7 @@ def test_train_is_imported_when_it_is_needed() -> None:
 
 
 def test_heavy_libraries_are_imported_when_they_are_needed() -> None:
-    homes = {"matplotlib": DRAWING, "mpl_toolkits": DRAWING, "sklearn": SKLEARN}
+    homes = {"matplotlib": DRAWING, "mpl_toolkits": DRAWING, "sklearn": SKLEARN, "pandas": {"sktime.py"}}
     none(
         i
         for i in all_imports()

@@ -21,8 +21,9 @@ from statecast.report.summary import Report
 
 MODEL, CONFIG, SCHEMA, METRICS = container.FILE, "config.toml", "schema.json", "metrics.json"
 HISTORY, PREDICTED, TEST, PAGE = "history.csv", "predicted.csv", "test_data.csv", "report.html"
+CARD = "README.md"  # where hubs look for it
 PLOTS = "plots"  # a folder of pictures
-FILES = (MODEL, CONFIG, SCHEMA, METRICS, HISTORY, PREDICTED, TEST, PAGE)
+FILES = (MODEL, CONFIG, SCHEMA, METRICS, HISTORY, PREDICTED, TEST, PAGE, CARD)
 
 
 def write(
@@ -41,7 +42,7 @@ def write(
         OutputError: a file cannot be written.
     """
     # Here and not at the top, so that the names of the files are known without matplotlib.
-    from statecast.report import page, plot
+    from statecast.report import card, page, plot
 
     tz = model.schema.tz
     paths = write_model(folder, model)
@@ -51,6 +52,7 @@ def write(
     images = plot.images(report)
     paths += plot.save_all(report, folder, images)
     paths.append(page.write_page(report, folder / PAGE, images))
+    paths.append(write_text(folder / CARD, card.card(model, report)))
     return paths
 
 
