@@ -104,14 +104,14 @@ def test_numbers_of_paths_that_cannot_be() -> None:
 
 def test_a_frame_and_the_command(statecast: Command, plain: Path) -> None:
     frame = sc.Forecaster.load(plain).sample(7, horizon=5, seed=1)
-    assert frame.columns == ["unique_id", "month", "sample", "statecast"]
-    assert frame["sample"].to_list() == [n for n in range(7) for _ in range(5)]
+    assert frame.columns == ["unique_id", "month", "sample_id", "statecast"]
+    assert frame["sample_id"].to_list() == [n for n in range(7) for _ in range(5)]
     lines = statecast.well("forecast", plain, "--samples", 7, "--seed", 1, "--horizon", 5).out.splitlines()
     assert lines[0] == "unique_id,month,sample,statecast"
     assert [float(line.split(",")[3]) for line in lines[1:]] == pytest.approx(frame["statecast"].to_list(), rel=1e-12)
     document = statecast.well("forecast", plain, "--samples", 2, "--json").json
     assert document["horizon"] == 3
-    assert [row["sample"] for row in document["forecast"]] == [0, 0, 0, 1, 1, 1]
+    assert [row["sample_id"] for row in document["forecast"]] == [0, 0, 0, 1, 1, 1]
     wrong = statecast("forecast", plain, "--samples", 3, "--levels", 80)
     assert wrong.code == 2
     assert wrong.error == "--samples and --levels exclude each other: sample paths have no intervals"

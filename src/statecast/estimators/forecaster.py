@@ -250,7 +250,7 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
 
         Returns:
             For an array [T] or [T, D] an array [n, H] or [n, H, D]. Otherwise a frame like that of `predict` with the
-            columns id, time, sample (a number from 0) and statecast; a row for each series, path and step.
+            columns id, time, sample_id (a number from 0) and statecast; a row for each series, path and step.
         """
         rows, axes = None if source is None else table.read(source), self._axes_of(source)
         paths = self.samples(n, rows, horizon=horizon, future=future, seed=seed)

@@ -56,7 +56,7 @@ class Samples:
         series, count, horizon, size = self.values.shape
         names = answer.output_ids(self.schema, self.ids)
         time = np.repeat(self.times, size * count, axis=0).reshape(-1)
-        extra = {"sample": np.tile(np.repeat(np.arange(count), horizon), series * size)}
+        extra = {"sample_id": np.tile(np.repeat(np.arange(count), horizon), series * size)}
         extra["statecast"] = np.moveaxis(self.values, -1, 1).reshape(-1)
         return columns_for(self.schema, [name for name in names for _ in range(count * horizon)], time, extra)
 
