@@ -79,6 +79,8 @@ def test_refused_rows_are_named(statecast: Command, shelf: Shelf, loads: Path, t
     assert done.code == 1
     assert "error: row 1 in the order of time: hour: 2024-01-01T00:00:00 is conflict" in done.err
     assert "3 were there already" in done.out and "3 were rejected" in done.out
+    other.write_text("\n".join(other.read_text().splitlines()[:2]) + "\n")
+    assert "1 was rejected" in statecast("send", shelf.url, other).out
 
 
 def test_what_cannot_be_sent_is_said_before(

@@ -220,7 +220,7 @@ def test_rejected_rows_are_counted_and_not_shown(caplog: pytest.LogCaptureFixtur
         for _ in range(3):
             inlet.put([DataError("site-7 is no number")], lambda: None)
     assert inlet.counts == {"rejected": 3}
-    assert caplog.messages == ["a source: 1 rows were rejected"]
+    assert caplog.messages == ["a source: 1 row was rejected"]
     caplog.clear()
     inlet_of(disk, log_ids=True).put([DataError("site-7 is no number")], lambda: None)
     assert "site-7 is no number" in caplog.text

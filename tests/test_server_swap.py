@@ -21,6 +21,7 @@ from statecast.model import archive
 from statecast.model.state import State
 from statecast.model.trained import Model
 from statecast.server.engine.engine import Engine
+from statecast.server.http.instruments import Instruments
 from statecast.server.rows import LiveRows
 from statecast.server.store.opening import fingerprint
 
@@ -125,6 +126,25 @@ def test_who_starts_again_is_of_the_model_that_took_over(engine: Engine, folder:
     third.close()
 
 
+def require_errors_side_by_side(engine: Engine) -> None:
+    """Each series tells of the other model's errors, and the status how often they are smaller."""
+    rival = engine.models.rival
+    assert rival is not None
+    pairs = [(each.error[0], each.challenger) for each in engine.series(limit=10**6)]
+    assert all(other is not None for _, other in pairs)
+    for summary in engine.series(limit=5):
+        number = engine._stepper.directory.index[summary.id]
+        record = rival.ledger.records[number]
+        expected = record["error"] if record["weight"][0] > 0 else np.array([np.nan])
+        np.testing.assert_allclose(summary.challenger, expected)
+    status = engine.status().challenger
+    assert status is not None
+    assert status.better == sum(other is not None and other[0] < mine for mine, other in pairs) > 0
+    text = Instruments(lambda: engine).text().decode()
+    assert f"statecast_challenger_better_series {float(status.better)}" in text
+    assert "statecast_challenger_ready 1.0" in text
+
+
 def test_live_scores_stand_side_by_side(engine: Engine) -> None:
     for n in range(6):
         engine.submit(server.batch(n, server.SERIES)).result()
@@ -138,6 +158,7 @@ def test_live_scores_stand_side_by_side(engine: Engine) -> None:
     assert (status.challenger.name, status.challenger.series, status.challenger.former) == ("new", server.SERIES, False)
     assert status.challenger.error > 0
     assert status.challenger.error != status.error
+    require_errors_side_by_side(engine)
     before = status.challenger.error
     engine.models.promote()
     after = engine.status()

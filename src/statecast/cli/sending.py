@@ -105,7 +105,8 @@ class Tally:
         for error in self.errors:
             output.error(error)
         if self.refused > len(self.errors):
-            output.note(f"{self.refused - len(self.errors):,} more rows were rejected")
+            more = self.refused - len(self.errors)
+            output.note(f"{more:,} more {'row was' if more == 1 else 'rows were'} rejected")
         names = ("accepted", "duplicate", "late", "rejected")
         counts = {name: self.counts[name] for name in names} | {"withheld": withheld}
         if as_json:
@@ -114,14 +115,20 @@ class Tally:
         rate = f"{self.rows / max(seconds, 1e-9):,.0f} a second"
         output.say(f"{self.rows:,} rows sent in {progress.duration(seconds)}, {rate}: {counts['accepted']:,} taken")
         remarks = {
-            "duplicate": "were there already",
-            "late": "came before the last row of their series, and were passed over",
-            "rejected": "were rejected",
-            "withheld": "at the ends of the series were not sent: they tell what is known ahead",
+            "duplicate": ("was there already", "were there already"),
+            "late": (
+                "came before the last row of its series, and was passed over",
+                "came before the last row of their series, and were passed over",
+            ),
+            "rejected": ("was rejected", "were rejected"),
+            "withheld": (
+                "at the end of its series was not sent: it tells what is known ahead",
+                "at the ends of the series were not sent: they tell what is known ahead",
+            ),
         }
-        for name, remark in remarks.items():
+        for name, (one, several) in remarks.items():
             if counts[name]:
-                output.say(f"{counts[name]:,} {remark}")
+                output.say(f"{counts[name]:,} {one if counts[name] == 1 else several}")
 
 
 @contextmanager

@@ -150,7 +150,8 @@ class Inlet:
         self._unsaid += len(errors)
         if errors and time.monotonic() - self._line >= LINE_SECONDS:
             reason = f", one of them since {errors[-1]}" if self._log_ids else ""
-            LOG.warning("%s: %d rows were rejected%s", self._name, self._unsaid, reason)
+            rows = "row was" if self._unsaid == 1 else "rows were"
+            LOG.warning("%s: %d %s rejected%s", self._name, self._unsaid, rows, reason)
             self._line, self._unsaid = time.monotonic(), 0
 
 

@@ -111,10 +111,16 @@ class Contest:
                 self._between(lambda: self._retain(None))
                 self._committer.commit(Transaction(retired=(challenger.stepper.number,)))
 
+    @property
+    def rival(self) -> Stepper | None:
+        """What the challenger remembers; None where there is none."""
+        challenger = self._challenger
+        return None if challenger is None else challenger.stepper
+
     def status(self) -> ChallengerStatus | None:
         """How the challenger does; None where there is none."""
         challenger = self._challenger
-        return None if challenger is None else challenger.status(self._committer.durable)
+        return None if challenger is None else challenger.status(self._committer.durable, self._stepper)
 
     def close(self) -> None:
         """Have the challenger observe nothing any longer, for the server ends."""

@@ -67,7 +67,8 @@ class Engine:
         self._stepper, self._start = Stepper(model, self.options, store), model.state
         self._stepper.drift.together = recovery.together(store)
         self._turn = threading.RLock()  # held by whoever steps, or reads what steps change
-        self._listing, self._broadcast = Listing(self._stepper, store), Broadcast(self._stepper, store)
+        self._listing = Listing(self._stepper, store, lambda: self.models.rival)
+        self._broadcast = Broadcast(self._stepper, store)
         self._orders = Orders(self._stepper, self._turn)
         self._desk = Desk(self._stepper, Keys(self._stepper, store), self._broadcast, store.total == 1)
         self._rounds = Rounds(self._stepper, self.options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from statecast.server.states.stepper import Stepper
 from statecast.server.store.protocol import BLOCK, Piece, Store
 
 if TYPE_CHECKING:
-    from jaxtyping import Shaped
+    from jaxtyping import Float64, Shaped
 
 MOST_NAMES = 10_000  # that are searched for one like an unknown one
 
@@ -46,10 +46,11 @@ class Listing:
     Args:
         stepper: of the engine.
         store: which keeps the history.
+        rival: gives what the other model remembers, which observes beside; None where there is none.
     """
 
-    def __init__(self, stepper: Stepper, store: Store) -> None:
-        self._stepper, self._store = stepper, store
+    def __init__(self, stepper: Stepper, store: Store, rival: Callable[[], Stepper | None] = lambda: None) -> None:
+        self._stepper, self._store, self._rival = stepper, store, rival
 
     def number(self, id: Any) -> int:
         """The number of a series.
@@ -135,7 +136,7 @@ class Listing:
         entry, name = self._stepper.ledger.records[number], self._stepper.directory.names[number]
         assert name is not None
         times, recent = self._stepper.ledger.recent(number)
-        known = entry["weight"] > 0
+        known, rival = entry["weight"] > 0, self._rival()
         return SeriesSummary(
             name,
             int(entry["count"]),
@@ -144,9 +145,27 @@ class Listing:
             float(entry["received"]),
             times,
             recent,
-            np.where(known, entry["error"], np.nan).astype(np.float64),
+            _error(self._stepper, number),
             np.where(known, entry["naive"], np.nan).astype(np.float64),
             float(entry["score"]),
             bool(entry["unusual"]),
             int(entry["alarms"]),
+            None if rival is None else _error(rival, number),
         )
+
+
+def better(rival: Stepper, stepper: Stepper) -> int:
+    """How many series a model forecasts with smaller live errors than another one, of those that both have judged."""
+    ours, theirs = stepper.ledger.records, rival.ledger.records  # taken once: a challenger that begins makes room anew
+    count = min(len(stepper.directory.names), len(ours), len(theirs))
+    mine, others = theirs[:count], ours[:count]
+    judged = (mine["weight"].max(axis=1) > 0) & (others["weight"].max(axis=1) > 0)
+    return int(np.sum(judged & (mine["error"].sum(axis=1) < others["error"].sum(axis=1))))
+
+
+def _error(stepper: Stepper, number: int) -> Float64[np.ndarray, " D"]:
+    """The live errors of a series, NaN where it has none."""
+    records = stepper.ledger.records
+    if number >= len(records):
+        return np.full(stepper.ledger.targets, np.nan)
+    return np.where(records["weight"][number] > 0, records["error"][number], np.nan).astype(np.float64)

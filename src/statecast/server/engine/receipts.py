@@ -73,6 +73,7 @@ class SeriesSummary:
         score: of the last row.
         unusual: whether the last row was.
         alarms: how many there were.
+        challenger: [D] the error of the other model's forecasts, which observes beside; None where there is none.
     """
 
     id: Id
@@ -87,6 +88,7 @@ class SeriesSummary:
     score: float
     unusual: bool
     alarms: int
+    challenger: Float64[np.ndarray, " D"] | None = None
 
     @property
     def skill(self) -> float:
@@ -205,6 +207,7 @@ class ChallengerStatus:
         former: whether it is the one that answered before.
         error, naive: mean live errors, see `Status`.
         failure: why it cannot go on; None while it does.
+        better: how many series it forecasts with smaller errors than the model that answers.
     """
 
     name: str
@@ -216,6 +219,7 @@ class ChallengerStatus:
     error: float
     naive: float
     failure: str | None = None
+    better: int = 0
 
     @property
     def skill(self) -> float:

@@ -24,7 +24,7 @@ from statecast.forecast import channels
 from statecast.model import archive
 from statecast.model.state import UNSEEN, State
 from statecast.model.trained import Model
-from statecast.server.engine.listing import Listing
+from statecast.server.engine.listing import Listing, better
 from statecast.server.engine.receipts import ChallengerStatus
 from statecast.server.engine.recovery import WIDE
 from statecast.server.states import checkpoints
@@ -172,14 +172,15 @@ class Challenger:
         if self._thread.is_alive():
             self._thread.join()
 
-    def status(self, durable: int) -> ChallengerStatus:
-        """How it does, where so many rows are on the disk."""
+    def status(self, durable: int, champion: Stepper) -> ChallengerStatus:
+        """How it does beside the champion, where so many rows are on the disk."""
         stepper = self.stepper
         error, naive, _, _ = Listing(stepper, self._store).totals()
         series, lag = len(stepper.stream.ids), max(durable - stepper.seq, 0)
         ready = self._caught_up and not self._failure
+        errors, wins = (error, naive), better(stepper, champion)
         return ChallengerStatus(
-            self.name, stepper.number, series, lag, ready, self.former, error, naive, self._failure or None
+            self.name, stepper.number, series, lag, ready, self.former, *errors, self._failure or None, wins
         )
 
     def require_ready(self) -> None:

@@ -147,14 +147,15 @@ class Presenter:
 
     def summary(self, summary: SeriesSummary, now: float, recent: int) -> dict[str, Any]:
         """What is known of a series; of its last values as many as are asked for."""
-        last = len(summary.recent)
+        last, rival = len(summary.recent), summary.challenger
+        challenger = {} if rival is None else {"challenger": self.number(rival)}
         return {
             "id": summary.id,
             "count": summary.count,
             "time": self.time(summary.time),
             "value": self.number(summary.value),
             "recent": self.column(summary.recent[max(last - recent, 0) :]),
-            "error": {"statecast": self.number(summary.error), "naive": self.number(summary.naive)},
+            "error": {"statecast": self.number(summary.error), "naive": self.number(summary.naive)} | challenger,
             "skill": _finite(summary.skill),
             "score": _finite(summary.score),
             "unusual": summary.unusual,

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 if TYPE_CHECKING:
     from statecast.server.engine.engine import Engine
+    from statecast.server.engine.receipts import ChallengerStatus
 
 KIND = "text/plain; version=0.0.4; charset=utf-8"
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
@@ -76,6 +77,9 @@ class _EngineCollector(Collector):
         }
         for name, (help, value) in gauges.items():
             yield GaugeMetricFamily(f"statecast_{name}", help, value=float(value))
+        rival = status.challenger
+        if rival is not None:
+            yield from _rival(rival)
         rows = CounterMetricFamily("statecast_rows", "Rows since the start, by what became of them.", labels=["status"])
         for name, count in (("accepted", status.accepted), ("duplicate", status.duplicates)):
             rows.add_metric([name], count)
@@ -87,3 +91,15 @@ class _EngineCollector(Collector):
         for name, size in status.sizes.items():
             sizes.add_metric([name], size)
         yield sizes
+
+
+def _rival(status: ChallengerStatus) -> Iterator[Metric]:
+    """How the model does that observes beside the one that answers."""
+    gauges = {
+        "ready": ("Whether the other model could take over.", status.ready),
+        "lag_rows": ("Rows that the other model has yet to observe.", status.lag),
+        "live_skill": ("The same as statecast_live_skill, of the other model.", status.skill),
+        "better_series": ("Series that the other model forecasts with smaller errors.", status.better),
+    }
+    for name, (help, value) in gauges.items():
+        yield GaugeMetricFamily(f"statecast_challenger_{name}", help, value=float(value))

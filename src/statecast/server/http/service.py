@@ -163,9 +163,18 @@ class Service:
         Raises:
             NotReady: it is not open yet, or cannot go on.
         """
+        self.require_ready()
+        assert self._engine is not None
+        return self._engine
+
+    def require_ready(self) -> None:
+        """See that the engine is open and runs.
+
+        Raises:
+            NotReady: it is not open yet, or cannot go on.
+        """
         if self._engine is None or self.error is not None:
             raise NotReady(str(self.error or "the server is still reading its store: try again soon"))
-        return self._engine
 
     async def arrival(self, future: Future[T]) -> T:
         """The result of a future of the engine's."""

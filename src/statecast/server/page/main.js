@@ -132,11 +132,11 @@ async function open() {
 	live.follow(id);
 	if (id === null) {
 		document.title = "statecast";
-		const built = overview;
+		const earlier = overview;
 		overview ??= new Overview(context, (chosen) => (location.hash = `#/series/${encodeURIComponent(chosen)}`));
 		view = overview;
 		content.replaceChildren(overview.element);
-		if (built) overview.table.window.update();
+		if (earlier) overview.table.window.update();
 		else await overview.mount();
 	} else {
 		view = new SeriesView(context, id, move);

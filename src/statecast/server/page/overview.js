@@ -79,9 +79,9 @@ export class Overview {
 	status(status) {
 		append(this.trace, status);
 		this.show(status);
-		if (status.seq !== this.seen && Date.now() - this.#looked > CALM && this.element.isConnected && this.ratePlot) {
+		if (status.seq !== this.seq && Date.now() - this.#looked > CALM && this.element.isConnected && this.ratePlot) {
 			this.#looked = Date.now();
-			this.seen = status.seq;
+			this.seq = status.seq;
 			this.table.refresh();
 		}
 	}

@@ -47,7 +47,7 @@ export class SeriesView {
 			h("div", { class: "pair" },
 				h("section", { class: "card", "aria-labelledby": "rows-title" }, h("h2", { id: "rows-title" }, "Forecast before, and what came"),
 					h("div", { class: "wide", tabindex: "0", role: "region", "aria-labelledby": "rows-title" }, h("table", {}, this.head, this.rows))),
-				h("section", { class: "card alarms", "aria-labelledby": "own-alarms" }, h("h2", { id: "own-alarms" }, "Alarms"), this.list, this.quiet)),
+				h("section", { class: "card alarms", "aria-labelledby": "series-alarms" }, h("h2", { id: "series-alarms" }, "Alarms"), this.list, this.quiet)),
 			this.gates.element);
 		this.element = h("div", { class: "stack" },
 			h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("a", { href: "#/", "aria-keyshortcuts": "Escape" }, icon(ICONS.back), "All series"),
@@ -187,6 +187,8 @@ export class SeriesView {
 		const facts = [
 			["Mean absolute error", meanError(value(error?.statecast)), "one step ahead, live"],
 			["Naive error", meanError(value(error?.naive)), "of saying: as before"],
+			...(error?.challenger === undefined ? [] : [["Challenger's error", meanError(value(error.challenger)), "of the model beside",
+				value(error.challenger) < value(error.statecast) ? "good" : ""]]),
 			["Skill over naive", skill(gain), "1 − error / naive error", gain > 0 ? "good" : gain < 0 ? "bad" : ""],
 			["Last score", score(value(this.summary.score)), this.summary.unusual ? "unusual" : "standard deviations off", this.summary.unusual ? "alarm" : ""],
 			["Rows", count(rows), "that this series has sent"],
@@ -238,17 +240,17 @@ export class SeriesView {
 		const { clock } = this.context;
 		const rows = this.past.time.length;
 		const at = this.plot.cursor.idx ?? rows;
-		const told = (name, text, kind = "") => h("span", { class: kind }, `${name} `, h("b", {}, text));
+		const entry = (name, text, kind = "") => h("span", { class: kind }, `${name} `, h("b", {}, text));
 		const n = (x) => number(x, x === null ? null : Math.min(10, this.decimals + 1));
 		const range = (lower, upper) => (lower == null || upper == null ? "–" : `${n(lower)} to ${n(upper)}`);
-		const parts = [told("", clock.text(this.plot.data[0][at] ?? this.past.time.at(-1)))];
+		const parts = [entry("", clock.text(this.plot.data[0][at] ?? this.past.time.at(-1)))];
 		if (at < rows) {
-			parts.push(told("came", number(this.past.value[at], this.decimals)), told("forecast", n(this.past.forecast[at]), "mark"));
-			if (this.past.level !== null) parts.push(told(`${this.past.level} %`, range(this.past.lower[at], this.past.upper[at])));
-			if (this.past.score[at] !== null) parts.push(told("score", score(this.past.score[at])));
+			parts.push(entry("came", number(this.past.value[at], this.decimals)), entry("forecast", n(this.past.forecast[at]), "mark"));
+			if (this.past.level !== null) parts.push(entry(`${this.past.level} %`, range(this.past.lower[at], this.past.upper[at])));
+			if (this.past.score[at] !== null) parts.push(entry("score", score(this.past.score[at])));
 		} else if (this.future.time.length) {
-			parts.push(told("forecast", n(this.future.point[at - rows]), "mark"));
-			for (const [level, lower, upper] of this.future.bounds.slice(0, 2)) parts.push(told(`${level} %`, range(lower[at - rows], upper[at - rows])));
+			parts.push(entry("forecast", n(this.future.point[at - rows]), "mark"));
+			for (const [level, lower, upper] of this.future.bounds.slice(0, 2)) parts.push(entry(`${level} %`, range(lower[at - rows], upper[at - rows])));
 		} else if (this.refusal) {
 			parts.push(h("span", {}, `No forecast: ${this.refusal}`));
 		}

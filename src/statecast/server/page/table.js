@@ -83,9 +83,9 @@ export class SeriesTable {
 	#markOrder() {
 		const { sort, descending } = this.#query;
 		for (const head of this.heads.filter((element) => element.dataset.sort)) {
-			const own = head.dataset.sort === sort;
-			head.setAttribute("aria-sort", own ? (descending ? "descending" : "ascending") : "none");
-			say(head.querySelector(".arrow"), own ? (descending ? "↓" : "↑") : "");
+			const current = head.dataset.sort === sort;
+			head.setAttribute("aria-sort", current ? (descending ? "descending" : "ascending") : "none");
+			say(head.querySelector(".arrow"), current ? (descending ? "↓" : "↑") : "");
 		}
 		this.order.value = sort;
 	}

@@ -38,7 +38,7 @@ async def healthy(service: Service, call: Call) -> Response:
 
 async def ready(service: Service, call: Call) -> Response:
     """Whether the store is read."""
-    service.engine  # noqa: B018 - raises where it is not
+    service.require_ready()
     return answer({"status": "ready"})
 
 

@@ -36,9 +36,8 @@ class ModelWish(msgspec.Struct, forbid_unknown_fields=True):
 
 async def challenge(service: Service, call: Call) -> Response:
     """Have another model observe the same rows."""
-    service.engine  # noqa: B018 - whether it is ready comes before whether the request is sound
+    service.require_ready()  # this comes before whether the request is sound
     wish = await call.document(LARGEST, ModelWish)
-
     try:
         model = await asyncio.to_thread(archive.load, wish.path)
     except ModelFileError as error:
@@ -76,6 +75,7 @@ def described(challenger: ChallengerStatus | None) -> dict[str, Any] | None:
         "ready": challenger.ready,
         "former": challenger.former,
         "skill": challenger.skill if np.isfinite(challenger.skill) else None,
+        "better": challenger.better,
         "failure": challenger.failure,
     }
 

@@ -143,7 +143,10 @@ def _schemas(model: Model | None) -> dict[str, Any]:
         "ForecastQuery": series.query_schema(() if model is None else [item.name for item in model.schema.known]),
         "Series": _object(
             shown
-            | {"error": _object({"statecast": number, "naive": number}), "unusual": {"type": "boolean"}}
+            | {
+                "error": _object({"statecast": number, "naive": number}, {"challenger": number}),
+                "unusual": {"type": "boolean"},
+            }
             | {"alarms": COUNT, "age": MAYBE}
         ),
         "Page": _object(

@@ -98,7 +98,7 @@ async def forecast_one(service: Service, call: Call) -> Response:
 
 async def forecast_many(service: Service, call: Call) -> Response:
     """The forecasts of many series."""
-    service.engine  # noqa: B018 - whether it is ready comes before whether the request is sound
+    service.require_ready()  # this comes before whether the request is sound
     query = await call.document(service.options.body_limit, ForecastQuery)
 
     def documents() -> dict[str, Any]:
