@@ -172,6 +172,35 @@ def test_explain(statecast: Command, plain: Path, tmp_path: Path) -> None:
     assert "error when shuffled" in done.out
 
 
+def test_explain_one_forecast(statecast: Command, plain: Path, tmp_path: Path) -> None:
+    picture, numbers = tmp_path / "parts.png", tmp_path / "parts.csv"
+    saved = ("--picture", picture, "--out", numbers)
+    done = statecast.well("explain", plain, passengers(), "--at", "1955-06-01", *saved, "--json")
+    rows = done.json["parts"]
+    assert {row["cutoff"] for row in rows} == {"1955-06-01"}
+    for month in ("1955-07-01", "1955-08-01", "1955-09-01"):
+        parts = [row for row in rows if row["month"] == month]
+        assert {"level", "season", "recent values"} <= {row["part"] for row in parts}
+        assert sum(row["amount"] for row in parts) == pytest.approx(parts[0]["statecast"], rel=1e-5)
+    assert len(numbers.read_text().splitlines()) == 1 + len(rows)
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    text = statecast.well("explain", plain, passengers(), "--at", "last").out
+    assert text.startswith("passengers, from 1960-12-01")
+    assert "recurrence" in text
+
+
+def test_explain_one_forecast_of_one_series(statecast: Command, rich: Path, loads: Path) -> None:
+    at = "2024-01-02T20:00:00"
+    rows = statecast.well("explain", rich, loads, "--at", at, "--series", "site-1", "--json").json["parts"]
+    assert {row["site"] for row in rows} == {"site-1"}
+    assert {row["kind"] for row in rows} >= {"level", "past", "known", "static", "recurrence"}
+    assert "no series 'site-9'" in statecast("explain", rich, loads, "--at", at, "--series", "site-9").error
+    wrong = statecast("explain", rich, loads, "--series", "site-1")
+    assert "go with --at" in wrong.error
+    wrong = statecast("explain", rich, loads, "--at", at, "--picture", "parts.pdf")
+    assert "wanted the name of a PNG file" in wrong.error
+
+
 # --- backtest
 
 

@@ -189,21 +189,43 @@ def backtest(
     return forecasts.backtest_from(request, model_or_table, windows, step, refit, out, json)
 
 
-@command("statecast explain loads loads.csv")
-def explain(model: Folder, table: File, /, *, out: MaybeFile = None, json: bool = False) -> int:
+@command("statecast explain loads loads.csv --at last --picture parts.png")
+def explain(
+    model: Folder,
+    table: File,
+    /,
+    *,
+    at: Annotated[str | None, Parameter(metavar="TIME")] = None,
+    series: Annotated[str | None, Parameter(metavar="ID")] = None,
+    future: MaybeFile = None,
+    picture: MaybeFile = None,
+    out: MaybeFile = None,
+    json: bool = False,
+) -> int:
     """Show which inputs a network uses: how much its error on a table grows when one of them is shuffled.
 
-    The report of a fit shows the same for the validation rows, and how the network's gates open and close over time.
+    With --at it takes one forecast apart instead: how much of it comes from the level, the season, each covariate, the
+    recent values and the recurrence; these sum to the forecast. The report of a fit shows both, and how the network's
+    gates open and close over time.
 
     Args:
         model: folder that fit wrote, or a model file.
         table: CSV or Parquet file with the columns of the training table, or - for standard input.
+        at: time of the last row that the forecast rests on, or last for the last row of each series; the number of
+            the row, from 0 on, where rows have no times.
+        series: with --at, the only series to look at.
+        future: with --at, file of the covariates known ahead of the last row.
+        picture: with --at, file for the picture, a PNG.
         out: file for the numbers, CSV or Parquet by its suffix.
         json: print one JSON document.
     """
-    from statecast.cli import forecasts
+    from statecast.cli import explaining
 
-    return forecasts.explain(model, table, out, json)
+    if at is None:
+        if series is not None or future is not None or picture is not None:
+            raise SettingError("--series, --future and --picture go with --at: say which forecast, such as --at last")
+        return explaining.inputs(model, table, out, json)
+    return explaining.one(model, table, explaining.Origin(at, series, future), picture, out, json)
 
 
 @command("statecast update loads later.csv --learn")

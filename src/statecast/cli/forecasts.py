@@ -1,4 +1,4 @@
-"""`statecast forecast`, `backtest` and `explain`: what a saved model says of a table, printed or written to a file."""
+"""`statecast forecast` and `backtest`: what a saved model says of a table, printed or written to a file."""
 
 from __future__ import annotations
 
@@ -82,30 +82,6 @@ def forecast(path: str, request: ForecastRequest, out: str | None, as_json: bool
         output.frame(columns, bool(tz))
     else:
         files.write(columns, "-", tz)
-    return 0
-
-
-def explain(path: str, table: str, out: str | None, as_json: bool) -> int:
-    """Print or write what a saved model uses; see the command."""
-    from statecast.report.summary import signed_percent
-
-    explanation = Forecaster.load(path).explanation(table)
-    columns = explanation.columns()
-    if out is not None:
-        files.write(columns, out, None)
-    if as_json:
-        document = {"model": path, "origins": explanation.origins, "inputs": list(output.records(columns, False))}
-        output.document(document | ({"file": out} if out else {}))
-    elif out != "-":
-        rows = [[item.name, item.kind, signed_percent(item.importance)] for item in explanation.inputs]
-        output.table([["input", "kind", "error when shuffled"], *rows])
-        output.say()
-        output.prose(
-            "By how much the mean absolute error grows, "
-            f"over {explanation.origins:,} forecasts; around 0 % the network does without the input."
-        )
-        if explanation.activity and not explanation.activity.heard:
-            output.prose("The recurrent layers have no part in the forecasts: inputs that only they take have none.")
     return 0
 
 

@@ -9,12 +9,17 @@ import numpy as np
 
 from statecast.data.panel import Panel
 from statecast.data.tabular import table
-from statecast.errors import NotFitted
+from statecast.data.values import described
+from statecast.errors import NotFitted, SettingError, UnknownSeries, nearest
 from statecast.estimators import examination
 from statecast.estimators.fitted import Fitted
-from statecast.forecast import charts
+from statecast.estimators.start import origin_of, rows_of
+from statecast.forecast import breakdown, channels, charts
+from statecast.forecast.breakdown import LAST, Breakdown
 from statecast.forecast.inside import Activations, activations
+from statecast.forecast.predict import Future
 from statecast.model.shapes import leaves
+from statecast.model.state import State
 
 if TYPE_CHECKING:
     from statecast.forecast.explain import Explanation
@@ -25,24 +30,92 @@ Ids = str | int | Sequence[str | int]
 class Inside(Fitted):
     """What a fitted network uses and does."""
 
-    def explain(self, source: Any = None, *, seed: int = 0) -> Any:
-        """How much the error grows when one input is shuffled: permutation importance, see `forecast.explain`.
+    def explain(
+        self, source: Any = None, *, at: Any = None, series: str | int | None = None, future: Any = None, seed: int = 0
+    ) -> Any:
+        """What forecasts of a table use; with `at`, what one forecast comes from.
+
+        Without `at` it says how much the error grows when one input is shuffled: permutation importance, see
+        `forecast.explain`. With `at` it takes the forecast from that row apart, see `breakdown`.
 
         Args:
             source: a table like that of `fit`, judged on all rows that `score` would judge; the validation rows of the
-                training table where None.
+                training table where None. With `at` as in `breakdown`.
+            at: of which row to take the forecast apart; see `breakdown`.
+            series: with `at`, the only series to look at.
+            future: with `at`, a table of the covariates known ahead of the last row.
             seed: of the shuffles.
 
         Returns:
-            A frame: input, kind ("past", "known", "static", "calendar" or "lags"), importance (growth of the mean
-            absolute error as a share of it) and its spread over the shuffles; the most important input first.
+            A frame. Of inputs: input, kind ("past", "known", "static", "calendar" or "lags"), importance (growth of the
+            mean absolute error as a share of it) and its spread over the shuffles; the most important input first. With
+            `at`: id, time, cutoff, part, kind, amount and statecast, see `Breakdown.columns`.
 
         Raises:
             NotFitted: a loaded model without a table.
-            DataError: there are no rows to judge.
+            SettingError: a series or a future without `at`.
+            DataError: there are no rows to judge, or no such row.
         """
         rows = None if source is None else table.read(source)
+        if at is not None:
+            return self._frame(self.breakdown(rows, at=at, series=series, future=future).columns(), rows)
+        if series is not None or future is not None:
+            raise SettingError('series and future are of one forecast: say which row it is from, such as at="last"')
         return self._frame(self.explanation(rows, seed=seed).columns(), rows)
+
+    def breakdown(
+        self, source: Any = None, *, at: Any = LAST, series: str | int | None = None, future: Any = None
+    ) -> Breakdown:
+        """How much of a forecast comes from the level, the season, each covariate, recent values and the recurrence.
+
+        Args:
+            source: a table like that of `fit`, through whose rows each series runs up to the one at `at`. The training
+                table where None, or for a loaded model what it remembers of each series' last row.
+            at: the time of the last row that the forecast rests on, or "last" for each series' last one. Where rows
+                have no times, the number of the row, from 0 on.
+            series: the only series to look at; all that have such a row where None.
+            future: a table of the covariates known ahead of the last row.
+
+        Returns:
+            A value whose `amounts` [S, P, H, D] sum over the P `parts` to the forecasts; `plot_breakdown` draws it.
+
+        Raises:
+            DataError: the table cannot be used, no series has such a row, or known covariates are missing.
+            SettingError: a loaded model without a table is asked for a row of the past.
+        """
+        if source is None and self._record is None:
+            return breakdown.of_state(self.model_, *self._remembered(at, series, future))
+        panel = rows_of(self.model_, source, future, self._record.panel if self._record else None)
+        return breakdown.of_table(self.model_, panel, at, series)
+
+    def plot_breakdown(
+        self, source: Any = None, *, at: Any = LAST, series: str | int | None = None, future: Any = None
+    ) -> Any:
+        """`breakdown` as a picture: a figure of matplotlib, with a panel for each series and target, up to six.
+
+        Raises:
+            MissingDependency: matplotlib is not installed.
+        """
+        result = self.breakdown(source, at=at, series=series, future=future)
+        from statecast.report import plot
+
+        return plot.breakdown(result)
+
+    def _remembered(self, at: Any, series: str | int | None, future: Any) -> tuple[State, Future | None]:
+        """What a loaded model remembers of its series, or of one of them, and what is known ahead."""
+        model = self.model_
+        if not (isinstance(at, str) and at == LAST):
+            raise SettingError(
+                f"at = {described(at)}: a loaded model remembers the last row of each series alone; give explain a "
+                'table, or at="last"'
+            )
+        state, ahead = origin_of(model, None, future, None)
+        if series is None:
+            return state, ahead
+        ids = channels.series_ids(model, state.ids)
+        if series not in ids:
+            raise UnknownSeries(f"the model has no series {described(series)}; {nearest(series, ids)}")
+        return state.gather(channels.row_ids(model, [series])), None if ahead is None else [ahead[ids.index(series)]]
 
     def explanation(self, source: Any = None, *, seed: int = 0) -> Explanation:
         """What `explain` puts into a frame, and the gates of the recurrent layers over time."""

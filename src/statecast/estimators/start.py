@@ -40,13 +40,31 @@ def origin_of(model: Model, source: Any, future: Any, training: Panel | None) ->
         rows = table.read(source)
         if future is None and _lacks_targets(rows, model.schema):
             return origin_of(model, None, rows, training)
-        panel = checks.panel_like(rows, model.schema, merging=Merging.of(model.config))
-        return after_table(model, _with_future(model, panel, future))
+        return after_table(model, rows_of(model, rows, future, None))
     if future is None:
         if training is None or not model.schema.known:
             return model.state, None
         return model.state, _parts(training.ahead, training.ahead_offsets)
     return model.state, ahead_of(model, model.state, future)
+
+
+def rows_of(model: Model, source: Any, future: Any, training: Panel | None) -> Panel:
+    """A table of rows that forecasts begin at, with the covariates known after the last of them.
+
+    Args:
+        model: the model.
+        source: a table like that of `fit`, whose last rows may be without a target; the training table where None.
+        future: a table of the covariates known ahead; those in `source` where None.
+        training: the training table, while it is at hand.
+
+    Raises:
+        DataError: a table cannot be used.
+    """
+    if source is None:
+        assert training is not None
+        return _with_future(model, training, future)
+    panel = checks.panel_like(table.read(source), model.schema, merging=Merging.of(model.config))
+    return _with_future(model, panel, future)
 
 
 def ahead_of(model: Model, state: State, future: Any) -> Future:

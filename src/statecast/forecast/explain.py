@@ -175,7 +175,7 @@ def _shuffles(model: Model, rows: Rows, rng: np.random.Generator) -> Iterator[tu
         front = ShuffledFront(**vars(network.front), group=(first, last), rng=rng)
         other = replace(model, network=replace(network, front=front))
         yield f"lag {first}" if first == last else f"lags {first}–{last}", "lags", lambda m=other: (m, rows)
-    for name, kind, columns, ahead in _features(model):
+    for name, kind, columns, ahead in features_of(model):
         if kind != "static" or len(rows.offsets) > 2:
             yield name, kind, lambda k=kind, c=columns, a=ahead: (model, _shuffled(rows, k, c, a, rng))
 
@@ -211,7 +211,7 @@ class ShuffledFront(Front):
         return values
 
 
-def _features(model: Model) -> Iterator[tuple[str, str, list[int], list[int]]]:
+def features_of(model: Model) -> Iterator[tuple[str, str, list[int], list[int]]]:
     """Each covariate: its name, kind, its columns there and among what is known of a step ahead."""
     front, schema = model.network.front, model.schema
     for kind in ("past", "known", "static"):

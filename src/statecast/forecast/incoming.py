@@ -247,6 +247,13 @@ def _known(
     return {"known": values[:, 0], "ahead": features.ahead(model, values[:, 1:], time)}
 
 
+def future(model: Model, names: Names, known: Any) -> list[Float64[np.ndarray, "n K"]]:
+    """The covariates known ahead of series, from rows for each in their order or by id."""
+    blocks = [known[name] for name in names] if isinstance(known, Mapping) else list(known)
+    require_each("known", blocks, names)
+    return [observation.rows(model.schema.known, block, "known") for block in blocks]
+
+
 def _calendar_ahead(model: Model, now: Sequence[int] | Int64[np.ndarray, " S"]) -> np.ndarray:
     """What the calendar tells of the next H steps, where nothing else is known of them; of equal times once."""
     stamps, places = np.unique(np.array(now, np.int64), return_inverse=True)

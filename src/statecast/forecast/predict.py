@@ -40,6 +40,7 @@ def forecast(
     levels: Sequence[float] | None = None,
     future: Future | None = None,
     runner: Runner | None = None,
+    remedy: str = "pass future=…, a table with",
 ) -> Forecast:
     """The next values of every series of a state; the state does not move.
 
@@ -54,6 +55,7 @@ def forecast(
         future: for each series in turn, the covariates known ahead [n, K] of at least `horizon` steps after its last
             row, encoded as in `Panel.ahead`, NaN where a value is not known. None where the model has no such columns.
         runner: of the model, where one is at hand.
+        remedy: what to do where known covariates end too early; see `missing_known`.
 
     Raises:
         SettingError: a horizon below 1 or beyond `FARTHEST_STEP`, or a level that is none or was not trained.
@@ -67,7 +69,7 @@ def forecast(
     last = last_times(model, ids, runner.per_series(state.time))
     block = model.network.head.horizon
     features.require_future(model, ids, last, horizon)
-    require_known(model, ids, last, horizon, future, "pass future=…, a table with")
+    require_known(model, ids, last, horizon, future, remedy)
     known = _known(model, ids, -(-horizon // block) * block, future)
     parts = [
         _ahead(runner, state.data[runner.span(part)], last[part], horizon, None if known is None else known[part])

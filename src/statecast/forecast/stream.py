@@ -34,6 +34,8 @@ from statecast.model.trained import Model
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
+    from statecast.forecast.breakdown import Breakdown
+
 
 class Stream:
     """Series that are observed one step at a time.
@@ -297,7 +299,7 @@ class Stream:
         levels: Sequence[float] | None = None,
         known: Any = None,
     ) -> Forecast:
-        """Forecast from what has been observed so far; nothing moves.
+        """Forecast from what has been observed so far, values [S, horizon, D]; nothing moves.
 
         Args:
             ids: the series; all where None.
@@ -306,27 +308,27 @@ class Stream:
             known: covariates known ahead, for each series (a sequence in the order of `ids`, or a mapping by id) a row
                 for each step.
 
-        Returns:
-            values [S, horizon, D].
-
         Raises:
             UnknownSeries: a series that is not here.
             DataError, SettingError: as in `predict.forecast`.
         """
+        state, future = self._origin(ids, known)
+        return predict.forecast(self.model, state, horizon, levels, future, self._runner, predict.GIVE)
+
+    def breakdown(self, ids: Sequence[Id] | None = None, known: Any = None) -> Breakdown:
+        """What forecasts come from; arguments and errors are those of `forecast`, see `breakdown.of_state`."""
+        from statecast.forecast.breakdown import of_state
+
+        return of_state(self.model, *self._origin(ids, known), self._runner)
+
+    def _origin(self, ids: Sequence[Id] | None, known: Any) -> tuple[State, predict.Future | None]:
+        """The state of some series, and what is known ahead of each."""
         if isinstance(ids, (str, int)):
             raise SettingError(f"ids: got {ids!r}, wanted a list of series, such as [{ids!r}]")
         with self._turns.lock:
             names = list(self._roster.index) if ids is None else [self._roster.name(name) for name in ids]
             state = self._roster.state(names)
-        future = None
-        if known is not None:
-            blocks = [known[name] for name in names] if isinstance(known, Mapping) else list(known)
-            incoming.require_each("known", blocks, names)
-            future = [observation.rows(self.model.schema.known, block, "known") for block in blocks]
-        last = predict.last_times(self.model, tuple(names), self._runner.per_series(state.time))
-        steps = predict.checked_horizon(self.model, horizon)
-        predict.require_known(self.model, tuple(names), last, steps, future)
-        return predict.forecast(self.model, state, horizon, levels, future, self._runner)
+        return state, None if known is None else incoming.future(self.model, names, known)
 
     def overdue(self, steps: int = 3, now: Any = None) -> list[watch.Notice]:
         """Series that are silent: an alarm for each target without a value for more than so many steps up to `now`.

@@ -18,6 +18,7 @@ from statecast.data.segments import Split
 from statecast.display.chart import Chart, Curve
 from statecast.errors import DataError
 from statecast.forecast import calibrate, channels, charts, observation
+from statecast.forecast.breakdown import Breakdown, of_table
 from statecast.forecast.explain import explain
 from statecast.forecast.hindcast.origins import Origins
 from statecast.forecast.predict import forecast
@@ -86,6 +87,7 @@ def report(
         future=_future(model, panel),
         values={target: panel.y[panel.span(0), d] for d, target in enumerate(model.schema.target[:PAIRS])},
         explanation=explanation,
+        breakdown=_breakdown(model, panel),
         activity_time=_stamps(model.schema, activity.time) if activity else np.zeros(0),
         horizon=model.config.horizon,
         season=season,
@@ -265,3 +267,13 @@ def _future(model: Model, panel: Panel) -> tuple[Chart, ...]:
     except DataError:  # known covariates end with the table, so there is no forecast to show
         return ()
     return result.charts(charts.tails(model, panel, panel.ids[:PAIRS]), panel.ids[:PAIRS], PAIRS)
+
+
+def _breakdown(model: Model, panel: Panel) -> Breakdown | None:
+    """What the forecasts beyond the end of the table come from, of the first series."""
+    some = np.arange(min(panel.series, PAIRS))
+    part = panel.pieces(some, np.zeros_like(some), panel.lengths[some])
+    try:
+        return of_table(model, part)
+    except DataError:  # as in `_future`
+        return None

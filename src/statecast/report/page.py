@@ -41,6 +41,12 @@ CAPTIONS = {
         "The whole test, forecast by forecast",
         "Forecasts laid end to end: each starts where the one before it ends, and knows all values up to that point.",
     ),
+    "breakdown": (
+        "What this forecast comes from",
+        "The forecast beyond the end of the table, taken apart: every step begins at the level, parts above that line "
+        "lift it and parts below lower it, and together they are the forecast. The season is the values a whole number "
+        "of seasons before the step; the recurrence is what the layers remember of all rows before the last.",
+    ),
     "error_by_step": (
         "How far ahead it can see",
         "The mean absolute error at each step ahead. Wherever the network's line is not the lowest, a simpler forecast "
@@ -144,7 +150,7 @@ def render(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
     body = [
         f"<header><h1>{escape(report.title)}</h1><p class=lead>{escape(headline(report))}</p></header>",
         _tiles(report),
-        *(sections.get(name, "") for name in ("forecast", "future")),
+        *(sections.get(name, "") for name in ("forecast", "future", "breakdown")),
         _scores(report),
         *(sections.get(name, "") for name in ("rolling", *order)),
         _network(report),

@@ -22,6 +22,7 @@ from statecast.display.axes import MOST, draw, layout, time_axis
 from statecast.display.chart import Chart
 from statecast.errors import MissingDependency
 from statecast.files import write_bytes
+from statecast.report import breakdown as parts
 from statecast.report import errors_ahead, explanation
 from statecast.report.correlation import autocorrelation, lags_shown
 from statecast.report.summary import (
@@ -41,6 +42,8 @@ except ImportError as error:
 if TYPE_CHECKING:
     from jaxtyping import Float
     from matplotlib.axes import Axes
+
+    from statecast.forecast.breakdown import Breakdown
 
 TAIL = 500  # points of a line that can be told apart at the width of a page
 DOTS = 6000  # points of a scatter plot; more would only make it darker
@@ -180,6 +183,12 @@ def error_by_step(
     return figure
 
 
+def breakdown(what: Breakdown, step: str = "step") -> Figure:
+    """What forecasts come from, in their first panels; see `report.breakdown`."""
+    figure: Figure = parts.picture(new_panels, what, functools.partial(time_axis, step=step))
+    return figure
+
+
 def figures(report: Report) -> Iterator[tuple[str, Figure]]:
     """The name and the picture of everything that the report has numbers for, one after the other."""
     step, targets = report.facts.step, report.facts.targets
@@ -187,6 +196,8 @@ def figures(report: Report) -> Iterator[tuple[str, Figure]]:
         yield "forecast", forecast(report.examples, step=step)
     if report.future:
         yield "future", forecast(report.future, "Forecast beyond the end of the table", step)
+    if report.breakdown:
+        yield "breakdown", breakdown(report.breakdown, step)
     if report.rolling:
         yield "rolling", rolling(report.rolling, report.horizon, step)
     if report.error_by_step:

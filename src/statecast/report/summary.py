@@ -16,6 +16,7 @@ import numpy as np
 from statecast.display import html
 from statecast.display.chart import Chart
 from statecast.forecast import attribution
+from statecast.forecast.breakdown import Breakdown
 from statecast.forecast.explain import Explanation
 from statecast.forecast.scores.verdict import NAMES, number, percent, spoken, subject, verdict
 from statecast.report.correlation import autocorrelation, lags_shown
@@ -121,6 +122,7 @@ class Report:
         future: forecasts beyond the table's end.
         values: for each target (by name), the values of one series, for the autocorrelation.
         explanation: what the network used, from validation rows; None where there are none.
+        breakdown: what the forecasts beyond the table's end come from; None where there are none.
         activity_time: times of the picture of its gates.
         horizon: steps ahead, H.
         season: rows in a season; 1 for none.
@@ -140,6 +142,7 @@ class Report:
     future: tuple[Chart, ...] = ()
     values: Mapping[str, Float[np.ndarray, " n"]] = field(default_factory=dict)
     explanation: Explanation | None = None
+    breakdown: Breakdown | None = None
     activity_time: Shaped[np.ndarray, " n"] = field(default_factory=lambda: np.zeros(0))
     horizon: int = 1
     season: int = 1

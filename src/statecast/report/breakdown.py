@@ -1,0 +1,99 @@
+"""The picture of what a forecast comes from: bars that lead from its level to it, step by step.
+
+Figures are made by `plot`, the only place that knows the drawing library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from statecast.display import style
+from statecast.forecast.breakdown import Breakdown
+from statecast.forecast.moves import LEVEL, Part
+from statecast.report.summary import number
+
+if TYPE_CHECKING:
+    from jaxtyping import Float64
+
+MOST_PARTS = 8  # in one picture; what moves the forecast least is drawn together
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a200", "#5b6b79")
+REST = Part("everything else", "rest")
+
+
+def shown(breakdown: Breakdown) -> tuple[list[Part], Float64[np.ndarray, "S P H D"]]:
+    """The level and the parts that move forecasts most, the rest of them as one, and their amounts."""
+    others = [n for n, part in enumerate(breakdown.parts) if part != LEVEL]
+    sizes = np.abs(breakdown.amounts).mean(axis=(0, 2, 3))
+    used = [n for n in others if sizes[n] > 0]
+    most = used if len(used) <= MOST_PARTS else sorted(used, key=lambda n: -sizes[n])[: MOST_PARTS - 1]
+    rest = [n for n in used if n not in most]
+    kept = [breakdown.parts.index(LEVEL), *sorted(most)]
+    parts, amounts = [breakdown.parts[n] for n in kept], breakdown.amounts[:, kept]
+    if rest:
+        parts.append(REST)
+        amounts = np.concatenate([amounts, breakdown.amounts[:, rest].sum(axis=1, keepdims=True)], axis=1)
+    return parts, amounts
+
+
+def picture(
+    panels_of: Callable[..., tuple[Any, list[Any]]], breakdown: Breakdown, time_axis: Callable[[Any, Any], None]
+) -> Any:
+    """One panel for each series and target, up to six.
+
+    Args:
+        panels_of: makes a figure with panels, see `plot.new_panels`.
+        breakdown: what to draw.
+        time_axis: dresses the axis of time.
+    """
+    parts, amounts = shown(breakdown)
+    pairs = [(s, d) for s in range(len(breakdown.ids)) for d in range(len(breakdown.targets))]
+    note = f"the first of {len(pairs)} forecasts" if len(pairs) > 6 else ""
+    figure, panels = panels_of(len(pairs), "What the forecast comes from", note)
+    for axes, (s, d) in zip(panels, pairs, strict=False):
+        name = str(breakdown.ids[s]) if len(breakdown.ids) > 1 else ""
+        style.name(axes, breakdown.targets[d], name)
+        if breakdown.values.shape[1] == 1:
+            _bridge(axes, parts, amounts[s, :, 0, d], float(breakdown.values[s, 0, d]))
+        else:
+            _bars(axes, breakdown.stamps[s], parts, amounts[s, :, :, d], breakdown.values[s, :, d])
+            time_axis(axes, breakdown.stamps[s])
+    style.legend(figure, panels, columns=4)
+    return figure
+
+
+def _bars(axes: Any, time: Any, parts: Sequence[Part], amounts: Any, values: Any) -> None:
+    """At each step the parts that lift the forecast stand on the level, and those that lower it hang below."""
+    level, top, bottom = amounts[0], amounts[0].copy(), amounts[0].copy()
+    width = 0.9 * (time[1] - time[0]) if len(time) > 1 else 0.9
+    for part, amount, colour in zip(parts[1:], amounts[1:], COLOURS, strict=False):
+        begin = np.where(amount >= 0, top, bottom)
+        axes.bar(time, amount, width, begin, color=colour, label=part.name, lw=0)
+        top, bottom = top + np.maximum(amount, 0), bottom + np.minimum(amount, 0)
+    axes.plot(time, level, color=style.SOFT, lw=1, ls=(0, (4, 2)), label="level")
+    dot = "o" if len(time) < 25 else ""
+    axes.plot(time, values, color=style.INK, lw=1.6, marker=dot, ms=3, label="forecast")
+    axes.margins(x=0.02)
+
+
+def _bridge(axes: Any, parts: Sequence[Part], amounts: Any, value: float) -> None:
+    """Of one step alone: from the level to the forecast, one part after the other."""
+    ends = np.cumsum(amounts)
+    for row, (amount, end) in enumerate(zip(amounts[1:], ends[1:], strict=True), start=1):
+        colour = style.STATECAST if amount >= 0 else style.FAR
+        axes.barh(row, amount, left=end - amount, color=colour, height=0.62)
+        axes.annotate(f"{amount:+.3g}", (max(end, end - amount), row), xytext=(4, 0), textcoords="offset points",
+                      va="center", fontsize=8, color=style.SOFT)  # fmt: skip
+    rows = range(len(parts) + 1)
+    axes.plot(amounts[0], 0, marker="D", ms=5, color=style.SOFT, ls="")
+    axes.plot(value, len(parts), marker="D", ms=5, color=style.INK, ls="")
+    for x, row in ((float(amounts[0]), 0), (value, len(parts))):
+        axes.annotate(number(x), (x, row), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8.5,
+                      color=style.INK)  # fmt: skip
+    axes.set_yticks(rows, [part.name for part in parts] + ["forecast"])
+    axes.invert_yaxis()
+    axes.margins(x=0.12)
+    axes.grid(axis="y", visible=False)
+    axes.grid(axis="x", color=style.GRID, lw=0.8)
