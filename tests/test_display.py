@@ -198,6 +198,18 @@ def test_a_sketch_has_gaps_and_survives_extremes() -> None:
         assert "nan" not in sketch(Chart("y", time, part, (Curve(time[-1:] + 1, np.ones(1)),)))
 
 
+def test_curves_that_are_compared_have_colours_and_names() -> None:
+    time = np.arange(3)
+    curves = tuple(
+        Curve(time, np.arange(3.0) + n, {80: time}, {80: time}, name) for n, name in enumerate(("low", "<i>"))
+    )
+    text = sketch(Chart("y", time, np.ones(3), curves))
+    assert Tags(text).text.endswith("― low ― <i>")
+    assert len(set(re.findall(r'stroke="(#\w+)"', text))) == 2
+    assert "polygon" not in text  # one interval would hide the other
+    assert "polygon" in sketch(Chart("y", time, np.ones(3), curves[:1]))
+
+
 def test_a_sketch_of_many_values_keeps_the_extremes() -> None:
     values = np.zeros(100_000)
     values[54_321], values[77_777] = 9.0, -4.0

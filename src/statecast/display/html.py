@@ -84,7 +84,11 @@ def paragraphs(sentences: Iterable[str]) -> str:
 
 def sketches(charts: Sequence[Chart]) -> str:
     """Small pictures of the first charts."""
-    return f"<div class=sketches>{''.join(sketch(chart) for chart in charts[:SKETCHES])}</div>" if charts else ""
+    return (
+        f"<div class=sketches>{''.join(f'<div>{sketch(chart)}</div>' for chart in charts[:SKETCHES])}</div>"
+        if charts
+        else ""
+    )
 
 
 def forecast_table(charts: Sequence[Chart], count: int) -> str:

@@ -19,23 +19,35 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 380, 134, 52, 18, 22  # in pixels; the picture lies inside of these margins
 MOST = 160  # points of a line; of more, the least and the greatest of each stretch are drawn
-BLUE = "#2b8fd0"  # 3.5 : 1 on white, 5 : 1 on black
+COLOURS = ("#2b8fd0", "#d9732a", "#2f9e6e", "#c06aa8", "#a8862a", "#808c98")  # 3 : 1 at least on white and on black
 
 
 def sketch(chart: Chart) -> str:
     """A chart as SVG; its names are escaped."""
     place = _Frame(chart)
     parts = [_grid(place)]
-    for curve in chart.curves:
+    colours = {name: COLOURS[n % len(COLOURS)] for n, name in enumerate(chart.names)}
+    for curve in chart.curves if len(colours) == 1 else ():  # of several, the intervals would hide one another
         parts += [_band(place, curve, level) for level in sorted(curve.lower, reverse=True)[:2]]
     parts.append(_line(place, chart.time, chart.actual, "currentColor"))
-    parts += [_line(place, curve.time, curve.values, BLUE) for curve in chart.curves]
-    label = f"{chart.title}: forecast"
+    parts += [_line(place, curve.time, curve.values, colours[curve.name]) for curve in chart.curves]
+    key = _key(colours) if len(colours) > 1 else ""
+    label = f"{chart.title}: {', '.join(chart.names) or 'values'}"
     return (
         f'<svg role="img" aria-label="{escape(label)}" width="{WIDTH}" height="{HEIGHT}" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}" style="max-width:100%" font-size="10">'
-        f"{_text(0, 10, _short(chart.title), 'start')}{''.join(parts)}</svg>"
+        f"{_text(0, 10, _short(chart.title), 'start')}{''.join(parts)}</svg>{key}"
     )
+
+
+def _key(colours: dict[str, str]) -> str:
+    """The names of lines below a picture, each after a piece of its line."""
+    look = "white-space:nowrap;margin-right:1em"
+    marks = (
+        f'<span style="{look}"><b style="color:{colour}">―</b> {escape(_short(name))}</span>'
+        for name, colour in colours.items()
+    )
+    return f"<div>{' '.join(marks)}</div>"
 
 
 class _Frame:
@@ -109,7 +121,7 @@ def _band(place: _Frame, curve: Curve, level: float) -> str:
         (left, top), (_, bottom) = edge
         edge = [(left - 2, top), (left + 2, top), (left + 2, bottom), (left - 2, bottom)]
     points = " ".join(f"{x:.1f},{y:.1f}" for x, y in edge)
-    return f'<polygon points="{points}" fill="{BLUE}" fill-opacity=".2"></polygon>'
+    return f'<polygon points="{points}" fill="{COLOURS[0]}" fill-opacity=".2"></polygon>'
 
 
 def _thinned(values: Float[np.ndarray, " n"]) -> Any:
