@@ -300,3 +300,22 @@ def _killed(folder: Path, seconds: float) -> str:
         return fingerprint(engine.model)
     finally:
         engine.close()
+
+
+def test_a_challenger_is_built_again_by_the_next_server_until_it_is_dismissed(folder: Path) -> None:
+    engine = server.started(folder / "old.safetensors", folder / "state", checkpoint=3600)
+    fill(engine, 0, 4)
+    engine.models.challenge(NEW, "new")
+    engine._store.close()  # as a kill leaves it
+    engine = server.started(folder / "old.safetensors", folder / "state", checkpoint=3600)
+    until(lambda: ready(engine))
+    status = engine.status().challenger
+    assert status is not None and (status.name, status.series) == ("new", len(engine.series(limit=10**6)))
+    engine.models.promote()
+    require_of(engine, NEW, 4)
+    engine.models.promote()
+    engine.models.dismiss()
+    engine.close()
+    engine = server.started(folder / "old.safetensors", folder / "state")
+    assert engine.status().challenger is None
+    engine.close()

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import threading
 from collections.abc import Callable
 
 from statecast.errors import SettingError, StatecastError
+from statecast.model import archive
 from statecast.model.trained import Model
 from statecast.server.engine import swap
 from statecast.server.engine.committer import Committer
@@ -14,7 +17,9 @@ from statecast.server.engine.receipts import ChallengerStatus
 from statecast.server.engine.rounds import Rounds
 from statecast.server.engine.swap import Challenger
 from statecast.server.states.stepper import Stepper
-from statecast.server.store.protocol import Store, Transaction
+from statecast.server.store.protocol import RIVAL, Store, Transaction
+
+LOG = logging.getLogger("statecast.server")
 
 
 class Contest:
@@ -70,6 +75,7 @@ class Contest:
                 self._challenger = Challenger(model, name, number, stepper, begin, self._store, commit, self._retain)
 
             self._between(beginning)
+            commit(Transaction(notes={RIVAL: json.dumps([number, name, promote])}))
             challenger = self._challenger
             assert challenger is not None
             challenger.start()
@@ -102,6 +108,18 @@ class Contest:
         if failures:
             raise failures[0]
 
+    def resume(self) -> None:
+        """Build the states of a challenger again that was there when the server before this one ended."""
+        note = self._store.note(RIVAL)
+        number, name, promote = json.loads(note) if note else (0, "", False)
+        stored = next((item for item in self._store.models() if item.number == number), None)
+        if not note or stored is None or number == self._store.champion():
+            return
+        try:
+            self.challenge(archive.from_bytes(stored.content, f"the model {name} in the store"), name, promote)
+        except StatecastError as error:
+            LOG.warning("the model %s observes no longer beside: %s", name, error)
+
     def dismiss(self) -> None:
         """Have no other model observe any longer; its file stays in the store."""
         with self._turn:
@@ -109,7 +127,7 @@ class Contest:
             if challenger is not None:
                 challenger.close()
                 self._between(lambda: self._retain(None))
-                self._committer.commit(Transaction(retired=(challenger.stepper.number,)))
+                self._committer.commit(Transaction(retired=(challenger.stepper.number,), notes={RIVAL: ""}))
 
     @property
     def rival(self) -> Stepper | None:

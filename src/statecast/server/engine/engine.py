@@ -116,6 +116,8 @@ class Engine:
             raise
         if options.swap and not engine.model.shares_states(loaded):
             engine.models.challenge(loaded, str(model), promote=True)
+        else:
+            engine.models.resume()
         return engine
 
     def adopt(self, shard: int) -> None:
@@ -232,11 +234,7 @@ class Engine:
         return self._orders.count(prefix)
 
     def one(self, id: Id) -> SeriesSummary:
-        """What is known of a series.
-
-        Raises:
-            UnknownSeries: it is not here.
-        """
+        """What is known of a series; `UnknownSeries` where it is not here."""
         summary: SeriesSummary = self._kept([id], self._listing.one, id)
         return summary
 
@@ -251,7 +249,7 @@ class Engine:
 
     def status(self) -> Status:
         """How the engine is."""
-        # Not in the turn: a million records take a while, and rows that move meanwhile make no difference to such sums.
+        # Not in the turn: a million records take a while, and rows that move meanwhile hardly matter.
         error, naive, alarms, observations = self._listing.totals()
         accepted, duplicates, rejected = self._desk.counts.tolist()
         return Status(

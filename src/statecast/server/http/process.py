@@ -98,6 +98,8 @@ def run(model: str, state: str, options: Options, say: Callable[[str], None]) ->
         def opened() -> None:
             status = service.engine.status()
             say(f"ready after {service.ready_after:.1f} s: {status.series:,} series, {status.replayed:,} rows replayed")
+            if status.challenger is not None:
+                say(f"the model {status.challenger.name} observes beside it; its states are being built")
 
         service.opened = opened
         with contextlib.suppress(KeyboardInterrupt):

@@ -23,6 +23,7 @@ from statecast.server.states.batch import Batch, Id, StoredAlarm
 
 BLOCK = 256  # series of a block
 CHAMPION = "champion"  # the note that says which model answers
+RIVAL = "rival"  # the note that says which model observes beside, as JSON: number, name, whether it takes over
 TOGETHER = "together"  # the note that says what is remembered of all series together
 KEPT_ALARMS = 100_000  # the latest alarms, which a store keeps
 
