@@ -107,7 +107,7 @@ def test_a_frame_and_the_command(statecast: Command, plain: Path) -> None:
     assert frame.columns == ["unique_id", "month", "sample_id", "statecast"]
     assert frame["sample_id"].to_list() == [n for n in range(7) for _ in range(5)]
     lines = statecast.well("forecast", plain, "--samples", 7, "--seed", 1, "--horizon", 5).out.splitlines()
-    assert lines[0] == "unique_id,month,sample,statecast"
+    assert lines[0] == "unique_id,month,sample_id,statecast"
     assert [float(line.split(",")[3]) for line in lines[1:]] == pytest.approx(frame["statecast"].to_list(), rel=1e-12)
     document = statecast.well("forecast", plain, "--samples", 2, "--json").json
     assert document["horizon"] == 3

@@ -50,7 +50,7 @@ class Samples:
     values: Float64[np.ndarray, "S N H D"]
 
     def columns(self) -> dict[str, np.ndarray]:
-        """As columns: id, time, sample (from 0 on) and statecast; a row for each (series, target, path, step)."""
+        """As columns: id, time, sample_id (from 0 on) and statecast; a row for each (series, target, path, step)."""
         from statecast.data.checks import columns_for
 
         series, count, horizon, size = self.values.shape
