@@ -57,9 +57,7 @@ def test_a_saved_model_holds_no_pickle_and_forecasts(fitted: sc.Forecaster, tmp_
     pd.testing.assert_frame_equal(pd.DataFrame(back.predict().to_dict(as_series=False)), fitted.predict())
 
 
-def test_a_model_is_logged_to_a_run(
-    fitted: sc.Forecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_is_logged_to_a_run(fitted: sc.Forecaster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # a database would need MLflow whole
     mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
     experiment = mlflow.create_experiment("loads", artifact_location=(tmp_path / "artifacts").as_uri())
