@@ -74,7 +74,7 @@ def fit(
         raise SettingError("TABLE is missing: give a table, or --config FILE whose section [data] names one")
     source = request.table if table is None else table
     workers = spreading or Spreading()
-    if by is not None or workers.apply_to(source if isinstance(source, str) else None):
+    if by is not None or workers.arguments:
         from statecast.cli import spread
 
         if resume or force:

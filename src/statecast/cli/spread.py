@@ -23,7 +23,10 @@ def forecast(path: str, request: ForecastRequest, out: str | None, spreading: Sp
         raise SettingError("--samples are drawn by one process: leave out --engine and give one table")
     if request.table is None:
         raise SettingError("TABLE is missing: workers forecast the series of a table, not those that the model knows")
-    options = {"horizon": request.horizon, "levels": request.levels, "future": request.future}
+    if len(request.future) > 1:
+        raise SettingError("several --future tables are compared by one process: leave out --engine and give one table")
+    future = request.future[0] if request.future else None
+    options = {"horizon": request.horizon, "levels": request.levels, "future": future}
     return _run(calls.forecast, (path, request.table), _folder(out), options, spreading, as_json)
 
 
@@ -38,6 +41,8 @@ def backtest(
 
 def fit(table: Any, out: str, by: str | None, request: FitRequest, spreading: Spreading, as_json: bool) -> int:
     """Train a network for each group of series; see the command."""
+    if by is None and "id" not in request.roles:
+        raise SettingError("--by is missing: workers train a network for each value of a column, such as a region")
     if spreading.buckets is not None:
         raise SettingError("--buckets are for forecasts and backtests: a fit has one for each group")
     options = {"by": by, **request.roles, **request.settings}
