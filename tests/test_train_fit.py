@@ -14,6 +14,7 @@ from train_cases import leaves, panel_of, ready, run, same_bits, schema_of, sett
 
 import statecast as sc
 from statecast.config import Config
+from statecast.data.limits import Limits
 from statecast.data.panel import Panel
 from statecast.data.segments import split
 from statecast.errors import DataError, SettingError
@@ -152,7 +153,7 @@ def test_several_targets_share_one_network_or_see_each_other() -> None:
 def chosen(panel: Panel, **values: Any) -> tuple[Config, dict[str, str]]:
     config = Config(**values)
     parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
-    config, reasons = channels(config, panel)
+    config, reasons = channels(config, panel, Limits.of(config, schema_of(panel).target))
     folded, folded_parts = fold(config, schema_of(panel), panel, parts)
     config, more, *_ = choose(config, schema_of(panel), folded, folded_parts, panel.series)
     return config, reasons | more
