@@ -150,6 +150,9 @@ def test_several_targets_share_one_network_or_see_each_other() -> None:
 # --- what is chosen
 
 
+WITHOUT = {"max_epochs", "tensorboard", "holidays", "lower", "upper"}  # None means that there are none
+
+
 def chosen(panel: Panel, **values: Any) -> tuple[Config, dict[str, str]]:
     config = Config(**values)
     parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
@@ -162,12 +165,9 @@ def chosen(panel: Panel, **values: Any) -> tuple[Config, dict[str, str]]:
 @pytest.mark.parametrize("rows", [3, 10, 100, 5000])
 def test_whatever_is_left_out_is_chosen_and_explained(rows: int) -> None:
     config, reasons = chosen(panel_of(wave(rows)))
-    open_still = {name for name, value in config.to_dict().items() if value is None} - {"max_epochs", "tensorboard"}
+    open_still = {name for name, value in config.to_dict().items() if value is None} - WITHOUT
     assert not open_still
-    assert set(reasons) == {name for name, value in Config().to_dict().items() if value is None} - {
-        "max_epochs",
-        "tensorboard",
-    }
+    assert set(reasons) == {name for name, value in Config().to_dict().items() if value is None} - WITHOUT
     assert all(len(reason) > 5 for reason in reasons.values())
     least = max(3, round(0.81 * rows))
     assert config.lags <= least and config.skip <= least and config.burn_in < config.segment
