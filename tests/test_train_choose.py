@@ -14,7 +14,7 @@ from statecast.data.segments import Split, split
 from statecast.data.tabular import table
 from statecast.train.choose import season, settings, skip
 from statecast.train.loss import Segments
-from statecast.train.start.smoothing import reach
+from statecast.train.start.extrapolation import reach
 from statecast.train.working import WorkingTable
 
 
@@ -93,7 +93,7 @@ def test_the_skip_without_validation_rows_is_chosen_on_stretches_of_training_row
     def best(config: Config) -> tuple[int, str]:
         return skip.best(config, WorkingTable.of(config, schema, panel, parts))[:2]
 
-    assert best(config) == (reach(4), "exponential smoothing")
+    assert best(config) == (reach(4), "exponential smoothing with autoregression")
     size, why = best(config.with_(normalize="none"))  # no filter: the level is fixed
     assert size in {4 * seasons for seasons in skip.SEASONS} and why == f"least squares on the last {size} values"
     assert best(config.with_(skip_init="zero"))[0] == 14 * 4

@@ -166,7 +166,10 @@ def test_a_table_too_short_for_least_squares_starts_from_exponential_smoothing()
     """Its filters follow the level; relative to a fixed one there is nothing to start from, and the skip is zero."""
     panel = panel_of(wave(40, 1) + 2.0 * np.arange(40))
     _, prepared, _ = ready(settings(skip=30), panel)
-    assert prepared.composition == "exponential smoothing" and leaves(prepared.weights)["/skip/W"].any()
+    assert (
+        prepared.composition == "exponential smoothing with autoregression"
+        and leaves(prepared.weights)["/skip/W"].any()
+    )
     _, prepared, _ = ready(settings(skip=30, normalize="none"), panel)
     assert prepared.composition == "" and not leaves(prepared.weights)["/skip/W"].any()
 

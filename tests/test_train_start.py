@@ -19,7 +19,6 @@ from statecast.train.start.design import Design
 from statecast.train.start.evidence import HeldOut, beats
 from statecast.train.start.filters import Aligned, Filters
 from statecast.train.start.folds import Folds
-from statecast.train.start.smoothing import Smoothing
 from statecast.train.start.straight import Recipe
 from statecast.train.working import WorkingTable
 
@@ -71,48 +70,16 @@ def test_filters_are_those_of_the_textbook(season: int, lengths: tuple[int, ...]
             np.testing.assert_allclose(forecasts[number, :, p], expected, rtol=1e-9, atol=1e-9)
 
 
-def smoothed(values: np.ndarray, season: int, horizon: int) -> tuple[Smoothing, Aligned]:
-    counts = np.array([len(values)])
-    aligned = Aligned.of(values, np.array([0, len(values)]), counts, counts, 1000)
-    return Smoothing.of(aligned, season, horizon), aligned
-
-
 def seasonal_series(length: int, season: int = 12, seed: int = 0) -> np.ndarray:
     r, t = np.random.default_rng(seed), np.arange(length)
     return np.asarray(20 + 0.1 * t + 5 * np.sin(2 * np.pi * t / season) + 0.5 * r.standard_normal(length))
 
 
-@pytest.mark.parametrize(("length", "season"), [(60, 12), (30, 1), (17, 4)])
-def test_a_map_forecasts_what_its_filters_do(length: int, season: int) -> None:
-    values = seasonal_series(length, max(season, 2))
-    mean, aligned = smoothed(values, season, 6)
-    ((_, forecasts),) = mean.run(aligned, [length - 1])
-    (weights,) = mean.maps(np.array([length]), length)
-    np.testing.assert_allclose(values @ weights, forecasts[0], rtol=1e-9)
-    np.testing.assert_allclose(weights.sum(axis=0), 1.0, rtol=1e-9)  # a level is carried on as it is
-
-
-def test_a_window_of_less_than_two_seasons_has_no_season() -> None:
-    """The filters without one share the weight of those that cannot begin."""
-    mean, _ = smoothed(seasonal_series(60), 12, 3)
-    plain = Smoothing(mean.banks[:1], (mean.weights[0] / mean.weights[0].sum(),))
-    lengths = np.array([60])
-    np.testing.assert_allclose(mean.maps(lengths, 5), plain.maps(lengths, 5), rtol=1e-9)
-    assert not np.allclose(mean.maps(lengths, 30), plain.maps(lengths, 30))
-
-
-def test_better_filters_weigh_more() -> None:
-    """A season that repeats exactly is left to the filters with a season."""
-    mean, _ = smoothed(np.tile([1.0, 5.0, 2.0, 8.0], 12), 4, 4)
-    plain, seasonal = mean.weights
-    assert seasonal.sum() > 0.99 and plain.sum() < 0.01
-
-
 def test_a_filter_passes_over_what_is_missing() -> None:
     values = np.repeat(3.0, 30)
     values[[4, 11, 29]] = np.nan
-    mean, aligned = smoothed(values, 1, 3)
-    ((_, forecasts),) = mean.run(aligned, [29])
+    series = Aligned(values[None], np.zeros(1, np.int64), 30)
+    ((_, forecasts),) = Filters.of(1, 3).run(series, [29])
     np.testing.assert_allclose(forecasts, 3.0)
 
 
@@ -237,7 +204,14 @@ def blend_of(*series: np.ndarray, **options: Any) -> linear.Blend | None:
 
 def test_a_short_season_is_left_to_exponential_smoothing() -> None:
     blend = blend_of(seasonal_series(48), horizon=12, season=12, val_size=5)
-    assert blend is not None and blend.share == 1.0 and blend.window == 43
+    assert blend is not None and blend.share == 1.0 and blend.window == 48
+
+
+@pytest.mark.parametrize(("refit", "window"), [(True, 48), (False, 43)])
+def test_a_map_has_room_for_the_rows_of_the_second_training(refit: bool, window: int) -> None:
+    """Cut to the training rows, it would lose the first season of few."""
+    blend = blend_of(seasonal_series(48), horizon=12, season=12, val_size=5, refit=refit)
+    assert blend is not None and blend.window == window
 
 
 def test_a_cycle_is_left_to_least_squares() -> None:

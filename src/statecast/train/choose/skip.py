@@ -14,8 +14,8 @@ from statecast.train import local
 from statecast.train.loss import MEDIANS
 from statecast.train.start import linear
 from statecast.train.start.design import Design
+from statecast.train.start.extrapolation import reach
 from statecast.train.start.linear import Blend
-from statecast.train.start.smoothing import reach
 from statecast.train.working import WorkingTable
 from statecast.train.working import linear as linear_network
 
@@ -42,6 +42,8 @@ def best(config: Config, table: WorkingTable) -> tuple[int, str, tuple[Blend | N
     fits = local.maps_suit(local.map_size(targets, longest, horizon), table.parts.train)
     several = series > 1 and config.local_skip is not False and not config.local and fits
     front = linear_network(config, targets, top).front
+    # A second training sees every row, and its map takes as many as there are.
+    rows = np.diff(table.rows.offsets) if config.refit else table.parts.train
     blends = tuple(
         linear.choose(
             Design.empty(table, front, target, horizon, top),
@@ -50,7 +52,7 @@ def best(config: Config, table: WorkingTable) -> tuple[int, str, tuple[Blend | N
             config.loss in MEDIANS,
             several,
             config.normalize in FOLLOWING,
-            limit,
+            int(rows.max(initial=0)) if limit is None else limit,
         )
         for target in range(targets)
     )

@@ -39,7 +39,7 @@ class Aligned:
         values: [S, T], NaN before the first value of a series, where one is missing, and behind its last.
         first: [S] the place of the first value.
         stop: the place behind the last training row, of every series.
-        counts: how much each value counts where filters are compared, [S, T]; None where all count alike.
+        counts: how much each value counts where members are compared, [S, T]; None where all count alike.
     """
 
     values: Float[np.ndarray, "S T"]
@@ -80,7 +80,7 @@ class Aligned:
         """Series of `count` values, one of them 1 and the others 0: they show what a linear filter makes of each."""
         return cls(np.eye(count), np.zeros(count, np.int64), count)
 
-    def part(self, chosen: slice) -> Aligned:
+    def part(self, chosen: slice | Int64[np.ndarray, " N"]) -> Aligned:
         """Some of the series."""
         counts = None if self.counts is None else self.counts[chosen]
         return Aligned(self.values[chosen], self.first[chosen], self.stop, counts)
@@ -127,9 +127,19 @@ class Filters:
         return cls(season, horizon, np.array([*flat, *sloped, last]).T)
 
     @property
-    def least(self) -> int:
-        """Values that a series must have."""
-        return 2 * self.season + 2 if self.season > 1 else 3
+    def count(self) -> int:
+        """P."""
+        return int(self.parameters.shape[1])
+
+    @property
+    def fewest(self) -> Int64[np.ndarray, " P"]:
+        """Values that each needs."""
+        return np.full(self.count, 2 * self.season + 2 if self.season > 1 else 1)
+
+    def begins(self, lengths: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, "S P"]:
+        """The place in each series from which on errors of each are counted."""
+        first = np.minimum(np.maximum(max(self.season, 3), lengths // 4), np.maximum(lengths - 2, 0))
+        return np.where(lengths[:, None] >= self.fewest, first[:, None], lengths[:, None])
 
     def start(self, series: Aligned) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Level [S], trend [S] and season [S, m] before the first value of each series.
@@ -178,6 +188,11 @@ class Filters:
             season[:, phase] += gamma * (1 - alpha) * error
             if t in stops:
                 yield t, level[:, None] + damped * trend[:, None] + season[:, (t + steps) % self.season]
+
+    def maps(self, series: Aligned, span: int, weights: Float[np.ndarray, "S P"]) -> Float[np.ndarray, "S span H"]:
+        """The weighted mean of all as a map of the last `span` values, the same whatever the series."""
+        ((_, forecasts),) = self.run(Aligned.impulses(span), [span - 1])
+        return np.asarray(np.tensordot(weights, forecasts, axes=(1, 2)))
 
 
 def _filled(rows: Float[np.ndarray, "S n"], count: Int64[np.ndarray, " S"]) -> Float[np.ndarray, "S n"]:

@@ -1,9 +1,9 @@
-"""The linear map that every forecast starts from: exponential smoothing, a straight map, or a mean of the two.
+"""The linear map that every forecast starts from: an extrapolation, a straight map, or a mean of the two.
 
 Both are linear in the last values, so is any mean of them, and the network's skip holds it before the first training
-step. Filters of exponential smoothing know what most series do and learn next to nothing, so they serve the shortest
-table; straight maps learn everything from the rows. Rows held out say how much of each; the filters are kept unless
-the other wins beyond chance.
+step. An extrapolation is the mean of exponential smoothing and autoregressions, which know what most series do and
+learn next to nothing, so it serves the shortest table; straight maps learn everything from the rows. Rows held out say
+how much of each; the extrapolation is kept unless the other wins beyond chance.
 """
 
 from __future__ import annotations
@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from statecast.train.start import recipes, smoothing, straight
+from statecast.train.start import extrapolation, recipes, straight
 from statecast.train.start.design import Design
 from statecast.train.start.evidence import HeldOut, beats
-from statecast.train.start.filters import CYCLES, Aligned, Filters
+from statecast.train.start.extrapolation import Extrapolation
+from statecast.train.start.filters import CYCLES, Aligned
 from statecast.train.start.folds import LEAST, Folds
-from statecast.train.start.smoothing import Smoothing
 from statecast.train.start.straight import Recipe, Solution
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
-SHARES = (0.75, 0.5, 0.25)  # of the filters in a mean
+SHARES = (0.75, 0.5, 0.25)  # of the extrapolation in a mean
 MIXED = 2.0  # standard errors that a mean must gain on either alone
-FILTERED = 1_000_000_000  # values of all series times filters, at most, for which filters are tried
+FILTERED = 1_000_000_000  # values of all series times members, at most, for which an extrapolation is tried
+EXTRAPOLATION = "exponential smoothing with autoregression"  # in words
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class Blend:
     """What the linear map of one target is made of.
 
     Attributes:
-        season: of the filters.
-        share: of the filters, from 0 to 1; the rest is the straight map's.
+        season: of the extrapolation.
+        share: of the extrapolation, from 0 to 1; the rest is the straight map's.
         recipe: of the straight map; None where the share is 1.
-        window: last values that the filters' map takes.
+        window: last values that the extrapolation takes.
         straight: the straight map of the training rows, with values to spare; None where it has to be solved for.
     """
 
@@ -64,8 +65,8 @@ class Blend:
         line = f"least squares on the last {values} values" + (", averaged" if len(backs) > 1 else "")
         if self.recipe and np.isfinite(self.recipe.shrinkage):
             line += ", a map for each series"
-        parts = [f"{100 * self.share:.0f} % exponential smoothing"] if 0 < self.share < 1 else []
-        parts += ["exponential smoothing"] if self.share == 1 else []
+        parts = [f"{100 * self.share:.0f} % {EXTRAPOLATION}"] if 0 < self.share < 1 else []
+        parts += [EXTRAPOLATION] if self.share == 1 else []
         parts += [f"{100 * (1 - self.share):.0f} % {line}" if parts else line] if self.share < 1 else []
         return " and ".join(parts)
 
@@ -82,7 +83,7 @@ def choose(
     absolute: bool,
     several: bool,
     follows: bool,
-    most: int | None = None,
+    most: int,
 ) -> Blend | None:
     """What forecasts the rows held out best; None where there are too few rows for any, or repeating does as well.
 
@@ -93,27 +94,28 @@ def choose(
         absolute: whether the loss is of absolute errors.
         several: whether each series may have a map of its own.
         follows: whether the level follows the series.
-        most: last values that a map may take; as many as serve where None.
+        most: last values that an extrapolation may take.
     """
     folds, table = Folds.of(design), design.table
-    window = int(min(smoothing.reach(season), table.parts.train.max(initial=0), most or np.inf))
-    filters = _filtered(design, folds, season, window) if follows and (several or len(table.parts.train) == 1) else None
+    window = min(extrapolation.reach(season), most)
+    suits = follows and (several or len(table.parts.train) == 1)
+    carried = _extrapolated(design, folds, season, window) if suits else None
     made = recipes.best(folds, sizes, absolute, several, follows)
     evidence = folds.evidence
-    if filters is not None:
-        evidence = HeldOut(np.where(np.isnan(filters), np.nan, evidence.actual), evidence.units)
+    if carried is not None:
+        evidence = HeldOut(np.where(np.isnan(carried), np.nan, evidence.actual), evidence.units)
     nothing = evidence.errors(np.zeros_like(evidence.actual))
-    if filters is None:
+    if carried is None:
         if made is None or not beats(evidence.errors(made.forecasts), nothing, 0.0):
             return None
         return Blend(season, 0.0, made.recipe, 0, made.solution)
     if made is None:
         share = 1.0
-    elif table.rows.weight is not None and not evidence.count:  # the filters follow rows that weigh nothing
+    elif table.rows.weight is not None and not evidence.count:  # exponential smoothing follows rows that weigh nothing
         share = 0.0
     else:
-        share = _share(evidence, filters, made.forecasts)
-    mixed = filters if made is None else share * filters + (1 - share) * made.forecasts
+        share = _share(evidence, carried, made.forecasts)
+    mixed = carried if made is None else share * carried + (1 - share) * made.forecasts
     if evidence.count >= LEAST and not beats(evidence.errors(mixed), nothing):
         return None
     if made is None or share == 1:
@@ -121,9 +123,9 @@ def choose(
     return Blend(season, share, made.recipe, window, made.solution)
 
 
-def _share(evidence: HeldOut, filters: Float[np.ndarray, "n H"], straight: Float[np.ndarray, "n H"]) -> float:
-    """The filters' share: all, unless least squares win; a mean of both where it is better than either beyond doubt."""
-    errors = {share: evidence.errors(share * filters + (1 - share) * straight) for share in (1.0, *SHARES, 0.0)}
+def _share(evidence: HeldOut, carried: Float[np.ndarray, "n H"], straight: Float[np.ndarray, "n H"]) -> float:
+    """The extrapolation's share: all, unless least squares win; a part where a mean beats either beyond doubt."""
+    errors = {share: evidence.errors(share * carried + (1 - share) * straight) for share in (1.0, *SHARES, 0.0)}
     alone = 0.0 if beats(errors[0.0], errors[1.0]) else 1.0
     best = min(SHARES, key=lambda share: float(errors[share].sum()))
     return best if all(beats(errors[best], errors[one], MIXED) for one in (0.0, 1.0)) else alone
@@ -155,9 +157,9 @@ def maps(design: Design, blend: Blend) -> Float[np.ndarray, "S n H"]:
     total = np.zeros((1, size + 1, design.horizon))
     if blend.share > 0:
         series = aligned(design, blend.season, design.table.parts.train)
-        filters = Smoothing.of(series, blend.season, design.horizon)
         total = np.zeros((len(table.parts.train), size + 1, design.horizon))
-        total[:, size - blend.window : size] = blend.share * filters.maps(table.parts.train, blend.window)
+        mean = Extrapolation.of(series, blend.season, design.horizon)
+        total[:, size - blend.window : size] = blend.share * mean.maps(blend.window)
     if blend.recipe is not None:
         if blend.straight is None:
             made = straight.solve(design.back(blend.recipe.size).training(), blend.recipe)
@@ -169,35 +171,35 @@ def maps(design: Design, blend: Blend) -> Float[np.ndarray, "S n H"]:
 
 
 def aligned(design: Design, season: int, stop: np.ndarray) -> Aligned:
-    """The series as filters follow them: up to `stop`, in working units."""
+    """The series as an extrapolation follows them: up to `stop`, in working units."""
     table, d = design.table, design.target
     values = np.where(table.rows.m[:, d] > 0, table.rows.y[:, d], np.nan)
     counts = None if table.rows.weight is None else table.rows.weight[:, 0]
-    return Aligned.of(values, table.rows.offsets, table.parts.train, stop, 2 * smoothing.reach(season), counts)
+    return Aligned.of(values, table.rows.offsets, table.parts.train, stop, 2 * extrapolation.reach(season), counts)
 
 
-def _filtered(design: Design, folds: Folds, season: int, window: int) -> Float[np.ndarray, "n H"] | None:
-    """What exponential smoothing forecasts of the rows held out; None where series and steps are too many."""
+def _extrapolated(design: Design, folds: Folds, season: int, window: int) -> Float[np.ndarray, "n H"] | None:
+    """What an extrapolation forecasts of the rows held out; None where series and steps are too many."""
     table = design.table
     series = aligned(design, season, table.parts.val)
-    count = sum(bank.parameters.shape[1] for bank in (Filters.of(m, 1) for m in {1, season}))
-    if not series.stop or series.values[:, : series.stop].size * count > FILTERED:
+    if not series.stop or series.values[:, : series.stop].size * extrapolation.count_of(season) > FILTERED:
         return None
-    filters = Smoothing.of(series, season, design.horizon)
+    mean = Extrapolation.of(series, season, design.horizon)
     if not folds.short:
         (fold,) = folds.folds
         values = fold.held_out.back(window).values()[:, :-1]
-        return recipes.applied(filters.maps(table.parts.train, window), values, fold.held_out.series)
-    return np.concatenate([_followed(filters, series, fold.held_out) for fold in folds.folds])
+        return recipes.applied(mean.maps(window), values, fold.held_out.series)
+    return np.concatenate([_followed(mean, season, fold.held_out) for fold in folds.folds])
 
 
-def _followed(filters: Smoothing, series: Aligned, rows: Design) -> Float[np.ndarray, "n H"]:
-    """The filters' forecasts after each row, relative to the level in units of the loss; NaN before a filter begins."""
-    at = rows.places - rows.table.parts.train[rows.series] + series.stop
+def _followed(mean: Extrapolation, season: int, rows: Design) -> Float[np.ndarray, "n H"]:
+    """Forecasts after each row, relative to the level in units of the loss; NaN in the first seasons."""
+    train, series = rows.table.parts.train[rows.series], mean.series
+    at = rows.places - train + series.stop
     forecasts = np.full((len(at), rows.horizon), np.nan)
     # The first seasons are what a filter's first season is the mean of.
-    early = rows.places < np.minimum(filters.banks[-1].season * CYCLES, rows.table.parts.train[rows.series] // 2)
-    for place, made in filters.run(series, (int(one) for one in at[~early] if one >= 0)):
+    early = rows.places < np.minimum(season * CYCLES, train // 2)
+    for place, made in mean.run(series, (int(one) for one in at[~early] if one >= 0)):
         chosen = (at == place) & ~early
         forecasts[chosen] = made[rows.series[chosen]]
     level, _, unit = rows.units

@@ -1,0 +1,218 @@
+"""The mean of many filters of exponential smoothing and of autoregressions, as one linear map for each series.
+
+All are weighted by how well they forecast the training rows, over all steps of the horizon: the weight falls
+exponentially with the error (Yang, "Combining forecasting procedures: some theoretical results", Econometric Theory 20,
+2004), the faster the more seasons tell of it. Filters have no weights that are fitted, and coefficients of
+autoregressions are those of the values before, so errors on training rows are nearly those on later rows, and a series
+of a few years is enough. In a table of several series each one's errors are shrunk to those of all.
+
+The two families err differently, so both count much the same unless one errs far less. All are linear, so their mean
+is: what it makes of the last values is read off impulses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from statecast.train.start.autoregression import Autoregressions
+from statecast.train.start.filters import Aligned, Filters
+
+if TYPE_CHECKING:
+    from jaxtyping import Float, Int64
+
+# One over so many seasons of training rows is the share of the least error by which a member must err more than the
+# best to have 1/e of its weight. Where there is no season, two rows count as one.
+TEMPERATURE, LEAST_SEASON = 0.8, 2
+FAMILIES = 8.0  # times as much for families
+COMMON = 0.5  # weight of all series' errors beside the errors of one
+ORIGINS = 24  # forecasts, at most, by which members are compared; more of them near the end
+SEASONS_BACK, LEAST_BACK = 10, 96  # values that a map takes at most: so many seasons, and no fewer than that
+NUMBERS = 4_000_000  # errors of all members that are compared at a time
+RATIO = 1.03  # of lengths that maps are made for: neighbours share one
+
+
+Bank = Autoregressions | Filters  # members that forecast side by side
+
+
+@dataclass(frozen=True, eq=False)
+class Extrapolation:
+    """A mean of filters and autoregressions for each series.
+
+    Attributes:
+        series: whose training rows they have learned from.
+        banks: autoregressions, and filters with and without a season.
+        weights: of the members of each bank, [S, P] each; those of all banks add up to 1 for every series.
+    """
+
+    series: Aligned
+    banks: tuple[Bank, ...]
+    weights: tuple[Float[np.ndarray, "S P"], ...]
+
+    @classmethod
+    def of(cls, series: Aligned, season: int, horizon: int) -> Extrapolation:
+        """All members, weighted by their errors on the training rows.
+
+        Args:
+            series: what they follow.
+            season: rows of a season; 1 for none.
+            horizon: steps ahead.
+        """
+        families = banks_of(season, horizon)
+        temperature = TEMPERATURE * max(season, LEAST_SEASON) / np.maximum(series.lengths, 1)[:, None]
+        errors = _in_parts(families, series, temperature)
+        shares = weights_of(errors[-1], FAMILIES * temperature)
+        banks: list[Bank] = []
+        weights: list[np.ndarray] = []
+        for family, members, share in zip(families, errors[:-1], shares.T, strict=True):
+            common = share[:, None] * weights_of(shrunk(members), temperature)
+            banks += family
+            weights += np.split(common, np.cumsum([bank.count for bank in family])[:-1], axis=1)
+        return cls(series, tuple(banks), tuple(weights))
+
+    def run(self, series: Aligned, origins: Iterable[int]) -> Iterator[tuple[int, Float[np.ndarray, "S H"]]]:
+        """Each origin in the order of time, and the mean forecast after its value; NaN for a series not yet begun."""
+        places = sorted(set(origins))
+        for steps in zip(*(bank.run(series, places) for bank in self.banks), strict=True):
+            parts = zip(steps, self.weights, strict=True)
+            yield steps[0][0], np.sum([(f @ w[:, :, None])[:, :, 0] for (_, f), w in parts], axis=0)
+
+    def maps(self, size: int) -> Float[np.ndarray, "S size H"]:
+        """Weights of the last values of each series, the newest last, from which its members forecast.
+
+        Args:
+            size: values that a map takes; weights of values before the first training row are 0.
+        """
+        spans = window(self.series.lengths, max(bank.season for bank in self.banks), size)
+        maps = np.zeros((len(spans), size, self.banks[0].horizon))
+        for span in np.unique(spans):
+            chosen = np.flatnonzero(spans == span)
+            series = self.series.part(chosen)
+            # Members that need a longer window leave their weight to the others.
+            able = [w[chosen] * (b.fewest <= span) for b, w in zip(self.banks, self.weights, strict=True)]
+            total = np.sum([weights.sum(axis=1) for weights in able], axis=0)
+            for bank, weights in zip(self.banks, able, strict=True):
+                maps[chosen, size - span :] += bank.maps(series, int(span), weights / total[:, None])
+        return maps
+
+
+def banks_of(season: int, horizon: int) -> tuple[tuple[Bank, ...], ...]:
+    """The families: autoregressions, and filters with and without a season. The last member repeats the last value."""
+    filters = tuple(Filters.of(m, horizon) for m in sorted({1, season}, reverse=True))
+    return (Autoregressions.of(season, horizon),), filters
+
+
+def count_of(season: int) -> int:
+    """Members of all families."""
+    return sum(bank.count for family in banks_of(season, 1) for bank in family)
+
+
+def reach(season: int) -> int:
+    """Values that a map takes at most."""
+    return max(SEASONS_BACK * season, LEAST_BACK)
+
+
+def window(lengths: Int64[np.ndarray, " S"], season: int, size: int) -> Int64[np.ndarray, " S"]:
+    """Values that the map of each series takes: as many as it has, rounded down to one of a few lengths."""
+    most = np.minimum(lengths, min(size, reach(season)))
+    ladder = np.unique([*np.round(RATIO ** np.arange(400)).astype(np.int64), int(most.max(initial=1))])
+    return np.asarray(ladder[np.searchsorted(ladder, most, "right") - 1])
+
+
+def _in_parts(
+    families: Sequence[Sequence[Bank]], series: Aligned, temperature: Float[np.ndarray, "S 1"]
+) -> list[Float[np.ndarray, "S n"]]:
+    """Errors of the members of each family and, last, of the families, of so many series at a time."""
+    count = sum(bank.count for family in families for bank in family)
+    size = max(1, NUMBERS // (families[0][0].horizon * count * ORIGINS))
+    parts = []
+    for begin in range(0, max(len(series.values), 1), size):
+        part = series.part(slice(begin, begin + size))
+        begins = [part.first + bank.begins(part.lengths).min(axis=1) for family in families for bank in family]
+        places = origins(int(np.min(begins, initial=part.stop)), part.stop - 2)
+        each = [training_errors(family, part, places) for family in families]
+        counts = counts_of(part, places, families[0][0].horizon)
+        members = [mean_of(np.abs(errors), counts) for errors in each]
+        means = [
+            _weighted(errors, weights_of(one, temperature[begin : begin + size]))
+            for errors, one in zip(each, members, strict=True)
+        ]
+        parts.append([*members, mean_of(np.stack(_common(means), axis=3), counts)])
+    return [np.concatenate(one) for one in zip(*parts, strict=True)]
+
+
+def training_errors(family: Sequence[Bank], series: Aligned, places: Sequence[int]) -> Float[np.ndarray, "S O H P"]:
+    """Errors of all members on the training rows, at each origin and step; NaN where they do not count."""
+    parts = []
+    for bank in family:
+        errors = np.full((len(series.values), len(places), bank.horizon, bank.count), np.nan)
+        begins = series.first[:, None] + bank.begins(series.lengths)
+        for number, (t, forecasts) in enumerate(bank.run(series, places)):
+            actual = series.ahead(t, bank.horizon, series.stop)[:, :, None]
+            errors[:, number] = np.where((begins <= t)[:, None], forecasts - actual, np.nan)
+        parts.append(errors)
+    return np.concatenate(parts, axis=3)
+
+
+def counts_of(series: Aligned, places: Sequence[int], horizon: int) -> Float[np.ndarray, "S O H"]:
+    """How much the values count that are forecast."""
+    counts = [series.counts_ahead(t, horizon) for t in places]
+    return np.stack(counts, axis=1) if counts else np.ones((len(series.values), 0, horizon))
+
+
+def mean_of(errors: Float[np.ndarray, "S O H P"], counts: Float[np.ndarray, "S O H"]) -> Float[np.ndarray, "S P"]:
+    """The mean size, all steps ahead alike, rows by their weights; NaN where there is none."""
+    shares = counts[..., None] * ~np.isnan(errors)
+    total = shares.sum(axis=1)
+    mean = (shares * np.nan_to_num(errors)).sum(axis=1) / np.where(total > 0, total, 1.0)
+    steps = (total > 0).sum(axis=1)
+    return np.where(steps > 0, mean.sum(axis=1) / np.maximum(steps, 1), np.nan)
+
+
+def _weighted(errors: Float[np.ndarray, "S O H P"], weights: Float[np.ndarray, "S P"]) -> Float[np.ndarray, "S O H"]:
+    """The error of the weighted mean of those members whose error is known; NaN where none is."""
+    held = weights[:, None, None] * ~np.isnan(errors)
+    total = held.sum(axis=3)
+    mean = (held * np.nan_to_num(errors)).sum(axis=3) / np.where(total > 0, total, 1.0)
+    return np.where(total > 0, mean, np.nan)
+
+
+def _common(errors: Sequence[Float[np.ndarray, "S O H"]]) -> list[Float[np.ndarray, "S O H"]]:
+    """The sizes of errors where all of them are known."""
+    known = ~np.any([np.isnan(one) for one in errors], axis=0)
+    return [np.where(known, np.abs(one), np.nan) for one in errors]
+
+
+def origins(first: int, last: int) -> list[int]:
+    """Places from `first` to `last`, all of them or some: the nearer to the last, the closer together."""
+    count = max(last - first + 1, 0)
+    if count <= ORIGINS:
+        return list(range(first, last + 1))
+    back = np.round(np.linspace(0, 1, ORIGINS) ** 1.5 * (count - 1)).astype(int)
+    return sorted({last - int(step) for step in back})
+
+
+def shrunk(errors: Float[np.ndarray, "S P"]) -> Float[np.ndarray, "S P"]:
+    """Errors in units of the least of each series, shrunk to their geometric mean over all series.
+
+    Series that some member forecasts without an error keep theirs.
+    """
+    least = np.min(np.where(np.isnan(errors), np.inf, errors), axis=1, keepdims=True, initial=np.inf)
+    proper = np.isfinite(least) & (least > 0)
+    relative = errors / np.where(proper, least, np.nan)
+    held = ~np.isnan(relative)
+    logs = np.log(np.where(held, relative, 1.0)).sum(axis=0) / np.maximum(held.sum(axis=0), 1)
+    return np.where(proper, (1 - COMMON) * relative + COMMON * np.exp(logs), errors)
+
+
+def weights_of(errors: Float[np.ndarray, "S P"], temperature: Float[np.ndarray, "S 1"]) -> Float[np.ndarray, "S P"]:
+    """Weights that fall with the error beside the least one; the last member alone where no error is known."""
+    least = np.min(np.where(np.isnan(errors), np.inf, errors), axis=1, keepdims=True, initial=np.inf)
+    unknown = ~np.isfinite(least[:, 0])
+    relative = errors / np.where(least > 0, least, 1.0) - (least > 0)
+    weights = np.where(np.isnan(errors), 0.0, np.exp(-np.minimum(relative / temperature, 700)))
+    weights[unknown, -1] = 1.0
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
