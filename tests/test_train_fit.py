@@ -170,7 +170,7 @@ def test_whatever_is_left_out_is_chosen_and_explained(rows: int) -> None:
     assert set(reasons) == {name for name, value in Config().to_dict().items() if value is None} - WITHOUT
     assert all(len(reason) > 5 for reason in reasons.values())
     least = max(3, round(0.81 * rows))
-    assert config.lags <= least and config.skip <= least and config.burn_in < config.segment
+    assert config.lags <= least and config.skip <= rows and config.burn_in < config.segment
 
 
 def test_what_the_user_gave_is_kept() -> None:
