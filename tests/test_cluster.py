@@ -26,7 +26,7 @@ from statecast.cluster.partition import Partition
 from statecast.cluster.plan import Plan
 from statecast.cluster.work import Answer, BucketWork
 from statecast.data.buckets import bucket
-from statecast.errors import DataError, OutputError, SettingError, StatecastError, TooFewRows
+from statecast.errors import DataError, ModelFileError, OutputError, SettingError, StatecastError, TooFewRows
 from statecast.model import archive
 
 SERIES, HOURS = 12, 80
@@ -135,10 +135,10 @@ def test_covariates_known_ahead_go_to_the_bucket_of_their_series(rows: pl.DataFr
 
 def test_a_series_that_cannot_be_used_is_named_or_passed_over(model: sc.Forecaster, rows: pl.DataFrame) -> None:
     broken = pl.concat([rows, rows.filter(pl.col("site") == "s05")[:1].with_columns(load=pl.lit(99.0))])
-    with pytest.raises(DataError, match=r"bucket \d+, series 's05': .*hour"):
+    with pytest.raises(DataError, match=r"bucket \d+, site 's05': .*hour"):
         cluster.forecast(model, broken, buckets=2, **TWO)
     outcome = cluster.forecast(model, broken, buckets=2, on_error="skip", **TWO)
-    assert [item.series for item in outcome.skipped] == ["s05"]
+    assert [(item.column, item.name) for item in outcome.skipped] == [("site", "s05")]
     alone = expected(model.predict(rows.to_arrow()))
     assert outcome.table().equals(alone.filter(pa.compute.not_equal(alone["site"], "s05")))
     nameless = pl.concat([rows, rows[:1].with_columns(site=pl.lit(None, pl.String))])
@@ -173,8 +173,48 @@ def test_a_model_for_each_group(rows: pl.DataFrame, tmp_path: Path) -> None:
             expected(alone.predict(part.to_arrow()))
         )
     other = rows.with_columns(region=pl.lit("r1x"))
-    with pytest.raises(DataError, match="no model was fitted for region 'r1x'; did you mean 'r1'"):
+    with pytest.raises(DataError, match="region 'r1x': no model was fitted for it; is it 'r1'"):
         cluster.forecast(tmp_path / "models", other, **TWO)
+
+
+def test_spellings_of_one_series_stay_together(model: sc.Forecaster, rows: pl.DataFrame) -> None:
+    blank = rows.with_columns(site=pl.when(pl.col("open") > 0).then(pl.col("site") + " ").otherwise(pl.col("site")))
+    broken = pl.concat([blank, rows[-1:].with_columns(load=pl.lit(99.0))])  # of s11, whose fault splits its bucket
+    outcome = cluster.forecast(model, broken, buckets=1, on_error="skip", **TWO)
+    assert [item.name for item in outcome.skipped] == ["s11"]
+    alone = expected(model.predict(rows.to_arrow()))
+    assert outcome.table().equals(alone.filter(pa.compute.not_equal(alone["site"], "s11")))
+
+
+def test_a_group_at_fault_costs_no_other(rows: pl.DataFrame, tmp_path: Path) -> None:
+    some = rows.filter(pl.col("site") < "s03").with_columns(
+        region=pl.when(pl.col("site") == "s01").then(pl.lit(None)).otherwise(pl.col("region"))
+    )
+    settings: dict[str, Any] = {"horizon": 3, "hidden": (4,), "max_steps": 1, "id": "site", "time": "hour"}
+    with pytest.raises(DataError, match="region None: 80 rows name no group"):
+        cluster.fit(some, "load", by="region", out=tmp_path / "a", **settings, **TWO)
+    outcome = cluster.fit(some, "load", by="region", out=tmp_path / "b", on_error="skip", **settings, **TWO)
+    assert outcome.table()["region"].to_pylist() == ["r0", "r2"]
+    assert [(item.column, item.name) for item in outcome.skipped] == [("region", None)]
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        {"region": ["r0"]},
+        {"region": ["r0"], "model": ["../m"]},
+        {"region": [], "model": []},
+        {"region": [1], "model": [2]},
+    ],
+    ids=str,
+)
+def test_a_table_of_groups_that_lies_is_refused(rows: pl.DataFrame, tmp_path: Path, manifest: dict[str, Any]) -> None:
+    pq.write_table(pa.table(manifest), tmp_path / "models.parquet")
+    with pytest.raises(ModelFileError, match="does not name the files of models beside it"):
+        cluster.forecast(tmp_path, rows, **TWO)
+    (tmp_path / "models.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ModelFileError, match="cannot be read"):
+        cluster.forecast(tmp_path, rows, **TWO)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from statecast.cluster.outcome import Outcome, Stage
 from statecast.errors import SettingError
 from statecast.report.progress import bar
 
-TOLD = 5  # series that were skipped whose faults are told, of perhaps many
+MOST_FAULTS = 5  # that are printed; --json has them all
 
 
 def forecast(path: str, request: ForecastRequest, out: str | None, spreading: Spreading, as_json: bool) -> int:
@@ -88,7 +88,7 @@ def _tell(outcome: Outcome, out: str, as_json: bool) -> None:
         return
     count = len(outcome.files)
     output.say(f"{outcome.rows:,} rows of {outcome.series:,} series in {count:,} file{'s' * (count != 1)} of {out}")
-    for item in outcome.skipped[:TOLD]:
+    for item in outcome.skipped[:MOST_FAULTS]:
         output.note(f"skipped: {item}")
-    if len(outcome.skipped) > TOLD:
-        output.note(f"skipped: {len(outcome.skipped) - TOLD:,} more; --json lists them all")
+    if len(outcome.skipped) > MOST_FAULTS:
+        output.note(f"skipped: {len(outcome.skipped) - MOST_FAULTS:,} more; --json lists them all")

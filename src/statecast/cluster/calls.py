@@ -20,7 +20,7 @@ from statecast.cluster.outcome import Outcome
 from statecast.cluster.partition import Partition
 from statecast.cluster.plan import Plan, Watch
 from statecast.cluster.sources import RowSource, source_of
-from statecast.cluster.work import Answer, BucketWork, Job, write
+from statecast.cluster.work import Answer, BucketWork, Job, merged, write
 from statecast.config import Config
 from statecast.errors import DataError, OutputError, SettingError, TooFewRows
 from statecast.estimators import Forecaster, examination
@@ -318,10 +318,10 @@ def _ordered(tables: Sequence[pa.Table], column: str) -> pa.Table:
 
 def _scores(answers: Sequence[Answer], targets: Sequence[str]) -> Mapping[str, Any] | None:
     """The scores of all series, added up by their names, so that the bits depend on no bucket."""
-    tallies = {name: tally for answer in answers for name, tally in answer.tallies.items()}
-    if not tallies:
+    score_sums = merged(answer.score_sums for answer in answers)
+    if not score_sums:
         return None
-    first, *others = (tallies[name] for name in sorted(tallies))
-    for tally in others:
-        first = first.merge(tally)
-    return examination.summary(first.evaluation(list(targets), len(tallies)))
+    first, *others = (score_sums[name] for name in sorted(score_sums))
+    for sums in others:
+        first = first.merge(sums)
+    return examination.summary(first.evaluation(list(targets), len(score_sums)))

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 
-from statecast.cluster.partition import names_of, where
+from statecast.cluster.partition import spellings
 from statecast.cluster.work import Job, Result, in_one_thread
 from statecast.data.results import to_native
 from statecast.data.tabular.table import read
@@ -40,6 +40,7 @@ class Forecasting:
     group: str | None
     horizon: int | None
     levels: tuple[float, ...] | None
+    apart = False
 
     def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
         """See `Job`."""
@@ -62,6 +63,7 @@ class Backtesting:
     group: str | None
     windows: int
     step: int | None
+    apart = False
 
     def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
         """See `Job`."""
@@ -82,13 +84,14 @@ class Scoring:
     """
 
     group: str | None
+    apart = False
 
     def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
         """See `Job`."""
         assert model is not None
-        tallies = examination.tallies(model, read(rows, ORIGIN))
-        lines = [_line(model, name, tally) for name, tally in tallies.items()]
-        return Result(pa.Table.from_pylist(lines), len(lines), tallies)
+        score_sums = examination.score_sums(model, read(rows, ORIGIN))
+        lines = [_line(model, name, sums) for name, sums in score_sums.items()]
+        return Result(pa.Table.from_pylist(lines), len(lines), score_sums)
 
 
 @dataclass(frozen=True)
@@ -105,18 +108,14 @@ class Grouped:
     job: Job
     models: Mapping[Any, Path]
 
+    apart = True
+
     def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
-        """See `Job`."""
-        results = []
-        for name in names_of(rows, self.group):
-            if name not in self.models:
-                raise DataError(f"no model was fitted for {self.group} {name!r}; {nearest(name, self.models)}")
-            some = where(rows, self.group, [name])
-            ahead = None if future is None else where(future, self.group, [name])
-            results.append(self.job.run(some, ahead, in_one_thread(archive.load(self.models[name]))))
-        table = pa.concat_tables([result.table for result in results], promote_options="permissive")
-        tallies = {key: tally for result in results for key, tally in result.tallies.items()}
-        return Result(table, sum(result.series for result in results), tallies)
+        """See `Job`; the rows are of one group."""
+        (name,) = spellings(rows, self.group)
+        if name not in self.models:
+            raise DataError(f"no model was fitted for it; {nearest(name, self.models, 'is it')}")
+        return self.job.run(rows, future, in_one_thread(archive.load(self.models[name])))
 
 
 @dataclass(frozen=True)
@@ -135,18 +134,20 @@ class Fitting:
     settings: Mapping[str, Any]
     roles: Mapping[str, Any]
 
-    def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
-        """See `Job`."""
-        lines = [self._line(name, where(rows, self.group, [name])) for name in names_of(rows, self.group)]
-        return Result(pa.Table.from_pylist(lines), len(lines))
+    apart = True
 
-    def _line(self, name: Any, rows: pa.Table) -> dict[str, Any]:
+    def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
+        """See `Job`; the rows are of one group."""
+        (name,) = spellings(rows, self.group)
+        if name is None or name == "":
+            raise DataError(f"{rows.num_rows:,} rows name no group: fill in the column, or leave the rows out")
         forecaster = Forecaster(**{"threads": 1, **self.settings})
-        forecaster.fit(read(rows.drop_columns([self.group] if self._only_groups else []), ORIGIN), **self.roles)
+        table = rows.drop_columns([self.group]) if self._only_groups else rows
+        forecaster.fit(read(table, ORIGIN), **self.roles)
         file = forecaster.save(self.out / f"{quote(str(name), safe=' ')}.safetensors")
         scores = forecaster.evaluation_.get("statecast", {})
         line = {self.group: name, "rows": rows.num_rows, "model": file.name}
-        return line | {key: scores.get(key) for key in ("mae", "rmse", "mase")}
+        return Result(pa.Table.from_pylist([line | {key: scores.get(key) for key in ("mae", "rmse", "mase")}]), 1)
 
     @property
     def _only_groups(self) -> bool:
@@ -160,9 +161,9 @@ def _result(columns: Mapping[str, np.ndarray], model: Model) -> Result:
     return Result(table, len(np.unique(columns[model.schema.id_column].astype(str))))
 
 
-def _line(model: Model, name: str | int, tally: Any) -> dict[str, Any]:
+def _line(model: Model, name: str | int, sums: Any) -> dict[str, Any]:
     """The scores of a series, as a row of a table."""
-    scores = examination.summary(tally.evaluation(model.schema.target, 1))
+    scores = examination.summary(sums.evaluation(model.schema.target, 1))
     numbers = {key: value for key, value in scores.items() if isinstance(value, (int, float)) or value is None}
     skill: Mapping[str, Any] = scores["skill"]
     return {model.schema.id_column: name, **numbers, **{f"skill-{key}": value for key, value in skill.items()}}

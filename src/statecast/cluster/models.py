@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet
 
 from statecast.cluster.jobs import MODELS, Grouped
 from statecast.cluster.work import Job
+from statecast.data.buckets import name_of
+from statecast.errors import ModelFileError
 from statecast.estimators import Forecaster
 from statecast.model import archive
 from statecast.model.trained import Model
@@ -38,9 +41,7 @@ class Trained:
         folder = Path(model)
         if not (folder / MODELS).is_file():
             return cls(archive.load(folder))
-        table = pyarrow.parquet.read_table(folder / MODELS)
-        group, names = table.column_names[0], table["model"].to_pylist()
-        files = dict(zip(table.column(0).to_pylist(), (folder.absolute() / name for name in names), strict=True))
+        group, files = _files(folder.absolute())
         return cls(archive.load(next(iter(files.values()))), group, files)
 
     @property
@@ -72,3 +73,20 @@ class Trained:
         schema = self.model.schema
         lone = (name for name in (self.group, schema.id, schema.time) if name is not None)
         return tuple(dict.fromkeys([*lone, *names]))
+
+
+def _files(folder: Path) -> tuple[str, dict[Any, Path]]:
+    """The column that makes the groups of a folder, and the file of each group's model.
+
+    Raises:
+        ModelFileError: the table of the groups is none that `fit` wrote.
+    """
+    try:
+        table = pyarrow.parquet.read_table(folder / MODELS)
+    except (OSError, pa.ArrowException) as error:
+        raise ModelFileError(f"{folder / MODELS} cannot be read: {error}") from error
+    names = table["model"].to_pylist() if "model" in table.column_names else []
+    if not names or not all(isinstance(name, str) and name == Path(name).name for name in names):
+        raise ModelFileError(f"{folder / MODELS} does not name the files of models beside it: fit the groups anew")
+    groups = [name_of(value) for value in table.column(0).to_pylist()]
+    return table.column_names[0], dict(zip(groups, (folder / name for name in names), strict=True))

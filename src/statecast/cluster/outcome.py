@@ -16,18 +16,20 @@ class SkippedSeries:
     """A series, or a group of them, that could not be worked on.
 
     Attributes:
-        series: its name; None where the fault is not one series' alone.
+        name: its name; None where the fault is not that of one alone.
+        column: that names it; None where all rows are of one series.
         bucket: of the series.
         message: what is wrong.
     """
 
-    series: str | int | None
+    name: Any
+    column: str | None
     bucket: int
     message: str
 
     def __str__(self) -> str:
-        series = "" if self.series is None else f", series {self.series!r}"
-        return f"bucket {self.bucket}{series}: {self.message}"
+        name = "" if self.column is None else f", {self.column} {self.name!r}"
+        return f"bucket {self.bucket}{name}: {self.message}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from statecast.cluster.pieces import RowPiece
-from statecast.data.buckets import buckets
+from statecast.data.buckets import buckets, name_of
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
@@ -52,9 +52,12 @@ class Partition:
         return np.where(codes < 0, 0, of_name[codes] if len(of_name) else 0)
 
 
-def names_of(table: pa.Table, column: str) -> list[Any]:
-    """The distinct values of a column, in the order in which they come."""
-    return list(pyarrow.compute.unique(table[column].combine_chunks()).to_pylist())
+def spellings(table: pa.Table, column: str) -> dict[Any, list[Any]]:
+    """The names that a column holds, in the order in which they come, each with the values that stand for it."""
+    result: dict[Any, list[Any]] = {}
+    for value in pyarrow.compute.unique(table[column].combine_chunks()).to_pylist():
+        result.setdefault(name_of(value), []).append(value)
+    return result
 
 
 def where(table: pa.Table, column: str, values: Sequence[Any]) -> pa.Table:

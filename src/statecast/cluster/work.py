@@ -6,7 +6,7 @@ where a job fails. Both travel to the workers, the model as the bytes of its arc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from statecast.cluster.outcome import SkippedSeries
-from statecast.cluster.partition import names_of, where
+from statecast.cluster.partition import spellings, where
 from statecast.errors import StatecastError
 from statecast.files import write_bytes
+from statecast.forecast.scores.comparison import ScoreSums
 from statecast.model import archive
 from statecast.model.trained import Model
 
@@ -29,6 +30,10 @@ class Job(Protocol):
     @property
     def group(self) -> str | None:
         """The column that names what can be worked on alone: a series, or a group of them."""
+
+    @property
+    def apart(self) -> bool:
+        """Whether each group is worked on for itself; else all of a bucket's series together, which takes less time."""
 
     def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
         """Do it."""
@@ -41,12 +46,12 @@ class Result:
     Attributes:
         table: of rows.
         series: that were worked on.
-        tallies: of scores, by series, in a form that only the job's caller reads.
+        score_sums: the sums from which scores follow, by series.
     """
 
     table: pa.Table
     series: int
-    tallies: Mapping[Any, Any] = field(default_factory=dict)
+    score_sums: Mapping[Any, ScoreSums] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +65,7 @@ class Answer:
         table: the result where it was not written.
         file: where it was.
         skipped: what could not be worked on.
-        tallies: see `Result`.
+        score_sums: see `Result`.
     """
 
     bucket: int
@@ -69,7 +74,7 @@ class Answer:
     table: pa.Table | None = None
     file: Path | None = None
     skipped: tuple[SkippedSeries, ...] = ()
-    tallies: Mapping[Any, Any] = field(default_factory=dict)
+    score_sums: Mapping[Any, ScoreSums] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +106,12 @@ class BucketWork:
         skipped: list[SkippedSeries] = []
         ahead = pa.concat_tables(future) if future else None
         results = list(self._results(bucket, pa.concat_tables(filled), ahead, skipped))
-        tallies = {name: tally for result in results for name, tally in result.tallies.items()}
+        score_sums = merged(result.score_sums for result in results)
         series, tables = sum(result.series for result in results), [result.table for result in results]
         if not tables:
             return Answer(bucket, skipped=tuple(skipped))
         table = pa.concat_tables(tables, promote_options="permissive")
-        answer = Answer(bucket, table.num_rows, series, skipped=tuple(skipped), tallies=tallies)
+        answer = Answer(bucket, table.num_rows, series, skipped=tuple(skipped), score_sums=score_sums)
         return self._handed_over(answer, table)
 
     def _handed_over(self, answer: Answer, table: pa.Table) -> Answer:
@@ -119,19 +124,32 @@ class BucketWork:
     ) -> Iterator[Result]:
         """The results of a bucket; where some series is at fault, those of the halves without it."""
         group = self.job.group
-        try:
-            yield self.job.run(rows, future, self.model)
-        except StatecastError as error:
-            names = [] if group is None else names_of(rows, group)
-            if len(names) < 2:
-                skipped.append(SkippedSeries(names[0] if names else None, bucket, str(error)))
+        names = [] if group is None else [*spellings(rows, group).items()]
+        parts = [[one] for one in names] if self.job.apart else [names[: len(names) // 2], names[len(names) // 2 :]]
+        if len(names) < 2 or not self.job.apart:
+            try:
+                yield self.job.run(rows, future, self.model)
                 return
-            assert group is not None
-            for half in (names[: len(names) // 2], names[len(names) // 2 :]):
-                ahead = None if future is None else where(future, group, half)
-                yield from self._results(bucket, where(rows, group, half), ahead, skipped)
-                if skipped and not self.patient:
+            except StatecastError as error:
+                if len(names) < 2:
+                    skipped.append(SkippedSeries(names[0][0] if names else None, group, bucket, str(error)))
                     return
+        assert group is not None
+        for part in parts:
+            values = [value for _, spelling in part for value in spelling]
+            ahead = None if future is None else where(future, group, values)
+            yield from self._results(bucket, where(rows, group, values), ahead, skipped)
+            if skipped and not self.patient:
+                return
+
+
+def merged(parts: Iterable[Mapping[Any, ScoreSums]]) -> dict[Any, ScoreSums]:
+    """The sums of scores of each series, of which several parts may have some: one of the same name in each group."""
+    result: dict[Any, ScoreSums] = {}
+    for part in parts:
+        for name, sums in part.items():
+            result[name] = result[name].merge(sums) if name in result else sums
+    return result
 
 
 def write(table: pa.Table, path: Path) -> Path:

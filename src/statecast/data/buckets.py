@@ -28,13 +28,14 @@ def buckets(values: Iterable[Any], count: int) -> Int64[np.ndarray, " n"]:
     """The buckets of many names.
 
     Args:
-        values: the names as a table holds them: an integer may be written as a float, a text may have blanks around it.
+        values: as a table holds them: an integer may be written as a float, a text may have blanks around it.
         count: number of buckets.
     """
-    return np.array([bucket(_name(value), count) for value in values], np.int64)
+    return np.array([bucket(name_of(value), count) for value in values], np.int64)
 
 
-def _name(value: Any) -> object:
+def name_of(value: Any) -> Any:
+    """The name for which a value of a table stands, see `buckets`."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, str):

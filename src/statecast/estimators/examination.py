@@ -31,9 +31,9 @@ def scores(model: Model, source: Any) -> dict[str, Any]:
     return summary(evaluate.evaluate(model, panel, origins, begin))
 
 
-def tallies(model: Model, source: Any) -> dict[str | int, ScoreSums]:
-    """The sums from which `scores` follow, of each series for itself, see `evaluate.tallies`."""
-    return evaluate.tallies(model, *_forecasts(model, source))
+def score_sums(model: Model, source: Any) -> dict[str | int, ScoreSums]:
+    """The sums from which `scores` follow, of each series for itself, see `evaluate.score_sums`."""
+    return evaluate.score_sums(model, *_forecasts(model, source))
 
 
 def summary(evaluation: Mapping[str, Any]) -> dict[str, Any]:

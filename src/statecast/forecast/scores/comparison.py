@@ -112,7 +112,7 @@ class ScoreSums:
         return cls(dict.fromkeys(names, Scores.empty(targets)), dict.fromkeys(names, blank))
 
     def add(self, pairs: ForecastPairs) -> ScoreSums:
-        """This tally and that of more pairs."""
+        """This sums and that of more pairs."""
         scores, errors = dict(self.scores), dict(self.errors)
         for name, point in pairs.points.items():
             error = np.abs(pairs.actual - point)
@@ -124,7 +124,7 @@ class ScoreSums:
         return ScoreSums(scores, errors, self.origins + len(pairs.actual))
 
     def merge(self, other: ScoreSums) -> ScoreSums:
-        """The tally of the pairs of both."""
+        """The sums of the pairs of both."""
         scores = {name: part.merge(other.scores[name]) for name, part in self.scores.items()}
         errors = {name: part + other.errors[name] for name, part in self.errors.items()}
         return ScoreSums(scores, errors, self.origins + other.origins)
@@ -161,10 +161,10 @@ def evaluate(pairs: Iterable[ForecastPairs], targets: Sequence[str], horizon: in
         horizon: steps ahead, H.
         series: number of series.
     """
-    tally = ScoreSums.empty(len(targets), horizon)
+    sums = ScoreSums.empty(len(targets), horizon)
     for part in pairs:
-        tally = tally.add(part)
-    return tally.evaluation(targets, series)
+        sums = sums.add(part)
+    return sums.evaluation(targets, series)
 
 
 def evaluation(

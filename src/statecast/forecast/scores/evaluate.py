@@ -56,15 +56,17 @@ def evaluate(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarr
     return comparison.evaluate(parts, targets, horizon, panel.series)
 
 
-def tallies(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarray, " S"]) -> dict[str | int, ScoreSums]:
+def score_sums(
+    model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarray, " S"]
+) -> dict[str | int, ScoreSums]:
     """The sums from which scores follow, of each series for itself, by its name; the arguments are those of `evaluate`.
 
     Merged in whatever order they give the scores of `evaluate`, up to rounding.
     """
     result: dict[str | int, ScoreSums] = {}
     for s, pairs in _pairs(model, panel, origins, begin):
-        tally = result.get(panel.ids[s]) or ScoreSums.empty(len(model.schema.target), model.network.head.horizon)
-        result[panel.ids[s]] = tally.add(pairs)
+        sums = result.get(panel.ids[s]) or ScoreSums.empty(len(model.schema.target), model.network.head.horizon)
+        result[panel.ids[s]] = sums.add(pairs)
     return result
 
 
