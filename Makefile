@@ -25,8 +25,8 @@ demo: $(READY) ## fit on a bundled table of air quality; scores, pictures and a 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest $(PYTEST)
 
-interop: $(INTEROP)/.ready ## run the tests beside PyTorch and Keras, and the suites of sktime, River and others, in an environment that has them
-	STATECAST_HEAVY=1 $(INTEROP)/bin/python -m pytest -n 2 tests/test_interop_live.py $(addprefix tests/test_interop_,$(addsuffix .py,sktime river mlflow nixtla card))
+interop: $(INTEROP)/.ready ## run the tests beside PyTorch, Keras and Ray, and the suites of sktime, River and others, in an environment that has them
+	STATECAST_HEAVY=1 $(INTEROP)/bin/python -m pytest -n 2 tests/test_cluster.py::test_ray_gives_the_bits_of_one_process tests/test_interop_live.py $(addprefix tests/test_interop_,$(addsuffix .py,sktime river mlflow nixtla card))
 
 # JAX is left out: it is not built to run under the address sanitizer.
 SANITIZERS = $(foreach name,asan ubsan stdc++,$(shell $(CXX) -print-file-name=lib$(name).so))

@@ -23,8 +23,8 @@ class Graphs:
     """The ONNX files of a model, run by onnxruntime."""
 
     def __init__(self, model: Model, folder: Path) -> None:
-        runtime = pytest.importorskip("onnxruntime")
-        pytest.importorskip("onnx")
+        runtime = pytest.importorskip("onnxruntime", reason="onnxruntime runs the graphs, and is not installed")
+        pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = 1
         self.model, self.files = model, export(model, folder / "m.onnx")

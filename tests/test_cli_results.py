@@ -146,7 +146,7 @@ def test_the_hint_names_a_table_that_reaches_ahead(statecast: Command, tmp_path:
 
 
 def test_export_names_its_files(statecast: Command, plain: Path, tmp_path: Path) -> None:
-    pytest.importorskip("onnx")
+    pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
     out = tmp_path / "air.onnx"
     result = statecast.well("export", plain, "--out", out, "--json").json
     assert result["files"]["step"] == str(out)

@@ -324,7 +324,7 @@ def test_the_command_line(
 def test_ray_gives_the_bits_of_one_process(
     model: sc.Forecaster, rows: pl.DataFrame, files: Path, tmp_path: Path
 ) -> None:
-    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    ray = pytest.importorskip("ray", reason="Ray is in an environment of its own: make interop")
     two = {"engine": "ray", "workers": 2}
     try:
         outcome = cluster.forecast(model, files, buckets=5, **two)

@@ -277,7 +277,7 @@ def test_a_backtest_is_drawn_from_every_origin() -> None:
 
 
 def test_plotly_has_the_same_numbers_and_a_menu_of_series() -> None:
-    pytest.importorskip("plotly")
+    pytest.importorskip("plotly", reason="the extra `plotly` is not installed")
     forecaster, _ = fitted(ids=(HOSTILE, "plain"))
     picture = forecaster.plot(backend="plotly")
     names = [trace.name for trace in picture.data]

@@ -8,7 +8,7 @@ import inspect
 import keywords
 import pytest
 
-pytest.importorskip("sklearn")
+pytest.importorskip("sklearn", reason="the extra `sklearn` is not installed")
 
 import statecast as sc
 from statecast.errors import SettingError

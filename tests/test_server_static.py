@@ -84,7 +84,7 @@ def test_the_index_is_asked_for_each_time_and_names_one_version(client: Browser)
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-cache")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     addresses = [text for text in Addresses(answer.text).addresses if not text.startswith("#")]
-    assert len(addresses) == 5
+    assert len(addresses) == 6
     for address in addresses:
         assert address.startswith(f"page/{static.version()}/"), address
         assert client.get("/" + address).status_code == 200

@@ -122,7 +122,7 @@ NEXT: Mapping[str, str] = {
     "time for the same error (.4405 against .4414)",
     "tourism-monthly": "giving later rows more weight: errors in units of the scale shrink from year to year",
     "pjm": "bounds for each hour of the day and step ahead: one factor for each hour serves all steps now",
-    "short": "logarithms chosen for each series, and maps on what exponential smoothing leaves",
+    "short": "a look at the single worst series, and maps on what smoothing and autoregressions leave",
     "m1-quarterly": "a judge that looks at all steps of the horizon: validation rows end before the last of them",
     "exchange-96": "faster adaptation far ahead: there a day moves an interval by 0.3 % of half its width at most",
 }

@@ -2,7 +2,7 @@
 
 A page that is opened from a disk may load scripts and nothing else, so graphs and runtime are scripts that hold their
 bytes. They are compressed, and the browser unpacks them. The runtime comes from the npm package where the user has it,
-the chart from the server's page.
+chart and colours from the server's page.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from statecast.files import write_bytes
 from statecast.model.trained import Model
 
 PAGE = ("index.html", "page.css", "times.js", "rows.js", "network.js", "chart.js", "page.js")
-CHART = ("uplot.js", "uplot-licence.txt")
+SHARED = ("colours.css", "vendor/uplot.js", "vendor/uplot-licence.txt")  # with the server's page
 SOURCES = {"module": "ort.wasm.bundle.min.mjs", "wasm": "ort-wasm-simd-threaded.wasm"}  # of the runtime
 NPM = "onnxruntime-web"
 LICENCE = """onnxruntime-web, in runtime.js
@@ -49,9 +49,9 @@ def export(model: Model, folder: str | Path, modules: str | Path | None = None) 
     """
     runtime = runtime_folder(modules)
     contents = {"model.js": _script("Model", described(model)), "runtime.js": _script("Runtime", _runtime(runtime))}
-    page, vendor = (resources.files("statecast").joinpath(*room) for room in (("export", "page"), ("server", "page")))
+    page, shared = (resources.files("statecast").joinpath(room, "page") for room in ("export", "server"))
     contents |= {name: page.joinpath(name).read_bytes() for name in PAGE}
-    contents |= {name: vendor.joinpath("vendor", name).read_bytes() for name in CHART}
+    contents |= {Path(name).name: shared.joinpath(name).read_bytes() for name in SHARED}
     contents["onnxruntime-licence.txt"] = LICENCE.encode()
     return [write_bytes(Path(folder) / name, content) for name, content in contents.items()]
 
