@@ -142,6 +142,19 @@ def test_a_folder_holds_its_model(tmp_path: Path) -> None:
     assert load(tmp_path).config.horizon == 3
 
 
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    """A device has no end, and a pipe perhaps no beginning."""
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+        for path in ("/dev/zero", tmp_path / "pipe"):
+            with pytest.raises(ModelFileError, match="is a device or a pipe: give a file"):
+                load(path)
+    with pytest.raises(ModelFileError, match="is the name of no file"):
+        load("model\0.safetensors")
+    with pytest.raises(ModelFileError, match=r"xxx.* cannot be read: File name too long"):
+        load("x" * 9000)
+
+
 def test_what_is_not_there_or_not_ours(tmp_path: Path) -> None:
     def refuse(message: str, content: bytes | None = None) -> None:
         path = tmp_path / "file"

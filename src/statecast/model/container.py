@@ -100,17 +100,25 @@ def read_content(path: str | Path) -> bytes:
     Raises:
         ModelFileError: there is none, or it cannot be read.
     """
-    path = Path(path)
-    if path.is_dir():
-        if not (path / FILE).is_file():
-            raise ModelFileError(f"{path} is a folder without {FILE}: give the folder that `fit` wrote, or a file")
-        path = path / FILE
     try:
-        return path.read_bytes()
+        return _file(Path(path)).read_bytes()
     except FileNotFoundError as error:
         raise ModelFileError(f"there is no file {path}: give a model that was saved, or its folder") from error
     except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
+        raise ModelFileError(f"{shortened(str(path))} cannot be read: {error.strerror or error}") from error
+
+
+def _file(path: Path) -> Path:
+    """The file at a path, or that of the model in a folder; what is no file could be read for ever."""
+    if "\0" in str(path):
+        raise ModelFileError(f"{shortened(str(path))} is the name of no file")
+    if path.is_dir():
+        if not (path / FILE).is_file():
+            raise ModelFileError(f"{path} is a folder without {FILE}: give the folder that `fit` wrote, or a file")
+        return path / FILE
+    if path.exists() and not path.is_file():
+        raise ModelFileError(f"{path} is a device or a pipe: give a file, or the folder that `fit` wrote")
+    return path
 
 
 def pieces(tree: Tree, metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
