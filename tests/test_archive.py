@@ -147,7 +147,7 @@ def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe")
         for path in ("/dev/zero", tmp_path / "pipe"):
-            with pytest.raises(ModelFileError, match="is a device or a pipe: give a file"):
+            with pytest.raises(ModelFileError, match="is a device, a pipe or a folder: give a file"):
                 load(path)
     with pytest.raises(ModelFileError, match="is the name of no file"):
         load("model\0.safetensors")

@@ -141,6 +141,8 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / "a.weights.h5").write_bytes(content[:size])
         assert "damaged" in refusal(tmp_path / "a.weights.h5")
     assert "there is no file" in refusal(tmp_path / "nowhere.keras")
+    (tmp_path / "endless.keras").symlink_to("/dev/zero")
+    assert "a device, a pipe" in refusal(tmp_path / "endless.keras")
     assert "there is no file" in refusal(tmp_path / "nowhere.weights.h5")
 
 

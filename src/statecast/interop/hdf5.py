@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import MissingDependency, ModelFileError, shortened
+from statecast.model.container import require_finite
 
 if TYPE_CHECKING:
     import h5py
@@ -128,6 +129,7 @@ def zipped(path: Path, text: str, weights: str) -> tuple[str, bytes]:
     Raises:
         ModelFileError: it is no zip, lacks one of them, or one takes far more than its size in the zip.
     """
+    require_finite(path)
     try:
         with zipfile.ZipFile(path) as archive:
             listed = archive.infolist()

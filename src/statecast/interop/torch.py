@@ -21,6 +21,7 @@ from statecast.estimators.forecaster import Forecaster
 from statecast.interop import adopt
 from statecast.interop.adopt import Inputs, Numbers
 from statecast.interop.layers import Layers, Weights, require_numbers
+from statecast.model.container import require_finite
 from statecast.model.trained import Model
 
 CELLS = {1: ("rnn_tanh", "rnn_relu"), 3: ("gru",), 4: ("lstm",)}  # by blocks of gates; the first is nn's default
@@ -180,6 +181,7 @@ def _of_file(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
     if path.suffix in PICKLED:
         raise ModelFileError(f"{path}: {CONVERT}")
+    require_finite(path)
     try:
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118  # it is no mapping

@@ -109,16 +109,25 @@ def read_content(path: str | Path) -> bytes:
 
 
 def _file(path: Path) -> Path:
-    """The file at a path, or that of the model in a folder; what is no file could be read for ever."""
-    if "\0" in str(path):
-        raise ModelFileError(f"{shortened(str(path))} is the name of no file")
+    """The file at a path, or that of the model in a folder."""
     if path.is_dir():
         if not (path / FILE).is_file():
             raise ModelFileError(f"{path} is a folder without {FILE}: give the folder that `fit` wrote, or a file")
         return path / FILE
-    if path.exists() and not path.is_file():
-        raise ModelFileError(f"{path} is a device or a pipe: give a file, or the folder that `fit` wrote")
+    require_finite(path)
     return path
+
+
+def require_finite(path: Path) -> None:
+    """Refuse what could be read for ever; there may be nothing at the path.
+
+    Raises:
+        ModelFileError: it is a device or a pipe, or no name of a file at all.
+    """
+    if "\0" in str(path):
+        raise ModelFileError(f"{shortened(str(path))} is the name of no file")
+    if path.exists() and not path.is_file():
+        raise ModelFileError(f"{path} is a device, a pipe or a folder: give a file")
 
 
 def pieces(tree: Tree, metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
