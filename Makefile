@@ -10,7 +10,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c '$(OLD_ENOUGH)' >/dev/null 2>&1 && command -v $$name && break; done)
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help demo test interop sanitize lint types format settings gallery benchmarks accuracy clean distclean
+.PHONY: help demo test docs links interop sanitize lint types format settings gallery benchmarks accuracy clean distclean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -24,6 +24,12 @@ demo: $(READY) ## fit on a bundled table of air quality; scores, pictures and a 
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest $(PYTEST)
+
+docs: $(VENV)/.docs ## build the documentation, notebooks included; it begins at build/docs/index.html
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --jobs 2 -d build/doctrees docs build/docs
+
+links: $(VENV)/.docs ## ask every address that the documentation names whether it still answers
+	$(BIN)/python -m sphinx --quiet --builder linkcheck -d build/doctrees docs build/links
 
 interop: $(INTEROP)/.ready ## run the tests beside PyTorch, Keras and Ray, and the suites of sktime, River and others, in an environment that has them
 	STATECAST_HEAVY=1 $(INTEROP)/bin/python -m pytest -n 2 tests/test_cluster.py::test_ray_gives_the_bits_of_one_process tests/test_interop_live.py $(addprefix tests/test_interop_,$(addsuffix .py,sktime river mlflow nixtla card))
@@ -67,6 +73,10 @@ $(INTEROP)/.ready: tests/requirements-interop.txt $(READY)
 	@test -x $(INTEROP)/bin/python || $(BIN)/python -m venv $(INTEROP)
 	echo "import site; site.addsitedir('$$($(BIN)/python -c '$(SITE)')')" > "$$($(INTEROP)/bin/python -c '$(SITE)')/below.pth"
 	$(INTEROP)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
+$(VENV)/.docs: docs/requirements.txt $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 clean: ## remove what the other targets wrote, but for the virtual environment

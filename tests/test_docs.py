@@ -24,10 +24,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = [path for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))] if path.exists()]
+DOCS = ROOT / "docs"
+DOCUMENTS = [path for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))] if path.exists()]
 RUN = ("bash", "python")
 PORT = "8000"  # in the documents; each run takes a free one
 SHOWN = ("text", "toml", "json", "csv", "bibtex")
+DIRECTIVES = ("{eval-rst}",)  # of Sphinx, which fails on one that it cannot read
 
 # Runs the blocks that it is given as JSON on standard input. One process, since later blocks go on where earlier ended.
 RUNNER = """
@@ -153,7 +155,8 @@ def test_blocks_say_what_they_are(path: Path) -> None:
     """A block in a language that is not run (```sh, ```console, none) would slip through."""
     for block in blocks(path.read_text(encoding="utf-8")):
         where = f"{named(path)}:{block.line}"
-        assert block.language in RUN + SHOWN, f"{where}: {block.language!r} is none of {', '.join(RUN + SHOWN)}"
+        known = RUN + SHOWN + DIRECTIVES
+        assert block.language in known, f"{where}: {block.language!r} is none of {', '.join(known)}"
         assert set(block.options) <= {"no-run"}, f"{where}: {block.options} is none but no-run"
         assert block.reason or "no-run" not in block.options, f"{where}: no-run needs its reason in a comment before it"
         if block.language == "toml":
@@ -166,6 +169,22 @@ def test_links_within_the_project_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\(([^)\s]+)|(?:src|href)=\"([^\"]+)", prose)
     local = [link for pair in links for link in pair if link and not re.match(r"\w+:|#", link)]
     assert [link for link in local if not (path.parent / link.partition("#")[0]).exists()] == []
+
+
+def test_every_page_is_in_a_table_of_contents() -> None:
+    """Sphinx would warn, but only where it is installed."""
+    pages = {path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")}
+    named = {"index"}
+    for path in DOCS.rglob("*.md"):
+        for tree in re.findall(
+            r"^:::\{toctree\}\n(.*?)^:::$", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            entries = [
+                line.split("<")[-1].rstrip(">") for line in tree.splitlines() if line and not line.startswith(":")
+            ]
+            named |= {(path.relative_to(DOCS).parent / entry).as_posix() for entry in entries}
+    assert pages - named == set(), "name these in a toctree, such as those of docs/index.md"
+    assert named - pages == set(), "these are no pages"
 
 
 def test_the_readme_gives_the_two_commands() -> None:
