@@ -150,24 +150,52 @@ class Settings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """Settings from names and values; an unknown name is refused with the nearest right ones."""
+        """Settings from names and values; an unknown name is refused with the nearest right ones.
+
+        Example:
+            >>> sc.Config.of({"horizon": 12}).horizon
+            12
+            >>> sc.Config.of({"horizn": 12})
+            Traceback (most recent call last):
+            statecast.errors.SettingError: there is no setting 'horizn'; did you mean 'horizon'?
+        """
         require_names(cls, values)
         return cls(**values)
 
     def with_(self, **values: Any) -> Self:
-        """The same settings with some replaced."""
+        """The same settings with some replaced.
+
+        Example:
+            >>> sc.Config(horizon=12).with_(cell="gru").changed()
+            {'cell': 'gru', 'horizon': 12}
+        """
         return type(self).of({**self.to_dict(), **values})
 
     def to_dict(self) -> dict[str, Any]:
-        """Name → value of every setting."""
+        """Name → value of every setting.
+
+        Example:
+            >>> sc.Config(horizon=12).to_dict()["levels"]
+            (80, 95)
+        """
         return {spec.name: getattr(self, spec.name) for spec in dataclasses.fields(self)}
 
     def changed(self) -> dict[str, Any]:
-        """Name → value of the settings that differ from their defaults."""
+        """Name → value of the settings that differ from their defaults.
+
+        Example:
+            >>> sc.Config(horizon=12).changed()
+            {'horizon': 12}
+        """
         return {s.name: getattr(self, s.name) for s in dataclasses.fields(self) if getattr(self, s.name) != s.default}
 
     def to_toml(self) -> str:
-        """The settings as TOML, without those that are to be chosen from the data."""
+        """The settings as TOML, without those that are to be chosen from the data.
+
+        Example:
+            >>> "horizon = 12" in sc.Config(horizon=12).to_toml()
+            True
+        """
         import tomli_w
 
         return tomli_w.dumps({name: plain_value(value) for name, value in self.to_dict().items() if value is not None})
@@ -175,7 +203,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Config(Settings):
-    """All settings of a Forecaster; see `describe_settings` for what each means."""
+    """All settings of a Forecaster; see `describe_settings` for what each means.
+
+    Example:
+        >>> sc.Config(horizon=12, cell="GRU").changed()
+        {'cell': 'gru', 'horizon': 12}
+    """
 
     # the task
     horizon: int = setting(

@@ -39,7 +39,15 @@ from typing import Any
 
 
 class StatecastError(Exception):
-    """Base of all exceptions that statecast raises on purpose."""
+    """Base of all exceptions that statecast raises on purpose.
+
+    Example:
+        >>> try:
+        ...     sc.Forecaster(horizon=0)
+        ... except sc.StatecastError as error:
+        ...     print(error)
+        horizon = 0: wanted a whole number of at least 1 and at most 10000
+    """
 
     def __str__(self) -> str:
         # KeyError would print the repr of its argument; a message is for people.

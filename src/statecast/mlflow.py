@@ -43,6 +43,12 @@ def save_model(model: Forecaster, path: str | Path, mlflow_model: Any = None, **
 
     Raises:
         NotFitted: before `fit`.
+
+    Example:
+        >>> import statecast.mlflow
+        >>> statecast.mlflow.save_model(model, "kept")
+        >>> statecast.mlflow.load_model("kept")
+        Forecaster(max_steps=0, horizon=12)
     """
     from statecast import __version__
 
@@ -69,6 +75,12 @@ def log_model(model: Forecaster, name: str = "model", **arguments: Any) -> Any:
 
     Raises:
         NotFitted: before `fit`.
+
+    Example:
+        >>> import statecast.mlflow
+        >>> entry = statecast.mlflow.log_model(model, "passengers")
+        >>> statecast.mlflow.load_model(entry.model_uri)
+        Forecaster(max_steps=0, horizon=12)
     """
     import statecast.mlflow
 
@@ -83,13 +95,25 @@ def load_model(model_uri: str) -> Forecaster:
 
     Raises:
         ModelFileError: the file is damaged, of another program or of a later statecast.
+
+    Example:
+        >>> import statecast.mlflow
+        >>> statecast.mlflow.save_model(model, "again")
+        >>> statecast.mlflow.load_model("again").predict(horizon=1).shape
+        (1, 7)
     """
     folder = Path(mlflow.artifacts.download_artifacts(model_uri))
     return Forecaster.load(folder / "data" / container.FILE)
 
 
 def signature(model: Forecaster) -> Any:
-    """What a model takes and gives, in MLflow's words: the columns of its table, `horizon` and `levels`."""
+    """What a model takes and gives, in MLflow's words: the columns of its table, `horizon` and `levels`.
+
+    Example:
+        >>> import statecast.mlflow
+        >>> statecast.mlflow.signature(model).inputs.input_names()
+        ['month', 'passengers']
+    """
     schema, config = model.model_.schema, model.model_.config
     inputs, keys = MlflowSchema(_columns(schema)), _keys(schema, schema.id_column, schema.time_column)
     bounds = [f"statecast-{side}-{level:g}" for level in config.levels for side in ("lo", "hi")]

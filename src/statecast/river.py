@@ -39,6 +39,13 @@ class RiverForecaster(Base):  # type: ignore[misc]  # River publishes no types t
     Raises:
         SettingError: the model has several targets, covariates known ahead or of a series, or does not know the series.
         ModelFileError: the file cannot be used.
+
+    Example:
+        >>> from statecast.river import RiverForecaster
+        >>> forecaster = RiverForecaster(model, series="passengers")
+        >>> forecaster.learn_one(450.0)
+        >>> len(forecaster.forecast(horizon=3))
+        3
     """
 
     def __init__(
@@ -65,6 +72,11 @@ class RiverForecaster(Base):  # type: ignore[misc]  # River publishes no types t
 
         Raises:
             DataError: a value that cannot be used. Nothing has changed then.
+
+        Example:
+            >>> from statecast.river import RiverForecaster
+            >>> forecaster = RiverForecaster(model, series="passengers")
+            >>> forecaster.learn_one(450.0)
         """
         row = {name: (x or {}).get(name) for name in self._past} if self._past else None
         self._stream.observe(self._id, y, self._next, past=row)
@@ -80,6 +92,11 @@ class RiverForecaster(Base):  # type: ignore[misc]  # River publishes no types t
         Raises:
             UnknownSeries: nothing has been learned of a new series.
             SettingError: the horizon is out of range.
+
+        Example:
+            >>> from statecast.river import RiverForecaster
+            >>> len(RiverForecaster(model, series="passengers").forecast(horizon=24))
+            24
         """
         values: list[float] = self._stream.forecast([self._id], horizon).values[0, :, 0].tolist()
         return values

@@ -65,6 +65,11 @@ def forecast(
         DataError: a series cannot be used: the message names it and its bucket.
         SettingError: an option is out of range.
         OutputError: a file cannot be written.
+
+    Example:
+        >>> outcome = sc.cluster.forecast(model, table, engine="local", workers=1)
+        >>> outcome.rows, outcome.table().column_names[:3]
+        (12, ['unique_id', 'month', 'statecast'])
     """
     trained = Trained.of(model)
     job = Forecasting(trained.model.schema.id, horizon, None if levels is None else tuple(levels))
@@ -105,6 +110,10 @@ def backtest(
     Raises:
         TooFewRows: no series is long enough.
         DataError, SettingError, OutputError: see `forecast`.
+
+    Example:
+        >>> sc.cluster.backtest(model.tested(), table, windows=2, engine="local", workers=1).rows
+        24
     """
     trained = Trained.of(model)
     job = trained.job(Backtesting(trained.model.schema.id, windows, step))
@@ -133,6 +142,10 @@ def score(
 
     Raises:
         DataError, SettingError, OutputError: see `forecast`.
+
+    Example:
+        >>> sc.cluster.score(model, table, engine="local", workers=1).scores["skill"]["persistence"] > 0.5
+        True
     """
     trained = Trained.of(model)
     job = trained.job(Scoring(trained.model.schema.id))
@@ -185,6 +198,14 @@ def fit(
 
     Raises:
         DataError, SettingError, OutputError: see `forecast`.
+
+    Example:
+        >>> rows = examples.panel((60, 70))
+        >>> outcome = sc.cluster.fit(
+        ...     rows, "load", id="site", time="hour", horizon=3, max_steps=0, out="models", engine="local", workers=1
+        ... )
+        >>> outcome.rows
+        2
     """
     Config.of(settings)
     group = by or id

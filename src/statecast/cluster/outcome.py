@@ -20,6 +20,10 @@ class SkippedSeries:
         column: that names it; None where all rows are of one series.
         bucket: of the series.
         message: what is wrong.
+
+    Example:
+        >>> print(sc.cluster.SkippedSeries("north", "site", 3, "column load: row 7 holds text"))
+        bucket 3, site 'north': column load: row 7 holds text
     """
 
     name: Any
@@ -58,6 +62,10 @@ class Outcome:
         skipped: what could not be worked on, with `on_error="skip"`.
         scores: of `score`: a mapping like that of `Forecaster.score`.
         result: the rows themselves where no `out` was given.
+
+    Example:
+        >>> outcome.rows, outcome.series, outcome.skipped
+        (12, 1, ())
     """
 
     rows: int
@@ -68,7 +76,12 @@ class Outcome:
     result: pa.Table | None = None
 
     def table(self) -> pa.Table:
-        """The result as a pyarrow table, read from the files where it was written; it must fit into memory."""
+        """The result as a pyarrow table, read from the files where it was written; it must fit into memory.
+
+        Example:
+            >>> outcome.table().column_names[:3]
+            ['unique_id', 'month', 'statecast']
+        """
         import pyarrow as pa
         import pyarrow.parquet
 

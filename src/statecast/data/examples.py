@@ -27,6 +27,10 @@ def path(name: str) -> Path:
 
     Raises:
         SettingError: there is no such table.
+
+    Example:
+        >>> examples.path("air_passengers").name
+        'air_passengers.parquet'
     """
     if name not in NAMES:
         raise SettingError(f"there is no example {name!r}: {nearest(name, NAMES)}")
@@ -42,35 +46,64 @@ def load(name: str) -> Any:
     Raises:
         SettingError: there is no such table.
         MissingDependency: polars is not installed.
+
+    Example:
+        >>> examples.load("air_passengers").shape
+        (144, 2)
     """
     return table.read(path(name)).frame()
 
 
 def sine(rows: int, period: float = 50.0, noise: float = 0.0, seed: int = 0) -> Float64[np.ndarray, " rows"]:
-    """A sine wave [rows], with Gaussian noise if asked."""
+    """A sine wave [rows], with Gaussian noise if asked.
+
+    Example:
+        >>> examples.sine(100, period=25).shape
+        (100,)
+    """
     wave = np.sin(2 * np.pi * np.arange(rows) / period)
     return np.asarray(wave + noise * np.random.default_rng(seed).standard_normal(rows))
 
 
 def sin_cos(rows: int, period: float = 50.0) -> Float64[np.ndarray, "rows 2"]:
-    """A sine and a cosine side by side [rows, 2]."""
+    """A sine and a cosine side by side [rows, 2].
+
+    Example:
+        >>> examples.sin_cos(100).shape
+        (100, 2)
+    """
     angle = 2 * np.pi * np.arange(rows) / period
     return np.stack([np.sin(angle), np.cos(angle)], axis=1)
 
 
 def x_sin(rows: int, step: float = 0.1) -> Float64[np.ndarray, " rows"]:
-    """x · sin x at x = 0, step, 2 · step, … [rows]: its swings grow without end."""
+    """x · sin x at x = 0, step, 2 · step, … [rows]: its swings grow without end.
+
+    Example:
+        >>> examples.x_sin(3).round(3)
+        array([0.  , 0.01, 0.04])
+    """
     x = step * np.arange(rows)
     return np.asarray(x * np.sin(x))
 
 
 def random_walk(rows: int, seed: int = 0) -> Float64[np.ndarray, " rows"]:
-    """A Gaussian random walk [rows], which nothing forecasts better than its last value."""
+    """A Gaussian random walk [rows], which nothing forecasts better than its last value.
+
+    Example:
+        >>> examples.random_walk(100, seed=1).shape
+        (100,)
+    """
     return np.cumsum(np.random.default_rng(seed).standard_normal(rows))
 
 
 def saw(rows: int, period: int = 25, noise: float = 0.0, seed: int = 0) -> Float64[np.ndarray, " rows"]:
-    """A saw-tooth [rows] that climbs from 0 towards 1 and falls back, with Gaussian noise if asked."""
+    """A saw-tooth [rows] that climbs from 0 towards 1 and falls back, with Gaussian noise if asked.
+
+    Example:
+        >>> examples.saw(6, period=4)
+        array([0.  , 0.25, 0.5 , 0.75, 0.  , 0.25])
+    """
     teeth = (np.arange(rows) % period) / period
     return np.asarray(teeth + noise * np.random.default_rng(seed).standard_normal(rows))
 
@@ -88,6 +121,11 @@ def panel(
         missing: the share of loads that are missing.
         season: steps of the season.
         seed: of the random numbers.
+
+    Example:
+        >>> rows = examples.panel((60, 35))
+        >>> list(rows), len(rows["load"])
+        (['site', 'hour', 'load', 'temperature', 'holiday', 'area'], 95)
     """
     random = np.random.default_rng(seed)
     parts = [_series(index, length, missing, season, random) for index, length in enumerate(lengths)]

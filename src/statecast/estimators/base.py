@@ -102,6 +102,10 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
         Raises:
             NotFittedError: before `fit`.
             OutputError: the file cannot be written.
+
+        Example:
+            >>> classifier.save("waves.safetensors").name
+            'waves.safetensors'
         """
         check_is_fitted(self)
         return answers.save(self.model_, path, self.get_params(deep=False))
@@ -112,6 +116,11 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
 
         Raises:
             ModelFileError: the file is missing, damaged, of another kind or of a later statecast.
+
+        Example:
+            >>> again = sc.Classifier.load(classifier.save("waves.safetensors"))
+            >>> bool((again.predict(X) == classifier.predict(X)).all())
+            True
         """
         model, settings = answers.load(path, cls._kind)
         estimator = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in settings.items()})

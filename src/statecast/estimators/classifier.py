@@ -40,6 +40,10 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         history_: columns of the training history.
         n_iter_: training steps taken.
         reasons_: for each setting chosen from the data, why.
+
+    Example:
+        >>> classifier.predict(X[:3]).tolist()
+        ['slow', 'fast', 'slow']
     """
 
     _kind = "classifier"
@@ -69,6 +73,10 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         Raises:
             DataError: X or y cannot be used.
             SettingError: a setting is out of range.
+
+        Example:
+            >>> sc.Classifier(readings=["convolutions"]).fit(X, y).classes_.tolist()
+            ['fast', 'slow']
         """
         source = self._sequences(X, y, reset=True)
         y = _labels(y)
@@ -96,12 +104,22 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         return np.asarray(compute_class_weight(chosen, classes=classes, y=y), np.float64)
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of each class [n, K], in the order of `classes_`."""
+        """Probability of each class [n, K], in the order of `classes_`.
+
+        Example:
+            >>> classifier.predict_proba(X[:3]).shape
+            (3, 2)
+        """
         check_is_fitted(self)
         return self.model_.probabilities(self._sequences(X))
 
     def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each row or sequence [n]."""
+        """The most probable class of each row or sequence [n].
+
+        Example:
+            >>> classifier.predict(X[:3]).tolist()
+            ['slow', 'fast', 'slow']
+        """
         probabilities = self.predict_proba(X)
         return np.asarray(self.classes_[np.argmax(probabilities, axis=1)])
 

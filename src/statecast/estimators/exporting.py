@@ -34,6 +34,10 @@ class Export:
                 does what no graph can.
             MissingDependency: the package onnx is not installed.
             OutputError: a file cannot be written.
+
+        Example:
+            >>> [file.name for file in model.export("air.onnx")]
+            ['air.onnx', 'air.forecast.onnx', 'air.states.safetensors']
         """
         from statecast.export.onnx_file import export
 
@@ -53,6 +57,9 @@ class Export:
         Raises:
             NotFitted, SettingError, OutputError: see `export`.
             MissingDependency: onnxruntime-web or the package onnx is not there; says what to install.
+
+        Example:
+            >>> files = model.export_page("page")  # doctest: +SKIP
         """
         from statecast.export import web
 

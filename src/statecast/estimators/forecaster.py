@@ -57,6 +57,11 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
         reasons_: for each setting that was chosen from the data, why; and what was concluded from the table's form.
         evaluation_: the scores on the test rows, beside the baselines'.
         update_: what came of the last update.
+
+    Example:
+        >>> model = sc.Forecaster(horizon=12, max_steps=0).fit(table, target="passengers", time="month")
+        >>> model.predict().columns[:3]
+        ['unique_id', 'month', 'statecast']
     """
 
     def _accept(self, settings: dict[str, Any]) -> None:
@@ -70,11 +75,21 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
         return self.model_.scores
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The settings as given, by name."""
+        """The settings as given, by name.
+
+        Example:
+            >>> model.get_params()["horizon"]
+            12
+        """
         return self.config.to_dict()
 
     def set_params(self, **settings: Any) -> Forecaster:
-        """Replace settings; the model, if there is one, stays until the next fit."""
+        """Replace settings; the model, if there is one, stays until the next fit.
+
+        Example:
+            >>> sc.Forecaster(horizon=12).set_params(cell="gru")
+            Forecaster(cell='gru', horizon=12)
+        """
         self.config = self.config.with_(**settings)
         return self
 
@@ -120,6 +135,12 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
             DataError: the table cannot be used.
             SettingError: a setting does not suit it.
             TrainingError: the loss is not finite.
+
+        Example:
+            >>> table.write_csv("air.csv")
+            >>> model = sc.Forecaster(horizon=12, max_steps=0).fit("air.csv", target="passengers", time="month")
+            >>> model.model_.config.season, model.reasons_["season"]
+            (12, 'rows of a season at frequency 1mo')
         """
         train, rows = training.room("fit"), table.read(source)
         roles = Roles.of(target, id, time, past, known, static, freq, weight)
@@ -164,6 +185,12 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
         Raises:
             DataError: the table cannot be used, or its rows do not go on where a series ended.
             SettingError: steps or learning rate are out of range, or given where nothing is to be learned.
+
+        Example:
+            >>> wave = np.sin(np.arange(240) / 4)
+            >>> model = sc.Forecaster(horizon=4, max_steps=0).fit(wave[:200])
+            >>> model.update(wave[200:]).update_.rows
+            40
         """
         learning = Learning(learn, steps, learning_rate, watch, Path(checkpoint) if checkpoint else None, resume)
         self._model, self.update_ = updating.updated(self.model_, table.read(source), learning)
@@ -178,6 +205,10 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
 
         Raises:
             NotFitted: this object was loaded, not fitted: a file holds the network that forecasts.
+
+        Example:
+            >>> model.tested().backtest(table, windows=2).height
+            24
         """
         if self._record is None:
             raise NotFitted("a file holds the network that forecasts, not the one that was tested: call fit first")
@@ -203,6 +234,10 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
 
         Raises:
             SettingError: levels for an array, which has no place for bounds.
+
+        Example:
+            >>> model.predict(horizon=3, levels=[90]).columns
+            ['unique_id', 'month', 'statecast', 'statecast-lo-90', 'statecast-hi-90']
         """
         rows, axes = None if source is None else table.read(source), self._axes_of(source)
         if axes and levels is not None:
@@ -232,6 +267,11 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
             NotFitted: before `fit`.
             DataError: the table cannot be used, or known covariates are missing.
             SettingError: horizon or levels are out of range.
+
+        Example:
+            >>> forecast = model.forecast(horizon=3)
+            >>> forecast.values.shape, str(forecast.stamps[0, 0])
+            ((1, 3, 1), '1961-01-01')
         """
         state, ahead = self._origin(source, future)
         return forecast(self.model_, state, horizon, levels, ahead)
@@ -251,6 +291,11 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
         Returns:
             For an array [T] or [T, D] an array [n, H] or [n, H, D]. Otherwise a frame like that of `predict` with the
             columns id, time, sample_id (a number from 0) and statecast; a row for each series, path and step.
+
+        Example:
+            >>> paths = model.sample(100, horizon=12)
+            >>> paths.columns, paths.height
+            (['unique_id', 'month', 'sample_id', 'statecast'], 1200)
         """
         rows, axes = None if source is None else table.read(source), self._axes_of(source)
         paths = self.samples(n, rows, horizon=horizon, future=future, seed=seed)
@@ -259,7 +304,12 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
     def samples(
         self, n: int, source: Any = None, *, horizon: int | None = None, future: Any = None, seed: int = 0
     ) -> Samples:
-        """`sample` with its values as an array [S, N, H, D]."""
+        """`sample` with its values as an array [S, N, H, D].
+
+        Example:
+            >>> model.samples(100, horizon=12).values.sum(axis=2).shape  # of each path the year's sum
+            (1, 100, 1)
+        """
         state, ahead = self._origin(source, future)
         return sample(self.model_, n, state, horizon, ahead, seed)
 
@@ -281,12 +331,23 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
 
         Raises:
             DataError: too few rows.
+
+        Example:
+            >>> frame = model.backtest(table, windows=2)
+            >>> frame.columns[:5], frame.height
+            (['unique_id', 'month', 'cutoff', 'y', 'statecast'], 24)
         """
         rows = table.read(source)
         return self._frame(self.backtested(rows, windows=windows, step=step, refit=refit).columns(), rows)
 
     def backtested(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> Backtest:
-        """`backtest` with its scores: `columns()` are those of the frame, `evaluation()` is like `evaluation_`."""
+        """`backtest` with its scores: `columns()` are those of the frame, `evaluation()` is like `evaluation_`.
+
+        Example:
+            >>> scores = model.backtested(table, windows=2).evaluation()
+            >>> scores["statecast"]["mae"] < scores["seasonal_naive"]["mae"]
+            True
+        """
         from statecast.forecast.hindcast.backtest import backtest
 
         model, panel = self.model_, examination.examined(self.model_, source)
@@ -299,11 +360,23 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
         Returns:
             mse, rmse, mae, smape, mase, r2, coverage, …, and `skill`: for each baseline 1 − error / its error. Where
             there are several targets also `targets`: the same for each of them.
+
+        Example:
+            >>> scores = model.score(table)
+            >>> scores["mae"] < 30, scores["skill"]["persistence"] > 0.5
+            (True, True)
         """
         return examination.scores(self.model_, source)
 
     def stream(self, *, empty: bool = False) -> Stream:
-        """A live stream, in which each series continues where the table ended; with `empty` it has no series yet."""
+        """A live stream, in which each series continues where the table ended; with `empty` it has no series yet.
+
+        Example:
+            >>> model.stream()
+            <Stream: passengers of 1 series: 'passengers'; 12 steps ahead>
+            >>> model.stream(empty=True).ids
+            ()
+        """
         return Stream(self.model_, State.empty(self.model_.layout, self.model_.dtype) if empty else None)
 
     def report(self, title: str = "") -> Report:
@@ -311,6 +384,10 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
 
         Raises:
             NotFitted: this object was loaded, not fitted: the table is not at hand.
+
+        Example:
+            >>> model.report().title
+            'Forecast of passengers'
         """
         if self._record is None:
             raise NotFitted("a report needs the table that the model was fitted on: call fit(table, target=…) first")
@@ -322,13 +399,22 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
 
         Raises:
             OutputError: a file cannot be written.
+
+        Example:
+            >>> [file.name for file in model.write("air")][:3]
+            ['model.safetensors', 'config.toml', 'schema.json']
         """
         report = self.report(title)
         assert self._record is not None
         return self._record.write(Path(folder), self.model_, report)
 
     def save(self, path: str | Path) -> Path:
-        """Write the model to one file; it is all that forecasting and streaming need."""
+        """Write the model to one file; it is all that forecasting and streaming need.
+
+        Example:
+            >>> model.save("air.safetensors").name
+            'air.safetensors'
+        """
         return archive.save(self.model_, path)
 
     @classmethod
@@ -337,12 +423,22 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
 
         Raises:
             ModelFileError: the file is missing, damaged, of another program or of a later statecast.
+
+        Example:
+            >>> again = sc.Forecaster.load(model.save("air.safetensors"))
+            >>> bool(np.all(again.forecast().values == model.forecast().values))
+            True
         """
         return cls.of(archive.load(path))
 
     @classmethod
     def of(cls, model: Model, native: Native = "polars", axes: int = 0) -> Forecaster:
-        """A fitted Forecaster with this model, whose results are like those of a table that came as `native`."""
+        """A fitted Forecaster with this model, whose results are like those of a table that came as `native`.
+
+        Example:
+            >>> sc.Forecaster.of(model.model_, "pandas").predict(horizon=1).shape
+            (1, 7)
+        """
         forecaster = cls()
         forecaster.config, forecaster._model = training.given_settings(model), model
         forecaster.reasons_, forecaster._native, forecaster._axes = model.reasons or {}, native, axes

@@ -55,6 +55,12 @@ class Inside(Fitted):
             NotFitted: a loaded model without a table.
             SettingError: a series or a future without `at`.
             DataError: there are no rows to judge, or no such row.
+
+        Example:
+            >>> model.explain().columns
+            ['input', 'kind', 'importance', 'spread']
+            >>> model.explain(at="last").columns
+            ['unique_id', 'month', 'cutoff', 'part', 'kind', 'amount', 'statecast']
         """
         rows = None if source is None else table.read(source)
         if at is not None:
@@ -82,6 +88,13 @@ class Inside(Fitted):
         Raises:
             DataError: the table cannot be used, no series has such a row, or known covariates are missing.
             SettingError: a loaded model without a table is asked for a row of the past.
+
+        Example:
+            >>> parts = model.breakdown()
+            >>> [part.name for part in parts.parts][:3]
+            ['level', 'constant', 'season']
+            >>> bool(np.allclose(parts.amounts.sum(axis=1), parts.values))
+            True
         """
         if source is None and self._record is None:
             return breakdown.of_state(self.model_, *self._remembered(at, series, future))
@@ -95,6 +108,9 @@ class Inside(Fitted):
 
         Raises:
             MissingDependency: matplotlib is not installed.
+
+        Example:
+            >>> figure = model.plot_breakdown()
         """
         result = self.breakdown(source, at=at, series=series, future=future)
         from statecast.report import plot
@@ -118,7 +134,12 @@ class Inside(Fitted):
         return state.gather(channels.row_ids(model, [series])), None if ahead is None else [ahead[ids.index(series)]]
 
     def explanation(self, source: Any = None, *, seed: int = 0) -> Explanation:
-        """What `explain` puts into a frame, and the gates of the recurrent layers over time."""
+        """What `explain` puts into a frame, and the gates of the recurrent layers over time.
+
+        Example:
+            >>> model.explanation().inputs[0].kind
+            'lags'
+        """
         return examination.explanation(self.model_, source, self._record, seed)
 
     def states(self, source: Any = None, *, series: Ids | None = None, last: int | None = None, member: int = 0) -> Any:
@@ -141,6 +162,10 @@ class Inside(Fitted):
             UnknownSeries: there is no such series.
             SettingError: the network has no recurrent layer, or no such member.
             DataError: the table cannot be used, or there would be too many numbers.
+
+        Example:
+            >>> model.states(last=2).select("month", "0.forget.3").height
+            2
         """
         rows = None if source is None else table.read(source)
         return self._frame(self.activations(rows, series=series, last=last, member=member).columns(), rows)
@@ -148,7 +173,12 @@ class Inside(Fitted):
     def activations(
         self, source: Any = None, *, series: Ids | None = None, last: int | None = None, member: int = 0
     ) -> Activations:
-        """`states` as arrays: `parts["0.forget"]` is [rows, units]."""
+        """`states` as arrays: `parts["0.forget"]` is [rows, units].
+
+        Example:
+            >>> model.activations(last=2).parts["0.forget"].shape
+            (2, 64)
+        """
         if source is None and self._record is None:
             raise NotFitted("a loaded model has no table at hand: call states(table)")
         panel = self._record.panel if source is None and self._record else examination.examined(self.model_, source)
@@ -160,6 +190,10 @@ class Inside(Fitted):
         "stack" is the recurrent and dense layers, "head" what makes a forecast of them, "skip" the linear map beside
         them. A cell's columns are a block of units for each gate, of an LSTM input, forget, candidate and output.
         Where there are several networks, they are the first axis. The arrays are copies.
+
+        Example:
+            >>> model.weights()["stack/cells/0/U"].shape  # 64 units, and a block of 64 columns for each of four gates
+            (64, 256)
         """
         arrays = leaves(self.model_.weights)
         return {name: np.array(array) for name, array in arrays.items() if not isinstance(array, dict)}

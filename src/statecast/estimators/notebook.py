@@ -74,6 +74,10 @@ class Notebook(WhatIf):
         Raises:
             UnknownSeries: there is no such series.
             MissingDependency: the library is not installed.
+
+        Example:
+            >>> axes = model.plot(horizon=24, levels=[50, 90])
+            >>> figure = model.plot(backend="plotly")
         """
         rows = None if source is None else table.read(source)
         result: Forecast | Scenarios
@@ -97,7 +101,11 @@ class Notebook(WhatIf):
         ax: Any = None,
         backend: str = "matplotlib",
     ) -> Any:
-        """Draw the forecasts from the last origins of a table beside what happened; see `backtest` and `plot`."""
+        """Draw the forecasts from the last origins of a table beside what happened; see `backtest` and `plot`.
+
+        Example:
+            >>> axes = model.plot_backtest(table, windows=2)
+        """
         result = self.backtested(source, windows=windows, step=step, refit=refit)
         return result.plot(series, ax=ax, backend=backend)
 

@@ -33,6 +33,10 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         history_: columns of the training history.
         n_iter_: training steps taken.
         reasons_: for each setting chosen from the data, why.
+
+    Example:
+        >>> regressor.predict(X[:2]).round().tolist()
+        [6.0, 3.0]
     """
 
     _kind = "regressor"
@@ -67,6 +71,10 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         Raises:
             DataError: X or y cannot be used.
             SettingError: a setting is out of range.
+
+        Example:
+            >>> sc.Regressor(readings=["convolutions"]).fit(X, period).model_.columns
+            1
         """
         source = self._sequences(X, y, reset=True)
         require_target(y)
@@ -87,7 +95,12 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The values of each row or sequence, [n] or [n, K] as `y` was."""
+        """The values of each row or sequence, [n] or [n, K] as `y` was.
+
+        Example:
+            >>> regressor.predict(X[:3]).shape
+            (3,)
+        """
         check_is_fitted(self)
         values = self.model_.values(self._sequences(X))
         return values[:, 0] if self.model_.single else values

@@ -38,6 +38,11 @@ class WhatIf(Fitted):
         Raises:
             SettingError: the model has no covariates known ahead, or there is no future.
             DataError: a table cannot be used, or does not reach to the horizon.
+
+        Example:
+            >>> frame = shop.compare(futures)
+            >>> [name for name in frame if "-" not in name]
+            ['unique_id', 'hour', 'scenario', 'statecast', 'difference']
         """
         rows = None if source is None else table.read(source)
         return self._frame(self.scenarios(futures, rows, horizon=horizon, levels=levels).columns(), rows)
@@ -50,7 +55,12 @@ class WhatIf(Fitted):
         horizon: int | None = None,
         levels: Sequence[float] | None = None,
     ) -> Scenarios:
-        """`compare` as a value, which holds the forecasts by name, and draws them side by side."""
+        """`compare` as a value, which holds the forecasts by name, and draws them side by side.
+
+        Example:
+            >>> shop.scenarios(futures).values.shape  # of each future, series, step and target
+            (2, 1, 2, 1)
+        """
         if not isinstance(futures, Mapping):
             raise SettingError(
                 f"futures: got {type(futures).__name__}, wanted tables by name, such as {{'low': frame, 'high': frame}}"

@@ -52,6 +52,13 @@ class Forecast:
         known: [S, m, K] the covariates known ahead that it rests on, m ≥ horizon; None where the model has none.
         watch: [N, W, Dn] where the last values lay among the forecasts made for them, see `Adaptive`; None where the
             model does not watch.
+
+    Example:
+        >>> forecast = model.forecast(horizon=3)
+        >>> forecast
+        <Forecast: passengers of 'passengers', 3 steps from 1961-01-01 to 1961-03-01; levels 80, 95>
+        >>> forecast.values.shape, forecast.lower[80].shape, forecast.targets
+        ((1, 3, 1), (1, 3, 1), ('passengers',))
     """
 
     model: Model
@@ -141,7 +148,13 @@ class Forecast:
         return np.asarray(self.model.schema.frequency.advance(last, np.minimum(1 - age, 0)), np.int64)
 
     def alarms(self) -> list[Notice]:
-        """What the last values raise, series by series: unusual values, and changes."""
+        """What the last values raise, series by series: unusual values, and changes.
+
+        Example:
+            >>> forecast = model.stream().observe("passengers", 4500.0)
+            >>> [notice.kind for notice in forecast.alarms()]
+            ['unusual']
+        """
         score, since = np.atleast_2d(self.score), np.atleast_2d(self.since)
         changes = self._changes.reshape(len(self.ids), 2, len(self.targets))
         unusual, raised = np.atleast_2d(self.unusual), []
@@ -165,6 +178,10 @@ class Forecast:
 
         One row for each (series, target, step), in that order; several targets are told apart by the id (see
         `Schema.output_ids`).
+
+        Example:
+            >>> list(model.forecast().columns())[:4]
+            ['unique_id', 'month', 'statecast', 'statecast-lo-80']
         """
         from statecast.data.checks import columns_for
 
@@ -187,6 +204,10 @@ class Forecast:
 
         Raises:
             UnknownSeries: there is no such series.
+
+        Example:
+            >>> len(model.forecast().charts())
+            1
         """
         places = [(s, d) for s in charts.chosen(self.ids, series) for d in range(len(self.targets))][:most]
         times, values = np.atleast_2d(self.times), self._three(self.values)
@@ -221,6 +242,9 @@ class Forecast:
         Raises:
             UnknownSeries: there is no such series.
             MissingDependency: the library is not installed.
+
+        Example:
+            >>> axes = model.forecast().plot()
         """
         return draw(self.charts(series=series), backend, "Forecast", ax)
 

@@ -47,6 +47,11 @@ class Breakdown:
         parts: what they come from, the level first.
         amounts: [S, P, H, D] how much comes from each part.
         values: [S, H, D] the forecasts, which are the sums over the parts.
+
+    Example:
+        >>> result = model.breakdown()
+        >>> result.amounts.shape == (1, len(result.parts), 12, 1)
+        True
     """
 
     model: Model
@@ -77,6 +82,10 @@ class Breakdown:
 
         `amount` sums over the parts of a step to `statecast`, its forecast; `cutoff` is the time of the last row that
         it rests on. Several targets are told apart by the id.
+
+        Example:
+            >>> list(model.breakdown().columns())
+            ['unique_id', 'month', 'cutoff', 'part', 'kind', 'amount', 'statecast']
         """
         from statecast.data.checks import columns_for
 

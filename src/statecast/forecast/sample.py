@@ -42,6 +42,11 @@ class Samples:
         ids: the series.
         times: [S, H] as in `Panel.time`.
         values: [S, N, H, D] in the units of the table.
+
+    Example:
+        >>> peaks = model.samples(100).values.max(axis=2)  # the greatest month of each possible year
+        >>> bool(np.quantile(peaks, 0.9) > 600)
+        True
     """
 
     schema: Schema
@@ -50,7 +55,12 @@ class Samples:
     values: Float64[np.ndarray, "S N H D"]
 
     def columns(self) -> dict[str, np.ndarray]:
-        """As columns: id, time, sample_id (from 0 on) and statecast; a row for each (series, target, path, step)."""
+        """As columns: id, time, sample_id (from 0 on) and statecast; a row for each (series, target, path, step).
+
+        Example:
+            >>> list(model.samples(5).columns())
+            ['unique_id', 'month', 'sample_id', 'statecast']
+        """
         from statecast.data.checks import columns_for
 
         series, count, horizon, size = self.values.shape

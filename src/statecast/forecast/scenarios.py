@@ -34,6 +34,10 @@ class Scenarios:
 
     Attributes:
         forecasts: at least one.
+
+    Example:
+        >>> shop.scenarios(futures).names
+        ('cheap', 'dear')
     """
 
     forecasts: dict[str, Forecast]
@@ -52,6 +56,10 @@ class Scenarios:
         """As columns: those of a forecast, future after future; `scenario` names it.
 
         `difference` is `statecast` less that of the first future.
+
+        Example:
+            >>> list(shop.scenarios(futures).columns())[2:4]
+            ['scenario', 'statecast']
         """
         parts = [one.columns() for one in self.forecasts.values()]
         time = list(parts[0])[:2]
@@ -62,11 +70,20 @@ class Scenarios:
         return places | {"scenario": names} | joined | {"difference": difference}
 
     def charts(self, past: Past | None = None, series: Any = None, most: int | None = None) -> tuple[Chart, ...]:
-        """As `Forecast.charts`, with a curve for each future."""
+        """As `Forecast.charts`, with a curve for each future.
+
+        Example:
+            >>> len(shop.scenarios(futures).charts()[0].curves)
+            2
+        """
         return side_by_side({name: one.charts(past, series, most) for name, one in self.forecasts.items()})
 
     def plot(self, series: Any = None, *, ax: Any = None, backend: str = "matplotlib") -> Any:
-        """Draw the forecasts side by side; the arguments are those of `Forecast.plot`."""
+        """Draw the forecasts side by side; the arguments are those of `Forecast.plot`.
+
+        Example:
+            >>> axes = shop.scenarios(futures).plot()
+        """
         return draw(self.charts(series=series), backend, "What if", ax)
 
     def _repr_html_(self) -> str:

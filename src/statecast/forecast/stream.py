@@ -52,6 +52,11 @@ class Stream:
 
     Raises:
         DataError: the state is another network's.
+
+    Example:
+        >>> stream = model.stream()
+        >>> stream.observe("passengers", 450.0)
+        <Forecast: passengers of 'passengers', 12 steps from 1961-02-01 to 1962-01-01; levels 80, 95>
     """
 
     def __init__(self, model: Model, state: State | None = None) -> None:
@@ -78,6 +83,10 @@ class Stream:
 
         Raises:
             ModelFileError: the file cannot be used.
+
+        Example:
+            >>> sc.Stream.load(model.save("air.safetensors")).ids
+            ('passengers',)
         """
         model = archive.load(path)
         return cls(model, State.empty(model.state.layout, model.dtype) if empty else None)
@@ -90,6 +99,13 @@ class Stream:
 
         Raises:
             OutputError: the file cannot be written; what was there before is unchanged.
+
+        Example:
+            >>> stream = model.stream()
+            >>> forecast = stream.observe("passengers", 450.0)
+            >>> again = sc.Stream.load(stream.save("later.safetensors"))
+            >>> bool(np.all(again.forecast().values == stream.forecast().values))
+            True
         """
         return write_pieces(path, self._pieces())
 
@@ -127,7 +143,12 @@ class Stream:
             return self._roster.state(self._roster.index)
 
     def state_of(self, ids: Sequence[Id]) -> State:
-        """What is remembered of those of the series that are here: a part of `state`, which `put` takes back."""
+        """What is remembered of those of the series that are here: a part of `state`, which `put` takes back.
+
+        Example:
+            >>> model.stream().state_of(["passengers", "nobody"]).ids
+            ('passengers',)
+        """
         with self._turns.lock:
             names = [self._roster.name(name) for name in ids]
             return self._roster.state(name for name in names if name in self._roster.index)
@@ -149,6 +170,11 @@ class Stream:
 
         Raises:
             SettingError: there is no such block.
+
+        Example:
+            >>> stream = model.stream()
+            >>> stream.blocks, stream.block(0).ids
+            (1, ('passengers',))
         """
         with self._turns.lock:
             if not 0 <= number < self.blocks:
@@ -160,6 +186,10 @@ class Stream:
 
         Raises:
             UnknownSeries: it is not here.
+
+        Example:
+            >>> model.stream().block_of("passengers")
+            0
         """
         with self._turns.lock:
             return self._roster.number(self._roster.name(id)) // BLOCK
@@ -172,6 +202,14 @@ class Stream:
 
         Raises:
             DataError: it is another network's, or names a series twice. Nothing has changed then.
+
+        Example:
+            >>> stream = model.stream()
+            >>> before = stream.state                           # a value: what comes later does not change it
+            >>> forecast = stream.observe("passengers", 4500.0)  # a slip of the keyboard
+            >>> stream.put(before)                              # and back
+            >>> bool(np.all(stream.forecast().values == model.forecast().values))
+            True
         """
         self._turns.change(self._roster.putting, state)
 
@@ -181,6 +219,12 @@ class Stream:
         Raises:
             UnknownSeries: one is not here. Nothing has changed then.
             DataError: a series comes twice.
+
+        Example:
+            >>> stream = model.stream()
+            >>> stream.remove(["passengers"])
+            >>> stream.ids
+            ()
         """
         self._turns.change(self._roster.removing, ids)
 
@@ -189,6 +233,12 @@ class Stream:
 
         Raises:
             UnknownSeries: one of them is not here.
+
+        Example:
+            >>> stream = model.stream()
+            >>> forecast = stream.observe("trains", 80.0, "1961-01-01")
+            >>> stream.take(["trains"]).ids
+            ('trains',)
         """
         taken = Stream(self.model, State.empty(self.model.layout, self.model.dtype))
         with self._turns.lock:
@@ -201,6 +251,12 @@ class Stream:
 
         Raises:
             DataError: a series is in both, or the streams have different models.
+
+        Example:
+            >>> here, elsewhere = model.stream(), model.stream(empty=True)
+            >>> forecast = elsewhere.observe("trains", 80.0, "1961-01-01")
+            >>> here.merge(elsewhere).ids
+            ('passengers', 'trains')
         """
         if not self.model.shares_states(other.model):
             raise DataError("these streams have different models, so their states mean different things")
@@ -237,6 +293,11 @@ class Stream:
         Raises:
             TimeOrderError: the time is not after the series' last.
             DataError: a value, time or covariate that cannot be used. Nothing has changed then.
+
+        Example:
+            >>> forecast = model.stream().observe("passengers", 450.0, "1961-01-01")
+            >>> forecast.values.shape, bool((forecast.lower[80] <= forecast.upper[80]).all())
+            ((12, 1), True)
         """
         forecast: Forecast = self._turns.change(self._observing, id, value, time, past, known, static)
         return forecast
@@ -265,12 +326,22 @@ class Stream:
 
         Raises:
             DataError: as in `observe`, or a series comes twice. Nothing has changed then.
+
+        Example:
+            >>> stream = model.stream(empty=True)
+            >>> stream.observe_many(["planes", "trains"], [450.0, 80.0], "1961-01-01").values.shape
+            (2, 12, 1)
         """
         forecast: Forecast = self._turns.change(self._observing_many, ids, values, times, past, known, static)
         return forecast
 
     def numbers(self, ids: Sequence[Id]) -> Int64[np.ndarray, " S"]:
-        """The number that each series has as long as it is here, for `observe_numbered`; −1 for one that is not."""
+        """The number that each series has as long as it is here, for `observe_numbered`; −1 for one that is not.
+
+        Example:
+            >>> model.stream().numbers(["passengers", "nobody"])
+            array([ 0, -1])
+        """
         with self._turns.lock:
             return self._roster.numbers(ids)[1].copy()
 
@@ -288,6 +359,12 @@ class Stream:
         Raises:
             UnknownSeries: a number that no series has. Nothing has changed then.
             DataError: as in `observe_many`.
+
+        Example:
+            >>> stream = model.stream()
+            >>> numbers = stream.numbers(stream.ids)
+            >>> stream.observe_numbered(numbers, [450.0]).values.shape
+            (1, 12, 1)
         """
         forecast: Forecast = self._turns.change(self._observing_numbered, numbers, values, times, past, known, static)
         return forecast
@@ -311,12 +388,21 @@ class Stream:
         Raises:
             UnknownSeries: a series that is not here.
             DataError, SettingError: as in `predict.forecast`.
+
+        Example:
+            >>> model.stream().forecast(["passengers"], horizon=24, levels=[90]).upper[90].shape
+            (1, 24, 1)
         """
         state, future = self._origin(ids, known)
         return predict.forecast(self.model, state, horizon, levels, future, self._runner, predict.GIVE)
 
     def breakdown(self, ids: Sequence[Id] | None = None, known: Any = None) -> Breakdown:
-        """What forecasts come from; arguments and errors are those of `forecast`, see `breakdown.of_state`."""
+        """What forecasts come from; arguments and errors are those of `forecast`, see `breakdown.of_state`.
+
+        Example:
+            >>> model.stream().breakdown().parts[0].name
+            'level'
+        """
         from statecast.forecast.breakdown import of_state
 
         return of_state(self.model, *self._origin(ids, known), self._runner)
@@ -334,6 +420,10 @@ class Stream:
         """Series that are silent: an alarm for each target without a value for more than so many steps up to `now`.
 
         `now` is the time of the latest row of all series where None. See `watch.overdue` for the errors.
+
+        Example:
+            >>> [notice.kind for notice in model.stream().overdue(now="1962-01-01")]
+            ['missing']
         """
         return watch.overdue(self.model, self.state, steps, now)
 

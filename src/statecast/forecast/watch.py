@@ -43,6 +43,11 @@ class Notice:
         score: of the value; NaN where there is none.
         since: when it began.
         change: what the series has become, one of `surprise.BETS`; empty for other kinds.
+
+    Example:
+        >>> notice = model.stream().observe("passengers", 4500.0).alarms()[0]
+        >>> notice.id, notice.kind, notice.score > 4
+        ('passengers', 'unusual', True)
     """
 
     id: str | int

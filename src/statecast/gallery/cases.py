@@ -46,6 +46,11 @@ class Metric:
         targets: whose errors; those of all targets where empty.
         published: what the tutorial printed, if it printed something.
         goals: what recipes must reach, by their names.
+
+    Example:
+        >>> from statecast.gallery import cases
+        >>> cases.load("sin").metrics[0].published
+        0.000776
     """
 
     name: str
@@ -60,7 +65,13 @@ class Metric:
         return self.measure in SIDES["more"]
 
     def reached(self, recipe: str, value: float) -> bool:
-        """Whether a value is as good as the goal of a recipe that has one."""
+        """Whether a value is as good as the goal of a recipe that has one.
+
+        Example:
+            >>> from statecast.gallery import cases
+            >>> cases.Metric("mse", "mse", goals={"statecast": 1e-6}).reached("statecast", 1e-9)
+            True
+        """
         goal = self.goals[recipe]
         return value >= goal if self.upward else value <= goal
 
@@ -83,6 +94,11 @@ class Case:
         show: what it shows besides, of `SHOWS`.
         units: of the targets, for pictures.
         notes: what the tutorial's recipe leaves out or does otherwise, as sentences.
+
+    Example:
+        >>> from statecast.gallery import cases
+        >>> cases.load("walk").kind
+        'forecast'
     """
 
     name: str
@@ -112,7 +128,13 @@ class Case:
         return tuple(name for name in RECIPES if self.recipe(name))
 
     def recipe(self, name: str) -> dict[str, Any]:
-        """The settings of a recipe; none where there is no such recipe."""
+        """The settings of a recipe; none where there is no such recipe.
+
+        Example:
+            >>> from statecast.gallery import cases
+            >>> cases.load("sin").recipe("recurrence")["optimizer"]
+            'lm'
+        """
         return dict(self.settings if name == "statecast" else getattr(self, name))
 
 
@@ -121,6 +143,11 @@ def path(name: str) -> Path:
 
     Raises:
         SettingError: there is no such case.
+
+    Example:
+        >>> from statecast.gallery import cases
+        >>> cases.path("sin").name
+        'sin.toml'
     """
     if name not in NAMES:
         raise SettingError(f"there is no case {name!r}: {nearest(name, NAMES)}")
@@ -132,6 +159,11 @@ def load(name: str) -> Case:
 
     Raises:
         SettingError: there is no such case.
+
+    Example:
+        >>> from statecast.gallery import cases
+        >>> cases.load("sin").recipes
+        ('tutorial', 'statecast', 'recurrence')
     """
     return read(path(name))
 
@@ -141,6 +173,11 @@ def read(file: Path) -> Case:
 
     Raises:
         SettingError: it is no case: an unknown section, example, measure or setting.
+
+    Example:
+        >>> from statecast.gallery import cases
+        >>> cases.read(cases.path("saw")).metrics[0].name
+        'a rmse'
     """
     values = read_toml(file)
     sections = {name: values.pop(name, {}) for name in SECTIONS}

@@ -107,6 +107,9 @@ def from_keras(
         DataError: the table cannot be used.
         SettingError: an argument does not fit the weights.
         MissingDependency: h5py is not installed.
+
+    Example:
+        >>> sc.interop.from_keras("model.keras", table, target="passengers", time="month")  # doctest: +SKIP
     """
     path = Path(weights)
     chain = _of_archive(path, cell, activation) if path.suffix == ".keras" else _of_weights(path, cell, activation)
@@ -121,6 +124,11 @@ def to_keras_weights(forecaster: Forecaster | Model) -> list[np.ndarray]:
 
     Raises:
         SettingError: the network is more than layers that Keras has.
+
+    Example:
+        >>> bare = sc.Forecaster(horizon=3, hidden=4, lags=1, skip=0, normalize="none", max_steps=0)
+        >>> [array.shape for array in sc.interop.to_keras_weights(bare.fit(np.sin(np.arange(200) / 4)))]
+        [(1, 16), (4, 16), (16,), (4, 3), (3,)]
     """
     chain = Layers.of(forecaster, CELLS, "Keras")
     arrays: list[np.ndarray] = []

@@ -84,6 +84,16 @@ def from_torch(
         ModelFileError: the file or the state dict is none, or holds layers that have no counterpart; says which.
         DataError: the table cannot be used.
         SettingError: an argument does not fit the weights.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> state_dict = {
+        ...     "gru.weight_ih_l0": rng.standard_normal((12, 1)), "gru.weight_hh_l0": rng.standard_normal((12, 4)),
+        ...     "gru.bias_ih_l0": np.zeros(12), "gru.bias_hh_l0": np.zeros(12),
+        ...     "head.weight": rng.standard_normal((3, 4)), "head.bias": np.zeros(3),
+        ... }
+        >>> sc.interop.from_torch(state_dict, np.sin(np.arange(200) / 4)).forecast().values.shape
+        (1, 3, 1)
     """
     origin, tensors = _tensors(weights)
     chain = layers_of(origin, tensors, cell, layers, activation)
@@ -103,6 +113,12 @@ def to_torch(forecaster: Forecaster | Model, layers: Sequence[str] | None = None
 
     Raises:
         SettingError: the network is more than layers that PyTorch has, or there are more or fewer modules.
+
+    Example:
+        >>> bare = sc.Forecaster(horizon=3, hidden=4, lags=1, skip=0, normalize="none", max_steps=0)
+        >>> arrays = sc.interop.to_torch(bare.fit(np.sin(np.arange(200) / 4)))
+        >>> arrays["head.weight"].shape
+        (3, 4)
     """
     chain = Layers.of(forecaster, [name for names in CELLS.values() for name in names], "PyTorch")
     # A module has one width; where widths differ, each layer is a module.

@@ -105,6 +105,17 @@ def cell(
     Raises:
         SettingError: a built-in cell has this name, or a part of the state cannot be called so. Where the function
             later asks for a weight or a part that there is not, or returns other parts, the error says so.
+
+    Example:
+        >>> from statecast.model.cells import cell, sigmoid
+        >>> @cell("example_leaky", gates=2, recurrent=0)
+        ... def example_leaky(w, z, s):
+        ...     half = s["h"].shape[-1]
+        ...     leak = sigmoid(z[..., :half])
+        ...     return {"h": leak * s["h"] + (1 - leak) * z[..., half:]}, {"leak": leak}
+        >>> wave = np.sin(np.arange(200) / 4)
+        >>> sc.Forecaster(cell="example_leaky", hidden=4, max_steps=0).fit(wave).forecast().values.shape
+        (1, 1, 1)
     """
 
     def enter(equations: Equations) -> Equations:
@@ -117,7 +128,19 @@ def cell(
 def linear_cell(
     name: str, gates: int, states: tuple[str, ...] = ("h",), **more: Any
 ) -> Callable[[Coefficients], Coefficients]:
-    """Register the coefficients of a linear recurrence as a cell; see `Cell` for the arguments, `cell` for errors."""
+    """Register the coefficients of a linear recurrence as a cell; see `Cell` for the arguments, `cell` for errors.
+
+    Example:
+        >>> from statecast.model.cells import linear_cell, sigmoid
+        >>> @linear_cell("example_decay", gates=2)
+        ... def example_decay(w, z):
+        ...     half = z.shape[-1] // 2
+        ...     decay = sigmoid(z[..., :half])
+        ...     return (decay,), ((1 - decay) * z[..., half:],), {"decay": decay}
+        >>> wave = np.sin(np.arange(200) / 4)
+        >>> sc.Forecaster(cell="example_decay", hidden=4, max_steps=0).fit(wave).forecast().values.shape
+        (1, 1, 1)
+    """
 
     def enter(linear: Coefficients) -> Coefficients:
         def equations(w: Weights, z: Array, s: StateParts) -> tuple[StateParts, Gates]:
@@ -200,13 +223,25 @@ def affine(a: Components, s: Components, b: Components) -> Components:
 
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(−x)), written with tanh, which cannot overflow."""
+    """1 / (1 + exp(−x)), written with tanh, which cannot overflow.
+
+    Example:
+        >>> from statecast.model.cells import sigmoid
+        >>> sigmoid(np.zeros(2))
+        array([0.5, 0.5])
+    """
     xp = x.__array_namespace__()
     return 0.5 * xp.tanh(0.5 * x) + 0.5
 
 
 def softplus(x: Array) -> Array:
-    """log(1 + exp(x)) without overflow."""
+    """log(1 + exp(x)) without overflow.
+
+    Example:
+        >>> from statecast.model.cells import softplus
+        >>> softplus(np.zeros(1)).round(4)
+        array([0.6931])
+    """
     xp = x.__array_namespace__()
     return xp.logaddexp(x, xp.zeros_like(x))
 

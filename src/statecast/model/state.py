@@ -66,6 +66,11 @@ class State:
         data: [S, size].
         ids: S names.
         time: [S] time of the last step of each series, `UNSEEN` for none; see `Frequency`.
+
+    Example:
+        >>> state = model.stream().state
+        >>> state.ids, state.data.shape[0]
+        (('passengers',), 1)
     """
 
     layout: Layout
@@ -75,7 +80,13 @@ class State:
 
     @classmethod
     def empty(cls, layout: Layout, dtype: Any) -> State:
-        """The state of no series."""
+        """The state of no series.
+
+        Example:
+            >>> state = model.stream().state
+            >>> type(state).empty(state.layout, state.data.dtype).ids
+            ()
+        """
         return cls(layout, np.zeros((0, layout.size), dtype), (), np.zeros(0, np.int64))
 
     @cached_property
@@ -84,19 +95,37 @@ class State:
         return {name: row for row, name in enumerate(self.ids)}
 
     def rows(self, ids: Sequence[str | int]) -> Int64[np.ndarray, " n"]:
-        """The rows of the named series; an unknown one raises `UnknownSeries`."""
+        """The rows of the named series; an unknown one raises `UnknownSeries`.
+
+        Example:
+            >>> model.stream().state.rows(["passengers"])
+            array([0])
+        """
         for name in ids:
             if name not in self.index:
                 raise UnknownSeries(f"there is no series {name!r} in this state; {nearest(name, self.ids)}")
         return np.array([self.index[name] for name in ids], np.int64)
 
     def gather(self, ids: Sequence[str | int]) -> State:
-        """The state of the named series, in that order."""
+        """The state of the named series, in that order.
+
+        Example:
+            >>> model.stream().state.gather(["passengers"]).ids
+            ('passengers',)
+        """
         rows = self.rows(ids)
         return State(self.layout, self.data[rows], tuple(ids), self.time[rows])
 
     def join(self, other: State) -> State:
-        """This state and another's series; a series in both is refused."""
+        """This state and another's series; a series in both is refused.
+
+        Example:
+            >>> stream = model.stream()
+            >>> forecast = stream.observe("trains", 80.0, "1961-01-01")
+            >>> both = stream.state
+            >>> both.gather(["trains"]).join(both.gather(["passengers"])).ids
+            ('trains', 'passengers')
+        """
         both = [name for name in other.ids if name in self.index]
         if both:
             raise DataError(f"series {both[0]!r} is in both states: wanted each series once")

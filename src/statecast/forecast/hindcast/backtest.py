@@ -109,6 +109,11 @@ class Backtest:
         model: which made the forecasts; with a refit others of its kind made them.
         panel: the table.
         blocks: the forecasts, series by series.
+
+    Example:
+        >>> result = model.backtested(table, windows=2)
+        >>> result.evaluation()["statecast"]["count"]
+        24.0
     """
 
     model: Model
@@ -116,7 +121,12 @@ class Backtest:
     blocks: tuple[_Block, ...]
 
     def evaluation(self) -> dict[str, Any]:
-        """The scores, as after a fit: see `comparison.evaluate`."""
+        """The scores, as after a fit: see `comparison.evaluate`.
+
+        Example:
+            >>> sorted(model.backtested(table, windows=2).evaluation()["skill"])
+            ['linear_extrapolation', 'persistence', 'seasonal_naive']
+        """
         pairs = (block.pairs for block in self.blocks)
         head, targets = self.model.network.head, self.model.schema.target
         return comparison.evaluate(pairs, targets, head.horizon, self.panel.series)
@@ -125,6 +135,10 @@ class Backtest:
         """Whether the model was trained, chosen or calibrated on a row that is forecast here; None if it does not say.
 
         Rows are told apart by their series and time, so tables without times are taken for parts of one table.
+
+        Example:
+            >>> model.backtested(table, windows=1).learned_from()  # the network that was tested has forecast
+            False
         """
         return _learned_from(self.model, self.panel, ((block.series, block.rows) for block in self.blocks))
 
@@ -133,6 +147,10 @@ class Backtest:
 
         Raises:
             UnknownSeries: there is no such series.
+
+        Example:
+            >>> len(model.backtested(table, windows=2).charts()[0].curves)
+            2
         """
         size = len(self.model.schema.target)
         names = tuple(self.panel.ids[block.series] for block in self.blocks)
@@ -158,7 +176,11 @@ class Backtest:
         return Chart(schema.target[d], time[shown], values, curves, name, tuple(time[block.rows]))
 
     def plot(self, series: Any = None, *, ax: Any = None, backend: str = "matplotlib") -> Any:
-        """Draw the forecasts from all origins beside what happened; the arguments are those of `Forecast.plot`."""
+        """Draw the forecasts from all origins beside what happened; the arguments are those of `Forecast.plot`.
+
+        Example:
+            >>> axes = model.backtested(table, windows=2).plot()
+        """
         return draw(self.charts(series), backend, "Forecasts from past moments", ax)
 
     def columns(self) -> dict[str, np.ndarray]:
@@ -166,6 +188,10 @@ class Backtest:
 
         Columns: id, time, cutoff (the origin), y, statecast, statecast-lo-80, statecast-hi-80, …, and one for each
         baseline.
+
+        Example:
+            >>> list(model.backtested(table, windows=2).columns())[:5]
+            ['unique_id', 'month', 'cutoff', 'y', 'statecast']
         """
         from statecast.data.checks import columns_for
 

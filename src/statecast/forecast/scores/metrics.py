@@ -40,17 +40,32 @@ METRICS = ("mse", "rmse", "mae", "smape", "mase", "r2", "crps", "pinball")
 
 
 def mse(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> float:
-    """Mean squared error, in the squared unit of y."""
+    """Mean squared error, in the squared unit of y.
+
+    Example:
+        >>> metrics.mse(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+        2.0
+    """
     return Scores.of(y, yhat).result()["mse"]
 
 
 def rmse(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> float:
-    """Root of the mean squared error, in the unit of y."""
+    """Root of the mean squared error, in the unit of y.
+
+    Example:
+        >>> metrics.rmse(np.array([3.0, 4.0]), np.array([0.0, 0.0])).__round__(4)
+        3.5355
+    """
     return Scores.of(y, yhat).result()["rmse"]
 
 
 def mae(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> float:
-    """Mean absolute error, in the unit of y."""
+    """Mean absolute error, in the unit of y.
+
+    Example:
+        >>> metrics.mae(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+        1.0
+    """
     return Scores.of(y, yhat).result()["mae"]
 
 
@@ -59,6 +74,10 @@ def smape(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> fl
 
     The form of the M4 competition: 200 |y - ŷ| / (|y| + |ŷ|), where 0/0 counts 0.
     Source: Makridakis, Spiliotis, Assimakopoulos, "The M4 Competition", Int. J. Forecasting 36 (2020).
+
+    Example:
+        >>> metrics.smape(np.array([1.0, 1.0]), np.array([1.0, 3.0]))
+        50.0
     """
     return Scores.of(y, yhat).result()["smape"]
 
@@ -70,6 +89,11 @@ def mase(
 
     Pairs whose scale is 0 (a constant series) or NaN (too short a series) are left out; NaN where none is left.
     Source: Hyndman, Koehler, "Another look at measures of forecast accuracy", Int. J. Forecasting 22 (2006).
+
+    Example:
+        >>> history = np.array([[1.0], [2.0], [3.0], [5.0]])
+        >>> metrics.mase(np.array([6.0]), np.array([4.0]), metrics.seasonal_scale(history)).__round__(4)
+        1.5
     """
     return Scores.of(y, yhat, scale=scale).result()["mase"]
 
@@ -78,6 +102,10 @@ def r2(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> float
     """Coefficient of determination, 1 - sum of (y - ŷ)² / sum of (y - mean y)²: for each target, then their mean.
 
     Targets that are constant are left out; NaN where none is left. Series are pooled: the mean is over all of them.
+
+    Example:
+        >>> metrics.r2(np.array([[1.0], [2.0], [3.0]]), np.array([[1.0], [2.0], [3.0]]))
+        1.0
     """
     return Scores.of(y, yhat).result()["r2"]
 
@@ -89,6 +117,10 @@ def pinball(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"], q: 
 
     Raises:
         SettingError: `q` is not between 0 and 1.
+
+    Example:
+        >>> metrics.pinball(np.array([10.0]), np.array([8.0]), q=0.9).__round__(4)
+        1.8
     """
     if not 0 < q < 1:
         raise SettingError(f"a quantile is between 0 and 1; got {q!r}")
@@ -99,7 +131,12 @@ def pinball(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"], q: 
 def coverage(
     y: Float[np.ndarray, "... D"], lower: Float[np.ndarray, "... D"], upper: Float[np.ndarray, "... D"]
 ) -> float:
-    """Share of the values that lie in their interval, bounds included: 0 to 1."""
+    """Share of the values that lie in their interval, bounds included: 0 to 1.
+
+    Example:
+        >>> metrics.coverage(np.array([1.0, 5.0]), np.array([0.0, 0.0]), np.array([2.0, 2.0]))
+        0.5
+    """
     y, lower, upper = (np.asarray(part, np.float64) for part in (y, lower, upper))
     return mean_of(hits(y, lower, upper))
 
@@ -122,6 +159,10 @@ def winkler(
 
     Raises:
         SettingError: `level` is not between 0 and 100.
+
+    Example:
+        >>> metrics.winkler(np.array([3.0]), np.array([0.0]), np.array([2.0]), level=80).__round__(4)
+        12.0
     """
     y, lower, upper = (np.asarray(part, np.float64) for part in (y, lower, upper))
     return mean_of(interval_scores(y, lower, upper, _level(level)))
@@ -140,6 +181,10 @@ def msis(
 
     Raises:
         SettingError: `level` is not between 0 and 100.
+
+    Example:
+        >>> metrics.msis(np.array([3.0]), np.array([0.0]), np.array([2.0]), scale=2.0, level=80).__round__(4)
+        6.0
     """
     y, lower, upper = (np.asarray(part, np.float64) for part in (y, lower, upper))
     return mean_of(interval_scores(y, lower, upper, _level(level)) / unit_of(scale, y.shape))
@@ -158,6 +203,10 @@ def crps(y: Float[np.ndarray, "..."], members: Float[np.ndarray, "... N"]) -> fl
 
     Raises:
         SettingError: the shapes differ, or there is no member.
+
+    Example:
+        >>> metrics.crps(np.array([1.0]), np.array([[0.0]]))
+        1.0
     """
     y, members = np.asarray(y, np.float64), np.asarray(members, np.float64)
     if members.ndim != y.ndim + 1 or members.shape[:-1] != y.shape or not members.shape[-1]:
@@ -178,6 +227,10 @@ def seasonal_scale(y: Float[np.ndarray, "rows D"], season: int = 1) -> Float64[n
 
     Raises:
         SettingError: `season` is below 1.
+
+    Example:
+        >>> metrics.seasonal_scale(np.array([[1.0], [2.0], [4.0], [8.0]]), season=2)
+        array([4.5])
     """
     if season < 1:
         raise SettingError(f"a season has at least 1 row; got {season!r}")

@@ -47,6 +47,12 @@ class Client:
     Raises:
         SettingError: the address is none, or a number is out of range.
         MissingDependency: httpx or msgspec is not installed.
+
+    Example:
+        >>> with sc.Client("http://127.0.0.1:8000") as client:
+        ...     answer = client.observe("passengers", 450.0, "1961-01-01")
+        >>> answer.values.shape
+        (12, 1)
     """
 
     def __init__(
@@ -69,7 +75,12 @@ class Client:
         return f"<Client of {self._link.url}>"
 
     def close(self) -> None:
-        """End the connections."""
+        """End the connections.
+
+        Example:
+            >>> client = sc.Client("http://127.0.0.1:8000")
+            >>> client.close()
+        """
         self._link.close()
         for other in self._others.values():
             other.close()
@@ -106,6 +117,11 @@ class Client:
             TimeOrderError: the time is before the series' last, or its last row had another value.
             DataError: the server refuses the row.
             Unreachable, AccessDenied, ServerError: the server does not answer, or not as it should.
+
+        Example:
+            >>> answer = client.observe("passengers", 450.0, "1961-01-01")
+            >>> answer.values.shape, answer.unusual
+            ((12, 1), array([False]))
         """
         (result,) = self.send([self.model.record(id, value, time, past, known, static)], "full")
         if result.error is not None:
@@ -141,6 +157,10 @@ class Client:
             RowsRejected: the server refuses some rows; says which, and holds the forecasts of the others.
             DataError: there are not as many values, times or covariates as series.
             Unreachable, AccessDenied, ServerError: the server does not answer, or not as it should.
+
+        Example:
+            >>> client.observe_many(["planes", "trains"], [450.0, 80.0], "1961-01-01").values.shape
+            (2, 12, 1)
         """
         if isinstance(times, str) or not np.iterable(times):
             times = [times] * len(ids)
@@ -177,6 +197,11 @@ class Client:
             DataError: the server refuses the request as a whole.
             Unreachable, AccessDenied, ServerError: the server does not answer, or not as it should. What was answered
                 before counts; send the same rows again, with the same key if one was given.
+
+        Example:
+            >>> rows = [{"unique_id": "ships", "month": "1961-01-01", "passengers": 12.0}]
+            >>> [result.status for result in client.send(rows)]
+            ['accepted']
         """
         parts = [records[begin : begin + self._batch] for begin in range(0, len(records), self._batch)]
         parcels = [self._parcel(part, key and f"{key}-{number}") for number, part in enumerate(parts)]
@@ -240,6 +265,11 @@ class Client:
         Args:
             capacity: rows that may wait at most; `add` waits where as many do.
             seconds: how long a row waits for others to go with it.
+
+        Example:
+            >>> with client.outbox() as rows:
+            ...     rows.add("ferries", 7.0, "1961-01-01")
+            ...     rows.add("ferries", 8.0, "1961-02-01")
         """
         return Outbox(
             lambda records: self._parcel(records),
@@ -274,6 +304,10 @@ class Client:
             UnknownSeries: the server does not know one of them.
             DataError: the server refuses the request.
             Unreachable, AccessDenied, ServerError: the server does not answer, or not as it should.
+
+        Example:
+            >>> client.forecast(["passengers"], horizon=24).values.shape
+            (1, 24, 1)
         """
         if isinstance(ids, str | int):
             raise SettingError(f"ids: got {ids!r}, wanted a list of series, such as [{ids!r}]")
@@ -304,6 +338,10 @@ class Client:
 
         Raises:
             Unreachable, AccessDenied, ServerError: the server does not answer, or not as it should.
+
+        Example:
+            >>> [item["id"] for item in client.series("passeng")]
+            ['passengers']
         """
         after = None
         while True:
@@ -327,6 +365,11 @@ class Client:
         Raises:
             DataError: the server's log no longer reaches back to `after`.
             Unreachable, AccessDenied, ServerError: the server does not answer, or not as it should.
+
+        Example:
+            >>> answer = client.observe("buses", 30.0, "1961-01-01")
+            >>> next(client.events(after=0, types=["observation"], id="buses")).data["time"]
+            '1961-01-01'
         """
         query = {"types": ",".join(types)} if types is not None else {}
         return listening.events(self._link, query if id is None else query | {"id": str(id)}, after)
