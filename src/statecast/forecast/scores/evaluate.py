@@ -7,12 +7,13 @@ with the baselines.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import tee
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from statecast.data import calendar
-from statecast.data.panel import Panel
+from statecast.data.panel import Panel, rows_of_spans
 from statecast.forecast import calibrate, channels
 from statecast.forecast.hindcast.origins import Origins
 from statecast.forecast.scores import comparison
@@ -23,7 +24,7 @@ from statecast.model.trained import Model
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
-BLOCK = 65_536  # numbers that are scored at once where series are short
+BLOCK = 65_536  # numbers that are put into the table's units, and scored, at once where series are short
 
 
 class Bounded(NamedTuple):
@@ -40,6 +41,12 @@ class Bounded(NamedTuple):
     lower: dict[float, Float64[np.ndarray, "n H D"]]
     upper: dict[float, Float64[np.ndarray, "n H D"]]
     members: Iterator[tuple[float, Float64[np.ndarray, "n H D"]]]
+
+    def parts(self, spans: Sequence[slice]) -> Iterator[Bounded]:
+        """Those from some of the origins, which share the making of their members."""
+        for span, members in zip(spans, tee(self.members, len(spans)), strict=True):
+            lower, upper = ({level: bound[span] for level, bound in side.items()} for side in (self.lower, self.upper))
+            yield Bounded(self.point[span], lower, upper, _within(span, members))
 
 
 def evaluate(model: Model, panel: Panel, origins: Origins, begin: Int64[np.ndarray, " S"]) -> dict[str, Any]:
@@ -104,17 +111,37 @@ def by_series(
 ) -> Iterator[tuple[int, Int64[np.ndarray, " n"], Bounded]]:
     """For each series with origins: its number, the origins' rows within it, and the forecasts made there.
 
-    A series of more than `most` origins comes in several parts, which bounds memory.
+    A series of more than `most` origins comes in several parts, which bounds memory. Forecasts of short series are put
+    into the table's units together: a call for each of thousands of them would take longer than its numbers.
     """
     begins = channels.offsets(model, panel)
     cuts = np.searchsorted(origins.rows, begins)
-    for s in range(panel.series):
-        rows = channels.rows_of(model, s)
-        firsts, count = cuts[rows], int(cuts[rows.start + 1] - cuts[rows.start])
-        size = most or max(count, 1)
-        for begin in range(0, count, size):
-            pieces = [slice(int(first) + begin, int(first) + min(begin + size, count)) for first in firsts]
-            yield s, origins.rows[pieces[0]] - begins[rows.start], bounded(model, [origins.at(p) for p in pieces])
+    firsts, counts = cuts[:-1].reshape(panel.series, -1), np.diff(cuts).reshape(panel.series, -1)[:, 0]
+    offsets = begins[:-1].reshape(panel.series, -1)[:, 0]
+    for some in _stretches(counts, max(BLOCK // (model.network.head.horizon * len(model.schema.target)), 1)):
+        rows = [rows_of_spans(channel, counts[some]) for channel in firsts[some].T]
+        total = int(counts[some].sum())
+        size = most or total if len(some) == 1 else total
+        for begin in range(0, total, size):
+            forecasts = bounded(model, [origins.at(at[begin : begin + size]) for at in rows])
+            at = origins.rows[rows[0][begin : begin + size]]
+            lengths = [len(at)] if len(some) == 1 else counts[some].tolist()
+            ends = np.cumsum(lengths).tolist()
+            spans = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
+            for s, span, part in zip(some.tolist(), spans, forecasts.parts(spans), strict=True):
+                yield s, at[span] - offsets[s], part
+
+
+def _stretches(counts: Int64[np.ndarray, " S"], most: int) -> Iterator[Int64[np.ndarray, " n"]]:
+    """The numbers of series with origins, so many that they have at most `most` together; one where it has more."""
+    series = np.flatnonzero(counts)
+    ends = np.cumsum(counts[series])
+    begin = 0
+    while begin < len(series):
+        before = ends[begin - 1] if begin else 0
+        end = max(int(np.searchsorted(ends, before + most, "right")), begin + 1)
+        yield series[begin:end]
+        begin = end
 
 
 def bounded(model: Model, channel_origins: Sequence[Origins]) -> Bounded:
@@ -127,6 +154,13 @@ def bounded(model: Model, channel_origins: Sequence[Origins]) -> Bounded:
     for level in model.config.levels:
         lower[level], upper[level] = _interval(model, channel_origins, level)
     return Bounded(point, lower, upper, _members(model, channel_origins))
+
+
+def _within(
+    span: slice, members: Iterator[tuple[float, Float64[np.ndarray, "n H D"]]]
+) -> Iterator[tuple[float, Float64[np.ndarray, "m H D"]]]:
+    for probability, quantiles in members:
+        yield probability, quantiles[span]
 
 
 def _members(model: Model, channel_origins: Sequence[Origins]) -> Iterator[tuple[float, Float64[np.ndarray, "n H D"]]]:
