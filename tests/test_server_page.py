@@ -353,7 +353,7 @@ def test_the_pictures_cursor_tells_of_the_past(visit: Visit) -> None:
 
 def test_gates_are_shown_when_they_are_asked_for(visit: Visit) -> None:
     page = visit.open(place_of(name(5)))
-    page.locator("summary").click()
+    page.locator("summary", has_text="Inside").click()
     page.locator(".gates canvas").first.wait_for()
     gates = visit.server.ask(f"series/{name(5)}/gates?limit=168")
     assert page.locator(".gates canvas").count() == len(gates["layers"]) >= 4
@@ -363,6 +363,46 @@ def test_gates_are_shown_when_they_are_asked_for(visit: Visit) -> None:
         "e => e.getContext('2d').getImageData(0, 0, e.width, e.height).data.some(x => x)"
     )
     assert inked
+
+
+def test_the_parts_of_the_forecast_are_shown_when_they_are_asked_for(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, targets=2) as here:
+        targets = model(targets=2).schema.target
+        here.send([{**row, targets[0]: row["load"], targets[1]: 5 - row["load"]} for row in rows(0, 30)])
+        visitor = Visit(browser, here, viewport={"width": 390, "height": 844})
+        page = visitor.open(place_of(name(5)))
+        lines, total = page.locator(".explanation tbody tr"), page.locator(".explanation .sum td").first
+        page.locator("summary", has_text="comes from").click()
+        page.locator(".explanation canvas").wait_for()
+        for target in targets:
+            page.get_by_role("button", name=target, exact=True).click()
+            explanation = here.ask(f"series/{name(5)}/explanation")
+            forecast = explanation["statecast"][target]
+            page.wait_for_function(
+                "x => Math.abs(document.querySelector('.explanation .sum td').innerText.replace('−', '-') - x) < .01",
+                arg=forecast[0],
+            )
+            used = {
+                part["name"]: part["amounts"][target][0]
+                for part in explanation["parts"]
+                if any(part["amounts"][target])
+            }
+            texts = {one.locator("th").inner_text(): one.locator("td").first.inner_text() for one in lines.all()}
+            shows(texts.pop("forecast"), forecast[0])
+            assert set(texts) == set(used)
+            for part, text in texts.items():
+                shows(text.lstrip("+"), used[part])
+            assert page.locator(".explanation rect").count() == len(used) - 1  # the level has no bar
+        page.locator(".explanation .plot").focus()
+        page.keyboard.press("End")
+        expect(page.locator("caption")).to_contain_text("Step 6")
+        shows(total.inner_text(), forecast[5])
+        latest = total.inner_text()
+        here.send([{targets[0]: 9, targets[1]: 9, "site": name(5), "hour": stamp(30)}])
+        expect(total).not_to_have_text(latest)  # it goes on by itself
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        visitor.context.close()
+        assert not visitor.faults
 
 
 def test_a_name_is_never_markup(visit: Visit) -> None:

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from statecast.server.http import static
 
-LARGEST = 150_000  # bytes of all files together
+LARGEST, LARGEST_SENT = 160_000, 75_000  # bytes of all files together, and as they are sent to a browser
 MARKUP = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function"
 OTHERS = ["nothing.js", "../static.py", "vendor/../../static.py", "%2e%2e/static.py", "/etc/passwd"]
 
@@ -60,6 +60,19 @@ def policy(headers: dict[str, str]) -> dict[str, str]:
 
 def test_the_page_is_small() -> None:
     assert sum(map(len, static.files().values())) < LARGEST
+    assert sum(len(static.compressed(content)) for content in static.files().values()) < LARGEST_SENT
+
+
+@pytest.mark.parametrize(
+    ("accepted", "packed"), [("br, gzip;q=0.5", True), ("gzip;q=0", False), ("", False), ("identity", False)]
+)
+def test_files_are_sent_compressed_to_whoever_takes_them_so(client: Browser, accepted: str, packed: bool) -> None:
+    address = f"/page/{static.version()}/main.js"
+    answer = client.get(address, headers={"accept-encoding": accepted})
+    assert answer.content == static.files()["main.js"]  # httpx unpacks
+    assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
+    assert int(answer.headers["content-length"]) < len(static.files()["main.js"]) / 2 or not packed
+    assert answer.headers["vary"] == "accept-encoding"
 
 
 def test_every_file_comes_with_its_type_and_is_kept_for_ever(client: Browser) -> None:

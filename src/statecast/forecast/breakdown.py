@@ -183,7 +183,8 @@ def _joined(
     point = raw[..., model.network.head.middle]
     values = channels.join(model, from_working(model.constants, point[..., None])[..., 0])
     require_finite(ids, values)
-    amounts = np.stack([_in_units(model, move, parts) for move in moves])  # [N, P, H, Dn]
+    each = [_in_units(model, move, parts) for move in moves]
+    amounts = np.array(each).reshape(len(moves), len(parts), *raw.shape[1:3])  # [N, P, H, Dn], also of no rows
     joined = [channels.join(model, amounts[:, n]) for n in range(len(parts))]
     return Breakdown(model, tuple(ids), np.asarray(last), tuple(parts), np.stack(joined, axis=1), values)
 

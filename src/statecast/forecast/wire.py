@@ -22,6 +22,7 @@ from statecast.forecast.answer import Forecast
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
+    from statecast.forecast.breakdown import Breakdown
 
 SCORE_DIGITS = 3  # that are told of a score
 MIDNIGHT = "T00:00:00.000000"
@@ -129,6 +130,33 @@ def documents(forecast: Forecast, bounds: bool = True) -> list[dict[str, Any]]:
     ]
     names = ("id", "time", "times", *numbers, "score", "unusual")
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def breakdowns(breakdown: Breakdown) -> list[dict[str, Any]]:
+    """One object for each series of forecasts that are taken apart, of what JSON can hold.
+
+    Returns:
+        S objects: id, time (of the last row), times [H], statecast [H], and parts, the level first: name, kind and
+        amounts [H] of each. Amounts sum to `statecast`; with several targets both are mappings from target to numbers.
+    """
+    schema, targets = breakdown.model.schema, breakdown.targets
+    points = _by_target(breakdown.values, targets)
+    amounts = [_by_target(breakdown.amounts[:, n], targets) for n in range(len(breakdown.parts))]
+    return [
+        {
+            "id": name,
+            "time": time,
+            "times": times(ahead, schema),
+            "statecast": points[s],
+            "parts": [
+                {"name": part.name, "kind": part.kind, "amounts": amounts[n][s]}
+                for n, part in enumerate(breakdown.parts)
+            ],
+        }
+        for s, (name, time, ahead) in enumerate(
+            zip(breakdown.ids, times(breakdown.last, schema), breakdown.times, strict=True)
+        )
+    ]
 
 
 def _each(items: list[Any], places: Int64[np.ndarray, " S"]) -> list[Any]:

@@ -11,23 +11,26 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Literal
 
 import numpy as np
 
-from statecast.errors import DataError, RowsRejected, ServerError, SettingError, TimeOrderError, TooLarge, UnknownSeries
+from statecast.errors import DataError, RowsRejected, ServerError, SettingError, TimeOrderError, UnknownSeries
 from statecast.server.client import link, listening, outbox
 from statecast.server.client.link import Link, Pauses
 from statecast.server.client.listening import Event
 from statecast.server.client.outbox import Outbox
-from statecast.server.client.remote import RemoteForecast, RowResult, ServedModel
+from statecast.server.client.parcel import TOO_LARGE, Parcel, encoded, json_of, results_of
+from statecast.server.client.remote import RemoteBreakdown, RemoteForecast, RowResult, ServedModel
 
 Detail = Literal["none", "point", "full"]
 BATCH = 500  # rows of a request; more gain little, and every row waits for the last
-TOO_LARGE, UNKNOWN, ELSEWHERE = 413, 404, 421
+UNKNOWN, ELSEWHERE = 404, 421
+FORECASTS, EXPLANATIONS = ("/v1/forecast", "forecasts"), ("/v1/explanation", "explanations")
+TOGETHER = 50  # series of a request for explanations
 ERRORS = {"late": TimeOrderError, "conflict": TimeOrderError, "unknown": UnknownSeries}
 
 
@@ -222,7 +225,7 @@ class Client:
             keys = (parcel.key and f"{parcel.key}-{side}" for side in "ab")
             parcels = [self._parcel(half, key) for half, key in zip(halves, keys, strict=True)]
             return [result for half in parcels for result in self.deliver(half, forecast, patience)]
-        return self._sent_on(parcel, _results(answer, len(parcel.records)), forecast, patience)
+        return self._sent_on(parcel, results_of(answer, len(parcel.records)), forecast, patience)
 
     def _sent_on(
         self, parcel: Parcel, results: list[RowResult], forecast: Detail, patience: float | None
@@ -251,12 +254,12 @@ class Client:
         series = Counter(str(record.get(self.model.id)) for record in records)
         if key is None and (self.model.counted or max(series.values(), default=0) > self.model.recent):
             key = secrets.token_hex(16)
-        return Parcel(records, _encoded(records), key)
+        return Parcel(records, encoded(records), key)
 
     def _documents(self, ids: Sequence[str | int], results: Sequence[RowResult]) -> list[Any]:
         """The forecast of each row; a duplicate that is no longer its series' last row has that of the series now."""
         missing = [id for id, result in zip(ids, results, strict=True) if result.forecast is None]
-        later = iter(self._forecasts({"ids": missing}) if missing else ())
+        later = iter(self._of_each(FORECASTS, {"ids": missing}) if missing else ())
         return [next(later) if result.forecast is None else result.forecast for result in results]
 
     def outbox(self, capacity: int = outbox.CAPACITY, seconds: float = outbox.SECONDS) -> Outbox:
@@ -309,28 +312,52 @@ class Client:
             >>> client.forecast(["passengers"], horizon=24).values.shape
             (1, 24, 1)
         """
-        if isinstance(ids, str | int):
-            raise SettingError(f"ids: got {ids!r}, wanted a list of series, such as [{ids!r}]")
-        request = {"ids": None if ids is None else list(ids), "horizon": horizon, "levels": levels, "known": known}
-        documents = self._forecasts({name: value for name, value in request.items() if value is not None})
+        request = {"ids": None if ids is None else _listed(ids), "horizon": horizon, "levels": levels, "known": known}
+        documents = self._of_each(FORECASTS, {name: value for name, value in request.items() if value is not None})
         return RemoteForecast.of(documents, self.model.targets)
 
-    def _forecasts(self, request: Mapping[str, Any], pauses: Pauses | None = None) -> list[Any]:
-        """The forecasts that a request asks for, of this server and of those that it names."""
-        answer = self._link.ask("POST", "/v1/forecast", body=_json(request))
+    def breakdown(self, ids: Sequence[str | int], known: Mapping[str | int, Any] | None = None) -> RemoteBreakdown:
+        """What the forecasts come from that the server makes of its states; nothing moves.
+
+        Args:
+            ids: the series; of many, ask some at a time, for each takes the server up to a tenth of a second.
+            known: as in `forecast`.
+
+        Returns:
+            amounts [S, P, H, D] of the parts, which sum to the values [S, H, D].
+
+        Raises:
+            UnknownSeries, DataError, Unreachable, AccessDenied, ServerError: as in `forecast`.
+        """
+        names, documents = _listed(ids), list[Any]()
+        for begin in range(0, len(names), TOGETHER):
+            part = names[begin : begin + TOGETHER]
+            some = {} if known is None else {"known": {name: known[name] for name in part if name in known}}
+            documents += self._of_each(EXPLANATIONS, {"ids": part, **some})
+        return RemoteBreakdown.of(documents, self.model.targets)
+
+    def _of_each(self, what: tuple[str, str], request: Mapping[str, Any], pauses: Pauses | None = None) -> list[Any]:
+        """What a request asks for of each series, of this server and of those that it names.
+
+        Args:
+            what: the address, and the key of the answer.
+            request: the body.
+            pauses: since another server sent the request here.
+        """
+        answer = self._link.ask("POST", what[0], body=json_of(request))
         if answer.status_code == ELSEWHERE and len(ids := request.get("ids", ())) > 1:
             halves = ids[: len(ids) // 2], ids[len(ids) // 2 :]
-            return [item for half in halves for item in self._forecasts({**request, "ids": half}, pauses)]
+            return [item for half in halves for item in self._of_each(what, {**request, "ids": half}, pauses)]
         if answer.status_code == ELSEWHERE and "Location" in answer.headers:
             if pauses is not None:  # sent from one to another: the series is moving
                 pauses.after(self._link.url, link.complaint(answer))
             other = self._other(answer.headers["Location"])
-            return other._forecasts(request, pauses or Pauses(self._link.patience))
+            return other._of_each(what, request, pauses or Pauses(self._link.patience))
         if answer.status_code == UNKNOWN:
             raise UnknownSeries(link.complaint(answer))
-        documents = link.mapping(answer).get("forecasts")
+        documents = link.mapping(answer).get(what[1])
         if not isinstance(documents, list):
-            raise ServerError(f"{answer.url} answered without forecasts")
+            raise ServerError(f"{answer.url} answered without {what[1]}")
         return documents
 
     def series(self, prefix: str = "") -> Iterator[dict[str, Any]]:
@@ -375,57 +402,6 @@ class Client:
         return listening.events(self._link, query if id is None else query | {"id": str(id)}, after)
 
 
-@dataclass(frozen=True, eq=False)
-class Parcel:
-    """Rows of one request, as they go out each time that they are sent.
-
-    Attributes:
-        records: the rows.
-        body: the request.
-        key: under which they count once; None where series and time tell.
-    """
-
-    records: Sequence[Mapping[str, Any]]
-    body: bytes
-    key: str | None
-
-
-def _encoded(records: Sequence[Mapping[str, Any]]) -> bytes:
-    """A lone row as an object, several as an object of columns, or as a list where they have different columns."""
-    if len(records) == 1:
-        return _json(records[0])
-    names = list(records[0]) if records else []
-    if all(list(record) == names for record in records):
-        return _json({name: [record[name] for record in records] for name in names})
-    return _json(list(records))
-
-
-def _json(value: Any) -> bytes:
-    _, json = link.require_libraries()
-    try:
-        body: bytes = json.encode(value, enc_hook=_plain)
-    except (TypeError, OverflowError) as error:
-        raise DataError(f"a value that cannot be sent: {error}") from error
-    return body
-
-
-def _plain(value: Any) -> Any:
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} is neither a number, a text nor a time")
-
-
-def _results(answer: Any, size: int) -> list[RowResult]:
-    """What came of each row of a request."""
-    value = link.document(answer) if answer.status_code < 500 else None
-    items = value.get("results") if isinstance(value, dict) else None
-    if not isinstance(items, list):
-        raise (TooLarge if answer.status_code == TOO_LARGE else DataError)(link.complaint(answer))
-    if len(items) != size:
-        raise ServerError(f"the server answered {len(items)} rows where {size} were sent")
-    return [RowResult.of(item) for item in items]
-
-
 def _scored(answer: RemoteForecast, results: Sequence[RowResult]) -> RemoteForecast:
     scores = np.array([np.nan if result.score is None else result.score for result in results])
     return replace(answer, scores=scores, unusual=np.array([result.unusual for result in results], bool))
@@ -439,3 +415,9 @@ def _each(part: Any, ids: Sequence[str | int], name: str) -> Sequence[Any]:
     if len(rows) != len(ids):
         raise DataError(f"{name}: got {len(rows)} for {len(ids)} series: give one for each")
     return rows
+
+
+def _listed(ids: Sequence[str | int]) -> list[str | int]:
+    if isinstance(ids, str | int):
+        raise SettingError(f"ids: got {ids!r}, wanted a list of series, such as [{ids!r}]")
+    return list(ids)

@@ -204,6 +204,53 @@ class RemoteForecast:
         return stamps.astype("M8[us]").astype(np.int64) if stamps.dtype.kind == "M" else stamps.astype(np.int64)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class RemoteBreakdown:
+    """Forecasts that came from a server, and what they come from: of S series, P parts, H steps and D targets.
+
+    Attributes:
+        ids: the series.
+        targets: names of the D targets.
+        stamps: [S, H] the times that the values are for, as in `RemoteForecast`.
+        parts: name and kind of the P parts, the level first.
+        amounts: [S, P, H, D] how much comes from each part.
+        values: [S, H, D] the forecasts, which are the sums over the parts.
+    """
+
+    ids: tuple[str | int, ...]
+    targets: tuple[str, ...]
+    stamps: np.ndarray
+    parts: tuple[tuple[str, str], ...]
+    amounts: Float64[np.ndarray, "S P H D"]
+    values: Float64[np.ndarray, "S H D"]
+
+    def __repr__(self) -> str:
+        names = ", ".join(repr(name) for name in self.ids[:3]) + (", …" if len(self.ids) > 3 else "")
+        parts = ", ".join(name for name, _ in self.parts) or "none"
+        return f"<RemoteBreakdown: {', '.join(self.targets)} of {names or 'no series'}; parts {parts}>"
+
+    @classmethod
+    def of(cls, documents: Sequence[Any], targets: tuple[str, ...]) -> RemoteBreakdown:
+        """The explanations of a server's objects, one for each series.
+
+        Raises:
+            ServerError: one of them is none.
+        """
+        items = [_mapping(item) for item in documents]
+        try:
+            named = [tuple((str(part["name"]), str(part["kind"])) for part in item["parts"]) for item in items]
+            parts = named[0] if named else ()
+            values, ids = _stacked(items, "statecast", targets), tuple(item["id"] for item in items)
+            each = [_stacked([item["parts"][n] for item in items], "amounts", targets) for n in range(len(parts))]
+            stamps = stamps_of([item["times"] for item in items])
+            amounts = np.stack(each, axis=1) if each else np.empty((len(items), 0, *values.shape[1:]))
+            if any(names != parts for names in named):
+                raise ValueError("the parts differ")
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise ServerError(f"the server answered {shortened(documents)} where explanations were wanted") from error
+        return cls(ids, targets, stamps, parts, amounts, values)
+
+
 def stamps_of(times: Any) -> np.ndarray:
     """Times of a server's answer as datetime64, or as the whole numbers that they are.
 

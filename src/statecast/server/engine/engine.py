@@ -1,9 +1,9 @@
 """The engine of a server: rows in, on the disk, out.
 
-One thread gathers what came, steps it, and hands the batch to a second one, which commits batches to the store and only
-then answers. While one batch is on its way to the disk, the next is being stepped. Nothing is answered, published or
-shown before it is on the disk. A commit that fails is the end: what was stepped and not kept is known to nobody, so the
-engine refuses everything from then on, and the next one replays the log.
+One thread (see `worker`) gathers what came, steps it, and hands the batch to a second one, which commits batches to the
+store and only then answers. While one batch is on its way to the disk, the next is being stepped. Nothing is answered,
+published or shown before it is on the disk. A commit that fails is the end: what was stepped and not kept is known to
+nobody, so the engine refuses everything from then on, and the next one replays the log.
 
 States are written to the store in the background, a few blocks at a time between two batches. Each block says what it
 contains, so a start reads the blocks and replays what the log holds beyond them.
@@ -13,18 +13,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, wait
-from functools import partial
+from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from statecast.errors import OutputError, Overloaded, StatecastError
+from statecast.errors import Overloaded, StatecastError
 from statecast.forecast.answer import Forecast
 from statecast.model import archive
 from statecast.model.trained import Model
 from statecast.server.engine import recovery, swap
 from statecast.server.engine.broadcast import Broadcast, Listener, Subscription
-from statecast.server.engine.committer import Committer, Work
+from statecast.server.engine.committer import Committer
 from statecast.server.engine.contest import Contest
 from statecast.server.engine.desk import Desk
 from statecast.server.engine.inbox import Inbox, Request
@@ -33,6 +32,7 @@ from statecast.server.engine.listing import Listing
 from statecast.server.engine.posting import Posting
 from statecast.server.engine.receipts import Alarm, History, Receipt, SeriesSummary, Status
 from statecast.server.engine.rounds import Rounds
+from statecast.server.engine.worker import Worker
 from statecast.server.options import Options
 from statecast.server.rows import LiveRows
 from statecast.server.states.batch import Id
@@ -40,7 +40,10 @@ from statecast.server.states.intake import Intake
 from statecast.server.states.orders import Orders
 from statecast.server.states.stepper import Stepper
 from statecast.server.store.opening import meta_of, open_store
-from statecast.server.store.protocol import Store, Transaction
+from statecast.server.store.protocol import Store
+
+if TYPE_CHECKING:
+    from statecast.forecast.breakdown import Breakdown
 
 
 class Engine:
@@ -74,12 +77,14 @@ class Engine:
         self._rounds = Rounds(self._stepper, self.options)
         self._committer = Committer(store, self._stepper.seq, failed)
         self.posting = Posting(self._stepper, store, self._committer)
-        self._works: list[Work] = []  # of this turn
-        self._closed, self._replayed = False, 0
-        self.models = Contest(self._stepper, self._rounds, store, self._committer, self._done, self.checkpoint)
+        self._replayed = 0
         self._inbox = Inbox(self.options.window, self.options.batch)
-        self._thread = threading.Thread(target=self._run, name="statecast-step", daemon=True)
-        self._thread.start()
+        self._worker = Worker(
+            self._stepper, self._desk, self._rounds, self._committer, self._inbox, self._turn, self._broadcast.move
+        )
+        between = self._worker.between
+        self.models = Contest(self._stepper, self._rounds, store, self._committer, between, self.checkpoint)
+        self._worker.start()
         try:
             store.serve(self, self._committer.fail)
         except BaseException:
@@ -131,7 +136,7 @@ class Engine:
             self._stepper.adopt(stepper, shard)
             self._replayed += replayed
 
-        self._done(adoption)
+        self._worker.between(adoption)
 
     def drop(self, shard: int) -> None:
         """See `Tenant`."""
@@ -141,7 +146,7 @@ class Engine:
             self._rounds.interrupt(0)
             self._stepper.drop(shard)
 
-        self._done(parting)
+        self._worker.between(parting)
 
     @property
     def model(self) -> Model:
@@ -167,11 +172,11 @@ class Engine:
         """
         intake = Intake.read(self.model, rows)
         request = Request(intake, key, b"" if key is None else intake.digest(), forecast, Future())
-        self._require_running()
+        self._worker.require_running()
         waiting = self._inbox.waiting
         if waiting and waiting + len(rows) > self.options.queue_limit:
             raise Overloaded(f"{waiting:,} rows wait to be worked on: send these again later")
-        self._inbox.put(request)
+        self._worker.put(request)
         return request.future
 
     def remove(self, id: Id) -> int:
@@ -192,10 +197,10 @@ class Engine:
             except StatecastError as error:
                 future.set_exception(error)
             else:
-                self._works.append(self._desk.removal(number, future))
+                self._worker.add(self._desk.removal(number, future))
 
-        self._ask(removal)
-        seq: int = self._result_of(future)
+        self._worker.ask(removal)
+        seq: int = self._worker.result_of(future)
         return seq
 
     # --- what is known
@@ -208,11 +213,13 @@ class Engine:
         known: Any = None,
     ) -> Forecast:
         """Forecast from what was observed so far; nothing moves, and rows do not wait. See `Stream.forecast`."""
-        with self._turn:
-            self._stepper.require_here(ids)
-        forecast = self._stepper.stream.forecast(ids, horizon, levels, known)
-        self._kept(ids, int)  # a step that was under way is over then, and on the disk
+        forecast: Forecast = self._of_states(ids, lambda: self._stepper.stream.forecast(ids, horizon, levels, known))
         return forecast
+
+    def breakdown(self, ids: Sequence[Id] | None = None, known: Any = None) -> Breakdown:
+        """What those forecasts come from; nothing moves, and rows do not wait. See `Stream.breakdown`."""
+        breakdown: Breakdown = self._of_states(ids, lambda: self._stepper.stream.breakdown(ids, known))
+        return breakdown
 
     def series(
         self,
@@ -230,7 +237,7 @@ class Engine:
 
     def matches(self, prefix: str = "") -> int:
         """How many series have names that begin with `prefix`."""
-        self._require_running()
+        self._worker.require_running()
         return self._orders.count(prefix)
 
     def one(self, id: Id) -> SeriesSummary:
@@ -244,7 +251,7 @@ class Engine:
 
     def alarms(self, limit: int) -> tuple[Alarm, ...]:
         """The latest alarms of all series, newest first."""
-        self._require_running()
+        self._worker.require_running()
         return self._listing.alarms(limit)[::-1]
 
     def status(self) -> Status:
@@ -286,17 +293,17 @@ class Engine:
     def compact(self) -> None:
         """Write all states, and give back room on the disk; rows wait meanwhile."""
         self.checkpoint()
-        self._done(lambda: None, self._store.compact)
+        self._worker.between(lambda: None, self._store.compact)
 
     def checkpoint(self) -> None:
         """Write the states of all series that moved since they were last written."""
         done: Future[None] = Future()
-        self._ask(lambda: self._rounds.ask(done))
-        self._result_of(done)
+        self._worker.ask(lambda: self._rounds.ask(done))
+        self._worker.result_of(done)
 
     def close(self) -> None:
         """Finish what came, write all states, and let go of the store."""
-        if self._closed:
+        if self._worker.stopped:
             return
         self.models.close()
         if not self._committer.failure:
@@ -305,94 +312,26 @@ class Engine:
         self._broadcast.close()
         self._store.close()
 
-    def _stop(self) -> None:
-        self._closed = True
-        self._inbox.put(None)
-        self._thread.join()
-        self._committer.close()
-
     # --- inside
 
-    def _require_running(self) -> None:
-        self._committer.require_sound()
-        if self._closed:
-            raise OutputError("the server is stopping: send the rows again once it runs")
+    def _stop(self) -> None:
+        self._worker.stop()
+        self._committer.close()
 
-    def _ask(self, command: Callable[[], None]) -> None:
-        """Have the engine's thread do something between two batches."""
-        self._require_running()
-        self._inbox.put(command)
-
-    def _done(self, command: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
-        """Have the engine's thread do something between two batches, and return when all before it is on the disk.
-
-        Args:
-            command: what is done between two batches.
-            then: what is done between two commits, at the end.
-
-        Raises:
-            OutputError: the engine is at its end.
-        """
-        done: Future[None] = Future()
-
-        def act() -> None:
-            command()
-            seq = self._stepper.seq
-
-            def answer() -> None:
-                then()
-                self._broadcast.move(seq)
-                done.set_result(None)
-
-            self._works.append(Work(Transaction(), seq, answer, partial(_refuse, done)))
-
-        self._ask(act)
-        self._result_of(done)
-
-    def _result_of(self, done: Future[Any]) -> Any:
-        """What the engine's threads make of something, as long as they run."""
-        while not done.done() and self._thread.is_alive():
-            wait([done], 1.0)
-        if not done.done():
-            self._require_running()
-        return done.result(0)
+    def _of_states(self, ids: Sequence[Id] | None, make: Callable[[], Any]) -> Any:
+        """What `make` makes of states, outside of the turn; what they rest on is on the disk when this returns."""
+        with self._turn:
+            self._stepper.require_here(ids)
+        result = make()
+        self._kept(ids, int)  # a step that was under way is over then, and on the disk
+        return result
 
     def _kept(self, ids: Sequence[Id] | None, read: Callable[..., Any], *arguments: Any) -> Any:
         """What `read` gives, once all that it rests on is on the disk, and as long as the series are held here."""
-        self._require_running()
+        self._worker.require_running()
         with self._turn:
             self._stepper.require_here(ids)
             result, seq = read(*arguments), self._stepper.seq
         self._committer.wait(seq)
         self._stepper.require_here(ids)
         return result
-
-    def _run(self) -> None:
-        """Gather, step, hand over."""
-        item: Any = None
-        try:
-            while (item := self._inbox.next(self._rounds.patience)) is not None:
-                with self._turn:
-                    if callable(item):
-                        item()
-                    else:
-                        self._works += self._desk.work_on(item)
-                    self._works += self._rounds.due()
-                for work in self._works:  # after the turn: it takes time where the disk is slow
-                    self._committer.put(work)
-                self._works = []
-        except BaseException as error:  # whatever it is, nothing may be acknowledged after it
-            self._committer.fail(f"the server cannot go on: {type(error).__name__}: {error}")
-            raise
-        finally:
-            self._refuse_rest(item if isinstance(item, list) else [])
-
-    def _refuse_rest(self, requests: list[Request]) -> None:
-        """Nothing that came too late waits for ever."""
-        for request in [*requests, *self._inbox.rest()]:
-            if not request.future.done():
-                request.future.set_exception(OutputError(self._committer.failure or "the server is stopping"))
-
-
-def _refuse(future: Future[Any], text: str) -> None:
-    future.set_exception(OutputError(text))

@@ -17,7 +17,17 @@ from starlette.applications import Starlette
 
 from statecast.errors import StatecastError
 from statecast.server.http import static
-from statecast.server.http.calls import administration, calls, events, inference, models, observations, series, status
+from statecast.server.http.calls import (
+    administration,
+    calls,
+    events,
+    explanations,
+    inference,
+    models,
+    observations,
+    series,
+    status,
+)
 from statecast.server.http.calls.calls import Call, refusal
 from statecast.server.http.calls.operations import Operation, Router
 from statecast.server.http.service import Service
@@ -28,7 +38,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-ROOMS = (observations, series, events, status, administration, models, inference)
+ROOMS = (observations, series, explanations, events, status, administration, models, inference)
 OPERATIONS = tuple(operation for room in ROOMS for operation in room.OPERATIONS)
 LOG = logging.getLogger(__name__)
 LOCAL = ("localhost", "127.0.0.1", "::1")

@@ -56,6 +56,7 @@ class Service:
         texts: the JSON of forecasts.
         audience: the readers of events.
         operations: what may be called.
+        explaining: is held by the one request whose forecasts are being explained.
         ready_after: seconds that opening took; None before.
         error: why the engine could not be opened, or cannot go on; None where neither is so.
         opened, ended: are called, from any thread, when the engine is open, and when there is an error.
@@ -78,6 +79,7 @@ class Service:
         self.instruments, self.pulse = Instruments(lambda: self._engine), Pulse(self._accepted)
         self.texts = ForecastTexts()
         self.audience, self.operations = Audience(), tuple[Operation, ...]()
+        self.explaining = asyncio.Semaphore(1)
         self._bridge: _Bridge | None = None
         self._thread = threading.Thread(target=self._open, name="open", daemon=True)
 

@@ -4,11 +4,12 @@ The page is a handful of plain files in `page/`, as they are: nothing is built, 
 the security policy says so to the browser. `index.html` names its files below `page/current/`; what is sent names them
 below a hash of all files instead, so that a browser may keep them for ever and still gets a new version whole: modules
 name each other relative to themselves, and so stay in one version. Every address is relative to the page, which
-therefore also works below a prefix that a proxy takes away.
+therefore also works below a prefix that a proxy takes away. Who takes files compressed gets them so.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from functools import cache
 from pathlib import Path
@@ -96,8 +97,24 @@ def _answer(request: Request, name: str, content: bytes, kept: str) -> Response:
     """A file, or 304 where the browser has it."""
     from starlette.responses import Response
 
+    packed = _takes_gzip(request.headers.get("accept-encoding", ""))
+    if packed:
+        content = compressed(content)
     tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
-    headers = HEADERS | {"cache-control": kept, "etag": tag}
+    headers = HEADERS | {"cache-control": kept, "etag": tag, "vary": "accept-encoding"}
+    headers |= {"content-encoding": "gzip"} if packed else {}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
     return Response(content, headers=headers, media_type=TYPES[Path(name).suffix])
+
+
+@cache
+def compressed(content: bytes) -> bytes:
+    """A file as gzip has it; the same bytes each time."""
+    return gzip.compress(content, 9, mtime=0)
+
+
+def _takes_gzip(accepted: str) -> bool:
+    """Whether gzip is among the encodings that a header accepts."""
+    parts = [part.replace(" ", "").split(";") for part in accepted.lower().split(",")]
+    return any(name == "gzip" and weight[:1] != ["q=0"] for name, *weight in parts)

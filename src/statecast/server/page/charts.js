@@ -30,6 +30,16 @@ export function axis(options = {}) {
 	return { stroke: () => colour("soft"), font, grid: line, ticks: { show: false }, gap: 8, ...options };
 }
 
+/** An axis of a clock's times. */
+export function times(clock) {
+	return axis({ space: 80, size: 28, values: (_, places, __, ___, step) => clock.ticks(places, step) });
+}
+
+/** A line without points, of a colour of the style sheet; none is drawn without a name. */
+export function line(name, width, more = {}) {
+	return { stroke: name ? () => colour(name) : undefined, width, points: { show: false }, ...more };
+}
+
 const numbers = (_, ticks) => ticks.map((tick) => (tick === null ? null : number(tick)));
 
 /** The axis of values: on the left, as wide as its longest number. */

@@ -2,7 +2,8 @@
 
 import { colour } from "./charts.js";
 import { h } from "./dom.js";
-import { ask, Refusal, seriesPath } from "./server.js";
+import { drawer } from "./drawer.js";
+import { ask, seriesPath } from "./server.js";
 
 const STEPS = 168;
 const WORDS = {
@@ -17,20 +18,8 @@ const WORDS = {
 
 /** A section that asks for the gates once it is opened. */
 export function gates(id, clock) {
-	const content = h("div", { class: "gates" });
-	const element = h("details", { class: "card", ontoggle: () => element.open && fetchInto(content, id, clock) },
-		h("summary", {}, h("h2", {}, "Inside the network"), h("span", { class: "soft" }, "what its recurrent layers did over the last rows")), content);
-	return { element, again: () => element.open && fetchInto(content, id, clock) };
-}
-
-async function fetchInto(content, id, clock) {
-	try {
-		const answer = await ask(seriesPath(id, "/gates"), { limit: STEPS });
-		content.replaceChildren(...view(answer, clock));
-	} catch (error) {
-		if (!(error instanceof Refusal)) throw error;
-		content.replaceChildren(h("p", { class: "nothing" }, error.message));
-	}
+	const load = async () => view(await ask(seriesPath(id, "/gates"), { limit: STEPS }), clock);
+	return drawer("gates", "Inside the network", "what its recurrent layers did over the last rows", load);
 }
 
 function view({ times, layers, heard }, clock) {

@@ -1,7 +1,7 @@
 // The picture of one series: what came, what had been forecast for it one step before, its alarms, and what comes next
 // with intervals. Columns of the past and of the future stand in one table of times.
 
-import { axis, chart, colour, values } from "./charts.js";
+import { chart, colour, line, times, values } from "./charts.js";
 
 const HEIGHT = { wide: 340, narrow: 260 };
 
@@ -63,7 +63,6 @@ export function columns(past, future) {
 
 /** Draws the picture; `marks` gives the alarms as {place, value, kind, since} at the time of drawing. */
 export function picture(host, clock, past, future, marks, moved) {
-	const line = (name, width, more = {}) => ({ stroke: name ? () => colour(name) : undefined, width, points: { show: false }, ...more });
 	const edge = line(null, 0);
 	const series = [
 		{}, edge, { ...edge }, line("mark", 1.25, { dash: [4, 3] }), line("ink", 1.6, { points: { show: few, size: 5 } }),
@@ -78,7 +77,7 @@ export function picture(host, clock, past, future, marks, moved) {
 	return chart(host, {
 		height, series, bands, scales, tzDate: (place) => clock.date(place),
 		cursor: { points: { size: 7 }, drag: { x: true, y: false }, y: false },
-		axes: [axis({ space: 80, size: 28, values: (_, places, __, ___, step) => clock.ticks(places, step) }), values()],
+		axes: [times(clock), values()],
 		hooks: { drawClear: [(plot) => stretches(plot, marks(), past)], draw: [(plot) => rings(plot, marks())], setCursor: [moved] },
 	}, columns(past, future));
 }

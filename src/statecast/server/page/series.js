@@ -2,6 +2,7 @@
 
 import { item } from "./alarms.js";
 import { h, icon, ICONS, say } from "./dom.js";
+import { explanation } from "./explanation.js";
 import { ago, count, decimalsOf, error as meanError, number, score, skill } from "./format.js";
 import { gates } from "./gates.js";
 import { columns, futureOf, pastOf, picture } from "./picture.js";
@@ -38,6 +39,7 @@ export class SeriesView {
 		this.list = h("ol", { class: "alarm-list" });
 		this.quiet = h("p", { class: "nothing" }, "No alarms among the rows shown.");
 		this.gates = gates(id, context.clock);
+		this.parts = explanation(id, context.clock, () => this.target);
 		this.message = h("p", { class: "card nothing", hidden: true });
 		const step = (by, path, words) => h("button", { type: "button", class: "quiet", title: words, "aria-label": words, onclick: () => move(by) }, icon(path));
 		this.body = h("div", { class: "stack" },
@@ -48,7 +50,7 @@ export class SeriesView {
 				h("section", { class: "card", "aria-labelledby": "rows-title" }, h("h2", { id: "rows-title" }, "Forecast before, and what came"),
 					h("div", { class: "wide", tabindex: "0", role: "region", "aria-labelledby": "rows-title" }, h("table", {}, this.head, this.rows))),
 				h("section", { class: "card alarms", "aria-labelledby": "series-alarms" }, h("h2", { id: "series-alarms" }, "Alarms"), this.list, this.quiet)),
-			this.gates.element);
+			this.parts.element, this.gates.element);
 		this.element = h("div", { class: "stack" },
 			h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("a", { href: "#/", "aria-keyshortcuts": "Escape" }, icon(ICONS.back), "All series"),
 				h("span", { class: "steps" }, step(-1, ICONS.before, "Series before (←)"), step(1, ICONS.after, "Series after (→)"))),
@@ -84,6 +86,7 @@ export class SeriesView {
 		clearTimeout(this.#pause);
 		this.plot?.destroy();
 		this.plot = null;
+		this.parts.destroy();
 	}
 
 	status() {
@@ -171,6 +174,7 @@ export class SeriesView {
 		this.#draw();
 		this.#tellRows();
 		this.#tellAlarms();
+		this.parts.again();
 	}
 
 	#tellLast() {

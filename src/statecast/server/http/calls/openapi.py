@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from statecast.model.container import version
-from statecast.server.http.calls import inference, observations, series
+from statecast.server.http.calls import explanations, inference, observations, series
 from statecast.server.http.calls.calls import JSON, LINES
 from statecast.server.http.calls.operations import NUMBER, TEXT, Argument, Operation, Reply, Schema, ref
 
@@ -109,6 +109,7 @@ def _list(item: Schema) -> dict[str, Any]:
 def _schemas(model: Model | None) -> dict[str, Any]:
     """The schemas by their names."""
     targets = () if model is None else model.schema.target
+    known = () if model is None else tuple(item.name for item in model.schema.known)
     number = MAYBE if len(targets) < 2 else _object(dict.fromkeys(targets, MAYBE))
     column = _list(MAYBE) if len(targets) < 2 else _object(dict.fromkeys(targets, _list(MAYBE)))
     bounds = {"type": "object", "additionalProperties": column}
@@ -140,7 +141,13 @@ def _schemas(model: Model | None) -> dict[str, Any]:
             "description": "Beside its points the bounds, such as statecast-lo-80 and statecast-hi-80.",
         },
         "Forecasts": _object({"forecasts": _list(ref("Forecast"))}),
-        "ForecastQuery": series.query_schema(() if model is None else [item.name for item in model.schema.known]),
+        "ForecastQuery": series.query_schema(known),
+        "Explanation": _object(
+            {"id": ID, "time": LATER, "times": _list(TIME), "statecast": column}
+            | {"parts": _list(_object({"name": TEXT, "kind": TEXT, "amounts": column}))}
+        ),
+        "Explanations": _object({"explanations": _list(ref("Explanation"))}),
+        "ExplanationQuery": explanations.query_schema(known),
         "Series": _object(
             shown
             | {

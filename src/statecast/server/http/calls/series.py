@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 FARTHEST, MOST_NUMBERS = 10_000, 5_000_000  # steps of a forecast, and steps of all its series together
 
+Known = dict[str, dict[str, list[Any]]]
+"""By series and column, the values of the next steps."""
+
 
 class ForecastQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Of what to forecast.
@@ -39,7 +42,7 @@ class ForecastQuery(msgspec.Struct, forbid_unknown_fields=True):
     ids: list[str | int] | None = None
     horizon: int | float | None = None
     levels: list[float] | None = None
-    known: dict[str, dict[str, list[Any]]] | None = None
+    known: Known | None = None
 
 
 async def listing(service: Service, call: Call) -> Response:
@@ -47,7 +50,7 @@ async def listing(service: Service, call: Call) -> Response:
     engine, wish = service.engine, call.arguments
     after = wish["after"]
     if after is not None and engine.model.schema.id_kind == "integer":
-        after = _id(service, after)
+        after = series_id(service, after)
 
     def page() -> dict[str, Any]:
         rows = engine.series(wish["prefix"], after, wish["limit"] + 1, wish["sort"], wish["descending"], wish["offset"])
@@ -63,25 +66,25 @@ async def listing(service: Service, call: Call) -> Response:
 
 async def one(service: Service, call: Call) -> Response:
     """What is known of a series."""
-    summary = service.engine.one(_id(service, call.arguments["id"]))
+    summary = service.engine.one(series_id(service, call.arguments["id"]))
     return answer(service.presenter.summary(summary, time.time(), call.arguments["recent"]))
 
 
 async def forget(service: Service, call: Call) -> Response:
     """Forget a series."""
-    name = _id(service, call.arguments["id"])
+    name = series_id(service, call.arguments["id"])
     return answer({"seq": await asyncio.to_thread(service.engine.remove, name)})
 
 
 async def history(service: Service, call: Call) -> Response:
     """Past rows of a series, with what was forecast of them."""
-    name, limit = _id(service, call.arguments["id"]), call.arguments["limit"]
+    name, limit = series_id(service, call.arguments["id"]), call.arguments["limit"]
     return answer(service.presenter.history(await asyncio.to_thread(service.engine.history, name, limit)))
 
 
 async def inside(service: Service, call: Call) -> Response:
     """What the recurrent layers did over the last steps of a series."""
-    name, limit, engine = _id(service, call.arguments["id"]), call.arguments["limit"], service.engine
+    name, limit, engine = series_id(service, call.arguments["id"]), call.arguments["limit"], service.engine
 
     def object_() -> dict[str, Any]:
         return gates.gates(engine.model, engine.history(name, 2 * limit), limit)
@@ -92,7 +95,7 @@ async def inside(service: Service, call: Call) -> Response:
 async def forecast_one(service: Service, call: Call) -> Response:
     """The forecast of a series."""
     wish = call.arguments
-    query = ForecastQuery([_id(service, wish["id"])], wish["horizon"], wish["levels"] and list(wish["levels"]))
+    query = ForecastQuery([series_id(service, wish["id"])], wish["horizon"], wish["levels"] and list(wish["levels"]))
     return answer(wire.documents(await asyncio.to_thread(forecast_of, service, query))[0])
 
 
@@ -121,13 +124,17 @@ def forecast_of(service: Service, query: ForecastQuery) -> Forecast:
             f"{count:,} series of {steps:,} steps are more than one request may ask for: at most "
             f"{service.options.row_limit:,} series, and {MOST_NUMBERS:,} steps in all"
         )
-    names = None if ids is None else [_id(service, name) for name in ids]
-    known: Mapping[Any, Any] | None = None
-    if query.known is not None:
-        known = {_id(service, name): rows for name, rows in query.known.items()}
-        nothing = {item.name: list[Any]() for item in engine.model.schema.known}
-        known = {name: known.get(name, nothing) for name in names or ()}
-    return engine.forecast(names, steps, query.levels, known)
+    names = None if ids is None else [series_id(service, name) for name in ids]
+    return engine.forecast(names, steps, query.levels, known_ahead(service, names, query.known))
+
+
+def known_ahead(service: Service, ids: Sequence[str | int] | None, known: Known | None) -> Mapping[Any, Any] | None:
+    """What a caller knows ahead of each of the series that are asked for; None where nothing is said."""
+    if known is None:
+        return None
+    by_id = {series_id(service, name): rows for name, rows in known.items()}
+    nothing = {item.name: list[Any]() for item in service.engine.model.schema.known}
+    return {name: by_id.get(name, nothing) for name in ids or ()}
 
 
 def _steps(horizon: float) -> int:
@@ -147,8 +154,8 @@ async def alarms(service: Service, call: Call) -> Response:
     return answer({"alarms": [service.presenter.alarm(alarm) for alarm in latest]})
 
 
-def _id(service: Service, name: str | int) -> str | int:
-    """The series that a caller names.
+def series_id(service: Service, name: str | int) -> str | int:
+    """The name of a series as the model has it, of what a caller writes.
 
     Raises:
         UnknownSeries: no series can be called so.
@@ -224,15 +231,6 @@ def query_schema(names: Sequence[str]) -> Schema:
     Args:
         names: of the covariates that the model wants known ahead.
     """
-    known = {
-        "description": "By series and column, the values of the next steps.",
-        "type": ["object", "null"],
-        "additionalProperties": {
-            "type": "object",
-            "properties": {name: {"type": "array"} for name in names},
-            "additionalProperties": False,
-        },
-    }
     ids = {"type": "array", "items": {"type": ["string", "integer"]}}
     return {
         "type": "object",
@@ -241,6 +239,21 @@ def query_schema(names: Sequence[str]) -> Schema:
             "ids": {"description": "The series; those of known where null, or all.", "anyOf": [ids, {"type": "null"}]},
             "horizon": {"type": ["integer", "null"], "minimum": 1, "maximum": FARTHEST},
             "levels": {"type": ["array", "null"], "items": LEVELS.schema()["items"], "maxItems": MOST_ITEMS},
-            **({"known": known} if names else {"known": {"type": "null"}}),
+            "known": known_schema(names),
+        },
+    }
+
+
+def known_schema(names: Sequence[str]) -> Schema:
+    """The JSON schema of `Known`, see `query_schema`; null alone where the model wants nothing known ahead."""
+    if not names:
+        return {"type": "null"}
+    return {
+        "description": "By series and column, the values of the next steps.",
+        "type": ["object", "null"],
+        "additionalProperties": {
+            "type": "object",
+            "properties": {name: {"type": "array"} for name in names},
+            "additionalProperties": False,
         },
     }
