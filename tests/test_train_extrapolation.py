@@ -7,7 +7,7 @@ import pytest
 
 from statecast.train.start import extrapolation
 from statecast.train.start.autoregression import Autoregressions, Member
-from statecast.train.start.extrapolation import Extrapolation, shrunk, weights_of
+from statecast.train.start.extrapolation import Extrapolation, reach, shrunk, weights_of
 from statecast.train.start.filters import Aligned
 
 
@@ -107,15 +107,21 @@ def test_an_autoregression_does_not_grow_without_end() -> None:
     assert steps.max() < 1.1 * (values[-1] - values[-2])
 
 
-@pytest.mark.parametrize(("length", "season"), [(60, 12), (30, 1), (17, 4)])
-def test_a_map_forecasts_what_its_members_do(length: int, season: int) -> None:
+@pytest.mark.parametrize(("length", "season", "horizon"), [(60, 12, 6), (30, 1, 6), (17, 4, 6), (95, 40, 60)])
+def test_a_map_forecasts_what_its_members_do(length: int, season: int, horizon: int) -> None:
     values = seasonal_series(length, max(season, 2))
     aligned = aligned_of(values)
-    mean = Extrapolation.of(aligned, season, 6)
+    mean = Extrapolation.of(aligned, season, horizon)
     ((_, forecasts),) = mean.run(aligned, [length - 1])
     (weights,) = mean.maps(length)
     np.testing.assert_allclose(values @ weights, forecasts[0], rtol=1e-9)
     np.testing.assert_allclose(weights.sum(axis=0), 1.0, rtol=1e-9)  # a level is carried on as it is
+
+
+def test_a_long_season_takes_no_more_values_than_maps_can() -> None:
+    """A season of a year of hours would make maps of ten years; seasonal members leave their weight to the others."""
+    assert reach(24) == 240
+    assert reach(8766) == reach(628) == 2000
 
 
 def test_maps_are_those_of_each_series() -> None:

@@ -30,7 +30,7 @@ TEMPERATURE, LEAST_SEASON = 0.8, 2
 FAMILIES = 8.0  # times as much for families
 COMMON = 0.5  # weight of all series' errors beside the errors of one
 ORIGINS = 24  # forecasts, at most, by which members are compared; more of them near the end
-SEASONS_BACK, LEAST_BACK = 10, 96  # values that a map takes at most: so many seasons, and no fewer than that
+SEASONS_BACK, LEAST_BACK, MOST_BACK = 10, 96, 2000  # a map takes so many seasons, and values within these bounds
 NUMBERS = 4_000_000  # errors of all members that are compared at a time
 RATIO = 1.03  # of lengths that maps are made for: neighbours share one
 
@@ -112,7 +112,7 @@ def count_of(season: int) -> int:
 
 def reach(season: int) -> int:
     """Values that a map takes at most."""
-    return max(SEASONS_BACK * season, LEAST_BACK)
+    return min(max(SEASONS_BACK * season, LEAST_BACK), MOST_BACK)
 
 
 def window(lengths: Int64[np.ndarray, " S"], season: int, size: int) -> Int64[np.ndarray, " S"]:
@@ -127,7 +127,8 @@ def _in_parts(
 ) -> list[Float[np.ndarray, "S n"]]:
     """Errors of the members of each family and, last, of the families, of so many series at a time."""
     count = sum(bank.count for family in families for bank in family)
-    size = max(1, NUMBERS // (families[0][0].horizon * count * ORIGINS))
+    first = families[0][0]
+    size = max(1, NUMBERS // (count * max(first.horizon * ORIGINS, first.season)))
     parts = []
     for begin in range(0, max(len(series.values), 1), size):
         part = series.part(slice(begin, begin + size))

@@ -76,9 +76,15 @@ class Aligned:
         return cls(np.where(inside, values[rows], np.nan), width - back, width, each)
 
     @classmethod
-    def impulses(cls, count: int) -> Aligned:
-        """Series of `count` values, one of them 1 and the others 0: they show what a linear filter makes of each."""
-        return cls(np.eye(count), np.zeros(count, np.int64), count)
+    def impulses(cls, count: int, first: int | None = None) -> Aligned:
+        """Series of `count` values, one of them 1 and the others 0: they show what a linear filter makes of each.
+
+        Args:
+            count: of values.
+            first: how many of the first values there are, and series; all of them if left out.
+        """
+        values = np.eye(min(count, first or count))
+        return cls(values, np.zeros(len(values), np.int64), count)
 
     def part(self, chosen: slice | Int64[np.ndarray, " N"]) -> Aligned:
         """Some of the series."""
@@ -132,6 +138,11 @@ class Filters:
         return int(self.parameters.shape[1])
 
     @property
+    def damped(self) -> Float[np.ndarray, "H P"]:
+        """What of the trend has come by each step ahead: φ + … + φᵏ."""
+        return np.asarray(np.cumsum(self.parameters[2] ** np.arange(1, self.horizon + 1)[:, None], axis=0))
+
+    @property
     def fewest(self) -> Int64[np.ndarray, " P"]:
         """Values that each needs."""
         return np.full(self.count, 2 * self.season + 2 if self.season > 1 else 1)
@@ -173,7 +184,7 @@ class Filters:
         """
         alpha, beta, phi, gamma = self.parameters
         stops, steps = set(origins), np.arange(1, self.horizon + 1)
-        damped = np.cumsum(phi ** steps[:, None], axis=0)
+        damped = self.damped
         first = self.start(series)
         level = np.full((len(series.values), len(alpha)), np.nan)
         trend, season = np.zeros_like(level), np.zeros((len(level), self.season, len(alpha)))
@@ -190,9 +201,60 @@ class Filters:
                 yield t, level[:, None] + damped * trend[:, None] + season[:, (t + steps) % self.season]
 
     def maps(self, series: Aligned, span: int, weights: Float[np.ndarray, "S P"]) -> Float[np.ndarray, "S span H"]:
-        """The weighted mean of all as a map of the last `span` values, the same whatever the series."""
-        ((_, forecasts),) = self.run(Aligned.impulses(span), [span - 1])
-        return np.asarray(np.tensordot(weights, forecasts, axes=(1, 2)))
+        """The weighted mean of all as a map of the last `span` values, the same whatever the series.
+
+        Filters are linear, so the way back from a forecast to what it owes to each value is one step for each value
+        (the adjoint), where the way forward from each value would be a run for each.
+        """
+        alpha, beta, phi, gamma = self.parameters
+        owed = Owed.to_last(self, span)
+        maps = np.empty((len(weights), span, self.horizon))
+        for t in reversed(range(span)):
+            season = owed.season[t % self.season]
+            error = alpha * (owed.level + beta * owed.trend) + gamma * (1 - alpha) * season
+            maps[:, t] = owed.mean(error, weights)
+            owed.level, owed.trend = owed.level - error, phi * (owed.level + owed.trend - error)
+            season -= error
+        level, trend, season = self.start(Aligned.impulses(span, (CYCLES if self.season > 1 else FEW) * self.season))
+        maps[:, : len(level)] += level[:, None] * owed.mean(owed.level, weights)[:, None]
+        maps[:, : len(level)] += trend[:, None] * owed.mean((phi > 0) * owed.trend, weights)[:, None]
+        phases = np.stack([owed.mean(one, weights) for one in owed.season], axis=1)
+        maps[:, : len(level)] += season @ phases
+        return maps
+
+
+@dataclass(eq=False)
+class Owed:
+    """What forecasts after the last value owe to each filter's level, trend and season before some value.
+
+    Forecasts are made of the last level, the last trend and those phases of the season that lie ahead: rows, n of them.
+
+    Attributes:
+        level, trend: [n, P].
+        season: [m, n, P].
+        damped: [H, P] what of a trend has come by each step.
+        ahead: [H] the row of the phase of each step.
+    """
+
+    level: Float[np.ndarray, "n P"]
+    trend: Float[np.ndarray, "n P"]
+    season: Float[np.ndarray, "m n P"]
+    damped: Float[np.ndarray, "H P"]
+    ahead: Int64[np.ndarray, " H"]
+
+    @classmethod
+    def to_last(cls, filters: Filters, span: int) -> Owed:
+        """What they owe after the last of `span` values: each row to itself."""
+        steps = np.arange(1, filters.horizon + 1)
+        phases, ahead = np.unique((span - 1 + steps) % filters.season, return_inverse=True)
+        level, trend, season = (np.zeros((n, 2 + len(phases), filters.count)) for n in (1, 1, filters.season))
+        level[0, 0], trend[0, 1] = 1.0, 1.0
+        season[phases, 2 + np.arange(len(phases))] = 1.0
+        return cls(level[0], trend[0], season, filters.damped, 2 + ahead)
+
+    def mean(self, rows: Float[np.ndarray, "n P"], weights: Float[np.ndarray, "S P"]) -> Float[np.ndarray, "S H"]:
+        """The forecasts' share of something, of which the rows are owed to it, in the weighted mean of the filters."""
+        return np.asarray(weights @ (rows[0] + self.damped * rows[1] + rows[self.ahead]).T)
 
 
 def _filled(rows: Float[np.ndarray, "S n"], count: Int64[np.ndarray, " S"]) -> Float[np.ndarray, "S n"]:
