@@ -156,7 +156,7 @@ def test_a_wrong_file_is_refused_with_the_nearest_name(text: str, message: str, 
         cases.read(tmp_path / "made.toml")
 
 
-FIRST = {"hidden": [5, 5], "dropout": [0.5, 0, 0], "dense": [2], "segment": 5, "burn_in": 4, "batch_size": 100}
+FIRST = {"hidden": [5, 5], "dense": [2], "segment": 5, "burn_in": 4, "batch_size": 100}
 FIRST |= {"optimizer": "adagrad", "learning_rate": 0.03}
 SECOND = {"segment": 100, "burn_in": 99, "batch_size": 450, "max_epochs": 10, "optimizer": "rmsprop", "val_size": 0.05}
 FIFTH = {"hidden": [100, 50], "dropout": 0.5, "segment": 10, "carry": "stored", "batch_size": 50, "max_epochs": 2000}
