@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from statecast.data import checks, examples
+from statecast.data.grid.merging import Merging
 from statecast.data.grid.roles import Roles
 from statecast.data.tabular import table
 from statecast.data.tabular.columns import Clock
@@ -31,6 +32,30 @@ def test_beijing_is_the_published_table() -> None:
     np.testing.assert_array_equal(ours.column("time", Clock()).values, np.array(times, "M8[us]").astype(np.int64))
 
 
+def test_traffic_is_the_published_table() -> None:
+    path = SHARED / "traffic" / "Metro_Interstate_Traffic_Volume.csv"
+    if not path.exists():
+        pytest.skip(f"{path} is not on this machine")
+    ours, theirs = table.read(examples.path("interstate_traffic")), table.read(path)
+    assert ours.rows == theirs.rows == 48_204
+    renamed = {"traffic": "traffic_volume", "temperature": "temp", "rain": "rain_1h", "snow": "snow_1h"}
+    for name, source in (renamed | {"clouds": "clouds_all"}).items():
+        np.testing.assert_array_equal(ours.column(name).values, theirs.column(source).values)
+    for name, source in (("holiday", "holiday"), ("weather", "weather_main")):
+        columns = ours.column(name), theirs.column(source)
+        texts = [[None if n < 0 else c.labels[n] for n in c.values.tolist()] for c in columns]
+        assert texts[0] == [None if text == "None" else text for text in texts[1]]
+    np.testing.assert_array_equal(ours.column("time", Clock()).values, theirs.column("date_time", Clock()).values)
+
+
+def test_traffic_as_a_panel_keeps_its_gaps() -> None:
+    roles = Roles.of("traffic", time="time")
+    merging = Merging(duplicates="first")
+    panel, schema = checks.panel(table.read(examples.path("interstate_traffic")), roles, merging, "US-MN")
+    assert (panel.rows, int(np.isnan(panel.y).sum()), schema.frequency.text) == (52_551, 11_976, "1h")
+    assert schema.holidays
+
+
 def test_beijing_as_a_panel() -> None:
     roles = Roles.of("pm25", time="time", past=["dew_point", "wind_direction", "wind_speed"])
     panel, schema = checks.panel(table.read(examples.load("beijing_pm25")), roles)
@@ -49,7 +74,8 @@ def test_air_passengers() -> None:
 def test_tables_ship_with_their_attribution() -> None:
     text = (examples.path("beijing_pm25").parent / "ATTRIBUTION.md").read_text(encoding="utf-8")
     assert "10.24432/C5JS49" in text
-    assert "CC BY 4.0" in text
+    assert "10.24432/C5X60B" in text
+    assert text.count("CC BY 4.0") == 2
     for name in examples.NAMES:
         assert f"{name}.parquet" in text
 

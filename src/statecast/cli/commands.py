@@ -297,20 +297,36 @@ def stream(
     return live.run(model, snapshot, every, empty, csv)
 
 
-@command("statecast describe loads")
-def describe(model: MaybeFolder = None, /, *, system: bool = False, json: bool = False) -> int:
-    """Show a model: its layers, columns, settings and scores.
+@command("statecast replay loads loads.csv --rows 336")
+def replay(
+    model: Folder,
+    table: File,
+    /,
+    *,
+    from_: Annotated[str | None, Parameter(name="--from", metavar="TIME")] = None,
+    rows: MaybeCount = None,
+    series: Annotated[str | None, Parameter(metavar="ID")] = None,
+    seconds: Annotated[float | None, Parameter(metavar="N")] = None,
+    json: bool = False,
+) -> int:
+    """Play the rows of a table as if they came in now: each value beside its forecast, with alarms and a sketch.
+
+    Where the table goes on after the series of the model, its new rows are played; else the test rows, or the last rows
+    if the network has learned from all. Rows before these are observed first. Ctrl-C ends it, and the figures of the
+    rows so far are printed. Where the output is no terminal there is no pause, and only alarms and figures are printed.
 
     Args:
-        model: folder that fit wrote, a model file, or the snapshot of a stream.
-        system: show versions, and what networks run on here, instead of a model.
-        json: print one JSON document.
+        model: folder that fit wrote, or a model file.
+        table: CSV or Parquet file with the columns of the training table, or - for standard input.
+        from_: time of the first row that is played.
+        rows: number of rows of each series; with --from the first ones from there, else the last ones.
+        series: the only series that is played.
+        seconds: how long it takes; a minute if left out, and no time where the output is no terminal.
+        json: print the figures as one JSON document.
     """
-    from statecast.cli import about
+    from statecast.cli import playing
 
-    if system == (model is not None):
-        raise SettingError("give either the folder of a model, or --system")
-    return about.system(json) if model is None else about.model(model, json)
+    return playing.run(model, table, playing.ReplayRequest(from_, rows, series, seconds), json)
 
 
 @command("statecast export loads --out loads.onnx")
@@ -340,57 +356,3 @@ def export(
     if modules is not None and web is None:
         raise SettingError("--modules is for --web: give --web FOLDER as well")
     return exporting.run(model, out, web, modules, json)
-
-
-@command("statecast settings hidden cell")
-def settings(*names: str, markdown: bool = False, json: bool = False) -> int:
-    """List the settings, or those that are named, with their defaults and what is allowed.
-
-    Args:
-        names: settings to show; all if left out.
-        markdown: print the reference page of the documentation.
-        json: print one JSON document.
-    """
-    from statecast.cli import about
-
-    return about.settings(names, markdown, json)
-
-
-@command("statecast example beijing_pm25 --out pm25.csv")
-def example(name: Annotated[str | None, Parameter()] = None, /, *, out: MaybeFile = None, json: bool = False) -> int:
-    """Print the path of a table that comes with statecast, or copy the table; without a name, list them.
-
-    Args:
-        name: the table.
-        out: file to copy it to, CSV or Parquet by its suffix.
-        json: print one JSON document.
-    """
-    from statecast.cli import about
-
-    return about.example(name, out, json)
-
-
-@command("statecast gallery sin walk --out gallery")
-def gallery(
-    *names: str,
-    list_: Annotated[bool, Parameter(name="--list")] = False,
-    out: MaybeFolder = None,
-    data: MaybeFolder = None,
-    recipe: Annotated[str | None, Parameter(metavar="NAME")] = None,
-    json: bool = False,
-) -> int:
-    """Run the experiments of five tutorials, each by the tutorial's recipe and by statecast's, and compare the results.
-
-    Where a series follows a rule without noise, a recurrence without a skip is a third recipe.
-
-    Args:
-        names: cases to run; if left out, all whose data are at hand.
-        list_: list the cases instead of running them.
-        out: folder for pictures, CSV files and one report page.
-        data: folder with the tables that may not be shipped.
-        recipe: run this recipe alone, tutorial, statecast or recurrence.
-        json: print one JSON document.
-    """
-    from statecast.cli import gallery as room
-
-    return room.listed(json) if list_ else room.run(names, out, data, recipe, json)

@@ -36,6 +36,18 @@ def prose(text: str, indent: str = "") -> None:
     say(text)
 
 
+def styled(*parts: tuple[str, str]) -> None:
+    """A line of results, of (text, style of rich). A terminal gets as much as it is wide, all else plain text."""
+    if sys.stdout.isatty():
+        with contextlib.suppress(ImportError):
+            from rich.console import Console
+            from rich.text import Text
+
+            Console(highlight=False).print(Text.assemble(*parts, no_wrap=True, overflow="crop"))
+            return
+    say("".join(text for text, _ in parts))
+
+
 def note(text: str) -> None:
     """A line about the work, on standard error."""
     with contextlib.suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""Series to try things on: two real tables that ship with the package, and seeded generators.
+"""Series to try things on: three real tables that ship with the package, and seeded generators.
 
 The tables are ordinary Parquet files (their sources and licences are in `tables/ATTRIBUTION.md`), read in the same way
 as anyone's. The generators give NumPy arrays, or mappings of columns for whole panels, and the same seed gives the
@@ -19,7 +19,7 @@ from statecast.errors import SettingError, nearest
 if TYPE_CHECKING:
     from jaxtyping import Float64
 
-NAMES = ("beijing_pm25", "air_passengers")
+NAMES = ("interstate_traffic", "beijing_pm25", "air_passengers")
 
 
 def path(name: str) -> Path:
@@ -40,8 +40,9 @@ def path(name: str) -> Path:
 def load(name: str) -> Any:
     """A table that ships with the package, as a polars frame.
 
-    "beijing_pm25" has the columns time, pm25, dew_point, temperature, pressure, wind_direction, wind_speed, snow_hours
-    and rain_hours; "air_passengers" has month and passengers.
+    "interstate_traffic" has the columns time, traffic, holiday, temperature, rain, snow, clouds and weather, with the
+    gaps of its source and with several rows of one hour. "beijing_pm25" has time, pm25, dew_point, temperature,
+    pressure, wind_direction, wind_speed, snow_hours and rain_hours; "air_passengers" has month and passengers.
 
     Raises:
         SettingError: there is no such table.
