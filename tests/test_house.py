@@ -32,7 +32,7 @@ LEVELS = (
     ("train", "forecast"),
     ("report", "export"),
     ("estimators", "server"),
-    ("gallery", "cluster", "interop", "mlflow", "river", "sktime"),
+    ("gallery", "cluster", "tuning", "interop", "mlflow", "river", "sktime"),
     ("cli",),
     ("__main__",),
 )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from statecast.forecast.answer import Forecast
     from statecast.forecast.stream import Stream
     from statecast.server.client.client import Client
+    from statecast.tuning import tune
 
 __all__ = [
     "Classifier",
@@ -25,6 +26,7 @@ __all__ = [
     "__version__",
     "cluster",
     "interop",
+    "tune",
 ]
 __version__ = "0.1.0"
 
@@ -39,6 +41,7 @@ _HOMES = {
     "Regressor": "statecast.estimators.regressor",
     "StatecastError": "statecast.errors",
     "Stream": "statecast.forecast.stream",
+    "tune": "statecast.tuning",
 }
 _ROOMS = ("cluster", "interop")
 

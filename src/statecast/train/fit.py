@@ -28,11 +28,33 @@ from statecast.model.stack import Stack
 from statecast.train import judge, levenberg, loop, refit
 from statecast.train.checkpoint import NAME, REFIT_NAME, SKIP_NAME, Checkpoint, fingerprint
 from statecast.train.choose import settings
+from statecast.train.recall import Recall
 from statecast.train.prepare import Prepared, prepare
 from statecast.train.progress import PREPARING, SCORING, SKIP_ALONE, Progress, Training, Watch
 from statecast.train.refit import Refit
 from statecast.train.segment_trainer import SegmentTrainer
 from statecast.train.working import WorkingTable
+
+
+@dataclass(frozen=True, eq=False)
+class Beginning:
+    """All that is settled before the first step.
+
+    Attributes:
+        config, reasons, schema, network, panel, base_parts, prepared: see `Fit`.
+        parts: the split of `panel`.
+        table: its targets in working units.
+    """
+
+    config: Config
+    reasons: dict[str, str]
+    schema: Schema
+    network: Network
+    panel: Panel
+    base_parts: Split
+    parts: Split
+    table: WorkingTable
+    prepared: Prepared
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,30 +111,51 @@ def fit(
         DataError: there are too few rows.
         SettingError: a setting does not suit the table.
         TrainingError: the loss is not finite.
-        Interrupted: Ctrl-C once training has begun, while there is a folder; the checkpoint is written first.
+        Interrupted: Ctrl-C once training has beginning, while there is a folder; the checkpoint is written first.
         ModelFileError: the checkpoint is of other settings or another table.
     """
     tell = watch or (lambda report: None)
     with precision(config):
         tell(Progress.of_phase(PREPARING))
         base_parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
-        _require_rows(panel, base_parts)
-        limits = Limits.of(config, schema.target)
-        limits.require_table(panel)
-        config, channel_reasons = settings.channels(config, panel, limits)
-        folded, parts = fold(config, schema, panel, base_parts)
-        config, reasons, table, blends = settings.choose(config, schema, folded, parts, panel.series)
-        network = network_of(config, schema, folded)
-        _require_trainable(config, network, folded)
-        schema = replace(schema, series=folded.ids if network.series else ())
-        prepared = prepare(config, network, schema, folded, table, blends)
-        training = train(config, network, prepared, watch, folder, resume)
-        reasons |= channel_reasons | ({"significance": training.verdict} if training.verdict else {})
-        fitted = Fit(config, reasons, schema, network, folded, base_parts, prepared, training)
-        if refit.applies(config, parts, folded.lengths):
-            fitted = learn_every_row(fitted, table, watch, folder, resume)
+        beginning = begin(config, schema, panel, base_parts)
+        training = train(beginning.config, beginning.network, beginning.prepared, watch, folder, resume)
+        reasons = beginning.reasons | ({"significance": training.verdict} if training.verdict else {})
+        folded = beginning.panel, base_parts, beginning.prepared
+        fitted = Fit(beginning.config, reasons, beginning.schema, beginning.network, *folded, training)
+        if refit.applies(beginning.config, beginning.parts, beginning.panel.lengths):
+            fitted = learn_every_row(fitted, beginning.table, watch, folder, resume)
         tell(Progress.of_phase(SCORING))
     return fitted
+
+
+def begin(config: Config, schema: Schema, panel: Panel, base_parts: Split, recall: Recall | None = None) -> Beginning:
+    """Everything before the first step: what is left out is chosen, and the rows are made ready.
+
+    Args:
+        config: settings; those left out are chosen from the panel.
+        schema: what the panel's columns are.
+        panel: the whole table.
+        base_parts: its split.
+        recall: of earlier fits of the same rows, by the same split.
+
+    Raises:
+        DataError: there are too few rows.
+        SettingError: a setting does not suit the table.
+    """
+    recall = recall or Recall()
+    _require_rows(panel, base_parts)
+    limits = Limits.of(config, schema.target)
+    limits.require_table(panel)
+    config, channel_reasons = settings.channels(config, panel, limits)
+    folded, parts = fold(config, schema, panel, base_parts)
+    config, reasons, table, blends = settings.choose(config, schema, folded, parts, panel.series, recall)
+    network = network_of(config, schema, folded)
+    _require_trainable(config, network, folded)
+    schema = replace(schema, series=folded.ids if network.series else ())
+    prepared = prepare(config, network, schema, folded, table, blends, recall=recall)
+    reasons |= channel_reasons
+    return Beginning(config, reasons, schema, network, folded, base_parts, parts, table, prepared)
 
 
 def fold(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[Panel, Split]:

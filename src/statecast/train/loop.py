@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -112,9 +112,9 @@ def _looks(trainer: Trainer, stand: Stand, began: float, watch: Watch | None, ph
     """Train from one look at the validation rows to the next, and yield where things stand after each."""
     pace = _Pace()
 
-    def tell(step: int, loss: float) -> None:
+    def tell(step: int, loss: float, looked: bool = False) -> None:
         if watch:
-            watch(_report(trainer, stand.state, step, loss, pace.rate, began, phase))
+            watch(replace(_report(trainer, stand.state, step, loss, pace.rate, began, phase), looked=looked))
 
     if not stand.state.history["step"]:
         stand = _look(trainer, stand, stand.arrays, 0, math.nan, began)
@@ -130,7 +130,7 @@ def _looks(trainer: Trainer, stand: Stand, began: float, watch: Watch | None, ph
             _require_finite(latest, step)
             tell(step, latest[-1])
         stand = _look(trainer, stand, arrays, step, float(np.mean(losses)), began)
-        tell(step, losses[-1])
+        tell(step, losses[-1], looked=True)
         yield stand
 
 

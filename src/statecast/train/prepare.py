@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from statecast.model.members import cast
 from statecast.model.network import Network
 from statecast.model.shapes import TABLE_UNITS
 from statecast.train.local import require_room
+from statecast.train.recall import Recall, bare_of
 from statecast.train.start import linear
 from statecast.train.start.design import Design
 from statecast.train.start.linear import Blend
@@ -70,6 +72,7 @@ def prepare(
     table: WorkingTable,
     blends: Sequence[Blend | None],
     sizes: dict[str, np.ndarray] | None = None,
+    recall: Recall | None = None,
 ) -> Prepared:
     """Everything before the first step.
 
@@ -81,6 +84,7 @@ def prepare(
         table: its targets in working units.
         blends: what the linear map of each target is made of; None for one that starts from zero.
         sizes: constants that hold typical sizes, which weights were trained in; those of the training rows where None.
+        recall: of earlier fits of these rows; it knows the maps of blends that were chosen for them.
 
     Raises:
         SettingError: local networks are too many or too large.
@@ -92,7 +96,8 @@ def prepare(
     c = table.constants | (gains(train) if sizes is None else {name: sizes[name] for name in GAINS}) | network.maps()
     weights = network.init(config.random_state, Start.of(config))
     if any(blends):
-        _start(network, c, weights, train, table, blends)
+        known = partial(_maps, recall or Recall(), bare_of(config, "lags", "skip"))
+        _start(network, c, weights, train, table, blends, known)
     constants = {name: value if name in TABLE_UNITS else value.astype(dtype) for name, value in c.items()}
     rows = rows_of(network, c, schema, panel, dtype)
     data = device_rows(network, rows, cast(table.statistics, dtype), table.scales)
@@ -111,6 +116,7 @@ def _start(
     train: dict[str, Any],
     table: WorkingTable,
     blends: Sequence[Blend | None],
+    maps: Callable[[Design, Blend], np.ndarray],
 ) -> None:
     """Weights from which the network forecasts what the linear maps do, and a spread like that of their errors."""
     skip, horizon, targets = network.front.skip, network.head.horizon, network.front.targets
@@ -118,7 +124,7 @@ def _start(
     for target, blend in enumerate(blends):
         if blend is not None:
             design = Design.empty(table, network.front, target, horizon, blend.size)
-            made = linear.maps(design, blend) / c["output_gain"][:, target]
+            made = maps(design, blend) / c["output_gain"][:, target]
             common, back = made.mean(axis=0), slice(skip - blend.size, skip)
             w[target, back], b[:, target] = common[:-1] * c["ring_gain"][target], common[-1]
             if len(made) > 1 and "maps" in c:
@@ -129,6 +135,13 @@ def _start(
     count = np.maximum((~np.isnan(error)).sum(axis=0), 1)
     spread = 1.25 * np.nansum(np.abs(error), axis=0) / count
     weights["head"]["out"]["b"][...] = network.head.started(b, np.where(spread > 0, spread, 1.0)).reshape(-1)
+
+
+def _maps(recall: Recall, bare: Config, design: Design, blend: Blend) -> np.ndarray:
+    """The maps of a target; levels and scales do not depend on the lags, unless a window of values gives them."""
+    front = design.front if design.front.normalize == "window" else replace(design.front, lags=1)
+    design = replace(design, front=front)
+    return recall.once(("maps", bare, front, design.target, blend), partial(linear.maps, design, blend))
 
 
 def _skipped(network: Network, c: dict[str, np.ndarray], w: np.ndarray, train: dict[str, Any]) -> np.ndarray:

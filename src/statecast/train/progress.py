@@ -30,6 +30,8 @@ class Progress:
         seconds: since this training began, over all its runs.
         phase: what the fit is at: "preparing", "training", "training the linear part", "learning from every row" or
             "training on sequences as a table" (further trainings, whose steps are counted anew), or "scoring".
+        looked: whether the validation rows were looked at after this step; an exception that a watch raises here ends
+            the training at the same step in every run, where elsewhere it depends on the clock.
     """
 
     step: int
@@ -41,6 +43,7 @@ class Progress:
     rate: float
     seconds: float
     phase: str = TRAINING
+    looked: bool = False
 
     @classmethod
     def of_phase(cls, phase: str) -> Progress:

@@ -5,6 +5,7 @@ Only the training rows' shape decides: frequency, lengths, what is missing. Noth
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.train.choose import level, season, skip, transform
+from statecast.train.recall import Recall, bare_of
 from statecast.train.optimizer import LEARNING_RATES
 from statecast.train.segment_trainer import plan
 from statecast.train.start.linear import Blend
@@ -34,7 +36,7 @@ GRADIENT = 3.5  # time of a training step in units of its forward pass
 
 
 def choose(
-    config: Config, schema: Schema, panel: Panel, parts: Split, series: int
+    config: Config, schema: Schema, panel: Panel, parts: Split, series: int, recall: Recall | None = None
 ) -> tuple[Config, dict[str, str], WorkingTable, tuple[Blend | None, ...]]:
     """All settings, the reason for each that was chosen here, the table in the units that were chosen, and the start.
 
@@ -44,14 +46,16 @@ def choose(
         panel: the table, with channels folded where they are independent.
         parts: its split.
         series: of the table as it came.
+        recall: of earlier fits of these rows.
     """
+    recall = recall or Recall()
     config, reasons = _by_shape(config, schema, panel, parts, series)
-    table = WorkingTable.of(config, schema, panel, parts)
-    if config.transform is None:
-        size = skip.usual(config, parts)
-        table, name, reasons["transform"] = transform.best(config, schema, panel, table, size)
-        config = config.with_(transform=name)
-    size, reason, blends = skip.best(config, table)
+    bare = bare_of(config, "lags", "skip")
+    table, name, reason = recall.once(("table", bare), partial(_table, bare, schema, panel, parts))
+    reasons |= {"transform": reason} if reason else {}
+    config = config.with_(transform=name)
+    bare = bare_of(config, "lags")
+    size, reason, blends = recall.once(("start", bare), partial(skip.best, bare, table))
     reasons["start" if config.skip is not None else "skip"] = reason
     config = config.with_(skip=size)
     if config.local_skip is None:
@@ -62,7 +66,8 @@ def choose(
         size, reasons["lags"] = _lags(config, int(np.median(parts.train)) if len(parts.train) else 0)
         config = config.with_(lags=size)
     if config.level_input is None:
-        helps = level.helps(config, table)
+        bare = bare_of(config)
+        helps = recall.once(("level", bare), partial(level.helps, bare, table))
         config = config.with_(level_input=helps)
         reasons["level_input"] = (
             "the level lowers the validation error of least squares on the last values"
@@ -73,6 +78,14 @@ def choose(
         config = config.with_(eval_every=_eval_every(config, parts))
         reasons["eval_every"] = "steps between two looks at the validation rows: these take a tenth of the time at most"
     return config, reasons, table, blends
+
+
+def _table(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[WorkingTable, str, str]:
+    """The table in working units, the name of the transform, and why it is if it was chosen here."""
+    table = WorkingTable.of(config, schema, panel, parts)
+    if config.transform is not None:
+        return table, config.transform, ""
+    return transform.best(config, schema, panel, table, skip.usual(config, parts))
 
 
 def channels(config: Config, panel: Panel, limits: Limits) -> tuple[Config, dict[str, str]]:

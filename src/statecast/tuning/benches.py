@@ -1,0 +1,186 @@
+"""Where trials run: in this process, in processes of this machine, or on a Ray cluster.
+
+A bench holds a few runners, each of which keeps the table and what it worked out of it. What it is given comes back in
+the order in which it was given, so that what is proposed next does not depend on which trial was done first.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
+from importlib.util import find_spec
+from multiprocessing import get_context
+from typing import Any, Protocol
+
+from statecast.errors import MissingDependency, SettingError, nearest
+from statecast.tuning.trials import FAILED, Course, StepWatch, TrialRecord, TrialRunner, TrialTask
+
+ENGINES = ("ray", "local")
+DEATHS = 2  # of processes that ran the same trial, after which it counts as failed
+KILLED = "its process died (out of memory?)"
+
+
+class Bench(Protocol):
+    """Runs trials.
+
+    Attributes:
+        size: trials that run at once.
+    """
+
+    size: int
+
+    def give(self, task: TrialTask) -> None:
+        """Begin a trial."""
+
+    def take(self) -> TrialRecord:
+        """What came of the trial that was given first, once it has ended."""
+
+    def close(self) -> None:
+        """Give up the trials that run."""
+
+
+def bench_of(engine: str | None, workers: int | None, runner: TrialRunner, watch: StepWatch) -> Bench:
+    """The bench of an engine; this process where neither an engine nor several workers are asked for.
+
+    Raises:
+        SettingError: there is no such engine, or no such number of workers.
+    """
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
+        raise SettingError(f"workers = {workers!r}: wanted a whole number of at least 1")
+    if engine is None and workers in (None, 1):
+        return HomeBench(runner, watch)
+    engine = engine or ("ray" if find_spec("ray") else "local")
+    if engine == "local":
+        return ProcessBench(runner.course, workers or _processors())
+    if engine == "ray":
+        return RayBench(runner.course, workers)
+    raise SettingError(f"there is no engine {engine!r}; {nearest(engine, ENGINES)}")
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _shared(course: Course, workers: int) -> Course:
+    """The course of one of several workers, which share the processors; bits do not depend on that."""
+    threads = course.config.threads or max(_processors() // workers, 1)
+    return replace(course, config=course.config.with_(threads=threads))
+
+
+class HomeBench:
+    """This process: a trial runs when it is taken."""
+
+    size = 1
+
+    def __init__(self, runner: TrialRunner, watch: StepWatch) -> None:
+        self._runner, self._watch = runner, watch
+        self._tasks: deque[TrialTask] = deque()
+
+    def give(self, task: TrialTask) -> None:
+        """See `Bench`."""
+        self._tasks.append(task)
+
+    def take(self) -> TrialRecord:
+        """See `Bench`."""
+        return self._runner.run(self._tasks.popleft(), self._watch)
+
+    def close(self) -> None:
+        """See `Bench`."""
+
+
+class ProcessBench:
+    """Processes of this machine, each started anew ("spawn") and with one trial at a time: a death has one culprit."""
+
+    def __init__(self, course: Course, workers: int) -> None:
+        self.size, self._course = workers, _shared(course, workers)
+        self._free: deque[ProcessPoolExecutor] = deque()
+        self._running: deque[tuple[TrialTask, Future[TrialRecord], ProcessPoolExecutor]] = deque()
+
+    def give(self, task: TrialTask) -> None:
+        """See `Bench`."""
+        process = self._free.popleft() if self._free else self._fresh()
+        self._running.append((task, process.submit(_run, task), process))
+
+    def take(self) -> TrialRecord:
+        """See `Bench`."""
+        task, future, process = self._running.popleft()
+        for _ in range(DEATHS):
+            try:
+                record = future.result()
+                self._free.append(process)
+                return record
+            except BrokenProcessPool:
+                process.shutdown(wait=False)
+                process = self._fresh()
+                future = process.submit(_run, task)
+        self._free.append(process)
+        future.cancel()
+        return TrialRecord(task.number, task.settings, FAILED, note=KILLED)
+
+    def close(self) -> None:
+        """See `Bench`."""
+        for process in [*self._free, *(process for *_, process in self._running)]:
+            process.kill_workers() if hasattr(process, "kill_workers") else process.shutdown(cancel_futures=True)
+
+    def _fresh(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(1, get_context("spawn"), _start, (self._course,))
+
+
+_RUNNERS: list[TrialRunner] = []  # of this process, if it runs trials
+
+
+def _start(course: Course) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the first one decides
+    _RUNNERS[:] = [TrialRunner(course)]
+
+
+def _run(task: TrialTask) -> TrialRecord:
+    return _RUNNERS[0].run(task)
+
+
+class RayBench:
+    """Actors of the Ray cluster that the program is connected to, or of one that is started on this machine."""
+
+    def __init__(self, course: Course, workers: int | None) -> None:
+        try:
+            import ray
+        except ImportError as error:
+            raise MissingDependency.of("ray", "ray", 'engine="ray"') from error
+        self._ray: Any = ray
+        if not ray.is_initialized():
+            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        self.size = workers or max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
+        self._course = ray.put(_shared(course, self.size))
+        self._free: deque[Any] = deque()
+        self._running: deque[tuple[TrialTask, Any, Any]] = deque()
+
+    def give(self, task: TrialTask) -> None:
+        """See `Bench`."""
+        actor = self._free.popleft() if self._free else self._fresh()
+        self._running.append((task, actor.run.remote(task), actor))
+
+    def take(self) -> TrialRecord:
+        """See `Bench`."""
+        task, reference, actor = self._running.popleft()
+        for _ in range(DEATHS):
+            try:
+                record: TrialRecord = self._ray.get(reference)
+                self._free.append(actor)
+                return record
+            except self._ray.exceptions.RayActorError:
+                actor = self._fresh()
+                reference = actor.run.remote(task)
+        self._ray.kill(actor)
+        return TrialRecord(task.number, task.settings, FAILED, note=KILLED)
+
+    def close(self) -> None:
+        """See `Bench`."""
+        for actor in [*self._free, *(actor for *_, actor in self._running)]:
+            self._ray.kill(actor)
+
+    def _fresh(self) -> Any:
+        return self._ray.remote(TrialRunner).options(num_cpus=1).remote(self._course)

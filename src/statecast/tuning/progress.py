@@ -1,0 +1,45 @@
+"""What tuning tells while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from statecast.train.progress import Progress
+
+TRYING, FITTING = "trying", "fitting"
+
+
+@dataclass(frozen=True)
+class TuningProgress:
+    """Where tuning stands.
+
+    Attributes:
+        phase: "trying", or "fitting" once the trials have ended.
+        trial: number of the trial that runs, from 0, the automatic choice, on.
+        trials: how many there are to be; None where time alone limits them.
+        settings: that it tries, in words.
+        window, windows: of the table, in which it is fitted; from 1 on, 0 where that is not known.
+        report: the progress of that fit; None where it is not known.
+        best: number of the best trial so far.
+        gain: share of the automatic choice's error that it takes away.
+        seconds_left: about how long it will take; None where that is not known.
+        ended: trials that have ended.
+    """
+
+    phase: str
+    trial: int
+    trials: int | None
+    settings: str
+    window: int
+    windows: int
+    report: Progress | None
+    best: int
+    gain: float
+    seconds_left: float | None
+    ended: int
+
+
+TuningWatch = Callable[[TuningProgress], None]

@@ -1,0 +1,108 @@
+"""What tuning ends in: a fitted Forecaster, the trials, and what was gained, in numbers and in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from statecast.allowed import plain_value
+from statecast.data import results
+from statecast.data.results import Native
+from statecast.estimators import Forecaster
+from statecast.files import write_text
+from statecast.tuning.trials import TrialRecord
+from statecast.tuning.verdict import TuningVerdict, setting_text, test_sentence, windows_sentences
+
+TRIALS = "trials.csv"
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """What came of tuning.
+
+    Attributes:
+        forecaster: fitted with the settings that were chosen, as `Forecaster.fit` does it.
+        records: of all trials, the automatic choice first.
+        verdict: whether the best of them is better than the automatic choice.
+        automatic: scores of the automatic choice on the test rows, as in `evaluation_`.
+        tuned: those of the best trial; None where that is the automatic choice.
+        roles: which columns play which role, as they were given.
+        native: the data-frame library of the table.
+        interrupted: whether Ctrl-C ended the trials early.
+    """
+
+    forecaster: Forecaster
+    records: Sequence[TrialRecord]
+    verdict: TuningVerdict
+    automatic: Mapping[str, Any]
+    tuned: Mapping[str, Any] | None
+    roles: Mapping[str, Any]
+    native: Native
+    interrupted: bool = False
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What tuning chose; empty where the automatic choice stays."""
+        return dict(self.verdict.settings) if self.verdict.taken else {}
+
+    @property
+    def sentences(self) -> list[str]:
+        """What was gained, in plain words."""
+        early = (
+            ["The trials were interrupted; these are the results of those that had ended."] if self.interrupted else []
+        )
+        return [*early, *windows_sentences(self.verdict), test_sentence(self.verdict, self.automatic, self.tuned)]
+
+    def __str__(self) -> str:
+        return " ".join(self.sentences)
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """The table of trials: a row for each."""
+        names = list(dict.fromkeys(name for record in self.records for name in record.settings))
+        windows = max(len(record.evidence) for record in self.records)
+        table: dict[str, Any] = {
+            "trial": np.array([record.number for record in self.records], np.int64),
+            "state": np.array([record.state for record in self.records], object),
+            "score": np.array([record.score for record in self.records]),
+        }
+        for n in range(windows):
+            scores = [r.evidence[n].score if n < len(r.evidence) else np.nan for r in self.records]
+            table[f"window {n + 1}"] = np.array(scores)
+        for name in names:
+            table[name] = np.array([setting_text(record.settings.get(name)) for record in self.records], object)
+        table["seconds"] = np.array([round(record.seconds, 2) for record in self.records])
+        table["note"] = np.array([record.note for record in self.records], object)
+        return table
+
+    def table(self) -> Any:
+        """The table of trials, in the form that the data had: a frame of the same library, or a mapping."""
+        return results.to_native(self.columns(), self.native, None)
+
+    def config_toml(self) -> str:
+        """The settings that were given or tuned, and the columns: `statecast fit --config` makes the same fit of it.
+
+        What is chosen from the data is left out, so that it is chosen again in the same way.
+        """
+        import tomli_w
+
+        settings = {name: plain_value(value) for name, value in self.forecaster.config.changed().items()}
+        roles = {name: plain_value(value) for name, value in self.roles.items() if value not in (None, ())}
+        return tomli_w.dumps(settings | ({"data": roles} if roles else {}))
+
+    def write(self, folder: str | Path, title: str = "") -> list[Path]:
+        """Write what `Forecaster.write` does, with the table of trials, and settings that make the same fit.
+
+        Raises:
+            OutputError: a file cannot be written.
+        """
+        from statecast.report.folder import CONFIG
+
+        place = Path(folder)
+        written = self.forecaster.write(place, title)
+        write_text(place / CONFIG, self.config_toml())
+        results.write(self.columns(), place / TRIALS, None)
+        return [*written, place / TRIALS]
