@@ -28,9 +28,9 @@ from statecast.model.stack import Stack
 from statecast.train import judge, levenberg, loop, refit
 from statecast.train.checkpoint import NAME, REFIT_NAME, SKIP_NAME, Checkpoint, fingerprint
 from statecast.train.choose import settings
-from statecast.train.recall import Recall
 from statecast.train.prepare import Prepared, prepare
 from statecast.train.progress import PREPARING, SCORING, SKIP_ALONE, Progress, Training, Watch
+from statecast.train.recall import Recall
 from statecast.train.refit import Refit
 from statecast.train.segment_trainer import SegmentTrainer
 from statecast.train.working import WorkingTable

@@ -17,8 +17,8 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.train.choose import level, season, skip, transform
-from statecast.train.recall import Recall, bare_of
 from statecast.train.optimizer import LEARNING_RATES
+from statecast.train.recall import Recall, bare_of
 from statecast.train.segment_trainer import plan
 from statecast.train.start.linear import Blend
 from statecast.train.validation import PLACES
