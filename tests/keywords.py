@@ -42,7 +42,7 @@ class _Signature:
 class SettingsKeywords:
     """An estimator whose arguments are settings; abstract."""
 
-    __signature__ = _Signature()
+    __signature__: _Signature = _Signature()
 
     def _accept(self, settings: dict[str, Any]) -> None:
         """Take the settings as they were given, and refuse names that are none.

@@ -129,7 +129,8 @@ class NotOwner(StatecastError, LookupError):
 
     def __init__(self, message: str, address: str | None = None, shards: frozenset[int] = frozenset()) -> None:
         super().__init__(message)
-        self.address, self.shards = address, shards
+        self.address: str | None = address
+        self.shards: frozenset[int] = shards
 
 
 class StreamBusy(StatecastError, RuntimeError):

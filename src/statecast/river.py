@@ -51,7 +51,9 @@ class RiverForecaster(Base):  # type: ignore[misc]  # River publishes no types t
     def __init__(
         self, model: estimator.Forecaster | str | Path, series: str | int | None = None, start: Any = None
     ) -> None:
-        self.model, self.series, self.start = model, series, start
+        self.model: estimator.Forecaster | str | Path = model
+        self.series: str | int | None = series
+        self.start: Any = start
         fitted = model.model_ if isinstance(model, estimator.Forecaster) else archive.load(model)
         _require_lone(fitted)
         if series is None and start is None and fitted.schema.time_kind != "row":

@@ -104,7 +104,7 @@ class StatecastForecaster(BaseForecaster):  # type: ignore[misc]  # sktime publi
         roles: dict[str, Any] = {"target": _names("y", y), "known": None if X is None else _names("X", X)}
         fitted = Forecaster(**settings).fit(table, id=ID if ID in table else None, time=TIME, **roles)
         # What a fit leaves beside the model is for reports: an estimator is copied and pickled as its model alone.
-        self.forecaster_ = Forecaster.of(fitted.model_, "pandas")
+        self.forecaster_: Forecaster = Forecaster.of(fitted.model_, "pandas")
         self._shape, self._labels = y.index[:0], _labels(y.index)
         self._ends, self._end = _ends(table, self._model), self._cutoff
         return self

@@ -33,7 +33,7 @@ class RayEngine:
             ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         library: Any = ray  # which has no types of its own
         resources: dict[str, float] = library.cluster_resources()
-        self.workers = workers or max(int(resources.get("CPU", 1)), 1)
+        self.workers: int = workers or max(int(resources.get("CPU", 1)), 1)
 
     def run(self, plan: Plan) -> Iterator[Answer]:
         """See `Executor`."""

@@ -53,7 +53,7 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
         if is_sequences(X):
             sequences = of_sequences(X)
             if reset:
-                self.n_features_in_ = sequences.channels
+                self.n_features_in_: int = sequences.channels
                 self.__dict__.pop("feature_names_in_", None)
             return sequences
         if hasattr(X, "to_pandas") and type(X).__module__.startswith("pyarrow"):
@@ -94,7 +94,7 @@ class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc] 
         """The attributes of a fitted estimator."""
         self.model_ = model
         self.history_: dict[str, list[float]] = model.history
-        self.n_iter_ = int(model.history["step"][-1])
+        self.n_iter_: int = int(model.history["step"][-1])
 
     def save(self, path: str | Path) -> Path:
         """Write the fitted model to one file; predicting from it needs no JAX.

@@ -88,7 +88,7 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         weight = self._weights(classes, y)[codes]
         parts = self._train(source, codes.astype(np.int64), weight, len(classes), watch, checkpoint, resume)
         none = np.zeros(0)
-        self.classes_ = classes
+        self.classes_: np.ndarray = classes
         self._keep(Answers(**parts, classes=classes, mean=none, scale=none, single=True))
         return self
 

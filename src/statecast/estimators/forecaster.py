@@ -26,7 +26,7 @@ from statecast.estimators.exporting import Export
 from statecast.estimators.inside import Inside
 from statecast.estimators.keywords import ForecasterKeywords
 from statecast.estimators.notebook import Notebook
-from statecast.estimators.updating import Learning
+from statecast.estimators.updating import Learning, Update
 from statecast.forecast.answer import Forecast
 from statecast.forecast.predict import forecast
 from statecast.forecast.sample import Samples, sample
@@ -65,7 +65,7 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
     """
 
     def _accept(self, settings: dict[str, Any]) -> None:
-        self.config = Config.of(settings)
+        self.config: Config = Config.of(settings)
         self.reasons_: dict[str, str] = {}
         self._record, self._model, self._native, self._axes = None, None, "polars", 0
 
@@ -193,6 +193,7 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
             40
         """
         learning = Learning(learn, steps, learning_rate, watch, Path(checkpoint) if checkpoint else None, resume)
+        self.update_: Update
         self._model, self.update_ = updating.updated(self.model_, table.read(source), learning)
         self.reasons_ = self._model.reasons or {}
         self._record = None

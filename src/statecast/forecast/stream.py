@@ -61,7 +61,7 @@ class Stream:
 
     def __init__(self, model: Model, state: State | None = None) -> None:
         state = model.state if state is None else state
-        self.model = replace(model, state=State.empty(model.layout, model.dtype))
+        self.model: Model = replace(model, state=State.empty(model.layout, model.dtype))
         self._runner = Runner(self.model)
         self._roster, self._turns = Roster(self._runner), Turns()
         self._levels = calibrate.checked_levels(model, None)

@@ -24,7 +24,8 @@ from statecast.interop.layers import Layers, Weights, require_numbers
 from statecast.model.container import require_finite
 from statecast.model.trained import Model
 
-CELLS = {1: ("rnn_tanh", "rnn_relu"), 3: ("gru",), 4: ("lstm",)}  # by blocks of gates; the first is nn's default
+# By blocks of gates; the first is nn's default.
+CELLS: dict[int, tuple[str, ...]] = {1: ("rnn_tanh", "rnn_relu"), 3: ("gru",), 4: ("lstm",)}
 FORMATS = ("F16", "F32", "F64")
 MOST_TENSORS, MOST_LINEAR = 10_000, 8
 PICKLED = (".pt", ".pth", ".bin", ".ckpt", ".pkl", ".pickle")

@@ -58,7 +58,8 @@ class Table:
         self._first_line = None if layout is None else 1 + layout.headed
         self.names: tuple[str, ...] = tuple(columns)
         self.rows: int = len(columns[self.names[0]]) if self.names else 0
-        self.origin, self.native = origin, native
+        self.origin: str = origin
+        self.native: Native = native
         self.default_target: tuple[str, ...] | None = None
         self.index: str | None = columns.index if isinstance(columns, frames.FrameColumns) else None
         self.reasons: dict[str, str] = {}

@@ -18,7 +18,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from statecast.errors import DataError, RowsRejected, ServerError, SettingError, TimeOrderError, UnknownSeries
+from statecast.errors import (
+    DataError,
+    RowsRejected,
+    ServerError,
+    SettingError,
+    StatecastError,
+    TimeOrderError,
+    UnknownSeries,
+)
 from statecast.server.client import link, listening, outbox
 from statecast.server.client.link import Link, Pauses
 from statecast.server.client.listening import Event
@@ -31,7 +39,7 @@ BATCH = 500  # rows of a request; more gain little, and every row waits for the 
 UNKNOWN, ELSEWHERE = 404, 421
 FORECASTS, EXPLANATIONS = ("/v1/forecast", "forecasts"), ("/v1/explanation", "explanations")
 TOGETHER = 50  # series of a request for explanations
-ERRORS = {"late": TimeOrderError, "conflict": TimeOrderError, "unknown": UnknownSeries}
+ERRORS: dict[str, type[StatecastError]] = {"late": TimeOrderError, "conflict": TimeOrderError, "unknown": UnknownSeries}
 
 
 class Client:

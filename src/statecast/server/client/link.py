@@ -53,7 +53,8 @@ class Link:
     """
 
     def __init__(self, url: str, token: str | None, timeout: float, patience: float) -> None:
-        self.url, self.patience = _checked(url), patience
+        self.url: str = _checked(url)
+        self.patience: float = patience
         for name, value in (("timeout", timeout), ("patience", patience)):
             if not value > 0:
                 raise SettingError(f"{name}={value!r}: wanted a number of seconds above 0")
