@@ -16,12 +16,14 @@ import contextlib
 import os
 import re
 import secrets
+import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from statecast.errors import OutputError
 
+BUSY = 2.0  # seconds for which a file may be read by others on Windows, before it counts as one that cannot be written
 STALE = 3600.0  # seconds since a temporary file was written to, after which whoever wrote it is taken for dead
 
 
@@ -47,7 +49,7 @@ def write_pieces(path: str | Path, pieces: Iterable[bytes | memoryview]) -> Path
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        _replace(temporary, path)
         _sweep(path)
         for folder in (path.parent, *(folder.parent for folder in new)):
             _keep_names(folder)
@@ -64,6 +66,18 @@ def write_pieces(path: str | Path, pieces: Iterable[bytes | memoryview]) -> Path
 def write_text(path: str | Path, content: str) -> Path:
     """Writes `content` as UTF-8: see `write_bytes`."""
     return write_bytes(path, content.encode())
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Give a file its name. Windows refuses while somebody reads the file before, which is soon over."""
+    end = time.monotonic() + (BUSY if sys.platform == "win32" else 0.0)
+    while True:
+        try:
+            return os.replace(temporary, path)
+        except PermissionError:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.02)
 
 
 def _sweep(path: Path) -> None:

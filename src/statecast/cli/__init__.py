@@ -9,6 +9,8 @@ appears at once and a forecast loads no training library.
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import os
 import signal
 import sys
@@ -33,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0, 1 (the job failed), 2 (the call is wrong), or 128 and the number of the signal that ended it:
         130 (Ctrl-C), 141 (nobody reads the output), 143 (a stream was told to end).
     """
+    _write_utf8()
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     try:
@@ -40,17 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             code = _run([word for word in words if word != "--debug"])
             sys.stdout.flush()
             return code
-    except BrokenPipeError:
-        # The reader of the output has seen enough (`| head`). The interpreter flushes once more as it ends, and would
-        # complain.
-        _close_output()
-        return UNREAD
     except (KeyboardInterrupt, Interrupted) as error:
         return _failed(error, INTERRUPTED, debug)
     except SettingError as error:
         return _failed(error, WRONG_CALL, debug)
     except Exception as error:
-        return _failed(error, FAILED, debug)
+        if not _reader_is_gone(error):
+            return _failed(error, FAILED, debug)
+        _close_output()
+        return UNREAD
 
 
 def _run(words: list[str]) -> int:
@@ -95,6 +96,27 @@ def _warnings_as_lines() -> Iterator[None]:
         yield
 
 
+def _write_utf8() -> None:
+    """What goes to a file or a pipe is UTF-8 everywhere; a terminal shows a question mark for what it has no sign for.
+
+    Windows would choose the encoding of its old programs, in which there is no minus sign.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() != "utf-8":
+            if stream.isatty():
+                stream.reconfigure(errors="replace")
+            else:
+                stream.reconfigure(encoding="utf-8")
+
+
+def _reader_is_gone(error: Exception) -> bool:
+    """Whether the reader of the output has seen enough (`| head`), which Windows says in words of its own."""
+    if sys.platform == "win32" and isinstance(error, OSError):
+        return error.errno in (errno.EINVAL, errno.EPIPE) and error.filename is None
+    return isinstance(error, BrokenPipeError)
+
+
 def _close_output() -> None:
+    """The interpreter flushes once more as it ends, and would complain."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

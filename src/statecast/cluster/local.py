@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +21,7 @@ from statecast.cluster.plan import AHEAD, Plan
 from statecast.cluster.work import Answer, BucketWork
 from statecast.errors import StatecastError
 
+MOST_ON_WINDOWS = 61  # processes that one may wait for there
 DEATHS = 3  # of workers without any progress in between, after which there is no point in going on
 
 
@@ -31,7 +33,7 @@ class LocalEngine:
     """
 
     def __init__(self, workers: int) -> None:
-        self.workers = workers
+        self.workers = min(workers, MOST_ON_WINDOWS) if sys.platform == "win32" else workers
 
     def run(self, plan: Plan) -> Iterator[Answer]:
         """See `Executor`."""

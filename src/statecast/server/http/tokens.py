@@ -96,7 +96,7 @@ def issue(path: str | Path, scope: str, name: str) -> str:
     target = Path(path)
     if target.exists():
         Tokens.read(target)
-    text = target.read_text() if target.exists() else HEADER
+    text = target.read_text(encoding="utf-8") if target.exists() else HEADER
     if any(line.split()[:1] == [name] for line in text.splitlines()):
         raise SettingError(f"{path} has a token with the name {name} already: take its line out, or give another name")
     token = f"sc-{secrets.token_urlsafe(32)}"

@@ -14,6 +14,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,16 +88,14 @@ class SqliteStore:
         self.path = Path(folder) / NAME
         self._vfs = vfs
         self._reading = threading.Lock()
-        self._lock = locked(Path(folder))
-        try:
-            with explained(self.path):
-                self._writer = _connection(self.path, vfs, True)
-                _prepare(self._writer, self.path, meta, swap)
-                self._reader = _connection(self.path, vfs, False)
-                self._mover = _Mover(_connection(self.path, vfs, False))
-        except BaseException:
-            os.close(self._lock)
-            raise
+        with ExitStack() as opened, explained(self.path):
+            self._lock = locked(Path(folder))
+            opened.callback(os.close, self._lock)
+            self._writer = opened.enter_context(closing(_connection(self.path, vfs, True)))
+            _prepare(self._writer, self.path, meta, swap)
+            self._reader = opened.enter_context(closing(_connection(self.path, vfs, False)))
+            self._mover = _Mover(_connection(self.path, vfs, False))
+            opened.pop_all()  # all is well: they stay open until `close`
 
     # --- reading
 
@@ -343,10 +342,13 @@ def _connection(path: Path, vfs: str | None, writes: bool) -> apsw.Connection:
         raise MissingDependency.of("apsw", "server", "a server's store") from error
     flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if writes else 0)
     connection = apsw.Connection(str(path), flags, vfs)
-    connection.set_busy_timeout(10_000)
     pragmas = ("journal_mode=WAL", "synchronous=FULL", "cache_size=-16384", "temp_store=MEMORY", "wal_autocheckpoint=0")
-    for pragma in pragmas:
-        connection.execute(f"PRAGMA {pragma}").fetchall()
+    with ExitStack() as opened:
+        opened.callback(connection.close)
+        connection.set_busy_timeout(10_000)
+        for pragma in pragmas:
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+        opened.pop_all()
     return connection
 
 
