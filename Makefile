@@ -5,12 +5,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 INTEROP := $(VENV)-interop
+# One build of the kernel serves the environment and the wheel.
+KERNEL := -Cbuild-dir=$(CURDIR)/build/kernel
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c '$(OLD_ENOUGH)' >/dev/null 2>&1 && command -v $$name && break; done)
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help demo test docs links interop sanitize lint types format settings gallery benchmarks accuracy clean distclean
+.PHONY: help demo test docs links interop sanitize lint types wheel dist format settings gallery benchmarks accuracy clean distclean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -79,6 +81,19 @@ $(VENV)/.docs: docs/requirements.txt $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
+# On Linux a wheel says, once it is repaired, how old a system it runs on.
+wheel: $(READY) ## build the wheel of this platform, which holds the kernel; in dist/
+	rm -rf dist/*.whl build/wheel
+	STATECAST_REQUIRE_KERNEL=1 $(BIN)/python -m build --wheel --outdir build/wheel $(KERNEL)
+	if [ "$$(uname)" = Linux ]; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl; \
+		else mkdir -p dist && cp build/wheel/*.whl dist; fi
+
+dist: wheel ## what a release publishes, wheel and sources, in dist/; and whether it is fit to be published
+	rm -f dist/*.tar.gz
+	$(BIN)/python -m build --sdist --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tests/check_dist.py dist
+
 clean: ## remove what the other targets wrote, but for the virtual environment
 	rm -rf demo gallery build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -93,5 +108,5 @@ $(READY): pyproject.toml $(wildcard native/*)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 		rm -rf $(VENV); \
 		echo 'the virtual environment could not be made; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(KERNEL) --editable '.[all,dev]'
 	@touch $@

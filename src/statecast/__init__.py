@@ -28,7 +28,7 @@ __all__ = [
     "interop",
     "tune",
 ]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Where each public name is at home. It is loaded when somebody asks for it, so that a stream does not wait for what
 # only a fit needs, nor the command line's help for NumPy.
