@@ -326,9 +326,9 @@ def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) 
             now[0] = 2.0 * step
             progress(Progress(step, 1200, step / 7, 0.5, 0.25 if step > 3 else None, 1e-3, 40.0, now[0]))
     assert stream.getvalue().splitlines() == [
-        "step 3 of 1,200  loss 0.5000  40 steps/s  0:30 left",
-        "step 6 of 1,200  loss 0.5000  validation 0.2500  40 steps/s  0:30 left",
-        "step 9 of 1,200  loss 0.5000  validation 0.2500  40 steps/s  0:30 left",
+        "training: step 3 of 1,200  loss 0.5000  40 steps/s  about 39:54 left in all",
+        "training: step 6 of 1,200  loss 0.5000  validation 0.2500  40 steps/s  about 39:48 left in all",
+        "training: step 9 of 1,200  loss 0.5000  validation 0.2500  40 steps/s  about 39:42 left in all",
     ]
     assert capsys.readouterr() == ("", "")
 
@@ -336,7 +336,9 @@ def test_plain_lines_come_every_few_seconds(capsys: pytest.CaptureFixture[str]) 
 def test_lines_say_the_phase_of_a_fit() -> None:
     import io
 
-    from statecast.train.progress import PREPARING, SCORING, SKIP_ALONE, Progress
+    from statecast.forecast.assemble import SCORING
+    from statecast.model.history import SKIP_ALONE
+    from statecast.train.progress import PREPARING, Progress
 
     now = [0.0]
     stream = io.StringIO()
@@ -351,10 +353,10 @@ def test_lines_say_the_phase_of_a_fit() -> None:
             now[0] = seconds
             progress(report)
     assert stream.getvalue().splitlines() == [
-        "step 3 of 10  loss 0.5000  1 steps/s  0:07 left",
-        "training the linear part: step 2 of 20  loss 0.2500  1 steps/s  0:18 left",
+        "training: step 3 of 10  loss 0.5000  1 steps/s",
+        "training the linear part: step 2 of 20  loss 0.2500  1 steps/s",
+        "training the linear part: step 20 of 20  loss 0.1250  1 steps/s",
         "scoring …",
-        "training the linear part: step 20 of 20  loss 0.1250  1 steps/s  0:00 left",
     ]
 
 
@@ -368,13 +370,16 @@ def test_a_terminal_gets_a_bar() -> None:
             return True
 
     stream = Terminal()
-    with ProgressDisplay(stream) as progress:
-        progress(Progress(30, 60, 1.0, 0.125, np.nan, 1e-3, 12.0, 3.0))
+    now = [0.0]
+    with ProgressDisplay(stream, clock=lambda: now[0]) as progress:
+        for step in (10, 20, 30):
+            now[0] += 1
+            progress(Progress(step, 60, 1.0, 0.125, np.nan, 1e-3, 12.0, 3.0))
         progress.done()
     shown = stream.getvalue()
     assert "30/" in shown
     assert "loss 0.1250" in shown
-    assert "0:02 left" in shown
+    assert "about 0:03 left in all" in shown
     assert "validation" not in shown
 
 

@@ -18,6 +18,7 @@ from forecast_cases import HOUR, START, model, panel, remembering, watching
 from statecast import Forecaster, Stream
 from statecast.data.panel import Panel
 from statecast.display.chart import Chart, Curve
+from statecast.display.numbers import amount, number, tick_texts
 from statecast.display.sketch import sketch
 from statecast.errors import SettingError, UnknownSeries
 from statecast.forecast.charts import remembered, tails
@@ -194,6 +195,7 @@ def test_a_sketch_has_gaps_and_survives_extremes() -> None:
     text = sketch(Chart("y", time, values, ()))
     Tags(text)
     assert text.count("M") == 3  # beginnings of a line
+    assert "1.2 M" in sketch(Chart("y", time, np.full(9, 1.2e6), ()))
     for part in (np.full(9, np.nan), np.zeros(9), np.full(9, 7.0)):
         assert "nan" not in sketch(Chart("y", time, part, (Curve(time[-1:] + 1, np.ones(1)),)))
 
@@ -217,6 +219,55 @@ def test_a_sketch_of_many_values_keeps_the_extremes() -> None:
     assert len(text) < 8000
     heights = [float(pair.split()[1]) for pair in re.findall(r"[ML]([\d. ]+)", text)]
     assert min(heights) == 22 and max(heights) == 116
+
+
+# --- numbers and dates beside axes
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ((0, 5e5, 1e6, 1.5e6), ["0", "0.5 M", "1.0 M", "1.5 M"]),
+        ((0, 50_000, 100_000), ["0", "50 k", "100 k"]),
+        ((2000, 2500, 3000), ["2,000", "2,500", "3,000"]),
+        ((-1e9, 0, 1e9), ["−1 bn", "0", "1 bn"]),
+        ((1_000_000.25, 1_000_000.5), ["1,000,000.25", "1,000,000.50"]),
+        ((0, 2e-7, 4e-7), ["0", "2×10⁻⁷", "4×10⁻⁷"]),
+        ((0, 0.1, 0.1 + 0.2), ["0", "0.1", "0.3"]),
+        ((1e20,), ["10²⁰"]),
+        ((), []),
+        ((0, float("nan")), ["0", "nan"]),
+    ],
+)
+def test_ticks_are_numbers_as_people_write_them(values: tuple[float, ...], expected: list[str]) -> None:
+    assert tick_texts(values) == expected
+
+
+def test_a_number_alone_keeps_all_digits_before_the_point() -> None:
+    assert [number(value) for value in (1234567.8, 0.0123456, 1.23e-9, -41.5, 0.0)] == [
+        "1,234,568", "0.012346", "1.23×10⁻⁹", "-41.5", "0",
+    ]  # fmt: skip
+    assert [amount(value) for value in (1234567.8, -250_000, 41.5)] == ["1.235 M", "−250 k", "41.5"]
+
+
+@pytest.mark.parametrize(
+    ("start", "step", "expected"),
+    [
+        ("2023-12-30", "1D", ["30 Dec\n2023", "31", "1 Jan\n2024", "2"]),
+        ("2024-01-30T12", "12h", ["12:00\n30 Jan 2024", "00:00\n31 Jan", "12:00", "00:00\n1 Feb"]),
+        ("2023-11-01", "31D", ["1 Nov\n2023", "2 Dec", "2 Jan\n2024", "2 Feb"]),
+        ("2024-01-01T00:00:30", "30s", ["00:00:30\n1 Jan 2024", "00:01:00", "00:01:30", "00:02:00"]),
+    ],
+)
+def test_dates_repeat_nothing(start: str, step: str, expected: list[str]) -> None:
+    from matplotlib.dates import date2num
+
+    from statecast.display.ticks import DateFormatter
+
+    times = np.datetime64(start, "us") + np.arange(4) * np.timedelta64(int(step[:-1]), step[-1])
+    assert DateFormatter().format_ticks(date2num(times)) == expected
+    years = date2num(np.array(["2020-01-01", "2022-01-01"], "M8[D]"))
+    assert DateFormatter().format_ticks(years) == ["2020", "2022"]
 
 
 # --- matplotlib

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from forecast_cases import model, panel
 
+from statecast.config import ClassifierConfig
 from statecast.data.segments import Split
 from statecast.display.chart import Chart, Curve
 from statecast.errors import DataError, MissingDependency, OutputError, SettingError
@@ -21,15 +22,15 @@ from statecast.forecast.hindcast import follow
 from statecast.forecast.hindcast.feed import Feed
 from statecast.forecast.hindcast.origins import origin_rows
 from statecast.forecast.predict import from_table
+from statecast.forecast.residuals import Residuals
 from statecast.forecast.scores.comparison import evaluation
 from statecast.forecast.scores.metrics import Scores
-from statecast.report import page, plot, test_rows
+from statecast.report import collect, page, plot, test_rows
 from statecast.report.correlation import autocorrelation
 from statecast.report.summary import (
     Facts,
     Layer,
     Report,
-    Residuals,
     Rolling,
     SettingChoice,
     facts_table,
@@ -65,8 +66,8 @@ def made(targets: int = 1, horizon: int = 4, dated: bool = True, error: float = 
         title="Load & price",
         facts=Facts(60, 1, "2024-02-27", "2024-02-29", "hourly", "hour", 0.05, names, train=40, validation=8, test=12),
         evaluation=evaluation(scored(error, targets), {"persistence": scored(1.0, targets)}, names),
-        settings=(SettingChoice("hidden", (64,), True),
-                  SettingChoice("season", 24, False, "hourly rows repeat each day")),
+        settings=(SettingChoice("hidden", (64,), "given"),
+                  SettingChoice("season", 24, "chosen", "hourly rows repeat each day")),
         layers=(Layer("layer 1", "lstm", "64", 16896), Layer("head", "point", f"{horizon} x {targets}", 260)),
         history={"step": time[:9] if not dated else np.arange(9), "loss": np.linspace(2, 0.1, 9),
                  "val_loss": np.array([np.nan, 2, np.nan, 1, np.nan, 0.5, np.nan, 0.6, 0.7]),
@@ -280,8 +281,17 @@ def test_missing_values_are_gaps_and_lone_values_dots() -> None:
 
 def test_intervals_and_labels_are_in_the_forecast() -> None:
     said = texts(plot.forecast(made().examples))
-    for part in ("80 % interval", "95 % interval", "actual", "forecast", "target 0", "2024-02-27 to 2024-02-29"):
+    for part in ("80 % interval", "95 % interval", "actual", "forecast", "target 0"):
         assert part in said
+
+
+def test_later_trainings_are_drawn_after_the_first_one() -> None:
+    row = {"step": [0.0, 10.0], "loss": [np.nan, 1.0], "val_loss": [2.0, 1.5], "learning_rate": [0.1, 0.1]}
+    both = {name: [*values, *values] for name, values in row.items()} | {"phase": [0.0, 0.0, 2.0, 2.0]}
+    axes = plot.loss({name: np.array(values) for name, values in both.items()}).axes[0]
+    ends = [np.asarray(line.get_xdata()).max() for line in axes.lines if line.get_label() == "training"]
+    assert ends == [10, 20]
+    assert "learning from every row" in texts(axes.figure)
 
 
 def test_an_interval_of_one_step_is_seen() -> None:
@@ -299,6 +309,8 @@ def test_the_error_by_step_begins_at_zero_and_tells_of_runaways() -> None:
     assert 2 < top < 10
     assert "beyond the top: linear extrapolation up to 400.0" in texts(figure)
     assert "hours ahead" in texts(figure)
+    two = plot.error_by_step({"load": errors | {"seasonal_naive": 90 * np.ones(5)}})
+    assert two.axes[0].get_ylim()[1] < 4  # not one bad baseline, nor two, press the network's line to the ground
     alike = plot.error_by_step({"load": {"statecast": np.ones(5), "persistence": 1.5 * np.ones(5)}})
     assert alike.axes[0].get_ylim()[1] > 1.5
 
@@ -313,7 +325,9 @@ def test_the_error_by_step_has_a_panel_for_each_target_with_an_axis_of_its_own()
 
 def test_losses_are_logarithmic_only_where_they_span_much() -> None:
     few = plot.loss({"loss": np.array([1.0, 0.5]), "val_loss": np.array([np.nan, 0.6])})
-    assert (few.axes[0].get_yscale(), few.axes[0].get_ylim()[0]) == ("linear", 0)
+    low, high = few.axes[0].get_ylim()
+    assert few.axes[0].get_yscale() == "linear"
+    assert 0.4 < low < 0.5 and 1 < high < 1.1  # where the losses are, not at zero
     assert "best: 0.6000" in texts(few)
     assert plot.loss({"loss": np.array([1.0, 1e-3])}).axes[0].get_yscale() == "log"
     assert plot.loss({"loss": np.array([-1.0, -5.0])}).axes[0].get_ylim()[0] < -5
@@ -370,7 +384,7 @@ def test_all_text_is_escaped() -> None:
         report,
         title=bad,
         facts=replace(report.facts, targets=(bad,), past=(bad,), step=bad),
-        settings=(SettingChoice(bad, bad, True, bad),),
+        settings=(SettingChoice(bad, bad, "given", bad),),
         layers=(Layer(bad, bad, bad, 1),),
         residuals=(replace(report.residuals[0], target=bad),),
         notes=(bad,),
@@ -381,9 +395,19 @@ def test_all_text_is_escaped() -> None:
 
 
 def test_settings_say_where_they_come_from() -> None:
-    choices = (SettingChoice("a", 1, True), SettingChoice("b", 2, False, "why"), SettingChoice("c", 3, False))
-    assert [item.origin for item in choices] == ["given", "chosen", "default"]
-    assert "<td>b</td><td>2</td><td>chosen</td><td>why</td>" in page.render(replace(made(), settings=choices), {})
+    choices = (SettingChoice("a", 1, "given"), SettingChoice("b", 2, "chosen", "why"), SettingChoice("c", 3))
+    shown = page.render(replace(made(), settings=choices), {})
+    assert "<td>a</td><td>1</td><td>given</td>" in shown and "<td>c</td><td>3</td><td>default</td>" in shown
+    assert "<td>b</td><td>2</td><td>chosen</td><td>why</td>" in shown
+
+
+def test_only_what_depends_on_the_table_is_said_to_be_chosen_from_it() -> None:
+    reasons = dict.fromkeys(("season", "significance", "refit", "levels", "normalize", "hidden"), "a reason")
+    origins = {name: collect.origin(name, {"hidden": (4,)}, reasons) for name in (*reasons, "cell")}
+    assert origins == {"season": "chosen", "hidden": "given"} | dict.fromkeys(
+        ("significance", "refit", "levels", "normalize", "cell"), "default"
+    )
+    assert collect.origin("learning_rate", {}, {"learning_rate": "suits adamw"}, ClassifierConfig) == "default"
 
 
 def test_a_report_of_little_has_a_page_too() -> None:
@@ -449,7 +473,13 @@ def test_tested_rows_lie_end_to_end_from_origins_one_horizon_apart(independent: 
     rows, split = panel(of, (16, 12), gaps=False), Split(np.array([6, 5]), np.array([9, 8]))
     origins = follow.forecasts(of, Feed.of(of, rows), origin_rows(rows, split.val, of.config.horizon))
     forecasts, actual = test_rows.columns(of, rows, split, origins)
-    assert list(forecasts) == list(actual) == ["site", "hour", "y0", "y1"]
+    bounds = [f"y{d}-{side}-{level}" for d in (0, 1) for level in (80, 95) for side in ("lo", "hi")]
+    assert list(actual) == ["site", "hour", "y0", "y1"]
+    assert list(forecasts) == [*actual, "steps_ahead", *bounds]
+    assert forecasts["steps_ahead"].tolist() == [1, 2, 3, 1, 2, 3, 1, 1, 2, 3, 1]
+    for name, side in (("y0-lo-80", -1), ("y1-hi-95", 1)):
+        gap = side * (forecasts[name] - forecasts[name[:2]])
+        assert (gap[np.isfinite(gap)] > 0).all() and np.isfinite(gap).sum() == np.isfinite(forecasts[name[:2]]).sum()
     assert forecasts["site"].tolist() == ["s0"] * 7 + ["s1"] * 4
     later = {s: from_table(of, rows.cut(split.val + 3)).values[s] for s in (0, 1)}
     first = from_table(of, rows.cut(split.val)).values

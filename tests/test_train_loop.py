@@ -19,11 +19,12 @@ from train_cases import compilations, leaves, panel_of, ready, run, same_bits, s
 import statecast as sc
 from statecast.config import Config
 from statecast.errors import MissingDependency, OutputError, SettingError, TrainingError
+from statecast.model.history import HISTORY
 from statecast.model.network import Network
 from statecast.train import loop
 from statecast.train.fit import fit, train
 from statecast.train.prepare import Prepared
-from statecast.train.progress import HISTORY, Progress, Training
+from statecast.train.progress import Progress, Training
 from statecast.train.segment_trainer import SegmentTrainer
 from statecast.train.trainer import Look, dropper
 

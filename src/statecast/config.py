@@ -54,6 +54,9 @@ MERGES = ("first", "last", "mean", "sum", "min", "max")
 CARRIES = ("zero", "learned", "stored")
 READINGS = ("recurrence", "convolutions", "table")
 POOLINGS = ("last", "mean", "max", "all")
+RULES = {"normalize", "loss_every", "burn_in", "shuffle"}
+"""Settings that may be left out and that other settings then tell, whatever the table; and those for sequences."""
+SEQUENCE_RULES = {"learning_rate", "batch_size", "eval_every"}
 
 
 @dataclass(frozen=True)
@@ -407,6 +410,12 @@ def require_names(of: type[Settings], values: Iterable[str]) -> None:
 def describe_settings(of: type[Settings] = Config) -> list[tuple[str, Any, str, str]]:
     """(name, default, help, what is allowed) of every setting of a face, in order."""
     return [(s.name, s.default, s.metadata["help"], s.metadata["check"].requirement) for s in dataclasses.fields(of)]
+
+
+def chosen_from_data(of: type[Settings] = Config) -> frozenset[str]:
+    """The settings whose values, where they are left out, depend on the table; a rule gives the others one for all."""
+    optional = {spec.name for spec in dataclasses.fields(of) if spec.default is None}
+    return frozenset(optional - (RULES if issubclass(of, Config) else SEQUENCE_RULES))
 
 
 def read_toml(path: str | Path) -> dict[str, Any]:

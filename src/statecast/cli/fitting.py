@@ -21,7 +21,11 @@ from statecast.errors import (
     TrainingError,
 )
 from statecast.estimators import Forecaster
+from statecast.model.history import TRAINING, lengths
 from statecast.report.progress import ProgressDisplay, duration
+
+OUTCOMES = ("significance", "refit", "levels")  # settings of which a fit says what came of them
+WRITING = 5.0  # seconds that pictures and files take, about
 
 if TYPE_CHECKING:
     from statecast.report.summary import Report
@@ -51,7 +55,7 @@ def run(
     place = Destination(Path(out))
     place.prepare(resume, force)
     try:
-        with ProgressDisplay() as progress:
+        with ProgressDisplay(writing=WRITING) as progress:
             model.fit(table, **request.roles, watch=progress, checkpoint=place.checkpoint, resume=resume)
             progress.done()
             written = model.write(place.folder)
@@ -119,19 +123,19 @@ def _reaches_ahead(model: Forecaster) -> bool:
 def _show(model: Forecaster, report: Report, place: Destination, written: Sequence[Path], table: Any) -> None:
     from statecast.report import summary
 
-    history = model.model_.history
     output.sources(report.evaluation)
     output.pairs(summary.facts_table(report.facts))
     output.say()
     output.say("chosen from the data:")
-    reasons = [item for item in report.settings if not item.by_user and item.reason]
+    reasons = [item for item in report.settings if item.origin == "chosen"]
     of_table = [(name, reason) for name, reason in model.reasons_.items() if name not in names(Config)]
     output.pairs([*of_table, *((f"{item.name} = {summary.value_text(item.value)}", item.reason) for item in reasons)])
     output.say()
-    if history.get("step"):
-        steps, seconds = history["step"][-1], history["seconds"][-1]
-        output.say(f"trained {steps:,.0f} steps in {duration(seconds)}" if steps else "no training step was made")
-        output.say()
+    output.say(_trained(model))
+    for item in report.settings:
+        if item.origin == "default" and item.name in OUTCOMES and item.reason:
+            output.prose(f"  {item.reason}", "  ")
+    output.say()
     if report.evaluation:
         output.scores(report.evaluation)
     else:
@@ -143,18 +147,26 @@ def _show(model: Forecaster, report: Report, place: Destination, written: Sequen
     output.say(f"go on with: {next_step(model, place.folder, table)}")
 
 
+def _trained(model: Forecaster) -> str:
+    """How long it was trained, in words; steps of one training after another."""
+    parts = lengths(model.model_.history)
+    texts = [f"{phase}: {steps:,} steps in {duration(seconds)}" for phase, (steps, seconds) in parts.items() if steps]
+    return "; ".join(texts) or "no training step was made"
+
+
 def _document(model: Forecaster, report: Report, place: Destination, written: Sequence[Path]) -> dict[str, Any]:
     from statecast.report import summary
 
-    history = model.model_.history
+    steps, seconds = lengths(model.model_.history).get(TRAINING, (0, 0.0))
     return {
         "folder": str(place.folder),
         "files": [str(path) for path in written],
-        "steps": int(history["step"][-1]) if history.get("step") else 0,
-        "seconds": history["seconds"][-1] if history.get("seconds") else 0.0,
+        "steps": steps,
+        "seconds": seconds,
         "settings": model.model_.config.to_dict(),
         "chosen": {name: reason for name, reason in model.reasons_.items() if name not in names(Config)}
-        | {item.name: item.reason for item in report.settings if not item.by_user and item.reason},
+        | {item.name: item.reason for item in report.settings if item.origin == "chosen"},
+        "remarks": {name: item.reason for item in report.settings if (name := item.name) in OUTCOMES and item.reason},
         "evaluation": model.evaluation_,
         "verdict": summary.conclusions(report.evaluation),
     }

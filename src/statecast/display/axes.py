@@ -16,8 +16,10 @@ from statecast.display.chart import Chart, Curve
 from statecast.errors import MissingDependency, SettingError
 
 try:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+    from matplotlib.dates import AutoDateLocator
     from matplotlib.ticker import MaxNLocator
+
+    from statecast.display.ticks import DateFormatter
 except ImportError as error:
     raise MissingDependency.of("matplotlib", "plot", "drawing pictures") from error
 
@@ -25,9 +27,8 @@ if TYPE_CHECKING:
     from jaxtyping import Shaped
     from matplotlib.axes import Axes
 
-DATES = ["%Y", "%b", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"]  # of ticks, from years to seconds
-ROUND_DATES = ["", "%Y", "%b %Y", "%d %b", "%d %b", "%H:%M"]  # where a tick begins a larger unit
 MOST = 6  # panels in one picture
+ROOM = 0.8  # inches that a tick of time needs
 ORIGINS = 12  # that are marked at most
 
 
@@ -125,15 +126,18 @@ def _label(name: str) -> str:
 
 
 def time_axis(axes: Axes, time: Shaped[np.ndarray, " n"], step: str) -> None:
-    """Readable ticks; below them from when to when, as a tick alone does not tell its year."""
-    if np.issubdtype(np.asarray(time).dtype, np.datetime64) and len(time):
-        locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
-        look: dict[str, Any] = {"formats": DATES, "zero_formats": ROUND_DATES, "show_offset": False}
+    """As many readable ticks as there is room for: dates, or numbers with what they count below them."""
+    room = int(np.clip(axes.get_position().width * style.WIDTH / ROOM, 3, 7))
+    dated = np.issubdtype(np.asarray(time).dtype, np.datetime64) and len(time) > 0
+    if dated:
+        # With less than twice the least there would be no interval for some ranges, such as three days by halves.
+        locator = AutoDateLocator(minticks=(room - 1) // 2, maxticks=room)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
-        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, **look))  # type: ignore[no-untyped-call]
-        fine = np.max(time) - np.min(time) < np.timedelta64(2, "D")
-        first, last = np.datetime_as_string([np.min(time), np.max(time)], unit="m" if fine else "D")
-        axes.set_xlabel(f"{first} to {last}".replace("T", " "))
+        axes.xaxis.set_major_formatter(DateFormatter())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=min(room + 1, 8)))
         axes.set_xlabel(f"time in {step}s")
+    if len(time) and (time == time[0]).all():  # an axis of one time alone would run over years
+        edge = np.timedelta64(1, "D") if dated else 1
+        axes.set_xlim(time[0] - edge, time[0] + edge)
+        axes.set_xticks([time[0]])

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from statecast.display.chart import Chart
+from statecast.display.numbers import number
 from statecast.display.sketch import sketch
 
 SKETCHES = 4  # charts in a card
@@ -127,8 +128,3 @@ def _more(count: int, what: str) -> str:
 
 def _time(value: object) -> str:
     return str(value).replace("T", " ").removesuffix(".000000")
-
-
-def number(value: float) -> str:
-    """A number for people."""
-    return f"{value:,.5g}"

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.display.chart import Chart, Curve
+from statecast.display.numbers import amount
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -81,7 +82,7 @@ def _dated(time: Any) -> bool:
 
 
 def _grid(place: _Frame) -> str:
-    lines = [_rule(float(place.y(value))) + _text(LEFT - 6, float(place.y(value)) + 3, f"{value:.4g}", "end")
+    lines = [_rule(float(place.y(value))) + _text(LEFT - 6, float(place.y(value)) + 3, amount(value), "end")
              for value in dict.fromkeys((place.low, place.high))]  # fmt: skip
     below = _text(LEFT, HEIGHT - 4, place.ends[0], "start") + _text(WIDTH - 8, HEIGHT - 4, place.ends[1], "end")
     return "".join(lines) + below

@@ -1,7 +1,7 @@
 """How the pictures look: the colours, and the common style of axes and lines.
 
-It only works on axes that are passed in and imports no drawing library, so that `axes`
-and `report.plot` stay the places that do.
+It only works on axes that are passed in and imports no drawing library at its top, so that the words and colours
+are known without one.
 """
 
 from __future__ import annotations
@@ -33,14 +33,17 @@ def title(figure: Any, text: str) -> None:
 
 
 def dress(axes: Any) -> None:
-    """Quiet axes: a light grid across, no frame, small labels."""
+    """Quiet axes: a light grid across, no frame, small labels, and numbers as people write them."""
+    from statecast.display.ticks import write_numbers  # there are axes, so matplotlib is loaded
+
+    write_numbers(axes)
     axes.set_facecolor(GROUND)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GRID)
     axes.tick_params(which="both", colors=SOFT, labelsize=8, length=0)
     axes.grid(axis="y", color=GRID, lw=0.8)
     axes.set_axisbelow(True)
-    for text in (axes.xaxis.label, axes.yaxis.label, axes.xaxis.get_offset_text(), axes.yaxis.get_offset_text()):
+    for text in (axes.xaxis.label, axes.yaxis.label):
         text.set(color=SOFT, fontsize=8.5)
 
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from statecast.config import ClassifierConfig
 from statecast.errors import DataError, SettingError, nearest
+from statecast.estimators import training
 from statecast.estimators.base import SequenceEstimator, refusals, require_target
 from statecast.estimators.keywords import ClassifierKeywords
 from statecast.model.sequences.answers import Answers
@@ -55,6 +56,7 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         y: Any,
         *,
         watch: Callable[[Any], None] | None = None,
+        verbose: bool = False,
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> Self:
@@ -64,6 +66,7 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
             X: rows or sequences.
             y: labels [n].
             watch: called with the progress now and then, see `statecast.train.progress.Progress`.
+            verbose: show on standard error which phase runs, and about how long it still takes.
             checkpoint: a folder for checkpoints; none are written if None.
             resume: continue from the checkpoint in that folder.
 
@@ -86,7 +89,8 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         if len(classes) < 2:
             raise DataError(f"y holds one class, {classes[0]!r}: a classifier wants 2 or more classes")
         weight = self._weights(classes, y)[codes]
-        parts = self._train(source, codes.astype(np.int64), weight, len(classes), watch, checkpoint, resume)
+        with training.watching(watch, verbose) as tell:
+            parts = self._train(source, codes.astype(np.int64), weight, len(classes), tell, checkpoint, resume)
         none = np.zeros(0)
         self.classes_: np.ndarray = classes
         self._keep(Answers(**parts, classes=classes, mean=none, scale=none, single=True))

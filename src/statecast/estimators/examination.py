@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 def scores(model: Model, source: Any) -> dict[str, Any]:
     """Those on a table, from all origins that have seen as many rows as the network looks back."""
-    panel, origins, begin = _forecasts(model, source)
+    panel, origins, begin = forecasts(model, source)
     return summary(evaluate.evaluate(model, panel, origins, begin))
 
 
 def score_sums(model: Model, source: Any) -> dict[str | int, ScoreSums]:
     """The sums from which `scores` follow, of each series for itself, see `evaluate.score_sums`."""
-    return evaluate.score_sums(model, *_forecasts(model, source))
+    return evaluate.score_sums(model, *forecasts(model, source))
 
 
 def summary(evaluation: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def summary(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     return {**evaluation["statecast"], "skill": evaluation["skill"], **({"targets": targets} if targets else {})}
 
 
-def _forecasts(model: Model, source: Any) -> tuple[Panel, Origins, np.ndarray]:
+def forecasts(model: Model, source: Any) -> tuple[Panel, Origins, np.ndarray]:
     """A table, the forecasts from all of its rows that are judged, and for each series the first row that is."""
     panel = examined(model, source)
     begin = _first_rows(model, panel)

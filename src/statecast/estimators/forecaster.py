@@ -1,6 +1,7 @@
 """Forecaster: settings in, a trained model out; thin, and shaped like scikit-learn's estimators.
 
-What is asked of a fitted one beyond forecasts stands in parts of its own: `inside`, `whatif`, `notebook`, `exporting`.
+What is asked of a fitted one beyond forecasts stands in parts of its own: `inside`, `whatif`, `notebook`,
+`hindsight` and `exporting`.
 Nothing is worked out here: tables are read by `data`, networks are trained by `train`, and the rest is done by
 `forecast` and `report`. Training rooms are imported when `fit` is called, so that a saved model serves without them.
 """
@@ -23,6 +24,7 @@ from statecast.data.tabular import table
 from statecast.errors import NotFitted, SettingError
 from statecast.estimators import examination, training, updating
 from statecast.estimators.exporting import Export
+from statecast.estimators.hindsight import Hindsight
 from statecast.estimators.inside import Inside
 from statecast.estimators.keywords import ForecasterKeywords
 from statecast.estimators.notebook import Notebook
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
 Names = str | Sequence[str] | None
 
 
-class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
+class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
     """A recurrent network that forecasts the next values of one or many series.
 
     Args:
@@ -56,6 +58,7 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
         model_: the trained model, whose own `config` holds the values that were chosen.
         reasons_: for each setting that was chosen from the data, why; and what was concluded from the table's form.
         evaluation_: the scores on the test rows, beside the baselines'.
+        history_: the training as a table.
         update_: what came of the last update.
 
     Example:
@@ -68,11 +71,6 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
         self.config: Config = Config.of(settings)
         self.reasons_: dict[str, str] = {}
         self._record, self._model, self._native, self._axes = None, None, "polars", 0
-
-    @property
-    def evaluation_(self) -> dict[str, Any]:
-        """The scores on the test rows, the network's and every baseline's; see docs/scores.md."""
-        return self.model_.scores
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The settings as given, by name.
@@ -109,6 +107,7 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
         freq: str | None = None,
         weight: str | None = None,
         watch: Callable[[Any], None] | None = None,
+        verbose: bool = False,
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> Forecaster:
@@ -125,6 +124,7 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
             freq: the length of a step, such as "1h"; inferred if None.
             weight: the column that says how much each row counts in training; all alike if None.
             watch: called with the progress now and then, see `statecast.train.progress.Progress`.
+            verbose: show on standard error which phase runs, its losses, and about how long is left in all.
             checkpoint: a folder for checkpoints; none are written if None.
             resume: continue from the checkpoint in that folder.
 
@@ -145,8 +145,9 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
         train, rows = training.room("fit"), table.read(source)
         roles = Roles.of(target, id, time, past, known, static, freq, weight)
         panel, schema = checks.panel(rows, roles, Merging.of(self.config), self.config.holidays)
-        outcome = train.fit(self.config, schema, panel, watch, Path(checkpoint) if checkpoint else None, resume)
-        self._model, self._record = training.assembled(outcome, panel, rows.reasons)
+        with training.watching(watch, verbose) as tell:
+            outcome = train.fit(self.config, schema, panel, tell, Path(checkpoint) if checkpoint else None, resume)
+            self._model, self._record = training.assembled(outcome, panel, rows.reasons, tell)
         self._native, self._axes, self.reasons_ = rows.native, axes_of(source), self._model.reasons or {}
         return self
 
@@ -354,20 +355,6 @@ class Forecaster(Inside, Notebook, Export, ForecasterKeywords):
         model, panel = self.model_, examination.examined(self.model_, source)
         anew = partial(training.anew, self.config, model.schema) if refit else None
         return backtest(model, panel, windows, step, anew, self._record.tested if self._record else None)
-
-    def score(self, source: Any) -> dict[str, Any]:
-        """Scores on a table, from all origins that have seen as many rows as the network looks back.
-
-        Returns:
-            mse, rmse, mae, smape, mase, r2, coverage, …, and `skill`: for each baseline 1 − error / its error. Where
-            there are several targets also `targets`: the same for each of them.
-
-        Example:
-            >>> scores = model.score(table)
-            >>> scores["mae"] < 30, scores["skill"]["persistence"] > 0.5
-            (True, True)
-        """
-        return examination.scores(self.model_, source)
 
     def stream(self, *, empty: bool = False) -> Stream:
         """A live stream, in which each series continues where the table ended; with `empty` it has no series yet.

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from statecast.config import RegressorConfig
 from statecast.data.encoding import deviation
+from statecast.estimators import training
 from statecast.estimators.base import SequenceEstimator, refusals, require_target
 from statecast.estimators.keywords import RegressorKeywords
 from statecast.model.sequences.answers import Answers
@@ -53,6 +54,7 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         y: Any,
         *,
         watch: Callable[[Any], None] | None = None,
+        verbose: bool = False,
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> Self:
@@ -62,6 +64,7 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
             X: rows or sequences.
             y: values [n] or [n, K].
             watch: called with the progress now and then, see `statecast.train.progress.Progress`.
+            verbose: show on standard error which phase runs, and about how long it still takes.
             checkpoint: a folder for checkpoints; none are written if None.
             resume: continue from the checkpoint in that folder.
 
@@ -90,7 +93,8 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         scale = np.where(constant, 0.0, [deviation(column) for column in varying.T])
         target, weight = (varying - mean) / np.where(constant, 1.0, scale), np.ones(len(values))
         mean = np.where(constant, values[0], mean)
-        parts = self._train(source, target, weight, values.shape[1], watch, checkpoint, resume)
+        with training.watching(watch, verbose) as tell:
+            parts = self._train(source, target, weight, values.shape[1], tell, checkpoint, resume)
         self._keep(Answers(**parts, classes=None, mean=mean, scale=scale, single=single))
         return self
 

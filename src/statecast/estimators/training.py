@@ -5,7 +5,8 @@ A saved model forecasts without JAX, so nothing here imports `train` at the top.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
@@ -43,6 +44,24 @@ def room(name: str) -> Any:
         if isinstance(error, MissingDependency) or (error.name or "").split(".")[0] not in LIBRARIES:
             raise
         raise MissingDependency.of(error.name or "jax", "train", "training") from error
+
+
+@contextmanager
+def watching(watch: Callable[[Any], None] | None, verbose: bool) -> Iterator[Callable[[Any], None] | None]:
+    """What is told of the progress of a fit: whoever watches, and where it is asked for a display on standard error."""
+    if not verbose:
+        yield watch
+        return
+    from statecast.report.progress import ProgressDisplay
+
+    with ProgressDisplay() as display:
+
+        def both(report: Any) -> None:
+            display(report)
+            if watch is not None:
+                watch(report)
+
+        yield both
 
 
 @dataclass(eq=False)
@@ -91,18 +110,36 @@ def anew(config: Config, schema: Schema, panel: Panel) -> Model:
     return assembled(room("fit").fit(config.with_(test_size=0), schema, panel), panel)[0]
 
 
-def assembled(outcome: Any, panel: Panel, reasons: Mapping[str, str] | None = None) -> tuple[Model, FitRecord]:
-    """The model that a `train.fit.Fit` makes, and what is kept beside it; `reasons` are of how its table was read."""
+def assembled(
+    outcome: Any,
+    panel: Panel,
+    reasons: Mapping[str, str] | None = None,
+    watch: Callable[[Any], None] | None = None,
+) -> tuple[Model, FitRecord]:
+    """The model that a fit makes, and what is kept beside it.
+
+    Args:
+        outcome: a `train.fit.Fit`.
+        panel: the table as it came.
+        reasons: of how it was read.
+        watch: told of the phases.
+    """
     config, start, split = outcome.config, outcome.prepared, outcome.base_parts
-    weights, history = outcome.training.weights, outcome.training.history
+    weights, history = outcome.training.weights, outcome.history
     empty = State.empty(Layout(()), np.dtype(config.dtype))
     model = Model(config, outcome.schema, outcome.network, weights, start.constants, empty, None, {}, history)
     model = replace(model, reasons={**(reasons or {}), **outcome.reasons})
-    tested, origins = assemble.assemble(model, Feed(panel, outcome.panel, outcome.rows), split)
+    tested, origins = assemble.assemble(model, Feed(panel, outcome.panel, outcome.rows), split, _phase_watch(watch))
     sources = contributions(tested, start.weights, panel, split, start.composition)
     tested = replace(tested, scores=tested.scores | {"sources": sources})
     record, again = FitRecord(tested, panel, split, origins), outcome.refit
     return tested if again is None else assemble.with_every_row(tested, again.weights, again.constants, panel), record
+
+
+def _phase_watch(watch: Callable[[Any], None] | None) -> Callable[[str], None]:
+    """What tells a watch of phases that take no steps."""
+    progress = room("progress").Progress
+    return (lambda phase: watch(progress.of_phase(phase))) if watch else lambda phase: None
 
 
 def given_settings(model: Model) -> Config:

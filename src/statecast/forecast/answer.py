@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data import calendar
+from statecast.data.framed import TableResult
 from statecast.data.schema import Schema
 from statecast.data.values import described, lone_series
 from statecast.display import html
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Forecast:
+class Forecast(TableResult):
     """The next values of some series.
 
     S series, H steps, D targets; where `single` is true, of one series, and the axis S is left out.
@@ -172,6 +173,11 @@ class Forecast:
         shape = len(self.scale), self.scale.shape[1]
         changes = channels.join(self.model, watch.changes(self.model, self.watch, shape))
         return changes[0] if self.single else changes
+
+    @property
+    def tz(self) -> str | None:
+        """The zone of the times; None where they have none."""
+        return self.model.schema.tz
 
     def columns(self) -> dict[str, np.ndarray]:
         """The forecast as columns: id, time, `statecast`, `statecast-lo-80`, `statecast-hi-80`, …

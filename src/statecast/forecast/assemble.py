@@ -6,7 +6,7 @@ intervals, those from test rows the scores, and where the run ends is where a st
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -31,19 +31,28 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
-def assemble(model: Model, feed: Feed, split: Split) -> tuple[Model, Origins]:
+CALIBRATING, SCORING = "calibrating", "scoring"
+"""The phases of a fit after its trainings."""
+
+
+def assemble(
+    model: Model, feed: Feed, split: Split, tell: Callable[[str], None] = lambda phase: None
+) -> tuple[Model, Origins]:
     """The model with its intervals, scores and last state, and its forecasts at the test origins.
 
     Args:
         model: trained weights; what it lacks is filled in.
         feed: the whole table.
         split: of the table.
+        tell: told of each phase as it begins.
     """
+    tell(CALIBRATING)
     rows = OriginRows.of(feed.panel, split, model.config.horizon, numbers(model))
     origins, chosen = feed.chosen_forecasts(model, rows)
     watched = Watched.of(model, feed.rows)
     model, counts = _calibrated(model, feed, split, chosen, origins, watched)
     model, tested, state = _watching(model, feed, chosen, origins, watched)
+    tell(SCORING)
     scores = evaluate.evaluate(model, feed.panel, tested, split.val) | {"calibration": counts}
     reason, _ = calibration_texts(scores)
     reasons = (model.reasons or {}) | ({"levels": reason} if reason else {})

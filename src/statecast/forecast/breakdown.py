@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data import calendar
+from statecast.data.framed import TableResult
 from statecast.data.panel import Panel
 from statecast.data.values import described
 from statecast.errors import DataError, nearest
@@ -35,7 +36,7 @@ LAST = "last"
 
 
 @dataclass(frozen=True, eq=False)
-class Breakdown:
+class Breakdown(TableResult):
     """Forecasts of some series and what they come from.
 
     S series, P parts, H steps, D targets; all in the units of the table.
@@ -76,6 +77,11 @@ class Breakdown:
         """The times as datetime64 (UTC instants where the table has a zone), or whole numbers where it has those."""
         schema = self.model.schema
         return calendar.to_datetime64(self.times, schema.time_kind, schema.frequency, schema.tz)
+
+    @property
+    def tz(self) -> str | None:
+        """The zone of the times; None where they have none."""
+        return self.model.schema.tz
 
     def columns(self) -> dict[str, np.ndarray]:
         """One row for each (series, target, step, part): id, time, cutoff, part, kind, amount, statecast.

@@ -15,6 +15,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.display import html
 from statecast.display.chart import Chart, Curve
+from statecast.display.numbers import number
 from statecast.errors import UnknownSeries, nearest
 from statecast.forecast import channels
 from statecast.model.inputs import from_working
@@ -27,7 +28,27 @@ if TYPE_CHECKING:
 Id = str | int
 Past = Mapping[Id, "tuple[Int64[np.ndarray, ' n'], Float64[np.ndarray, 'n D']]"]  # times and values of each series
 LISTED = 8  # series of a stream that a notebook lists
+STEP_NAMES = {
+    "h": "hour",
+    "d": "day",
+    "w": "week",
+    "mo": "month",
+    "q": "quarter",
+    "y": "year",
+    "m": "minute",
+    "s": "second",
+    "B": "business day",
+    "C": "business day",
+}
+"""One step of time in the singular, by the unit of the frequency."""
 LEAST = 24  # rows that are shown before a forecast, where there are so many
+
+
+def step_name(schema: Schema) -> str:
+    """What one step of time is called, in the singular, such as "hour"; "step" where it is none of these alone."""
+    text = schema.frequency.text
+    one = text[:2] in ("1h", "1d", "1w", "1m", "1q", "1y", "B", "C")
+    return STEP_NAMES.get(text.lstrip("0123456789"), "step") if one else "step"
 
 
 def length(model: Model) -> int:
@@ -118,7 +139,7 @@ def remembered_card(model: Model, state: State, count: int, title: str) -> str:
             continue
         time, values = past[name]
         last = str(stamps(schema, time[-1:])[0]).replace("T", " ").removesuffix(".000000")
-        rows.append([str(name), last, *(html.number(v) if np.isfinite(v) else "missing" for v in values[-1])])
+        rows.append([str(name), last, *(number(v) if np.isfinite(v) else "missing" for v in values[-1])])
     table = html.html_table(["series", "last row", *schema.target], rows) if rows else ""
     more = html.paragraphs([f"and {count - len(ids):,} series more"] if count > len(ids) else [])
     return html.card(title.strip("<>"), html.sketches(pictures), table, more)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.data.framed import TableResult
 from statecast.data.panel import Panel
 from statecast.forecast import channels
 from statecast.forecast.hindcast.feed import Feed
@@ -73,7 +74,7 @@ class Activity:
 
 
 @dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(TableResult):
     """What a network used.
 
     Attributes:
@@ -85,6 +86,10 @@ class Explanation:
     origins: int
     inputs: tuple[Input, ...]
     activity: Activity | None
+
+    @property
+    def tz(self) -> None:
+        """Inputs have no times."""
 
     def columns(self) -> dict[str, np.ndarray]:
         """The inputs as columns: input, kind, importance, spread."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.data.framed import TableResult
 from statecast.data.schema import Schema
 from statecast.errors import SettingError
 from statecast.forecast import answer, calibrate, channels, features, predict
@@ -34,7 +35,7 @@ NUMBERS, MOST, FEWEST = 200_000, 512, 20  # numbers and paths that a model keeps
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class Samples(TableResult):
     """Sample paths of some series.
 
     Attributes:
@@ -53,6 +54,11 @@ class Samples:
     ids: channels.Ids
     times: Int64[np.ndarray, "S H"]
     values: Float64[np.ndarray, "S N H D"]
+
+    @property
+    def tz(self) -> str | None:
+        """The zone of the times; None where they have none."""
+        return self.schema.tz
 
     def columns(self) -> dict[str, np.ndarray]:
         """As columns: id, time, sample_id (from 0 on) and statecast; a row for each (series, target, path, step).

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from statecast.data.framed import TableResult
 from statecast.display import html
 from statecast.display.chart import Chart, side_by_side
 from statecast.display.drawing import draw
+from statecast.display.numbers import number
 from statecast.errors import SettingError
 from statecast.forecast.answer import Forecast, output_ids
 from statecast.forecast.charts import Past
@@ -29,7 +31,7 @@ MOST = 100  # futures at once
 
 
 @dataclass(frozen=True, eq=False)
-class Scenarios:
+class Scenarios(TableResult):
     """Forecasts by the name of their future, of the same series and steps; the first is what others are held against.
 
     Attributes:
@@ -51,6 +53,11 @@ class Scenarios:
     def values(self) -> Float64[np.ndarray, "C S H D"]:
         """The point forecasts of each of C futures, in the units of the table."""
         return np.stack([one.values for one in self.forecasts.values()])
+
+    @property
+    def tz(self) -> str | None:
+        """The zone of the times; None where they have none."""
+        return next(iter(self.forecasts.values())).tz
 
     def columns(self) -> dict[str, np.ndarray]:
         """As columns: those of a forecast, future after future; `scenario` names it.
@@ -91,7 +98,7 @@ class Scenarios:
         names = output_ids(first.model.schema, first.ids)
         mean = self.values.mean(axis=2)  # over the steps
         rows = [
-            [str(name), *(html.number(value) for value in mean[:, n // size, n % size])]
+            [str(name), *(number(value) for value in mean[:, n // size, n % size])]
             for size in [mean.shape[-1]]
             for n, name in enumerate(names[: html.ROWS])
         ]

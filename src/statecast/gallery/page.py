@@ -31,7 +31,7 @@ HEADINGS = ("case", "recipe", "metric", "value", "published", "persistence", "se
 MORE = """
 main{max-width:76rem}.figures{font-size:.78rem}.figures td,.figures th{padding:.3rem .35rem}
 h3{font-size:1.05rem;margin:1.4rem 0 .5rem}section>ul{color:var(--soft);font-size:.93rem}
-.source{font-size:.85rem;color:var(--soft)}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(22rem,1fr));
+.source{font-size:.85rem;color:var(--soft)}.two{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,32rem),1fr));
 gap:1rem}.two>div{min-width:0}.figures td:nth-child(-n+2),.figures th:nth-child(-n+2),.long td:nth-child(3),
 .long th:nth-child(3){text-align:left}
 figure{margin:0 0 1rem}figcaption{font-size:.85rem;color:var(--soft);margin-top:.3rem}nav{columns:14rem;

@@ -13,10 +13,11 @@ import numpy as np
 
 from statecast.display import style
 from statecast.display.axes import time_axis
+from statecast.forecast.residuals import Residuals
 from statecast.gallery.cases import Case
 from statecast.gallery.result import RecipeResult, Track
 from statecast.report import plot
-from statecast.report.summary import Layer, Residuals
+from statecast.report.summary import Layer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 FIRST = 100  # predictions in the picture of the first ones
 CIRCLES = 9  # of a layer that are drawn; an ellipsis stands for the others
 HAPPENED = "#b9c3cc"  # what happened, below the forecast
+HALF = (5.2, 3.4)  # inches of a picture that stands beside another on the page, so that its text can be read there
 LAGS = 3000  # of the autocorrelation, at most
 
 
@@ -37,7 +39,7 @@ def of(case: Case, outcome: RecipeResult) -> Iterator[tuple[str, str, Figure]]:
         yield "scatter", "On the line a forecast is exact.", scatter(outcome.tracks, case.units)
     if len(outcome.history.get("loss", ())) and np.isfinite(outcome.history["loss"]).any():
         caption = "The loss on the training rows, and on the validation rows if there are any."
-        yield "loss", caption, plot.loss(outcome.history, loss_of(outcome))
+        yield "loss", caption, plot.loss(outcome.history, loss_of(outcome), HALF)
     if outcome.accuracy:
         caption = "Share of the rows that are classified correctly. The test rows are only shown; they decide nothing."
         yield "accuracy", caption, accuracy(outcome.accuracy)
@@ -64,7 +66,8 @@ def loss_of(outcome: RecipeResult) -> str:
 
 def accuracy(shares: Mapping[str, np.ndarray]) -> Figure:
     """Accuracy on training and test rows by epoch, on an axis from 0 to 1."""
-    figure = plot.new_figure(3.0, "Accuracy while training, first split")
+    figure = plot.new_figure(HALF[1], "Accuracy while training, first split")
+    figure.set_figwidth(HALF[0])
     axes = figure.subplots()
     for name, colour in (("training", style.INK), ("test", style.STATECAST)):
         style.line(axes, shares["epoch"], shares[name], colour, name, 1.4, "o")

@@ -236,6 +236,8 @@ def history(values: Any) -> dict[str, list[float]]:
     columns = values.values() if isinstance(values, dict) else [None]
     if not all(isinstance(column, list) and all(type(item) in (int, float) for item in column) for column in columns):
         raise ValueError(f"its history is {shortened(values)}, not columns of numbers")
+    if len(set(map(len, columns))) > 1:
+        raise ValueError(f"its history is {shortened(values)}, whose columns are not of one length")
     return dict(values)
 
 

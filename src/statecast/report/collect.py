@@ -6,18 +6,18 @@ Everything in a report is in the units of the table.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from statecast.config import describe_settings
+from statecast.config import Config, Settings, chosen_from_data, describe_settings
 from statecast.data import calendar
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.display.chart import Chart, Curve
 from statecast.errors import DataError
-from statecast.forecast import calibrate, channels, charts, observation
+from statecast.forecast import calibrate, channels, charts, observation, residuals
 from statecast.forecast.breakdown import Breakdown, of_table
 from statecast.forecast.explain import explain
 from statecast.forecast.hindcast.origins import Origins
@@ -25,24 +25,12 @@ from statecast.forecast.predict import forecast
 from statecast.forecast.scores.evaluate import season_of
 from statecast.model.inputs import from_working
 from statecast.model.trained import Model
-from statecast.report.summary import Facts, Layer, Report, Residuals, Rolling, SettingChoice
+from statecast.report.summary import Facts, Layer, Report, Rolling, SettingChoice
 
 if TYPE_CHECKING:
     from jaxtyping import Int64
 
 PAIRS = 6  # (series, target) pairs in pictures
-STEP_NAMES = {
-    "h": "hour",
-    "d": "day",
-    "w": "week",
-    "mo": "month",
-    "q": "quarter",
-    "y": "year",
-    "m": "minute",
-    "s": "second",
-    "B": "business day",
-    "C": "business day",
-}
 
 
 def report(
@@ -83,7 +71,7 @@ def report(
         error_by_step=_error_by_step(model),
         examples=tuple(part.example() for part in rows),
         rolling=tuple(part.rolling() for part in rows),
-        residuals=tuple(part.residuals() for part in rows),
+        residuals=residuals.of_series(tested, panel, origins, PAIRS),
         future=_future(model, panel),
         values={target: panel.y[panel.span(0), d] for d, target in enumerate(model.schema.target[:PAIRS])},
         explanation=explanation,
@@ -124,9 +112,7 @@ def facts(schema: Schema, panel: Panel, split: Split) -> Facts:
         start=times[0] if schema.time else "",
         end=times[1] if schema.time else "",
         frequency=schema.frequency.text if schema.time else "",
-        step=STEP_NAMES.get(schema.frequency.text.lstrip("0123456789"), "step")
-        if schema.frequency.text[:2] in ("1h", "1d", "1w", "1m", "1q", "1y", "B", "C")
-        else "step",
+        step=charts.step_name(schema),
         missing=float(np.isnan(panel.y).mean()),
         targets=schema.target,
         past=tuple(item.name for item in schema.past),
@@ -139,12 +125,24 @@ def facts(schema: Schema, panel: Panel, split: Split) -> Facts:
 
 
 def settings(model: Model, reasons: Mapping[str, str], user_settings: Mapping[str, Any]) -> tuple[SettingChoice, ...]:
-    """Every setting with who chose it."""
+    """Every setting with where its value comes from."""
     return tuple(
-        SettingChoice(name, getattr(model.config, name), name in user_settings, reasons.get(name, ""))
+        SettingChoice(name, getattr(model.config, name), origin(name, user_settings, reasons), reasons.get(name, ""))
         for name, *_ in describe_settings()
         if name in user_settings or name in reasons or getattr(model.config, name) is not None
     )
+
+
+def origin(
+    name: str, user_settings: Mapping[str, Any], reasons: Mapping[str, str], of: type[Settings] = Config
+) -> Literal["given", "chosen", "default"]:
+    """Where the value of a setting comes from: the user, the data, or nothing but the settings themselves.
+
+    A reason alone says nothing of that: some are of a rule, and some tell what came of a default.
+    """
+    if name in user_settings:
+        return "given"
+    return "chosen" if name in reasons and name in chosen_from_data(of) else "default"
 
 
 def layers(model: Model) -> tuple[Layer, ...]:
@@ -252,11 +250,6 @@ class _TestRows:
         keep = ahead < self.span.stop
         rows = ahead[keep]
         return Rolling(self.target, self._time(rows), self._actual(rows), self.point[pick][keep], self.series)
-
-    def residuals(self) -> Residuals:
-        """Errors one step and H steps ahead at every origin."""
-        one, last = (self._actual(self.at + k) - self.point[:, k - 1] for k in (1, self.horizon))
-        return Residuals(self.target, self._time(self.at + 1), one, last, self.series)
 
 
 def _future(model: Model, panel: Panel) -> tuple[Chart, ...]:

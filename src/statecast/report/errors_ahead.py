@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from jaxtyping import Float
 
 
+FEW = 13  # steps ahead below which each has a dot
+ROOM = 3.0  # the greatest error that is drawn, as a multiple of the network's greatest
+
 LINES: Mapping[str, tuple[str, Any]] = {
     "statecast": (style.STATECAST, "-"),
     "persistence": ("#b87a00", (0, (5, 2))),
@@ -42,11 +45,14 @@ def lines(axes: Any, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -
         if highest > top:
             beyond.append(f"{label(name)} up to {number(highest)}")
         width = 2.2 if name == "statecast" else 1.5
-        axes.plot(np.arange(1, len(value) + 1), value, color=colour, ls=dashes, lw=width, label=label(name))
+        dot = "o" if len(value) < FEW else ""  # a line between two missing values would not be visible
+        look = {"color": colour, "ls": dashes, "lw": width, "marker": dot, "ms": 3, "label": label(name)}
+        axes.plot(np.arange(1, len(value) + 1), value, **look)
     if beyond:
         axes.set_title("beyond the top: " + ", ".join(beyond), loc="right", fontsize=7.5, color=style.SOFT)
     horizon = max(len(value) for value in errors.values())
-    axes.set(ylim=(0, top), xlim=(1, horizon), xlabel=f"{step}s ahead", ylabel="mean absolute error")
+    edge = 0.02 * (horizon - 1)  # a dot at the first step is whole
+    axes.set(ylim=(0, top), xlim=(1 - edge, horizon + edge), xlabel=f"{step}s ahead", ylabel="mean absolute error")
     axes.xaxis.get_major_locator().set_params(integer=True)
 
 
@@ -65,6 +71,7 @@ def bars(axes: Any, errors: Mapping[str, float]) -> None:
 
 
 def _cap(errors: Mapping[str, Any]) -> float:
-    """The top of the axis: at most twice the second largest of the greatest errors, so that one runaway hides none."""
-    tops = sorted(float(np.nanmax(value, initial=0.0)) for value in errors.values())
-    return 1.05 * min(tops[-1], 2 * tops[-2] if len(tops) > 1 and tops[-2] > 0 else tops[-1]) or 1.0
+    """The top of the axis: at most `ROOM` times the network's greatest error, whose line must not lie on the ground."""
+    tops = {name: float(np.nanmax(value, initial=0.0)) for name, value in errors.items()}
+    largest, network = max(tops.values()), tops.get("statecast", 0.0)
+    return 1.05 * (min(largest, ROOM * network) if network > 0 else largest) or 1.0

@@ -16,6 +16,7 @@ import numpy as np
 from statecast.data import results
 from statecast.files import write_text
 from statecast.model import archive, container
+from statecast.model.history import phases_of
 from statecast.model.trained import Model
 from statecast.report.summary import Report
 
@@ -46,7 +47,7 @@ def write(
 
     tz = model.schema.tz
     paths = write_model(folder, model)
-    for name, columns in ((HISTORY, _columns(model.history)), (PREDICTED, predicted), (TEST, test)):
+    for name, columns in ((HISTORY, history_columns(model.history)), (PREDICTED, predicted), (TEST, test)):
         results.write(columns, folder / name, tz)
         paths.append(folder / name)
     images = plot.images(report)
@@ -70,8 +71,11 @@ def write_model(folder: Path, model: Model) -> list[Path]:
     ]
 
 
-def _columns(history: Mapping[str, list[float]]) -> dict[str, np.ndarray]:
-    return {name: np.array(values, np.int64 if name == "step" else float) for name, values in history.items()}
+def history_columns(history: Mapping[str, list[float]]) -> dict[str, np.ndarray]:
+    """The history of a model as a table: the phase of each row by its name, and numbers."""
+    phases = np.array([*phases_of(history), None], object)[:-1]
+    values = {name: np.array(column, float) for name, column in history.items() if name != "phase"}
+    return {"phase": phases} | {name: v.astype(np.int64) if name == "step" else v for name, v in values.items()}
 
 
 def _json(value: Any) -> str:

@@ -78,7 +78,8 @@ CAPTIONS = {
     "gates": (
         "Inside the network",
         "The gates of the first recurrent layer over the last validation rows, one line for each unit. Where a forget "
-        "gate is dark, the unit keeps its state; where an update or input gate is dark, it takes in something new.",
+        "gate is dark, or the update gate of a GRU, the unit keeps its state; where an input gate is dark, it takes in "
+        "something new.",
     ),
 }
 """Heading and explanation of each picture."""
@@ -117,7 +118,6 @@ td:first-child,th:first-child{text-align:left;padding-left:0}
 ul{margin:0 0 1rem;padding-left:1.2rem}li{margin:.15rem 0}
 footer{color:var(--soft);font-size:.85rem}
 @media(max-width:40rem){main{padding:1.5rem .75rem 3rem}section{padding:1rem .9rem}.picture img{min-width:30rem}
-.late{direction:rtl}
 .words td:first-child{white-space:normal;width:32%}}
 @media print{:root{--ground:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc}body{font-size:11pt}main{padding:0;
 max-width:none}section,.tile{break-inside:avoid;border-radius:0;padding:.6rem 0;border-width:0 0 1px}img{filter:none}}
@@ -181,11 +181,9 @@ def _pictures(report: Report, pictures: Mapping[str, bytes] | None) -> dict[str,
 def _picture(report: Report, name: str, image: bytes) -> str:
     heading, caption = CAPTIONS[name]
     data = base64.b64encode(image).decode()
-    # On a narrow screen a picture scrolls; one of a forecast starts at its right end, where the forecast is.
-    late = " late" if name in ("forecast", "future", "rolling") else ""
     return html_section(
         heading,
-        f'<div class="wide picture{late}"><img alt="{escape(heading)}" src="data:image/png;base64,{data}"></div>',
+        f'<div class="wide picture"><img alt="{escape(heading)}" src="data:image/png;base64,{data}"></div>',
         f"{caption} {_remark(report, name)}".strip(),
     )
 
@@ -249,7 +247,10 @@ def _settings(report: Report) -> str:
     rows = [[item.name, value_text(item.value), item.origin, item.reason] for item in report.settings]
     if not rows:
         return ""
-    text = "Given settings were used as they are. The chosen ones follow from the data, for the reason beside them."
+    text = (
+        "Given settings were used as they are, and those that were chosen follow from the data, for the reason beside "
+        "them. A default is the same for every table; what is said beside it is what came of it here."
+    )
     return html_section("Settings", html_table(["setting", "value", "from", "reason"], rows, "words"), text)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import io
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,20 +21,19 @@ from statecast.display.axes import MOST, draw, layout, time_axis
 from statecast.display.chart import Chart
 from statecast.errors import MissingDependency
 from statecast.files import write_bytes
+from statecast.forecast.residuals import Residuals
 from statecast.report import breakdown as parts
-from statecast.report import errors_ahead, explanation
-from statecast.report.correlation import autocorrelation, lags_shown
+from statecast.report import errors_ahead, explanation, loss_axes, residual_axes
+from statecast.report.correlation import lags_shown
 from statecast.report.summary import (
     Report,
-    Residuals,
     Rolling,
-    number,
     plural,
 )
 
 try:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
+    from matplotlib.ticker import MaxNLocator
 except ImportError as error:
     raise MissingDependency.of("matplotlib", "plot", "drawing pictures") from error
 
@@ -46,7 +44,6 @@ if TYPE_CHECKING:
     from statecast.forecast.breakdown import Breakdown
 
 TAIL = 500  # points of a line that can be told apart at the width of a page
-DOTS = 6000  # points of a scatter plot; more would only make it darker
 
 
 def forecast(examples: Sequence[Chart], title: str = "Forecast and actual values", step: str = "step") -> Figure:
@@ -80,43 +77,45 @@ def rolling(parts: Sequence[Rolling], horizon: int, step: str = "step") -> Figur
     return figure
 
 
-def loss(history: Mapping[str, Float[np.ndarray, " rows"]], what: str = "loss") -> Figure:
+def loss(
+    history: Mapping[str, Float[np.ndarray, " rows"]],
+    what: str = "loss",
+    size: tuple[float, float] = (style.WIDTH, 3.0),
+) -> Figure:
     """Training and validation loss by step, the best validation loss, and the learning rate where it changed.
 
     Args:
         history: columns of the training history.
         what: the loss, with its unit.
+        size: of the picture in inches, without the learning rate.
     """
     rate = np.asarray(history.get("learning_rate", ()), np.float64)
     changing = len(np.unique(rate[np.isfinite(rate)])) > 1
     heights = [3, 1] if changing else [1]
-    figure = new_figure(3.8 if changing else 3.0, "Loss while training")
+    figure = new_figure(size[1] + (0.8 if changing else 0), "Loss while training")
+    figure.set_figwidth(size[0])
     grid = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
-    step, name = _clock(history)
-    for key, colour, label in (("loss", style.INK, "training"), ("val_loss", style.STATECAST, "validation")):
-        _curve(grid[0], step, np.asarray(history.get(key, ()), np.float64), colour, label)
-    _best(grid[0], step, np.asarray(history.get("val_loss", ()), np.float64))
-    _loss_scale(grid[0])
+    loss_axes.losses(grid[0], history)
     grid[0].set_ylabel(what)
     if changing:
-        grid[1].plot(step, rate, color=style.SOFT, lw=1.2, drawstyle="steps-post")
+        loss_axes.rates(grid[1], history)
         grid[1].set_ylabel("learning rate")
-        grid[1].set_ylim(bottom=0)
+    grid[-1].set_xlabel(loss_axes.clock_of(history))
+    grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     for axes in grid:
         style.dress(axes)
-    grid[-1].set_xlabel(name)
-    grid[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     style.legend(figure, [grid[0]])
     return figure
 
 
 def residuals(parts: Sequence[Residuals], horizon: int, step: str = "step") -> Figure:
     """Residuals, actual minus forecast, over time and as a histogram: one step ahead and `horizon` steps ahead."""
-    thin = max((math.ceil(len(part.time) / DOTS) for part in parts), default=1)
+    thin = residual_axes.thinning(parts)
     notes = [f"on the left one point in {thin}" if thin > 1 else "", _left_out(len(parts), "targets")]
     figure, grid = _rows(len(parts), "Residuals: actual minus forecast", [2.6, 1], *notes)
     for (left, right), part in zip(grid, parts, strict=False):
-        _residuals_of(left, right, part, horizon, thin, step)
+        residual_axes.over_time(left, part, horizon, step, thin)
+        residual_axes.sizes(right, part, horizon, step)
         style.name(left, part.target, part.series)
         style.dress(right)
     time_axis(grid[-1, 0], np.concatenate([part.time for part in parts[:MOST]]), step)
@@ -124,6 +123,41 @@ def residuals(parts: Sequence[Residuals], horizon: int, step: str = "step") -> F
     grid[-1, 1].set_xlabel("residual")
     style.legend(figure, [grid[0, 0]], markerscale=3)
     return figure
+
+
+def residual_panels(
+    parts: Sequence[Residuals], horizon: int, season: int = 1, step: str = "step", shown: bool = False
+) -> Any:
+    """Residuals over time, by size, and the autocorrelation of those one step ahead; a row for each target.
+
+    Args:
+        parts: the residuals of at least one target.
+        horizon: steps ahead of the farther ones.
+        season: rows in a season.
+        step: one step of time in the singular, e.g. "hour".
+        shown: whether the figure is one of pyplot, which a notebook shows by itself.
+
+    Returns:
+        The axes [rows, 3].
+    """
+    thin, rows = residual_axes.thinning(parts), min(len(parts), MOST)
+    notes = [f"on the left one point in {thin}" if thin > 1 else "", _left_out(len(parts), "targets")]
+    height = 1.0 + (2.2 if rows == 1 else 1.6) * rows
+    figure = new_figure(height, "Residuals: actual minus forecast", *notes, shown=shown)
+    grid = figure.subplots(rows, 3, squeeze=False, width_ratios=[1.8, 1, 1.2])
+    for (left, middle, right), part in zip(grid, parts, strict=False):
+        residual_axes.over_time(left, part, horizon, step, thin)
+        residual_axes.sizes(middle, part, horizon, step)
+        residual_axes.correlogram(right, part.one_step, lags_shown(season), season)
+        style.name(left, part.target, part.series)
+        for axes, title in ((middle, "how many of each size"), (right, "autocorrelation")):
+            style.dress(axes)
+            axes.set_title(title, loc="left", fontsize=9, color=style.SOFT)
+        time_axis(left, part.time, step)
+    grid[-1, 1].set_xlabel("residual")
+    grid[-1, 2].set_xlabel(f"lag in {step}s, one {step} ahead")
+    style.legend(figure, [grid[0, 0]], markerscale=3)
+    return grid
 
 
 def correlations(
@@ -148,7 +182,7 @@ def correlations(
     figure, grid = _rows(len(names), "Autocorrelation", [1, 1], *notes)
     for row, name in zip(grid, names, strict=False):
         for axes, source, what in zip(row, (values, rest), ("the series", "one-step residuals"), strict=True):
-            _correlogram(axes, source.get(name, np.zeros(0)), max_lag or lags_shown(season), season)
+            residual_axes.correlogram(axes, source.get(name, np.zeros(0)), max_lag or lags_shown(season), season)
             style.name(axes, name, what)
     for axes in grid[-1]:
         axes.set_xlabel(f"lag in {step}s")
@@ -245,13 +279,20 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
     return buffer.getvalue()
 
 
-def new_figure(height: float, title: str, *notes: str) -> Figure:
+def new_figure(height: float, title: str, *notes: str, shown: bool = False) -> Figure:
     """A figure of the report's width with its title, and notes in brackets; the height in inches."""
-    figure = Figure(figsize=(style.WIDTH, height), layout="constrained", facecolor=style.GROUND)
+    look: dict[str, Any] = {"figsize": (style.WIDTH, height), "layout": "constrained", "facecolor": style.GROUND}
+    figure = _of_pyplot(look) if shown else Figure(**look)
     note = "; ".join(filter(None, notes))
     text = f"{title} ({note})" if note else title
     style.title(figure, text)
     return figure
+
+
+def _of_pyplot(look: dict[str, Any]) -> Figure:
+    from matplotlib import pyplot
+
+    return pyplot.figure(**look)
 
 
 def new_panels(count: int, title: str, *notes: str) -> tuple[Figure, list[Axes]]:
@@ -277,76 +318,3 @@ def _rows(count: int, title: str, widths: Sequence[float], *notes: str) -> tuple
 
 def _left_out(count: int, what: str) -> str:
     return f"{MOST} of {count} {what}" if count > MOST else ""
-
-
-def _clock(history: Mapping[str, Any]) -> tuple[Any, str]:
-    """The axis of a training history: steps, or epochs where there are no steps, or rows where there are neither."""
-    for key in ("step", "epoch"):
-        if len(history.get(key, ())):
-            return np.asarray(history[key]), key
-    return np.arange(1, len(history["loss"]) + 1), "row of the history"
-
-
-def _curve(axes: Axes, step: Any, value: Any, colour: str, label: str) -> None:
-    finite = np.isfinite(value)
-    if finite.any():
-        axes.plot(
-            step[finite],
-            value[finite],
-            color=colour,
-            lw=1.4,
-            label=label,
-            marker="o" if finite.sum() < 30 else "",
-            ms=3,
-        )
-
-
-def _best(axes: Axes, step: Any, value: Any) -> None:
-    if np.isfinite(value).any():
-        at = int(np.argmin(np.where(np.isfinite(value), value, np.inf)))
-        look: dict[str, Any] = {"color": style.FAR, "marker": "D", "ms": 6, "ls": "", "zorder": 4}
-        axes.plot(step[at], value[at], label=f"best: {number(float(value[at]))}", **look)
-
-
-def _loss_scale(axes: Axes) -> None:
-    """Logarithmic where the losses span more than a factor of 8, else from 0."""
-    values = np.concatenate([np.asarray(line.get_ydata(), np.float64).ravel() for line in axes.lines] or [np.zeros(1)])
-    if values.min() > 0 and values.max() > 8 * values.min():
-        axes.set_yscale("log")
-        for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            which(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else ""))
-    elif values.min() >= 0:
-        axes.set_ylim(bottom=0)
-
-
-def _residuals_of(left: Axes, right: Axes, part: Residuals, horizon: int, thin: int, step: str) -> None:
-    kinds = [(part.last_step, style.FAR, f"{plural(horizon, step)} ahead")] if horizon > 1 else []
-    kinds.append((part.one_step, style.STATECAST, f"one {step} ahead"))
-    finite = [value[np.isfinite(value)] for value, _, _ in kinds]
-    reach = float(max(np.abs(value).max(initial=0.0) for value in finite)) or 1.0
-    # An odd number of bins, so that one of them is around zero.
-    edges = np.linspace(-reach, reach, 2 * int(np.clip(math.sqrt(len(part.time)), 4, 24)) + 2).tolist()
-    size = 5 if len(part.time) < 200 else 3
-    for (value, colour, label), known in zip(kinds, finite, strict=True):
-        dots: dict[str, Any] = {"ls": "", "marker": ".", "ms": size, "alpha": 0.6, "mew": 0}
-        left.plot(part.time[::thin], value[::thin], color=colour, label=label, **dots)
-        right.hist(known, bins=edges, color=colour, alpha=0.25, histtype="stepfilled")
-        right.hist(known, bins=edges, color=colour, histtype="step", lw=1.2)
-    left.axhline(0, color=style.INK, lw=0.8)
-    right.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
-
-
-def _correlogram(axes: Axes, series: Any, lag: int, season: int) -> None:
-    correlation = autocorrelation(series, lag)
-    axes.set_ylim(-1.05, 1.05)
-    if np.isnan(correlation.values).all():
-        axes.text(0.5, 0.7, "constant or empty", transform=axes.transAxes, ha="center", color=style.SOFT, fontsize=9)
-        return
-    lags = np.arange(len(correlation.values))
-    axes.axhspan(-correlation.band, correlation.band, color=style.BANDS[1], lw=0, zorder=1)
-    axes.vlines(lags[1:], 0, correlation.values[1:], color=style.INK, lw=max(0.8, min(2.4, 100 / len(lags))), zorder=2)
-    axes.axhline(0, color=style.INK, lw=0.8)
-    axes.set_xlim(0, max(len(lags) - 0.5, 1))
-    if 1 < season < len(lags):
-        axes.xaxis.set_major_locator(MultipleLocator(season * math.ceil(len(lags) / season / 8)))
-        axes.grid(axis="x", color=style.GRID, lw=1.2)

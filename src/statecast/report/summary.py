@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from statecast.display.chart import Chart
 from statecast.forecast import attribution
 from statecast.forecast.breakdown import Breakdown
 from statecast.forecast.explain import Explanation
+from statecast.forecast.residuals import Residuals
 from statecast.forecast.scores.verdict import NAMES, number, percent, spoken, subject, verdict
 from statecast.report.correlation import autocorrelation, lags_shown
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
 
 __all__ = [
-    "Facts", "Layer", "Report", "Residuals", "Rolling", "SettingChoice", "choices_html", "conclusions",
+    "Facts", "Layer", "Report", "Rolling", "SettingChoice", "choices_html", "conclusions",
     "evaluation_html", "facts_table",
     "headline", "layers_table", "number", "percent", "plural", "residual_remark", "score_tables", "signed_percent",
     "spoken", "value_text", "verdict",
@@ -34,18 +35,18 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SettingChoice:
-    """A setting as it was used, and who chose it."""
+    """A setting as it was used.
+
+    Attributes:
+        name, value: the setting.
+        origin: "given" by the user, "chosen" from the data, or "default": the same for every table.
+        reason: why, or what came of it; empty where there is nothing to say.
+    """
 
     name: str
     value: Any
-    by_user: bool
-    """True where the user gave it, False where it was chosen from the data or is the default."""
+    origin: Literal["given", "chosen", "default"] = "default"
     reason: str = ""
-
-    @property
-    def origin(self) -> str:
-        """Where it comes from, in a word: given, chosen (from the data) or default."""
-        return "given" if self.by_user else "chosen" if self.reason else "default"
 
 
 @dataclass(frozen=True)
@@ -90,17 +91,6 @@ class Rolling:
     time: Shaped[np.ndarray, " n"]
     actual: Float[np.ndarray, " n"]
     predicted: Float[np.ndarray, " n"]
-    series: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Residuals:
-    """Actual minus forecast of one target in the test rows, one step ahead and `horizon` steps ahead."""
-
-    target: str
-    time: Shaped[np.ndarray, " n"]
-    one_step: Float[np.ndarray, " n"]
-    last_step: Float[np.ndarray, " n"]
     series: str = ""
 
 
@@ -167,7 +157,7 @@ def evaluation_html(evaluation: Mapping[str, Any]) -> str:
 
 def choices_html(settings: Sequence[SettingChoice], layers: Sequence[Layer]) -> str:
     """The settings that were given or chosen, and the parts of the network, each behind a line to click on."""
-    notable = [item for item in settings if item.origin != "default"]
+    notable = [item for item in settings if item.origin != "default" or item.reason]
     choices = [[item.name, value_text(item.value), item.origin, item.reason] for item in notable]
     rows = layers_table(layers)
     network = html.html_table(rows[0], rows[1:], "words") if rows else ""

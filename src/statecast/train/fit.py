@@ -20,6 +20,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split, split
 from statecast.errors import DataError, Interrupted, SettingError
+from statecast.model.history import EVERY_ROW, SKIP_ALONE, TRAINING, joined
 from statecast.model.inputs import Rows
 from statecast.model.kernel import library as kernel_library
 from statecast.model.kernel.interface import CELLS
@@ -29,11 +30,13 @@ from statecast.train import judge, levenberg, loop, refit
 from statecast.train.checkpoint import NAME, REFIT_NAME, SKIP_NAME, Checkpoint, fingerprint
 from statecast.train.choose import settings
 from statecast.train.prepare import Prepared, prepare
-from statecast.train.progress import PREPARING, SCORING, SKIP_ALONE, Progress, Training, Watch
+from statecast.train.progress import PREPARING, Progress, Training, Watch
 from statecast.train.recall import Recall
 from statecast.train.refit import Refit
-from statecast.train.segment_trainer import SegmentTrainer
+from statecast.train.segment_trainer import SegmentTrainer, plan
 from statecast.train.working import WorkingTable
+
+ROWS_OF_STEP = 0.25  # rows that are calibrated and scored in the time in which a training step takes one
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +91,12 @@ class Fit:
         """The panel in working units."""
         return self.prepared.rows
 
+    @property
+    def history(self) -> dict[str, list[float]]:
+        """Of all trainings, see `progress.joined`."""
+        again = self.refit.history if self.refit else {}
+        return joined({TRAINING: self.training.history, SKIP_ALONE: self.training.skip_history, EVERY_ROW: again})
+
 
 def fit(
     config: Config,
@@ -119,13 +128,14 @@ def fit(
         tell(Progress.of_phase(PREPARING))
         base_parts = split(panel.lengths, config.horizon, config.val_size, config.test_size)
         beginning = begin(config, schema, panel, base_parts)
+        again = refit.applies(beginning.config, beginning.parts, beginning.panel.lengths)
+        watch = _with_later(watch, beginning.config, beginning.prepared, refit.STEPS if again else 0.0)
         training = train(beginning.config, beginning.network, beginning.prepared, watch, folder, resume)
         reasons = beginning.reasons | ({"significance": training.verdict} if training.verdict else {})
         folded = beginning.panel, base_parts, beginning.prepared
         fitted = Fit(beginning.config, reasons, beginning.schema, beginning.network, *folded, training)
-        if refit.applies(beginning.config, beginning.parts, beginning.panel.lengths):
+        if again:
             fitted = learn_every_row(fitted, beginning.table, watch, folder, resume)
-        tell(Progress.of_phase(SCORING))
     return fitted
 
 
@@ -156,6 +166,27 @@ def begin(config: Config, schema: Schema, panel: Panel, base_parts: Split, recal
     prepared = prepare(config, network, schema, folded, table, blends, recall=recall)
     reasons |= channel_reasons
     return Beginning(config, reasons, schema, network, folded, base_parts, parts, table, prepared)
+
+
+def _with_later(watch: Watch | None, config: Config, prepared: Prepared, again: float) -> Watch | None:
+    """A watch that is also told how much is to be done after each training: the second one, calibrating and scoring.
+
+    Args:
+        watch: told of the progress.
+        config: settings, all chosen.
+        prepared: the table.
+        again: steps of the second training, as a share of the best step of the first.
+    """
+    if watch is None:
+        return None
+    segments, sampler = plan(config, max(int(prepared.parts.train.sum()), 1))
+    scoring = prepared.offsets[-1] / (ROWS_OF_STEP * sampler.rows * segments.length)
+
+    def tell(report: Progress) -> None:
+        trained = 0.0 if report.phase == EVERY_ROW else again * report.best_step
+        watch(replace(report, later=trained + scoring))
+
+    return tell
 
 
 def fold(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[Panel, Split]:
@@ -205,10 +236,11 @@ def train(
         skip = loop.train(trainer, start.weights, watch, checkpoint(SKIP_NAME), SKIP_ALONE)
         skip = judge.kept(trainer, start, skip)
     if skip.best_step == 0:
-        return whole
+        return replace(whole, skip_history=skip.history)
     weights, verdict = judge.into(prepared.weights, skip.weights), f"of the skip alone, {skip.verdict}"
     best_step, share = skip.best_step, skip.share
-    return replace(whole, weights=weights, best_step=best_step, share=share, skip_alone=True, verdict=verdict)
+    kept = {"weights": weights, "best_step": best_step, "share": share, "verdict": verdict}
+    return replace(whole, **kept, skip_alone=True, skip_history=skip.history)
 
 
 def learn_every_row(

@@ -17,9 +17,10 @@ import jax
 import numpy as np
 
 from statecast.errors import Interrupted, TrainingError
+from statecast.model.history import HISTORY, TRAINING
 from statecast.train import logs
 from statecast.train.checkpoint import Checkpoint
-from statecast.train.progress import HISTORY, TRAINING, LoopState, Progress, Training, Watch
+from statecast.train.progress import LoopState, Progress, Training, Watch, likely_end
 from statecast.train.trainer import CALL, Arrays, Look, Trainer
 
 CALL_SECONDS = 0.5  # time that a compiled call should take
@@ -243,4 +244,8 @@ def _report(
     val_loss = looks[-1] if looks and not math.isnan(looks[-1]) else None
     learning_rate = float(trainer.rates(np.asarray(step))) * state.factor
     epoch, seconds = step / trainer.steps_of_epoch, time.monotonic() - began
-    return Progress(step, trainer.steps, epoch, loss, val_loss, learning_rate, rate, seconds, phase)
+    every = trainer.config.eval_every or 1
+    waited, patience = state.waited * every, trainer.config.patience * every if val_loss is not None else 0
+    end = likely_end(state.step, trainer.steps, waited, patience)
+    report = Progress(step, trainer.steps, epoch, loss, val_loss, learning_rate, rate, seconds, phase)
+    return replace(report, waited=waited, end=max(end, step))

@@ -6,14 +6,14 @@ Plain values, so that whoever watches a fit, judges it or writes its checkpoint 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-PREPARING, TRAINING, SCORING = "preparing", "training", "scoring"
-SKIP_ALONE, EVERY_ROW = "training the linear part", "learning from every row"
+from statecast.model.history import HISTORY, TRAINING
+
+PREPARING, WEIGHING = "preparing", "weighing the readings"
 AS_TABLE = "training on sequences as a table"
-HISTORY = ("step", "epoch", "loss", "val_loss", "learning_rate", "seconds")
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,13 @@ class Progress:
         rate: steps a second.
         seconds: since this training began, over all its runs.
         phase: what the fit is at: "preparing", "training", "training the linear part", "learning from every row" or
-            "training on sequences as a table" (further trainings, whose steps are counted anew), or "scoring".
+            "training on sequences as a table" (further trainings, whose steps are counted anew), "weighing the
+            readings" of a classifier, "calibrating" or "scoring".
         looked: whether the validation rows were looked at after this step; an exception that a watch raises here ends
             the training at the same step in every run, where elsewhere it depends on the clock.
+        waited: steps since the validation loss was the least.
+        end: the step at which this training is likely to end, early stopping counted in.
+        later: what follows in this fit, as so many steps of this training, as far as can be told.
     """
 
     step: int
@@ -44,6 +48,14 @@ class Progress:
     seconds: float
     phase: str = TRAINING
     looked: bool = False
+    waited: int = 0
+    end: float = 0.0
+    later: float = 0.0
+
+    @property
+    def best_step(self) -> float:
+        """The step that is likely to be the best one in the end: as far before the end as the last best one is now."""
+        return max(self.end - self.waited, 0.0)
 
     @classmethod
     def of_phase(cls, phase: str) -> Progress:
@@ -52,6 +64,26 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
+
+
+def likely_end(step: int, steps: int, waited: float, patience: float) -> float:
+    """The step at which a training is likely to end.
+
+    As long as the validation loss falls, all steps are likely to be made; the longer it has not, the likelier it is
+    that patience runs out before. The estimate falls fast at first, so that whoever smooths it is not far behind in
+    the end.
+
+    Args:
+        step: steps done.
+        steps: steps at most.
+        waited: steps since the validation loss was the least.
+        patience: steps without a lower loss after which training stops; 0 for never.
+    """
+    if not patience:
+        return float(steps)
+    share = 1 - (1 - min(waited / patience, 1.0)) ** 2
+    stop = min(step + max(patience - waited, 0.0), steps)
+    return (1 - share) * steps + share * stop
 
 
 @dataclass(frozen=True)
@@ -96,6 +128,7 @@ class Training:
         share: how much of what training found is in `weights`; 0 where they are the first ones.
         skip_alone: whether it was the skip alone that was trained; `best_step` is then a step of that training.
         verdict: what training gained beside chance, and what was kept for it; see `judge`.
+        skip_history: of the training of the skip alone; empty where there was none.
     """
 
     weights: Any
@@ -108,3 +141,4 @@ class Training:
     share: float = 1.0
     skip_alone: bool = False
     verdict: str = ""
+    skip_history: Mapping[str, list[float]] = field(default_factory=dict)

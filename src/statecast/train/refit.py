@@ -14,7 +14,8 @@ than too narrow, since this network has seen more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,12 @@ from statecast.config import Config
 from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split
+from statecast.model.history import EVERY_ROW
 from statecast.model.network import Network
 from statecast.train import judge, loop
 from statecast.train.checkpoint import Checkpoint
 from statecast.train.prepare import Prepared, prepare
-from statecast.train.progress import EVERY_ROW, Training, Watch
+from statecast.train.progress import Training, Watch
 from statecast.train.segment_trainer import SegmentTrainer, plan
 from statecast.train.start import linear
 from statecast.train.start.design import Design
@@ -50,12 +52,14 @@ class Refit:
         weights, constants: its arrays.
         steps: training steps from the new start; 0 where that is all.
         rows: that it learned from and the network before had not.
+        history: of its training; empty where there was none.
     """
 
     weights: Any
     constants: dict[str, np.ndarray]
     steps: int
     rows: int
+    history: Mapping[str, list[float]] = field(default_factory=dict)
 
     @property
     def reason(self) -> str:
@@ -116,12 +120,13 @@ def refit(
         return Refit(weights, later.constants, 0, rows)
     begin = replace(later, weights=weights)
     trainer, begin = trainer_of(config, network, begin, count, RATE, training.skip_alone, prepared.parts)
-    trained = loop.train(trainer, begin.weights, watch, checkpoint, EVERY_ROW).weights
+    again = loop.train(trainer, begin.weights, watch, checkpoint, EVERY_ROW)
+    trained = again.weights
     if training.skip_alone:
         trained = judge.into(weights, trained)
     else:
         trained = _where_better(network, training, trained, weights)
-    return Refit(trained, later.constants, count, rows)
+    return Refit(trained, later.constants, count, rows, again.history)
 
 
 def trainer_of(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data import calendar
+from statecast.data.framed import TableResult
 from statecast.data.panel import Panel
 from statecast.display.chart import Chart, Curve
 from statecast.display.drawing import draw
@@ -102,7 +103,7 @@ class _Block:
 
 
 @dataclass(frozen=True, eq=False)
-class Backtest:
+class Backtest(TableResult):
     """Forecasts from rolling origins, beside what came and the baselines.
 
     Attributes:
@@ -182,6 +183,11 @@ class Backtest:
             >>> axes = model.backtested(table, windows=2).plot()
         """
         return draw(self.charts(series), backend, "Forecasts from past moments", ax)
+
+    @property
+    def tz(self) -> str | None:
+        """The zone of the times; None where they have none."""
+        return self.model.schema.tz
 
     def columns(self) -> dict[str, np.ndarray]:
         """A row for each series, target, origin and step ahead, in that order.

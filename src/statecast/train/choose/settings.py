@@ -185,7 +185,7 @@ def _training(config: Config, default: Any, series: int, segments: int) -> None:
     default("hidden", (128,) if many else (64,), f"{size}: what one linear map cannot serve is left to the recurrence")
     default("learning_rate", 2 * rate if many else rate, f"suits {config.optimizer} and {size}")
     if not limited:
-        default("max_steps", MORE_STEPS if several else STEPS, "enough with early stopping")
+        default("max_steps", MORE_STEPS if several else STEPS, f"{size}: enough with early stopping")
 
 
 def _lags(config: Config, rows: int) -> tuple[int, str]:

@@ -16,10 +16,11 @@ import numpy as np
 
 from statecast.config import READINGS, SequenceConfig
 from statecast.errors import SettingError
+from statecast.model.history import HISTORY
 from statecast.model.sequences.readings import Reading
 from statecast.train.fit import precision
 from statecast.train.optimizer import LEARNING_RATES
-from statecast.train.progress import HISTORY, PREPARING, SCORING, Progress, Watch
+from statecast.train.progress import PREPARING, WEIGHING, Progress, Watch
 from statecast.train.sequences import convolution_trial, network_trial
 from statecast.train.sequences.shares import weigh
 from statecast.train.sequences.trial import Problem, Trial, losses
@@ -77,7 +78,7 @@ def fit(
         tell(Progress.of_phase(PREPARING))
         config, reasons = choose(config, problem)
         trials = {name: _trial(name, config, problem, watch, folder, resume) for name in config.readings or ()}
-        tell(Progress.of_phase(SCORING))
+        tell(Progress.of_phase(WEIGHING))
         shares, reason = weigh(config, problem, trials)
     names = [name for name, share in zip(trials, shares, strict=True) if share]
     if len(trials) > 1:

@@ -14,6 +14,7 @@ import numpy as np
 from statecast.config import SequenceConfig
 from statecast.data.encoding import Encoding
 from statecast.data.sequences import patched
+from statecast.model.history import TRAINING
 from statecast.model.initial import Start
 from statecast.model.kernel import library as kernel_library
 from statecast.model.members import cast, stacked
@@ -22,7 +23,7 @@ from statecast.model.sequences.readings import NetworkReading, outcomes
 from statecast.train import loop
 from statecast.train.checkpoint import NAME, Checkpoint, fingerprint
 from statecast.train.fit import require_bf16
-from statecast.train.progress import AS_TABLE, TRAINING, Watch
+from statecast.train.progress import AS_TABLE, Watch
 from statecast.train.sequences.reader_trainer import ReaderTrainer, Task
 from statecast.train.sequences.trial import Problem, Trial, held_out_outcomes
 
