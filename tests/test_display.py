@@ -17,7 +17,9 @@ from forecast_cases import HOUR, START, model, panel, remembering, watching
 
 from statecast import Forecaster, Stream
 from statecast.data.panel import Panel
+from statecast.display import style
 from statecast.display.chart import Chart, Curve
+from statecast.display.lettering import drawable, fitting
 from statecast.display.numbers import amount, number, tick_texts
 from statecast.display.sketch import sketch
 from statecast.errors import SettingError, UnknownSeries
@@ -248,6 +250,20 @@ def test_a_number_alone_keeps_all_digits_before_the_point() -> None:
         "1,234,568", "0.012346", "1.23×10⁻⁹", "-41.5", "0",
     ]  # fmt: skip
     assert [amount(value) for value in (1234567.8, -250_000, 41.5)] == ["1.235 M", "−250 k", "41.5"]
+
+
+def test_names_are_as_long_as_there_is_room_for_and_in_letters_that_can_be_drawn() -> None:
+    assert fitting("load · s1", 2) == "load · s1"
+    assert fitting("a" * 50 + "b" * 50, 2) == "a" * 18 + "…" + "b" * 11
+    assert len(fitting("北" * 50, 2)) == 15  # each is two letters wide
+    from matplotlib.figure import Figure
+
+    for names in (("a", "b"), ("北京", "\U0010fffd $x_{")):
+        axes = Figure().subplots()
+        style.row_names(axes, names)
+        style.name(axes, names[0], names[1])
+        axes.figure.savefig(io.BytesIO())  # a letter without a font would be a warning, which is an error here
+    assert drawable("\U0010fffd") == "□" and drawable("Zürich") == "Zürich"
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST = 6  # panels in one picture
-ROOM = 0.8  # inches that a tick of time needs
+ROOM = 0.45  # inches that a tick of time needs
 ORIGINS = 12  # that are marked at most
 
 
@@ -127,7 +127,7 @@ def _label(name: str) -> str:
 
 def time_axis(axes: Axes, time: Shaped[np.ndarray, " n"], step: str) -> None:
     """As many readable ticks as there is room for: dates, or numbers with what they count below them."""
-    room = int(np.clip(axes.get_position().width * style.WIDTH / ROOM, 3, 7))
+    room = int(np.clip(axes.get_position().width * style.WIDTH / ROOM, 3, 9))
     dated = np.issubdtype(np.asarray(time).dtype, np.datetime64) and len(time) > 0
     if dated:
         # With less than twice the least there would be no interval for some ranges, such as three days by halves.

@@ -11,11 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from statecast.display.lettering import drawable, families, fitting, letter
+
 INK, SOFT, GRID, GROUND = "#22303c", "#5b6b79", "#e6eaee", "#ffffff"
 STATECAST, FAR = "#0072b2", "#d55e00"
 BANDS = ("#8fc0de", "#cfe3f1", "#e6f1f8")
 """Of intervals, the narrowest first; opaque, so that the legend shows the same."""
 WIDTH = 7.6  # of a figure, in inches
+NAME = 2.2  # inches of a name beside a row
 CHARACTERS = 130  # of a legend that it has room for in a row
 COMPARED = (STATECAST, FAR, "#009e73", "#b8568f", "#b87a00", "#5b6b79")
 """Of curves that are compared, in their order; from the seventh on they repeat."""
@@ -29,7 +32,7 @@ def colours(names: Sequence[str]) -> dict[str, str]:
 def title(figure: Any, text: str) -> None:
     """The title of a figure; dollar signs are dollar signs."""
     look: dict[str, Any] = {"ha": "left", "fontsize": 10, "color": INK, "fontweight": "bold", "parse_math": False}
-    figure.suptitle(text, x=0.01, **look)
+    letter(figure.suptitle(text, x=0.01, **look))
 
 
 def dress(axes: Any) -> None:
@@ -50,8 +53,9 @@ def dress(axes: Any) -> None:
 def name(axes: Any, target: str, series: str) -> None:
     """Dresses a panel and puts the target above it; the target's name is also its unit."""
     dress(axes)
-    text = f"{target} · {series}" if series else target
-    axes.set_title(text, loc="left", fontsize=9, color=INK, parse_math=False)
+    inches = axes.get_window_extent().width / axes.figure.dpi
+    text = fitting(f"{target} · {series}" if series else target, inches)
+    letter(axes.set_title(text, loc="left", fontsize=9, color=INK, parse_math=False))
 
 
 def legend(figure: Any, panels: Sequence[Any], columns: int = 6, markerscale: float = 1) -> None:
@@ -74,6 +78,14 @@ def _legend(place: Any, pairs: Sequence[tuple[Any, str]], **look: Any) -> None:
         look = {"frameon": False, "fontsize": 8.5, "labelcolor": INK} | look
         for text in place.legend([handles[key] for key in order], order, **look).get_texts():
             text.set_parse_math(False)
+            letter(text)
+
+
+def row_names(axes: Any, names: Sequence[str]) -> None:
+    """Names beside the rows of a picture, from 0 on."""
+    axes.set_yticks(range(len(names)), [drawable(fitting(name, NAME)) for name in names], parse_math=False)
+    if not all(name.isascii() for name in names):
+        axes.tick_params(axis="y", labelfontfamily=list(families()))
 
 
 def line(axes: Any, time: Any, value: Any, colour: str, label: str, width: float, marker: str = "") -> None:

@@ -86,13 +86,12 @@ def _bridge(axes: Any, parts: Sequence[Part], amounts: Any, value: float) -> Non
         axes.barh(row, amount, left=end - amount, color=colour, height=0.62)
         axes.annotate(f"{amount:+.3g}", (max(end, end - amount), row), xytext=(4, 0), textcoords="offset points",
                       va="center", fontsize=8, color=style.SOFT)  # fmt: skip
-    rows = range(len(parts) + 1)
     axes.plot(amounts[0], 0, marker="D", ms=5, color=style.SOFT, ls="")
     axes.plot(value, len(parts), marker="D", ms=5, color=style.INK, ls="")
     for x, row in ((float(amounts[0]), 0), (value, len(parts))):
         axes.annotate(number(x), (x, row), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8.5,
                       color=style.INK)  # fmt: skip
-    axes.set_yticks(rows, [part.name for part in parts] + ["forecast"])
+    style.row_names(axes, [*(part.name for part in parts), "forecast"])
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.grid(axis="y", visible=False)

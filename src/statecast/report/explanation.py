@@ -31,7 +31,7 @@ def importance(figure_of: Callable[..., Any], explanation: Explanation) -> Any:
         error = {"elinewidth": 1, "ecolor": style.SOFT}
         axes.barh(row, 100 * item.importance, xerr=100 * item.spread, error_kw=error, color=KINDS[item.kind],
                   height=0.66, label=item.kind)  # fmt: skip
-    axes.set_yticks(range(len(inputs)), [item.name for item in inputs])
+    style.row_names(axes, [item.name for item in inputs])
     axes.invert_yaxis()
     style.dress(axes)
     axes.grid(axis="y", visible=False)
