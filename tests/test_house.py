@@ -39,7 +39,7 @@ LEVELS = (
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FRAMES = {"narwhals", "pandas", "polars", "pyarrow"}
 # The gallery draws what a forecast's report has no use for: a network as a graph, a confusion table.
-DRAWING = {"display/axes.py", "display/ticks.py", "report/plot.py", "gallery/pictures.py"}
+DRAWING = {"display/axes.py", "display/ticks.py", "display/lettering.py", "report/plot.py", "gallery/pictures.py"}
 SKLEARN = {f"estimators/{name}.py" for name in ("base", "classifier", "regressor")}
 FRAME_FILES = {"data/tabular/frames.py", "sktime.py"}  # sktime's own language is that of pandas
 ARROW = "cluster"  # the room in which rows travel as Arrow tables

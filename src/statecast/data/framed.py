@@ -28,15 +28,30 @@ class TableResult:
         raise NotImplementedError
 
     def to_polars(self) -> Any:
-        """The columns as a frame of polars; a MissingDependency where it is not installed."""
+        """The columns as a frame of polars; a MissingDependency where it is not installed.
+
+        Example:
+            >>> model.forecast().to_polars().columns[:3]
+            ['unique_id', 'month', 'statecast']
+        """
         return self._frame("polars")
 
     def to_pandas(self) -> Any:
-        """The columns as a frame of pandas; a MissingDependency where it is not installed."""
+        """The columns as a frame of pandas; a MissingDependency where it is not installed.
+
+        Example:
+            >>> list(model.forecast().to_pandas().columns[:3])
+            ['unique_id', 'month', 'statecast']
+        """
         return self._frame("pandas")
 
     def to_arrow(self) -> Any:
-        """The columns as a table of pyarrow; a MissingDependency where it is not installed."""
+        """The columns as a table of pyarrow; a MissingDependency where it is not installed.
+
+        Example:
+            >>> model.forecast().to_arrow().column_names[:3]
+            ['unique_id', 'month', 'statecast']
+        """
         return self._frame("pyarrow")
 
     def _frame(self, native: Native) -> Any:
