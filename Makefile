@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c '$(OLD_ENOUGH)' >/dev/null 2>&1 && command -v $$name && break; done)
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help demo test docs links interop sanitize lint types wheel dist format settings gallery benchmarks accuracy clean distclean
+.PHONY: help demo test docs pictures links interop sanitize lint types wheel dist format settings gallery benchmarks accuracy clean distclean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -28,7 +28,10 @@ test: $(READY) ## run the tests
 	$(BIN)/python -m pytest $(PYTEST)
 
 docs: $(VENV)/.docs ## build the documentation, notebooks included; it begins at build/docs/index.html
-	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --quiet --jobs 2 -d build/doctrees docs build/docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --nitpicky --write-all --quiet --jobs 2 -d build/doctrees docs build/docs
+
+pictures: $(READY) ## draw the pictures of the documentation again, by docs/pictures.py
+	$(BIN)/python docs/pictures.py
 
 links: $(VENV)/.docs ## ask every address that the documentation names whether it still answers
 	$(BIN)/python -m sphinx --quiet --builder linkcheck -d build/doctrees docs build/links

@@ -67,6 +67,9 @@ def plain(app: object, what: str, name: str, thing: object, options: object, lin
             parts = re.split(r"(`[^`]*`)", line)  # every second one is in backquotes
             parts[::2] = [re.sub(r"[|*]|(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
             lines[number] = "".join(parts)
+    for number, line in enumerate(lines):
+        if line == "Returns:":  # napoleon would take what stands before a colon for the type
+            lines[number : number + 2] = ["", f":returns: {lines[number + 1].strip()}"]
     if what == "module":
         blocks = [n for n, line in enumerate(lines) if n and line.startswith("    ") and not lines[n - 1].strip()]
         for n in reversed(blocks):
@@ -139,4 +142,4 @@ html_theme_options = {
 }
 html_favicon = "_static/logo.svg"
 pygments_style = "friendly"
-pygments_dark_style = "monokai"
+pygments_dark_style = "github-dark"
