@@ -113,8 +113,18 @@ def script(code: str) -> str:
     )
 
 
-def run(text: str, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the blocks of a document; what they leave running ends with them."""
+def run(
+    text: str, name: str, folder: Path, warnings: str = "error", **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the blocks of a document; what they leave running ends with them.
+
+    Args:
+        text: the document.
+        name: of it.
+        folder: in which it runs.
+        warnings: what becomes of them, as `python -W` has it.
+        variables: of the environment, beside those of this process.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -123,9 +133,9 @@ def run(text: str, name: str, folder: Path) -> subprocess.CompletedProcess[str]:
     work = [(block.language, lines, name, block.line) for block, lines in zip(todo, code, strict=True)]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", RUNNER],
+        [sys.executable, "-W", warnings, "-c", RUNNER],
         cwd=folder,
-        env={**os.environ, "PATH": path, "MPLBACKEND": "Agg", "PYTHONUTF8": "1"},
+        env={**os.environ, "PATH": path, "MPLBACKEND": "Agg", "PYTHONUTF8": "1", **variables},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

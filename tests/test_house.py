@@ -32,7 +32,8 @@ LEVELS = (
     ("train", "forecast"),
     ("report", "export"),
     ("estimators", "server"),
-    ("gallery", "cluster", "tuning", "interop", "mlflow", "river", "sktime"),
+    ("gallery", "cluster", "tuning", "interop"),
+    ("aeon", "mlflow", "river", "sktime"),
     ("cli",),
     ("__main__",),
 )

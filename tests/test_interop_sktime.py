@@ -17,7 +17,7 @@ from sktime.utils.estimator_checks import check_estimator
 
 import statecast as sc
 from statecast.errors import DataError, SettingError
-from statecast.sktime import StatecastForecaster
+from statecast.sktime import StatecastClassifier, StatecastForecaster
 
 SMALL: dict[str, Any] = {"hidden": 4, "max_steps": 0, "ensemble": 1}
 
@@ -39,6 +39,25 @@ def test_the_suite_of_sktime_passes_in_full() -> None:
     results = check_estimator(StatecastForecaster, raise_exceptions=True, verbose=False)
     assert len(results) > 500
     assert {*results.values()} == {"PASSED"}
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("default")
+def test_the_suite_of_sktime_passes_for_the_classifier_too() -> None:
+    results = check_estimator(StatecastClassifier, raise_exceptions=True, verbose=False)
+    assert len(results) > 250
+    assert {*results.values()} == {"PASSED"}
+
+
+def test_classes_are_those_of_the_classifier() -> None:
+    waves = [np.sin(np.arange(length) * speed) for length in (20, 30) for speed in (0.3, 1.1) for _ in range(4)]
+    panel, y = [pd.DataFrame({"x": wave}) for wave in waves], [("slow", "fast")[n // 4 % 2] for n in range(16)]
+    settings: dict[str, Any] = {"readings": ("convolutions",), "random_state": 3}
+    ours = sc.Classifier(**settings).fit([frame.to_numpy() for frame in panel], y)
+    theirs = StatecastClassifier(**settings).fit(panel, np.array(y))
+    expected = ours.predict_proba([frame.to_numpy() for frame in panel])
+    np.testing.assert_array_equal(theirs.predict_proba(panel), expected)
+    assert theirs.predict(panel).tolist() == y
 
 
 def test_forecasts_are_those_of_the_forecaster() -> None:

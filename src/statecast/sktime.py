@@ -1,4 +1,4 @@
-"""A Forecaster as sktime's: its frames, horizons and quantiles in front, one network for all series behind.
+"""A Forecaster and a Classifier as sktime's own, in its frames: one network for all series behind each.
 
 sktime's suite (`sktime.utils.estimator_checks.check_estimator`) passes in full. What sktime would do series by series
 is done for all of them at once: a panel or a hierarchy is one table here, so that one network learns from all of it.
@@ -8,23 +8,24 @@ imported when somebody asks for it.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from statecast.config import Config, require_names
+from statecast.config import ClassifierConfig, Config
 from statecast.data import calendar
 from statecast.data.values import lone_series
 from statecast.errors import DataError, MissingDependency
 from statecast.estimators.forecaster import Forecaster
 from statecast.forecast import channels
 from statecast.forecast.answer import Forecast
+from statecast.interop.adaptors import CLASSIFIER, SMALL, classifier, keep, listed, showing
 from statecast.model.trained import Model
 
 try:
+    from sktime.classification.base import BaseClassifier
     from sktime.forecasting.base import BaseForecaster
 except ImportError as error:
     raise MissingDependency.of("sktime", "sktime", "StatecastForecaster") from error
@@ -33,15 +34,6 @@ ID, TIME = "series", "time"
 MIDDLE = 0.5
 # sktime's users judge forecasts by its own splitters, so no row is held out for that; the horizon is that of `fit`.
 DEFAULTS: dict[str, Any] = Config().to_dict() | {"horizon": None, "test_size": 0}
-
-
-def _with_settings(constructor: Any) -> Any:
-    """A constructor that shows the settings as its arguments; sktime reads them from the signature."""
-    kind = inspect.Parameter.KEYWORD_ONLY
-    settings = [inspect.Parameter(name, kind, default=value) for name, value in DEFAULTS.items()]
-    first = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    constructor.__signature__ = inspect.Signature([first, *settings])
-    return constructor
 
 
 class StatecastForecaster(BaseForecaster):  # type: ignore[misc]  # sktime publishes no types
@@ -89,11 +81,9 @@ class StatecastForecaster(BaseForecaster):  # type: ignore[misc]  # sktime publi
     _config: ClassVar[dict[str, Any]] = {"remember_data": False}
     _y = _X = None  # where the configuration says to remember them, sktime does
 
-    @_with_settings
+    @showing(DEFAULTS)
     def __init__(self, **settings: Any) -> None:
-        require_names(Config, settings)
-        for name, value in (DEFAULTS | settings).items():
-            setattr(self, name, value)
+        keep(self, Config, DEFAULTS, settings)
         super().__init__()
 
     def _fit(self, y: Any, X: Any, fh: Any) -> StatecastForecaster:
@@ -176,6 +166,56 @@ class StatecastForecaster(BaseForecaster):  # type: ignore[misc]  # sktime publi
         """Settings of small and fast networks, for sktime's suite."""
         small = {"hidden": 4, "max_steps": 0, "ensemble": 1, "refit": False}
         return [small, {**small, "cell": "minlstm", "loss": "normal", "horizon": 3, "lags": 2, "skip": 4}]
+
+
+class StatecastClassifier(BaseClassifier):  # type: ignore[misc]  # sktime publishes no types
+    """A network that tells the class of a series, as an sktime classifier.
+
+    Args:
+        settings: by name, those of `statecast.Classifier`.
+
+    Series may have any lengths and several channels; NaN is missing.
+
+    Attributes:
+        classifier_: the fitted `statecast.Classifier`.
+
+    Examples:
+        >>> from sktime.datasets import load_unit_test
+        >>> from statecast.sktime import StatecastClassifier
+        >>> X, y = load_unit_test()
+        >>> StatecastClassifier(readings=("convolutions",)).fit(X, y).predict_proba(X).shape
+        (42, 2)
+    """
+
+    _tags: ClassVar[dict[str, Any]] = {
+        "authors": ["statecast"],
+        "maintainers": ["statecast"],
+        "X_inner_mtype": "df-list",
+        "capability:multivariate": True,
+        "capability:unequal_length": True,
+        "capability:missing_values": True,
+        "capability:predict_proba": True,
+        "capability:class_weight": True,
+        "property:randomness": "derandomized",
+        "capability:random_state": True,
+    }
+
+    @showing(CLASSIFIER)
+    def __init__(self, **settings: Any) -> None:
+        keep(self, ClassifierConfig, CLASSIFIER, settings)
+        super().__init__()
+
+    def _fit(self, X: Any, y: Any) -> StatecastClassifier:
+        self.classifier_ = classifier(self.get_params(deep=False), X, y)
+        return self
+
+    def _predict_proba(self, X: Any) -> Any:
+        return self.classifier_.predict_proba(listed(X))
+
+    @classmethod
+    def get_test_params(cls, parameter_set: str = "default") -> list[dict[str, Any]]:
+        """Settings of small and fast networks, for sktime's suite."""
+        return [dict(settings) for settings in SMALL]
 
 
 def _relative(fh: Any, cutoff: Any) -> Any:
