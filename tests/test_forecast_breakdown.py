@@ -315,3 +315,36 @@ def test_a_picture_has_a_panel_for_each_series_and_target(fitted: sc.Forecaster)
     figure = plot.breakdown(of_table(of, panel(of)))
     assert len(figure.axes) == 4
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()][-1] == "forecast"
+
+
+def test_plotly_stacks_the_same_amounts_and_has_a_menu(fitted: sc.Forecaster) -> None:
+    pytest.importorskip("plotly", reason="the extra `plotly` is not installed")
+    picture, parts = fitted.plot_breakdown(frame(), backend="plotly"), fitted.breakdown(frame())
+    bars = [trace for trace in picture.data if trace.type == "bar"]
+    amounts = {part.name: parts.amounts[0, n, :, 0] for n, part in enumerate(parts.parts)}
+    for bar in bars:
+        np.testing.assert_array_equal(bar.y, amounts[bar.name])
+        np.testing.assert_array_equal(bar.customdata, bar.y)
+    ends = sum(np.where(np.asarray(bar.y) >= 0, bar.y, 0) for bar in bars), sum(np.minimum(bar.y, 0) for bar in bars)
+    np.testing.assert_allclose(amounts["level"] + ends[0] + ends[1], parts.values[0, :, 0], rtol=1e-5)
+    for bar in bars:  # none reaches beyond where all that go its way end
+        top, bottom = np.maximum(bar.base, bar.base + bar.y), np.minimum(bar.base, bar.base + bar.y)
+        assert (top <= amounts["level"] + ends[0] + 1e-9).all() and (bottom >= amounts["level"] + ends[1] - 1e-9).all()
+    np.testing.assert_array_equal(picture.data[-1].y, parts.values[0, :, 0])
+    with pytest.raises(SettingError, match="backend = 'bokeh'"):
+        fitted.plot_breakdown(frame(), backend="bokeh")
+
+
+def test_plotly_leads_from_the_level_to_a_single_step() -> None:
+    pytest.importorskip("plotly", reason="the extra `plotly` is not installed")
+    from statecast.report.breakdown import zoomable
+
+    of = model(targets=2, horizon=1, covariates=True)
+    parts = of_table(of, panel(of))
+    picture = zoomable(parts)
+    assert [trace.type for trace in picture.data] == ["waterfall"] * 4
+    assert [trace.visible for trace in picture.data] == [True, False, False, False]
+    assert picture.layout.updatemenus[0].buttons[0].label.startswith(f"{parts.targets[0]} of ")
+    for n, trace in enumerate(picture.data):
+        assert (trace.measure[0], trace.measure[-1], trace.x[-1]) == ("absolute", "total", "forecast")
+        np.testing.assert_allclose(sum(trace.y[:-1]), parts.values[n // 2, 0, n % 2], rtol=1e-5)

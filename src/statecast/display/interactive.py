@@ -26,32 +26,52 @@ def figure(charts: Sequence[Chart], title: str) -> Any:
     Raises:
         MissingDependency: plotly is not installed.
     """
+    objects = library()
+    pictures = [(chart.title, _traces(objects, chart)) for chart in charts[:MOST]]
+    return assembled(pictures, title, len(charts))
+
+
+def library() -> Any:
+    """plotly's `graph_objects`.
+
+    Raises:
+        MissingDependency: plotly is not installed.
+    """
     try:
         from plotly import graph_objects
     except ImportError as error:
         raise MissingDependency.of("plotly", "plotly", 'backend="plotly"') from error
-    shown = charts[:MOST]
-    traces = [_traces(graph_objects, chart) for chart in shown]
-    for n, part in enumerate(traces):
-        for trace in part:
+    return graph_objects
+
+
+def assembled(pictures: Sequence[tuple[str, Sequence[Any]]], title: str, count: int) -> Any:
+    """A figure of several pictures, of which the first is shown until another is chosen.
+
+    Args:
+        pictures: name and traces of each.
+        title: of the figure, as plain text.
+        count: how many pictures there would be, were not the others left out.
+    """
+    names = [escape(name, quote=False) for name, _ in pictures]
+    for n, (_, traces) in enumerate(pictures):
+        for trace in traces:
             trace.visible = n == 0
-    picture = graph_objects.Figure([trace for part in traces for trace in part])
-    left_out = f" ({MOST} of {len(charts):,})" if len(charts) > MOST else ""
-    picture.update_layout(
+    result = library().Figure([trace for _, traces in pictures for trace in traces])
+    left_out = f" ({len(pictures)} of {count:,})" if count > len(pictures) else ""
+    result.update_layout(
         title={"text": escape(f"{title}{left_out}", quote=False)}, hovermode="x unified", margin={"t": 70, "b": 40},
-        yaxis_title=escape(shown[0].title, quote=False), legend={"orientation": "h", "y": -0.15},
+        yaxis_title=names[0], legend={"orientation": "h", "y": -0.15},
     )  # fmt: skip
-    if len(shown) > 1:
-        picture.update_layout(updatemenus=[_menu(shown, [len(part) for part in traces])])
-    return picture
+    if len(pictures) > 1:
+        result.update_layout(updatemenus=[_menu(names, [len(traces) for _, traces in pictures])])
+    return result
 
 
-def _menu(charts: Sequence[Chart], sizes: Sequence[int]) -> dict[str, Any]:
-    """A menu with an entry for each chart, which shows its traces and hides all others."""
+def _menu(names: Sequence[str], sizes: Sequence[int]) -> dict[str, Any]:
+    """A menu with an entry for each picture, which shows its traces and hides all others."""
     buttons = []
-    for n, chart in enumerate(charts):
+    for n, name in enumerate(names):
         visible = [n == m for m, size in enumerate(sizes) for _ in range(size)]
-        name = escape(chart.title, quote=False)
         choice = [{"visible": visible}, {"yaxis.title.text": name}]
         buttons.append({"label": name, "method": "update", "args": choice})
     return {"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}

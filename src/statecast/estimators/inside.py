@@ -10,6 +10,7 @@ import numpy as np
 from statecast.data.panel import Panel
 from statecast.data.tabular import table
 from statecast.data.values import described
+from statecast.display.chart import require_backend
 from statecast.errors import NotFitted, SettingError, UnknownSeries, nearest
 from statecast.estimators import examination
 from statecast.estimators.fitted import Fitted
@@ -102,17 +103,37 @@ class Inside(Fitted):
         return breakdown.of_table(self.model_, panel, at, series)
 
     def plot_breakdown(
-        self, source: Any = None, *, at: Any = LAST, series: str | int | None = None, future: Any = None
+        self,
+        source: Any = None,
+        *,
+        at: Any = LAST,
+        series: str | int | None = None,
+        future: Any = None,
+        backend: str = "matplotlib",
     ) -> Any:
-        """`breakdown` as a picture: a figure of matplotlib, with a panel for each series and target, up to six.
+        """`breakdown` as a picture.
+
+        Args:
+            source: as in `breakdown`, like all others.
+            at: see there.
+            series: see there.
+            future: see there.
+            backend: "matplotlib" for a figure with a panel for each series and target, up to six; "plotly" for one to
+                zoom and to point at, with a menu of series.
 
         Raises:
-            MissingDependency: matplotlib is not installed.
+            SettingError: another backend.
+            MissingDependency: the library is not installed.
 
         Example:
             >>> figure = model.plot_breakdown()
         """
+        require_backend(backend)
         result = self.breakdown(source, at=at, series=series, future=future)
+        if backend == "plotly":
+            from statecast.report import breakdown as parts
+
+            return parts.zoomable(result)
         from statecast.report import plot
 
         return plot.breakdown(result)

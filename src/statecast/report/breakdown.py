@@ -1,16 +1,17 @@
 """The picture of what a forecast comes from: bars that lead from its level to it, step by step.
 
-Figures are made by `plot`, the only place that knows the drawing library.
+Figures of matplotlib are made by `plot`, the only place that knows it; `display.interactive` makes those of plotly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.display import style
+from statecast.display import interactive, style
 from statecast.forecast.breakdown import Breakdown
 from statecast.forecast.moves import LEVEL, Part
 from statecast.report.summary import number
@@ -64,15 +65,63 @@ def picture(
     return figure
 
 
+def zoomable(breakdown: Breakdown) -> Any:
+    """The same as a figure of plotly, in which a menu chooses among series and targets.
+
+    Raises:
+        MissingDependency: plotly is not installed.
+    """
+    objects = interactive.library()
+    parts, amounts = shown(breakdown)
+    pairs = [(s, d) for s in range(len(breakdown.ids)) for d in range(len(breakdown.targets))]
+    pictures = []
+    for s, d in pairs[: interactive.MOST]:
+        title = breakdown.targets[d] + (f" of {breakdown.ids[s]}" if len(breakdown.ids) > 1 else "")
+        values = breakdown.values[s, :, d]
+        if len(values) == 1:
+            traces = [_waterfall(objects, parts, amounts[s, :, 0, d], float(values[0]))]
+        else:
+            traces = [*_columns(objects, breakdown.stamps[s], parts, amounts[s, :, :, d], values)]
+        pictures.append((title, traces))
+    result = interactive.assembled(pictures, "What the forecast comes from", len(pairs))
+    return result.update_layout(barmode="overlay")
+
+
+def _columns(objects: Any, time: Any, parts: Sequence[Part], amounts: Any, values: Any) -> Iterator[Any]:
+    """Traces of the bars of each step, which say their amounts when pointed at, and the lines before them."""
+    for part, amount, begin, colour in zip(parts[1:], amounts[1:], _begins(amounts), COLOURS, strict=False):
+        name = escape(part.name, quote=False)
+        yield objects.Bar(
+            x=time, y=amount, base=begin, name=name, marker={"color": colour, "line": {"width": 0}},
+            customdata=amount, hovertemplate="%{customdata:+.6g}",
+        )  # fmt: skip
+    look = {"x": time, "mode": "lines", "hovertemplate": "%{y:.6g}"}
+    yield objects.Scatter(y=amounts[0], name="level", line={"color": interactive.ACTUAL, "dash": "dash"}, **look)
+    yield objects.Scatter(y=values, name="forecast", line={"color": interactive.FORECAST, "width": 3}, **look)
+
+
+def _waterfall(objects: Any, parts: Sequence[Part], amounts: Any, value: float) -> Any:
+    """Of one step alone: from the level to the forecast, one part after the other."""
+    names = [*(escape(part.name, quote=False) for part in parts), "forecast"]
+    measures = ["absolute", *["relative"] * (len(parts) - 1), "total"]
+    return objects.Waterfall(x=names, y=[*amounts, value], measure=measures, showlegend=False)
+
+
+def _begins(amounts: Any) -> Float64[np.ndarray, "P H"]:
+    """Where the bar of each part begins at each step: what lifts stands on the level, what lowers hangs below."""
+    level, rest = amounts[:1], amounts[1:]
+    lifts, lowers = np.maximum(rest, 0), np.minimum(rest, 0)
+    ends = [level + np.cumsum(side, axis=0) - side for side in (lifts, lowers)]
+    begins: Float64[np.ndarray, "P H"] = np.where(rest >= 0, *ends)
+    return begins
+
+
 def _bars(axes: Any, time: Any, parts: Sequence[Part], amounts: Any, values: Any) -> None:
     """At each step the parts that lift the forecast stand on the level, and those that lower it hang below."""
-    level, top, bottom = amounts[0], amounts[0].copy(), amounts[0].copy()
     width = 0.9 * (time[1] - time[0]) if len(time) > 1 else 0.9
-    for part, amount, colour in zip(parts[1:], amounts[1:], COLOURS, strict=False):
-        begin = np.where(amount >= 0, top, bottom)
+    for part, amount, begin, colour in zip(parts[1:], amounts[1:], _begins(amounts), COLOURS, strict=False):
         axes.bar(time, amount, width, begin, color=colour, label=part.name, lw=0)
-        top, bottom = top + np.maximum(amount, 0), bottom + np.minimum(amount, 0)
-    axes.plot(time, level, color=style.SOFT, lw=1, ls=(0, (4, 2)), label="level")
+    axes.plot(time, amounts[0], color=style.SOFT, lw=1, ls=(0, (4, 2)), label="level")
     dot = "o" if len(time) < 25 else ""
     axes.plot(time, values, color=style.INK, lw=1.6, marker=dot, ms=3, label="forecast")
     axes.margins(x=0.02)
