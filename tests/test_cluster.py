@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +21,7 @@ from cli_cases import Command, statecast  # noqa: F401 (a fixture is taken by it
 
 import statecast as sc
 from statecast import cluster
+from statecast.cluster.engines import Executor
 from statecast.cluster.jobs import Forecasting
 from statecast.cluster.local import LocalEngine
 from statecast.cluster.outcome import Stage
@@ -217,6 +220,26 @@ def test_a_table_of_groups_that_lies_is_refused(rows: pl.DataFrame, tmp_path: Pa
         cluster.forecast(tmp_path, rows, **TWO)
 
 
+def die(lives: Path, deaths: int) -> None:
+    """Kill this process, as long as so many have not died yet."""
+    if len(list(lives.iterdir())) < deaths:
+        (lives / str(os.getpid())).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@dataclass(frozen=True)
+class DeadlyForecasting(Forecasting):
+    """A job whose worker is killed, the first times that it comes to one of the series."""
+
+    lives: Path
+    deaths: int
+
+    def run(self, rows: pa.Table, future: pa.Table | None, model: Any) -> Any:
+        if "s07" in rows["site"].to_pylist():
+            die(self.lives, self.deaths)
+        return super().run(rows, future, model)
+
+
 @dataclass(frozen=True)
 class DeadlyPiece:
     """Rows whose reader is killed, the first times."""
@@ -226,36 +249,43 @@ class DeadlyPiece:
     deaths: int
 
     def read(self, columns: Sequence[str] | None) -> pa.Table:
-        if len(list(self.lives.iterdir())) < self.deaths:
-            (self.lives / str(os.getpid())).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        die(self.lives, self.deaths)
         return pq.read_table(self.file, columns=None if columns is None else list(columns))
 
 
-def answers(model: sc.Forecaster, file: Path, tmp_path: Path, deaths: int) -> Iterator[Answer]:
-    lives, scratch = tmp_path / "lives", tmp_path / "scratch"
-    lives.mkdir()
-    scratch.mkdir()
+def answers(
+    model: sc.Forecaster, file: Path, tmp_path: Path, deaths: int, engine: Executor, worked: int = 0
+) -> Iterator[Answer]:
+    """The answers of an engine whose workers die: so many as they read, and so many as they work on a bucket."""
+    lives, lives_at_work, scratch = (tmp_path / name for name in ("lives", "lives_at_work", "scratch"))
+    for folder in (lives, lives_at_work, scratch):
+        folder.mkdir()
     partition = Partition("site", 3, ("site", "hour", "load"))
-    work = BucketWork(Forecasting("site", None, None), archive.to_bytes(model.model_), None)
+    job = DeadlyForecasting("site", None, None, lives_at_work, worked)
+    work = BucketWork(job, archive.to_bytes(model.model_), None)
     pieces = [DeadlyPiece(file, lives, deaths)]
-    return LocalEngine(2).run(Plan(pieces, [], partition, partition, work, scratch, lambda stage: None))
+    return engine.run(Plan(pieces, [], partition, partition, work, scratch, lambda stage: None))
 
 
 def test_what_a_killed_worker_had_in_hand_is_done_again(
     model: sc.Forecaster, rows: pl.DataFrame, tmp_path: Path
 ) -> None:
     rows.write_parquet(tmp_path / "all.parquet")
-    parts = sorted(answers(model, tmp_path / "all.parquet", tmp_path, 2), key=lambda answer: answer.bucket)
+    require_the_same(answers(model, tmp_path / "all.parquet", tmp_path, 2, LocalEngine(2), 2), model, rows, tmp_path)
+
+
+def require_the_same(some: Iterator[Answer], model: sc.Forecaster, rows: pl.DataFrame, tmp_path: Path) -> None:
+    """Two workers have died as they read, two at work, and the answers are the bits of one process."""
+    parts = sorted(some, key=lambda answer: answer.bucket)
     whole = expected(pa.concat_tables([part.table for part in parts if part.table is not None]))
     assert whole.equals(expected(model.predict(rows.to_arrow())))
-    assert len(list((tmp_path / "lives").iterdir())) == 2
+    assert [len(list((tmp_path / name).iterdir())) for name in ("lives", "lives_at_work")] == [2, 2]
 
 
 def test_workers_that_always_die_are_given_up(model: sc.Forecaster, rows: pl.DataFrame, tmp_path: Path) -> None:
     rows.write_parquet(tmp_path / "all.parquet")
     with pytest.raises(StatecastError, match=r"died 4 times without finishing anything .*more buckets"):
-        list(answers(model, tmp_path / "all.parquet", tmp_path, 100))
+        list(answers(model, tmp_path / "all.parquet", tmp_path, 100, LocalEngine(2)))
 
 
 def test_wrong_calls_are_refused_before_any_work(model: sc.Forecaster, rows: pl.DataFrame, tmp_path: Path) -> None:
@@ -272,12 +302,18 @@ def test_wrong_calls_are_refused_before_any_work(model: sc.Forecaster, rows: pl.
         (DataError, "no file matches", {"source": tmp_path / "no*.parquet.gz", **TWO}),
         (DataError, "there is no file", {"source": tmp_path / "none.parquet", **TWO}),
         (DataError, "cannot be read as Parquet", {"source": tmp_path / "noise.parquet", **TWO}),
+        (SettingError, "horizon = 0: wanted", {"horizon": 0, **TWO}),
+        (SettingError, "levels = .*200", {"levels": [200], **TWO}),
         (DataError, "no rows", {"source": pyarrow.dataset.dataset(rows[:0].to_arrow()), **TWO}),
     ):
         with pytest.raises(error, match=message):
             cluster.forecast(model, **({"source": rows} | call))
     with pytest.raises(SettingError, match="which column makes the groups"):
         cluster.fit(rows, "load", out=tmp_path / "none", **TWO)
+    with pytest.raises(DataError, match=r"no column 'lode' .*did you mean 'load'"):
+        cluster.fit(rows, "lode", by="region", id="site", time="hour", out=tmp_path / "new", **TWO)
+    with pytest.raises(SettingError, match=r"^windows = 0"):  # of no series
+        cluster.backtest(model, rows, windows=0, on_error="skip", **TWO)
     with pytest.raises(SettingError, match="horizont"):
         cluster.fit(rows, "load", by="region", out=tmp_path / "none", horizont=3, **TWO)
     assert not (tmp_path / "none").exists()
@@ -319,25 +355,97 @@ def test_the_command_line(
         assert message in statecast(*words).error
 
 
+def test_files_that_differ_from_one_another(model: sc.Forecaster, rows: pl.DataFrame, tmp_path: Path) -> None:
+    for name, other, message in (
+        (
+            "column",
+            rows[480:].drop("load"),
+            r"1\.parquet has no column 'load' \(which the model reads\), which .* elsewhere",
+        ),
+        ("values", rows[480:].with_columns(load=pl.lit("x")), r"1\.parquet cannot be read: .*'x'"),
+    ):
+        (tmp_path / name).mkdir()
+        rows[:480].write_parquet(tmp_path / name / "0.parquet")
+        other.write_parquet(tmp_path / name / "1.parquet")
+        with pytest.raises(DataError, match=message):
+            cluster.forecast(model, tmp_path / name, **TWO)
+    pq.write_to_dataset(rows.to_arrow(), tmp_path / "by region", partition_cols=["region"])
+    outcome = cluster.forecast(model, tmp_path / "by region", buckets=2, **TWO)
+    assert outcome.table().equals(expected(model.predict(rows.to_arrow())))
+    other = sc.Forecaster(horizon=2, hidden=(3,), max_steps=1).fit(
+        rows, "load", id="site", time="hour", static="region"
+    )
+    outcome = cluster.forecast(other, tmp_path / "by region", buckets=2, **TWO)
+    assert outcome.table().equals(expected(other.predict(rows.to_arrow())))
+
+
+def test_a_script_that_every_worker_would_run_is_told_what_to_do(tmp_path: Path, model: sc.Forecaster) -> None:
+    model.save(tmp_path / "model")
+    table().write_parquet(tmp_path / "rows.parquet")
+    script = tmp_path / "script.py"
+    call = (
+        f"cluster.forecast({str(tmp_path / 'model')!r}, {str(tmp_path / 'rows.parquet')!r}, engine='local', workers=1)"
+    )
+    script.write_text(f"from statecast import cluster\n{call}\n")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert 'put the call below `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    library = pytest.importorskip("ray", reason="Ray is in an environment of its own: make interop")
+    yield library
+    library.shutdown()
+
+
 @pytest.mark.heavy
 @pytest.mark.filterwarnings("ignore")  # Ray warns of its own ways, and leaves files and sockets open
 def test_ray_gives_the_bits_of_one_process(
-    model: sc.Forecaster, rows: pl.DataFrame, files: Path, tmp_path: Path
+    ray: Any, model: sc.Forecaster, rows: pl.DataFrame, files: Path, tmp_path: Path
 ) -> None:
-    ray = pytest.importorskip("ray", reason="Ray is in an environment of its own: make interop")
     two = {"engine": "ray", "workers": 2}
-    try:
-        outcome = cluster.forecast(model, files, buckets=5, **two)
-        assert outcome.table().equals(expected(model.predict(rows.to_arrow())))
-        blocks = ray.data.from_arrow([rows[:450].to_arrow(), rows[450:].to_arrow()])
-        assert cluster.forecast(model, blocks, **two).table().equals(outcome.table())
-        backtest = cluster.backtest(model.tested(), rows, windows=2, out=tmp_path / "out", **two)
-        assert expected(backtest.table()).equals(expected(model.tested().backtest(rows.to_arrow(), windows=2)))
-        scores = cluster.score(model, files, **two)
-        assert scores.scores == cluster.score(model, files, engine="local").scores
-        groups = cluster.fit(
-            rows, "load", by="region", id="site", time="hour", out=tmp_path / "m", horizon=3, max_steps=2, **two
-        )
-        assert groups.rows == 3
-    finally:
-        ray.shutdown()
+    outcome = cluster.forecast(model, files, buckets=5, **two)
+    assert outcome.table().equals(expected(model.predict(rows.to_arrow())))
+    blocks = ray.data.from_arrow([rows[:450].to_arrow(), rows[450:].to_arrow()])
+    assert cluster.forecast(model, blocks, **two).table().equals(outcome.table())
+    backtest = cluster.backtest(model.tested(), rows, windows=2, out=tmp_path / "out", **two)
+    assert expected(backtest.table()).equals(expected(model.tested().backtest(rows.to_arrow(), windows=2)))
+    scores = cluster.score(model, files, **two)
+    assert scores.scores == cluster.score(model, files, engine="local").scores
+    groups = cluster.fit(
+        rows, "load", by="region", id="site", time="hour", out=tmp_path / "m", horizon=3, max_steps=2, **two
+    )
+    assert groups.rows == 3
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore")
+def test_ray_does_again_what_killed_workers_had_in_hand(
+    ray: Any, model: sc.Forecaster, rows: pl.DataFrame, tmp_path: Path
+) -> None:
+    from statecast.cluster.ray import RayEngine
+
+    engine = RayEngine(2)
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # which workers could not import
+    rows.write_parquet(tmp_path / "all.parquet")
+    require_the_same(answers(model, tmp_path / "all.parquet", tmp_path, 2, engine, 2), model, rows, tmp_path)
+    (tmp_path / "again").mkdir()
+    with pytest.raises(StatecastError, match=r"died 4 times .*more buckets"):
+        list(answers(model, tmp_path / "all.parquet", tmp_path / "again", 0, engine, 100))
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore")
+def test_ray_names_what_is_at_fault(ray: Any, model: sc.Forecaster, rows: pl.DataFrame, tmp_path: Path) -> None:
+    two = {"engine": "ray", "workers": 2}
+    broken = pl.concat([rows, rows.filter(pl.col("site") == "s05")[:1].with_columns(load=pl.lit(99.0))])
+    with pytest.raises(DataError, match=r"^bucket \d+, site 's05': .*hour"):
+        cluster.forecast(model, broken, buckets=2, **two)
+    outcome = cluster.forecast(model, broken, buckets=2, on_error="skip", **two)
+    assert [(item.column, item.name) for item in outcome.skipped] == [("site", "s05")]
+    assert (outcome.rows, outcome.series) == (4 * (SERIES - 1), SERIES - 1)
+    for name, part in (("0", rows[:480]), ("1", rows[480:].with_columns(load=pl.lit("x")))):
+        part.write_parquet(tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match=r"^\S*1\.parquet cannot be read: .*'x'"):
+        cluster.forecast(model, tmp_path, **two)

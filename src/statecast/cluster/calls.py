@@ -24,6 +24,8 @@ from statecast.cluster.work import Answer, BucketWork, Job, merged, write
 from statecast.config import Config
 from statecast.errors import DataError, OutputError, SettingError, TooFewRows
 from statecast.estimators import Forecaster, examination
+from statecast.forecast.calibrate import checked_levels
+from statecast.forecast.predict import checked_horizon
 
 ON_ERROR = ("raise", "skip")
 ROWS = 250_000  # of a bucket, about
@@ -72,6 +74,8 @@ def forecast(
         (12, ['unique_id', 'month', 'statecast'])
     """
     trained = Trained.of(model)
+    checked_horizon(trained.model, horizon)
+    checked_levels(trained.model, levels)
     job = Forecasting(trained.model.schema.id, horizon, None if levels is None else tuple(levels))
     run = _Run(trained.job(job), source, out, engine, workers, buckets, on_error, watch)
     return run.outcome(trained.order, trained.columns, trained.content, future, trained.ahead)
@@ -212,10 +216,12 @@ def fit(
     if group is None:
         raise SettingError('say which column makes the groups: by="region", or id=… for a model for each series')
     folder = _folder(out)
-    roles = {"target": target, "id": id, "time": time, "past": past, "known": known, "static": static}
-    roles |= {"freq": freq, "weight": weight}
+    columns = {"target": target, "id": id, "time": time, "past": past, "known": known, "static": static}
+    roles = {**columns, "weight": weight, "freq": freq}
     run = _Run(Fitting(group, folder, settings, roles), source, None, engine, workers, None, on_error, watch)
-    outcome = run.outcome(group, None, None)
+    named = [[names] if isinstance(names, str) else names or () for names in (group, *columns.values(), weight)]
+    required = tuple(dict.fromkeys(name for names in named for name in names))
+    outcome = run.outcome(group, None, None, required=required)
     return replace(outcome, files=(write(outcome.table(), folder / MODELS),))
 
 
@@ -249,6 +255,7 @@ class _Run:
         future: Any = None,
         ahead: tuple[str, ...] = (),
         targets: Sequence[str] = (),
+        required: Sequence[str] = (),
     ) -> Outcome:
         """Run the job.
 
@@ -259,11 +266,13 @@ class _Run:
             future: a source of what is known ahead.
             ahead: its columns.
             targets: names of the targets of which there are scores.
+            required: columns that there must be where all are read.
         """
         with ExitStack() as stack:
             scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="statecast-")))
             rows = source_of(self._source, scratch)
             known = None if future is None else source_of(future, scratch)
+            rows.require(columns or required, "which the model reads" if columns else "which the fit is to take")
             plan = self._plan(rows, known, columns, ahead, content, scratch)
             answers = self._answers(plan)
         tables = [answer.table for answer in answers if answer.table is not None and answer.table.num_columns]
@@ -286,9 +295,6 @@ class _Run:
         scratch: Path,
     ) -> Plan:
         group = self._job.group
-        rows.require(
-            columns or (() if group is None else (group,)), "which the model reads" if columns else "for groups"
-        )
         if known is not None:
             known.require(ahead, "of what is known ahead")
         workers = getattr(self._engine, "workers", 1)

@@ -38,7 +38,7 @@ class LocalEngine:
     def run(self, plan: Plan) -> Iterator[Answer]:
         """See `Executor`."""
         names = [plan.scratch / f"piece-{n:06}.arrow" for n in range(len(plan.pieces))]
-        pool = _Pool(self.workers)
+        pool = _Pool(self.workers, plan.scratch / "arrived")
         try:
             pairs = zip(plan.pieces, names, strict=True)
             calls = [partial(_cut, partition, piece, name) for (partition, piece), name in pairs]
@@ -54,20 +54,26 @@ class LocalEngine:
 
 
 class _Pool:
-    """Processes that are replaced when one of them dies."""
+    """Processes that are replaced when one of them dies.
 
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
+    Args:
+        workers: how many.
+        arrived: a file that each makes as soon as it is up.
+    """
+
+    def __init__(self, workers: int, arrived: Path) -> None:
+        self._workers, self._arrived = workers, arrived
         self._pool = self._fresh()
 
     def _fresh(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._workers, mp_context=get_context("spawn"))
+        spawn = get_context("spawn")
+        return ProcessPoolExecutor(self._workers, spawn, initializer=Path.touch, initargs=(self._arrived,))
 
     def results(self, calls: Iterable[Callable[[], Any]]) -> Iterator[Any]:
         """What calls return, as they are done; those that a dead process had in hand are made again.
 
         Raises:
-            StatecastError: processes die again and again.
+            StatecastError: processes die again and again, or cannot be started.
         """
         left, deaths = list(calls)[::-1], 0
         running: dict[Future[Any], Callable[[], Any]] = {}
@@ -84,6 +90,11 @@ class _Pool:
                     yield result
             except BrokenProcessPool as error:
                 deaths += 1
+                if not self._arrived.exists():
+                    raise StatecastError(
+                        "no worker process could be started: every one first runs what is outside of functions in the "
+                        'script that calls; put the call below `if __name__ == "__main__":`'
+                    ) from error
                 if deaths > DEATHS:
                     raise StatecastError(
                         f"worker processes died {deaths} times without finishing anything (out of memory?): ask for "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from statecast.errors import MissingDependency
+from statecast.errors import DataError, MissingDependency
 
 try:
     import pyarrow as pa
@@ -19,7 +19,11 @@ class RowPiece(Protocol):
     """Some rows of a source."""
 
     def read(self, columns: Sequence[str] | None) -> pa.Table:
-        """These rows, with these columns or with all."""
+        """These rows, with these columns or with all.
+
+        Raises:
+            DataError: they cannot be read.
+        """
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,21 @@ class FragmentPiece:
 
     def read(self, columns: Sequence[str] | None) -> pa.Table:
         """See `RowPiece`."""
-        return self.fragment.to_table(schema=self.schema, columns=columns and list(columns), use_threads=False)
+        try:
+            return self.fragment.to_table(schema=self.schema, columns=columns and list(columns), use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"{self.place} cannot be read: {error}") from error
+
+    @property
+    def place(self) -> str:
+        """What to call it in messages."""
+        return str(getattr(self.fragment, "path", None) or "a part of the dataset")
+
+    @property
+    def lacking(self) -> frozenset[str]:
+        """The dataset's columns that these rows do not have, neither in the file nor by the name of its folder."""
+        names = set(self.schema.names) - set(self.fragment.physical_schema.names)
+        return frozenset(names - set(pyarrow.dataset.get_partition_keys(self.fragment.partition_expression)))
 
 
 @dataclass(frozen=True, eq=False)

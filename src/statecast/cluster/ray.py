@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
 
 from statecast.cluster.outcome import Stage
+from statecast.cluster.partition import Partition
+from statecast.cluster.pieces import RowPiece
 from statecast.cluster.plan import AHEAD, Plan
 from statecast.cluster.work import Answer, BucketWork
-from statecast.errors import MissingDependency
+from statecast.errors import MissingDependency, StatecastError
 
 try:
     import ray
+    import ray.exceptions
 except ImportError as error:
     raise MissingDependency.of("ray", "ray", 'engine="ray"') from error
 
 RETRIES = 3  # of a task whose worker died
+DEATHS = tuple(
+    getattr(ray.exceptions, f"{name}Error") for name in ("WorkerCrashed", "OutOfMemory", "NodeDied", "ObjectLost")
+)
 
 
 class RayEngine:
@@ -44,17 +51,19 @@ class RayEngine:
             (of_work, (work, k, len(plan.rows), *(parts[k] for parts in cuts))) for k in range(plan.partition.count)
         )
         for n, (_, reference) in enumerate(self._done(calls), 1):
+            answer = _result(reference)
             plan.watch(Stage("working", n, plan.partition.count))
-            yield ray.get(reference)
+            yield answer
 
     def _cuts(self, plan: Plan) -> list[list[Any]]:
         """For each piece, references to its rows of each bucket."""
-        count, pieces = plan.partition.count, plan.pieces
-        of_cut = ray.remote(_cut).options(num_returns=count, max_retries=RETRIES)
+        pieces = plan.pieces
+        of_cut = ray.remote(_cut).options(num_returns=1 + plan.partition.count, max_retries=RETRIES)
         references: dict[int, list[Any]] = {}
         calls = ((of_cut, (partition, piece)) for partition, piece in pieces)
-        for n, (number, result) in enumerate(self._done(calls), 1):
-            references[number] = result if count > 1 else [result]
+        for n, (number, (fault, *parts)) in enumerate(self._done(calls), 1):
+            _result(fault)
+            references[number] = parts
             plan.watch(Stage("reading", n, len(pieces)))
         return [references[n] for n in range(len(pieces))]
 
@@ -75,10 +84,41 @@ class RayEngine:
         return running.pop(first)
 
 
-def _cut(partition: Any, piece: Any) -> Any:
-    parts = [part.combine_chunks() for part in partition.parts(piece)]
-    return parts if len(parts) > 1 else parts[0]
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What Ray says of workers that died, as an error of ours."""
+    try:
+        yield
+    except DEATHS as error:
+        raise StatecastError(
+            f"a task was given up after the workers that had it in hand died {RETRIES + 1} times (out of memory?): ask "
+            "for more buckets, so that each is smaller, or for fewer workers"
+        ) from error
 
 
-def _work(work: BucketWork, bucket: int, rows: int, *parts: pa.Table) -> Answer:
-    return work.do(bucket, parts[:rows], parts[rows:])
+def _result(reference: Any) -> Any:
+    """What a task returned.
+
+    An error of ours is returned, not raised, in the task: Ray would tell of it once for each of its results, with all
+    that was called.
+    """
+    with _explained():
+        result = ray.get(reference)
+    if isinstance(result, StatecastError):
+        raise result
+    return result
+
+
+def _cut(partition: Partition, piece: RowPiece) -> Any:
+    """Nothing or what went wrong, and the rows of a piece by bucket."""
+    try:
+        return None, *(part.combine_chunks() for part in partition.parts(piece))
+    except StatecastError as error:
+        return error, *([None] * partition.count)
+
+
+def _work(work: BucketWork, bucket: int, rows: int, *parts: pa.Table) -> Answer | StatecastError:
+    try:
+        return work.do(bucket, parts[:rows], parts[rows:])
+    except StatecastError as error:
+        return error

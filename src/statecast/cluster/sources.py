@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,14 @@ class RowSource:
         names: the columns.
         rows: how many rows there are.
         origin: what to call it in messages.
+        lacking: for each column that a file does not have, which other files have, the first such file.
     """
 
     pieces: tuple[RowPiece, ...]
     names: tuple[str, ...]
     rows: int
     origin: str
+    lacking: Mapping[str, str] = field(default_factory=dict)
 
     def require(self, columns: Sequence[str], role: str) -> None:
         """Refuse a source that lacks a column.
@@ -54,6 +56,10 @@ class RowSource:
         for name in columns:
             if name not in self.names:
                 raise DataError(f"{self.origin} has no column {name!r} ({role}); {nearest(name, self.names)}")
+            if name in self.lacking:
+                raise DataError(
+                    f"{self.lacking[name]} has no column {name!r} ({role}), which {self.origin} has elsewhere"
+                )
 
 
 def source_of(source: Any, scratch: Path) -> RowSource:
@@ -87,7 +93,10 @@ def _of_paths(paths: Sequence[str]) -> RowSource:
     files = [file for path in paths for file in _files(path)]
     origin = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
     try:
-        dataset = pyarrow.dataset.dataset(files if len(files) > 1 else files[0], format="parquet")
+        folder = len(files) == 1 and os.path.isdir(files[0])
+        dataset = pyarrow.dataset.dataset(
+            files if len(files) > 1 else files[0], format="parquet", partitioning="hive" if folder else None
+        )
         return _of_dataset(dataset, origin)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{origin} cannot be read as Parquet: {error}") from error
@@ -107,17 +116,18 @@ def _files(path: str) -> list[str]:
 
 
 def _of_dataset(dataset: Any, origin: str) -> RowSource:
-    pieces, rows = [], 0
+    pieces, rows, lacking = [], 0, {}  # type: list[RowPiece], int, dict[str, str]
     for fragment in dataset.get_fragments():
         parts = fragment.split_by_row_group() if hasattr(fragment, "split_by_row_group") else [fragment]
         for part in parts:
             count = part.count_rows()
             rows += count
             if count:
-                pieces.append(FragmentPiece(part, dataset.schema))
+                pieces.append(piece := FragmentPiece(part, dataset.schema))
+                lacking |= dict.fromkeys(piece.lacking - lacking.keys(), piece.place)
     if not rows:
         raise DataError(f"{origin} has no rows")
-    return RowSource(tuple(pieces), tuple(dataset.schema.names), rows, origin)
+    return RowSource(tuple(pieces), tuple(dataset.schema.names), rows, origin, lacking)
 
 
 def _of_ray(dataset: Any) -> RowSource:

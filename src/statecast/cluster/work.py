@@ -17,7 +17,7 @@ import pyarrow.parquet
 
 from statecast.cluster.outcome import SkippedSeries
 from statecast.cluster.partition import spellings, where
-from statecast.errors import StatecastError
+from statecast.errors import SettingError, StatecastError
 from statecast.files import write_bytes
 from statecast.forecast.scores.comparison import ScoreSums
 from statecast.model import archive
@@ -131,6 +131,8 @@ class BucketWork:
                 yield self.job.run(rows, future, self.model)
                 return
             except StatecastError as error:
+                if isinstance(error, SettingError) and not self.job.apart:
+                    raise  # it is the caller's, and no series is at fault
                 if len(names) < 2:
                     skipped.append(SkippedSeries(names[0][0] if names else None, group, bucket, str(error)))
                     return
