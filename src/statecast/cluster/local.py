@@ -18,6 +18,7 @@ from statecast.cluster.outcome import Stage
 from statecast.cluster.partition import Partition
 from statecast.cluster.pieces import RowPiece
 from statecast.cluster.plan import AHEAD, Plan
+from statecast.cluster.scratch import explained
 from statecast.cluster.work import Answer, BucketWork
 from statecast.errors import StatecastError
 
@@ -110,14 +111,20 @@ class _Pool:
 
 
 def _cut(partition: Partition, piece: RowPiece, name: Path) -> None:
-    """Write the rows of a piece, one batch of a file for each bucket."""
+    """Write the rows of a piece, one batch of a file for each bucket.
+
+    Raises:
+        DataError: they cannot be read.
+        OutputError: there is no room for them.
+    """
     parts = partition.parts(piece)
     draft = name.with_suffix(f".{os.getpid()}")  # another process may do the same again after a death
-    with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, parts[0].schema) as writer:
-        for part in parts:
-            whole = part.combine_chunks().to_batches()
-            writer.write_batch(whole[0] if whole else pa.RecordBatch.from_pylist([], part.schema))
-    os.replace(draft, name)
+    with explained(name.parent):
+        with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, parts[0].schema) as writer:
+            for part in parts:
+                whole = part.combine_chunks().to_batches()
+                writer.write_batch(whole[0] if whole else pa.RecordBatch.from_pylist([], part.schema))
+        os.replace(draft, name)
 
 
 def _work(work: BucketWork, bucket: int, rows: Sequence[Path], future: Sequence[Path]) -> Answer:

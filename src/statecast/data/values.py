@@ -238,6 +238,15 @@ def series_id(value: Any, kind: IdKind) -> str | int:
     return number
 
 
+def series_ids(values: Sequence[Any], kind: IdKind) -> tuple[Any, ...]:
+    """`series_id` of each; texts that are names as they stand, as nearly all are, are looked at all at once."""
+    if kind == "text" and set(map(type, values)) == {str} and all(map(str.isascii, values)):
+        names = tuple(map(str.strip, values))
+        if NULLS.isdisjoint(names):
+            return names
+    return tuple(series_id(value, kind) for value in values)
+
+
 def category_of(text: str, categories: Sequence[str]) -> float:
     """The index of a label among categories; NaN if it is none of them."""
     if tuple(categories) == FLAG:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, repeat
 from operator import delitem, setitem
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data.values import RAW, described, series_id
+from statecast.data.values import RAW, described, series_id, series_ids
 from statecast.errors import DataError, SettingError, UnknownSeries, nearest
 from statecast.forecast import channels
 from statecast.forecast.change import Change, Moves
@@ -99,7 +99,7 @@ class Roster:
         series = self._series(names)
         if (series < 0).any():
             spellings = names
-            names = tuple(name if n >= 0 else self.name(name) for name, n in zip(names, series.tolist(), strict=True))
+            names = self._canonical(names, np.flatnonzero(series < 0))
             series = series if names == spellings else self._series(names)
         if len(set(names)) < len(names):
             double = next(name for n, name in enumerate(names) if name in names[:n])
@@ -126,7 +126,15 @@ class Roster:
         return tuple(names)
 
     def _series(self, names: Sequence[Id]) -> Int64[np.ndarray, " S"]:
-        return np.fromiter((self.index.get(name, -1) for name in names), np.int64, len(names))
+        return np.fromiter(map(self.index.get, names, repeat(-1)), np.int64, len(names))
+
+    def _canonical(self, names: Sequence[Any], new: Int64[np.ndarray, " n"]) -> tuple[Id, ...]:
+        """Names of which some are new, and may be spelled in another way than those that are here."""
+        places = new.tolist()
+        result = list(names)
+        for place, name in zip(places, series_ids([names[n] for n in places], self._kind), strict=True):
+            result[place] = name
+        return tuple(result)
 
     # --- what is remembered
 
@@ -237,9 +245,11 @@ class Roster:
     ) -> tuple[Step, Moves]:
         """A step of series of which some are new or skipped steps, on a copy of their rows, and the entries."""
         runner, fresh = self._runner, last == UNSEEN
-        rows = np.empty((len(y), runner.layout.size), runner.model.dtype)
-        rows[runner.per_row(~fresh)] = self.rows.take(runner.rows(series[~fresh]))
-        if fresh.any():
+        if fresh.all():
+            rows = runner.start(names)
+        else:
+            rows = np.empty((len(y), runner.layout.size), runner.model.dtype)
+            rows[runner.per_row(~fresh)] = self.rows.take(runner.rows(series[~fresh]))
             rows[runner.per_row(fresh)] = runner.start([name for name, new in zip(names, fresh, strict=True) if new])
         static = covariates.get("static")
         for gap in set(gaps.tolist()) - {0}:

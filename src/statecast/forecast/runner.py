@@ -151,9 +151,11 @@ class Runner:
 
     def initial(self, numbers: Float[np.ndarray, "N 1"]) -> Float[np.ndarray, "N size"]:
         """The rows of series that have observed nothing, by their numbers, see `inputs.numbers_of`."""
-        network, rows = self.model.network, np.zeros((len(numbers), self.layout.size), self.model.dtype)
-        self._network_layout.pack(network.start(self.model.p, len(rows), rows, numbers), rows)
-        return rows
+        alike = len(numbers) > 1 and bool((numbers == numbers[0]).all())
+        rows = np.zeros((1 if alike else len(numbers), self.layout.size), self.model.dtype)
+        parts = self.model.network.start(self.model.p, len(rows), rows, numbers[: len(rows)])
+        self._network_layout.pack(parts, rows)
+        return np.repeat(rows, len(numbers), axis=0) if alike else rows
 
     # --- a step with an observation
 

@@ -5,7 +5,9 @@ Nothing here decides whether a row is taken, and nothing knows threads or a disk
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from operator import call
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -159,6 +161,7 @@ class Memory:
         columns: Columns,
         seqs: Int64[np.ndarray, " S"],
         received: Any,
+        aside: Callable[[Callable[[], None]], None] = call,
     ) -> tuple[Int64[np.ndarray, " S"], Forecast]:
         """Step a row of each of S series.
 
@@ -168,6 +171,8 @@ class Memory:
             columns: of the rows.
             seqs: sequence numbers of the rows.
             received: when the rows came.
+            aside: calls what is left to do once the states have moved: at once, or in another thread, one call after
+                another, where nobody looks at these series' records before that is done, and none of them is new here.
 
         Returns:
             The numbers and the forecast.
@@ -179,13 +184,28 @@ class Memory:
         covariates = [None if part is None else Features(part) for part in (past, known, static)]
         if names is None:
             forecast = self.stream.observe_numbered(self.directory.places[numbers], values, times, *covariates)
-            following = self.model.schema.frequency.advance(self.ledger.times(numbers), 1) == times
         else:
             forecast = self.stream.observe_many(names, values, times, *covariates)
             numbers = self.allocate(names) if (numbers < 0).any() else numbers
             self.directory.places[numbers] = self.stream.numbers(names)
             self.ledger.reserve(len(self.directory.names))
-            following = np.zeros(len(numbers), bool)
+        aside(partial(self._remember, numbers, columns, seqs, received, forecast, names is not None))
+        return numbers, forecast
+
+    def _remember(
+        self,
+        numbers: Int64[np.ndarray, " S"],
+        columns: Columns,
+        seqs: Int64[np.ndarray, " S"],
+        received: Any,
+        forecast: Forecast,
+        new: bool,
+    ) -> None:
+        """What is remembered of rows beside the states, which have moved."""
+        values, times = columns[:2]
+        following = np.zeros(len(numbers), bool)
+        if not new:
+            following = self.model.schema.frequency.advance(self.ledger.times(numbers), 1) == times
         if self.behind is not None:
             self.behind.note(numbers, rows_of_columns(self.behind.kind, columns))
         self._touch(numbers)
@@ -194,7 +214,6 @@ class Memory:
         ahead = selection.next_step(forecast, self._narrow)
         changed, _ = selection.changes(forecast, len(numbers))
         self.ledger.observe(numbers, times, values, following, seqs, received, scores, changed, ahead)
-        return numbers, forecast
 
     def insert(self, number: int, columns: Columns, seq: int, received: float) -> Forecast:
         """Take in a late row of a series.

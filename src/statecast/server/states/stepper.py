@@ -9,8 +9,9 @@ Nobody checks a row twice: what the stream refuses is halved until the row that 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from operator import call
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from statecast.model.trained import Model
 from statecast.server.engine.alarms import CommonDrift, Silence, raised
 from statecast.server.options import Options
 from statecast.server.states import selection
+from statecast.server.states.aside import Aside
 from statecast.server.states.batch import Batch, Id
 from statecast.server.states.group import (
     ACCEPTED,
@@ -241,13 +243,13 @@ class Stepper(Memory):
             some = kinds == kind
             yield Alike(rows[some], numbers[some], kind >= 2, kind % 2 == 1)
 
-    def _step(self, group: Group, part: Alike) -> None:
+    def _step(self, group: Group, part: Alike, aside: Callable[[Callable[[], None]], None] = call) -> None:
         """Step rows of a group; where one is refused nothing has changed."""
         rows, source = part.rows, group.rows
         columns = (*_columns(group, rows), source.static[rows] if part.stated and source.static is not None else None)
         names = self._names(group, rows, part.numbers) if part.new else None
         seqs = group.seq + 1 + np.arange(len(rows)) if group.seqs is None else group.seqs[rows]
-        numbers, forecast = self.observe(part.numbers, names, columns, seqs, group.when(rows))
+        numbers, forecast = self.observe(part.numbers, names, columns, seqs, group.when(rows), aside)
         group.seq += len(rows)
         if group.seqs is None:
             group.observed.append(Observed(rows, numbers, forecast))
@@ -306,14 +308,16 @@ class Stepper(Memory):
         missing = here[numbers] & (seqs > contained[numbers // BLOCK])
         rows = columns_of(batches, self.model)
         group = Group(rows, numbers, rows.times, np.zeros(len(numbers), np.int8), {}, received, 0, seqs)
-        for wave in waves(numbers, missing):
-            late = rows.times[wave] <= self.ledger.times(numbers[wave])
-            for row in wave[late].tolist():
-                self._insert(group, row, int(numbers[row]))
-            for begin in range(0, len(wave), WIDEST):
-                some = wave[~late][begin : begin + WIDEST]
-                for part in self._alike(group, some, numbers[some]):
-                    self._step(group, part)
+        with Aside() as aside:
+            for wave in waves(numbers, missing):
+                late = rows.times[wave] <= self.ledger.times(numbers[wave])
+                for row in wave[late].tolist():
+                    self._insert(group, row, int(numbers[row]))
+                for begin in range(0, len(wave), WIDEST):
+                    some = wave[~late][begin : begin + WIDEST]
+                    for part in self._alike(group, some, numbers[some]):
+                        self._step(group, part, aside.call)
+                aside.finish()  # the next wave has the same series again
         if group.errors:
             raise ModelFileError(
                 f"the log holds a row that came late ({next(iter(group.errors.values()))}): start it once with --late "
