@@ -20,6 +20,6 @@ def explained(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(
-            f"rows on their way to workers cannot be written to {folder}: {error.strerror or error}; they take about as "
-            "much room as the columns that are read: name a folder with more by the environment variable TMPDIR"
+            f"rows on their way to workers cannot be written to {folder}: {error.strerror or error}; they take about "
+            "as much room as the columns that are read: name a folder with more by the environment variable TMPDIR"
         ) from error
