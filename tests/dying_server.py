@@ -21,7 +21,8 @@ def say(number: int, done: Future[Receipt]) -> None:
 
 if __name__ == "__main__":
     model, state, checkpoint, late = sys.argv[1:]
-    engine = server.started(Path(model), Path(state), checkpoint=float(checkpoint), late=int(late))
+    # History that is let go of soon has no part in what must be kept.
+    engine = server.started(Path(model), Path(state), checkpoint=float(checkpoint), late=int(late), history=0.3)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     for line in sys.stdin:

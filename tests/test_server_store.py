@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import server_cases as server
 
 from statecast.cli import main
 from statecast.errors import ModelFileError, NewerFormat, OutputError, SettingError, StatecastError
+from statecast.server.engine.ages import Ages
 from statecast.server.engine.engine import Engine
 from statecast.server.options import Options
 from statecast.server.states.batch import DRIFT, MISSING, RAISED, Batch, woven
@@ -343,6 +345,48 @@ def test_few_rows_at_a_time_make_no_small_pieces(model: Path, tmp_path: Path) ->
     sizes = [len(piece.content) for piece in engine._store.pieces(0)]
     assert all(size >= 8192 for size in sizes[1:])  # all but the newest
     engine.close()
+
+
+def test_history_that_is_old_enough_goes(model: Path, tmp_path: Path) -> None:
+    """Rows that came before the span go, also where the server died meanwhile; states do not care."""
+    options = {"checkpoint": 3600, "history": 1.0}
+    engine, counts = server.started(model, tmp_path / "state", **options), []
+    for n in range(4):
+        engine.submit(server.batch(n, 200, 200)).result()
+        engine.checkpoint()
+        counts.append(len(engine.history("s7").times))
+    assert counts == [1, 2, 3, 4]  # nothing is that old
+    engine._store.close()  # as a kill leaves it
+    time.sleep(1.1)
+    engine = server.started(model, tmp_path / "state", **options)
+    assert len(engine.history("s7").times) == 4
+    engine.submit(server.batch(4, 200, 200)).result()
+    engine.checkpoint()
+    assert len(engine.history("s7").times) == 1
+    server.require_same(engine, server.undying(engine.model, [server.batch(n, 200, 200) for n in range(5)]))
+    engine.close()
+    kept = server.started(model, tmp_path / "state", checkpoint=3600)  # for ever, from now on
+    time.sleep(1.1)
+    kept.submit(server.batch(5, 200, 200)).result()
+    kept.checkpoint()
+    assert len(kept.history("s7").times) == 2
+    kept.close()
+
+
+def test_ages_of_rows() -> None:
+    ages = Ages()
+    for second in range(10_000):
+        ages = ages.noted(second, 10 * second, 1000)
+        seq, ages = ages.cut(second - 1000)
+        assert seq <= max(10 * (second - 1000), 0)  # no row goes that came later
+        assert seq == 0 or seq > 10 * (second - 1000 - 1000 / 500)
+        assert len(ages.marks) <= 513
+    assert Ages.from_text(ages.to_text()) == ages
+    back = ages.noted(5000.0, 200_000, 1000)  # a clock that was set back
+    assert back.cut(4000.0)[0] == 0
+    assert back.cut(5000.0)[0] == 200_000
+    for text in (None, "", "[", "{}", "7", '[["x", 1]]', "[[2, 1], [1, 2]]", "[[1]]", "[[1e999, 1]]", "[null]"):
+        assert Ages.from_text(text) == Ages()
 
 
 def test_a_store_is_kept_in_order_from_the_command_line(

@@ -46,6 +46,7 @@ class Options:
     batch: int = _option(8192, "rows that are worked on together at most", 1, 1_000_000)
     checkpoint: float = _option(60.0, "seconds between two rounds of writing states to the store", 0.1, DAY)
     retention: float = _option(0.0, "seconds for which the log is kept behind the states", 0, 3660 * DAY)
+    history: float = _option(0.0, "seconds for which past rows are kept for looking back; 0 for ever", 0, 36_600 * DAY)
     keys: float = _option(DAY, "seconds for which an Idempotency-Key is remembered", 1, 366 * DAY)
     body_limit: int = _option(16 * MIB, "bytes of a request at most", 1024, 1 << 30)
     row_limit: int = _option(100_000, "rows of a request at most", 1, 10_000_000)

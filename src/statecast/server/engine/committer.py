@@ -162,6 +162,7 @@ def _merged(parts: Sequence[Transaction]) -> Transaction:
         [block for part in parts for block in part.blocks],
         [piece for part in parts for piece in part.pieces],
         {shard: seq for part in parts for shard, seq in part.cuts.items()},
+        {shard: seq for part in parts for shard, seq in part.trims.items()},
         max((part.forget for part in parts if part.forget is not None), default=None),
         [model for part in parts for model in part.models],
         {name: text for part in parts for name, text in part.notes.items()},

@@ -74,7 +74,7 @@ class Engine:
         self._broadcast = Broadcast(self._stepper, store)
         self._orders = Orders(self._stepper, self._turn)
         self._desk = Desk(self._stepper, Keys(self._stepper, store), self._broadcast, store.total == 1)
-        self._rounds = Rounds(self._stepper, self.options)
+        self._rounds = Rounds(self._stepper, self.options, store)
         self._committer = Committer(store, self._stepper.seq, failed)
         self.posting = Posting(self._stepper, store, self._committer)
         self._replayed = 0

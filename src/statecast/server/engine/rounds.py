@@ -2,7 +2,8 @@
 
 A round begins when rows have come since the last one and its time has come, or so many that a start would take long to
 replay them. It takes the blocks whose series moved; each says which rows it contains. When the last one is written the
-log is cut behind the round's beginning: every block contains what lies before it.
+log is cut behind the round's beginning: every block contains what lies before it. Where history is kept for a span
+alone, its older pieces go then as well.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from dataclasses import replace
 import numpy as np
 
 from statecast.errors import OutputError
+from statecast.server.engine.ages import Ages
 from statecast.server.engine.committer import Work
 from statecast.server.options import Options
 from statecast.server.states import checkpoints
 from statecast.server.states.stepper import Stepper
-from statecast.server.store.protocol import Transaction
+from statecast.server.store.protocol import Store, Transaction
 
 TOGETHER = 8  # blocks that are written in one transaction at most
 SHARE = 0.5  # of the time between two rounds that one takes, so that rows never wait for many blocks
@@ -31,15 +33,16 @@ class Rounds:
 
     Args:
         stepper: what is written.
-        options: how often, and how long the log is kept.
+        options: how often, and how long log and history are kept.
+        store: remembers how old its rows are.
 
     Attributes:
         seq: every row up to this sequence number is in a block.
         hold: what the log has beyond this sequence number somebody else needs; None where nobody does.
     """
 
-    def __init__(self, stepper: Stepper, options: Options) -> None:
-        self._stepper, self._options = stepper, options
+    def __init__(self, stepper: Stepper, options: Options, store: Store) -> None:
+        self._stepper, self._options, self._store = stepper, options, store
         self.seq = 0
         self.hold: int | None = None
         self._last, self._ended = time.monotonic(), float("nan")
@@ -131,7 +134,9 @@ class Rounds:
         transaction, waiting = Transaction(blocks=blocks, pieces=pieces), []
         if not self._left:
             waiting, self._waiting = self._waiting, []
-            transaction = replace(transaction, cuts=self._end(), forget=time.time() - self._options.keys)
+            trims, notes = self._trims()
+            forget = time.time() - self._options.keys
+            transaction = replace(transaction, cuts=self._end(), trims=trims, notes=notes, forget=forget)
 
         def answer() -> None:
             self._stepper.past.written(pieces)
@@ -143,6 +148,19 @@ class Rounds:
                 done.set_exception(OutputError(text))
 
         return Work(transaction, self._stepper.seq, answer, refuse)
+
+    def _trims(self) -> tuple[dict[int, int], dict[str, str]]:
+        """Up to where the history of each shard may go, and what the store is to remember of the ages of its rows."""
+        span, now = self._options.history, time.time()
+        trims, notes = {}, {}
+        for shard in self._stepper.served if span else ():
+            name = f"ages {shard}"
+            ages = Ages.from_text(self._store.note(name)).noted(now, self._begin, span)
+            seq, ages = ages.cut(now - span)
+            notes[name] = ages.to_text()
+            if seq:
+                trims[shard] = seq
+        return trims, notes
 
     def _end(self) -> dict[int, int]:
         """The round is over: what the log may be cut at, if anything."""

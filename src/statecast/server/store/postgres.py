@@ -290,10 +290,10 @@ def _parts(transaction: Transaction, total: int) -> tuple[list[str], dict[str, A
         for b in transaction.blocks
     }
     pieces = [(p.block % total, p.block, p.last, p.first, checksum(p.content), p.content) for p in transaction.pieces]
-    cuts = [*transaction.cuts.items()]
+    cuts, trims = [*transaction.cuts.items()], [*transaction.trims.items()]
     alarms = [(shard, *columns_of(alarm)) for shard, batch in parts_of for alarm in batch.stored_alarms()]
     models = [(model.number, model.fingerprint, model.content) for model in transaction.models]
-    shards = {row[0] for row in (*entries, *texts, *blocks.values(), *pieces, *cuts)}
+    shards = {row[0] for row in (*entries, *texts, *blocks.values(), *pieces, *cuts, *trims)}
     values: dict[str, Any] = {"shards": sorted(shards)}
     parts = []
     for part, columns, rows in (
@@ -317,6 +317,7 @@ def _parts(transaction: Transaction, total: int) -> tuple[list[str], dict[str, A
             alarms,
         ),
         (statements.CUT, "cut_shards cuts", cuts),
+        (statements.TRIM, "trim_shards trims", trims),
         (statements.MODELS, "models fingerprints model_contents", models),
         (statements.RETIRED, "retired", [(number,) for number in transaction.retired]),
         (statements.NOTES, "note_names notes", [*transaction.notes.items()]),

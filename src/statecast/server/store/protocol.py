@@ -106,6 +106,7 @@ class Transaction:
         pieces: to be kept, each in place of one of its block with the same first number.
         cuts: for shards, up to which sequence number the log's rows are no longer needed, neither by a block nor for
             being kept.
+        trims: for shards, up to which sequence number pieces of history are old enough to go.
         forget: keys that were made before this second since 1970 are no longer needed.
         models: to be kept.
         notes: texts that the store is to remember, by name; `CHAMPION` is the number of the model that answers from
@@ -118,6 +119,7 @@ class Transaction:
     blocks: Sequence[StoredBlock] = ()
     pieces: Sequence[Piece] = ()
     cuts: Mapping[int, int] = field(default_factory=dict)
+    trims: Mapping[int, int] = field(default_factory=dict)
     forget: float | None = None
     models: Sequence[StoredModel] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
@@ -129,8 +131,10 @@ class Transaction:
         batches = [batch for part in parts for shard, batch in part.items() if shard not in shards]
         blocks = [block for block in self.blocks if block.number % total not in shards]
         pieces = [piece for piece in self.pieces if piece.block % total not in shards]
-        cuts = {shard: seq for shard, seq in self.cuts.items() if shard not in shards}
-        return replace(self, batches=batches, keys=keys, blocks=blocks, pieces=pieces, cuts=cuts)
+        cuts, trims = (
+            {shard: seq for shard, seq in part.items() if shard not in shards} for part in (self.cuts, self.trims)
+        )
+        return replace(self, batches=batches, keys=keys, blocks=blocks, pieces=pieces, cuts=cuts, trims=trims)
 
 
 def columns_of(alarm: StoredAlarm) -> tuple[Any, ...]:

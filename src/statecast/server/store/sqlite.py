@@ -65,8 +65,9 @@ CREATE TABLE IF NOT EXISTS alarms(seq INTEGER NOT NULL, number INTEGER NOT NULL,
     time INTEGER NOT NULL, score REAL, since INTEGER NOT NULL, received REAL NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY(seq, number, kind)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS alarms_of_series ON alarms(number, seq);
+CREATE INDEX IF NOT EXISTS pieces_by_age ON pieces(last);
 """
-"""Tables that stores of this format got later, and any of it can do without."""
+"""Tables and indices that stores of this format got later, and any of it can do without."""
 
 
 class SqliteStore:
@@ -220,6 +221,8 @@ class SqliteStore:
                 self._writer.execute("INSERT OR REPLACE INTO keys VALUES (?, ?, ?, ?, ?)", known)
             for seq in transaction.cuts.values():
                 self._cut(seq)
+            for seq in transaction.trims.values():
+                self._writer.execute("DELETE FROM pieces WHERE last <= ?", (seq,))
             if transaction.forget is not None:
                 self._writer.execute("DELETE FROM keys WHERE created < ?", (transaction.forget,))
             for model in transaction.models:

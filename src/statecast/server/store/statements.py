@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS alarms (shard int NOT NULL, seq bigint NOT NULL, numb
     "time" bigint NOT NULL, score float8 NOT NULL, since bigint NOT NULL, received float8 NOT NULL,
     value bytea NOT NULL, PRIMARY KEY (shard, seq, number, kind));
 CREATE INDEX IF NOT EXISTS alarms_of_series ON alarms (number, seq);
+CREATE INDEX IF NOT EXISTS pieces_by_age ON pieces (shard, last);
 CREATE INDEX IF NOT EXISTS keys_by_age ON keys (created);
 ALTER TABLE log ALTER COLUMN rows SET STORAGE EXTERNAL;
 ALTER TABLE blocks ALTER COLUMN content SET STORAGE EXTERNAL;
@@ -94,6 +95,9 @@ CUT = """, cuts AS (
         ORDER BY kept.seq DESC LIMIT 1 OFFSET %(kept_alarms)b::int - 1)
 ), noted AS (
     UPDATE shards SET cut = seq FROM cuts WHERE shards.shard = cuts.shard)"""
+TRIM = """, trimmed AS (
+    DELETE FROM pieces USING unnest(%(trim_shards)b::int[], %(trims)b::bigint[]) AS trim (shard, seq) CROSS JOIN fence
+    WHERE open AND pieces.shard = trim.shard AND pieces.last <= trim.seq)"""
 MODELS = """, kept_models AS (
     INSERT INTO models SELECT model.* FROM unnest(%(models)b::int[], %(fingerprints)b::text[],
         %(model_contents)b::bytea[]) AS model (number, fingerprint, content) CROSS JOIN fence WHERE open
