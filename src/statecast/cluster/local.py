@@ -17,8 +17,7 @@ import pyarrow as pa
 from statecast.cluster.outcome import Stage
 from statecast.cluster.partition import Partition
 from statecast.cluster.pieces import RowPiece
-from statecast.cluster.plan import AHEAD, Plan
-from statecast.cluster.scratch import explained
+from statecast.cluster.plan import AHEAD, Plan, room_explained
 from statecast.cluster.work import Answer, BucketWork
 from statecast.errors import StatecastError
 
@@ -119,7 +118,7 @@ def _cut(partition: Partition, piece: RowPiece, name: Path) -> None:
     """
     parts = partition.parts(piece)
     draft = name.with_suffix(f".{os.getpid()}")  # another process may do the same again after a death
-    with explained(name.parent):
+    with room_explained(name.parent):
         with pa.OSFile(str(draft), "wb") as file, pa.ipc.new_file(file, parts[0].schema) as writer:
             for part in parts:
                 whole = part.combine_chunks().to_batches()

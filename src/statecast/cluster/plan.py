@@ -6,7 +6,8 @@ of the pieces, and worked on. A worker that dies takes no result with it: what i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from statecast.cluster.outcome import Stage
 from statecast.cluster.partition import Partition
 from statecast.cluster.pieces import RowPiece
 from statecast.cluster.work import BucketWork
+from statecast.errors import OutputError
 
 AHEAD = 4  # tasks of each worker that are handed out before they are needed
 
@@ -49,3 +51,19 @@ class Plan:
             *((self.partition, piece) for piece in self.rows),
             *((self.future_partition, piece) for piece in self.future),
         ]
+
+
+@contextmanager
+def room_explained(folder: Path) -> Iterator[None]:
+    """What goes wrong as rows are written there, as an error of ours.
+
+    Raises:
+        OutputError: they cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"rows on their way to workers cannot be written to {folder}: {error.strerror or error}; they take about "
+            "as much room as the columns that are read: name a folder with more by the environment variable TMPDIR"
+        ) from error

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from statecast.cluster.pieces import BlockPiece, FragmentPiece, RowPiece
-from statecast.cluster.scratch import explained
+from statecast.cluster.plan import room_explained
 from statecast.data.tabular.frames import to_arrow
 from statecast.data.tabular.table import Table
 from statecast.data.tabular.table import read as read_table
@@ -142,6 +142,6 @@ def _of_ray(dataset: Any) -> RowSource:
 def _of_table(table: Table, scratch: Path) -> RowSource:
     """A table in memory, by way of a file."""
     path = scratch / f"table-{len(list(scratch.iterdir()))}.parquet"
-    with explained(scratch):
+    with room_explained(scratch):
         pyarrow.parquet.write_table(to_arrow(table.frame()), path, row_group_size=PIECE)
     return _of_dataset(pyarrow.dataset.dataset(path, format="parquet"), table.origin)
