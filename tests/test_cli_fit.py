@@ -58,7 +58,7 @@ def no_training(monkeypatch: pytest.MonkeyPatch, plain: Path) -> None:
 
     monkeypatch.setattr(Forecaster, "fit", fit)
     monkeypatch.setattr(Forecaster, "write", write)
-    monkeypatch.setattr("statecast.cli.fitting._show", lambda *_: None)
+    monkeypatch.setattr("statecast.cli.fitting.show", lambda *_: None)
     monkeypatch.setattr(Forecaster, "report", lambda self: None)
 
 

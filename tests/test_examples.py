@@ -105,6 +105,7 @@ def test_every_public_name_has_an_example() -> None:
 
 def test_the_examples_work(common: dict[str, Any], tmp_path: Path) -> None:
     exec(blocks("sequences"), common)
+    exec(blocks("tuning"), common)
     with serving(tmp_path, common["model"].model_) as served:
         address = str(served.http.base_url)
         exec(blocks("client").replace(ADDRESS, address), common)

@@ -1,9 +1,9 @@
 """The command line: parse, call, exit code.
 
-`commands`, `service` and `lookup` hold what can be typed, with its help; `output` is the only place that prints; the
-other files do the jobs that take more than one call. Whatever goes wrong becomes one line on standard error and an exit
-code: 1 if the job failed, 2 if the call is wrong. Each command imports the libraries that it needs, so that help
-appears at once and a forecast loads no training library.
+`commands`, `service`, `lookup` and `tuning` hold what can be typed, with its help; `output` is the only place that
+prints; the other files do the jobs that take more than one call. Whatever goes wrong becomes one line on standard error
+and an exit code: 1 if the job failed, 2 if the call is wrong. Each command imports the libraries that it needs, so that
+help appears at once and a forecast loads no training library.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _run(words: list[str]) -> int:
         import cyclopts
     except ImportError as error:
         raise MissingDependency.of("cyclopts", "cli", "the command line") from error
-    from statecast.cli import app, commands, complaint, lookup, service  # noqa: F401 - the help lists commands as they come
+    from statecast.cli import app, commands, complaint, lookup, service, tuning  # noqa: F401 - in the order of the help
 
     try:
         return app.run(words)

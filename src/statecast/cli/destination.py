@@ -17,6 +17,7 @@ from statecast.files import write_bytes
 from statecast.report.folder import FILES, MODEL, PLOTS
 
 CHECKPOINT = "checkpoint"
+STUDY = "study.sqlite3"
 # Names under which a file is written before it is renamed (see `files`), of the files that a fit writes.
 TRIAL = "statecast.trial"  # written before the work and removed at once
 LEFTOVER = re.compile(r"\.\w+\.(safetensors|toml|json|csv|html|png|trial)\.[0-9a-f]{8}\.tmp|" + re.escape(TRIAL))
@@ -32,6 +33,7 @@ class Destination:
     """
 
     folder: Path
+    work = "fit"
     made: list[Path] = field(default_factory=list)
 
     @property
@@ -78,7 +80,8 @@ class Destination:
         """Refuse to replace anything without --force, and anything that statecast did not write."""
         if self.unfinished and not force:
             raise OutputError(
-                f"{self.folder} holds an unfinished fit: add --resume to go on with it, or --force to start over"
+                f"{self.folder} holds an unfinished {self.work}: add --resume to go on with it, or --force to start "
+                "over"
             )
         ours = (self.folder / MODEL).exists() or self.unfinished
         if not force:
@@ -134,6 +137,37 @@ class Destination:
         _clear(self.checkpoint, "*.safetensors")
         with contextlib.suppress(OSError):
             self.checkpoint.rmdir()
+
+
+class StudyDestination(Destination):
+    """The folder of a study: it is unfinished while it holds trials and no model, and can always be gone on with."""
+
+    work = "study"
+
+    @property
+    def study(self) -> Path:
+        """Where its trials lie."""
+        return self.folder / STUDY
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a study was interrupted here and can be continued."""
+        return self.study.exists() and not (self.folder / MODEL).exists()
+
+    def prepare(self, resume: bool, force: bool) -> None:
+        """See `Destination`.
+
+        Raises:
+            OutputError: the results may not, or cannot be written here.
+        """
+        super().prepare(resume, force)
+        if not resume:
+            for path in self.folder.glob(f"{STUDY}*"):  # with the journal of one that was killed
+                path.unlink(missing_ok=True)
+
+    def _require_checkpoint(self) -> None:
+        if not self.study.exists():
+            raise OutputError(f"--resume: there is no study in {self.folder}: leave --resume out to begin one")
 
 
 def _clear(folder: Path, pattern: str) -> None:

@@ -76,7 +76,7 @@ def run(
     if as_json:
         output.document(_document(model, report, place, written))
     else:
-        _show(model, report, place, written, table)
+        show(model, report, place, written, table)
     return 0
 
 
@@ -120,7 +120,16 @@ def _reaches_ahead(model: Forecaster) -> bool:
     return True
 
 
-def _show(model: Forecaster, report: Report, place: Destination, written: Sequence[Path], table: Any) -> None:
+def show(model: Forecaster, report: Report, place: Destination, written: Sequence[Path], table: Any) -> None:
+    """Print what came of a fit.
+
+    Args:
+        model: the fitted model.
+        report: of it.
+        place: the folder.
+        written: the files in it.
+        table: what was fitted.
+    """
     from statecast.report import summary
 
     output.sources(report.evaluation)

@@ -10,7 +10,7 @@ import glob
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -83,6 +83,7 @@ Count = Annotated[int, Parameter(converter=_count, n_tokens=1, metavar="N")]
 MaybeCount = Annotated[int | None, Parameter(converter=_count, n_tokens=1, metavar="N")]
 Share = Annotated[float | None, Parameter(converter=_share, n_tokens=1, metavar="N|SHARE")]
 Rate = Annotated[float | None, Parameter(converter=_share, n_tokens=1, metavar="RATE")]
+Minutes = Annotated[float | None, Parameter(converter=_share, n_tokens=1, metavar="MINUTES")]
 Seconds = Annotated[float, Parameter(converter=_share, n_tokens=1, metavar="SECONDS")]
 Folder = Annotated[str, Parameter(converter=_folder, n_tokens=1, metavar="DIR")]
 MaybeFolder = Annotated[str | None, Parameter(converter=_folder, n_tokens=1, metavar="DIR")]
@@ -152,11 +153,12 @@ class Spreading:
 
 @dataclass(frozen=True)
 class FitRequest:
-    """What to fit: settings, arguments of `Forecaster.fit`, and the table if the TOML file names one."""
+    """What to fit: settings, arguments of `Forecaster.fit`, and the table and the space if the TOML file has them."""
 
     settings: dict[str, Any]
     roles: dict[str, Any]
     table: Any = None
+    space: dict[str, Any] | None = None
 
 
 def fit_request(
@@ -171,7 +173,8 @@ def fit_request(
     Raises:
         SettingError: a name that is unknown, or a value out of range.
     """
-    settings, roles, table = _from_file(config) if config else ({}, {}, None)
+    request = _from_file(config) if config else FitRequest({}, {})
+    settings, roles = request.settings, request.roles
     settings |= parse_assignments(assignments)
     options = {"horizon": ("--horizon", horizon), "test_size": ("--test-size", test_size)}
     for name, (option, value) in options.items():
@@ -179,12 +182,12 @@ def fit_request(
             settings[name] = canonical(name, value, option)
     roles |= {name: value for name, value in asdict(columns or Columns()).items() if value not in (None, ())}
     Config.of(settings)
-    return FitRequest(settings, roles, table)
+    return replace(request, settings=settings, roles=roles)
 
 
-def _from_file(path: str) -> tuple[dict[str, Any], dict[str, Any], Any]:
+def _from_file(path: str) -> FitRequest:
     values = read_toml(path)
-    data = values.pop("data", {})
+    data, space = values.pop("data", {}), values.pop("space", None)
     if "case" in values:  # a case of the gallery, whose other sections say how it is measured
         values = {name: value for name, value in values.items() if name not in ("case", "tutorial", "recurrence")}
     if not isinstance(data, Mapping):
@@ -197,7 +200,26 @@ def _from_file(path: str) -> tuple[dict[str, Any], dict[str, Any], Any]:
     except SettingError as error:
         raise SettingError(f"{path}: {error}") from error
     roles = {name: _role(path, name, value) for name, value in data.items() if name not in SOURCES}
-    return values, roles, _table(path, {name: data[name] for name in SOURCES if name in data})
+    table = _table(path, {name: data[name] for name in SOURCES if name in data})
+    return FitRequest(values, roles, table, None if space is None else _space(path, space))
+
+
+def _space(path: str, space: Any) -> dict[str, Any]:
+    """What tuning tries, by a section of the TOML file: a list of values, or a table of low, high and log."""
+    if not isinstance(space, Mapping):
+        raise SettingError(f"{path}: space = {space!r}: wanted a section [space] with the values of each setting")
+    return {
+        name: _range(path, name, values) if isinstance(values, Mapping) else values for name, values in space.items()
+    }
+
+
+def _range(path: str, name: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
+    log = values.get("log", False)
+    if not {"low", "high"} <= values.keys() <= {"low", "high", "log"} or not isinstance(log, bool):
+        raise SettingError(
+            f"{path}: [space] {name} = {dict(values)!r}: wanted {{low = …, high = …}}, with log = true or not"
+        )
+    return (values["low"], values["high"], *(["log"] if log else []))
 
 
 def _table(path: str, source: Mapping[str, Any]) -> Any:

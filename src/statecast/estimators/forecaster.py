@@ -382,8 +382,13 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         title = title or f"Forecast of {', '.join(self.model_.schema.target[:4])}"
         return self._record.report(title, self.model_, self.config.changed())
 
-    def write(self, folder: str | Path, title: str = "") -> list[Path]:
+    def write(self, folder: str | Path, title: str = "", report: Report | None = None) -> list[Path]:
         """Write model, settings, scores, tested rows, pictures and the report page into a folder.
+
+        Args:
+            folder: made if it does not exist.
+            title: of the page.
+            report: what the page shows; `report(title)` if None.
 
         Raises:
             OutputError: a file cannot be written.
@@ -392,9 +397,9 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
             >>> [file.name for file in model.write("air")][:3]
             ['model.safetensors', 'config.toml', 'schema.json']
         """
-        report = self.report(title)
+        usual = self.report(title)
         assert self._record is not None
-        return self._record.write(Path(folder), self.model_, report)
+        return self._record.write(Path(folder), self.model_, report or usual)
 
     def save(self, path: str | Path) -> Path:
         """Write the model to one file; it is all that forecasting and streaming need.

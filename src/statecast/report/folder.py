@@ -23,8 +23,9 @@ from statecast.report.summary import Report
 MODEL, CONFIG, SCHEMA, METRICS = container.FILE, "config.toml", "schema.json", "metrics.json"
 HISTORY, PREDICTED, TEST, PAGE = "history.csv", "predicted.csv", "test_data.csv", "report.html"
 CARD = "README.md"  # where hubs look for it
+TRIALS = "trials.csv"  # of tuning
 PLOTS = "plots"  # a folder of pictures
-FILES = (MODEL, CONFIG, SCHEMA, METRICS, HISTORY, PREDICTED, TEST, PAGE, CARD)
+FILES = (MODEL, CONFIG, SCHEMA, METRICS, HISTORY, PREDICTED, TEST, PAGE, CARD, TRIALS)
 
 
 def write(

@@ -17,6 +17,7 @@ from statecast.files import write_text
 from statecast.forecast import attribution
 from statecast.report.summary import (
     Report,
+    Section,
     facts_table,
     headline,
     layers_table,
@@ -152,6 +153,7 @@ def render(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
         _tiles(report),
         *(sections.get(name, "") for name in ("forecast", "future", "breakdown")),
         _scores(report),
+        *map(_section, report.sections),
         *(sections.get(name, "") for name in ("rolling", *order)),
         _network(report),
         _settings(report),
@@ -233,6 +235,12 @@ def _scores(report: Report) -> str:
         content += html_table(lines[0], lines[1:], kind, marks)
     text = "Skill is 1 - error / error of the simple forecast: above zero the network is better, below zero worse."
     return html_section("How good is it?", content, text if tables else "")
+
+
+def _section(section: Section) -> str:
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in section.sentences)
+    first, *rest = section.table or ((),)
+    return html_section(section.heading, f"<ul>{items}</ul>" + (html_table(first, rest) if rest else ""))
 
 
 def _network(report: Report) -> str:

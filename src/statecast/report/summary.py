@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float, Shaped
 
 __all__ = [
-    "Facts", "Layer", "Report", "Rolling", "SettingChoice", "choices_html", "conclusions",
+    "Facts", "Layer", "Report", "Rolling", "Section", "SettingChoice", "choices_html", "conclusions",
     "evaluation_html", "facts_table",
     "headline", "layers_table", "number", "percent", "plural", "residual_remark", "score_tables", "signed_percent",
     "spoken", "value_text", "verdict",
@@ -94,6 +94,16 @@ class Rolling:
     series: str = ""
 
 
+@dataclass(frozen=True)
+class Section:
+    """What stands on the page beside what every fit has."""
+
+    heading: str
+    sentences: tuple[str, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+    """A row of headings, then rows; none where it is empty."""
+
+
 @dataclass(frozen=True, eq=False)
 class Report:
     """Everything that pictures, page and terminal show; what is empty is left out there.
@@ -117,6 +127,7 @@ class Report:
         horizon: steps ahead, H.
         season: rows in a season; 1 for none.
         notes: anything else that the reader must know, as sentences.
+        sections: of its own, such as what came of tuning.
     """
 
     title: str
@@ -137,6 +148,7 @@ class Report:
     horizon: int = 1
     season: int = 1
     notes: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
 
     def _repr_html_(self) -> str:
         return html.card(

@@ -88,6 +88,12 @@ def tune(
         ModelFileError: the study there is of another table, settings or space.
         Interrupted: Ctrl-C before the automatic choice was tried, or in the fits at the end.
         MissingDependency: Optuna is not installed.
+
+    Example:
+        >>> space = {"skip": [12, 24], "normalize": ["last", "ewma"]}
+        >>> tuning = sc.tune(table, "passengers", time="month", horizon=12, max_steps=0, space=space, trials=3)
+        >>> len(tuning.records), tuning.forecaster.predict().columns[-1]
+        (3, 'statecast-hi-95')
     """
     budget = Budget.of(trials, minutes)
     config = Config.of(settings)
@@ -132,4 +138,4 @@ def _storage(course: Course, search: SearchSpace | None, out: str | Path | None,
     panel = course.panel
     arrays = [panel.y, panel.time, panel.offsets, panel.past, panel.known, panel.static]
     common = course.config.to_dict() | {"space": str(search), "columns": repr(course.schema.to_json())}
-    return Storage(path, training.room("checkpoint").fingerprint(common, arrays), resume)
+    return Storage(path, training.room("checkpoint").fingerprint(common, arrays))

@@ -27,6 +27,13 @@ class TuningProgress:
         gain: share of the automatic choice's error that it takes away.
         seconds_left: about how long it will take; None where that is not known.
         ended: trials that have ended.
+
+    Example:
+        >>> seen = []
+        >>> space = {"skip": [12, 24]}
+        >>> tuning = sc.tune(table, horizon=12, max_steps=0, space=space, trials=2, watch=seen.append)
+        >>> seen[-1].phase, seen[-1].trials
+        ('fitting', 2)
     """
 
     phase: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,20 @@ from statecast.data import results
 from statecast.data.results import Native
 from statecast.estimators import Forecaster
 from statecast.files import write_text
-from statecast.tuning.trials import TrialRecord
-from statecast.tuning.verdict import TuningVerdict, setting_text, test_sentence, windows_sentences
+from statecast.forecast.scores.verdict import number
+from statecast.report.folder import CONFIG, TRIALS
+from statecast.report.summary import Section, signed_percent
+from statecast.tuning.trials import FINISHED, TrialRecord
+from statecast.tuning.verdict import (
+    AUTOMATIC,
+    TuningVerdict,
+    later_sentence,
+    setting_text,
+    settings_text,
+    windows_sentences,
+)
 
-TRIALS = "trials.csv"
+SHOWN = 10  # of the best trials, in the report
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +43,12 @@ class Tuning:
         roles: which columns play which role, as they were given.
         native: the data-frame library of the table.
         interrupted: whether Ctrl-C ended the trials early.
+
+    Example:
+        >>> tuning.settings                     # the automatic choice stays: nothing beats it by more than luck
+        {}
+        >>> tuning.sentences[0]
+        '3 trials, the automatic choice among them: 3 finished.'
     """
 
     forecaster: Forecaster
@@ -55,13 +71,18 @@ class Tuning:
         early = (
             ["The trials were interrupted; these are the results of those that had ended."] if self.interrupted else []
         )
-        return [*early, *windows_sentences(self.verdict), test_sentence(self.verdict, self.automatic, self.tuned)]
+        return [*early, *windows_sentences(self.verdict), later_sentence(self.verdict, self.automatic, self.tuned)]
 
     def __str__(self) -> str:
         return " ".join(self.sentences)
 
     def columns(self) -> dict[str, np.ndarray]:
-        """The table of trials: a row for each."""
+        """The table of trials: a row for each.
+
+        Example:
+            >>> list(tuning.columns())[:3]
+            ['trial', 'state', 'score']
+        """
         names = list(dict.fromkeys(name for record in self.records for name in record.settings))
         windows = max(len(record.evidence) for record in self.records)
         table: dict[str, Any] = {
@@ -78,14 +99,42 @@ class Tuning:
         table["note"] = np.array([record.note for record in self.records], object)
         return table
 
+    def leaders(self, most: int) -> list[list[str]]:
+        """The best trials, the automatic choice among them, as texts under headings.
+
+        Args:
+            most: how many, beside the automatic choice.
+
+        Example:
+            >>> tuning.leaders(5)[0]
+            ['trial', 'error', 'against automatic']
+        """
+        automatic, *others = (record for record in self.records if record.state == FINISHED)
+        best = sorted(others, key=lambda record: record.score)[:most]
+        rows = []
+        for record in sorted([automatic, *best], key=lambda record: record.score):
+            change = signed_percent(record.score / automatic.score - 1) if automatic.score else ""
+            name = f"{record.number}: {settings_text(record.settings) or AUTOMATIC}"
+            rows.append([name, number(record.score), change])
+        return [["trial", "error", "against automatic"], *rows]
+
     def table(self) -> Any:
-        """The table of trials, in the form that the data had: a frame of the same library, or a mapping."""
+        """The table of trials, in the form that the data had: a frame of the same library, or a mapping.
+
+        Example:
+            >>> tuning.table()["trial"].to_list()
+            [0, 1, 2]
+        """
         return results.to_native(self.columns(), self.native, None)
 
     def config_toml(self) -> str:
         """The settings that were given or tuned, and the columns: `statecast fit --config` makes the same fit of it.
 
         What is chosen from the data is left out, so that it is chosen again in the same way.
+
+        Example:
+            >>> "horizon = 12" in tuning.config_toml()
+            True
         """
         import tomli_w
 
@@ -98,11 +147,14 @@ class Tuning:
 
         Raises:
             OutputError: a file cannot be written.
-        """
-        from statecast.report.folder import CONFIG
 
-        place = Path(folder)
-        written = self.forecaster.write(place, title)
+        Example:
+            >>> tuning.write("tuned")[-1].name
+            'trials.csv'
+        """
+        place, report = Path(folder), self.forecaster.report(title)
+        section = Section("Tuning", tuple(self.sentences), tuple(map(tuple, self.leaders(SHOWN))))
+        written = self.forecaster.write(place, title, replace(report, sections=(*report.sections, section)))
         write_text(place / CONFIG, self.config_toml())
         results.write(self.columns(), place / TRIALS, None)
         return [*written, place / TRIALS]

@@ -155,13 +155,12 @@ def _plain(config: Config) -> dict[str, Any]:
 class Storage:
     """The trials of a study in a file of SQLite, to which this process alone writes."""
 
-    def __init__(self, path: Path, mark: str, resume: bool) -> None:
-        """Open a study, or begin one.
+    def __init__(self, path: Path, mark: str = "") -> None:
+        """Open the study that is there, or begin one.
 
         Args:
             path: of the file.
-            mark: of the table, the settings and the space.
-            resume: go on with the study that is there.
+            mark: of the table, the settings and the space; empty for whatever study is there.
 
         Raises:
             ModelFileError: the file is no study, or of another table or space.
@@ -170,17 +169,17 @@ class Storage:
         with quiet():
             try:
                 storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
-                self._study = optuna.create_study(storage=storage, study_name=NAME, load_if_exists=resume)
+                self._study = optuna.create_study(storage=storage, study_name=NAME, load_if_exists=True)
             # SQLAlchemy's errors, of a file that is no database or no study, have no common type with Optuna's.
             except Exception as error:
                 raise ModelFileError(f"{path}: no study that can be gone on with: {error}") from error
         attributes = self._study.user_attrs
-        if resume and attributes.get("mark", mark) != mark:
+        if mark and attributes.get("mark", mark) != mark:
             raise ModelFileError(
                 f"{path}: the study there is of another table, other settings or another space: give the same ones, "
                 "or another folder"
             )
-        if "mark" not in attributes:
+        if mark and "mark" not in attributes:
             self._study.set_user_attr("mark", mark)
 
     def entries(self) -> list[Entry]:

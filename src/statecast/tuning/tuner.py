@@ -22,7 +22,7 @@ from statecast.tuning.result import Tuning
 from statecast.tuning.space import SearchSpace, usual_space
 from statecast.tuning.study import Entry, Proposal, Storage
 from statecast.tuning.trials import FAILED, FINISHED, Course, TrialRecord, TrialRunner, TrialTask, limits_of, units_of
-from statecast.tuning.verdict import settings_text, verdict_of
+from statecast.tuning.verdict import AUTOMATIC, settings_text, verdict_of
 
 if TYPE_CHECKING:
     from statecast.train.progress import Progress
@@ -91,6 +91,7 @@ class Tuner:
     def _automatic(self) -> TrialRecord:
         """The automatic choice, tried."""
         try:
+            self._tell(TRYING, 0, {})
             record = self.runner.run(TrialTask(0, {}), self._step)
         except KeyboardInterrupt:
             raise Interrupted("interrupted before the automatic choice was tried: there is no result yet") from None
@@ -198,7 +199,7 @@ class Tuner:
         finished = [record for record in self.records if record.state == FINISHED]
         best = min(finished, key=lambda record: record.score, default=None)
         gain = 1 - best.score / finished[0].score if best and finished[0].score > 0 else 0.0
-        text = settings_text(settings) or "the automatic choice"
+        text = settings_text(settings) or AUTOMATIC
         places = window, len(self.runner.course.windows)
         number_of_best, left = best.number if best else 0, self._seconds_left(phase)
         task = phase, number, self.budget.trials, text

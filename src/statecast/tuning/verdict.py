@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.estimators import training
-from statecast.forecast.scores.verdict import NAMES, number, percent
+from statecast.forecast.scores.verdict import NAMES, number
 from statecast.report.summary import value_text
 from statecast.tuning.trials import FAILED, FINISHED, PRUNED, TrialRecord
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
 QUARTERS = 4  # parts of a single window that judge one another
+AUTOMATIC = "the automatic choice"
 LEAST_UNITS = 6  # units of evidence that a judgement needs
 
 
@@ -103,6 +104,11 @@ def settings_text(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} = {setting_text(value)}" for name, value in settings.items())
 
 
+def share_text(share: float) -> str:
+    """A share in percent, with a decimal: what tuning gains is often less than one."""
+    return f"{100 * share:.1f} %"
+
+
 def windows_sentences(verdict: TuningVerdict) -> list[str]:
     """What tuning gained on the windows, in plain words."""
     shares = [f"{count} {state}" for state, count in verdict.counts.items() if count]
@@ -111,7 +117,7 @@ def windows_sentences(verdict: TuningVerdict) -> list[str]:
     if not verdict.best:
         return [first, f"None of them errs less than the automatic choice on the {_windows(verdict)}: it stays."]
     best = (
-        f"The best, trial {verdict.best} ({settings_text(verdict.settings)}), errs {percent(verdict.apparent)} less "
+        f"The best, trial {verdict.best} ({settings_text(verdict.settings)}), errs {share_text(verdict.apparent)} less "
         f"than the automatic choice on the {_windows(verdict)} that chose it."
     )
     return [first, best, _judgement(verdict)]
@@ -122,7 +128,7 @@ def _judgement(verdict: TuningVerdict) -> str:
     if verdict.chance is None:
         return f"There are too few rows to tell that from luck, {outcome}."
     how = "each window" if verdict.windows > 1 else "each quarter of it"
-    gain = f"{percent(abs(verdict.gain))} {'less' if verdict.gain >= 0 else 'more'}"
+    gain = f"{share_text(abs(verdict.gain))} {'less' if verdict.gain >= 0 else 'more'}"
     return (
         f"Where {how} is judged by what the others chose, that is {gain}, which luck alone gives with probability "
         f"{verdict.chance:.2g}: {outcome}."
@@ -133,7 +139,7 @@ def _windows(verdict: TuningVerdict) -> str:
     return f"{verdict.windows} windows" if verdict.windows > 1 else "window"
 
 
-def test_sentence(verdict: TuningVerdict, automatic: Mapping[str, Any], tuned: Mapping[str, Any] | None) -> str:
+def later_sentence(verdict: TuningVerdict, automatic: Mapping[str, Any], tuned: Mapping[str, Any] | None) -> str:
     """What tuning gained, or lost, on the test rows, which chose nothing.
 
     Args:
@@ -150,7 +156,7 @@ def test_sentence(verdict: TuningVerdict, automatic: Mapping[str, Any], tuned: M
         return f"On the test rows the {label} of the automatic choice is {number(before)}."
     after = tuned["statecast"].get(metric)
     change = (after - before) / before if before and after is not None else 0.0
-    words = f"{percent(abs(change))} {'less' if change < 0 else 'more'} than" if change else "the same as"
+    words = f"{share_text(abs(change))} {'less' if change < 0 else 'more'} than" if change else "the same as"
     who = "the tuned network" if verdict.taken else "the best trial, which was not taken,"
     return (
         f"On the test rows, which chose nothing, {who} has a {label} of {number(after)}, {words} the automatic choice "
