@@ -32,8 +32,8 @@ def main(folder: Path) -> None:
         sources = unpacked(sdist, Path(scratch))
         check_complete(sources)
         check_builds(sources, Path(scratch) / "wheels")
-        kernel = check_wheel(wheel, Path(scratch))
-        check_instructions(kernel)
+        check_wheel(wheel)
+        check_instructions()
         check_installed(wheel, Path(scratch) / "empty")
     print(f"{sdist.name} and {wheel.name} are fit to be published")
 
@@ -62,8 +62,8 @@ def check_builds(sources: Path, wheels: Path) -> None:
     require(any(KERNEL.fullmatch(name) for name in zipfile.ZipFile(wheel).namelist()), "a build left the kernel out")
 
 
-def check_wheel(wheel: Path, folder: Path) -> Path:
-    """One kernel, types, tables and the licence, for every Python of one platform; where the kernel was unpacked."""
+def check_wheel(wheel: Path) -> None:
+    """One kernel, types, tables and the licence, for every Python of one platform."""
     tags = wheel.stem.split("-")[2:]
     require(tags[:2] == ["py3", "none"] and tags[2] != "any", f"{wheel.name}: wanted py3-none-<platform>")
     require(sys.platform != "linux" or "manylinux" in tags[2], f"{wheel.name} was not repaired")
@@ -74,10 +74,9 @@ def check_wheel(wheel: Path, folder: Path) -> Path:
         for name in ("statecast/py.typed", "statecast/data/tables/ATTRIBUTION.md"):
             require(name in names, f"{wheel.name} lacks {name}")
         require(any(name.endswith("licenses/LICENSE") for name in names), f"{wheel.name} lacks the licence")
-        return Path(archive.extract(kernels[0], folder))
 
 
-def check_instructions(kernel: Path) -> None:
+def check_instructions() -> None:
     """Vector instructions stand in the code of their own sets only, so that any processor of the family can load it."""
     built = next((ROOT / "build" / "kernel").glob("statecast_kernel.*"), None)  # which still has its symbols
     if shutil.which("objdump") is None or built is None:
@@ -135,4 +134,4 @@ def require(condition: bool, message: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]).resolve())
