@@ -12,7 +12,7 @@ PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.1
 	$$name -c '$(OLD_ENOUGH)' >/dev/null 2>&1 && command -v $$name && break; done)
 PYTEST ?= -n 2 --dist worksteal
 
-.PHONY: help demo test docs pictures links interop sanitize lint types wheel dist format settings gallery benchmarks accuracy clean distclean
+.PHONY: help demo test docs pictures links interop sanitize lint types api breaks licences wheel dist format settings gallery benchmarks accuracy clean distclean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -47,12 +47,27 @@ sanitize: $(READY) ## run the kernel's tests, and lying model files, under the a
 	STATECAST_KERNEL_FILE=$(CURDIR)/build/sanitize/statecast_kernel.so ASAN_OPTIONS=detect_leaks=0 \
 		LD_PRELOAD="$(SANITIZERS)" $(BIN)/python -m pytest -q tests/test_kernel*.py tests/test_archive_lies.py -k "not jax"
 
-lint: $(READY) ## check style and format
+FORM := $(BIN)/check-jsonschema --quiet --builtin-schema vendor
+lint: $(READY) ## check style and format, and the form of workflows, issue forms and citation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(FORM).github-workflows .github/workflows/*.yml
+	$(FORM).github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(FORM).github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(FORM).dependabot .github/dependabot.yml
+	$(FORM).citation-file-format CITATION.cff
 
 types: $(READY) ## check the types
 	$(BIN)/mypy
+
+api: $(READY) ## see that pyright knows the type of every public name
+	$(BIN)/python tests/public_names.py types
+
+breaks: $(READY) ## name calls that fitted at REF, the last tag where it is left out, and fit no longer
+	$(BIN)/python tests/public_names.py breaks $(or $(REF),$(shell git describe --tags --abbrev=0))
+
+licences: $(READY) ## write docs/licences.md: the licence of every dependency
+	$(BIN)/python tests/licences.py > docs/licences.md.new && mv docs/licences.md.new docs/licences.md
 
 format: $(READY) ## put the sources into the house's format
 	$(BIN)/ruff check --fix .

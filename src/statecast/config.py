@@ -59,7 +59,7 @@ RULES = {"normalize", "loss_every", "burn_in", "shuffle"}
 SEQUENCE_RULES = {"learning_rate", "batch_size", "eval_every"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The settings that every face of statecast shares: the network's layers, training, and the machine."""
 
@@ -204,7 +204,7 @@ class Settings:
         return tomli_w.dumps({name: plain_value(value) for name, value in self.to_dict().items() if value is not None})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Config(Settings):
     """All settings of a Forecaster; see `describe_settings` for what each means.
 
@@ -336,7 +336,7 @@ def restated(name: str, default: Any, check: Check | None = None, help: str | No
     return setting(default, help or spec.metadata["help"], check or spec.metadata["check"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SequenceConfig(Settings):
     """The settings that Classifier and Regressor share, with the defaults in which they differ from a Forecaster's."""
 
@@ -370,7 +370,7 @@ class SequenceConfig(Settings):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ClassifierConfig(SequenceConfig):
     """All settings of a Classifier."""
 
@@ -382,7 +382,7 @@ class ClassifierConfig(SequenceConfig):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RegressorConfig(SequenceConfig):
     """All settings of a Regressor."""
 
