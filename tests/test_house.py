@@ -42,7 +42,9 @@ FRAMES = {"narwhals", "pandas", "polars", "pyarrow"}
 # The gallery draws what a forecast's report has no use for: a network as a graph, a confusion table.
 DRAWING = {"display/axes.py", "display/ticks.py", "display/lettering.py", "report/plot.py", "gallery/pictures.py"}
 SKLEARN = {f"estimators/{name}.py" for name in ("base", "classifier", "regressor")}
-FRAME_FILES = {"data/tabular/frames.py", "sktime.py"}  # sktime's own language is that of pandas
+# sktime's own language is that of pandas, and so is Spark's where it calls Python.
+PANDAS = {"sktime.py", "cluster/spark/buckets.py", "cluster/spark/live.py"}
+FRAME_FILES = {"data/tabular/frames.py", *PANDAS}
 ARROW = "cluster"  # the room in which rows travel as Arrow tables
 TRAINING = {"jax", "jaxlib", "optax"}
 HEAVY = FRAMES | TRAINING | {"matplotlib", "mpl_toolkits", "plotly", "rich", "scipy", "sklearn", "tensorboardX"}
@@ -186,7 +188,7 @@ def test_train_is_imported_when_it_is_needed() -> None:
 
 
 def test_heavy_libraries_are_imported_when_they_are_needed() -> None:
-    homes = {"matplotlib": DRAWING, "mpl_toolkits": DRAWING, "sklearn": SKLEARN, "pandas": {"sktime.py"}}
+    homes = {"matplotlib": DRAWING, "mpl_toolkits": DRAWING, "sklearn": SKLEARN, "pandas": PANDAS}
     none(
         i
         for i in all_imports()

@@ -125,8 +125,8 @@ class Columns:
 class Spreading:
     """How the work is spread over workers, where it is."""
 
-    engine: Annotated[str | None, Parameter(metavar="ray|local")] = None
-    "spread the series over workers: a Ray cluster, or processes of this machine"
+    engine: Annotated[str | None, Parameter(metavar="ray|local|spark")] = None
+    "spread the series over workers: a Ray cluster, processes of this machine, or Spark"
     workers: MaybeCount = None
     "how many; all processors if left out"
     buckets: MaybeCount = None

@@ -1,9 +1,13 @@
-"""The calls: what `Forecaster` does with a table, for sources that are larger, on many workers."""
+"""The calls: what `Forecaster` does with a table, for sources that are larger, on many workers.
+
+A Spark DataFrame is worked on where it is, by Spark: without `out` another one comes back, and nothing has happened
+yet.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet
 
-from statecast.cluster.engines import engine_of
+from statecast.cluster.engines import engine_of, is_spark_frame
 from statecast.cluster.jobs import MODELS, Backtesting, Fitting, Forecasting, Scoring
 from statecast.cluster.models import Trained
 from statecast.cluster.outcome import Outcome
@@ -45,23 +49,28 @@ def forecast(
     buckets: int | None = None,
     on_error: str = "raise",
     watch: Watch | None = None,
-) -> Outcome:
+) -> Outcome | Any:
     """Forecast every series of a source from its last row; the columns are those of `Forecaster.predict`.
 
     Args:
         model: a fitted Forecaster, where it was saved, or the folder of models by group that `fit` filled.
         source: a Parquet file, a pattern such as "tables/*.parquet", a folder or an address such as s3://…, a list of
-            these, a pyarrow dataset, a Ray Dataset, or any table that `Forecaster.fit` takes. Rows of a series may lie
-            in several files, in the order of their names.
+            these, a pyarrow dataset, a Ray Dataset, a Spark DataFrame, or any table that `Forecaster.fit` takes. Rows
+            of a series may lie in several files, in the order of their names.
         out: a folder for the results, one Parquet file a bucket; they are kept in memory where None.
         horizon: see `Forecaster.forecast`.
         levels: likewise.
         future: a source of the covariates known ahead.
-        engine: "ray" or "local" (processes of this machine); Ray where it is installed, if None.
+        engine: "ray", "local" (processes of this machine) or "spark"; if None Spark for a Spark DataFrame, and for
+            others Ray where it is installed.
         workers: how many; all processors if None.
         buckets: how many the series are put into; one for some 250,000 rows, and a few for each worker, if None.
         on_error: "raise", or "skip" for a result without the series that cannot be used, which are listed in it.
         watch: called with the `Stage` of the work.
+
+    Returns:
+        The outcome. Of a Spark DataFrame without `out` another one, which is worked out when its rows are asked for;
+        series that are passed over are rows of it, with the reason in the column `error`.
 
     Raises:
         DataError: a series cannot be used: the message names it and its bucket.
@@ -78,7 +87,7 @@ def forecast(
     checked_levels(trained.model, levels)
     job = Forecasting(trained.model.schema.id, horizon, None if levels is None else tuple(levels))
     run = _Run(trained.job(job), source, out, engine, workers, buckets, on_error, watch)
-    return run.outcome(trained.order, trained.columns, trained.content, future, trained.ahead)
+    return run.result(trained, future)
 
 
 def backtest(
@@ -93,7 +102,7 @@ def backtest(
     buckets: int | None = None,
     on_error: str = "raise",
     watch: Watch | None = None,
-) -> Outcome:
+) -> Outcome | Any:
     """Forecast from past rows of every series, beside what came and the baselines, see `Forecaster.backtest`.
 
     The network forecasts that the model holds, on whatever it has learned from: give rows that are later, or
@@ -122,8 +131,8 @@ def backtest(
     trained = Trained.of(model)
     job = trained.job(Backtesting(trained.model.schema.id, windows, step))
     run = _Run(job, source, out, engine, workers, buckets, on_error, watch)
-    outcome = run.outcome(trained.order, trained.columns, trained.content)
-    if not outcome.rows and not outcome.skipped:
+    outcome = run.result(trained)
+    if isinstance(outcome, Outcome) and not outcome.rows and not outcome.skipped:
         raise TooFewRows(f"no series has enough rows for {windows} windows: ask for fewer windows or a smaller step")
     return outcome
 
@@ -138,7 +147,7 @@ def score(
     buckets: int | None = None,
     on_error: str = "raise",
     watch: Watch | None = None,
-) -> Outcome:
+) -> Outcome | Any:
     """Scores on a source: of all series together, in `Outcome.scores`, and of each, as rows.
 
     The scores of all are those of `Forecaster.score` up to rounding; they are the same bits for any number of buckets
@@ -154,7 +163,7 @@ def score(
     trained = Trained.of(model)
     job = trained.job(Scoring(trained.model.schema.id))
     run = _Run(job, source, out, engine, workers, buckets, on_error, watch)
-    return run.outcome(trained.order, trained.columns, trained.content, targets=trained.model.schema.target)
+    return run.result(trained, targets=trained.model.schema.target)
 
 
 def fit(
@@ -215,13 +224,15 @@ def fit(
     group = by or id
     if group is None:
         raise SettingError('say which column makes the groups: by="region", or id=… for a model for each series')
+    if time is None and is_spark_frame(source):
+        raise SettingError("Spark keeps no order of rows: say which column tells it, with time=…")
     folder = _folder(out)
     columns = {"target": target, "id": id, "time": time, "past": past, "known": known, "static": static}
     roles = {**columns, "weight": weight, "freq": freq}
     run = _Run(Fitting(group, folder, settings, roles), source, None, engine, workers, None, on_error, watch)
     named = [[names] if isinstance(names, str) else names or () for names in (group, *columns.values(), weight)]
     required = tuple(dict.fromkeys(name for names in named for name in names))
-    outcome = run.outcome(group, None, None, required=required)
+    outcome = run.outcome(group, required=required)
     return replace(outcome, files=(write(outcome.table(), folder / MODELS),))
 
 
@@ -244,16 +255,34 @@ class _Run:
         if buckets is not None and (isinstance(buckets, bool) or not isinstance(buckets, int) or buckets < 1):
             raise SettingError(f"buckets = {buckets!r}: wanted a whole number of at least 1")
         self._job, self._source, self._buckets, self._patient = job, source, buckets, on_error == "skip"
-        self._engine, self._watch = engine_of(engine, workers), watch or (lambda stage: None)
+        self._spark, self._watch = is_spark_frame(source), watch or (lambda stage: None)
+        if self._spark and (engine or "spark") != "spark":
+            raise SettingError(f"engine = {engine!r}: a Spark DataFrame is worked on by Spark: leave the engine out")
+        if self._spark and (workers is not None or watch is not None):
+            raise SettingError("workers and watch: Spark has its own, as the session of the DataFrame says")
+        self._engine = None if self._spark else engine_of(engine, workers)
         self._out = None if out is None else _folder(out)
+
+    def result(self, trained: Trained, future: Any = None, targets: Sequence[str] = ()) -> Outcome | Any:
+        """The outcome of a job with a model; of a Spark DataFrame another one, unless there is a folder for it.
+
+        Args:
+            trained: the model.
+            future: a source of what is known ahead.
+            targets: names of the targets of which there are scores.
+        """
+        if not self._spark or self._out is not None:
+            return self.outcome(trained.order, trained, future, targets)
+        from statecast.cluster.spark.frames import SparkRows, lazily
+
+        work = BucketWork(self._job, trained.content, None, self._patient)
+        return lazily(SparkRows.of(self._source, work, trained, self._buckets, future), work, trained)
 
     def outcome(
         self,
         order: str,
-        columns: tuple[str, ...] | None,
-        content: bytes | None,
+        trained: Trained | None = None,
         future: Any = None,
-        ahead: tuple[str, ...] = (),
         targets: Sequence[str] = (),
         required: Sequence[str] = (),
     ) -> Outcome:
@@ -261,20 +290,13 @@ class _Run:
 
         Args:
             order: the column by which the rows of the result are sorted.
-            columns: of the source that are read; all where None.
-            content: the model's archive.
-            future: a source of what is known ahead.
-            ahead: its columns.
-            targets: names of the targets of which there are scores.
+            trained: see `result`; None where the job needs no model.
+            future: likewise.
+            targets: likewise.
             required: columns that there must be where all are read.
         """
-        with ExitStack() as stack:
-            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="statecast-")))
-            rows = source_of(self._source, scratch)
-            known = None if future is None else source_of(future, scratch)
-            rows.require(columns or required, "which the model reads" if columns else "which the fit is to take")
-            plan = self._plan(rows, known, columns, ahead, content, scratch)
-            answers = self._answers(plan)
+        work = BucketWork(self._job, None if trained is None else trained.content, self._out, self._patient)
+        answers = self._checked(self._answers(work, trained, future, required))
         tables = [answer.table for answer in answers if answer.table is not None and answer.table.num_columns]
         return Outcome(
             sum(answer.rows for answer in answers),
@@ -285,36 +307,48 @@ class _Run:
             None if self._out is not None else _ordered(tables, order),
         )
 
+    def _answers(
+        self, work: BucketWork, trained: Trained | None, future: Any, required: Sequence[str]
+    ) -> Iterator[Answer]:
+        """The answers about all buckets, as they come."""
+        if self._engine is None:
+            from statecast.cluster.spark.frames import SparkRows, answers
+
+            rows = SparkRows.of(self._source, work, trained, self._buckets, future, required)
+            yield from answers(rows, work)
+            return
+        with ExitStack() as stack:
+            scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="statecast-")))
+            source = source_of(self._source, scratch)
+            known = None if future is None else source_of(future, scratch)
+            role = "which the model reads" if trained else "which the fit is to take"
+            source.require(trained.columns if trained else required, role)
+            yield from self._engine.run(self._plan(work, trained, source, known, scratch))
+
     def _plan(
-        self,
-        rows: RowSource,
-        known: RowSource | None,
-        columns: tuple[str, ...] | None,
-        ahead: tuple[str, ...],
-        content: bytes | None,
-        scratch: Path,
+        self, work: BucketWork, trained: Trained | None, rows: RowSource, known: RowSource | None, scratch: Path
     ) -> Plan:
-        group = self._job.group
+        group, columns = self._job.group, None if trained is None else trained.columns
+        ahead = () if trained is None else trained.ahead
         if known is not None:
             known.require(ahead, "of what is known ahead")
         workers = getattr(self._engine, "workers", 1)
         count = 1 if group is None else self._buckets or min(max(-(-rows.rows // ROWS), 4 * workers), MOST)
-        work = BucketWork(self._job, content, self._out, self._patient)
         partitions = Partition(group, count, columns), Partition(group, count, ahead)
         return Plan(rows.pieces, () if known is None else known.pieces, *partitions, work, scratch, self._watch)
 
-    def _answers(self, plan: Plan) -> list[Answer]:
-        """The answers in the order of the buckets.
+    def _checked(self, answers: Iterable[Answer]) -> list[Answer]:
+        """Answers in the order of the buckets.
 
         Raises:
             DataError: a series cannot be used, and is not to be passed over.
         """
-        answers = []
-        for answer in self._engine.run(plan):
+        result = []
+        for answer in answers:
             if answer.skipped and not self._patient:
                 raise DataError(str(answer.skipped[0]))
-            answers.append(answer)
-        return sorted(answers, key=lambda answer: answer.bucket)
+            result.append(answer)
+        return sorted(result, key=lambda answer: answer.bucket)
 
 
 def _folder(out: str | Path) -> Path:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import Protocol
+from typing import Any, Protocol
 
 from statecast.cluster.local import LocalEngine
 from statecast.cluster.plan import Plan
 from statecast.cluster.work import Answer
 from statecast.errors import SettingError, nearest
 
-ENGINES = ("ray", "local")
+ENGINES = ("ray", "local", "spark")
 
 
 class Executor(Protocol):
@@ -37,7 +37,16 @@ def engine_of(name: str | None, workers: int | None) -> Executor:
         from statecast.cluster.ray import RayEngine
 
         return RayEngine(workers)
+    if name == "spark":
+        from statecast.cluster.spark.engine import SparkEngine
+
+        return SparkEngine(workers)
     raise SettingError(f"there is no engine {name!r}; {nearest(name, ENGINES)}")
+
+
+def is_spark_frame(source: Any) -> bool:
+    """Whether a source is a DataFrame of Spark, in this process or over Spark Connect."""
+    return type(source).__name__ == "DataFrame" and type(source).__module__.startswith("pyspark.sql")
 
 
 def _processors() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,14 @@ from statecast.estimators import Forecaster, examination
 from statecast.estimators.start import origin_of
 from statecast.forecast.hindcast.backtest import backtest
 from statecast.forecast.predict import forecast
+from statecast.forecast.scores.comparison import ForecastPairs, ScoreSums
 from statecast.model import archive
+from statecast.model.state import State
 from statecast.model.trained import Model
 
 ORIGIN = "the rows of a bucket"
+CUTOFF = "cutoff"  # the column of the times of origins
+SCORES = ("mae", "rmse", "mase")  # of each group's model
 MODELS = "models.parquet"  # of the folder that `Fitting` fills: its groups, and the files of their models
 
 
@@ -48,6 +52,11 @@ class Forecasting:
         state, ahead = origin_of(model, read(rows, ORIGIN), future, None)
         columns = forecast(model, state, self.horizon, self.levels, ahead).columns()
         return _result(columns, model)
+
+    def schema(self, model: Model) -> pa.Schema:
+        """See `Job`."""
+        nobody = State.empty(model.layout, model.dtype)
+        return columns_of(model, forecast(model, nobody, self.horizon, self.levels, []).columns())
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,11 @@ class Backtesting:
         except TooFewRows:  # beside longer series these would take no part either
             return Result(pa.table({}), 0)
 
+    def schema(self, model: Model) -> pa.Schema:
+        """See `Job`."""
+        keys = model.schema.id_column, model.schema.time_column, CUTOFF
+        return columns_of(model, (*keys, *_no_pairs(model).columns()))
+
 
 @dataclass(frozen=True)
 class Scoring:
@@ -92,6 +106,12 @@ class Scoring:
         score_sums = examination.score_sums(model, read(rows, ORIGIN))
         lines = [_line(model, name, sums) for name, sums in score_sums.items()]
         return Result(pa.Table.from_pylist(lines), len(lines), score_sums)
+
+    def schema(self, model: Model) -> pa.Schema:
+        """See `Job`."""
+        sums = ScoreSums.empty(len(model.schema.target), model.network.head.horizon)
+        names = _line(model, "", sums.add(_no_pairs(model)))
+        return columns_of(model, names, targets=1)
 
 
 @dataclass(frozen=True)
@@ -116,6 +136,10 @@ class Grouped:
         if name not in self.models:
             raise DataError(f"no model was fitted for it; {nearest(name, self.models, 'is it')}")
         return self.job.run(rows, future, in_one_thread(archive.load(self.models[name])))
+
+    def schema(self, model: Model) -> pa.Schema:
+        """See `Job`."""
+        return self.job.schema(model)
 
 
 @dataclass(frozen=True)
@@ -147,7 +171,12 @@ class Fitting:
         file = forecaster.save(self.out / f"{quote(str(name), safe=' ')}.safetensors")
         scores = forecaster.evaluation_.get("statecast", {})
         line = {self.group: name, "rows": rows.num_rows, "model": file.name}
-        return Result(pa.Table.from_pylist([line | {key: scores.get(key) for key in ("mae", "rmse", "mase")}]), 1)
+        return Result(pa.Table.from_pylist([line | {key: scores.get(key) for key in SCORES}]), 1)
+
+    def schema(self, model: Model | None) -> pa.Schema:
+        """See `Job`."""
+        scores = [(name, pa.float64()) for name in SCORES]
+        return pa.schema([(self.group, pa.string()), ("rows", pa.int64()), ("model", pa.string()), *scores])
 
     @property
     def _only_groups(self) -> bool:
@@ -159,6 +188,27 @@ class Fitting:
 def _result(columns: Mapping[str, np.ndarray], model: Model) -> Result:
     table = to_native(columns, "pyarrow", model.schema.tz)
     return Result(table, len(np.unique(columns[model.schema.id_column].astype(str))))
+
+
+def columns_of(model: Model, names: Iterable[str], targets: int | None = None) -> pa.Schema:
+    """The types of columns of a result, by their names.
+
+    Args:
+        model: whose result.
+        names: of the columns.
+        targets: how many targets ids tell apart; all of the model where None.
+    """
+    schema, alone = model.schema, (targets or len(model.schema.target)) == 1
+    times = {"date": pa.date32(), "datetime": pa.timestamp("us", schema.tz and "UTC")}
+    time = times.get(schema.time_kind, pa.int64())
+    name = pa.int64() if alone and schema.id_kind == "integer" else pa.string()
+    keys = {schema.id_column: name, schema.time_column: time, CUTOFF: time}
+    return pa.schema([(column, keys.get(column, pa.float64())) for column in names])
+
+
+def _no_pairs(model: Model) -> ForecastPairs:
+    """What a model's forecasts from no origin are called."""
+    return ForecastPairs.none(len(model.schema.target), model.network.head.horizon, model.config.levels)
 
 
 def _line(model: Model, name: str | int, sums: Any) -> dict[str, Any]:

@@ -38,6 +38,9 @@ class Job(Protocol):
     def run(self, rows: pa.Table, future: pa.Table | None, model: Model | None) -> Result:
         """Do it."""
 
+    def schema(self, model: Any) -> pa.Schema:
+        """The columns of the result's table, which may lack some of them."""
+
 
 @dataclass(frozen=True, eq=False)
 class Result:

@@ -27,7 +27,7 @@ from statecast.forecast.scores.comparison import ForecastPairs
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:
-    from jaxtyping import Float64, Int64
+    from jaxtyping import Int64
 
 Refit = Callable[[Panel], Model]
 
@@ -90,16 +90,6 @@ class _Block:
         """What several models said of one series, each from its own origin."""
         rows = np.concatenate([block.rows for block in blocks])
         return _Block(blocks[0].series, rows, ForecastPairs.joined([block.pairs for block in blocks]))
-
-    def columns(self) -> dict[str, Float64[np.ndarray, "n H D"]]:
-        """What was forecast, by the names of its columns, in the order of the result."""
-        part = self.pairs
-        bounds = {}
-        for level in sorted(part.lower):
-            bounds[f"statecast-lo-{level:g}"] = part.lower[level]
-            bounds[f"statecast-hi-{level:g}"] = part.upper[level]
-        points = dict(part.points)
-        return {"y": part.actual, "statecast": points.pop("statecast"), **bounds, **points}
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +200,7 @@ class Backtest(TableResult):
         time = panel.time[origin[:, None] + np.arange(1, horizon + 1)].reshape(-1)
         cutoff = np.repeat(panel.time[origin], horizon)
         values = {"cutoff": calendar.to_datetime64(cutoff, schema.time_kind, schema.frequency, schema.tz)}
-        blocks = [block.columns() for block in self.blocks]
+        blocks = [block.pairs.columns() for block in self.blocks]
         for name in blocks[0]:
             values[name] = np.concatenate([np.moveaxis(block[name], -1, 0).reshape(-1) for block in blocks])
         return columns_for(schema, np.repeat(names[series * size + target], horizon), time, values)

@@ -75,6 +75,22 @@ class ForecastPairs:
         points = {"statecast": point, **baselines.forecasts(y, origins, horizon, season)}
         return cls(actual, scale, points, lower, upper, crps_terms(actual, members))
 
+    @classmethod
+    def none(cls, targets: int, horizon: int, levels: Sequence[float]) -> ForecastPairs:
+        """Those of no origin: what they are called, and nothing else."""
+        y, blank = np.zeros((1, targets)), np.zeros((0, horizon, targets))
+        bounds = dict.fromkeys(levels, blank)
+        return cls.of(y, np.zeros(0, np.int64), 1, 1, blank, bounds, bounds, [(0.5, blank)])
+
+    def columns(self) -> dict[str, Float64[np.ndarray, "n H D"]]:
+        """What came and what was forecast, by the names of their columns in results, in that order."""
+        bounds = {}
+        for level in sorted(self.lower):
+            bounds[f"statecast-lo-{level:g}"] = self.lower[level]
+            bounds[f"statecast-hi-{level:g}"] = self.upper[level]
+        points = dict(self.points)
+        return {"y": self.actual, "statecast": points.pop("statecast"), **bounds, **points}
+
     @staticmethod
     def joined(parts: Sequence[ForecastPairs]) -> ForecastPairs:
         """Several as one, along their origins."""
