@@ -32,7 +32,7 @@ import numpy as np
 
 SOURCES = Path(__file__).parents[1] / "src" / "statecast"
 UNITS, LAGS, HORIZON, MANY = 64, 24, 24, 1000
-SECONDS, FEWEST = 2.0, 7  # of calls that are timed, and how many they are at least
+SECONDS, FEWEST = 1.0, 5  # of calls that are timed, and how many they are at least
 SERIES = np.sin(np.arange(1000) / 4) + 0.1 * np.random.default_rng(0).normal(size=1000)
 Call = Callable[[], Any]
 

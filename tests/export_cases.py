@@ -17,6 +17,7 @@ from statecast.forecast.stream import Stream
 from statecast.model.trained import Model
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}  # relative
+POLYNOMIAL = {"student_t": 1e-7}  # of heads whose quantiles a graph has from a polynomial, as the stream from a series
 
 
 class Graphs:

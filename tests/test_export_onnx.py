@@ -43,7 +43,7 @@ CASES |= {
 }
 # Each cell with one of the heads, so that all of both run for long.
 LONG = {name: list(forecast_cases.HEADS)[n % len(forecast_cases.HEADS)] for n, name in enumerate(config.CELLS)}
-SEARCHED = ("student_t", "negative_binomial")  # heads whose intervals no graph holds
+SEARCHED = ("negative_binomial",)  # heads whose intervals no graph holds
 
 
 @pytest.fixture
@@ -60,7 +60,8 @@ def registry() -> Iterator[None]:
 @pytest.mark.parametrize("name", CASES)
 def test_the_graphs_say_what_the_stream_says(name: str, precision: str, tmp_path: Path) -> None:
     model = forecast_cases.model(precision=precision, **CASES[name])
-    assert export_cases.side_by_side(model, tmp_path, 30) <= export_cases.TOLERANCE[precision]
+    tolerance = max(export_cases.TOLERANCE[precision], export_cases.POLYNOMIAL.get(name, 0))
+    assert export_cases.side_by_side(model, tmp_path, 30) <= tolerance
 
 
 @pytest.mark.heavy
@@ -69,6 +70,7 @@ def test_graphs_and_stream_stay_together(name: str, tmp_path: Path) -> None:
     assert set(LONG.values()) == set(forecast_cases.HEADS)
     for precision, tolerance in export_cases.TOLERANCE.items():
         model = forecast_cases.model(name, head=LONG[name], precision=precision)
+        tolerance = max(tolerance, export_cases.POLYNOMIAL.get(LONG[name], 0))
         assert export_cases.side_by_side(model, tmp_path / precision, 1_000, 1, every=50) <= tolerance
 
 

@@ -24,12 +24,13 @@ try:
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, ParamSchema, ParamSpec
     from mlflow.types import Schema as MlflowSchema
+    from mlflow.types.schema import AnyType
 except ImportError as error:
     raise MissingDependency.of("mlflow-skinny", "mlflow", "statecast.mlflow") from error
 
 FLAVOR = "statecast"
 LOADER = "statecast.mlflow"
-TIMES = {"datetime": "datetime", "integer": "long"}
+TIMES = {"datetime": "datetime", "date": "datetime"}  # of the forecasts; whole numbers otherwise
 
 
 def save_model(model: Forecaster, path: str | Path, mlflow_model: Any = None, **arguments: Any) -> None:
@@ -115,7 +116,8 @@ def signature(model: Forecaster) -> Any:
         ['month', 'passengers']
     """
     schema, config = model.model_.schema, model.model_.config
-    inputs, keys = MlflowSchema(_columns(schema)), _keys(schema, schema.id_column, schema.time_column)
+    kind = TIMES.get(schema.time_kind, "long")
+    inputs, keys = MlflowSchema(_columns(schema)), _keys(schema, schema.id_column, schema.time_column, kind)
     bounds = [f"statecast-{side}-{level:g}" for level in config.levels for side in ("lo", "hi")]
     outputs = MlflowSchema([*keys, *(ColSpec("double", name) for name in ("statecast", *bounds))])
     steps = ParamSpec("horizon", "long", config.horizon)
@@ -123,10 +125,10 @@ def signature(model: Forecaster) -> Any:
     return ModelSignature(inputs=inputs, outputs=outputs, params=ParamSchema([steps, levels]))
 
 
-def _keys(schema: Schema, id: str | None, time: str | None) -> list[Any]:
-    kind = "long" if schema.id_kind == "integer" else "string"
-    columns = [] if id is None else [ColSpec(kind, id)]
-    return columns if time is None else [*columns, ColSpec(TIMES.get(schema.time_kind, "long"), time)]
+def _keys(schema: Schema, id: str | None, time: str | None, kind: Any) -> list[Any]:
+    names = "long" if schema.id_kind == "integer" else "string"
+    columns = [] if id is None else [ColSpec(names, id)]
+    return columns if time is None else [*columns, ColSpec(kind, time)]
 
 
 def _columns(schema: Schema) -> list[Any]:
@@ -136,7 +138,9 @@ def _columns(schema: Schema) -> list[Any]:
         ColSpec("string" if item.kind == "categorical" else "double", item.name, required=False)
         for item in (*schema.past, *schema.known, *schema.static)
     ]
-    return [*_keys(schema, schema.id, schema.time), *targets, *covariates]
+    # Times may be text as well, which MLflow takes for no time: the model reads them, and says what is wrong.
+    kind = AnyType() if schema.time_kind in TIMES else "long"
+    return [*_keys(schema, schema.id, schema.time, kind), *targets, *covariates]
 
 
 @dataclass(frozen=True, eq=False)

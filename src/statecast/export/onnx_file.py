@@ -21,14 +21,13 @@ from statecast.data.schema import Covariate
 from statecast.errors import SettingError
 from statecast.export import proto, tracing
 from statecast.export.ports import Ports
+from statecast.export.quantiles import CLOSED_FORM, traceable
 from statecast.files import write_bytes
 from statecast.forecast import channels
 from statecast.forecast.runner import Runner
 from statecast.model.heads.head import Head
 from statecast.model.inputs import numbers_of
 from statecast.model.trained import Model
-
-CLOSED_FORM = ("", "normal")  # families whose quantiles are written for any array library
 
 
 def export(model: Model, path: str | Path) -> list[Path]:
@@ -79,6 +78,7 @@ class Package:
     def __init__(self, model: Model) -> None:
         require_graph(model)
         proto.package()
+        model = traceable(model)
         self.levels, self.reason = levels_of(model)
         self._model, self._ports = model, ports_of(model, bool(self.levels))
         self.metadata = dict(self._described())
@@ -156,7 +156,7 @@ def levels_of(model: Model) -> tuple[tuple[float, ...], str]:
     """The levels of the intervals that go out, and what is to be said of them."""
     head: Head = model.network.head
     if head.family not in CLOSED_FORM:
-        return (), f"left out: quantiles of {head.family} take a search, which these graphs do not hold"
+        return (), f"left out: quantiles of {head.family} jump from count to count, which takes a search"
     levels = tuple(sorted(model.config.levels))
     if not levels:
         return (), "left out: the settings name no levels"
