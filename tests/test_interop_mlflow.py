@@ -68,14 +68,17 @@ def test_a_model_is_logged_to_a_run(fitted: sc.Forecaster, tmp_path: Path, monke
     assert statecast.mlflow.load_model(logged.model_uri).model_.schema == fitted.model_.schema
 
 
-def test_times_may_be_text_as_in_a_table_of_text(tmp_path: Path) -> None:
-    """MLflow itself would refuse text where a time is wanted, and a date where it takes it for a number."""
+def test_columns_may_be_of_text_and_whole_numbers_as_tables_have_them(tmp_path: Path) -> None:
+    """MLflow itself would refuse text where a time is wanted, and whole numbers where others are."""
     days = table().iloc[:96].assign(day=[str(day) for day in np.arange("2026-01-01", "2026-04-07", dtype="M8[D]")])
     settings = {"horizon": 2, "hidden": 4, "max_steps": 0, "ensemble": 1}
     model = sc.Forecaster(**settings).fit(days[["day", "load"]], target="load", time="day")
     statecast.mlflow.save_model(model, tmp_path / "model")
     generic = mlflow.pyfunc.load_model(str(tmp_path / "model"))
     parsed = days.assign(day=pd.to_datetime(days["day"]))
+    whole = days.assign(load=np.arange(96) % 7)
+    expected = model.predict(whole[["day", "load"]])["statecast"]
+    np.testing.assert_array_equal(generic.predict(whole[["day", "load"]])["statecast"], expected)
     for rows in (days, parsed):
         np.testing.assert_array_equal(generic.predict(rows[["day", "load"]])["statecast"], model.predict()["statecast"])
 

@@ -163,6 +163,8 @@ def test_series_are_listed_in_an_order(served: Served) -> None:
     page = served.get("/v1/series", prefix="list/", limit=2, recent=1)
     assert ([item["id"] for item in page["series"]], page["total"], page["next"]) == (["list/x", "list/y"], 3, "list/y")
     assert page["series"][0]["recent"] == [3]
+    among = served.get("/v1/series", prefix="list", contains="T/Y")
+    assert ([item["id"] for item in among["series"]], among["total"]) == (["list/y"], 1)
     rest = served.get("/v1/series", prefix="list/", after=page["next"])
     assert ([item["id"] for item in rest["series"]], rest["next"]) == (["list/z"], None)
     by_value = served.get("/v1/series", prefix="list/", sort="value", descending="true", offset=1)

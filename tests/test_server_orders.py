@@ -11,7 +11,7 @@ import pytest
 
 from statecast.errors import SettingError
 from statecast.server.states import orders
-from statecast.server.states.orders import Orders
+from statecast.server.states.orders import Orders, Wish
 from statecast.server.states.stepper import Stepper
 
 
@@ -28,8 +28,10 @@ class Clock:
         self.stepper.ledger.reserve(len(self.stepper.directory.names))
         self.records = self.stepper.ledger.records
 
-    def names(self, prefix: str = "", after: Any = None, sort: str = "id", descending: bool = False) -> list[Any]:
-        numbers = self.orders.numbers(prefix, after, sort, descending)
+    def names(
+        self, prefix: str = "", after: Any = None, sort: str = "id", descending: bool = False, contains: str = ""
+    ) -> list[Any]:
+        numbers = self.orders.numbers(Wish(prefix, contains), after, sort, descending)
         return [self.stepper.directory.names[number] for number in numbers.tolist()]
 
 
@@ -41,10 +43,39 @@ def test_names_are_in_their_order() -> None:
     assert clock.names(after="ab") == ["b", "c"]
     assert clock.names(after="aa") == ["ab", "b", "c"]
     assert clock.names(after="b", descending=True) == ["ab", "a"]
-    assert (clock.orders.count(""), clock.orders.count("a"), clock.orders.count("z")) == (4, 2, 0)
+    assert (clock.orders.count(Wish("")), clock.orders.count(Wish("a")), clock.orders.count(Wish("z"))) == (4, 2, 0)
     clock.add(["aa"])
     clock.stepper.directory.remove(0)
     assert clock.names() == ["a", "aa", "ab", "c"]
+
+
+@pytest.mark.parametrize("stretch", [2, 100])
+def test_a_text_is_searched_anywhere_in_names(monkeypatch: pytest.MonkeyPatch, stretch: int) -> None:
+    monkeypatch.setattr(orders, "STRETCH", stretch)
+    clock = Clock(["Berlin-1", "Oberlin-2", "ber/3", "a", "Straße"])
+    assert clock.names(contains="ber") == ["Berlin-1", "Oberlin-2", "ber/3"]
+    assert clock.names(contains="berl") == ["Berlin-1", "Oberlin-2"]
+    assert clock.names(contains="1\0O") == []  # no text is in two names
+    assert clock.names(contains="BERLIN-2") == ["Oberlin-2"]
+    assert clock.names("B", contains="ber") == ["Berlin-1"]
+    assert clock.names(contains="ber", after="Berlin-1") == ["Oberlin-2", "ber/3"]
+    assert clock.names(contains="ber", descending=True) == ["ber/3", "Oberlin-2", "Berlin-1"]
+    assert clock.names(contains="ber", sort="count") == ["Berlin-1", "Oberlin-2", "ber/3"]
+    assert clock.names(contains="STRASSE") == ["Straße"]
+    assert (clock.orders.count(Wish("", "ber")), clock.orders.count(Wish("", "x"))) == (3, 0)
+    clock.add(["Bern"])
+    clock.stepper.directory.remove(0)
+    clock.now += 10
+    assert clock.names(contains="ber") == ["Bern", "Oberlin-2", "ber/3"]
+    assert Clock([20, 3, 120], id_kind="integer").names(contains="20") == [20, 120]
+
+
+def test_a_search_finds_what_a_look_at_each_name_finds() -> None:
+    random = np.random.default_rng(0)
+    names = ["".join(letters) for letters in random.choice([*"aabc"], (300, 6))] + ["aaaa", "ab\ncab"]
+    clock = Clock(list(dict.fromkeys(names)))
+    for text in ("a", "aa", "aab", "bcab", "cc", "\n", "abcabc", "A"):
+        assert clock.names(contains=text) == sorted(name for name in set(names) if text.casefold() in name), text
 
 
 def test_numbers_are_in_their_order_and_begin_as_they_are_written() -> None:

@@ -132,14 +132,17 @@ def _keys(schema: Schema, id: str | None, time: str | None, kind: Any) -> list[A
 
 
 def _columns(schema: Schema) -> list[Any]:
-    """The columns of a table that a forecast starts from; covariates may be left out where they are not known."""
-    targets = [ColSpec("double", name) for name in schema.target]
+    """The columns of a table that a forecast starts from; covariates may be left out where they are not known.
+
+    MLflow would refuse whole numbers where others are wanted, and text where a time is. So it is told the names alone,
+    and the model reads the values, which says better what is wrong with one.
+    """
+    kind = AnyType() if schema.time_kind in TIMES else "long"
+    targets = [ColSpec(AnyType(), name) for name in schema.target]
     covariates = [
-        ColSpec("string" if item.kind == "categorical" else "double", item.name, required=False)
+        ColSpec("string" if item.kind == "categorical" else AnyType(), item.name, required=False)
         for item in (*schema.past, *schema.known, *schema.static)
     ]
-    # Times may be text as well, which MLflow takes for no time: the model reads them, and says what is wrong.
-    kind = AnyType() if schema.time_kind in TIMES else "long"
     return [*_keys(schema, schema.id, schema.time, kind), *targets, *covariates]
 
 

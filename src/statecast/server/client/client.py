@@ -368,8 +368,12 @@ class Client:
             raise ServerError(f"{answer.url} answered without {what[1]}")
         return documents
 
-    def series(self, prefix: str = "") -> Iterator[dict[str, Any]]:
-        """What the server knows of each series whose id begins with `prefix`, in the order of the ids.
+    def series(self, prefix: str = "", contains: str = "") -> Iterator[dict[str, Any]]:
+        """What the server knows of each series, in the order of the ids.
+
+        Args:
+            prefix: how their ids begin.
+            contains: a text that is anywhere in their ids, in small letters or large.
 
         Raises:
             Unreachable, AccessDenied, ServerError: the server does not answer, or not as it should.
@@ -380,7 +384,9 @@ class Client:
         """
         after = None
         while True:
-            query = {"prefix": prefix, "limit": 1000} | ({} if after is None else {"after": after})
+            query = {"prefix": prefix, "contains": contains, "limit": 1000} | (
+                {} if after is None else {"after": after}
+            )
             answer = link.mapping(self._link.ask("GET", "/v1/series", query))
             yield from answer.get("series", [])
             after = answer.get("next")

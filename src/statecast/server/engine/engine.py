@@ -37,7 +37,7 @@ from statecast.server.options import Options
 from statecast.server.rows import LiveRows
 from statecast.server.states.batch import Id
 from statecast.server.states.intake import Intake
-from statecast.server.states.orders import Orders
+from statecast.server.states.orders import Orders, Wish
 from statecast.server.states.stepper import Stepper
 from statecast.server.store.opening import meta_of, open_store
 from statecast.server.store.protocol import Store
@@ -229,16 +229,18 @@ class Engine:
         sort: str = "id",
         descending: bool = False,
         offset: int = 0,
+        contains: str = "",
     ) -> list[SeriesSummary]:
-        """Summaries of series whose names begin with `prefix`, in an order; see `Orders.numbers`."""
-        numbers = self._orders.numbers(prefix, after, sort, descending)[offset : offset + limit].tolist()
+        """Summaries of some series, in an order; see `Wish` and `Orders.numbers`."""
+        wish = Wish(prefix, contains)
+        numbers = self._orders.numbers(wish, after, sort, descending)[offset : offset + limit].tolist()
         page: list[SeriesSummary] = self._kept((), self._listing.summaries, numbers)
         return page
 
-    def matches(self, prefix: str = "") -> int:
-        """How many series have names that begin with `prefix`."""
+    def matches(self, prefix: str = "", contains: str = "") -> int:
+        """How many series are meant; see `Wish`."""
         self._worker.require_running()
-        return self._orders.count(prefix)
+        return self._orders.count(Wish(prefix, contains))
 
     def one(self, id: Id) -> SeriesSummary:
         """What is known of a series; `UnknownSeries` where it is not here."""

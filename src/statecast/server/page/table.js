@@ -32,7 +32,7 @@ export function part(value, target) {
 export class SeriesTable {
 	#chunks = new Map();
 	#loading = new Map();
-	#query = { prefix: "", sort: "id", descending: false };
+	#query = { contains: "", sort: "id", descending: false };
 	#rows = [];
 	#sight = [0, -1];
 	#jump = 0;
@@ -101,7 +101,7 @@ export class SeriesTable {
 	#searched() {
 		clearTimeout(this.#typing);
 		this.#typing = setTimeout(() => {
-			this.#query = { ...this.#query, prefix: this.search.value };
+			this.#query = { ...this.#query, contains: this.search.value };
 			this.reload();
 		}, WAIT);
 	}
@@ -163,19 +163,19 @@ export class SeriesTable {
 
 	#counted(total) {
 		this.total = total;
-		const { prefix } = this.#query;
-		say(this.summary, prefix ? `${count(total)} begin with “${prefix}”` : count(total));
+		const { contains } = this.#query;
+		say(this.summary, contains ? `${count(total)} with “${contains}”` : count(total));
 		this.view.setAttribute("aria-rowcount", total + 1);
 		this.view.hidden = total === 0;
 		this.nothing.hidden = total !== 0;
-		if (!total) this.nothing.replaceChildren(h("p", {}, `No series begins with “${prefix}”.`), h("button", { type: "button", onclick: () => this.clear() }, "Show all series"));
+		if (!total) this.nothing.replaceChildren(h("p", {}, `No name has “${contains}” in it.`), h("button", { type: "button", onclick: () => this.clear() }, "Show all series"));
 		this.#resize();
 	}
 
 	/** Ends the search. */
 	clear() {
 		this.search.value = "";
-		this.#query = { ...this.#query, prefix: "" };
+		this.#query = { ...this.#query, contains: "" };
 		this.search.focus();
 		return this.reload();
 	}

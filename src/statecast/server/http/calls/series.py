@@ -53,11 +53,13 @@ async def listing(service: Service, call: Call) -> Response:
         after = series_id(service, after)
 
     def page() -> dict[str, Any]:
-        rows = engine.series(wish["prefix"], after, wish["limit"] + 1, wish["sort"], wish["descending"], wish["offset"])
+        some = {name: wish[name] for name in ("prefix", "contains")}
+        order = {name: wish[name] for name in ("sort", "descending", "offset")}
+        rows = engine.series(after=after, limit=wish["limit"] + 1, **order, **some)
         now, rows, more = time.time(), rows[: wish["limit"]], len(rows) > wish["limit"]
         return {
             "series": [service.presenter.summary(row, now, wish["recent"]) for row in rows],
-            "total": engine.matches(wish["prefix"]),
+            "total": engine.matches(**some),
             "next": rows[-1].id if more else None,
         }
 
@@ -183,6 +185,7 @@ OPERATIONS = (
         },
         (
             Argument("prefix", "How their names begin.", default=""),
+            Argument("contains", "A text that is anywhere in their names, in small letters or large.", default=""),
             Argument("after", "The last series that is known already."),
             Argument("limit", "How many.", "count", 100, 1, 1000),
             Argument("offset", "How many to pass over.", "count", 0, 0, 2**31),
