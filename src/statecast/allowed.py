@@ -110,12 +110,13 @@ def real(low: float, high: float = float("inf"), *, open_low: bool = False, open
     )
 
 
-def one_of(names: Sequence[str], aliases: Mapping[str, str] | None = None) -> Check:
+def one_of(names: Sequence[str], aliases: Mapping[str, str] | None = None, other: str = "") -> Check:
     """One of the names; capitals, and - in place of _, make no difference.
 
     Args:
         names: may grow later.
         aliases: other names that people use → the names they stand for.
+        other: what to say of a name that is like none of them.
     """
     also = aliases or {}
 
@@ -134,7 +135,7 @@ def one_of(names: Sequence[str], aliases: Mapping[str, str] | None = None) -> Ch
         sentence,
         lambda v: isinstance(v, str) and v in names,
         canonical,
-        lambda v: _nearest(v, names),
+        lambda v: _nearest(v, names) or other,
     )
 
 

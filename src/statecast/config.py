@@ -40,7 +40,7 @@ from statecast.errors import SettingError, nearest
 
 CELLS = ["rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "slstm", "slstm_exp", "mingru", "minlstm", "lru"]
 """Names of the cells; one that a user registers in `statecast.model.cells.CELLS` is added."""
-CELL = one_of(CELLS, {"rnn": "rnn_tanh"})
+CELL = one_of(CELLS, {"rnn": "rnn_tanh"}, "a cell of your own: import its module first, or type --set cell=module:name")
 TRANSFORMS = ("none", "log", "logit")
 NORMALIZERS = ("last", "ewma", "window", "global", "none")
 ACTIVATIONS = ("linear", "tanh", "relu", "sigmoid", "gelu", "silu")
@@ -57,6 +57,18 @@ POOLINGS = ("last", "mean", "max", "all")
 RULES = {"normalize", "loss_every", "burn_in", "shuffle"}
 """Settings that may be left out and that other settings then tell, whatever the table; and those for sequences."""
 SEQUENCE_RULES = {"learning_rate", "batch_size", "eval_every"}
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"hidden": (32,), "ensemble": 1, "max_steps": 150},
+    "balanced": {},
+    "best": {"hidden": (128,), "ensemble": 5, "max_steps": 1500},
+}
+"""What each preset puts in place of what the data would choose; settings that are given stay."""
+
+
+def _listed(preset: str) -> str:
+    return ", ".join(f"{name} = {plain_value(value)}" for name, value in PRESETS[preset].items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,6 +226,11 @@ class Config(Settings):
     """
 
     # the task
+    preset: str = setting(
+        "balanced",
+        f"how much time a fit takes; fast: {_listed('fast')}; best: {_listed('best')}; a setting that is given stays",
+        one_of(tuple(PRESETS)),
+    )
     horizon: int = setting(
         1, "steps ahead that every step forecasts; beyond it, forecasts are fed back as inputs", whole(1, 10_000)
     )

@@ -18,8 +18,8 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 
-from statecast.cli import output
-from statecast.errors import Interrupted, MissingDependency, SettingError, StatecastError
+from statecast.cli import output, own_cells
+from statecast.errors import Interrupted, MissingDependency, SettingError, StatecastError, UnknownCell
 
 SIGPIPE = getattr(signal, "SIGPIPE", 13)  # Windows has no such signal, and breaks a pipe all the same
 FAILED, WRONG_CALL, INTERRUPTED, UNREAD = 1, 2, 128 + signal.SIGINT, 128 + SIGPIPE
@@ -61,10 +61,11 @@ def _run(words: list[str]) -> int:
         raise MissingDependency.of("cyclopts", "cli", "the command line") from error
     from statecast.cli import app, commands, complaint, lookup, service, tuning  # noqa: F401 - in the order of the help
 
+    rest = own_cells.import_named(words)
     try:
-        return app.run(words)
+        return app.run(rest, words)
     except cyclopts.CycloptsError as error:
-        raise SettingError(complaint.sentence(error, words, app.names())) from error
+        raise SettingError(complaint.sentence(error, rest, app.names())) from error
 
 
 def _failed(error: BaseException, code: int, debug: bool) -> int:
@@ -73,7 +74,8 @@ def _failed(error: BaseException, code: int, debug: bool) -> int:
     if isinstance(error, KeyboardInterrupt):
         output.error("interrupted")
     elif isinstance(error, StatecastError):
-        output.error(output.in_options(str(error)))
+        hint = f"; here: add {own_cells.OPTION} MODULE" if isinstance(error, UnknownCell) else ""
+        output.error(output.in_options(str(error)) + hint)
     else:
         hint = "" if debug else "; this is a fault of statecast: please run it again with --debug and report the output"
         output.error(f"{type(error).__name__}: {error}{hint}")

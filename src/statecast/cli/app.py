@@ -19,15 +19,20 @@ app = App(
     name="statecast",
     help="Train a recurrent network on your series once, then carry its state everywhere.",
     help_epilogue="To try it: "
-    "statecast fit $(statecast example air_passengers) --time month --horizon 12 --out air\n\n"
-    "Any command takes --debug, which shows where an error came from.",
+    "statecast fit $(statecast example air_passengers) --horizon 12 --out air\n\n"
+    "Any command takes --debug, which shows where an error came from, and --cells MODULE, which imports a module of "
+    "cells of your own.",
     help_format="plaintext",  # Markdown would take as long to load as all the rest
     default_parameter=Parameter(negative=(), show_default=False),
 )
 
 
-def run(words: Sequence[str]) -> int:
+def run(words: Sequence[str], typed: Sequence[str]) -> int:
     """Run the command that these words ask for, and return its exit code.
+
+    Args:
+        words: the command line, without what concerns all commands.
+        typed: all of it, for commands that say how to go on.
 
     Raises:
         CycloptsError: the words are not a command line.
@@ -37,10 +42,14 @@ def run(words: Sequence[str]) -> int:
 
         output.say(version())
         return 0
+    if not words:
+        from statecast.cli import welcome
+
+        return welcome.run()
     tokens = [STDIN if word == "-" else word for word in words]
     quiet = {"exit_on_error": False, "print_error": False, "help_on_error": False}
     command, bound, *_ = app.parse_args(tokens, **quiet)  # type: ignore[arg-type]
-    COMMAND_LINE[:] = words
+    COMMAND_LINE[:] = typed
     return int(command(*bound.args, **bound.kwargs) or 0)
 
 

@@ -23,6 +23,7 @@ from statecast.cli.options import (
     MaybeFolder,
     Name,
     Numbers,
+    Preset,
     Rate,
     Share,
     Spreading,
@@ -36,11 +37,12 @@ def fit(
     table: MaybeFile = None,
     /,
     *,
-    out: Folder,
+    out: MaybeFolder = None,
     columns: Columns | None = None,
     horizon: MaybeCount = None,
     test_size: Share = None,
     config: MaybeFile = None,
+    preset: Preset = None,
     set_: Assignments = (),
     resume: bool = False,
     force: bool = False,
@@ -49,6 +51,9 @@ def fit(
     json: bool = False,
 ) -> int:
     """Train a network on a table, score it against simple forecasts, and write everything into a folder.
+
+    Where --out is left out, or the table does not tell which column is the target, nothing is fitted: a whole call that
+    suits the table is printed, to be looked over and typed.
 
     Args:
         table: CSV or Parquet file, long (with an id column) or wide (with several targets), or - for standard input.
@@ -59,7 +64,9 @@ def fit(
         test_size: last rows of each series that are kept for the test scores, as a count or as a share such as 0.1.
         config: TOML file of settings; its section [data] may say which columns play which role, and name the table by
             path (relative to the file) or by example (one of the gallery's).
-        set_: any setting, such as hidden=[64,32] cell=gru; statecast settings lists them.
+        preset: how much time to take: fast or best. What it sets is in the list of settings; --set overrides it.
+        set_: any setting, such as hidden=[64,32] cell=gru; statecast settings lists them. A cell of your own is named
+            with its module, cell=my_module:my_cell.
         resume: continue the fit that was interrupted in this folder; it ends in the same bits as if it had not been.
         force: replace what an earlier fit wrote into this folder.
         by: train a network for each value of this column, such as a region, on many workers; the folder then holds a
@@ -67,13 +74,17 @@ def fit(
         spreading: where the workers are.
         json: print the scores and the names of the files as one JSON document.
     """
-    from statecast.cli import fitting
+    from statecast.cli import fitting, proposing
 
-    request = fit_request(columns, config, set_, horizon, test_size)
+    request = fit_request(columns, config, set_, horizon, test_size, preset)
     if table is None and request.table is None:
         raise SettingError("TABLE is missing: give a table, or --config FILE whose section [data] names one")
     source = request.table if table is None else table
     workers = spreading or Spreading()
+    if by is None and not workers.arguments:
+        source = proposing.require_enough(source, out, request, COMMAND_LINE)
+    if out is None:
+        raise SettingError("--out DIR is missing: folder for the model, its scores, pictures and report")
     if by is not None or workers.arguments:
         from statecast.cli import spread
 

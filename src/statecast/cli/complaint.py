@@ -14,6 +14,7 @@ import cyclopts
 
 from statecast.cli import output
 from statecast.cli.options import STDIN
+from statecast.config import names
 from statecast.errors import nearest
 
 VALUES = {int: "a whole number", float: "a number", bool: "no value: it is a switch"}
@@ -54,6 +55,9 @@ def _text(error: cyclopts.CycloptsError, commands: Sequence[str]) -> str:
 def _unknown_option(error: cyclopts.UnknownOptionError) -> str:
     word = error.token.keyword or error.token.value
     options = [name for item in error.argument_collection if item.parse for name in item.names if name.startswith("--")]
+    setting = word.partition("=")[0].removeprefix("--").replace("-", "_")
+    if "--set" in options and setting in names():
+        return f"there is no option {word}; a setting is given as --set {setting}=…"
     return f"there is no option {word}; {nearest(word, options)}"
 
 

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
+from statecast.cli.own_cells import cell_named
 from statecast.config import Config, canonical, read_toml
 from statecast.errors import SettingError, nearest
 
@@ -81,6 +82,7 @@ Text = Annotated[str | None, Parameter(metavar="TEXT")]
 Numbers = Annotated[tuple[float, ...] | None, _several(_numbers, "PERCENT…")]
 Count = Annotated[int, Parameter(converter=_count, n_tokens=1, metavar="N")]
 MaybeCount = Annotated[int | None, Parameter(converter=_count, n_tokens=1, metavar="N")]
+Preset = Annotated[str | None, Parameter(metavar="fast|best")]
 Share = Annotated[float | None, Parameter(converter=_share, n_tokens=1, metavar="N|SHARE")]
 Rate = Annotated[float | None, Parameter(converter=_share, n_tokens=1, metavar="RATE")]
 Minutes = Annotated[float | None, Parameter(converter=_share, n_tokens=1, metavar="MINUTES")]
@@ -167,6 +169,7 @@ def fit_request(
     assignments: tuple[str, ...],
     horizon: int | None = None,
     test_size: float | None = None,
+    preset: str | None = None,
 ) -> FitRequest:
     """Settings and roles: an option overrides `--set`, which overrides the file.
 
@@ -176,7 +179,11 @@ def fit_request(
     request = _from_file(config) if config else FitRequest({}, {})
     settings, roles = request.settings, request.roles
     settings |= parse_assignments(assignments)
-    options = {"horizon": ("--horizon", horizon), "test_size": ("--test-size", test_size)}
+    options = {
+        "horizon": ("--horizon", horizon),
+        "test_size": ("--test-size", test_size),
+        "preset": ("--preset", preset),
+    }
     for name, (option, value) in options.items():
         if value is not None:
             settings[name] = canonical(name, value, option)
@@ -263,8 +270,14 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not equals:
             raise SettingError(f"--set {pair!r}: wanted KEY=VALUE, for example --set hidden=[64,32]")
-        values[key.strip()] = _toml_value(text.strip())
+        values[key.strip()] = _value(key.strip(), text.strip())
     return values
+
+
+def _value(key: str, text: str) -> Any:
+    """The value of a setting; a cell's may name the module that registers it."""
+    value = _toml_value(text)
+    return cell_named(key, value) if key in ("cell", "decoder") and isinstance(value, str) else value
 
 
 def _toml_value(text: str) -> Any:

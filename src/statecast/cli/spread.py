@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from statecast.cli import output
+from statecast.cli import output, own_cells
 from statecast.cli.forecasts import ForecastRequest
 from statecast.cli.options import FitRequest, Spreading, require_count
 from statecast.cluster import calls
 from statecast.cluster.outcome import Outcome, Stage
+from statecast.config import Config
 from statecast.errors import SettingError
 from statecast.report.progress import bar
 
@@ -45,6 +46,10 @@ def fit(table: Any, out: str, by: str | None, request: FitRequest, spreading: Sp
         raise SettingError("--by is missing: workers train a network for each value of a column, such as a region")
     if spreading.buckets is not None:
         raise SettingError("--buckets are for forecasts and backtests: a fit has one for each group")
+    if own_cells.option_for(Config.of(request.settings)):
+        raise SettingError(
+            "workers know the built-in cells alone: leave out --by and --engine, or the cell of your own"
+        )
     options = {"by": by, **request.roles, **request.settings}
     return _run(calls.fit, (table,), out, options, spreading, as_json)
 

@@ -71,6 +71,7 @@ class ForecasterKeywords(SettingsKeywords):
         precision: str = "float32",
         threads: int = 0,
         random_state: int = 0,
+        preset: str = "balanced",
         horizon: int = 1,
         levels: int | float | Sequence[int | float] = (80, 95),
         adaptive: bool = True,

@@ -94,7 +94,7 @@ class Cell:
 
 
 CELLS: dict[str, Cell] = {}
-_BUILT_IN = frozenset(config.CELLS)
+BUILT_IN = frozenset(config.CELLS)
 
 
 def cell(
@@ -169,7 +169,7 @@ def require_registered(settings: Mapping[str, Any]) -> None:
 
 
 def _register(entry: Cell) -> None:
-    if entry.name in _BUILT_IN and entry.name in CELLS:
+    if entry.name in BUILT_IN and entry.name in CELLS:
         raise SettingError(f"there is a built-in cell {entry.name!r}: give yours another name")
     for part in entry.states:
         if not part.isidentifier():

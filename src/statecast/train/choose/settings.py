@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from statecast.config import Config
+from statecast.config import PRESETS, Config
 from statecast.data import calendar
 from statecast.data.limits import Limits
 from statecast.data.panel import Panel
@@ -49,7 +49,9 @@ def choose(
         recall: of earlier fits of these rows.
     """
     recall = recall or Recall()
-    config, reasons = _by_shape(config, schema, panel, parts, series)
+    config, reasons = _by_preset(config)
+    config, by_shape = _by_shape(config, schema, panel, parts, series)
+    reasons |= by_shape
     bare = bare_of(config, "lags", "skip")
     table, name, reason = recall.once(("table", bare), partial(_table, bare, schema, panel, parts))
     reasons |= {"transform": reason} if reason else {}
@@ -86,6 +88,15 @@ def _table(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
     if config.transform is not None:
         return table, config.transform, ""
     return transform.best(config, schema, panel, table, skip.usual(config, parts))
+
+
+def _by_preset(config: Config) -> tuple[Config, dict[str, str]]:
+    """What the preset says of settings that were left out; of `lm`, which trains small networks otherwise, nothing."""
+    values = PRESETS[config.preset] if config.optimizer != "lm" else {}
+    left = {name: value for name, value in values.items() if getattr(config, name) is None}
+    if config.max_epochs is not None:
+        left.pop("max_steps", None)
+    return config.with_(**left), dict.fromkeys(left, f"preset = {config.preset}")
 
 
 def channels(config: Config, panel: Panel, limits: Limits) -> tuple[Config, dict[str, str]]:

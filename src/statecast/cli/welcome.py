@@ -1,0 +1,38 @@
+"""What `statecast` alone says: what to type next, with the tables and models of the current folder by name."""
+
+from __future__ import annotations
+
+import shlex
+from itertools import islice
+from pathlib import Path
+
+from statecast.cli import output
+from statecast.report.folder import MODEL
+
+TABLES = (".csv", ".tsv", ".parquet", ".csv.gz")
+FEW = 3
+
+
+def run() -> int:
+    """Say it."""
+    here = sorted(Path.cwd().iterdir()) if Path.cwd().is_dir() else []
+    tables = list(islice((path.name for path in here if path.name.lower().endswith(TABLES)), FEW))
+    models = list(islice((path.name for path in here if (path / MODEL).is_file()), FEW))
+    output.say("statecast trains a recurrent network on a table of your series, and carries its state everywhere.")
+    output.say()
+    _listed("a table of yours, CSV or Parquet; this proposes the whole call:", "fit", tables or ["TABLE"])
+    if models:
+        _listed("a network that was fitted here:", "forecast", models)
+    output.say("a table that comes with statecast:")
+    output.say('  statecast fit "$(statecast example air_passengers)" --horizon 12 --out air')
+    output.say("  statecast forecast air")
+    output.say()
+    output.say("statecast --help lists the commands, statecast COMMAND --help says what one takes.")
+    return 0
+
+
+def _listed(title: str, command: str, names: list[str]) -> None:
+    output.say(title)
+    for name in names:
+        output.say(f"  statecast {command} {shlex.quote(name)}")
+    output.say()
