@@ -25,7 +25,7 @@ PACKAGE = ROOT / "src" / "statecast"
 LEVELS = (
     ("errors",),
     ("allowed",),
-    ("agreement",),
+    ("agreement", "presets"),
     ("config", "files", "display"),
     ("data",),
     ("model",),

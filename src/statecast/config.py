@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from statecast import agreement
+from statecast import agreement, presets
 from statecast.allowed import (
     BOOLEAN,
     DROPPED,
@@ -57,18 +57,6 @@ POOLINGS = ("last", "mean", "max", "all")
 RULES = {"normalize", "loss_every", "burn_in", "shuffle"}
 """Settings that may be left out and that other settings then tell, whatever the table; and those for sequences."""
 SEQUENCE_RULES = {"learning_rate", "batch_size", "eval_every"}
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"hidden": (32,), "ensemble": 1, "max_steps": 150},
-    "balanced": {},
-    "best": {"hidden": (128,), "ensemble": 5, "max_steps": 1500},
-}
-"""What each preset puts in place of what the data would choose; settings that are given stay."""
-
-
-def _listed(preset: str) -> str:
-    return ", ".join(f"{name} = {plain_value(value)}" for name, value in PRESETS[preset].items())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,8 +216,9 @@ class Config(Settings):
     # the task
     preset: str = setting(
         "balanced",
-        f"how much time a fit takes; fast: {_listed('fast')}; best: {_listed('best')}; a setting that is given stays",
-        one_of(tuple(PRESETS)),
+        "how much time a fit takes; a setting that is given stays. "
+        f"fast: {presets.listed('fast')}; best: {presets.listed('best')}",
+        one_of(presets.NAMES),
     )
     horizon: int = setting(
         1, "steps ahead that every step forecasts; beyond it, forecasts are fed back as inputs", whole(1, 10_000)

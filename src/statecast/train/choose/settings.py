@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from statecast.config import PRESETS, Config
+from statecast import presets
+from statecast.config import Config
 from statecast.data import calendar
 from statecast.data.limits import Limits
 from statecast.data.panel import Panel
@@ -91,12 +92,9 @@ def _table(config: Config, schema: Schema, panel: Panel, parts: Split) -> tuple[
 
 
 def _by_preset(config: Config) -> tuple[Config, dict[str, str]]:
-    """What the preset says of settings that were left out; of `lm`, which trains small networks otherwise, nothing."""
-    values = PRESETS[config.preset] if config.optimizer != "lm" else {}
-    left = {name: value for name, value in values.items() if getattr(config, name) is None}
-    if config.max_epochs is not None:
-        left.pop("max_steps", None)
-    return config.with_(**left), dict.fromkeys(left, f"preset = {config.preset}")
+    """What the preset says of settings that were left out."""
+    values = presets.chosen(config.to_dict())
+    return config.with_(**values), dict.fromkeys(values, f"preset = {config.preset}")
 
 
 def channels(config: Config, panel: Panel, limits: Limits) -> tuple[Config, dict[str, str]]:
