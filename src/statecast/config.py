@@ -214,12 +214,7 @@ class Config(Settings):
     """
 
     # the task
-    preset: str = setting(
-        "balanced",
-        "how much time a fit takes; a setting that is given stays. "
-        f"fast: {presets.listed('fast')}; best: {presets.listed('best')}",
-        one_of(presets.NAMES),
-    )
+    preset: str = setting("balanced", presets.HELP, one_of(presets.NAMES))
     horizon: int = setting(
         1, "steps ahead that every step forecasts; beyond it, forecasts are fed back as inputs", whole(1, 10_000)
     )

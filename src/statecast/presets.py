@@ -38,3 +38,6 @@ def chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
     if settings["max_epochs"] is not None:
         values.pop("max_steps", None)
     return {name: value for name, value in values.items() if settings[name] is None}
+
+
+HELP = f"how much time a fit takes; a setting that is given stays. fast: {listed('fast')}; best: {listed('best')}"

@@ -27,6 +27,7 @@ def run() -> int:
     output.say('  statecast fit "$(statecast example air_passengers)" --horizon 12 --out air')
     output.say("  statecast forecast air")
     output.say()
+    output.say("rows as they would come in live, once there is a model: statecast replay MODEL TABLE")
     output.say("statecast --help lists the commands, statecast COMMAND --help says what one takes.")
     return 0
 
