@@ -1,4 +1,7 @@
-"""What `statecast` alone says: what to type next, with the tables and models of the current folder by name."""
+"""What `statecast` alone says: what to type next, with the tables and models of the current folder by name.
+
+Nothing is read but the folder's list of names, so it answers at once.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +31,7 @@ def run() -> int:
     output.say("  statecast forecast air")
     output.say()
     output.say("rows as they would come in live, once there is a model: statecast replay MODEL TABLE")
+    output.say()
     output.say("statecast --help lists the commands, statecast COMMAND --help says what one takes.")
     return 0
 
