@@ -66,8 +66,8 @@ def option_for(config: Config) -> str:
     """The option that another command needs to load a model with these settings; empty if its cells are built in."""
     from statecast.model.cells import BUILT_IN, CELLS
 
-    own = [CELLS[name] for name in (config.cell, config.decoder) if name in CELLS and name not in BUILT_IN]
-    modules = dict.fromkeys((cell.linear or cell.equations).__module__ for cell in own)
+    cells = [CELLS[name] for name in (config.cell, config.decoder) if name in CELLS and name not in BUILT_IN]
+    modules = dict.fromkeys((cell.linear or cell.equations).__module__ for cell in cells)
     return "".join(f" {OPTION} {module}" for module in modules)
 
 
