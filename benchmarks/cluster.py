@@ -67,10 +67,11 @@ class Place:
                 write_series(folder / f"part-{begin:07}.parquet", range(begin, min(begin + 500, series)), hours)
         return folder
 
-    def spread(self, call: str, tables: Path, engine: str, workers: int = 1, times: int = 1) -> Numbers:
+    def spread(self, call: str, tables: Path, engine: str, workers: int = 1, **options: int) -> Numbers:
         """What a call took, in a process of its own; see `spread.py`."""
         out = Path(tempfile.mkdtemp(dir=self.folder))
-        words = ["--engine", engine, "--workers", str(workers), "--times", str(times)]
+        words = ["--engine", engine, "--workers", str(workers)]
+        words += [word for name, value in options.items() for word in (f"--{name}", str(value))]
         begin = time.perf_counter()
         numbers = output(
             [sys.executable, str(HERE / "spread.py"), call, str(self.model), str(tables), str(out), *words]
@@ -132,7 +133,7 @@ def speed(place: Place) -> dict[str, Numbers]:
     }
     results: dict[str, Numbers] = {}
     for name, (engine, workers) in ways.items():
-        numbers = place.spread("backtest", tables, engine, workers, 1 if place.quick else 3)
+        numbers = place.spread("backtest", tables, engine, workers, times=1 if place.quick else 3)
         results[name] = numbers | {"median_s": median(numbers["seconds"]), "median_cpu_s": median(numbers["cpu_s"])}
     alone = results["one process"]
     for numbers in results.values():
@@ -154,11 +155,11 @@ def start(place: Place) -> dict[str, Numbers]:
 
 
 def memory(place: Place) -> dict[str, Numbers]:
-    """The most memory that the driver holds while one and ten million rows are forecast."""
+    """The most memory that the driver holds while one and ten million rows are forecast, in many buckets."""
     results: dict[str, Numbers] = {}
     for engine in ("local", "ray"):
         sizes = (100, 1_000) if place.quick else (2_000, 20_000)
-        few, many = (place.spread("forecast", place.tables(series, 500), engine, 2) for series in sizes)
+        few, many = (place.spread("forecast", place.tables(series, 500), engine, 2, buckets=400) for series in sizes)
         results[engine] = {
             "few_rows": sizes[0] * 500,
             "many_rows": sizes[1] * 500,

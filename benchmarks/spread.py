@@ -14,7 +14,6 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 BEGIN = time.perf_counter()
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "ARROW_NUM_THREADS")
@@ -28,6 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("out", type=Path)
     parser.add_argument("--engine", choices=("none", "local", "ray"), default="none")
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--buckets", type=int)
     parser.add_argument("--times", type=int, default=1, help="calls, one after another")
     return parser.parse_args()
 
@@ -51,10 +51,9 @@ def spread(options: argparse.Namespace, out: Path) -> int:
     """The same by workers."""
     from statecast import cluster
 
-    kind: dict[str, Any] = {"windows": 5} if options.call == "backtest" else {}
-    call = getattr(cluster, options.call)
-    outcome = call(options.model, options.tables, out=out, engine=options.engine, workers=options.workers, **kind)
-    return int(outcome.rows)
+    how = {"engine": options.engine, "workers": options.workers, "buckets": options.buckets}
+    how |= {"windows": 5} if options.call == "backtest" else {}
+    return int(getattr(cluster, options.call)(options.model, options.tables, out=out, **how).rows)
 
 
 def connect(engine: str, workers: int) -> None:

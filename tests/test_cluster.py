@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from statecast.cluster.jobs import Forecasting
 from statecast.cluster.local import LocalEngine
 from statecast.cluster.outcome import Stage
 from statecast.cluster.partition import Partition
+from statecast.cluster.pieces import FragmentPiece
 from statecast.cluster.plan import Plan
 from statecast.cluster.work import Answer, BucketWork
 from statecast.data.buckets import bucket
@@ -433,6 +434,24 @@ def test_ray_does_again_what_killed_workers_had_in_hand(
     (tmp_path / "again").mkdir()
     with pytest.raises(StatecastError, match=r"died 4 times .*more buckets"):
         list(answers(model, tmp_path / "all.parquet", tmp_path / "again", 0, engine, 100))
+
+
+@pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore")
+def test_ray_keeps_rows_out_of_the_driver(
+    ray: Any, model: sc.Forecaster, rows: pl.DataFrame, files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small results lie in the driver's memory, so where there are many buckets a task cuts several pieces."""
+    from statecast.cluster import ray as engine
+
+    pieces, partition = [FragmentPiece(None, None)] * 1000, Partition("site", 400, ("site", "hour", "load"))  # type: ignore[arg-type]
+    plan = Plan(pieces, [], partition, partition, None, files, print, 250_000_000)  # type: ignore[arg-type]
+    size = engine.pieces_together(plan)
+    assert size * 250_000 / 400 * 24 >= engine.INLINE > (size - 1) * 250_000 / 400 * 24
+    assert engine.pieces_together(replace(plan, total=2_500_000)) == 1
+    monkeypatch.setattr(engine, "pieces_together", lambda plan: 3)
+    outcome = cluster.forecast(model, files, buckets=5, engine="ray", workers=2)
+    assert outcome.table().equals(expected(model.predict(rows.to_arrow())))
 
 
 @pytest.mark.heavy

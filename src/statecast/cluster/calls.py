@@ -335,7 +335,9 @@ class _Run:
         workers = getattr(self._engine, "workers", 1)
         count = 1 if group is None else self._buckets or min(max(-(-rows.rows // ROWS), 4 * workers), MOST)
         partitions = Partition(group, count, columns), Partition(group, count, ahead)
-        return Plan(rows.pieces, () if known is None else known.pieces, *partitions, work, scratch, self._watch)
+        return Plan(
+            rows.pieces, () if known is None else known.pieces, *partitions, work, scratch, self._watch, rows.rows
+        )
 
     def _checked(self, answers: Iterable[Answer]) -> list[Answer]:
         """Answers in the order of the buckets.

@@ -31,9 +31,9 @@ class Partition:
     count: int
     columns: tuple[str, ...] | None
 
-    def parts(self, piece: RowPiece) -> list[pa.Table]:
-        """The rows of a piece by bucket, in each in their order."""
-        table = piece.read(self.columns)
+    def parts(self, *pieces: RowPiece) -> list[pa.Table]:
+        """The rows of pieces by bucket, in each in their order."""
+        table = pa.concat_tables([piece.read(self.columns) for piece in pieces])
         if self.column is None:
             return [table]
         numbers = self._numbers(table[self.column])

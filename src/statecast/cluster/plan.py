@@ -34,6 +34,7 @@ class Plan:
         work: what is done with a bucket.
         scratch: a folder of this machine for rows on their way.
         watch: is told of the progress.
+        total: rows of the source.
     """
 
     rows: Sequence[RowPiece]
@@ -43,6 +44,7 @@ class Plan:
     work: BucketWork
     scratch: Path
     watch: Watch
+    total: int = 0
 
     @property
     def pieces(self) -> list[tuple[Partition, RowPiece]]:

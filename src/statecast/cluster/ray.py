@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,6 +24,8 @@ except ImportError as error:
     raise MissingDependency.of("ray", "ray", 'engine="ray"') from error
 
 RETRIES = 3  # of a task whose worker died
+INLINE = 128 << 10  # bytes of a result below which Ray may put it into the driver's own memory
+LITTLE = 64 << 20  # bytes of all rows that the driver may as well hold
 DEATHS = tuple(
     getattr(ray.exceptions, f"{name}Error") for name in ("WorkerCrashed", "OutOfMemory", "NodeDied", "ObjectLost")
 )
@@ -48,24 +51,30 @@ class RayEngine:
         work = ray.put(plan.work)
         of_work = ray.remote(_work).options(max_retries=RETRIES)
         calls = (
-            (of_work, (work, k, len(plan.rows), *(parts[k] for parts in cuts))) for k in range(plan.partition.count)
+            (of_work, (work, k, len(cuts[0]), *(parts[k] for kind in cuts for parts in kind)))
+            for k in range(plan.partition.count)
         )
         for n, (_, reference) in enumerate(self._done(calls), 1):
             answer = _result(reference)
             plan.watch(Stage("working", n, plan.partition.count))
             yield answer
 
-    def _cuts(self, plan: Plan) -> list[list[Any]]:
-        """For each piece, references to its rows of each bucket."""
-        pieces = plan.pieces
+    def _cuts(self, plan: Plan) -> tuple[list[list[Any]], list[list[Any]]]:
+        """For some pieces after others, references to their rows of each bucket; and those of what is known ahead."""
+        size = pieces_together(plan)
+        rows, future = (
+            [(partition, pieces[n : n + size]) for n in range(0, len(pieces), size)]
+            for partition, pieces in ((plan.partition, plan.rows), (plan.future_partition, plan.future))
+        )
         of_cut = ray.remote(_cut).options(num_returns=1 + plan.partition.count, max_retries=RETRIES)
         references: dict[int, list[Any]] = {}
-        calls = ((of_cut, (partition, piece)) for partition, piece in pieces)
+        calls = ((of_cut, arguments) for arguments in (*rows, *future))
         for n, (number, (fault, *parts)) in enumerate(self._done(calls), 1):
             _result(fault)
             references[number] = parts
-            plan.watch(Stage("reading", n, len(pieces)))
-        return [references[n] for n in range(len(pieces))]
+            plan.watch(Stage("reading", n, len(rows) + len(future)))
+        ordered = [references[n] for n in range(len(references))]
+        return ordered[: len(rows)], ordered[len(rows) :]
 
     def _done(self, calls: Any) -> Iterator[tuple[int, Any]]:
         """The numbers of calls and what they return, as they are done; few are handed out before they are needed."""
@@ -82,6 +91,18 @@ class RayEngine:
     def _next(running: dict[Any, tuple[int, Any]]) -> tuple[int, Any]:
         (first,), _ = ray.wait(list(running), num_returns=1)
         return running.pop(first)
+
+
+def pieces_together(plan: Plan) -> int:
+    """How many pieces one task cuts, so that the rows of a bucket that it hands on are no small object.
+
+    Ray keeps small results in the memory of the driver, which would grow with the rows.
+    """
+    width = 8 * len(plan.partition.columns or (None,))  # bytes of a row at least
+    if plan.total * width <= LITTLE:
+        return 1
+    piece = plan.total * width / len(plan.rows)
+    return max(math.ceil(INLINE * plan.partition.count / piece), 1)
 
 
 @contextmanager
@@ -109,10 +130,10 @@ def _result(reference: Any) -> Any:
     return result
 
 
-def _cut(partition: Partition, piece: RowPiece) -> Any:
-    """Nothing or what went wrong, and the rows of a piece by bucket."""
+def _cut(partition: Partition, pieces: Sequence[RowPiece]) -> Any:
+    """Nothing or what went wrong, and the rows of pieces by bucket."""
     try:
-        return None, *(part.combine_chunks() for part in partition.parts(piece))
+        return None, *(part.combine_chunks() for part in partition.parts(*pieces))
     except StatecastError as error:
         return error, *([None] * partition.count)
 
