@@ -28,7 +28,7 @@ nitpicky = True
 
 # --- Markdown: headings have the anchors that they have on GitHub
 
-myst_enable_extensions = ["colon_fence", "attrs_inline", "attrs_block", "dollarmath"]
+myst_enable_extensions = ["colon_fence", "attrs_inline", "attrs_block"]
 myst_heading_anchors = 4
 suppress_warnings = ["myst.header"]  # the decisions are a flat list of small headings
 

@@ -29,7 +29,7 @@ DOCUMENTS = [path for path in [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))] 
 RUN = ("bash", "python")
 PORT = "8000"  # in the documents; each run takes a free one
 SHOWN = ("text", "toml", "json", "csv", "bibtex")
-DIRECTIVES = ("{eval-rst}",)  # of Sphinx, which fails on one that it cannot read
+DIRECTIVES = ("{eval-rst}", "{code-cell}")  # of Sphinx, which runs cells and fails on what it cannot read
 
 # Runs the blocks that it is given as JSON on standard input. One process, since later blocks go on where earlier ended.
 RUNNER = """
