@@ -336,6 +336,11 @@ class Client:
 
         Raises:
             UnknownSeries, DataError, Unreachable, AccessDenied, ServerError: as in `forecast`.
+
+        Example:
+            >>> result = client.breakdown(["passengers"])
+            >>> bool(np.allclose(result.amounts.sum(axis=1), result.values))
+            True
         """
         names, documents = _listed(ids), list[Any]()
         for begin in range(0, len(names), TOGETHER):
