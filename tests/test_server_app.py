@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import sqlite3
@@ -17,10 +18,11 @@ from http_cases import Served, row, serving
 from statecast import Stream
 from statecast.errors import OutputError
 from statecast.forecast import wire
+from statecast.server.client.remote import RowResult
 from statecast.server.engine.engine import Engine
 from statecast.server.http import app
-from statecast.server.http.answers import ForecastTexts
-from statecast.server.http.calls import series
+from statecast.server.http.answers import STATUSES, ForecastTexts, RowAnswer
+from statecast.server.http.calls import observations, series
 from statecast.server.http.tokens import issue
 
 
@@ -59,6 +61,15 @@ def test_rows_may_be_written_in_four_ways(served: Served) -> None:
     answer = served.http.post("/v1/observations", content=lines, headers={"content-type": "application/x-ndjson"})
     assert [result["status"] for result in answer.json()["results"]] == ["accepted"] * 2
     assert served.get("/v1/series/w")["count"] == 7
+
+
+def test_server_client_and_document_say_the_same_of_a_row() -> None:
+    """What the server writes of a row, what its document promises, and what the client reads have the same names."""
+    fields = list(RowAnswer.__struct_fields__)
+    assert [field.name for field in dataclasses.fields(RowResult)] == fields
+    properties = observations.ROW_ANSWER["properties"]
+    assert list(properties) == fields
+    assert set(properties["reason"]["enum"]) == {*STATUSES, "invalid"}
 
 
 def test_forecasts_of_one_step_are_written_once(monkeypatch: pytest.MonkeyPatch) -> None:

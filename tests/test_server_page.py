@@ -405,6 +405,35 @@ def test_the_parts_of_the_forecast_are_shown_when_they_are_asked_for(browser: Br
         assert not visitor.faults
 
 
+def test_what_is_known_ahead_is_asked_for_and_used(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path, covariates=True, tz=None) as here:
+        ahead = {"heat": [1.0] * 7, "open": ["no"] * 7}
+        for hour in range(30):
+            here.send([{"site": "a", "hour": stamp(hour)[:-1], "load": level(1, hour), "wind": 2, "area": 3, **ahead}])
+        visitor = Visit(browser, here, viewport={"width": 390, "height": 844})
+        page = visitor.open(place_of("a"))
+        readout = page.locator("div.readout")
+        expect(readout).to_contain_text("No forecast: Say what is known ahead")
+        page.locator("summary", has_text="comes from").click()
+        expect(page.locator(".explanation")).to_contain_text("Say what is known ahead")
+        known = {"heat": [5, 6, 7, 8, 9, 10], "open": ["yes"] * 6}
+        page.fill("input[name=heat]", "5, 6, 7 8 9;10")
+        page.fill("input[name=open]", "yes")  # for every step
+        page.get_by_role("button", name="Forecast", exact=True).click()
+        (forecast,) = here.ask("forecast", {"ids": ["a"], "known": {"a": known}})["forecasts"]
+        expect(readout).to_contain_text("80 %")
+        numbers = re.search(r"forecast ([\d.,−]+)", readout.inner_text())
+        assert numbers
+        shows(numbers[1], forecast["statecast"][0])
+        expect(page.locator(".explanation tbody")).to_contain_text("heat")
+        page.fill("input[name=heat]", "5, 6")  # too few
+        page.get_by_role("button", name="Forecast", exact=True).click()
+        expect(readout).to_contain_text("its columns have 2, 6 values")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        visitor.context.close()
+        assert all("400" in fault for fault in visitor.faults)
+
+
 def test_a_name_is_never_markup(visit: Visit) -> None:
     page = visit.table()
     page.locator(".row", has_text=ODD).locator("a").click()

@@ -5,13 +5,13 @@ import { chart, line, times as axis, values } from "./charts.js";
 import { h, s } from "./dom.js";
 import { drawer } from "./drawer.js";
 import { decimalsOf, number } from "./format.js";
-import { ask, seriesPath } from "./server.js";
+import { ahead } from "./server.js";
 import { part } from "./table.js";
 
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a200", "#7d8b98"]; // Okabe and Ito's
 
-/** A section that asks for the parts once it is opened; `target` gives the column that is shown. */
-export function explanation(id, clock, target) {
+/** A section that asks for the parts once it is opened; `target` gives the column that is shown, `known` what is ahead. */
+export function explanation(id, clock, target, known) {
 	const host = h("div", { class: "plot", tabindex: "0", role: "img", "aria-label": "The parts of the forecast at each step" });
 	const body = h("tbody");
 	const caption = h("caption");
@@ -23,7 +23,7 @@ export function explanation(id, clock, target) {
 		body.replaceChildren(...rows(shares, step));
 	};
 	const load = async () => {
-		shares = sharesOf(await ask(seriesPath(id, "/explanation")), target(), clock);
+		shares = sharesOf(await ahead("explanation", id, known()), target(), clock);
 		host.hidden = shares.places.length < 2;
 		const data = [shares.places, shares.level, shares.point, shares.top, shares.bottom];
 		if (plot) plot.setData(data);

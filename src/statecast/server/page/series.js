@@ -5,8 +5,9 @@ import { h, icon, ICONS, say } from "./dom.js";
 import { explanation } from "./explanation.js";
 import { ago, count, decimalsOf, error as meanError, number, score, skill } from "./format.js";
 import { gates } from "./gates.js";
+import { knownAhead } from "./known.js";
 import { columns, futureOf, pastOf, picture } from "./picture.js";
-import { ask, Refusal, seriesPath } from "./server.js";
+import { ahead, ask, Refusal, seriesPath } from "./server.js";
 import { part } from "./table.js";
 
 const PAST = 500; // rows of the picture
@@ -38,14 +39,15 @@ export class SeriesView {
 		this.head = h("thead");
 		this.list = h("ol", { class: "alarm-list" });
 		this.quiet = h("p", { class: "nothing" }, "No alarms among the rows shown.");
+		this.known = knownAhead(model, () => this.#fetch());
 		this.gates = gates(id, context.clock);
-		this.parts = explanation(id, context.clock, () => this.target);
+		this.parts = explanation(id, context.clock, () => this.target, this.known.values);
 		this.message = h("p", { class: "card nothing", hidden: true });
 		const step = (by, path, words) => h("button", { type: "button", class: "quiet", title: words, "aria-label": words, onclick: () => move(by) }, icon(path));
 		this.body = h("div", { class: "stack" },
 			h("section", { class: "card" }, this.facts),
 			h("section", { class: "card", "aria-labelledby": "picture-title" },
-				h("div", { class: "bar" }, h("h2", { id: "picture-title" }, "Past and forecast"), this.#targets(model.targets), this.spans), this.readout, this.host, this.#legend(model)),
+				h("div", { class: "bar" }, h("h2", { id: "picture-title" }, "Past and forecast"), this.#targets(model.targets), this.spans), this.readout, this.host, this.#legend(model), this.known.element),
 			h("div", { class: "pair" },
 				h("section", { class: "card", "aria-labelledby": "rows-title" }, h("h2", { id: "rows-title" }, "Forecast before, and what came"),
 					h("div", { class: "wide", tabindex: "0", role: "region", "aria-labelledby": "rows-title" }, h("table", {}, this.head, this.rows))),
@@ -137,7 +139,7 @@ export class SeriesView {
 	/** The forecast, or null where it needs what only the sender knows, such as covariates of the days ahead. */
 	async #ahead() {
 		try {
-			const answer = await ask(seriesPath(this.id, "/forecast"));
+			const answer = await ahead("forecast", this.id, this.known.values());
 			this.refusal = null;
 			return answer;
 		} catch (error) {

@@ -27,14 +27,25 @@ export function ask(path, parameters = {}, signal = undefined) {
 	return call(pairs.length ? `${path}?${new URLSearchParams(pairs)}` : path, { signal });
 }
 
+/** The answer to a question with a body. */
+function post(path, body) {
+	return call(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+}
+
+/** A series' "forecast" or "explanation", under what is known ahead, by column; see `knownAhead`. */
+export async function ahead(kind, id, known) {
+	if (known === undefined) throw new Refusal(400, "Say what is known ahead, below the picture.");
+	if (!known) return ask(seriesPath(id, `/${kind}`));
+	return (await post(`v1/${kind}`, { ids: [id], known: { [id]: known } }))[`${kind}s`][0];
+}
+
 /** The address of a series' calls. */
 export function seriesPath(id, part = "") {
 	return `v1/series/${encodeURIComponent(id)}${part}`;
 }
 
 export function signIn(token) {
-	const headers = { "content-type": "application/json" };
-	return call("v1/session", { method: "POST", headers, body: JSON.stringify({ token }) });
+	return post("v1/session", { token });
 }
 
 export function signOut() {
