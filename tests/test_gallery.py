@@ -42,6 +42,7 @@ from statecast.model.initial import Start
 from statecast.model.inputs import Rows, rows_of
 from statecast.model.network import Network
 from statecast.model.rings import Rings
+from statecast.report import readers
 from statecast.report.collect import weights_of
 
 SHARED = Path("../shared/data")
@@ -488,7 +489,7 @@ def test_layers_are_those_of_one_network() -> None:
     for members in (1, 3):
         settings = {"hidden": [3], "dense": [4], "ensemble": members, "max_steps": 1, "readings": "recurrence"}
         model = classifying.Classifier(**settings).fit(X, y).model_
-        result.append(classifying.layers(model, ("u", "v")))
+        result.append(readers.layers(model, 2))
     assert [layer.parameters for layer in result[0]] == [layer.parameters for layer in result[1]]
     cell = model.networks["recurrence"].weights["forwards"]["cells"]["0"]
     assert {name: value.shape[1:] for name, value in cell.items()} == {

@@ -381,6 +381,12 @@ class ClassifierConfig(SequenceConfig):
         "count the same",
         either(one_of(("balanced",)), WEIGHTS),
     )
+    test_size: int | float = restated(
+        "test_size",
+        0,
+        help="rows that are kept for the test scores, the same share of every class; neither training nor stopping "
+        "uses them",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,6 +88,14 @@ def row_names(axes: Any, names: Sequence[str]) -> None:
         axes.tick_params(axis="y", labelfontfamily=list(families()))
 
 
+def column_names(axes: Any, names: Sequence[str]) -> None:
+    """Names below the columns of a picture, from 0 on; slanted where there are many letters."""
+    slant = {"rotation": 30, "ha": "right"} if sum(map(len, names)) > 60 else {}
+    axes.set_xticks(range(len(names)), [drawable(fitting(name, NAME)) for name in names], parse_math=False, **slant)
+    if not all(name.isascii() for name in names):
+        axes.tick_params(axis="x", labelfontfamily=list(families()))
+
+
 def line(axes: Any, time: Any, value: Any, colour: str, label: str, width: float, marker: str = "") -> None:
     """A line with gaps where values are missing; a value between two gaps is a dot, or it would not be visible."""
     value = np.asarray(value, np.float64)

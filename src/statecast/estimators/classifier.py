@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
@@ -14,11 +15,18 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from statecast.config import ClassifierConfig
-from statecast.errors import DataError, SettingError, nearest
+from statecast.data.sequences import Sequences
+from statecast.errors import DataError, ModelFileError, SettingError, nearest
 from statecast.estimators import training
 from statecast.estimators.base import SequenceEstimator, refusals, require_target
 from statecast.estimators.keywords import ClassifierKeywords
+from statecast.forecast.scores import classification
 from statecast.model.sequences.answers import Answers
+
+if TYPE_CHECKING:
+    from statecast.report.classes import ClassReport
+
+TEST_SEED = 1_000_003  # added to the seed, so that test rows are not drawn as validation rows are
 
 
 class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # type: ignore[misc]
@@ -41,6 +49,7 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         history_: columns of the training history.
         n_iter_: training steps taken.
         reasons_: for each setting chosen from the data, why.
+        evaluation_: the scores on the rows that `test_size` keeps.
 
     Example:
         >>> classifier.predict(X[:3]).tolist()
@@ -81,20 +90,46 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
             >>> sc.Classifier(readings=["convolutions"]).fit(X, y).classes_.tolist()
             ['fast', 'slow']
         """
+        source, codes, classes = self._coded(X, y)
+        test = self._test_rows(codes)
+        rows = np.flatnonzero(~test)
+        weight = self._weights(classes, classes[codes[rows]])[codes[rows]]
+        learned = source.take(rows) if test.any() else source
+        with training.watching(watch, verbose) as tell:
+            parts = self._train(learned, codes[rows], weight, len(classes), tell, checkpoint, resume)
+        none = np.zeros(0)
+        model = Answers(**parts, classes=classes, mean=none, scale=none, single=True)
+        model = replace(model, learned=tuple(np.bincount(codes[rows], minlength=len(classes)).tolist()))
+        scores = _scores(model, source.take(np.flatnonzero(test)), codes[test]) if test.any() else {}
+        self.classes_ = classes
+        self._keep(replace(model, scores=scores))
+        return self
+
+    def _coded(self, X: Any, y: Any) -> tuple[Sequences, np.ndarray, np.ndarray]:
+        """X, the number of the class of each row, and the classes."""
         source = self._sequences(X, y, reset=True)
-        y = _labels(y)
+        labels = _labels(y)
         with refusals():
-            check_consistent_length(source.offsets[1:], y)
-        classes, codes = np.unique(y, return_inverse=True)
+            check_consistent_length(source.offsets[1:], labels)
+        classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
             raise DataError(f"y holds one class, {classes[0]!r}: a classifier wants 2 or more classes")
-        weight = self._weights(classes, y)[codes]
-        with training.watching(watch, verbose) as tell:
-            parts = self._train(source, codes.astype(np.int64), weight, len(classes), tell, checkpoint, resume)
-        none = np.zeros(0)
-        self.classes_: np.ndarray = classes
-        self._keep(Answers(**parts, classes=classes, mean=none, scale=none, single=True))
-        return self
+        return source, codes.astype(np.int64), classes
+
+    def _test_rows(self, codes: np.ndarray) -> np.ndarray:
+        """Which rows are kept for the test scores: the same share of every class, and never all rows of one."""
+        config = self._config()
+        assert isinstance(config, ClassifierConfig)
+        size = config.test_size
+        if not size:
+            return np.zeros(len(codes), bool)
+        drawn = config.with_(ensemble=1, val_size=size, random_state=(config.random_state + TEST_SEED) % 2**32)
+        mask: np.ndarray = training.room("sequences.trial").held_out(drawn, codes)[0]
+        if not mask.any():
+            raise DataError(
+                f"test_size = {size} of {len(codes)} rows keeps none: wanted at least one, or 0 for no test"
+            )
+        return mask
 
     def _weights(self, classes: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Weight of each class."""
@@ -127,8 +162,120 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         probabilities = self.predict_proba(X)
         return np.asarray(self.classes_[np.argmax(probabilities, axis=1)])
 
+    @property
+    def evaluation_(self) -> dict[str, Any]:
+        """The scores on the rows that were kept for a test, see docs/classification.md.
+
+        Raises:
+            DataError: none were kept: give `test_size`, or judge others by `evaluate`.
+        """
+        check_is_fitted(self)
+        if not self.model_.scores:
+            raise DataError("no rows were kept for a test: fit with test_size=0.2, or call evaluate(X, y)")
+        return self.model_.scores
+
+    def evaluate(self, X: Any, y: Any) -> dict[str, Any]:
+        """Scores on other rows, beside those of a forecast that knows the shares of the classes alone.
+
+        Args:
+            X: rows or sequences, none of which it was trained on.
+            y: their labels [n], all among `classes_`.
+
+        Returns:
+            Plain values: accuracy, log loss and Brier score of the probabilities and of the class shares, the skill
+            against these, the confusion matrix, precision and recall of each class, and the reliability table; see
+            `forecast.scores.classification.evaluation`.
+
+        Raises:
+            DataError: X or y cannot be used, or a label is none of the classes.
+
+        Example:
+            >>> classifier.evaluate(X, y)["statecast"]["accuracy"] > 0.9
+            True
+        """
+        check_is_fitted(self)
+        source, labels = self._sequences(X), _labels(y)
+        with refusals():
+            check_consistent_length(source.offsets[1:], labels)
+        strange = next((label for label in labels.tolist() if label not in self.classes_), None)
+        if strange is not None:
+            hint = nearest(strange, self.classes_)
+            raise DataError(f"y holds the class {strange!r}, which it was not trained on: {hint}")
+        codes = np.searchsorted(self.classes_, labels)
+        return _scores(self.model_, source, codes)
+
+    def report(self, path: str | Path | None = None, *, title: str = "") -> ClassReport:
+        """What is to say of it: scores, confusion, calibration of the probabilities, settings and networks.
+
+        Args:
+            path: of an HTML page to write; none where None.
+            title: of the page.
+
+        Raises:
+            MissingDependency: a page is wanted, and matplotlib is not installed.
+            OutputError: the page cannot be written.
+
+        Example:
+            >>> classifier.report("classifier.html").title
+            'Classifier of 2 classes'
+        """
+        from statecast.report import classes, readers
+
+        check_is_fitted(self)
+        model, defaults = self.model_, ClassifierConfig()
+        settings = model.config.to_dict()
+        given = {name: value for name, value in self.get_params().items() if value != getattr(defaults, name)}
+        report = classes.ClassReport(
+            title or f"Classifier of {len(self.classes_)} classes",
+            sum(model.learned),
+            model.scores,
+            classes.choices(settings, given, getattr(self, "reasons_", {}), tuple(settings), ClassifierConfig),
+            readers.layers(model, model.columns),
+            {name: np.array(column, float) for name, column in model.history.items()},
+        )
+        if path is not None:
+            classes.write_page(report, path)
+        return report
+
+    def plot_confusion(self, X: Any = None, y: Any = None) -> Any:
+        """Draw which classes are taken for which: of the test rows, or of others; the axes of matplotlib.
+
+        Example:
+            >>> classifier.plot_confusion(X, y).get_xlabel()
+            'predicted class'
+        """
+        from statecast.report import plot
+
+        return plot.confusion(self._evaluation_of(X, y), shown=True).axes[0]
+
+    def plot_reliability(self, X: Any = None, y: Any = None) -> Any:
+        """Draw how often answers come true by their probability: of the test rows, or of others; the axes.
+
+        Example:
+            >>> classifier.plot_reliability(X, y).get_xlabel()
+            'probability of the answer'
+        """
+        from statecast.report import plot
+
+        return plot.reliability(self._evaluation_of(X, y), shown=True).axes[0]
+
+    def _evaluation_of(self, X: Any, y: Any) -> dict[str, Any]:
+        return self.evaluation_ if X is None else self.evaluate(X, y)
+
     def _restore(self, model: Answers) -> None:
         self.classes_ = np.asarray(model.classes)
+        try:
+            classification.require(model.scores)
+        except ValueError as error:
+            raise ModelFileError(f"a model file is damaged: {error}") from error
+
+
+def _scores(model: Answers, source: Sequences, codes: np.ndarray) -> dict[str, Any]:
+    assert model.classes is not None
+    count = len(model.classes)
+    rows = np.array(model.learned or [1] * count, np.float64)  # a file of before does not know them
+    names = [str(label) for label in model.classes]
+    return classification.evaluation(codes, model.probabilities(source), names, rows / rows.sum())
 
 
 def _labels(y: Any) -> np.ndarray:

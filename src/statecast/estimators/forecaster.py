@@ -367,11 +367,17 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         """
         return Stream(self.model_, State.empty(self.model_.layout, self.model_.dtype) if empty else None)
 
-    def report(self, title: str = "") -> Report:
+    def report(self, path: str | Path | None = None, *, title: str = "") -> Report:
         """What pictures and pages say of the fit.
+
+        Args:
+            path: of an HTML page to write, with all pictures in it; none where None.
+            title: of the page.
 
         Raises:
             NotFitted: this object was loaded, not fitted: the table is not at hand.
+            MissingDependency: a page is wanted, and matplotlib is not installed.
+            OutputError: the page cannot be written.
 
         Example:
             >>> model.report().title
@@ -380,7 +386,12 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         if self._record is None:
             raise NotFitted("a report needs the table that the model was fitted on: call fit(table, target=…) first")
         title = title or f"Forecast of {', '.join(self.model_.schema.target[:4])}"
-        return self._record.report(title, self.model_, self.config.changed())
+        report = self._record.report(title, self.model_, self.config.changed())
+        if path is not None:
+            from statecast.report.page import write_page
+
+            write_page(report, path)
+        return report
 
     def write(self, folder: str | Path, title: str = "", report: Report | None = None) -> list[Path]:
         """Write model, settings, scores, tested rows, pictures and the report page into a folder.
@@ -388,7 +399,7 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         Args:
             folder: made if it does not exist.
             title: of the page.
-            report: what the page shows; `report(title)` if None.
+            report: what the page shows; `report(title=title)` if None.
 
         Raises:
             OutputError: a file cannot be written.
@@ -397,7 +408,7 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
             >>> [file.name for file in model.write("air")][:3]
             ['model.safetensors', 'config.toml', 'schema.json']
         """
-        usual = self.report(title)
+        usual = self.report(title=title)
         assert self._record is not None
         return self._record.write(Path(folder), self.model_, report or usual)
 

@@ -156,6 +156,7 @@ class ClassifierKeywords(SettingsKeywords):
         differences: bool = True,
         patch: int | None = None,
         class_weight: str | Mapping[Any, float] | None = None,
+        test_size: int | float = 0,
         **unknown: Never,
     ) -> None:
         settings = {name: value for name, value in locals().items() if name not in ("self", "unknown")}

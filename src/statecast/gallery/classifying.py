@@ -7,7 +7,6 @@ training and the network's summary are those of the first.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,7 @@ from statecast.gallery import datasets
 from statecast.gallery.cases import Case
 from statecast.gallery.datasets import Dataset
 from statecast.gallery.result import Confusion, Measurement, RecipeResult
-from statecast.model.sequences.answers import Answers
-from statecast.model.sequences.readings import ConvolutionReading, NetworkReading
-from statecast.report.collect import weights_of
-from statecast.report.summary import Layer
+from statecast.report import readers
 
 SPLITS, SHARE = 20, 0.7
 FLOOR = 1e-7  # of a probability whose logarithm is taken, as in the tutorial's library
@@ -55,7 +51,7 @@ def run(case: Case, recipe: str, folder: Path | None = None) -> RecipeResult:
         recipe=recipe,
         rows=tuple(rows),
         settings={name: value for name, value in answers.config.to_dict().items() if value is not None},
-        layers=layers(answers, dataset.names),
+        layers=readers.layers(answers, len(dataset.names)),
         history={name: np.array(column, float) for name, column in answers.history.items()},
         sentences=_spread(accuracies),
         confusion=Confusion(tuple(str(label) for label in classes), counts),
@@ -103,36 +99,3 @@ def _by_epoch(
         for name, part in (("training", train), ("test", test)):
             accuracies[name].append(float((one.predict(X[part]) == y[part]).mean()))
     return {name: np.array(values, float) for name, values in accuracies.items()}
-
-
-def layers(model: Answers, names: tuple[str, ...]) -> tuple[Layer, ...]:
-    """The parts of each reading, with their numbers of weights; of an ensemble, those of one network."""
-    parts = []
-    for (name, reading), share in zip(model.readings.items(), model.shares, strict=True):
-        part = _convolutions(reading, names) if isinstance(reading, ConvolutionReading) else _network(reading, names)
-        mark = f", counts {share:.0%}" if len(model.readings) > 1 else ""
-        parts += [replace(layer, name=f"{name}: {layer.name}{mark}") if mark else layer for layer in part]
-    return tuple(parts)
-
-
-def _network(reading: NetworkReading, names: tuple[str, ...]) -> list[Layer]:
-    reader, weights, members = reading.reader, reading.weights, reading.members
-    parts = [Layer("input", f"{len(names)} columns or channels", str(reader.inputs), 0)]
-    both = ("forwards", "backwards") if reader.bidirectional else ("forwards",)
-    for n, units in enumerate(reader.recurrent.hidden):
-        count = sum(weights_of(weights[way]["cells"][str(n)]) for way in both)
-        kind = f"{reader.recurrent.cell}, both ways" if reader.bidirectional else reader.recurrent.cell
-        parts.append(Layer(f"recurrent {n + 1}", kind, str(units * len(both)), count // members))
-    for n, units in enumerate(reader.dense.dense):
-        count = weights_of(weights["dense"]["dense"][str(n)])
-        parts.append(Layer(f"dense {n + 1}", reader.dense.activation, str(units), count // members))
-    return [*parts, Layer("head", "softmax", str(reader.answers), weights_of(weights["out"]) // members)]
-
-
-def _convolutions(reading: ConvolutionReading, names: tuple[str, ...]) -> list[Layer]:
-    layer = reading.convolutions
-    return [
-        Layer("input", f"{len(names)} columns or channels", str(layer.channels.shape[1]), 0),
-        Layer("convolutions", "weights fixed, thresholds drawn", str(layer.features), layer.threshold.size),
-        Layer("head", "least squares", str(len(reading.weights["b"])), weights_of(reading.weights)),
-    ]

@@ -19,7 +19,7 @@ from statecast.files import write_bytes, write_text
 from statecast.gallery import cases
 from statecast.gallery.result import Confusion, Measurement, RecipeResult
 from statecast.gallery.run import Attempt, Skipped
-from statecast.report.page import STYLE
+from statecast.report.page import document
 from statecast.report.summary import layers_table, number
 
 TITLES = {
@@ -114,7 +114,6 @@ def render(attempts: Sequence[Attempt], images: Images) -> str:
         "free of noise, by a recurrence without a skip, beside what the tutorial published and what the last value "
         "(persistence) or a straight line would have given."
     )
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     body = [
         f"<header><h1>statecast: the gallery</h1><p class=lead>{escape(_lead(rows))}</p></header>",
         f"<nav>{links}</nav>",
@@ -123,14 +122,7 @@ def render(attempts: Sequence[Attempt], images: Images) -> str:
         "<footer>Seconds are training and testing alone, without imports; the peak of memory is that of the whole "
         "process, about 0.3 GB of which are Python and JAX. This page is complete in itself.</footer>",
     ]
-    return (
-        "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
-        '<meta name=viewport content="width=device-width, initial-scale=1">\n'
-        f'<meta http-equiv=Content-Security-Policy content="{policy}">\n'
-        f"<title>statecast: the gallery</title>\n<style>{STYLE}{MORE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(body)
-        + "\n</main>\n</body>\n</html>\n"
-    )
+    return document("statecast: the gallery", body, MORE)
 
 
 def _lead(rows: Sequence[Measurement]) -> str:

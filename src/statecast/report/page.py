@@ -8,7 +8,7 @@ picture of a forecast, the scores beside the baselines. How it was made comes la
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from statecast.forecast import attribution
 from statecast.report.summary import (
     Report,
     Section,
+    SettingChoice,
     facts_table,
     headline,
     layers_table,
@@ -156,16 +157,27 @@ def render(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
         *map(_section, report.sections),
         *(sections.get(name, "") for name in ("rolling", *order)),
         _network(report),
-        _settings(report),
+        settings_section(report.settings),
         _data(report),
         "<footer>Made by statecast. This page is complete in itself: it loads nothing and runs no scripts.</footer>",
     ]
+    return document(report.title, body)
+
+
+def document(title: str, body: Iterable[str], style: str = "") -> str:
+    """A page that loads nothing and runs nothing.
+
+    Args:
+        title: as plain text.
+        body: pieces of HTML; empty ones are left out.
+        style: rules besides those of all pages.
+    """
     policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
     return (
         "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n"
         '<meta name=viewport content="width=device-width, initial-scale=1">\n'
         f'<meta http-equiv=Content-Security-Policy content="{policy}">\n'
-        f"<title>{escape(report.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(filter(None, body))
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -182,12 +194,14 @@ def _pictures(report: Report, pictures: Mapping[str, bytes] | None) -> dict[str,
 
 def _picture(report: Report, name: str, image: bytes) -> str:
     heading, caption = CAPTIONS[name]
+    return picture(heading, f"{caption} {_remark(report, name)}".strip(), image)
+
+
+def picture(heading: str, text: str, image: bytes) -> str:
+    """A section with a picture, which scrolls on a narrow screen, from its left edge."""
     data = base64.b64encode(image).decode()
-    return html_section(
-        heading,
-        f'<div class="wide picture"><img alt="{escape(heading)}" src="data:image/png;base64,{data}"></div>',
-        f"{caption} {_remark(report, name)}".strip(),
-    )
+    content = f'<div class="wide picture"><img alt="{escape(heading)}" src="data:image/png;base64,{data}"></div>'
+    return html_section(heading, content, text)
 
 
 def _remark(report: Report, name: str) -> str:
@@ -251,8 +265,9 @@ def _network(report: Report) -> str:
     return html_section("The network", html_table(table[0], table[1:], "parts", marks))
 
 
-def _settings(report: Report) -> str:
-    rows = [[item.name, value_text(item.value), item.origin, item.reason] for item in report.settings]
+def settings_section(settings: Sequence[SettingChoice]) -> str:
+    """Every setting with where its value comes from."""
+    rows = [[item.name, value_text(item.value), item.origin, item.reason] for item in settings]
     if not rows:
         return ""
     text = (

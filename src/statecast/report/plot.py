@@ -23,7 +23,7 @@ from statecast.errors import MissingDependency
 from statecast.files import write_bytes
 from statecast.forecast.residuals import Residuals
 from statecast.report import breakdown as parts
-from statecast.report import errors_ahead, explanation, loss_axes, residual_axes
+from statecast.report import class_axes, errors_ahead, explanation, loss_axes, residual_axes
 from statecast.report.correlation import lags_shown
 from statecast.report.summary import (
     Report,
@@ -249,6 +249,36 @@ def figures(report: Report) -> Iterator[tuple[str, Figure]]:
         activity, axis = report.explanation.activity, functools.partial(time_axis, step=step)
         series = activity.series if report.facts.series > 1 else ""
         yield "gates", explanation.gates(new_figure, activity, report.activity_time, axis, series)
+
+
+def confusion(evaluation: Mapping[str, Any], shown: bool = False) -> Figure:
+    """Which classes of a classifier's test rows were taken for which; `shown` as in `residual_panels`."""
+    size = len(evaluation["classes"])
+    figure = new_figure(1.2 + min(0.4 * max(size, 4), 5.5), "Test rows by class", shown=shown)
+    figure.set_figwidth(min(2.6 + 0.75 * max(size, 4), style.WIDTH))
+    class_axes.confusion(figure.subplots(), evaluation)
+    return figure
+
+
+def reliability(evaluation: Mapping[str, Any], shown: bool = False) -> Figure:
+    """Whether a classifier's probabilities are what they say; `shown` as in `residual_panels`."""
+    figure = new_figure(4.4, "Reliability of the probabilities", shown=shown)
+    figure.set_figwidth(5.2)
+    axes = figure.subplots()
+    class_axes.reliability(axes, evaluation)
+    style.legend(figure, [axes], columns=3)
+    return figure
+
+
+def class_figures(
+    evaluation: Mapping[str, Any], history: Mapping[str, Float[np.ndarray, " rows"]]
+) -> Iterator[tuple[str, Figure]]:
+    """The name and the picture of everything that is drawn of a classifier."""
+    if evaluation:
+        yield "confusion", confusion(evaluation)
+        yield "reliability", reliability(evaluation)
+    if len(history.get("loss", ())) and np.isfinite(history["loss"]).any():
+        yield "loss", loss(history, "cross-entropy")
 
 
 def images(report: Report) -> dict[str, bytes]:

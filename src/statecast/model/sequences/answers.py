@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -50,6 +50,8 @@ class Answers:
         single: a regressor whose target was one column without an axis of its own.
         names: names of the columns, where they had names.
         history: columns of the training history.
+        scores: of a classifier on rows that were kept for a test, see `classification.evaluation`; empty without any.
+        learned: rows of each class that a classifier was trained on; empty in files of before.
     """
 
     kind: str
@@ -64,6 +66,8 @@ class Answers:
     single: bool
     names: tuple[str, ...] | None
     history: dict[str, list[float]]
+    scores: dict[str, Any] = field(default_factory=dict)
+    learned: tuple[int, ...] = ()
 
     @property
     def networks(self) -> dict[str, NetworkReading]:
@@ -136,6 +140,10 @@ def save(model: Answers, path: str | Path, settings: dict[str, Any]) -> Path:
     values: dict[str, Any] = {"readings": readings, "columns": model.columns, "answers": _count(model)}
     values |= {"recurrent": model.recurrent, "single": model.single, "history": model.history, "names": model.names}
     values |= {"config": _to_json(model.config.to_dict()), "settings": _to_json(settings)}
+    if model.scores:
+        values["scores"] = model.scores
+    if model.learned:
+        values["learned"] = model.learned
     if model.classes is not None:
         values["classes"] = {"type": model.classes.dtype.str, "values": model.classes.tolist()}
     texts = {name: json.dumps(value, ensure_ascii=False) for name, value in values.items()}
@@ -182,7 +190,10 @@ def _model(tree: Tree, texts: Mapping[str, str], kind: str) -> tuple[Answers, di
     names = _VALUES | ({"readings", "columns"} if "readings" in texts else {"encoding"})
     if missing := names - texts.keys():
         raise ValueError(f"its header has no {min(missing)!r}")
-    values = {name: parse_json(texts[name], infinite=True) for name in (names | {"classes"}) & texts.keys()}
+    values = {
+        name: parse_json(texts[name], infinite=True)
+        for name in (names | {"classes", "scores", "learned"}) & texts.keys()
+    }
     config, count = _config(values["config"], kind), values["answers"]
     recurrent, single = values["recurrent"], values["single"]
     if type(recurrent) is not bool or type(single) is not bool or type(count) is not int or count < 1:
@@ -209,11 +220,13 @@ def _model(tree: Tree, texts: Mapping[str, str], kind: str) -> tuple[Answers, di
     built = {name: _reading(tree["weights"][name], of, readers.get(name), config) for name, of in readings.items()}
     return Answers(
         kind, config, columns, recurrent, built, tree["shares"], classes, tree["mean"], tree["scale"], single,
-        _names(values["names"], columns), history,
+        _names(values["names"], columns), history, _scores(values.get("scores", {}), kind, count),
+        _learned(values.get("learned", []), count),
     ), _settings(values["settings"], kind)  # fmt: skip
 
 
 _VALUES = {"history", "names", "recurrent", "single", "answers", "config", "settings"}
+_OPTIONAL = {"classes", "scores", "learned"}
 _SPACING, _CHANNELS = "weights/convolutions/spacing", "weights/convolutions/channels"
 _RULES = {"scale": checked.AT_LEAST_ZERO, "shares": checked.POSITIVE, _SPACING: checked.POSITIVE}
 
@@ -296,6 +309,20 @@ def _config(values: Any, kind: str) -> SequenceConfig:
     if config.hidden is None or config.ensemble is None:
         raise ValueError("hidden and ensemble are not among its settings")
     return config
+
+
+def _learned(value: Any, count: int) -> tuple[int, ...]:
+    sound = isinstance(value, list) and all(type(rows) is int and 0 < rows < 2**53 for rows in value)
+    if not sound or len(value) not in (0, count):
+        raise ValueError(f"the rows that it learned from are {shortened(value)}, wanted a number for each class")
+    return tuple(value)
+
+
+def _scores(value: Any, kind: str, count: int) -> dict[str, Any]:
+    """Scores as plain values, which whoever shows them holds to what they must be."""
+    if not isinstance(value, dict) or (value and (kind != "classifier" or len(value.get("classes", ())) != count)):
+        raise ValueError(f"its scores are {shortened(value)}, which no {kind} has")
+    return value
 
 
 def _settings(values: Any, kind: str) -> dict[str, Any]:
