@@ -211,6 +211,25 @@ def test_a_snapshot_of_many_series_is_written_block_by_block(
     same_bits(Stream.load(tmp_path / "s").state.data, stream.state.data)
 
 
+@pytest.mark.parametrize("independent", [False, True], ids=["joint", "independent"])
+def test_of_a_series_that_was_removed_nothing_is_left(independent: bool, tmp_path: Path) -> None:
+    stream = Stream(model(targets=2, independent=independent))
+    for hour in (5, 7):
+        stream.observe_many(["a", "b"], [[float(hour), 1.0], [2.0, 3.0]], START + HOUR * hour)
+    other = stream.state_of(["b"]).data.copy()
+    stream.remove(["a"])
+    loaded = Stream.load(stream.save(tmp_path / "s"))
+    fresh = Stream(model(targets=2, independent=independent)).observe("a", [9.0, 9.0], START)
+    for each in (stream, loaded):
+        assert each.ids == ("b",)
+        same_bits(each.state_of(["b"]).data, other)
+        with pytest.raises(UnknownSeries, match="no series 'a'"):
+            each.forecast(["a"])
+        again = each.observe("a", [9.0, 9.0], START)  # neither its state nor its last values are remembered
+        same_bits(again.values, fresh.values)
+        same_bits(again.lower[80], fresh.lower[80])
+
+
 def test_a_forecast_does_not_change_when_the_stream_goes_on() -> None:
     stream = Stream(model())
     first = stream.observe("a", 5.0, START)

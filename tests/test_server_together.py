@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from broker_cases import Broker, broker
 from cli_cases import Command, statecast
-from http_cases import Served, serving
+from http_cases import Served, row, serving
 from test_server_webhook import Pager, pager
 
 import statecast as sc
@@ -222,3 +222,14 @@ def test_who_gets_a_webhook_later_posts_no_old_alarms(tmp_path: Path, pager: Pag
     with serving(tmp_path, window=0, webhook=pager.url) as server:
         broker_cases.until(lambda: server.service.engine._store.note("posted 0") is not None)
     assert pager.alarms == []
+
+
+def test_a_client_has_series_forgotten(tmp_path: Path) -> None:
+    with serving(tmp_path, window=0) as server, sc.Client(str(server.http.base_url)) as client:
+        server.post([row(hour, 1.0, site) for site in ("a", "b/c") for hour in range(3)])
+        client.remove(["b/c"])
+        assert [part["id"] for part in client.series()] == ["a"]
+        with pytest.raises(UnknownSeries, match="b/c"):
+            client.remove(["b/c"])
+        assert server.refused("GET", "/v1/series/b%2Fc/history", 404)
+        assert client.observe("b/c", 1.0, row(0)["hour"]).single  # earlier than its rows were: it starts anew

@@ -384,8 +384,7 @@ class ClassifierConfig(SequenceConfig):
     test_size: int | float = restated(
         "test_size",
         0,
-        help="rows that are kept for the test scores, the same share of every class; neither training nor stopping "
-        "uses them",
+        help="rows kept for the test scores, the same share of every class; nothing but the scores uses them",
     )
 
 

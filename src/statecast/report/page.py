@@ -107,7 +107,7 @@ section>p{color:var(--soft);margin:0 0 1rem;max-width:46rem}
 font-size:.85rem;color:var(--soft)}
 .good{color:var(--good)}.bad{color:var(--bad)}
 .wide{overflow-x:auto;margin:0}.wide+.wide{margin-top:1.25rem}
-img{display:block;width:100%;height:auto;background:#fff;border-radius:6px}
+img{display:block;max-width:100%;height:auto;background:#fff;border-radius:6px}
 table{border-collapse:collapse;width:100%;font-size:.93rem}
 th,td{text-align:right;padding:.4rem .7rem;border-bottom:1px solid var(--line);white-space:nowrap}
 th{color:var(--soft);font-weight:600}tr:last-child td{border-bottom:0}

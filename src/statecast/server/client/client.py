@@ -15,6 +15,7 @@ from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Literal
+from urllib.parse import quote
 
 import numpy as np
 
@@ -372,6 +373,26 @@ class Client:
         if not isinstance(documents, list):
             raise ServerError(f"{answer.url} answered without {what[1]}")
         return documents
+
+    def remove(self, ids: Sequence[str | int]) -> None:
+        """Have the server forget series, one after the other; one that comes again starts anew.
+
+        Raises:
+            UnknownSeries: one is not there; those before it are forgotten.
+            Unreachable, AccessDenied, ServerError: as in `send`; with tokens this takes one of an administrator.
+
+        Example:
+            >>> client.observe("to-be-forgotten", 1.0, "1961-01-01").single
+            True
+            >>> client.remove(["to-be-forgotten"])
+        """
+        for path in (f"/v1/series/{quote(str(name), safe='')}" for name in _listed(ids)):
+            answer = self._link.ask("DELETE", path)
+            if answer.status_code == ELSEWHERE and "Location" in answer.headers:
+                answer = self._other(answer.headers["Location"])._link.ask("DELETE", path)
+            if answer.status_code == UNKNOWN:
+                raise UnknownSeries(link.complaint(answer))
+            link.mapping(answer)
 
     def series(self, prefix: str = "", contains: str = "") -> Iterator[dict[str, Any]]:
         """What the server knows of each series, in the order of the ids.
