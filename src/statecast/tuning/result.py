@@ -152,7 +152,7 @@ class Tuning:
             >>> tuning.write("tuned")[-1].name
             'trials.csv'
         """
-        place, report = Path(folder), self.forecaster.report(title)
+        place, report = Path(folder), self.forecaster.report(title=title)
         section = Section("Tuning", tuple(self.sentences), tuple(map(tuple, self.leaders(SHOWN))))
         written = self.forecaster.write(place, title, replace(report, sections=(*report.sections, section)))
         write_text(place / CONFIG, self.config_toml())
