@@ -224,12 +224,12 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         check_is_fitted(self)
         model, defaults = self.model_, ClassifierConfig()
         settings = model.config.to_dict()
-        given = {name: value for name, value in self.get_params().items() if value != getattr(defaults, name)}
+        user_settings = {name: value for name, value in self.get_params().items() if value != getattr(defaults, name)}
         report = classes.ClassReport(
             title or f"Classifier of {len(self.classes_)} classes",
             sum(model.learned),
             model.scores,
-            classes.choices(settings, given, getattr(self, "reasons_", {}), tuple(settings), ClassifierConfig),
+            classes.choices(settings, user_settings, getattr(self, "reasons_", {}), tuple(settings), ClassifierConfig),
             readers.layers(model, model.columns),
             {name: np.array(column, float) for name, column in model.history.items()},
         )

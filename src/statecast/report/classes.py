@@ -172,13 +172,17 @@ SKILL = "Skill is 1 - score / score of the shares of the classes: above zero the
 
 
 def choices(
-    settings: Mapping[str, Any], given: Mapping[str, Any], reasons: Mapping[str, str], names: Sequence[str], of: Any
+    settings: Mapping[str, Any],
+    user_settings: Mapping[str, Any],
+    reasons: Mapping[str, str],
+    names: Sequence[str],
+    of: Any,
 ) -> tuple[SettingChoice, ...]:
     """Every setting of a classifier with where its value comes from; see `collect.origin`."""
     from statecast.report.collect import origin
 
     return tuple(
-        SettingChoice(name, settings[name], origin(name, given, reasons, of), reasons.get(name, ""))
+        SettingChoice(name, settings[name], origin(name, user_settings, reasons, of), reasons.get(name, ""))
         for name in names
         if settings[name] is not None
     )
