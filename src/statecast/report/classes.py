@@ -8,6 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from statecast.config import Settings
 from statecast.display import html
 from statecast.display.html import html_section, html_table
 from statecast.files import write_text
@@ -176,7 +177,7 @@ def choices(
     user_settings: Mapping[str, Any],
     reasons: Mapping[str, str],
     names: Sequence[str],
-    of: Any,
+    of: type[Settings],
 ) -> tuple[SettingChoice, ...]:
     """Every setting of a classifier with where its value comes from; see `collect.origin`."""
     from statecast.report.collect import origin

@@ -378,8 +378,7 @@ class Client:
         """Have the server forget series, one after the other; one that comes again starts anew.
 
         Raises:
-            UnknownSeries: one is not there; those before it are forgotten.
-            Unreachable, AccessDenied, ServerError: as in `send`; with tokens this takes one of an administrator.
+            UnknownSeries: one is not there; those before it are forgotten. Others as in `send`.
 
         Example:
             >>> client.observe("to-be-forgotten", 1.0, "1961-01-01").single
