@@ -140,6 +140,16 @@ def test_the_log_is_cut_and_keys_are_forgotten(cluster: Cluster, opened: Opened)
     assert store.key("k") is None
 
 
+def test_history_goes_by_shard(cluster: Cluster, opened: Opened) -> None:
+    store, served = opened(cluster.database())
+    served.wait(4)
+    pieces = [Piece(block, first, first + 1, b"rows") for block in (0, 1, 4) for first in (1, 3, 5)]
+    store.commit(Transaction(pieces=pieces))
+    store.commit(Transaction(trims={0: 4, 1: 1}))  # blocks 0 and 4 are of shard 0, block 1 is of shard 1
+    kept = {block: [piece.first for piece in store.pieces(block)] for block in (0, 1, 4)}
+    assert kept == {0: [5], 1: [5, 3, 1], 4: [5]}
+
+
 def test_the_log_of_a_shard_that_is_being_read_is_left_alone(cluster: Cluster, opened: Opened) -> None:
     store, _ = opened(cluster.database())
     store.commit(Transaction((batch(0, 1, [1.0]), batch(1, 2, [2.0]))))
