@@ -47,7 +47,12 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
-autodoc_mock_imports = ["sktime", "river", "mlflow"]  # each holds other packages back; the docstrings need none of them
+autodoc_mock_imports = [
+    "sktime",
+    "aeon",
+    "river",
+    "mlflow",
+]  # each holds other packages back; the docstrings need none of them
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 100
 napoleon_numpy_docstring = False

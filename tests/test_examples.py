@@ -25,7 +25,7 @@ from statecast.gallery import cases
 
 API = Path(__file__).resolve().parents[1] / "docs" / "api"
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted(API.glob("*.md"))}
-ADAPTORS = {"statecast.sktime": "sktime", "statecast.river": "river", "statecast.mlflow": "mlflow"}
+ADAPTORS = {f"statecast.{name}": name for name in ("sktime", "aeon", "river", "mlflow")}
 ADDRESS = "http://127.0.0.1:8000"  # in the examples
 WITHOUT = {"statecast.Client.deliver": "the outbox calls it", "statecast.model.cells.Cell": "made by the decorators"}
 
@@ -42,7 +42,9 @@ def with_methods(name: str) -> Iterator[tuple[str, Any]]:
     home, _, last = name.rpartition(".")
     thing = getattr(importlib.import_module(home), last)
     yield name, thing
-    if inspect.isclass(thing) and name not in WITHOUT and home != "statecast.sktime":  # whose methods are sktime's
+    if (
+        inspect.isclass(thing) and name not in WITHOUT and home not in ("statecast.sktime", "statecast.aeon")
+    ):  # whose methods are theirs
         for part in dir(thing):
             method = getattr(thing, part)
             if not part.startswith("_") and inspect.isroutine(method) and method.__module__.startswith("statecast"):

@@ -9,7 +9,13 @@ import pytest
 from test_docs import DOCS, blocks, run
 
 PAGE = DOCS / "interop.md"
-LIBRARIES = {"sktime": "sktime", "aeon": "aeon", "River": "river", "MLflow": "mlflow"}  # of sections
+LIBRARIES = {
+    "sktime": "sktime",
+    "aeon": "aeon",
+    "River": "river",
+    "MLflow": "mlflow",
+    "Nixtla": "hierarchicalforecast",
+}  # of sections
 
 
 def sections() -> dict[str, str]:
