@@ -18,11 +18,10 @@ PYTEST ?= -n 2 --dist worksteal
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
 
-demo: $(READY) ## fit on a bundled table of air quality; scores, pictures and a report in demo/
-	table=$$($(BIN)/statecast example beijing_pm25) && \
-	$(BIN)/statecast fit "$$table" --target pm25 --time time \
-		--past dew_point,temperature,pressure,wind_direction,wind_speed,snow_hours,rain_hours \
-		--horizon 24 --out demo --force
+demo: $(READY) ## fit on six years of traffic; scores, pictures and a report in demo/; then a fortnight of it, live
+	table=$$($(BIN)/statecast example interstate_traffic) && \
+	$(BIN)/statecast fit "$$table" --config docs/traffic.toml --out demo --force && \
+	$(BIN)/statecast replay demo "$$table" --from 2018-06-25 --rows 336
 
 test: $(READY) ## run the tests
 	$(BIN)/python -m pytest $(PYTEST)

@@ -10,14 +10,18 @@ import re
 import sys
 import tempfile
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import polars as pl
+from matplotlib.dates import DateFormatter, DayLocator
 from matplotlib.figure import Figure
 
 import statecast as sc
+from statecast.config import read_toml
 from statecast.data import examples
 from statecast.data.segments import Sampler
 from statecast.model.inputs import from_working
@@ -223,8 +227,47 @@ def calibration() -> Figure:
     return drawing
 
 
+def forecast() -> Figure:
+    """The README's picture: of the forecasts of the demo's test rows the one whose error is the median."""
+    settings = read_toml(Path(__file__).parent / "traffic.toml")
+    roles = settings.pop("data")
+    model = sc.Forecaster(**settings).fit(examples.path("interstate_traffic"), **roles)
+    return traffic(model)
+
+
+def traffic(model: sc.Forecaster) -> Figure:
+    """Two days ahead, with the days before and with what happened."""
+    table = model.backtest(examples.path("interstate_traffic"), windows=100, step=48)
+    whole = table.group_by("cutoff").agg(
+        (pl.col("y") - pl.col("statecast")).abs().mean().alias("mae"), pl.col("y").count()
+    )
+    whole = whole.filter(pl.col("y") == 48).sort("mae", "cutoff")
+    cutoff = whole["cutoff"][len(whole) // 2]
+    ahead = table.filter(pl.col("cutoff") == cutoff).sort("time")
+    drawing, axes = figure(height=3.2)
+    before = (
+        table.filter(pl.col("time") <= cutoff, pl.col("time") > cutoff - timedelta(days=4)).unique("time").sort("time")
+    )
+    time = ahead["time"]
+    for level, alpha in ((95, 0.16), (80, 0.3)):
+        bounds = (ahead[f"statecast-{end}-{level}"] for end in ("lo", "hi"))
+        axes.fill_between(time, *bounds, color=BLUE, alpha=alpha, lw=0, label=f"{level} % interval")
+    axes.plot(before["time"], before["y"], color=SOFT, lw=1.3)
+    axes.plot(time, ahead["statecast"], color=BLUE, lw=2, label="forecast")
+    axes.plot(time, ahead["y"], color=ORANGE, lw=1.3, label="what happened")
+    axes.axvline(cutoff, color=SOFT, lw=1, ls=(0, (2, 2)))
+    axes.annotate("now", (cutoff, 0), xytext=(-4, 3), textcoords="offset points", color=SOFT, ha="right")
+    axes.set(title=f"Vehicles an hour on Interstate 94, forecast at the end of {cutoff:%-d %B %Y}", ylim=(0, None))
+    axes.xaxis.set_major_locator(DayLocator())
+    axes.xaxis.set_major_formatter(DateFormatter("%a %-d %b"))
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(axis="y", color=GRID)
+    axes.legend(loc="upper left", ncols=4, bbox_to_anchor=(0, -0.1))
+    return drawing
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
-    picture.__name__: picture for picture in (state, segments, front, skip, calibration)
+    picture.__name__: picture for picture in (state, segments, front, skip, calibration, forecast)
 }
 
 

@@ -170,9 +170,22 @@ def test_whole_numbers_that_ascend_are_a_time_by_name() -> None:
     assert of({"amount": np.arange(50), "spots": np.arange(50.0) % 11})[0].time == ""
 
 
+def test_times_of_day_are_no_series_and_irregular_times_are_brought_onto_a_grid() -> None:
+    clock = np.array([f"{n % 24:02}:00" for n in range(72)])
+    roles, _, reasons = of({"date": np.repeat(days(3), 24), "time": clock, "load": np.arange(72.0) % 24})
+    assert (roles.id, roles.target) == (None, ("load",))
+    assert "time: left out: it holds times of day: join it with the dates" in reasons
+    gaps = np.random.default_rng(2).integers(200, 500, 90)
+    stamps = np.datetime64("2024-01-01T00:00:00") + np.cumsum(gaps)
+    roles, settings, _ = of({"stamp": stamps, "value": np.arange(90.0) % 7})
+    assert (roles.freq, settings) == ("10min", {"aggregate": "mean"})
+
+
 def test_a_table_without_numbers() -> None:
     with pytest.raises(DataError, match="no column holds numbers, so there is nothing to forecast"):
         of({"day": days(9), "word": np.array(list("abcabcabc"))})
+    with pytest.raises(DataError, match="'price' holds '€ 1': write numbers without units"):
+        of({"day": days(3), "price": np.array(["€ 1", "€ 2", "€ 3"])})
 
 
 def test_what_stands_in_the_way_is_said(statecast: Command, here: Path) -> None:

@@ -437,6 +437,25 @@ def test_decimal_commas_are_read_where_they_are_certain(tmp_path: Path, text: st
     assert ("decimal" in result.reasons) == commas
 
 
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ('a,b\n"1,234.5",x\n12,y\n"1,234",z\n', [1234.5, 12, 1234]),
+        ('a,b\n"-1,234,567",x\n,y\n', [-1234567, None]),
+        ('a,b\n"1,234",x\n968,y\n', [1234, 968]),
+        ('a,b\n"1,234",x\n12,y\n', None),  # a decimal comma as well as not
+        ('a,b\n"1,234.5",x\n"1,5",y\n', None),
+        ("a;b\n1,234.5;x\n", None),
+    ],
+)
+def test_commas_group_thousands_where_that_is_clear(
+    tmp_path: Path, text: str, numbers: list[float | None] | None
+) -> None:
+    column = table.read(write(tmp_path / "t.csv", text)).column("a")
+    values = [None if value != value else value for value in column.values.tolist()]
+    assert (values if column.kind == "number" else None) == numbers
+
+
 @pytest.mark.parametrize("text", ["a,b\r1,x\r2,y\r", "a,b\r1,x\r2,y", "a,b\r\r1,x\r\r2,y"])
 def test_lines_may_end_in_carriage_returns_alone(tmp_path: Path, text: str) -> None:
     result = table.read(write(tmp_path / "t.csv", text))

@@ -6,6 +6,7 @@ series, one that repeats the calendar is left out. Only what no value shows is g
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ AHEAD = ("holiday", "promo", "promotion", "event", "school", "campaign", "weeken
 MOST_CATEGORIES = 50  # of a covariate in words
 LEAST_FILLED = 0.2  # of the rows that a panel would have, if each of its series had every time
 WIDE = 30.0  # ratio of sizes up to which numeric columns may be targets side by side
+CLOCK = re.compile(r"[0-2]?[0-9]:[0-5][0-9](:[0-5][0-9])?")  # a time of day
+STEPS = {"1min": 60, "5min": 300, "10min": 600, "15min": 900, "30min": 1800, "1h": 3600, "1d": 86_400}
 UNSEASONED = 12  # steps ahead where the calendar has no season
 
 
@@ -143,11 +146,13 @@ class _Work:
 
     def _codes(self) -> Iterator[tuple[str, Int64[np.ndarray, " rows"]]]:
         """Columns that could name series, as codes."""
+        several = len(self.numbers()) > 1  # the only column of numbers is what is to be forecast
         for name in self.free():
             column = self.table.column(name)
             if column.kind == "text" and (column.values >= 0).all():
-                yield name, column.values
-            elif column.kind in ("integer", "number") and _whole(column.values):
+                if not all(CLOCK.fullmatch(label) for label in column.labels):
+                    yield name, column.values
+            elif several and column.kind in ("integer", "number") and _whole(column.values):
                 yield name, np.unique(column.values, return_inverse=True)[1]
 
     def calendar(self) -> None:
@@ -171,17 +176,25 @@ class _Work:
             return
         numbers = [name for name in self.numbers() if self._varied(name)] or self.numbers()
         if not numbers:
-            raise DataError(f"{self.table.origin}: no column holds numbers, so there is nothing to forecast")
+            raise DataError(
+                f"{self.table.origin}: no column holds numbers, so there is nothing to forecast; {self._texts()}"
+            )
         named = list(_by_name(numbers, TARGETS))
         if len(numbers) == 1:
             self._target(numbers, "the target: no other column holds numbers that could be forecast")
         elif named:
             self._target(named[:1], "the target: a guess by its name")
-        elif self.roles.id is None and self._alike(numbers):
+        elif self.roles.id is None and len(numbers) > 2 and self._alike(numbers):
             self._target(numbers, "a target, like the other columns of numbers: they are of one size")
         else:
             others = f"{', '.join(numbers[1:4])}{', …' if len(numbers) > 4 else ''}"
             self._target(numbers[:1], f"the target: a guess, as the first column of numbers; it could be {others}")
+
+    def _texts(self) -> str:
+        """What the columns hold instead."""
+        columns = {name: self.table.column(name) for name in self.free()}
+        texts = [f"{name!r} holds {c.labels[0]!r}" for name, c in columns.items() if c.kind == "text" and c.labels]
+        return f"{', '.join(texts[:5])}: write numbers without units" if texts else "all of them have other roles"
 
     def _varied(self, name: str) -> bool:
         """Whether a column of numbers is no flag, nor zero most of the time."""
@@ -203,7 +216,9 @@ class _Work:
         for name in self.free():
             look, column = self.looks[name], self.table.column(name)
             missing = _missing(column)
-            if look.dates or (column.kind == "text" and len(column.labels) > MOST_CATEGORIES):
+            if column.kind == "text" and all(CLOCK.fullmatch(label) for label in column.labels):
+                self._leave(name, "it holds times of day: join it with the dates, as in 2024-01-31 12:00")
+            elif look.dates or (column.kind == "text" and len(column.labels) > MOST_CATEGORIES):
                 what = "dates beside the time" if look.dates else f"{len(column.labels):,} different texts"
                 self._leave(name, what)
             elif missing.all() or len(_distinct(column.values, 2)) < 2:
@@ -246,8 +261,20 @@ class _Work:
         try:
             panel, schema = checks.panel(self.table, self.roles, merging)
         except DataError as error:
+            if self.roles.freq is None and (step := self._usual_step()):
+                self.roles = replace(self.roles, freq=step)
+                self.settings = {"aggregate": "mean"}
+                order[str(self.roles.time)] += f"; its steps are irregular, so rows are averaged by {step}"
+                return replace(self.result(), reasons=order)
             return Guess(self.roles, self.settings, UNSEASONED, order, str(error))
         return Guess(self.roles, self.settings, _horizon(schema, int(np.median(panel.lengths))), order)
+
+    def _usual_step(self) -> str:
+        """The shortest step of a clock that most rows are not farther apart than; empty where there are no times."""
+        if self.stamps is None or self.stamps.kind != "datetime" or self.roles.id is not None:
+            return ""
+        apart = float(np.median(np.diff(np.sort(self.stamps.values)))) / 1e6
+        return next((name for name, seconds in STEPS.items() if seconds >= apart), "")
 
 
 def _horizon(schema: Schema, rows: int) -> int:

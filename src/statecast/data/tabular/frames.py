@@ -15,7 +15,7 @@ import numpy as np
 
 from statecast.data import zones
 from statecast.data.tabular.columns import WANTED, Clock, Coded, Column, Kind, Texts, Where, typed
-from statecast.data.tabular.decimals import DECIMAL_COMMA, THOUSANDS_COMMA, THOUSANDS_POINT, WHOLE
+from statecast.data.tabular.decimals import DECIMAL_COMMA, THOUSANDS_COMMA, THOUSANDS_POINT, WHOLE, ungrouped
 from statecast.data.tabular.lines import CsvLayout
 from statecast.data.tabular.sources import Source
 from statecast.data.timetext import MISSING, NULLS
@@ -53,6 +53,7 @@ def read_csv(body: Any, layout: CsvLayout, origin: str) -> tuple[Any, str]:
     if european:
         texts = pl.read_csv(body, infer_schema=False, **options)
         frame = frame.with_columns(_with_points(series, texts[series.name], layout.separator) for series in frame)
+    frame = frame.with_columns(ungrouped(series, layout.separator) for series in frame)
     frame.columns = list(layout.names)
     return frame, example
 
