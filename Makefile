@@ -73,8 +73,9 @@ format: $(READY) ## put the sources into the house's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-settings: $(READY) ## write what follows from the settings: docs/settings.md and the estimators' arguments
+settings: $(READY) ## write what follows from the code: docs/settings.md, docs/commands.md and the estimators' arguments
 	$(BIN)/python tests/keywords.py
+	$(BIN)/python tests/options_page.py
 	$(BIN)/statecast settings --markdown > docs/settings.md
 
 gallery: $(READY) ## run the tutorials' experiments; DATA=DIR for the tables that are not shipped; page in gallery/

@@ -21,6 +21,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import options_page
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -196,6 +197,10 @@ def test_every_page_is_in_a_table_of_contents() -> None:
             named |= {(path.relative_to(DOCS).parent / entry).as_posix() for entry in entries}
     assert pages - named == set(), "name these in a toctree, such as those of docs/index.md"
     assert named - pages == set(), "these are no pages"
+
+
+def test_the_page_of_commands_is_what_their_help_says() -> None:
+    assert options_page.PLACE.read_text(encoding="utf-8") == options_page.source(), "make settings"
 
 
 def test_the_readme_gives_the_two_commands() -> None:
