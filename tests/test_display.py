@@ -198,6 +198,8 @@ def test_a_sketch_has_gaps_and_survives_extremes() -> None:
     Tags(text)
     assert text.count("M") == 3  # beginnings of a line
     assert "1.2 M" in sketch(Chart("y", time, np.full(9, 1.2e6), ()))
+    near = sketch(Chart("y", time, 1e6 + np.arange(9.0), ()))
+    assert "1,000,000<" in near and "1,000,008<" in near
     for part in (np.full(9, np.nan), np.zeros(9), np.full(9, 7.0)):
         assert "nan" not in sketch(Chart("y", time, part, (Curve(time[-1:] + 1, np.ones(1)),)))
 

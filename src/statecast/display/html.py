@@ -18,7 +18,8 @@ ROWS = 8  # of a table in a card
 CARD = (
     ".statecast{font-size:13px;line-height:1.45;max-width:56em;overflow-x:auto}"
     ".statecast b.title{font-size:15px}"
-    ".statecast table{border-collapse:collapse;margin:.4em 0;font-variant-numeric:tabular-nums}"
+    ".statecast table{color:inherit;font-size:inherit;border-collapse:collapse;margin:.4em 0;"
+    "font-variant-numeric:tabular-nums}"
     ".statecast tr{background:transparent!important}"
     ".statecast th,.statecast td{color:inherit;border:0;border-bottom:1px solid rgba(128,128,128,.35);"
     "padding:.15em .7em .15em 0;text-align:right;white-space:nowrap}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.display.chart import Chart, Curve
-from statecast.display.numbers import amount
+from statecast.display.numbers import amount, number
 
 if TYPE_CHECKING:
     from jaxtyping import Float
@@ -82,8 +82,11 @@ def _dated(time: Any) -> bool:
 
 
 def _grid(place: _Frame) -> str:
-    lines = [_rule(float(place.y(value))) + _text(LEFT - 6, float(place.y(value)) + 3, amount(value), "end")
-             for value in dict.fromkeys((place.low, place.high))]  # fmt: skip
+    ends = list(dict.fromkeys((place.low, place.high)))
+    texts = [amount(value) for value in ends]
+    texts = texts if len(set(texts)) == len(ends) else list(map(number, ends))  # near each other: with more digits
+    lines = [_rule(float(place.y(value))) + _text(LEFT - 6, float(place.y(value)) + 3, text, "end")
+             for value, text in zip(ends, texts, strict=True)]  # fmt: skip
     below = _text(LEFT, HEIGHT - 4, place.ends[0], "start") + _text(WIDTH - 8, HEIGHT - 4, place.ends[1], "end")
     return "".join(lines) + below
 
