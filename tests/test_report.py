@@ -307,7 +307,7 @@ def test_the_error_by_step_begins_at_zero_and_tells_of_runaways() -> None:
     bottom, top = figure.axes[0].get_ylim()
     assert bottom == 0
     assert 2 < top < 10
-    assert "beyond the top: linear extrapolation up to 400.0" in texts(figure)
+    assert "beyond the top:\nlinear extrapolation up to 400" in texts(figure)
     assert "hours ahead" in texts(figure)
     two = plot.error_by_step({"load": errors | {"seasonal_naive": 90 * np.ones(5)}})
     assert two.axes[0].get_ylim()[1] < 4  # not one bad baseline, nor two, press the network's line to the ground

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.display import style
+from statecast.display.numbers import amount
 from statecast.report.summary import number, spoken
 
 if TYPE_CHECKING:
@@ -43,13 +44,15 @@ def lines(axes: Any, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -
         colour, dashes = LINES.get(name, (style.SOFT, "-"))
         highest = float(np.nanmax(value, initial=0.0))
         if highest > top:
-            beyond.append(f"{label(name)} up to {number(highest)}")
+            beyond.append(f"{label(name)} up to {amount(highest)}")
         width = 2.2 if name == "statecast" else 1.5
         dot = "o" if len(value) < FEW else ""  # a line between two missing values would not be visible
         look = {"color": colour, "ls": dashes, "lw": width, "marker": dot, "ms": 3, "label": label(name)}
         axes.plot(np.arange(1, len(value) + 1), value, **look)
     if beyond:
-        axes.set_title("beyond the top: " + ", ".join(beyond), loc="right", fontsize=7.5, color=style.SOFT)
+        ground = {"facecolor": style.GROUND, "alpha": 0.8, "lw": 0, "pad": 1}
+        look = {"ha": "right", "va": "top", "fontsize": 7.5, "color": style.SOFT, "bbox": ground}
+        axes.text(0.995, 0.98, "\n".join(["beyond the top:", *beyond]), transform=axes.transAxes, **look)
     horizon = max(len(value) for value in errors.values())
     edge = 0.02 * (horizon - 1)  # a dot at the first step is whole
     axes.set(ylim=(0, top), xlim=(1 - edge, horizon + edge), xlabel=f"{step}s ahead", ylabel="mean absolute error")
