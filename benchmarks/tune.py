@@ -1,8 +1,8 @@
 """What tuning gains on later rows: studies of 20 trials beside the automatic choice, by table and seed.
 
 Each table is cut at its last rows, which neither the trials nor the choice among them see; the fit of the automatic
-choice and that of the best trial are then scored there. A study is kept in a folder and gone on with, so that a run may be as
-short as you like, and what is known is written after each run.
+choice and that of the best trial are then scored there. A study is kept in a folder and gone on with, so that a run may
+be as short as you like, and what is known is written after each run.
 
     python benchmarks/tune.py                               all tables and seeds, to the end
     python benchmarks/tune.py --minutes 3 --table sunspots  three minutes of one table

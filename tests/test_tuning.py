@@ -369,6 +369,8 @@ def test_a_trial_that_kills_its_process_is_not_run_for_ever(tmp_path: Path) -> N
 
 
 @pytest.mark.heavy
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # JAX has threads here before Ray forks
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("engine", ["local", "ray"])
 def test_workers_make_the_same_trials(engine: str) -> None:
     """What is drawn before anything is learned does not depend on the number of workers, nor do the bits of a trial."""

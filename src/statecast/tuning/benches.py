@@ -43,22 +43,43 @@ class Bench(Protocol):
         """Give up the trials that run."""
 
 
-def bench_of(engine: str | None, workers: int | None, runner: TrialRunner, watch: StepWatch) -> Bench:
-    """The bench of an engine; this process where neither an engine nor several workers are asked for.
+def engine_of(engine: str | None, workers: int | None) -> str | None:
+    """Who runs trials: "local", "ray", or None: this process, if neither an engine nor several workers are asked for.
+
+    A Ray cluster is connected to at once: Ray forks, which is best done before JAX has threads.
 
     Raises:
         SettingError: there is no such engine, or no such number of workers.
+        MissingDependency: Ray is asked for, and not installed.
     """
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
         raise SettingError(f"workers = {workers!r}: wanted a whole number of at least 1")
     if engine is None and workers in (None, 1):
-        return HomeBench(runner, watch)
+        return None
     engine = engine or ("ray" if find_spec("ray") else "local")
+    if engine not in ENGINES:
+        raise SettingError(f"there is no engine {engine!r}; {nearest(engine, ENGINES)}")
+    if engine == "ray":
+        _connected(workers)
+    return engine
+
+
+def bench_of(engine: str | None, workers: int | None, runner: TrialRunner, watch: StepWatch) -> Bench:
+    """The bench of an engine, see `engine_of`."""
     if engine == "local":
         return ProcessBench(runner.course, workers or _processors())
-    if engine == "ray":
-        return RayBench(runner.course, workers)
-    raise SettingError(f"there is no engine {engine!r}; {nearest(engine, ENGINES)}")
+    return RayBench(runner.course, workers) if engine == "ray" else HomeBench(runner, watch)
+
+
+def _connected(workers: int | None) -> Any:
+    """Ray, connected to a cluster: the one that the program is connected to, or one of this machine."""
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingDependency.of("ray", "ray", 'engine="ray"') from error
+    if not ray.is_initialized():
+        ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    return ray
 
 
 def _processors() -> int:
@@ -146,15 +167,9 @@ class RayBench:
     """Actors of the Ray cluster that the program is connected to, or of one that is started on this machine."""
 
     def __init__(self, course: Course, workers: int | None) -> None:
-        try:
-            import ray
-        except ImportError as error:
-            raise MissingDependency.of("ray", "ray", 'engine="ray"') from error
-        self._ray: Any = ray
-        if not ray.is_initialized():
-            ray.init(num_cpus=workers, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+        self._ray = _connected(workers)
         self.size = workers or max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
-        self._course = ray.put(_shared(course, self.size))
+        self._course = self._ray.put(_shared(course, self.size))
         self._free: deque[Any] = deque()
         self._running: deque[tuple[TrialTask, Any, Any]] = deque()
 

@@ -16,6 +16,7 @@ from statecast.data.tabular.table import Table
 from statecast.errors import OutputError, SettingError
 from statecast.estimators import training
 from statecast.tuning import study
+from statecast.tuning.benches import engine_of
 from statecast.tuning.budget import Budget
 from statecast.tuning.progress import TuningWatch
 from statecast.tuning.result import Tuning
@@ -95,7 +96,7 @@ def tune(
         >>> len(tuning.records), tuning.forecaster.predict().columns[-1]
         (3, 'statecast-hi-95')
     """
-    budget = Budget.of(trials, minutes)
+    budget, engine = Budget.of(trials, minutes), engine_of(engine, workers)
     config = Config.of(settings)
     search = None if space is None else space_of(space, config)
     rows = table.read(source)
