@@ -146,6 +146,9 @@ def test_the_usual_space_lies_around_the_automatic_choice_and_leaves_out_what_wa
     for dimension in space.dimensions:  # every value passes the setting's own check
         if isinstance(dimension, Choices):
             assert all(Config.of({dimension.name: value}) for value in dimension.values)
+    still = usual_space(chosen, Config(), 1000, trained=False)
+    assert [dimension.name for dimension in still.dimensions] == ["skip", "normalize", "decay"]
+    assert still.stored(chosen) is not None
     shorter = usual_space(replace(chosen, lags=8, segment=32), Config(), 60)
     sizes = {d.name: d.values for d in shorter.dimensions if isinstance(d, Choices)}
     assert max(sizes["lags"]) <= 15 and max(sizes["segment"]) <= 60

@@ -26,6 +26,7 @@ MOST_LAGS = 168
 CELLS = ("lstm", "gru", "rnn_tanh")
 NORMALIZERS = ("last", "ewma", "window")
 DROPOUTS = (0.0, 0.1, 0.2, 0.4)
+OF_START = ("skip", "normalize", "decay")  # what is tried where no step is made
 FACTOR = 5.0  # least and greatest learning rate, as multiples of the automatic one
 
 
@@ -188,19 +189,23 @@ def _span(name: str, low: float, high: float, scale: str = "linear") -> Span:
     return Span(name, low, high, scale == "log")
 
 
-def usual_space(chosen: Config, common: Config, rows: int) -> SearchSpace:
+def usual_space(chosen: Config, common: Config, rows: int, trained: bool = True) -> SearchSpace:
     """The default space: what matters, around the automatic choice; settings that were given stay as they are.
 
     Args:
         chosen: the automatic choice on the table.
         common: the settings that are the same for all trials.
         rows: training rows of a typical series.
+        trained: whether the automatic choice made any training step; where rows are too few for that, so do no others,
+            and only what the start depends on matters.
     """
     dimensions: list[Choices | Span] = []
     dimensions += [_usual(name, values, chosen) for name, values in _usual_values(chosen, rows).items()]
     rate = chosen.learning_rate or 1e-3
     dimensions.append(Span("learning_rate", rate / FACTOR, rate * FACTOR, True))
+    dimensions += [] if trained else [Span("decay", chosen.decay / 2, min(chosen.decay * 10, 1.0), True)]
     left_out = {*common.changed(), *(("dropout", "learning_rate") if chosen.optimizer == "lm" else ())}
+    left_out |= set() if trained else {d.name for d in dimensions} - set(OF_START)
     several = (d for d in dimensions if not isinstance(d, Choices) or len(d.values) > 1)
     return SearchSpace(tuple(d for d in several if d.name not in left_out))
 

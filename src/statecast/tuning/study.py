@@ -143,6 +143,7 @@ def _attributes(record: TrialRecord) -> dict[str, Any]:
         "sums": [part.sums.tolist() for part in record.evidence],
         "counts": [part.counts.tolist() for part in record.evidence],
         "chosen": None if record.chosen is None else json.loads(json.dumps(_plain(record.chosen))),
+        "steps": record.steps,
         "seconds": record.seconds,
         "note": record.note,
     }
@@ -229,6 +230,7 @@ def _entry(number: int, trial: FrozenTrial) -> Entry:
         evidence,
         dict(trial.intermediate_values),
         None if chosen is None else Config.of(chosen),
+        int(attributes["steps"]),
         float(attributes["seconds"]),
         str(attributes["note"]),
     )

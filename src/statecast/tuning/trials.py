@@ -49,6 +49,7 @@ class TrialRecord:
         evidence: of each window.
         looks: the least validation loss in the earliest window so far, by tenths of the training.
         chosen: all settings as they were in the earliest window; None where it did not finish.
+        steps: training steps in all windows.
         seconds: that it took.
         note: why it was pruned or failed.
     """
@@ -60,6 +61,7 @@ class TrialRecord:
     evidence: tuple[Evidence, ...] = ()
     looks: Mapping[int, float] = field(default_factory=dict)
     chosen: Config | None = None
+    steps: int = 0
     seconds: float = 0.0
     note: str = ""
 
@@ -175,6 +177,7 @@ class TrialRunner:
         config, rooms = self.course.config.with_(**task.settings), training.room("fit")
         evidence: list[Evidence] = []
         chosen: Config | None = None
+        steps = 0
         with rooms.precision(config):
             for number, window in enumerate(self.course.windows):
                 beginning = rooms.begin(
@@ -194,11 +197,12 @@ class TrialRunner:
                 trained = rooms.train(beginning.config, beginning.network, beginning.prepared, passes)
                 if compared:
                     looks.end()
+                steps += trained.steps
                 evidence.append(self._errors(beginning, trained.weights, window))
         total = Evidence(np.concatenate([e.sums for e in evidence]), np.concatenate([e.counts for e in evidence]))
         if not math.isfinite(total.score):
             return replace(record, note="its forecasts are not finite")
-        return replace(record, state=FINISHED, score=total.score, evidence=tuple(evidence), chosen=chosen)
+        return replace(record, state=FINISHED, score=total.score, evidence=tuple(evidence), chosen=chosen, steps=steps)
 
     def _errors(self, beginning: Any, weights: Any, window: TuningWindow) -> Evidence:
         config, prepared = beginning.config, beginning.prepared

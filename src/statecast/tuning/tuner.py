@@ -73,7 +73,7 @@ class Tuner:
         if self.runner.course.yardstick is None:
             self.runner.course = self.runner.course.measured(chosen.season or 1)
         rows = int(np.median(self.runner.course.windows[0].parts.train))
-        space = self.search or usual_space(chosen, self.runner.course.config, rows)
+        space = self.search or usual_space(chosen, self.runner.course.config, rows, record.steps > 0)
         if not self.entries:
             self._keep(Entry(record, study.automatic(space, chosen)))
         if not self._may_begin():
