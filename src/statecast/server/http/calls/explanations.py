@@ -67,7 +67,7 @@ def query_schema(names: Sequence[str]) -> Schema:
     Args:
         names: of the covariates that the model wants known ahead.
     """
-    ids = {"type": "array", "items": {"type": ["string", "integer"]}, "maxItems": MOST}
+    ids = {"type": "array", "items": {"type": ["string", "integer"]}}  # more than `MOST` are too large, 413
     return {
         "type": "object",
         "additionalProperties": False,
