@@ -66,8 +66,9 @@ api: $(READY) ## see that pyright knows the type of every public name
 breaks: $(READY) ## name calls that fitted at REF, the last tag where it is left out, and fit no longer
 	$(BIN)/python tests/public_names.py breaks $(or $(REF),$(shell git describe --tags --abbrev=0))
 
-licences: $(READY) ## write docs/licences.md: the licence of every dependency
-	$(BIN)/python tests/licences.py > docs/licences.md.new && mv docs/licences.md.new docs/licences.md
+FOLDERS = $(foreach each,$(BIN) $(INTEROP)/bin,$(shell $(each)/python -c '$(SITE)'))
+licences: $(INTEROP)/.ready ## write docs/licences.md: the licence of every dependency; ALSO=FOLDER where other packages are
+	$(BIN)/python tests/licences.py $(FOLDERS) $(ALSO) > build/licences.md && mv build/licences.md docs/licences.md
 
 format: $(READY) ## put the sources into the house's format
 	$(BIN)/ruff check --fix .

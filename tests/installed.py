@@ -50,7 +50,7 @@ def forecasts() -> list[list[list[float]]]:
             if n == 20:
                 stream = statecast.Stream.load(stream.save(Path(folder) / "stream.safetensors"))
             value = None if n == 7 else 50 + 10 * np.sin(n * np.pi / 12)
-            forecast = stream.observe("north" if n % 2 else "new", value, start + n)
+            forecast = stream.observe("north" if n % 2 else "new", value, start + np.timedelta64(n, "h"))
             sides = (forecast.lower, forecast.upper)
             bounds = [forecast.values, *(side[level] for side in sides for level in (80, 95))]
             rows.append([np.ravel(bound).round(6).tolist() for bound in bounds])

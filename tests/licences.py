@@ -1,28 +1,25 @@
 """Write docs/licences.md: the licence of every package that statecast needs, and of those that these need in turn.
 
-    python tests/licences.py > docs/licences.md
+    python tests/licences.py FOLDER … > docs/licences.md
 
-pip says what it would install for each extra, and what the packages say of themselves; nothing is installed. Where a
+Read is what installed packages say of themselves, in the folders of environments that together have all extras. Where a
 package does not state its licence in the form of SPDX, its classifiers are taken, or else the first words about it.
 """
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import sys
-import tempfile
 import tomllib
-import venv
-from collections.abc import Iterable, Mapping
-from functools import cache
+from collections.abc import Iterator, Mapping
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import Any
+
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = re.compile(r"[\w.-]+")
-PARTS = ("", "train", "tables", "cli", "client", "server", "plot", "plotly")  # whose packages `all` has as well
+HOMES = ("homepage", "home", "repository", "source", "source code", "github", "code", "documentation")
 LONGEST = 60  # characters of what a package says of its licence in words of its own
 # What classifiers and old fields call a licence, in the names of SPDX.
 SPDX = {
@@ -55,24 +52,28 @@ software; `dev` brings tools that take part in no forecast.
 TURN = """
 ## What these need in turn
 
-Of all extras but `dev`.
+Of all extras but `dev`, on Linux, with the extras of theirs that are asked for; NVIDIA's libraries are left out.
 
 | package | needed by | licence |
 | --- | --- | --- |"""
 
 
-def main() -> None:
+def main(folders: list[str]) -> None:
+    installed: dict[str, Distribution] = {}
+    for item in distributions(path=folders):
+        installed.setdefault(normal(item.metadata["Name"]), item)
     direct = dependencies()
-    reports = {extra: resolved(extra) for extra in extras() if extra not in PARTS}
-    about = {name: item for report in reports.values() for name, item in report.items()}
+    missing = sorted(set(direct) - set(installed) - {"tzdata"})
+    if missing:
+        sys.exit(f"not installed in {', '.join(folders)}: {', '.join(missing)}")
     print(HEAD)
     for name, places in direct.items():
         named = ", ".join(f"`{place}`" for place in places if place)
-        print(f"| {linked(about[name])} | {named} | {licence(about[name])} |")
-    shipped = {name for extra, report in reports.items() if extra != "dev" for name in report}
+        print(f"| {linked(installed[name])} | {named} | {licence(installed[name])} |")
+    needed = parents(installed, [name for name, places in direct.items() if places != ["dev"]])
     print(TURN)
-    for name in sorted(shipped - set(direct)):
-        print(f"| {linked(about[name])} | {', '.join(parents(name, about, shipped))} | {licence(about[name])} |")
+    for name in sorted(set(needed) - set(direct)):
+        print(f"| {linked(installed[name])} | {', '.join(sorted(needed[name]))} | {licence(installed[name])} |")
 
 
 def extras() -> dict[str, list[str]]:
@@ -91,19 +92,6 @@ def dependencies() -> dict[str, list[str]]:
     return dict(sorted(places.items()))
 
 
-def requirements(extra: str) -> set[str]:
-    """All requirements of an extra, with those of the extras that it is made of."""
-    lines = set(extras()[""])
-    for line in extras()[extra]:
-        if normal(line) == "statecast":
-            lines |= {
-                item for part in line[line.index("[") + 1 : line.index("]")].split(",") for item in requirements(part)
-            }
-        else:
-            lines.add(line)
-    return lines
-
-
 def normal(requirement: str) -> str:
     """The name of a package as the index writes it."""
     match = NAME.match(requirement)
@@ -111,29 +99,38 @@ def normal(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", match[0]).lower()
 
 
-@cache
-def resolver() -> list[str]:
-    """The newest pip, which reads what packages say without downloading them."""
-    folder = tempfile.mkdtemp(prefix="statecast-licences-")
-    venv.create(folder, with_pip=True, upgrade_deps=True)
-    return [f"{folder}/bin/python", "-m", "pip", "--disable-pip-version-check"]
+def parents(installed: Mapping[str, Distribution], roots: list[str]) -> dict[str, set[str]]:
+    """For every package that some root needs, directly or in turn, the packages that name it."""
+    needed: dict[str, set[str]] = {}
+    asked = {normal(line): set(Requirement(line).extras) for lines in extras().values() for line in lines}
+    waiting = [(name, asked.get(name, set()) & {"binary"}) for name in roots]
+    while waiting:
+        name, parts = waiting.pop()
+        for requirement in requirements(installed[name], parts):
+            child = normal(requirement.name)
+            if child in installed:
+                if name not in needed.setdefault(child, set()):
+                    waiting.append((child, requirement.extras))
+                needed[child].add(name)
+    return needed
 
 
-def resolved(extra: str) -> dict[str, dict[str, Any]]:
-    """What the packages say of themselves that an extra brings, by name."""
-    words = ["install", "--dry-run", "--ignore-installed", "--only-binary=:all:", "--quiet", "--report", "-"]
-    command = [*resolver(), *words, *sorted(requirements(extra))]
-    report = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    print(f"{extra or 'statecast'}: {len(report['install'])} packages", file=sys.stderr)
-    return {normal(item["metadata"]["name"]): item["metadata"] for item in report["install"]}
+def requirements(of: Distribution, parts: set[str]) -> Iterator[Requirement]:
+    """What a package needs on this system, with these extras of its own."""
+    for line in of.requires or ():
+        requirement = Requirement(line)
+        chosen = ({"extra": part} for part in ("", *parts))
+        if requirement.marker is None or any(requirement.marker.evaluate(extra) for extra in chosen):
+            yield requirement
 
 
-def licence(about: Mapping[str, Any]) -> str:
+def licence(of: Distribution) -> str:
     """What a package says of its licence, as shortly as it can be said."""
-    if "license_expression" in about:
-        return str(about["license_expression"])
-    classified = [c.rpartition(" :: ")[2] for c in about.get("classifier", ()) if c.startswith("License ::")]
-    text = next(iter(str(about.get("license", "")).strip().splitlines()), "")
+    if expression := of.metadata.get("License-Expression"):
+        return str(expression)
+    classifiers = of.metadata.get_all("Classifier") or []
+    classified = [c.rpartition(" :: ")[2] for c in classifiers if c.startswith("License ::")]
+    text = next(iter(str(of.metadata.get("License") or "").strip().splitlines()), "")
     classified = [c for c in classified if c != "OSI Approved"] or ([text] if text else [])
     names = [SPDX.get(name, name) for name in classified]
     if names == ["BSD"] and text.startswith("BSD-"):
@@ -141,22 +138,17 @@ def licence(about: Mapping[str, Any]) -> str:
     return " or ".join(name[:LONGEST] for name in names) or "not stated"
 
 
-def linked(about: Mapping[str, Any]) -> str:
+def _pair(item: str) -> tuple[str, str]:
+    label, _, url = item.partition(", ")
+    return label, url
+
+
+def linked(of: Distribution) -> str:
     """A package's name, as a link to where it is at home."""
-    urls = dict(item.split(", ", 1) for item in about.get("project_url", ()))
-    home = about.get("home_page") or next(iter(urls.values()), "")
-    return f"[{about['name']}]({home})" if home.startswith("http") else str(about["name"])
-
-
-def parents(name: str, about: Mapping[str, Mapping[str, Any]], among: Iterable[str]) -> list[str]:
-    """The packages that need another."""
-    return sorted(
-        parent
-        for parent in among
-        if parent != "statecast"
-        and any(normal(item) == name for item in about[parent].get("requires_dist", ()) if "extra ==" not in item)
-    )
+    urls = {label.lower(): url for label, url in map(_pair, of.metadata.get_all("Project-URL") or [])}
+    home = of.metadata.get("Home-page") or next((urls[label] for label in HOMES if label in urls), "")
+    return f"[{of.metadata['Name']}]({home})" if home.startswith("http") else str(of.metadata["Name"])
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

@@ -388,7 +388,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "off-grid": ({"time": BETWEEN}, DataError, r"10:30:00 is no whole .* of 1h after .* wanted 2024-01-02 10:00"),
     "far": ({"time": FIRST + timedelta(days=50_000)}, DataError, r"skips 1,199,999 steps .* more than 1,000,000"),
     "no-time": ({"time": "yesterday"}, DataError, r"hour: 'yesterday' cannot be used: not a time: write it"),
-    "nat": ({"time": np.datetime64("NaT")}, DataError, r"hour: .*NaT.* every row needs one"),
+    "nat": ({"time": np.datetime64("NaT", "s")}, DataError, r"hour: .*NaT.* every row needs one"),
     "number": ({"time": 1.5}, DataError, r"hour: 1.5 cannot be used"),
     "set": ({"value": {2.0}}, DataError, r"the values of series 'a': \{2.0\} has no order"),
     "raw text": ({"value": bytearray(b"x")}, DataError, r"load of series 'a': bytearray\(b'x'\) is not a number"),

@@ -7,6 +7,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import licences
+
 import statecast
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -45,3 +47,12 @@ def test_a_wheel_for_others_must_have_the_kernel() -> None:
     assert PROJECT["tool"]["cibuildwheel"]["environment"]["STATECAST_REQUIRE_KERNEL"] == "1"
     (override,) = PROJECT["tool"]["scikit-build"]["overrides"]
     assert override["if"] == {"failed": True, "env": {"STATECAST_REQUIRE_KERNEL": False}}
+
+
+def test_the_page_of_licences_names_every_dependency() -> None:
+    """`make licences` writes it."""
+    page = text("docs/licences.md").partition("## What these need")[0]
+    rows = re.findall(r"^\| \[?([\w.-]+)[^|]* \| ([^|]*) \| ([^|]+) \|$", page, re.MULTILINE)[1:]
+    listed = {licences.normal(name): re.findall(r"`(.+?)`", extras) for name, extras, _ in rows if name != "---"}
+    assert listed == {name: [e for e in extras if e] for name, extras in licences.dependencies().items()}
+    assert not [name for name, _, licence in rows if not licence or licence == "not stated"]
