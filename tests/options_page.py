@@ -21,10 +21,14 @@ is written by `make settings`.
 
 
 def source() -> str:
-    """The page: cyclopts' own, without its title and lists of contents, and with the headings of a page."""
+    """The page: cyclopts' own, without its title and lists of contents, and with the headings of a page.
+
+    Its usage lines name the program that runs, which is pytest in the test.
+    """
     text = app.generate_docs(output_format="markdown")
-    text = re.sub(r"^```console\n(.*?)\n```$", r"    \1", text[text.index("\n## statecast") + 1 :], flags=re.MULTILINE)
-    text = re.sub(r"^(#+) statecast ", r"\1 ", text, flags=re.MULTILINE)
+    text = text[text.index("\n## statecast") + 1 :]
+    usage = r"^## statecast (\S+)\n\n```console\n.*?( (?:\[|--|[A-Z]).*)\n```$"
+    text = re.sub(usage, r"## \1\n\n    statecast \1\2", text, flags=re.MULTILINE)
     return HEAD + "\n".join(line.rstrip() for line in text.strip().splitlines()) + "\n"
 
 
