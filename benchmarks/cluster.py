@@ -38,7 +38,7 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results" / "cluster.json"
 PACKAGES = ("statecast", "numpy", "pyarrow", "ray")
 HORIZON, WINDOWS, SEASON = 24, 5, 24
-PEERS = ("SeasonalNaive", "DynamicOptimizedTheta")
+PEERS = ("SeasonalNaive", "SeasonalExponentialSmoothingOptimized", "Theta")
 Numbers = dict[str, Any]
 
 
