@@ -4,6 +4,8 @@
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The demo needs less than the tests do; where all is set up already, it takes that.
+DEMO := $(if $(wildcard $(VENV)/.ready),$(VENV)/.ready,$(VENV)/.demo)
 INTEROP := $(VENV)-interop
 # One build of the kernel serves the environment and the wheel.
 KERNEL := -Cbuild-dir=$(CURDIR)/build/kernel
@@ -18,7 +20,7 @@ PYTEST ?= -n 2 --dist worksteal
 help: ## what can be made
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
 
-demo: $(READY) ## fit on six years of traffic; scores, pictures and a report in demo/; then a fortnight of it, live
+demo: $(DEMO) ## fit on six years of traffic; scores, pictures and a report in demo/; then a fortnight of it, live
 	table=$$($(BIN)/statecast example interstate_traffic) && \
 	$(BIN)/statecast fit "$$table" --config docs/traffic.toml --out demo --force && \
 	$(BIN)/statecast replay demo "$$table" --from 2018-06-25 --rows 336
@@ -122,11 +124,13 @@ distclean: clean ## remove the virtual environment as well
 	rm -rf $(VENV) $(INTEROP)
 
 # The stamp is written last, so that a set-up which was broken off starts again.
-$(READY): pyproject.toml $(wildcard native/*)
+$(READY): EXTRAS = all,dev
+$(VENV)/.demo: EXTRAS = train,tables,cli,plot,holidays
+$(READY) $(VENV)/.demo: pyproject.toml $(wildcard native/*)
 	@$(if $(PYTHON),:,echo 'statecast needs Python 3.11 or newer, and none of python3, python3.14 … python3.11 is one; install it, or say: make PYTHON=/path/to/python' >&2; exit 1)
 	@$(PYTHON) -c '$(OLD_ENOUGH)' || { echo 'statecast needs Python 3.11 or newer; $(PYTHON) is' "$$($(PYTHON) --version 2>&1)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 		rm -rf $(VENV); \
 		echo 'the virtual environment could not be made; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(KERNEL) --editable '.[all,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(KERNEL) --editable '.[$(EXTRAS)]'
 	@touch $@
