@@ -38,7 +38,7 @@ links: $(VENV)/.docs ## ask every address that the documentation names whether i
 	$(BIN)/python -m sphinx --quiet --builder linkcheck -d build/doctrees docs build/links
 
 interop: $(INTEROP)/.ready ## run the tests beside PyTorch, Keras, Ray and Spark, and the suites of sktime, aeon, River and others, in an environment that has them
-	STATECAST_HEAVY=1 $(INTEROP)/bin/python -m pytest -n 2 $(addprefix tests/test_cluster.py::test_ray_,gives_the_bits_of_one_process does_again_what_killed_workers_had_in_hand keeps_rows_out_of_the_driver names_what_is_at_fault) tests/test_interop_live.py tests/test_examples.py $(addprefix tests/test_interop_,$(addsuffix .py,sktime aeon river mlflow nixtla card docs))
+	STATECAST_HEAVY=1 $(INTEROP)/bin/python -m pytest -n 2 $(addprefix tests/test_cluster.py::test_ray_,gives_the_bits_of_one_process does_again_what_killed_workers_had_in_hand keeps_rows_out_of_the_driver names_what_is_at_fault) "tests/test_tuning.py::test_workers_make_the_same_trials[ray]" tests/test_interop_live.py tests/test_examples.py $(addprefix tests/test_interop_,$(addsuffix .py,sktime aeon river mlflow nixtla card docs))
 	STATECAST_HEAVY=1 $(INTEROP)/bin/python -m pytest -n 0 tests/test_cluster_spark.py
 
 # JAX is left out: it is not built to run under the address sanitizer.
