@@ -79,6 +79,8 @@ def failures(pages: list[str], common: dict[str, Any], address: str) -> str:
 def common(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # a database would need MLflow whole
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
     result: dict[str, Any] = {}
     exec(blocks("index"), result)
     return result
@@ -105,6 +107,7 @@ def test_every_public_name_has_an_example() -> None:
     assert bare - set(WITHOUT) == set()
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:mlflow", "ignore::FutureWarning:mlflow")  # advice, in passing
 def test_the_examples_work(common: dict[str, Any], tmp_path: Path) -> None:
     exec(blocks("sequences"), common)
     exec(blocks("tuning"), common)
