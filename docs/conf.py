@@ -7,6 +7,7 @@ runs in the page.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import statecast
@@ -16,6 +17,7 @@ author = "the statecast authors"
 copyright = author
 version = release = statecast.__version__
 language = "en"
+smartquotes = False  # --out is an option, not a dash
 
 extensions = [
     "myst_nb",
@@ -35,7 +37,7 @@ suppress_warnings = ["myst.header"]  # the decisions are a flat list of small he
 # --- notebooks run while the site is built, and an error in one ends the build
 
 nb_execution_mode = "cache"
-nb_execution_cache_path = "../build/notebooks"
+nb_execution_cache_path = str(Path(__file__).resolve().parents[1] / "build" / "notebooks")
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_merge_streams = True
