@@ -24,6 +24,7 @@ import statecast as sc
 from statecast.config import read_toml
 from statecast.data import examples
 from statecast.data.segments import Sampler
+from statecast.gallery import cases, forecasting
 from statecast.model.inputs import from_working
 
 IMAGES = Path(__file__).parent / "images"
@@ -266,8 +267,24 @@ def traffic(model: sc.Forecaster) -> Figure:
     return drawing
 
 
+def gallery() -> Figure:
+    """The gallery's series through the last of their test rows, as statecast's recipes forecast them."""
+    rows = {"sin": 900, "sin-cos": 900, "x-sin": 900, "separate": 900}
+    rows |= {"saw": 80, "saw-deep": 80, "bell": 150, "walk": 60}
+    drawing, panels = figure(2, 4, 3.4)
+    for (name, last), axes in zip(rows.items(), panels.flat, strict=True):
+        result = forecasting.run(cases.load(name), "statecast")
+        for track in result.tracks[:2]:
+            axes.plot(track.actual[-last:], color=PALE, lw=3.5)
+            axes.plot(track.predicted[-last:], color=BLUE, lw=1.1)
+        axes.set(title=name, xticks=[])
+    handles = [mpl.lines.Line2D([], [], color=colour, lw=width) for colour, width in ((PALE, 3.5), (BLUE, 1.1))]
+    drawing.legend(handles, ["what happened", "forecast"], loc="outside lower center", ncols=2)
+    return drawing
+
+
 PICTURES: dict[str, Callable[[], Figure]] = {
-    picture.__name__: picture for picture in (state, segments, front, skip, calibration, forecast)
+    picture.__name__: picture for picture in (state, segments, front, skip, calibration, gallery, forecast)
 }
 
 
