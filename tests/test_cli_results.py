@@ -20,14 +20,14 @@ import numpy as np
 import pytest
 from cli_cases import TINY, Command, loads, passengers, plain, rich, said, statecast
 
-from statecast import Forecaster
+from statecast import Forecaster, __version__
 from statecast.cli import about, main, output
 from statecast.config import describe_settings
 from statecast.model import archive
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = ("fit", "forecast", "backtest", "explain", "update", "stream", "describe", "settings", "example", "gallery")
-COMMANDS += ("export",)
+COMMANDS += ("export", "replay", "tune")
 ENDS = {"site-0": "2024-01-03 12", "site-1": "2024-01-03 03", "site-2": "2024-01-04 06"}  # of `loads`, and one hour
 
 
@@ -348,7 +348,7 @@ def test_every_command_has_help_with_an_example(statecast: Command, name: str) -
 def test_help_names_every_command(statecast: Command) -> None:
     result = statecast.well("--help").out
     assert [name for name in COMMANDS if f"│ {name} " not in result] == []
-    assert statecast.well("--version").out == "0.1.0\n"
+    assert statecast.well("--version").out == f"{__version__}\n"
 
 
 # --- errors

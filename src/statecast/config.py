@@ -382,9 +382,7 @@ class ClassifierConfig(SequenceConfig):
         either(one_of(("balanced",)), WEIGHTS),
     )
     test_size: int | float = restated(
-        "test_size",
-        0,
-        help="rows kept for the test scores, the same share of every class; nothing but the scores uses them",
+        "test_size", 0, help="rows kept for the test scores alone, the same share of every class"
     )
 
 
