@@ -31,18 +31,18 @@ from statecast.errors import (
 from statecast.train.choose import skip
 from statecast.train.start import linear
 from statecast.tuning import TuningProgress, study
-from statecast.tuning.benches import ProcessBench
 from statecast.tuning.display import TuningDisplay
+from statecast.tuning.pools import ProcessPool
 from statecast.tuning.space import Choices, Span, space_of, usual_space
 from statecast.tuning.study import Storage
 from statecast.tuning.trials import (
     FAILED,
     FINISHED,
     PRUNED,
-    Course,
     TrialRecord,
     TrialRunner,
     TrialTask,
+    TuningProblem,
     limits_of,
     units_of,
 )
@@ -212,9 +212,9 @@ def test_the_score_is_that_of_a_fit_whose_test_rows_are_the_window() -> None:
 # --- a trial costs its steps
 
 
-def course(rows: int = 200, **options: Any) -> Course:
+def problem(rows: int = 200, **options: Any) -> TuningProblem:
     config, panel = Config(**{**TINY, "channels": "joint", "skip": 3, "val_size": 20, **options}), panel_of(wave(rows))
-    return Course(config, schema_of(panel), *windows_of(panel, config.horizon, config.val_size, 0))
+    return TuningProblem(config, schema_of(panel), *windows_of(panel, config.horizon, config.val_size, 0))
 
 
 def test_trials_of_like_shape_compile_nothing_and_solve_nothing_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +223,7 @@ def test_trials_of_like_shape_compile_nothing_and_solve_nothing_anew(monkeypatch
     best, maps = skip.best, linear.maps
     monkeypatch.setattr(skip, "best", lambda *given: solved.append(1) or best(*given))
     monkeypatch.setattr(linear, "maps", lambda *given: solved.append(2) or maps(*given))
-    runner = TrialRunner(course())
+    runner = TrialRunner(problem())
     records = []
     first = compilations(lambda: records.append(runner.run(TrialTask(0, {}))))
     assert first <= 7  # weights and moments, steps, looks; the same of the skip alone; and a look at both
@@ -237,10 +237,10 @@ def test_trials_of_like_shape_compile_nothing_and_solve_nothing_anew(monkeypatch
 
 def test_what_is_kept_of_earlier_fits_changes_no_bit() -> None:
     """A trial after others is what it is alone."""
-    shared, settings = TrialRunner(course(max_steps=0)), {"normalize": "ewma", "lags": 5, "skip": 6}
+    shared, settings = TrialRunner(problem(max_steps=0)), {"normalize": "ewma", "lags": 5, "skip": 6}
     for number, values in enumerate(({}, {"skip": 6}, {"lags": 4})):
         shared.run(TrialTask(number, values))
-    alone = TrialRunner(course(max_steps=0))
+    alone = TrialRunner(problem(max_steps=0))
     assert plain([shared.run(TrialTask(9, settings))]) == plain([alone.run(TrialTask(9, settings))])
 
 
@@ -254,7 +254,7 @@ def test_a_trial_is_pruned_where_two_in_three_did_better() -> None:
 
 
 def test_looks_prune_a_trial_in_the_earliest_window_alone() -> None:
-    runner = TrialRunner(course(skip=0))
+    runner = TrialRunner(problem(skip=0))
     record = runner.run(TrialTask(0, {}))
     assert record.state == FINISHED and set(record.looks) == {2, 5, 7, 10}  # after 2, 4, 6 and 8 of 8 steps
     assert list(record.looks.values()) == sorted(record.looks.values(), reverse=True)
@@ -269,7 +269,7 @@ def test_looks_prune_a_trial_in_the_earliest_window_alone() -> None:
 
 def test_one_odd_trial_does_not_end_the_study(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rate that diverges, settings that do not agree, and an error of a library: all are reported."""
-    runner = TrialRunner(course(skip=0))
+    runner = TrialRunner(problem(skip=0))
     wild = {"optimizer": "sgd", "learning_rate": 900.0, "clip": 0.0, "loss": "mse", "normalize": "none"}
     diverged = runner.run(TrialTask(1, wild | {"max_steps": 60, "eval_every": 60}))
     disagreeing = runner.run(TrialTask(2, {"optimizer": "lm"}))
@@ -388,16 +388,16 @@ def test_workers_make_the_same_trials(engine: str) -> None:
 
 @pytest.mark.heavy
 def test_a_worker_that_dies_costs_its_trial_alone() -> None:
-    bench = ProcessBench(measured(), 2)
+    pool = ProcessPool(measured(), 2)
     try:
         for number in (1, 2):
-            bench.give(TrialTask(number, {"max_steps": 0}))
-        first = bench.take()
-        bench.give(TrialTask(3, Lethal(lags=2)))
-        bench.give(TrialTask(4, {"max_steps": 0}))
-        records = [first, *(bench.take() for _ in range(3))]
+            pool.submit(TrialTask(number, {"max_steps": 0}))
+        first = pool.result()
+        pool.submit(TrialTask(3, Lethal(lags=2)))
+        pool.submit(TrialTask(4, {"max_steps": 0}))
+        records = [first, *(pool.result() for _ in range(3))]
     finally:
-        bench.close()
+        pool.close()
     assert [record.state for record in records] == [FINISHED, FINISHED, FAILED, FINISHED]
     assert "its process died" in records[2].note
 
@@ -411,10 +411,10 @@ class Lethal(dict[str, Any]):
     __iter__ = keys
 
 
-def measured() -> Course:
-    runner = TrialRunner(course(max_steps=0))
+def measured() -> TuningProblem:
+    runner = TrialRunner(problem(max_steps=0))
     runner.run(TrialTask(0, {}))
-    return runner.course
+    return runner.problem
 
 
 def test_engines_and_workers_are_checked() -> None:

@@ -16,13 +16,13 @@ from statecast.data.tabular.table import Table
 from statecast.errors import OutputError, SettingError
 from statecast.estimators import training
 from statecast.tuning import study
-from statecast.tuning.benches import engine_of
 from statecast.tuning.budget import Budget
+from statecast.tuning.pools import engine_of
 from statecast.tuning.progress import TuningWatch
 from statecast.tuning.result import Tuning
 from statecast.tuning.space import SearchSpace, Suggest, space_of
 from statecast.tuning.study import Storage
-from statecast.tuning.trials import Course
+from statecast.tuning.trials import TuningProblem
 from statecast.tuning.tuner import Tuner
 from statecast.tuning.windows import windows_of
 
@@ -102,20 +102,22 @@ def tune(
     rows = table.read(source)
     roles = {"target": target, "id": id, "time": time, "past": past, "known": known, "static": static}
     roles |= {"freq": freq, "weight": weight}
-    course = _course(config, rows, roles)
-    storage = _storage(course, search, out, resume)
-    tuner = Tuner(course, search, budget, storage, watch or (lambda progress: None))
+    problem = _problem(config, rows, roles)
+    storage = _storage(problem, search, out, resume)
+    tuner = Tuner(problem, search, budget, storage, watch or (lambda progress: None))
     tuner.run(engine, workers)
     return tuner.result(rows, source, roles)
 
 
-def _course(config: Config, rows: Table, roles: Mapping[str, Any]) -> Course:
+def _problem(config: Config, rows: Table, roles: Mapping[str, Any]) -> TuningProblem:
     panel, schema = checks.panel(rows, Roles.of(**roles), Merging.of(config), config.holidays)
     Limits.of(config, schema.target).require_table(panel)
-    return Course(config, schema, *windows_of(panel, config.horizon, config.val_size, config.test_size))
+    return TuningProblem(config, schema, *windows_of(panel, config.horizon, config.val_size, config.test_size))
 
 
-def _storage(course: Course, search: SearchSpace | None, out: str | Path | None, resume: bool) -> Storage | None:
+def _storage(
+    problem: TuningProblem, search: SearchSpace | None, out: str | Path | None, resume: bool
+) -> Storage | None:
     """The file of the study.
 
     Raises:
@@ -136,7 +138,7 @@ def _storage(course: Course, search: SearchSpace | None, out: str | Path | None,
             if resume
             else f"{out} holds a study: resume it, or choose another folder"
         )
-    panel = course.panel
+    panel = problem.panel
     arrays = [panel.y, panel.time, panel.offsets, panel.past, panel.known, panel.static]
-    common = course.config.to_dict() | {"space": str(search), "columns": repr(course.schema.to_json())}
+    common = problem.config.to_dict() | {"space": str(search), "columns": repr(problem.schema.to_json())}
     return Storage(path, training.room("checkpoint").fingerprint(common, arrays))

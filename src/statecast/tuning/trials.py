@@ -84,7 +84,7 @@ class TrialTask:
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class TuningProblem:
     """What every trial runs over.
 
     Attributes:
@@ -92,7 +92,7 @@ class Course:
         schema: what the columns are.
         panel: the table before its test rows.
         windows: of it, the earliest first.
-        yardstick: how errors are counted; None until the automatic choice has passes the season.
+        yardstick: how errors are counted; None until the automatic choice gives the season.
     """
 
     config: Config
@@ -101,7 +101,7 @@ class Course:
     windows: tuple[TuningWindow, ...]
     yardstick: Yardstick | None = None
 
-    def measured(self, season: int) -> Course:
+    def measured(self, season: int) -> TuningProblem:
         """The same, with errors in units of the changes over such a season."""
         squared = self.config.loss in ("mse", "normal")
         measure = Yardstick.of(self.panel, self.windows, self.config.horizon, season, squared)
@@ -144,10 +144,10 @@ class _Looks:
 class TrialRunner:
     """Runs trials one after another, and keeps what they share: the rows, and the start of their forecasts."""
 
-    def __init__(self, course: Course) -> None:
-        self.course = course
+    def __init__(self, problem: TuningProblem) -> None:
+        self.problem = problem
         recall = training.room("recall").Recall
-        self._recalls = [recall() for _ in course.windows]
+        self._recalls = [recall() for _ in problem.windows]
 
     def run(self, task: TrialTask, watch: StepWatch | None = None) -> TrialRecord:
         """What comes of a trial; one that fails is a record, too, but for the automatic choice, whose error is raised.
@@ -174,18 +174,18 @@ class TrialRunner:
         return replace(record, seconds=time.monotonic() - began)
 
     def _finished(self, task: TrialTask, looks: _Looks, record: TrialRecord, watch: StepWatch | None) -> TrialRecord:
-        config, rooms = self.course.config.with_(**task.settings), training.room("fit")
+        config, rooms = self.problem.config.with_(**task.settings), training.room("fit")
         evidence: list[Evidence] = []
         chosen: Config | None = None
         steps = 0
         with rooms.precision(config):
-            for number, window in enumerate(self.course.windows):
+            for number, window in enumerate(self.problem.windows):
                 beginning = rooms.begin(
-                    config, self.course.schema, self.course.panel, window.parts, self._recalls[number]
+                    config, self.problem.schema, self.problem.panel, window.parts, self._recalls[number]
                 )
                 chosen = chosen or beginning.config
-                if self.course.yardstick is None:
-                    self.course = self.course.measured(beginning.config.season or 1)
+                if self.problem.yardstick is None:
+                    self.problem = self.problem.measured(beginning.config.season or 1)
                 compared = not number and units_of(beginning.config) == (task.units or units_of(beginning.config))
 
                 def passes(report: Progress, number: int = number, compared: bool = compared) -> None:
@@ -209,8 +209,8 @@ class TrialRunner:
         empty = State.empty(Layout(()), np.dtype(config.dtype))
         arrays = weights, prepared.constants, empty
         model = Model(config, beginning.schema, beginning.network, *arrays, None, {}, {})
-        assert self.course.yardstick is not None
-        return self.course.yardstick.errors(model, Feed(self.course.panel, beginning.panel, prepared.rows), window)
+        assert self.problem.yardstick is not None
+        return self.problem.yardstick.errors(model, Feed(self.problem.panel, beginning.panel, prepared.rows), window)
 
 
 def units_of(config: Config) -> str:

@@ -15,13 +15,22 @@ from statecast.data.tabular.table import Table
 from statecast.errors import Interrupted, SettingError
 from statecast.estimators import Forecaster
 from statecast.tuning import study
-from statecast.tuning.benches import DEATHS, KILLED, Bench, bench_of
 from statecast.tuning.budget import Budget
+from statecast.tuning.pools import DEATHS, KILLED, TrialPool, pool_of
 from statecast.tuning.progress import FITTING, TRYING, TuningProgress, TuningWatch
 from statecast.tuning.result import Tuning
 from statecast.tuning.space import SearchSpace, usual_space
 from statecast.tuning.study import Entry, Proposal, Storage
-from statecast.tuning.trials import FAILED, FINISHED, Course, TrialRecord, TrialRunner, TrialTask, limits_of, units_of
+from statecast.tuning.trials import (
+    FAILED,
+    FINISHED,
+    TrialRecord,
+    TrialRunner,
+    TrialTask,
+    TuningProblem,
+    limits_of,
+    units_of,
+)
 from statecast.tuning.verdict import AUTOMATIC, settings_text, verdict_of
 
 if TYPE_CHECKING:
@@ -49,9 +58,14 @@ class Tuner:
     """One study, from its first trial to its last."""
 
     def __init__(
-        self, course: Course, search: SearchSpace | None, budget: Budget, storage: Storage | None, watch: TuningWatch
+        self,
+        problem: TuningProblem,
+        search: SearchSpace | None,
+        budget: Budget,
+        storage: Storage | None,
+        watch: TuningWatch,
     ) -> None:
-        self.runner, self.search, self.budget, self.storage = TrialRunner(course), search, budget, storage
+        self.runner, self.search, self.budget, self.storage = TrialRunner(problem), search, budget, storage
         self.watch, self.interrupted = watch, False
         self.entries = storage.entries() if storage else []
         self.pending: deque[Pending] = deque()
@@ -70,21 +84,21 @@ class Tuner:
         record = self.entries[0].record if self.entries else self._automatic()
         chosen = record.chosen
         assert chosen is not None
-        if self.runner.course.yardstick is None:
-            self.runner.course = self.runner.course.measured(chosen.season or 1)
-        rows = int(np.median(self.runner.course.windows[0].parts.train))
-        space = self.search or usual_space(chosen, self.runner.course.config, rows, record.steps > 0)
+        if self.runner.problem.yardstick is None:
+            self.runner.problem = self.runner.problem.measured(chosen.season or 1)
+        rows = int(np.median(self.runner.problem.windows[0].parts.train))
+        space = self.search or usual_space(chosen, self.runner.problem.config, rows, record.steps > 0)
         if not self.entries:
             self._keep(Entry(record, study.automatic(space, chosen)))
         if not self._may_begin():
             return
-        bench = bench_of(engine, workers, self.runner, self._step)
+        pool = pool_of(engine, workers, self.runner, self._step)
         try:
-            self._try(space, bench)
+            self._try(space, pool)
         except KeyboardInterrupt:
             self.interrupted = True
         finally:
-            bench.close()
+            pool.close()
             for one in self.pending if self.storage else ():
                 self.storage.cancel(one.number)  # type: ignore[union-attr]  # there is one, as the loop says
 
@@ -104,23 +118,23 @@ class Tuner:
         if self.storage:
             self.storage.add(entry)
 
-    def _try(self, space: SearchSpace, bench: Bench) -> None:
+    def _try(self, space: SearchSpace, pool: TrialPool) -> None:
         """Propose, begin and take trials; what is proposed depends on the order of their numbers alone."""
         exhausted = False
         while True:
-            while len(self.pending) < bench.size and not exhausted and self._may_begin():
-                proposal = self._proposal(space, bench.size)
+            while len(self.pending) < pool.size and not exhausted and self._may_begin():
+                proposal = self._proposal(space, pool.size)
                 exhausted = proposal is None
                 if proposal is not None:
-                    self._give(bench, proposal)
+                    self._submit(pool, proposal)
             if not self.pending:
                 return
-            self._take(bench)
+            self._collect(pool)
 
     def _may_begin(self) -> bool:
         """Whether there is time for one more trial, by how long those before it took."""
         seconds = [record.seconds for record in self.records]
-        reserve = FITS * seconds[0] / len(self.runner.course.windows)
+        reserve = FITS * seconds[0] / len(self.runner.problem.windows)
         return self.budget.allows(self._next, float(np.mean(seconds)), reserve)
 
     @property
@@ -135,24 +149,24 @@ class Tuner:
     def _proposal(self, space: SearchSpace, size: int) -> Proposal | None:
         count = self._known(self._next, size)
         running = [entry.proposal for entry in self.entries[count:]] + [one.proposal for one in self.pending]
-        seed = self.runner.course.config.random_state
+        seed = self.runner.problem.config.random_state
         return study.propose(space, seed, self._next, self.entries[:count], running)
 
-    def _give(self, bench: Bench, proposal: Proposal) -> None:
+    def _submit(self, pool: TrialPool, proposal: Proposal) -> None:
         automatic = self.entries[0].record.chosen
-        number, earlier = self._next, self.records[: self._known(self._next, bench.size)]
+        number, earlier = self._next, self.records[: self._known(self._next, pool.size)]
         lethal = self.storage is not None and self.storage.begin(number) > DEATHS
         if not lethal:
-            bench.give(
+            pool.submit(
                 TrialTask(number, proposal.settings, limits_of(earlier), (automatic and units_of(automatic)) or "")
             )
         self.pending.append(Pending(number, proposal, lethal))
 
-    def _take(self, bench: Bench) -> None:
+    def _collect(self, pool: TrialPool) -> None:
         one = self.pending[0]
         self._tell(TRYING, one.number, one.proposal.settings)
         failed = TrialRecord(one.number, one.proposal.settings, FAILED, note=KILLED)
-        record = failed if one.lethal else bench.take()
+        record = failed if one.lethal else pool.result()
         self.pending.popleft()
         self._keep(Entry(record, one.proposal))
 
@@ -167,7 +181,7 @@ class Tuner:
         Raises:
             Interrupted: Ctrl-C meanwhile.
         """
-        config, fitted = self.runner.course.config, source if axes_of(source) else rows
+        config, fitted = self.runner.problem.config, source if axes_of(source) else rows
         verdict = verdict_of(self.records, config.significance)
         try:
             automatic = self._fitted(fitted, roles, {}, 0)
@@ -183,7 +197,7 @@ class Tuner:
 
     def _fitted(self, source: Any, roles: Mapping[str, Any], settings: Mapping[str, Any], number: int) -> Forecaster:
         """A fit on the whole table, as `Forecaster.fit` makes it."""
-        forecaster = Forecaster(**self.runner.course.config.with_(**settings).changed())
+        forecaster = Forecaster(**self.runner.problem.config.with_(**settings).changed())
         watch = partial(self._tell, FITTING, number, settings, 0)
         return forecaster.fit(source, **roles, watch=watch)
 
@@ -200,7 +214,7 @@ class Tuner:
         best = min(finished, key=lambda record: record.score, default=None)
         gain = 1 - best.score / finished[0].score if best and finished[0].score > 0 else 0.0
         text = settings_text(settings) or AUTOMATIC
-        places = window, len(self.runner.course.windows)
+        places = window, len(self.runner.problem.windows)
         number_of_best, left = best.number if best else 0, self._seconds_left(phase)
         task = phase, number, self.budget.trials, text
         self.watch(TuningProgress(*task, *places, report, number_of_best, gain, left, len(self.entries)))
@@ -210,7 +224,7 @@ class Tuner:
         seconds = [record.seconds for record in self.records]
         if not seconds:
             return None
-        fits = FITS * seconds[0] / len(self.runner.course.windows)
+        fits = FITS * seconds[0] / len(self.runner.problem.windows)
         left = self.budget.seconds_left
         if self.budget.trials is not None and phase == TRYING:
             left = min(left, (self.budget.trials - len(self.entries)) * float(np.mean(seconds)) + fits)

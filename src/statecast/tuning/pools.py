@@ -1,7 +1,7 @@
 """Where trials run: in this process, in processes of this machine, or on a Ray cluster.
 
-A bench holds a few runners, each of which keeps the table and what it worked out of it. What it is given comes back in
-the order in which it was given, so that what is proposed next does not depend on which trial was done first.
+A pool holds a few runners, each of which keeps the table and what it worked out of it. Records come in the order in
+which trials were submitted, so that what is proposed next does not depend on which trial was done first.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from multiprocessing import get_context
 from typing import Any, Protocol
 
 from statecast.errors import MissingDependency, SettingError, nearest
-from statecast.tuning.trials import FAILED, Course, StepWatch, TrialRecord, TrialRunner, TrialTask
+from statecast.tuning.trials import FAILED, StepWatch, TrialRecord, TrialRunner, TrialTask, TuningProblem
 
 ENGINES = ("ray", "local")
 DEATHS = 2  # of processes that ran the same trial, after which it counts as failed
 KILLED = "its process died (out of memory?)"
 
 
-class Bench(Protocol):
+class TrialPool(Protocol):
     """Runs trials.
 
     Attributes:
@@ -33,11 +33,11 @@ class Bench(Protocol):
 
     size: int
 
-    def give(self, task: TrialTask) -> None:
+    def submit(self, task: TrialTask) -> None:
         """Begin a trial."""
 
-    def take(self) -> TrialRecord:
-        """What came of the trial that was given first, once it has ended."""
+    def result(self) -> TrialRecord:
+        """What came of the trial that was submitted first, once it has ended."""
 
     def close(self) -> None:
         """Give up the trials that run."""
@@ -64,11 +64,11 @@ def engine_of(engine: str | None, workers: int | None) -> str | None:
     return engine
 
 
-def bench_of(engine: str | None, workers: int | None, runner: TrialRunner, watch: StepWatch) -> Bench:
-    """The bench of an engine, see `engine_of`."""
+def pool_of(engine: str | None, workers: int | None, runner: TrialRunner, watch: StepWatch) -> TrialPool:
+    """The pool of an engine, see `engine_of`."""
     if engine == "local":
-        return ProcessBench(runner.course, workers or _processors())
-    return RayBench(runner.course, workers) if engine == "ray" else HomeBench(runner, watch)
+        return ProcessPool(runner.problem, workers or _processors())
+    return RayPool(runner.problem, workers) if engine == "ray" else InlinePool(runner, watch)
 
 
 def _connected(workers: int | None) -> Any:
@@ -86,13 +86,13 @@ def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _shared(course: Course, workers: int) -> Course:
-    """The course of one of several workers, which share the processors; bits do not depend on that."""
-    threads = course.config.threads or max(_processors() // workers, 1)
-    return replace(course, config=course.config.with_(threads=threads))
+def _shared(problem: TuningProblem, workers: int) -> TuningProblem:
+    """The problem of one of several workers, which share the processors; bits do not depend on that."""
+    threads = problem.config.threads or max(_processors() // workers, 1)
+    return replace(problem, config=problem.config.with_(threads=threads))
 
 
-class HomeBench:
+class InlinePool:
     """This process: a trial runs when it is taken."""
 
     size = 1
@@ -101,33 +101,33 @@ class HomeBench:
         self._runner, self._watch = runner, watch
         self._tasks: deque[TrialTask] = deque()
 
-    def give(self, task: TrialTask) -> None:
-        """See `Bench`."""
+    def submit(self, task: TrialTask) -> None:
+        """See `TrialPool`."""
         self._tasks.append(task)
 
-    def take(self) -> TrialRecord:
-        """See `Bench`."""
+    def result(self) -> TrialRecord:
+        """See `TrialPool`."""
         return self._runner.run(self._tasks.popleft(), self._watch)
 
     def close(self) -> None:
-        """See `Bench`."""
+        """See `TrialPool`."""
 
 
-class ProcessBench:
+class ProcessPool:
     """Processes of this machine, each started anew ("spawn") and with one trial at a time: a death has one culprit."""
 
-    def __init__(self, course: Course, workers: int) -> None:
-        self.size, self._course = workers, _shared(course, workers)
+    def __init__(self, problem: TuningProblem, workers: int) -> None:
+        self.size, self._problem = workers, _shared(problem, workers)
         self._free: deque[ProcessPoolExecutor] = deque()
         self._running: deque[tuple[TrialTask, Future[TrialRecord], ProcessPoolExecutor]] = deque()
 
-    def give(self, task: TrialTask) -> None:
-        """See `Bench`."""
+    def submit(self, task: TrialTask) -> None:
+        """See `TrialPool`."""
         process = self._free.popleft() if self._free else self._fresh()
         self._running.append((task, process.submit(_run, task), process))
 
-    def take(self) -> TrialRecord:
-        """See `Bench`."""
+    def result(self) -> TrialRecord:
+        """See `TrialPool`."""
         task, future, process = self._running.popleft()
         for _ in range(DEATHS):
             try:
@@ -143,43 +143,43 @@ class ProcessBench:
         return TrialRecord(task.number, task.settings, FAILED, note=KILLED)
 
     def close(self) -> None:
-        """See `Bench`."""
+        """See `TrialPool`."""
         for process in [*self._free, *(process for *_, process in self._running)]:
             process.kill_workers() if hasattr(process, "kill_workers") else process.shutdown(cancel_futures=True)
 
     def _fresh(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(1, get_context("spawn"), _start, (self._course,))
+        return ProcessPoolExecutor(1, get_context("spawn"), _start, (self._problem,))
 
 
 _RUNNERS: list[TrialRunner] = []  # of this process, if it runs trials
 
 
-def _start(course: Course) -> None:
+def _start(problem: TuningProblem) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal: the first one decides
-    _RUNNERS[:] = [TrialRunner(course)]
+    _RUNNERS[:] = [TrialRunner(problem)]
 
 
 def _run(task: TrialTask) -> TrialRecord:
     return _RUNNERS[0].run(task)
 
 
-class RayBench:
+class RayPool:
     """Actors of the Ray cluster that the program is connected to, or of one that is started on this machine."""
 
-    def __init__(self, course: Course, workers: int | None) -> None:
+    def __init__(self, problem: TuningProblem, workers: int | None) -> None:
         self._ray = _connected(workers)
         self.size = workers or max(int(self._ray.cluster_resources().get("CPU", 1)), 1)
-        self._course = self._ray.put(_shared(course, self.size))
+        self._problem = self._ray.put(_shared(problem, self.size))
         self._free: deque[Any] = deque()
         self._running: deque[tuple[TrialTask, Any, Any]] = deque()
 
-    def give(self, task: TrialTask) -> None:
-        """See `Bench`."""
+    def submit(self, task: TrialTask) -> None:
+        """See `TrialPool`."""
         actor = self._free.popleft() if self._free else self._fresh()
         self._running.append((task, actor.run.remote(task), actor))
 
-    def take(self) -> TrialRecord:
-        """See `Bench`."""
+    def result(self) -> TrialRecord:
+        """See `TrialPool`."""
         task, reference, actor = self._running.popleft()
         for _ in range(DEATHS):
             try:
@@ -193,9 +193,9 @@ class RayBench:
         return TrialRecord(task.number, task.settings, FAILED, note=KILLED)
 
     def close(self) -> None:
-        """See `Bench`."""
+        """See `TrialPool`."""
         for actor in [*self._free, *(actor for *_, actor in self._running)]:
             self._ray.kill(actor)
 
     def _fresh(self) -> Any:
-        return self._ray.remote(TrialRunner).options(num_cpus=1).remote(self._course)
+        return self._ray.remote(TrialRunner).options(num_cpus=1).remote(self._problem)
