@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from statecast.config import ClassifierConfig
 from statecast.errors import MissingDependency
+from statecast.estimators.classifier import Classifier
 from statecast.interop.adaptors import CLASSIFIER, SMALL, classifier, keep, listed, showing
 
 try:
@@ -51,7 +52,7 @@ class AeonClassifier(BaseClassifier):  # type: ignore[misc]  # aeon publishes no
         super().__init__()
 
     def _fit(self, X: Any, y: Any) -> AeonClassifier:
-        self.classifier_ = classifier(self.get_params(deep=False), (series.T for series in X), y)
+        self.classifier_: Classifier = classifier(self.get_params(deep=False), (series.T for series in X), y)
         return self
 
     def _predict(self, X: Any) -> Any:

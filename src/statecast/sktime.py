@@ -18,6 +18,7 @@ from statecast.config import ClassifierConfig, Config
 from statecast.data import calendar
 from statecast.data.values import lone_series
 from statecast.errors import DataError, MissingDependency
+from statecast.estimators.classifier import Classifier
 from statecast.estimators.forecaster import Forecaster
 from statecast.forecast import channels
 from statecast.forecast.answer import Forecast
@@ -206,7 +207,7 @@ class StatecastClassifier(BaseClassifier):  # type: ignore[misc]  # sktime publi
         super().__init__()
 
     def _fit(self, X: Any, y: Any) -> StatecastClassifier:
-        self.classifier_ = classifier(self.get_params(deep=False), X, y)
+        self.classifier_: Classifier = classifier(self.get_params(deep=False), X, y)
         return self
 
     def _predict_proba(self, X: Any) -> Any:
