@@ -7,8 +7,11 @@ READY := $(VENV)/.ready
 # The demo needs less than the tests do; where all is set up already, it takes that.
 DEMO := $(if $(wildcard $(VENV)/.ready),$(VENV)/.ready,$(VENV)/.demo)
 INTEROP := $(VENV)-interop
-# One build of the kernel serves the environment and the wheel.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# One build of the kernel serves the environment and the wheel. What builds it lies in the environment, too, since a
+# builder that pip puts in a place of its own would begin anew each time.
 KERNEL := -Cbuild-dir=$(CURDIR)/build/kernel
+BUILDERS := scikit-build-core $(foreach tool,cmake ninja,$(shell command -v $(tool) >/dev/null || echo $(tool)))
 OLD_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c '$(OLD_ENOUGH)' >/dev/null 2>&1 && command -v $$name && break; done)
@@ -106,7 +109,7 @@ $(VENV)/.docs: docs/requirements.txt $(READY)
 # On Linux a wheel says, once it is repaired, how old a system it runs on.
 wheel: $(READY) ## build the wheel of this platform, which holds the kernel; in dist/
 	rm -rf dist/*.whl build/wheel
-	STATECAST_REQUIRE_KERNEL=1 $(BIN)/python -m build --wheel --outdir build/wheel $(KERNEL)
+	STATECAST_REQUIRE_KERNEL=1 $(BIN)/python -m build --no-isolation --wheel --outdir build/wheel $(KERNEL)
 	if [ "$$(uname)" = Linux ]; then PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/wheel/*.whl; \
 		else mkdir -p dist && cp build/wheel/*.whl dist; fi
 
@@ -132,5 +135,7 @@ $(READY) $(VENV)/.demo: pyproject.toml $(wildcard native/*)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
 		rm -rf $(VENV); \
 		echo 'the virtual environment could not be made; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(KERNEL) --editable '.[$(EXTRAS)]'
+	$(PIP) $(BUILDERS)
+	$(PIP) --no-build-isolation --no-deps $(KERNEL) --editable .
+	$(PIP) 'statecast[$(EXTRAS)]'
 	@touch $@
