@@ -446,7 +446,7 @@ def test_a_steady_gain_is_taken_and_luck_is_not() -> None:
     rng = np.random.default_rng(0)
     base = 1 + 0.1 * rng.random(20)
     steady = verdict_of(records_of(base, 0.95 * base), 0.1)
-    assert steady.taken and steady.best == 1 and steady.chance is not None and steady.chance < 0.01
+    assert steady.taken is True and steady.best == 1 and steady.chance is not None and steady.chance < 0.01
     assert steady.gain == pytest.approx(0.05)
     lucky = verdict_of(records_of(base, *(base + 0.05 * rng.standard_normal((20, 20)))), 0.1)
     assert lucky.best > 0 and lucky.apparent > 0 and not lucky.taken

@@ -68,7 +68,7 @@ def verdict_of(records: Sequence[TrialRecord], significance: float) -> TuningVer
         gains += np.where(fold == number_, sums[0] - sums[chosen], 0.0)
     counted = gains[gains != 0]
     chance = training.room("judge").chance_of(counted) if sums.shape[1] >= LEAST_UNITS else None
-    sure = significance >= 1 or (chance is not None and chance <= significance and gains.sum() > 0)
+    sure = significance >= 1 or (chance is not None and chance <= significance and float(gains.sum()) > 0)
     record, scale = finished[best], max(float(total[0]), 1e-300)
     counts = {state: sum(r.state == state for r in records) for state in (FINISHED, PRUNED, FAILED)}
     shares = 1 - float(total[best]) / scale, float(gains.sum()) / scale
