@@ -249,7 +249,7 @@ NUMBERS = st.one_of(
     st.timedeltas(),
     st.sampled_from([[1.0], {1.0}, {}, bytearray(b"1.5"), memoryview(b"-2"), bytearray(b"x")]),
     st.just(np.timedelta64(5, "D")),
-    st.just(np.datetime64("NaT")),
+    st.just(np.datetime64("NaT", "s")),
 )
 
 
