@@ -265,7 +265,9 @@ def test_ahead_without_id_and_time_and_by_months() -> None:
     ahead, _ = checks.ahead_like(table.read(later), schema, panel.ids, panel.time[-1:])
     np.testing.assert_array_equal(ahead, [[4], [np.nan], [6]])
     with pytest.raises(DataError, match="row 0: 2024-04-29 is no whole number of steps of 1me after 2024-03-31"):
-        checks.ahead_like(table.read({"t": months[:1] + 89, "x": [1.0]}), schema, panel.ids, panel.time[-1:])
+        checks.ahead_like(
+            table.read({"t": months[:1] + np.timedelta64(89, "D"), "x": [1.0]}), schema, panel.ids, panel.time[-1:]
+        )
 
 
 # --- bad input ---------------------------------------------------------------------------------------------------

@@ -312,7 +312,7 @@ def test_a_fit_learns_what_a_holiday_does() -> None:
     y = 100 + rng.normal(0, 1, 900)
     y[special] -= 20
     frame = pd.DataFrame({"day": pd.date_range("2021-01-01", periods=900), "y": y})
-    dates = [str(np.datetime64("2021-01-01") + int(n)) for n in (*special, 903, 909)]
+    dates = [str(np.datetime64("2021-01-01") + np.timedelta64(n, "D")) for n in (*special, 903, 909)]
     forecaster = sc.Forecaster(horizon=7, holidays=dates, hidden=(8,), max_steps=300).fit(frame, "y", time="day")
     values = forecaster.forecast(horizon=14).values[0, :, 0]
     ordinary = np.delete(values, [3, 9])
@@ -356,7 +356,7 @@ def test_settings_and_columns_agree_on_whether_there_are_holidays() -> None:
 
 def test_the_longest_list_comes_back() -> None:
     name = 60 * "\\"  # which TOML writes twice as long
-    dates = [f"{np.datetime64('1990-01-01') + 7 * n} {name}" for n in range(1000)]
+    dates = [f"{np.datetime64('1990-01-01') + np.timedelta64(7 * n, 'D')} {name}" for n in range(1000)]
     of = model(freq="1d", holidays=dates)
     assert archive.from_bytes(archive.to_bytes(of)).config.holidays == tuple(dates)
 

@@ -138,7 +138,7 @@ def _series(index: int, rows: int, missing: float, season: int, random: np.rando
     temperature = 10 + 5 * np.sin(2 * np.pi * step / season + index) + random.standard_normal(rows)
     holiday = (step // season) % 3 == 1
     load = 100 * (index + 1) + 2 * temperature - 20 * holiday + random.standard_normal(rows)
-    hours = np.datetime64("2024-01-01T00", "h") + step + 3 * index
+    hours = np.datetime64("2024-01-01T00", "h") + (step + 3 * index).astype("m8[h]")
     return {
         "site": np.full(rows, f"site-{index}", dtype=object),
         "hour": hours.astype("M8[us]"),

@@ -117,7 +117,10 @@ def bell(folder: Path | None = None) -> Columns:
 def walk(folder: Path | None = None) -> Columns:
     """A random walk of 222 months from January 2001 on, its steps uniform between -18 and 18."""
     steps = np.random.default_rng(0).uniform(-18, 18, 222)
-    return {"month": (np.datetime64("2001-01", "M") + np.arange(222)).astype("M8[D]"), "value": np.cumsum(steps)}
+    return {
+        "month": (np.datetime64("2001-01", "M") + np.arange(222, dtype="m8[M]")).astype("M8[D]"),
+        "value": np.cumsum(steps),
+    }
 
 
 @maker(
