@@ -13,7 +13,7 @@ import pytest
 from sklearn.metrics import balanced_accuracy_score, brier_score_loss, confusion_matrix, log_loss
 
 import statecast as sc
-from statecast.errors import DataError
+from statecast.errors import DataError, NotFitted
 from statecast.forecast.scores import classification
 from statecast.report import classes
 
@@ -86,7 +86,8 @@ def test_scores_are_saved_with_the_model(tested: sc.Classifier, tmp_path: Path) 
     assert loaded.evaluation_ == tested.evaluation_
     X, y = rows(40, 1)
     assert loaded.evaluate(X, y) == tested.evaluate(X, y)
-    with pytest.raises(DataError, match="no rows were kept for a test: fit with test_size"):
+    assert not hasattr(sc.Classifier(**TABLE).fit(*rows()), "evaluation_")  # what lists attributes leaves it out
+    with pytest.raises(NotFitted, match="no rows were kept for a test: fit with test_size"):
         _ = sc.Classifier.load(sc.Classifier(**TABLE).fit(*rows()).save(tmp_path / "d")).evaluation_
     with pytest.raises(DataError, match="the class 'sideways', which it was not trained on"):
         tested.evaluate(X[:2], ["up", "sideways"])

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from statecast.config import ClassifierConfig
 from statecast.data.sequences import Sequences
-from statecast.errors import DataError, ModelFileError, SettingError, nearest
+from statecast.errors import DataError, ModelFileError, NotFitted, SettingError, nearest
 from statecast.estimators import training
 from statecast.estimators.base import SequenceEstimator, refusals, require_target
 from statecast.estimators.keywords import ClassifierKeywords
@@ -167,11 +167,12 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         """The scores on the rows that were kept for a test, see docs/classification.md.
 
         Raises:
-            DataError: none were kept: give `test_size`, or judge others by `evaluate`.
+            NotFitted: none were kept: give `test_size`, or judge others by `evaluate`. It is an AttributeError as well:
+                tools that list what a fitted estimator has leave it out.
         """
         check_is_fitted(self)
         if not self.model_.scores:
-            raise DataError("no rows were kept for a test: fit with test_size=0.2, or call evaluate(X, y)")
+            raise NotFitted("no rows were kept for a test: fit with test_size=0.2, or call evaluate(X, y)")
         return self.model_.scores
 
     def evaluate(self, X: Any, y: Any) -> dict[str, Any]:
