@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from statecast.train.start import extrapolation
+from statecast.train.start import extrapolation, filters
 from statecast.train.start.autoregression import Autoregressions, Member
 from statecast.train.start.extrapolation import Extrapolation, reach, shrunk, weights_of
-from statecast.train.start.filters import Aligned
+from statecast.train.start.filters import Aligned, Filters
 
 
 def profile_of(values: list[float], season: int) -> list[float]:
@@ -116,6 +116,16 @@ def test_a_map_forecasts_what_its_members_do(length: int, season: int, horizon: 
     (weights,) = mean.maps(length)
     np.testing.assert_allclose(values @ weights, forecasts[0], rtol=1e-9)
     np.testing.assert_allclose(weights.sum(axis=0), 1.0, rtol=1e-9)  # a level is carried on as it is
+
+
+def test_filters_followed_back_in_parts_make_the_same_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is followed back at a time bounds the memory, and no map depends on it."""
+    members = Filters.of(12, 6)
+    weights = np.random.default_rng(0).dirichlet(np.ones(members.count), 2)
+    aligned = aligned_of(seasonal_series(60))
+    whole = members.maps(aligned, 60, weights)
+    monkeypatch.setattr(filters, "OWED", 1)
+    np.testing.assert_allclose(members.maps(aligned, 60, weights), whole, rtol=1e-12, atol=1e-15)
 
 
 def test_a_long_season_takes_no_more_values_than_maps_can() -> None:

@@ -29,6 +29,7 @@ DAMPING = (0.9, 1.0)  # φ
 SEASONS = (0.0, 0.1, 0.3, 0.6)  # γ
 CYCLES = 3  # seasons, at most, that the first season is the mean of
 FEW = 6  # values, at most, that the first level and trend are taken from where there is no season
+OWED = 4_000_000  # numbers that forecasts owe to seasons, at most, which are followed back at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,13 +207,24 @@ class Filters:
         Filters are linear, so the way back from a forecast to what it owes to each value is one step for each value
         (the adjoint), where the way forward from each value would be a run for each.
         """
+        maps = np.zeros((len(weights), span, self.horizon))
+        count = max(1, OWED // (self.season * (2 + min(self.season, self.horizon))))
+        for begin in range(0, self.count, count):
+            chosen = slice(begin, begin + count)
+            if weights[:, chosen].any():
+                part = Filters(self.season, self.horizon, self.parameters[:, chosen])
+                part._add_maps(maps, weights[:, chosen])
+        return maps
+
+    def _add_maps(self, maps: Float[np.ndarray, "S span H"], weights: Float[np.ndarray, "S P"]) -> None:
+        """Adds the weighted sum of their maps."""
         alpha, beta, phi, gamma = self.parameters
+        span = maps.shape[1]
         owed = Owed.to_last(self, span)
-        maps = np.empty((len(weights), span, self.horizon))
         for t in reversed(range(span)):
             season = owed.season[t % self.season]
             error = alpha * (owed.level + beta * owed.trend) + gamma * (1 - alpha) * season
-            maps[:, t] = owed.mean(error, weights)
+            maps[:, t] += owed.mean(error, weights)
             owed.level, owed.trend = owed.level - error, phi * (owed.level + owed.trend - error)
             season -= error
         level, trend, season = self.start(Aligned.impulses(span, (CYCLES if self.season > 1 else FEW) * self.season))
@@ -220,7 +232,6 @@ class Filters:
         maps[:, : len(level)] += trend[:, None] * owed.mean((phi > 0) * owed.trend, weights)[:, None]
         phases = np.stack([owed.mean(one, weights) for one in owed.season], axis=1)
         maps[:, : len(level)] += season @ phases
-        return maps
 
 
 @dataclass(eq=False)
