@@ -13,7 +13,8 @@ import sys
 from pathlib import Path
 
 from statecast.allowed import PATH
-from statecast.config import ClassifierConfig, Config, RegressorConfig
+from statecast.config import Config
+from statecast.sequence_config import ClassifierConfig, RegressorConfig
 
 PLACE = Path(__file__).resolve().parents[1] / "src" / "statecast" / "estimators" / "keywords.py"
 FACES = {"Forecaster": Config, "Classifier": ClassifierConfig, "Regressor": RegressorConfig}

@@ -10,8 +10,8 @@ import pytest
 
 from statecast import Config, Forecaster
 from statecast.cli.options import parse_assignments
-from statecast.config import ClassifierConfig, RegressorConfig
 from statecast.errors import SettingError
+from statecast.sequence_config import ClassifierConfig, RegressorConfig
 
 SPELLINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"hidden": 32}, {"hidden": (32,)}),

@@ -27,6 +27,7 @@ LEVELS = (
     ("allowed",),
     ("agreement", "presets"),
     ("config", "files", "display"),
+    ("sequence_config",),
     ("data",),
     ("model",),
     ("train", "forecast"),

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from statecast import config as settings
-from statecast.config import ClassifierConfig, RegressorConfig
 from statecast.data.encoding import Encoding
 from statecast.data.sequences import Sequences, of_sequences, of_table
 from statecast.errors import ModelFileError, UnknownCell
@@ -23,6 +22,7 @@ from statecast.model.sequences.answers import Answers
 from statecast.model.sequences.convolutions import Convolutions
 from statecast.model.sequences.reader import SequenceReader
 from statecast.model.sequences.readings import ConvolutionReading, NetworkReading, Reading
+from statecast.sequence_config import ClassifierConfig, RegressorConfig
 
 STEPS = {"step": [1.0, 2.0]}
 

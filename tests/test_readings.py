@@ -16,10 +16,10 @@ pytest.importorskip("sklearn")
 pytest.importorskip("jax")
 
 import statecast as sc
-from statecast.config import ClassifierConfig, RegressorConfig
 from statecast.data.sequences import of_sequences
 from statecast.errors import DataError, SettingError, WrongType
 from statecast.model.sequences.convolutions import HEAVY, Convolutions, spacings
+from statecast.sequence_config import ClassifierConfig, RegressorConfig
 from statecast.train import leave_one_out
 from statecast.train.sequences import shares
 from statecast.train.sequences.trial import Problem, Trial

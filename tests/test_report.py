@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from forecast_cases import model, panel
 
-from statecast.config import ClassifierConfig
 from statecast.data.segments import Split
 from statecast.display.chart import Chart, Curve
 from statecast.errors import DataError, MissingDependency, OutputError, SettingError
@@ -39,6 +38,7 @@ from statecast.report.summary import (
     residual_remark,
     score_tables,
 )
+from statecast.sequence_config import ClassifierConfig
 
 PICTURES = ["forecast", "future", "rolling", "error_by_step", "loss", "residuals", "autocorrelation",
             "importance", "gates"]  # fmt: skip

@@ -20,9 +20,9 @@ from sklearn.exceptions import NotFittedError
 from train_cases import compilations
 
 import statecast as sc
-from statecast.config import ClassifierConfig, RegressorConfig, SequenceConfig
 from statecast.errors import DataError, ModelFileError, SettingError
 from statecast.model.sequences.reader import SequenceReader
+from statecast.sequence_config import ClassifierConfig, RegressorConfig, SequenceConfig
 from statecast.train.sequences import trial
 
 UCR = Path(__file__).resolve().parents[2] / "shared" / "data" / "ucr"

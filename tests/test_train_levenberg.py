@@ -11,8 +11,9 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from train_cases import leaves, one_step, panel_of, ready, run, same_bits, schema_of, settings, wave
 
-from statecast.config import ClassifierConfig, Config, RegressorConfig
+from statecast.config import Config
 from statecast.errors import Interrupted, SettingError
+from statecast.sequence_config import ClassifierConfig, RegressorConfig
 from statecast.train import levenberg
 from statecast.train.fit import Fit, fit, precision, train
 from statecast.train.loss import gather

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from statecast.config import ClassifierConfig
 from statecast.errors import MissingDependency
 from statecast.estimators.classifier import Classifier
 from statecast.interop.adaptors import CLASSIFIER, SMALL, classifier, keep, listed, showing
+from statecast.sequence_config import ClassifierConfig
 
 try:
     from aeon.classification.base import BaseClassifier

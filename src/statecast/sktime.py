@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from statecast.config import ClassifierConfig, Config
+from statecast.config import Config
 from statecast.data import calendar
 from statecast.data.values import lone_series
 from statecast.errors import DataError, MissingDependency
@@ -24,6 +24,7 @@ from statecast.forecast import channels
 from statecast.forecast.answer import Forecast
 from statecast.interop.adaptors import CLASSIFIER, SMALL, classifier, keep, listed, showing
 from statecast.model.trained import Model
+from statecast.sequence_config import ClassifierConfig
 
 try:
     from sktime.classification.base import BaseClassifier

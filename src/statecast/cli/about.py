@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from statecast.cli import output
-from statecast.config import ClassifierConfig, RegressorConfig, describe_settings, names
+from statecast.config import describe_settings, names
 from statecast.errors import ModelFileError, SettingError, nearest
+from statecast.sequence_config import ClassifierConfig, RegressorConfig
 
 PACKAGES = ("numpy", "safetensors", "narwhals", "jax", "jaxlib", "optax", "polars", "pandas", "pyarrow", "rich",
             "cyclopts", "matplotlib", "scikit-learn", "tensorboardX")  # fmt: skip

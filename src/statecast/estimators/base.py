@@ -17,13 +17,14 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from statecast.config import SequenceConfig, require_names
+from statecast.config import require_names
 from statecast.data.sequences import Sequences, is_sequences, of_sequences, of_table, unmasked
 from statecast.errors import DataError, StatecastError, WrongType
 from statecast.estimators import training
 from statecast.estimators.keywords import SettingsKeywords
 from statecast.model.sequences import answers
 from statecast.model.sequences.answers import Answers
+from statecast.sequence_config import SequenceConfig
 
 
 class SequenceEstimator(SettingsKeywords, BaseEstimator):  # type: ignore[misc]  # scikit-learn publishes no types

@@ -14,7 +14,6 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from statecast.config import ClassifierConfig
 from statecast.data.sequences import Sequences
 from statecast.errors import DataError, ModelFileError, NotFitted, SettingError, nearest
 from statecast.estimators import training
@@ -22,6 +21,7 @@ from statecast.estimators.base import SequenceEstimator, refusals, require_targe
 from statecast.estimators.keywords import ClassifierKeywords
 from statecast.forecast.scores import classification
 from statecast.model.sequences.answers import Answers
+from statecast.sequence_config import ClassifierConfig
 
 if TYPE_CHECKING:
     from statecast.report.classes import ClassReport

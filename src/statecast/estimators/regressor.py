@@ -11,12 +11,12 @@ from sklearn.base import RegressorMixin
 from sklearn.utils import Tags, check_array, check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
-from statecast.config import RegressorConfig
 from statecast.data.encoding import deviation
 from statecast.estimators import training
 from statecast.estimators.base import SequenceEstimator, refusals, require_target
 from statecast.estimators.keywords import RegressorKeywords
 from statecast.model.sequences.answers import Answers
+from statecast.sequence_config import RegressorConfig
 
 
 class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: ignore[misc]

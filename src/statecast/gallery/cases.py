@@ -13,9 +13,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from statecast.config import ClassifierConfig, Config, read_toml
+from statecast.config import Config, read_toml
 from statecast.errors import SettingError, nearest
 from statecast.gallery import datasets, series
+from statecast.sequence_config import ClassifierConfig
 
 NAMES = (
     *("sin", "sin-cos", "x-sin", "separate", "weather"),

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from statecast.config import ClassifierConfig, require_names
+from statecast.config import require_names
 from statecast.estimators.classifier import Classifier
+from statecast.sequence_config import ClassifierConfig
 
 CLASSIFIER: Mapping[str, Any] = ClassifierConfig().to_dict()
 # Of networks that are trained in a moment, for the suites: one that is recurrent, one of fixed convolutions.

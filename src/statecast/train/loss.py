@@ -16,11 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from statecast.config import Config, RegressorConfig
+from statecast.config import Config
 from statecast.model.heads.head import Head
 from statecast.model.network import Network
 from statecast.model.rings import Rings, slices
 from statecast.model.stack import Drop
+from statecast.sequence_config import RegressorConfig
 
 MEDIANS = ("mae", "huber", "pinball")  # losses whose best forecast is a median: they count the sizes of errors
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from statecast.config import READINGS, ClassifierConfig, RegressorConfig, SequenceConfig, require_names
+from statecast.config import require_names
 from statecast.data.encoding import Encoding
 from statecast.data.sequences import Sequences
 from statecast.errors import DataError, StatecastError, shortened
@@ -27,6 +27,7 @@ from statecast.model.sequences.convolutions import Convolutions
 from statecast.model.sequences.reader import SequenceReader
 from statecast.model.sequences.readings import ConvolutionReading, NetworkReading, Reading, outcomes
 from statecast.model.shapes import Form, answers, convolutions, leaves
+from statecast.sequence_config import READINGS, ClassifierConfig, RegressorConfig, SequenceConfig
 
 if TYPE_CHECKING:
     from jaxtyping import Float, Shaped

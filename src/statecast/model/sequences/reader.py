@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from statecast.config import SequenceConfig
 from statecast.model.cells import Array
 from statecast.model.initial import Start, init_dense
 from statecast.model.stack import Drop, Stack
+from statecast.sequence_config import SequenceConfig
 
 POOLS = {"last": ("last",), "mean": ("mean",), "max": ("max",), "all": ("last", "mean", "max")}
 BACKWARDS = 1000  # number of the first place of dropout in the layers that read backwards

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from statecast.config import SequenceConfig
 from statecast.data.encoding import Encoding
 from statecast.model.sequences.convolutions import SAMPLE, Convolutions
 from statecast.model.sequences.readings import PLACES, ConvolutionReading, batches, features_of, outcomes
+from statecast.sequence_config import SequenceConfig
 from statecast.train.leave_one_out import RidgeMap, ridges
 from statecast.train.sequences.trial import Problem, Trial, held_out_outcomes, losses
 

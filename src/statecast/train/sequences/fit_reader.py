@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from statecast.config import READINGS, SequenceConfig
 from statecast.errors import SettingError
 from statecast.model.history import HISTORY
 from statecast.model.sequences.readings import Reading
+from statecast.sequence_config import READINGS, SequenceConfig
 from statecast.train.fit import precision
 from statecast.train.optimizer import LEARNING_RATES
 from statecast.train.progress import PREPARING, WEIGHING, Progress, Watch

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from statecast.config import SequenceConfig
 from statecast.data.encoding import Encoding
 from statecast.data.sequences import patched
 from statecast.model.history import TRAINING
@@ -20,6 +19,7 @@ from statecast.model.kernel import library as kernel_library
 from statecast.model.members import cast, stacked
 from statecast.model.sequences.reader import SequenceReader
 from statecast.model.sequences.readings import NetworkReading, outcomes
+from statecast.sequence_config import SequenceConfig
 from statecast.train import loop
 from statecast.train.checkpoint import NAME, Checkpoint, fingerprint
 from statecast.train.fit import require_bf16

@@ -16,9 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
-from statecast.config import RegressorConfig, SequenceConfig
 from statecast.model.kernel import library as kernel_library
 from statecast.model.sequences.reader import SequenceReader
+from statecast.sequence_config import RegressorConfig, SequenceConfig
 from statecast.train import optimizer
 from statecast.train.loss import cross_entropy, pointwise
 from statecast.train.sequences.trial import held_out

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from statecast.config import SequenceConfig
+from statecast.sequence_config import SequenceConfig
 from statecast.train.sequences.trial import Problem, Trial, losses
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.config import RegressorConfig, SequenceConfig
 from statecast.data.sequences import Sequences
 from statecast.model.sequences.readings import Reading
+from statecast.sequence_config import RegressorConfig, SequenceConfig
 from statecast.train.loss import pointwise
 from statecast.train.progress import Training
 
