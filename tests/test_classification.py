@@ -93,6 +93,14 @@ def test_scores_are_saved_with_the_model(tested: sc.Classifier, tmp_path: Path) 
         tested.evaluate(X[:2], ["up", "sideways"])
 
 
+@pytest.mark.parametrize("size", [21, 1000, 0.51])
+def test_more_than_half_of_the_rows_is_no_test(size: float) -> None:
+    """A test that leaves less to learn from is refused; it was made smaller without a word."""
+    X, y = rows(40, 0)
+    with pytest.raises(DataError, match=rf"test_size = {size} of 40 rows: at most half"):
+        sc.Classifier(**TABLE, test_size=size).fit(X, y)
+
+
 @pytest.mark.parametrize("lie", ["statecast", "rows", "confusion", "reliability", "by_class", "skill"])
 def test_scores_of_a_file_are_strangers(tested: sc.Classifier, lie: str) -> None:
     for value in (None, {}, [[1]], {"a": 1}, "x", [1.5], [{"from": float("nan")}]):

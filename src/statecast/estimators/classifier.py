@@ -26,6 +26,7 @@ from statecast.sequence_config import ClassifierConfig
 if TYPE_CHECKING:
     from statecast.report.classes import ClassReport
 
+LARGEST_TEST = 0.5  # of each class: as many at least are learned from
 TEST_SEED = 1_000_003  # added to the seed, so that test rows are not drawn as validation rows are
 
 
@@ -123,6 +124,11 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         size = config.test_size
         if not size:
             return np.zeros(len(codes), bool)
+        if (size if isinstance(size, float) else size / len(codes)) > LARGEST_TEST:
+            raise DataError(
+                f"test_size = {size} of {len(codes)} rows: at most half of the rows of each class can be kept for the "
+                f"test, {len(codes) // 2} or a share of 0.5"
+            )
         drawn = config.with_(ensemble=1, val_size=size, random_state=(config.random_state + TEST_SEED) % 2**32)
         mask: np.ndarray = training.room("sequences.trial").held_out(drawn, codes)[0]
         if not mask.any():
