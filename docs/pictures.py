@@ -154,7 +154,7 @@ def front() -> Figure:
     constants = model.model_.constants
     level = from_working(constants, np.array([[[p["level"]]] for p in parts]))[:, 0, 0]
     scale = np.array([p["spread"] for p in parts]) * constants["unit"][0]
-    seen = (values[1:] - level[:-1]) / scale[:-1]
+    relative = (values[1:] - level[:-1]) / scale[:-1]
     drawing, (above, below) = figure(2, 1, 3.5, sharex=True, height_ratios=(3, 2))
     steps = np.arange(len(values))
     above.fill_between(steps, level - 8 * scale, level + 8 * scale, color=PALE, lw=0, label="level ± 8 scales")
@@ -163,7 +163,7 @@ def front() -> Figure:
     above.axvline(300, color=ORANGE, lw=1.3, ls=(0, (2, 2)))
     above.annotate("training ends", (300, -90), xytext=(5, 0), textcoords="offset points", color=ORANGE, va="center")
     above.set(title="a series that grows without end", ylim=(-105, 130))
-    below.plot(steps[1:], seen, color=BLUE, lw=1.2)
+    below.plot(steps[1:], relative, color=BLUE, lw=1.2)
     below.axvline(300, color=ORANGE, lw=1.3, ls=(0, (2, 2)))
     below.set(title="what the network sees: (value − level) / scale", xlabel="row", ylim=(-3.4, 3.4))
     below.grid(axis="y", color=GRID)

@@ -18,7 +18,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 
-from statecast.cli import output, own_cells
+from statecast.cli import cell_modules, output
 from statecast.errors import Interrupted, MissingDependency, SettingError, StatecastError, UnknownCell
 
 SIGPIPE = getattr(signal, "SIGPIPE", 13)  # Windows has no such signal, and breaks a pipe all the same
@@ -61,7 +61,7 @@ def _run(words: list[str]) -> int:
         raise MissingDependency.of("cyclopts", "cli", "the command line") from error
     from statecast.cli import app, commands, complaint, lookup, service, tuning  # noqa: F401 - in the order of the help
 
-    rest = own_cells.import_named(words)
+    rest = cell_modules.import_named(words)
     try:
         return app.run(rest, words)
     except cyclopts.CycloptsError as error:
@@ -74,7 +74,7 @@ def _failed(error: BaseException, code: int, debug: bool) -> int:
     if isinstance(error, KeyboardInterrupt):
         output.error("interrupted")
     elif isinstance(error, StatecastError):
-        hint = f"; here: add {own_cells.OPTION} MODULE" if isinstance(error, UnknownCell) else ""
+        hint = f"; here: add {cell_modules.OPTION} MODULE" if isinstance(error, UnknownCell) else ""
         output.error(output.in_options(str(error)) + hint)
     else:
         hint = "" if debug else "; this is a fault of statecast: please run it again with --debug and report the output"

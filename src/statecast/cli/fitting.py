@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from statecast.cli import output, own_cells
+from statecast.cli import cell_modules, output
 from statecast.cli.destination import Destination
 from statecast.cli.options import FitRequest
 from statecast.config import Config, names
@@ -100,7 +100,7 @@ def next_step(model: Forecaster, folder: Path, table: Any) -> str:
         folder: where it was written.
         table: what it was fitted on: a path, "-" or columns.
     """
-    cells, known = own_cells.option_for(model.model_.config), model.model_.schema.known
+    cells, known = cell_modules.option_for(model.model_.config), model.model_.schema.known
     command = f"statecast forecast {shlex.quote(str(folder))}{cells}"
     if not known:
         return command

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
-from statecast.cli.own_cells import cell_named
+from statecast.cli.cell_modules import cell_named
 from statecast.config import Config, canonical, read_toml
 from statecast.errors import SettingError, nearest
 

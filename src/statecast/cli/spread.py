@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from statecast.cli import output, own_cells
+from statecast.cli import cell_modules, output
 from statecast.cli.forecasts import ForecastRequest
 from statecast.cli.options import FitRequest, Spreading, require_count
 from statecast.cluster import calls
@@ -46,7 +46,7 @@ def fit(table: Any, out: str, by: str | None, request: FitRequest, spreading: Sp
         raise SettingError("--by is missing: workers train a network for each value of a column, such as a region")
     if spreading.buckets is not None:
         raise SettingError("--buckets are for forecasts and backtests: a fit has one for each group")
-    if own_cells.option_for(Config.of(request.settings)):
+    if cell_modules.option_for(Config.of(request.settings)):
         raise SettingError(
             "workers know the built-in cells alone: leave out --by and --engine, or the cell of your own"
         )
