@@ -7,6 +7,8 @@ import json
 import logging
 import sqlite3
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,10 @@ from http_cases import Served, row, serving
 from statecast import Stream
 from statecast.errors import OutputError
 from statecast.forecast import wire
+from statecast.server.client.listening import parsed
 from statecast.server.client.remote import RowResult
 from statecast.server.engine.engine import Engine
-from statecast.server.http import app
+from statecast.server.http import app, tokens
 from statecast.server.http.answers import STATUSES, ForecastTexts, RowAnswer
 from statecast.server.http.calls import observations, series
 from statecast.server.http.tokens import issue
@@ -139,6 +142,14 @@ def test_a_request_that_is_none_is_refused(tmp_path: Path, body: str, kind: str,
         assert message in server.refused("POST", "/v1/observations", code, content=body, headers=headers)
         pieces = (part.encode() for part in (body[:3], body[3:]))  # without a length
         assert message in server.refused("POST", "/v1/observations", code, content=pieces, headers=headers)
+
+
+def test_who_sends_too_much_learns_why(tmp_path: Path) -> None:
+    with serving(tmp_path, body_limit=4096) as server:
+        request = urllib.request.Request(f"{server.http.base_url}/v1/observations", b" " * (1 << 25))
+        request.add_header("Content-Type", "application/json")
+        with pytest.raises(urllib.error.HTTPError, match="413"):  # not a connection that was reset
+            urllib.request.urlopen(request, timeout=20)
 
 
 def test_unknown_series_are_refused_where_the_server_is_closed_or_full(tmp_path: Path) -> None:
@@ -392,6 +403,21 @@ def test_a_token_may_do_what_its_scope_says(guarded: tuple[Served, dict[str, dic
     for path in ("/healthz", "/readyz", "/openapi.json", "/", "/v2/health/live"):
         assert server.http.get(path).status_code == 200
     assert server.http.get("/v1/status", headers=headers["write"]).json()["scope"] == "write"
+
+
+def test_a_reader_of_events_ends_with_its_token(
+    guarded: tuple[Served, dict[str, dict[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, headers = guarded
+    monkeypatch.setattr(tokens, "LOOK", 0.0)
+    path = Path(str(server.service.options.tokens))
+    with server.http.stream("GET", "/v1/events", headers=headers["read"]) as answer:
+        server.post(row(0), **headers["write"])
+        events = parsed(answer.iter_lines())
+        assert next(event for event in events if event.seq).seq == 1
+        path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("read ")))
+        server.post(row(1), **headers["write"])
+        assert not list(events)
 
 
 def test_a_page_takes_a_cookie(guarded: tuple[Served, dict[str, dict[str, str]]]) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 import server_cases as server
 
+from statecast.server.engine import upkeep
 from statecast.server.store.opening import meta_of
 from statecast.server.store.sqlite import NAME, SqliteStore
 
@@ -111,6 +113,39 @@ def test_a_server_that_is_killed_at_any_moment_loses_and_doubles_nothing(tmp_pat
         assert set(engine.submit(rows).result().statuses) <= {"accepted", "duplicate"}
     server.require_same(engine, server.undying(engine.model, batches))
     assert engine.status().observations == sum(len(rows) for rows in batches)
+    engine.close()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("task", ["compact", "backup", "restore"])
+def test_a_kill_while_a_store_is_kept_in_order_leaves_it_whole(tmp_path: Path, task: str) -> None:
+    model, state, copy, folder = server.saved(tmp_path), tmp_path / "state", tmp_path / "copy.db", tmp_path / "results"
+    batches = [server.batch(n, server.SERIES) for n in range(30)]
+    engine = server.started(model, state, checkpoint=3600)
+    for rows in batches[:20]:
+        engine.submit(rows).result()
+    engine.checkpoint()
+    for rows in batches[20:]:
+        engine.submit(rows).result()
+    engine.backup(copy)
+    engine._store.close()  # as a kill leaves it
+    stream, chance = server.undying(engine.model, batches), random.Random(15)
+    command = [sys.executable, str(Path(__file__).with_name("keeping_server.py")), task, state, copy, folder]
+    for _ in range(max(KILLS // 5, 1)):
+        folder.mkdir()
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"ready\n"
+            time.sleep(chance.uniform(0, 0.1))
+            process.kill()
+        results = [upkeep.check(path) for path in (state, *folder.glob("[0-9]*/")) if (path / NAME).exists()]
+        for number, path in enumerate(folder.glob("*.db")):
+            results.append(upkeep.restore(tmp_path / f"from-{number}", path))
+            shutil.rmtree(tmp_path / f"from-{number}")
+        assert all(result == results[0] and not result.faults for result in results)
+        shutil.rmtree(folder)
+    engine = server.started(model, state)
+    server.require_same(engine, stream)
     engine.close()
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from forecast_cases import model, panel, value
+import server_cases as server
+from forecast_cases import arguments, model, panel, value
 
 from statecast.data.panel import Panel
-from statecast.errors import SettingError
 from statecast.forecast.stream import Stream
 from statecast.model.state import State
 from statecast.model.trained import Model
 from statecast.server.engine.receipts import History
-from statecast.server.states import gates
+from statecast.server.rows import LiveRows
+from statecast.server.states import gates, past
+from statecast.server.store.protocol import Piece
 
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -31,7 +34,8 @@ def rows(table: Panel) -> list[int]:
 
 def history_of(table: Panel, some: list[int]) -> History:
     nothing = np.full((len(some), table.targets), np.nan)
-    return History(table.ids[0], table.time[some], table.y[some], nothing, {}, {}, nothing[:, 0])
+    covariates = table.past[some], table.known[some], table.static[0]
+    return History(table.ids[0], table.time[some], table.y[some], nothing, {}, {}, nothing[:, 0], (), *covariates)
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -72,8 +76,39 @@ def test_there_are_none_where_there_is_nothing_to_show() -> None:
     assert len(answer(model(), 1)["times"]) == 1
 
 
-def test_covariates_are_missed() -> None:
+@pytest.mark.parametrize("missing", [True, False])
+def test_covariates_come_from_the_past_that_a_server_keeps(missing: bool, tmp_path: Path) -> None:
+    engine = server.started(server.saved(tmp_path, covariates=True, missing=missing), tmp_path / "state")
+    stream = server.undying(engine.model, [])
+    table = panel(engine.model, (40, 30))
+    for row in rows(table):
+        s = int(table.series_of_row()[row])
+        name, more = table.ids[s], arguments(engine.model, table, row)
+        stream.observe(name, value(table, row), int(table.time[row]), **more)
+        one = {kind: [part] for kind, part in more.items()}
+        engine.submit(LiveRows([name], table.time[row : row + 1], table.y[row : row + 1], **one)).result()
+        if row == 25:
+            engine.checkpoint()  # some rows are on the disk, and some in memory
+    for s, name in enumerate(table.ids):
+        history = engine.history(name)
+        some = [row for row in rows(table) if table.series_of_row()[row] == s]
+        np.testing.assert_array_equal(history.past, table.past[some])
+        np.testing.assert_array_equal(history.known, table.known[some])
+        np.testing.assert_allclose(history.static, table.static[s], atol=1e-5)
+        layers = {item["name"]: item["values"] for item in gates.gates(engine.model, history, 20)["layers"]}
+        state = stream.state_of([name])
+        np.testing.assert_allclose(layers["0.h"][-1], state.layout.unpack(state.data)["0.h"][0], atol=1e-3)
+    engine.close()
+
+
+def test_the_past_of_an_earlier_version_has_no_covariates() -> None:
     of = model(covariates=True)
-    table = panel(of, (9,), gaps=False)
-    with pytest.raises(SettingError, match="the gates depend on 'wind', 'heat', 'open', 'area'"):
-        gates.gates(of, history_of(table, rows(table)), 5)
+    old = np.zeros(3, past.past_row(1))
+    old["seq"], old["time"], old["values"] = [1, 2, 3], [10, 11, 12], [[5.0], [6.0], [7.0]]
+    kind = past.past_row_of(of)
+    for rows_, whole in ((old, False), (np.zeros(3, kind), True)):
+        piece = Piece(0, 1, 3, past.encoded(0, rows_))
+        assert past.complete(piece, kind) is whole
+        read = past.decoded(piece, kind)
+        np.testing.assert_array_equal(read["values"], rows_["values"])
+        assert np.isnan(read["covariates"]).all() != whole

@@ -426,6 +426,8 @@ def test_what_is_known_ahead_is_asked_for_and_used(browser: Browser, tmp_path: P
         assert numbers
         shows(numbers[1], forecast["statecast"][0])
         expect(page.locator(".explanation tbody")).to_contain_text("heat")
+        page.locator("summary", has_text="Inside").click()  # past covariates are kept, so the network can be run again
+        page.locator(".gates canvas").first.wait_for()
         page.fill("input[name=heat]", "5, 6")  # too few
         page.get_by_role("button", name="Forecast", exact=True).click()
         expect(readout).to_contain_text("its columns have 2, 6 values")

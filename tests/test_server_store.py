@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import threading
@@ -16,13 +17,14 @@ import server_cases as server
 
 from statecast.cli import main
 from statecast.errors import ModelFileError, NewerFormat, OutputError, SettingError, StatecastError
+from statecast.server.engine import upkeep
 from statecast.server.engine.ages import Ages
 from statecast.server.engine.engine import Engine
 from statecast.server.options import Options
 from statecast.server.states.batch import DRIFT, MISSING, RAISED, Batch, woven
 from statecast.server.store.opening import beside, meta_of, open_store
 from statecast.server.store.protocol import KeyRecord, Piece, StoredBlock, Transaction
-from statecast.server.store.sqlite import NAME, SqliteStore
+from statecast.server.store.sqlite import AHEAD, NAME, SqliteStore
 
 apsw = pytest.importorskip("apsw")
 
@@ -307,6 +309,37 @@ def test_a_backup_is_a_store(model: Path, state: Path, tmp_path: Path) -> None:
     restored = server.started(model, path.parent)
     server.require_same(restored, server.undying(restored.model, [server.batch(n, SIZE) for n in range(BATCHES)]))
     restored.close()
+
+
+def test_a_backup_is_there_whole_or_not_at_all(
+    model: Path, state: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = server.started(model, state)
+    synced = os.fsync
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("statecast.files.os.fsync", full)
+    with pytest.raises(OutputError, match="No space left"):
+        engine.backup(tmp_path / "copy.db")
+    assert not list(tmp_path.glob("*copy.db*"))
+    monkeypatch.setattr("statecast.files.os.fsync", synced)
+    engine.backup(tmp_path / "copy.db")
+    engine.close()
+
+
+def test_a_copy_is_not_put_beside_what_an_earlier_store_left(model: Path, state: Path, tmp_path: Path) -> None:
+    engine = server.started(model, state)
+    engine.backup(tmp_path / "copy.db")
+    engine.submit(server.batch(BATCHES, SIZE)).result()
+    with pytest.raises(SettingError, match="is a store in use"):
+        upkeep.restore(tmp_path / "other", state / NAME)
+    engine.close()
+    (tmp_path / "rest").mkdir()
+    (tmp_path / "rest" / AHEAD).write_bytes(b"what SQLite would add to the copy")
+    with pytest.raises(OutputError, match="a part of one"):
+        upkeep.restore(tmp_path / "rest", tmp_path / "copy.db")
 
 
 def test_compacting_gives_back_room(model: Path, tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ from statecast.model.trained import Model
 from statecast.server.engine.engine import Engine
 from statecast.server.http.instruments import Instruments
 from statecast.server.rows import LiveRows
+from statecast.server.states import past
 from statecast.server.store.opening import fingerprint
+from statecast.server.store.protocol import Piece, Transaction
 
 OLD, NEW = cases.model(), cases.model(seed=7, hidden=(6,))
 
@@ -165,6 +167,44 @@ def test_live_scores_stand_side_by_side(engine: Engine) -> None:
     assert after.challenger is not None
     assert (after.challenger.former, after.challenger.name) == (True, "the model before")
     assert (after.error, after.challenger.error) == (before, status.error)
+
+
+def test_covariates_of_past_rows_are_observed(tmp_path: Path) -> None:
+    old, new = (cases.model(covariates=True, seed=seed) for seed in (0, 7))
+    archive.save(old, tmp_path / "old.safetensors")
+    engine = server.started(tmp_path / "old.safetensors", tmp_path / "state", checkpoint=3600)
+    table = cases.panel(old, (30, 20), gaps=False)
+    stream = server.undying(new, [])
+    for row in range(table.rows):
+        name, more = table.ids[int(table.series_of_row()[row])], cases.arguments(old, table, row)
+        stream.observe(name, cases.value(table, row), int(table.time[row]), **more)
+        one = {kind: [part] for kind, part in more.items()}
+        engine.submit(LiveRows([name], table.time[row : row + 1], table.y[row : row + 1], **one)).result()
+    engine.checkpoint()  # the log is cut: the rows are in the past alone
+    engine.models.challenge(new, "new", promote=True)
+    until(lambda: fingerprint(engine.model) == fingerprint(new))
+    mine, others = (
+        of.layout.unpack(of.data) for of in (one.state_of(table.ids) for one in (engine._stepper.stream, stream))
+    )
+    for name in mine.keys() - {"waiting"}:  # forecasts of rows to come: nobody kept what was known ahead of these
+        np.testing.assert_allclose(mine[name], others[name], atol=1e-5, err_msg=name)
+    engine.close()
+
+
+def test_a_past_without_covariates_builds_no_states(tmp_path: Path) -> None:
+    old, new = (cases.model(covariates=True, seed=seed) for seed in (0, 7))
+    archive.save(old, tmp_path / "old.safetensors")
+    engine = server.started(tmp_path / "old.safetensors", tmp_path / "state", checkpoint=3600)
+    table = cases.panel(old, (3,), gaps=False)
+    one = {kind: [part] for kind, part in cases.arguments(old, table, 0).items()}
+    engine.submit(LiveRows(table.ids, table.time[:1], table.y[:1], **one)).result()
+    bare = np.zeros(1, past.past_row(1))
+    engine._committer.commit(Transaction(pieces=[Piece(0, 0, 0, past.encoded(0, bare))]))
+    engine.models.challenge(new, "new")
+    until(lambda: (status := engine.status().challenger) is not None and bool(status.failure))
+    status = engine.status().challenger
+    assert status is not None and "kept no covariates" in str(status.failure)
+    engine.close()
 
 
 def test_removed_and_new_series_are_followed(engine: Engine) -> None:

@@ -18,7 +18,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from statecast.errors import OutputError
@@ -38,16 +38,25 @@ def write_bytes(path: str | Path, content: bytes) -> Path:
 
 def write_pieces(path: str | Path, pieces: Iterable[bytes | memoryview]) -> Path:
     """Writes pieces one after another, as they come: see `write_bytes`. All of them are taken before the disk syncs."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("xb") as file:
+            for piece in pieces:
+                file.write(piece)
+
+    return write_by(path, write)
+
+
+def write_by(path: str | Path, write: Callable[[Path], None]) -> Path:
+    """Has `write` make a file under a temporary name, which then takes the name `path`: see `write_bytes`."""
     path = Path(path)
     # Made by hand, not by tempfile: its files are for their owner's eyes only, and so would be the result.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         new = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
+        write(temporary)
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         _replace(temporary, path)
         _sweep(path)

@@ -123,6 +123,13 @@ def covariates(
     return features
 
 
+def plain_static(model: Model, static: Float[np.ndarray, "N Q"]) -> Float64[np.ndarray, "N n"]:
+    """Static covariates that a state keeps, standardised, in the units of the table; NaN where missing."""
+    count, constants = len(model.schema.static_features), model.constants
+    values: Float64[np.ndarray, "N n"] = static[:, :count] * constants["static_scale"] + constants["static_mean"]
+    return np.where(static[:, count:] > 0, np.nan, values) if model.network.front.missing else values
+
+
 def calendar_at(schema: Schema, time: Int64[np.ndarray, "..."]) -> Float64[np.ndarray, "... C"]:
     """The calendar's features; those of a single time, and of many equal ones, by the quick way."""
     names = schema.calendar_features

@@ -62,7 +62,6 @@ class Contest:
         swap.require_alike(self._stepper.model, model)
         if len(self._stepper.served) < self._store.total:
             raise SettingError("models are changed while one server has all series: stop the other servers first")
-        swap.require_past(self._store, model)
         self.dismiss()
         with self._turn:
             stepper, commit = self._stepper, self._committer.commit

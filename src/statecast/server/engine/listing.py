@@ -32,12 +32,14 @@ class Recent:
         name: of the series.
         rows: past rows that no piece holds, see `past_row`.
         flying: the last piece of its block, where it may not be on the disk yet.
+        static: the series' static covariates, NaN where they are not known.
     """
 
     number: int
     name: Id
     rows: Shaped[np.ndarray, " n"]
     flying: Piece | None
+    static: Float64[np.ndarray, " Q"]
 
 
 class Listing:
@@ -80,7 +82,8 @@ class Listing:
             UnknownSeries: it is not here.
         """
         number, past = self.number(id), self._stepper.past
-        return Recent(number, self._stepper.directory.name(number), past.of(number), past.flying(number // BLOCK))
+        name, flying = self._stepper.directory.name(number), past.flying(number // BLOCK)
+        return Recent(number, name, past.of(number), flying, self._stepper.static_of(name))
 
     def history(self, recent: Recent, limit: int) -> History:
         """The latest rows of a series; not in the engine's turn, for it reads the store.
@@ -89,12 +92,12 @@ class Listing:
             recent: what memory had of it, before the store is read, so that no row is missed.
             limit: how many rows at most.
         """
-        number, schema = recent.number, self._stepper.model.schema
+        number, kind = recent.number, self._stepper.past.kind
         parts = [recent.rows]
         for piece in self._pieces(recent):
             if sum(map(len, parts)) >= limit:
                 break
-            rows = decoded(piece, len(schema.target))
+            rows = decoded(piece, kind)
             parts.append(rows[rows["number"] == number])
         rows = np.concatenate(parts)
         rows = rows[np.unique(rows["seq"], return_index=True)[1]]  # some may have gone into a piece meanwhile
@@ -106,7 +109,15 @@ class Listing:
         if len(rows):
             alarms = tuple(alarm for alarm in alarms if alarm.time >= rows["time"][0])
         times, values = rows["time"].copy(), rows["values"].copy()
-        return History(recent.name, times, values, predicted, lower, upper, scores, alarms)
+        past, known = self._covariates(rows)
+        static = recent.static
+        return History(recent.name, times, values, predicted, lower, upper, scores, alarms, past, known, static)
+
+    def _covariates(self, rows: Shaped[np.ndarray, " n"]) -> list[Float64[np.ndarray, "n m"]]:
+        """Those of past rows that were known up to now, and those that were known ahead."""
+        split = len(self._stepper.model.schema.past_features)
+        has = "covariates" in (rows.dtype.names or ())
+        return np.split(rows["covariates"] if has else np.zeros((len(rows), 0)), [split], axis=1)
 
     def alarms(self, limit: int, after: int = 0, number: int | None = None) -> tuple[Alarm, ...]:
         """The latest alarms, oldest first; see `Store.alarms`. Not in the engine's turn."""

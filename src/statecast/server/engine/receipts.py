@@ -182,6 +182,8 @@ class History:
         lower, upper: [n, D] their bounds by level, likewise.
         scores: [n].
         alarms: of the series since the first of these rows, oldest first.
+        past, known: [n, P] and [n, K] features of covariates, NaN where the store kept none.
+        static: [Q] of those that belong to the series.
     """
 
     id: Id
@@ -191,7 +193,10 @@ class History:
     lower: dict[float, Float64[np.ndarray, "n D"]]
     upper: dict[float, Float64[np.ndarray, "n D"]]
     scores: Float64[np.ndarray, " n"]
-    alarms: tuple[Alarm, ...] = ()
+    alarms: tuple[Alarm, ...]
+    past: Float64[np.ndarray, "n P"]
+    known: Float64[np.ndarray, "n K"]
+    static: Float64[np.ndarray, " Q"]
 
 
 @dataclass(frozen=True)

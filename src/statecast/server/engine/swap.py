@@ -29,7 +29,7 @@ from statecast.server.engine.receipts import ChallengerStatus
 from statecast.server.engine.recovery import WIDE
 from statecast.server.states import checkpoints
 from statecast.server.states.batch import Batch
-from statecast.server.states.past import Past, decoded
+from statecast.server.states.past import Past, batch_of, complete, decoded, past_row_of
 from statecast.server.states.stepper import Stepper
 from statecast.server.store.opening import fingerprint
 from statecast.server.store.protocol import BLOCK, CHAMPION, Store, StoredModel, Transaction
@@ -57,24 +57,6 @@ def require_alike(old: Model, new: Model) -> None:
                 f"the new model's {name.replace('_', ' ')} is {others!r}, and that of the old one {mine!r}: a model "
                 "takes over only where both read the same rows; start another server for this one"
             )
-
-
-def covariates_of(model: Model) -> bool:
-    """Whether a model has covariates: they are in the log alone, not in the past."""
-    return bool(model.schema.past or model.schema.known or model.schema.static)
-
-
-def require_past(store: Store, model: Model) -> None:
-    """See that a store has what a model's states are built from.
-
-    Raises:
-        SettingError: it has not.
-    """
-    if covariates_of(model) and store.earliest():
-        raise SettingError(
-            "the past of a server has no covariates, and its log was cut: keep the log with --retention, and change "
-            "models as long as it reaches back to the first row"
-        )
 
 
 def champion_of(store: Store, model: Model) -> Model:
@@ -160,7 +142,7 @@ class Challenger:
         self._written = -float("inf")
         self._turn, self._stop = threading.RLock(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="statecast-challenger", daemon=True)
-        self._covariates = covariates_of(model)
+        self._static = champion.statics()
 
     def start(self) -> None:
         """Begin."""
@@ -242,13 +224,12 @@ class Challenger:
         count = len(stepper.directory.names)
         stepper.ledger.reserve(count)
         since = self._remembered()
-        if not self._covariates:
-            blocks = sorted({number // BLOCK for number in stepper.directory.index.values()})
-            for begin in range(0, len(blocks), TOGETHER):
-                if self._stop.is_set():
-                    return
-                self._read(blocks[begin : begin + TOGETHER], since)
-            stepper.seq = self.floor
+        blocks = sorted({number // BLOCK for number in stepper.directory.index.values()})
+        for begin in range(0, len(blocks), TOGETHER):
+            if self._stop.is_set():
+                return
+            self._read(blocks[begin : begin + TOGETHER], since)
+        stepper.seq = self.floor
         for name in self._received.dtype.names or ():
             stepper.ledger.records[name][:count] = self._received[name]
         stepper.touched = np.zeros(-(-count // BLOCK), bool)
@@ -274,8 +255,14 @@ class Challenger:
 
     def _read(self, blocks: Sequence[int], since: Int64[np.ndarray, " numbers"]) -> None:
         """Observe the past of some blocks."""
-        targets = len(self.stepper.model.schema.target)
-        parts = [decoded(piece, targets) for block in blocks for piece in self._store.pieces(block)]
+        kind = past_row_of(self.stepper.model)
+        pieces = [piece for block in blocks for piece in self._store.pieces(block)]
+        if not all(complete(piece, kind) for piece in pieces):
+            raise SettingError(
+                "the past rows of this store were written by a version that kept no covariates with them: serve the "
+                "new model with a store of its own"
+            )
+        parts = [decoded(piece, kind) for piece in pieces]
         if not parts:
             return
         rows = np.concatenate(parts)
@@ -283,15 +270,13 @@ class Challenger:
         rows = rows[rows["time"] > since[rows["number"]]]
         rows = rows[np.lexsort((rows["time"], rows["number"]))]
         if len(rows):
-            first = int(rows["seq"].min())
-            numbers, offsets = rows["number"].astype(np.int32), (rows["seq"] - first).astype(np.int32)
-            self._replay([Batch(first, 0.0, numbers, rows["time"], rows["values"], offsets=offsets)])
+            self._replay([batch_of(self.stepper.model, rows, self._static)])
 
     def _replay(self, batches: Sequence[Batch]) -> None:
         stepper = self.stepper
         blocks = -(-len(stepper.directory.names) // BLOCK)
         stepper.replay(batches, np.full(blocks, -1))
-        stepper.past = Past(len(stepper.model.schema.target))  # the champion keeps it
+        stepper.past = Past(past_row_of(stepper.model))  # the champion keeps it
 
     def _follow(self) -> None:
         """Observe what the log has beyond what was observed."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from statecast.errors import OutputError, SettingError
 from statecast.files import write_pieces
 from statecast.server.store.protocol import StoreCheck
-from statecast.server.store.sqlite import NAME, SqliteStore
+from statecast.server.store.sqlite import AHEAD, NAME, SqliteStore
 
 PORTION = 1 << 20  # bytes that are copied at once
 
@@ -53,8 +53,14 @@ def restore(folder: str | Path, file: str | Path) -> StoreCheck:
     source, target = Path(file), Path(folder) / NAME
     if not source.is_file():
         raise SettingError(f"there is no file {source}: give one that a backup wrote")
-    if target.exists():
-        raise OutputError(f"{folder} has a store already: move it away first, or restore to a new folder")
+    ahead = source.with_name(f"{source.name}-wal")
+    if ahead.exists() and ahead.stat().st_size:
+        raise SettingError(f"{source} is a store in use, whose latest rows are in {ahead.name}: give a backup of it")
+    if any(target.with_name(name).exists() for name in (NAME, AHEAD)):  # SQLite would add what lies ahead to the copy
+        raise OutputError(
+            f"{folder} has a store already, or a part of one ({NAME} or {AHEAD}): move it away first, or restore to a "
+            "new folder"
+        )
     write_pieces(target, _portions(source))
     try:
         return check(folder)

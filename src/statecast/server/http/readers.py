@@ -131,8 +131,9 @@ class Audience:
         series: str | int | None,
         after: int | None,
         status: Callable[[], Any],
+        allowed: Callable[[], bool] = lambda: True,
     ) -> AsyncIterator[bytes]:
-        """The events of one reader, until it is dropped.
+        """The events of one reader, until it is dropped, or may read no longer.
 
         Args:
             engine: where they happen.
@@ -140,6 +141,7 @@ class Audience:
             series: the one whose events are wanted; all where None.
             after: the last sequence number that the reader knows; what comes next where None.
             status: what events of the server's status say.
+            allowed: whether the reader may still read: its token may be taken out, or its session end.
         """
         present = Presenter(engine.model.schema)
         reader, clock = Reader(), asyncio.get_running_loop().time
@@ -152,6 +154,8 @@ class Audience:
             sent, due, last = clock() - HEART, clock() if "status" in types else float("inf"), after
             while not reader.dropped:
                 item = await reader.next(min(sent + HEART, due) - clock())
+                if not allowed():
+                    return
                 for text in () if item is None else self._texts_of(present, item, types, series):
                     sent = clock()
                     yield text

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.data.panel import Panel
-from statecast.errors import SettingError
 from statecast.forecast import explain, wire
 from statecast.model.trained import Model
 from statecast.server.engine.receipts import History
@@ -31,16 +30,7 @@ def gates(model: Model, history: History, limit: int) -> dict[str, Any]:
     Returns:
         times: of the steps. layers: the name, such as "0.forget", and the values [steps, units] of each gate and
         output; empty where there is no recurrent layer. heard: whether any forecast depends on them.
-
-    Raises:
-        SettingError: the model has covariates, which a server's history does not hold.
     """
-    covariates = [item.name for kind in ("past", "known", "static") for item in getattr(model.schema, kind)]
-    if covariates:
-        raise SettingError(
-            f"the gates depend on {', '.join(map(repr, covariates))}, which the server does not keep of past rows: "
-            "statecast explain shows them for a table"
-        )
     activity = explain.activity(model, panel_of(model, history, 2 * limit), limit) if len(history.times) else None
     if activity is None:
         return {"times": [], "layers": [], "heard": False}
@@ -49,7 +39,7 @@ def gates(model: Model, history: History, limit: int) -> dict[str, Any]:
 
 
 def panel_of(model: Model, history: History, most: int) -> Panel:
-    """The last steps of a series without covariates as a table: what is missing between its rows is NaN.
+    """The last steps of a series as a table: what is missing between its rows is NaN.
 
     Args:
         model: the model.
@@ -60,8 +50,12 @@ def panel_of(model: Model, history: History, most: int) -> Panel:
     back = step.steps_between(history.times, np.full(len(history.times), last))  # steps before the last row
     rows = np.flatnonzero(back < most)
     count, first = int(back[rows[0]]) + 1, int(history.times[rows[0]])
-    y: Float64[np.ndarray, "steps D"] = np.full((count, history.values.shape[1]), np.nan)
-    y[count - 1 - back[rows]] = history.values[rows]
-    none, ends = np.zeros((count, 0)), np.array([0, 0])
-    time = np.asarray(step.advance(first, np.arange(count)))
-    return Panel(y, time, np.array([0, count]), (history.id,), none, none, np.zeros((1, 0)), none[:0], ends)
+
+    def laid(columns: Float64[np.ndarray, "rows n"]) -> Float64[np.ndarray, "steps n"]:
+        steps = np.full((count, columns.shape[1]), np.nan)
+        steps[count - 1 - back[rows]] = columns[rows]
+        return steps
+
+    y, past, known = map(laid, (history.values, history.past, history.known))
+    time, ends = np.asarray(step.advance(first, np.arange(count))), np.array([0, 0])
+    return Panel(y, time, np.array([0, count]), (history.id,), past, known, history.static[None], known[:0], ends)

@@ -14,7 +14,7 @@ import numpy as np
 
 from statecast.data.values import series_id
 from statecast.errors import NotOwner, TimeOrderError
-from statecast.forecast import channels
+from statecast.forecast import channels, features
 from statecast.forecast.answer import Forecast
 from statecast.forecast.observation import Features
 from statecast.forecast.stream import Stream
@@ -25,7 +25,7 @@ from statecast.server.states.batch import Batch, Id
 from statecast.server.states.behind import Behind, rows_of_columns
 from statecast.server.states.directory import Directory
 from statecast.server.states.ledger import AHEAD, Ledger
-from statecast.server.states.past import Past
+from statecast.server.states.past import Past, past_row_of
 from statecast.server.store.protocol import BLOCK, Shards
 
 if TYPE_CHECKING:
@@ -59,12 +59,33 @@ class Memory:
         self.directory = Directory(1 if shards is None else shards.total)
         self.ledger = Ledger(len(model.schema.target), late)
         self.touched = np.zeros(0, bool)
-        self.past, self._narrow = Past(len(model.schema.target)), selection.narrowed(model)
+        self.past, self._narrow = Past(past_row_of(model)), selection.narrowed(model)
         self.behind = Behind(model, self.directory, late) if late else None
 
     def row_ids(self, names: Sequence[Id]) -> tuple[Id, ...]:
         """What the rows of these series are called in a `State`."""
         return channels.row_ids(self.model, names)
+
+    def static_of(self, name: Id) -> Float64[np.ndarray, " Q"]:
+        """The static covariates that are remembered of a series, as a table has them."""
+        state = self.stream.state_of([name])
+        if not self.model.network.front.static or not len(state.data):
+            return np.full(len(self.model.schema.static_features), np.nan)
+        static: Float64[np.ndarray, " Q"] = features.plain_static(
+            self.model, state.layout.unpack(state.data)["static"]
+        )[0]
+        return static
+
+    def statics(self) -> Float64[np.ndarray, "S Q"]:
+        """The static covariates that are remembered, by the numbers of the series."""
+        width = len(self.model.schema.static_features)
+        values = np.full((len(self.directory.names), width), np.nan)
+        for block in range(self.stream.blocks if width else 0):
+            state = self.stream.block(block)
+            names, rows = channels.series_ids(self.model, state.ids), channels.rows_each(self.model)
+            static = state.layout.unpack(state.data[::rows])["static"]
+            values[self.directory.numbers(names)] = features.plain_static(self.model, static)
+        return values
 
     # --- which series are here
 
@@ -210,7 +231,7 @@ class Memory:
             self.behind.note(numbers, rows_of_columns(self.behind.kind, columns))
         self._touch(numbers)
         scores = selection.scores(forecast, len(numbers))
-        self.past.note(self._past_rows(numbers, times, values, seqs, following, scores[0]))
+        self.past.note(self._past_rows(numbers, columns, seqs, following, scores[0]))
         ahead = selection.next_step(forecast, self._narrow)
         changed, _ = selection.changes(forecast, len(numbers))
         self.ledger.observe(numbers, times, values, following, seqs, received, scores, changed, ahead)
@@ -241,7 +262,7 @@ class Memory:
         self._touch(numbers)
         scores, unusual = selection.scores(forecast, 1)
         none = np.zeros(1, bool)
-        self.past.note(self._past_rows(numbers, row["time"], row["values"], np.array([seq]), none, scores))
+        self.past.note(self._past_rows(numbers, columns, np.array([seq]), none, scores))
         ahead = selection.next_step(forecast, self._narrow)
         self.ledger.insert(number, int(row["time"][0]), row["values"][0], received, bool(unusual[0]), ahead)
         return forecast
@@ -249,17 +270,20 @@ class Memory:
     def _past_rows(
         self,
         numbers: Int64[np.ndarray, " S"],
-        times: Int64[np.ndarray, " S"],
-        values: Float64[np.ndarray, "S D"],
+        columns: Columns,
         seqs: Int64[np.ndarray, " S"],
         following: Bool[np.ndarray, " S"],
         scores: Float64[np.ndarray, " S"],
     ) -> Any:
         """Rows for looking back, with what the ledger still holds of the forecasts that were made for them."""
-        rows = np.zeros(len(numbers), self.past.kind)
+        rows, (values, times, past, known, _) = np.zeros(len(numbers), self.past.kind), columns
         rows["number"], rows["seq"], rows["time"], rows["score"], rows["values"] = numbers, seqs, times, scores, values
         for name in AHEAD:
             rows[name] = np.where(following[:, None], self.ledger.records[name][numbers], np.nan)
+        if "covariates" in (rows.dtype.names or ()):
+            split, covariates = len(self.model.schema.past_features), rows["covariates"]
+            covariates[:, :split] = np.nan if past is None else past
+            covariates[:, split:] = np.nan if known is None else known[:, 0]
         return rows
 
     def _touch(self, numbers: Int64[np.ndarray, " S"]) -> None:

@@ -3,7 +3,7 @@
 Rows gather in memory in the order in which they come. When a block of series is written down, its rows since the last
 time are written beside it as a piece of history, and so memory and the log need not keep them. A piece holds columns,
 sorted by series and time, so that what is regular about them takes next to no room: a row of one target is some 25
-bytes.
+bytes. Where a model has covariates, those of each row lie beside it; pieces that an earlier version wrote have none.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.errors import ModelFileError
+from statecast.model.trained import Model
+from statecast.server.states.batch import Batch
 from statecast.server.store.protocol import BLOCK, Piece
 
 if TYPE_CHECKING:
-    from jaxtyping import Int64, Shaped
+    from jaxtyping import Float64, Int64, Shaped
 
 MARK = b"scP1"
 _HEAD = struct.Struct("<4sIII")  # mark, rows, targets, bytes when inflated
@@ -28,22 +30,34 @@ RUN = 65_536  # rows that are laid out by block together
 SMALL = 8192  # bytes of a piece that the next one of its block takes in, so that few rows at a time make no small ones
 
 
-def past_row(targets: int) -> np.dtype[Any]:
-    """A past row: its series' number, its sequence number, and what was forecast of it, NaN where nothing was."""
+def past_row(targets: int, covariates: int = 0) -> np.dtype[Any]:
+    """A past row: its series' number, its sequence number, and what was forecast of it, NaN where nothing was.
+
+    Args:
+        targets: D, of each row.
+        covariates: P + K, its features of covariates, first of those that were known up to now.
+    """
     kinds = {"values": np.float64, "predicted": np.float32, "lower": np.float32, "upper": np.float32}
     keys = [("number", np.int64), ("seq", np.int64), ("time", np.int64), ("score", np.float32)]
-    return np.dtype([*keys, *((name, kind, (targets,)) for name, kind in kinds.items())])
+    columns = [(name, kind, (targets,)) for name, kind in kinds.items()]
+    return np.dtype([*keys, *columns, *([("covariates", np.float64, (covariates,))] if covariates else [])])
+
+
+def past_row_of(model: Model) -> np.dtype[Any]:
+    """The past rows of a model's series."""
+    schema = model.schema
+    return past_row(len(schema.target), len(schema.past_features) + len(schema.known_features))
 
 
 class Past:
     """The past rows that no piece holds yet.
 
     Args:
-        targets: D, of each row.
+        kind: of the rows, see `past_row`.
     """
 
-    def __init__(self, targets: int) -> None:
-        self.kind = past_row(targets)
+    def __init__(self, kind: np.dtype[Any]) -> None:
+        self.kind = kind
         self._fresh: list[Shaped[np.ndarray, " n"]] = []
         self._runs: list[tuple[Int64[np.ndarray, " n"], Shaped[np.ndarray, " n"]]] = []  # blocks and rows, by block
         self._count = 0  # of fresh rows
@@ -119,7 +133,7 @@ class Past:
     def _piece(self, block: int, rows: Shaped[np.ndarray, " n"]) -> Piece:
         small = self._small.pop(block, None)
         if small is not None:
-            rows = np.concatenate([decoded(small, rows["values"].shape[1]), rows])
+            rows = np.concatenate([decoded(small, self.kind), rows])
         piece = Piece(block, int(rows["seq"].min()), int(rows["seq"].max()), encoded(block, rows))
         if len(piece.content) < SMALL:
             self._small[block] = piece
@@ -147,18 +161,23 @@ def encoded(block: int, rows: Shaped[np.ndarray, " n"]) -> bytes:
     return _HEAD.pack(MARK, len(rows), targets, len(plain)) + zlib.compress(plain, 1)
 
 
-def decoded(piece: Piece, targets: int) -> Shaped[np.ndarray, " n"]:
+def decoded(piece: Piece, kind: np.dtype[Any]) -> Shaped[np.ndarray, " n"]:
     """The rows of a piece.
+
+    Args:
+        piece: the piece.
+        kind: of the rows; their covariates are NaN where the piece was written by a version that kept none.
 
     Raises:
         ModelFileError: it is damaged.
     """
-    what, kind = f"the history of block {piece.block}, {piece.first} to {piece.last}, is damaged", past_row(targets)
+    what = f"the history of block {piece.block}, {piece.first} to {piece.last}, is damaged"
     if len(piece.content) < _HEAD.size:
         raise ModelFileError(f"{what}: it has {len(piece.content)} bytes")
     mark, count, width, size = _HEAD.unpack_from(piece.content)
-    each = 1 + kind.itemsize - 8  # the number takes a byte
-    if mark != MARK or width != targets or size != count * each or size > MOST:
+    bare = past_row(*kind["values"].shape)
+    written = next((part for part in (kind, bare) if size == count * _inflated(part)), None)
+    if mark != MARK or (width,) != kind["values"].shape or written is None or size > MOST:
         raise ModelFileError(f"{what}: its head does not fit it")
     inflater = zlib.decompressobj()
     try:
@@ -173,7 +192,9 @@ def decoded(piece: Piece, targets: int) -> Shaped[np.ndarray, " n"]:
     for name in ("time", "seq"):
         rows[name] = np.cumsum(np.frombuffer(plain, np.int64, count, begin))
         begin += 8 * count
-    for name in _rest(kind):
+    for name in _rest(kind)[len(_rest(written)) :]:
+        rows[name] = np.nan
+    for name in _rest(written):
         base, shape = kind[name].base, kind[name].shape
         numbers = np.frombuffer(plain, base, count * int(np.prod(shape, dtype=int)), begin)
         rows[name] = numbers.reshape(count, *shape)
@@ -184,6 +205,52 @@ def decoded(piece: Piece, targets: int) -> Shaped[np.ndarray, " n"]:
 def _steps(column: Int64[np.ndarray, " n"]) -> Int64[np.ndarray, " n"]:
     """A column of whole numbers as differences, which are mostly alike."""
     return np.diff(column, prepend=0)
+
+
+def complete(piece: Piece, kind: np.dtype[Any]) -> bool:
+    """Whether a piece has all that rows of a kind hold: earlier versions kept no covariates."""
+    _, count, _, size = _HEAD.unpack_from(piece.content.ljust(_HEAD.size, b"\0"))
+    return bool(size == count * _inflated(kind))
+
+
+def batch_of(model: Model, rows: Shaped[np.ndarray, " n"], static: Float64[np.ndarray, "S Q"]) -> Batch:
+    """Past rows as a batch, for another model to observe; of what was known ahead each has what came to be.
+
+    Args:
+        model: whose they are.
+        rows: sorted by series and time.
+        static: covariates of the series, by number.
+    """
+    schema, numbers, first = model.schema, rows["number"], int(rows["seq"].min())
+    covariates: dict[str, Any] = {}
+    split = len(schema.past_features)
+    if schema.past:
+        covariates["past"] = rows["covariates"][:, :split]
+    if schema.known:
+        covariates["known"] = _ahead(model, rows, rows["covariates"][:, split:])
+    if schema.static:
+        begins = np.flatnonzero(np.diff(numbers, prepend=-1)).astype(np.int32)
+        covariates |= {"static": static[numbers[begins]], "restated": begins}
+    offsets = (rows["seq"] - first).astype(np.int32)
+    return Batch(first, 0.0, numbers.astype(np.int32), rows["time"], rows["values"], offsets=offsets, **covariates)
+
+
+def _ahead(model: Model, rows: Shaped[np.ndarray, " n"], known: Float64[np.ndarray, "n K"]) -> Any:
+    """Features of each row's step and of the next H, as later rows have them; NaN where none does: [n, (H + 1) · K]."""
+    steps = model.network.head.horizon + 1
+    ahead = np.full((len(rows), steps, known.shape[1]), np.nan)
+    ahead[:, 0] = known
+    for later in range(1, min(steps, len(rows))):
+        before, after = rows[:-later], rows[later:]
+        distance = np.asarray(model.schema.frequency.steps_between(before["time"], after["time"]))
+        some = np.flatnonzero((before["number"] == after["number"]) & (distance > 0) & (distance < steps))
+        ahead[some, distance[some]] = known[later:][some]
+    return ahead.reshape(len(rows), -1)
+
+
+def _inflated(kind: np.dtype[Any]) -> int:
+    """Bytes of a row in a piece; its series' number takes one."""
+    return 1 + kind.itemsize - kind["number"].itemsize
 
 
 def _rest(kind: np.dtype[Any]) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from statecast.errors import MissingDependency, ModelFileError, NewerFormat, OutputError, StatecastError
+from statecast.files import write_by
 from statecast.server.states.batch import Batch, Id, StoredAlarm, checksum
 from statecast.server.store.folder import damaged, explained, locked
 from statecast.server.store.protocol import (
@@ -39,7 +40,7 @@ from statecast.server.store.protocol import (
 if TYPE_CHECKING:
     import apsw
 
-NAME = "statecast.db"
+NAME, AHEAD = "statecast.db", "statecast.db-wal"  # the database, and what lies ahead of it in its write-ahead log
 FORMAT = 1
 APPLICATION = 0x73636173  # "scas": what SQLite's file header says that the file is
 FULL, TOO_FULL = 8 << 20, 64 << 20  # bytes of a write-ahead log that is moved to the database, by whom see `_Mover`
@@ -197,7 +198,7 @@ class SqliteStore:
 
     def _ahead(self) -> int:
         """Bytes of the write-ahead log."""
-        return os.stat(f"{self.path}-wal").st_size
+        return self.path.with_name(AHEAD).stat().st_size
 
     def _rows(self, select: str, *values: Any) -> list[Any]:
         with self._reading, explained(self.path):
@@ -267,11 +268,13 @@ class SqliteStore:
         path = Path(path)
         if path.exists():
             raise OutputError(f"{path} exists already: give a new name for the backup")
+
+        def write(temporary: Path) -> None:
+            with closing(_connection(self.path, self._vfs, False)) as connection:
+                connection.execute("VACUUM INTO ?", (str(temporary),))
+
         with explained(path):
-            connection = _connection(self.path, self._vfs, False)
-            connection.execute("VACUUM INTO ?", (str(path),))
-            connection.close()
-        return path
+            return write_by(path, write)
 
     def compact(self) -> None:
         """See `Store`."""

@@ -14,6 +14,7 @@ from statecast.errors import Overloaded
 from statecast.server.http.calls import status
 from statecast.server.http.calls.calls import Call, refusal
 from statecast.server.http.calls.operations import TEXT, Argument, Operation, Reply, ref
+from statecast.server.http.tokens import includes
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -55,7 +56,11 @@ async def events(service: Service, call: Call) -> Response:
             f"{state.seq}; begin anew, without Last-Event-ID",
         )
     series = None if wish["id"] is None else values.series_id(wish["id"], engine.model.schema.id_kind)
-    body = service.audience.read(engine, wish["types"], series, after, partial(status.changing, service))
+
+    def allowed() -> bool:
+        return includes(service.access.scope_of(call.token, call.session), OPERATIONS[0].scope)
+
+    body = service.audience.read(engine, wish["types"], series, after, partial(status.changing, service), allowed)
     return EventResponse(body, headers={"cache-control": "no-store", "x-accel-buffering": "no"}, media_type=KIND)
 
 
