@@ -138,6 +138,7 @@ def streamed(series: int, batches: int, cores: int, horizon: int | None, buckets
         marks.setdefault(progress[-1]["batchId"], (time.perf_counter(), processor_seconds()))
     first, last = marks[min(k for k in marks if k >= WARM - 1)], marks[max(marks)]
     counted = max(marks) - min(k for k in marks if k >= WARM - 1)
+    print({k: {kind: round(x, 1) for kind, x in mark[1].items()} for k, mark in sorted(marks.items())}, flush=True)
     spent = {kind: last[1][kind] - first[1].get(kind, 0.0) for kind in last[1]}
     observations = series * counted
     operator = progress[-1]["stateOperators"][0]
@@ -156,9 +157,9 @@ def streamed(series: int, batches: int, cores: int, horizon: int | None, buckets
     }
 
 
-def stepped_alone(series: int, horizon: int | None, bucket: int = 256) -> dict[str, float]:
+def stepped_alone(series: int, horizon: int | None, bucket: int) -> dict[str, float]:
     """Microseconds a row that a bucket takes in this process: its rows, states, steps and results."""
-    import pandas as pd
+    import pyarrow as pa
 
     from statecast.cluster.spark.live import LiveColumns
     from statecast.cluster.spark.states import BucketStates
@@ -171,15 +172,15 @@ def stepped_alone(series: int, horizon: int | None, bucket: int = 256) -> dict[s
     rounds = max(series // bucket, 4)
     for k in range(rounds):
         times = np.full(bucket, int(trained.state.time[0]) + (k + 1) * 3_600_000_000)
-        frame = pd.DataFrame({"unique_id": names, "time": times, "y": np.full(bucket, 10.0)})
+        table = pa.table({"unique_id": names, "time": times, "y": np.full(bucket, 10.0)})
         marks = [time.process_time()]
-        arrived = live.rows([frame])
+        arrived = live.rows(table)
         marks.append(time.process_time())
         state = states.state(value)
         marks.append(time.process_time())
         steps = stepped(live.model, state, arrived, 100_000)
         marks.append(time.process_time())
-        list(live.results(steps, arrived))
+        live.results(steps, arrived)
         marks.append(time.process_time())
         value = states.value(steps.state)
         marks.append(time.process_time())
@@ -215,7 +216,9 @@ def main() -> None:
     if options.markdown:
         print(markdown(Record.read(RESULTS)))
         return
-    alone = stepped_alone(min(options.series, 20_000), options.horizon)
+    from statecast.cluster.spark.stream import SERIES
+
+    alone = stepped_alone(min(options.series, 20_000), options.horizon, SERIES)
     print(alone, flush=True)
     if options.alone:
         return

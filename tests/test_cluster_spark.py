@@ -284,6 +284,45 @@ def test_a_stream_that_stops_and_begins_again(spark: Any, model: sc.Forecaster, 
             feed.run(changed, "stopped", **other)
 
 
+def test_a_stream_of_numbered_series_with_a_zone_and_covariates(spark: Any, rows: pl.DataFrame, tmp_path: Path) -> None:
+    """Each goes on from its fit, whatever whole number it is written as; what is odd costs no other row."""
+    table = rows.with_columns(
+        site=pl.col("site").str.slice(1).cast(pl.Int64),
+        hour=pl.col("hour").dt.replace_time_zone("America/New_York"),
+        wind=(pl.col("load") - 10).round(2),
+    )
+    forecaster = sc.Forecaster(horizon=2, hidden=(4,), max_steps=2, random_state=0)
+    forecaster.fit(table, "load", id="site", time="hour", past=["wind"], known="open", static="region")
+    hour = table["hour"].max() + timedelta(hours=1)
+    sites, ahead = list(range(SERIES)), [[float((n + k) % 2) for k in range(3)] for n in range(SERIES)]
+    news = pl.DataFrame({"site": sites, "hour": [hour] * SERIES, "load": [9.0 + n / 8 for n in sites]})
+    news = news.with_columns(wind=pl.col("load") / 4, open=pl.Series(ahead), region=pl.lit(None, pl.String))
+    odd = news[:3].with_columns(
+        site=pl.Series([None, 3, 4]),
+        hour=pl.Series([hour, None, hour + timedelta(hours=1)]),
+        open=pl.Series([[1.0] * 3, [1.0] * 3, [1.0]]),
+    )
+    (tmp_path / "in").mkdir()
+    pl.concat([news, odd.cast(dict(news.schema))]).write_parquet(tmp_path / "in" / "0.parquet")
+    columns = "site int, hour timestamp, load double, wind double, open array<double>, region string"
+    source = spark.read.schema("site bigint," + columns.partition(",")[2]).parquet(str(tmp_path / "in"))
+    source.selectExpr("cast(site as int) site", "* except (site)").write.parquet(str(tmp_path / "small"))
+    forecasts = cluster.spark.stream(forecaster, spark.readStream.schema(columns).parquet(str(tmp_path / "small")))
+    assert kinds(forecasts, "site", "hour", "cutoff") == ["int", "timestamp", "timestamp"]
+    writer = forecasts.writeStream.option("checkpointLocation", str(tmp_path / "checkpoint"))
+    writer.trigger(availableNow=True).start(str(tmp_path / "out"), format="parquet").awaitTermination()
+    result = pl.read_parquet(tmp_path / "out" / "*.parquet").sort("site", "hour", "error", nulls_last=True)
+    reasons = result.filter(pl.col("error").is_not_null())["error"].to_list()
+    assert [reason for reason in reasons if "the time is missing" in reason or "wanted 3: this step" in reason]
+    assert len(reasons) == 3 and any("None names no series" in reason for reason in reasons)
+    known = [[[value] for value in row] for row in ahead]
+    alone = forecaster.stream().observe_many(sites, news["load"].to_numpy(), hour, news["wind"].to_numpy(), known)
+    like = pl.from_arrow(cluster.jobs.to_native(alone.columns(), "pyarrow", "America/New_York"))
+    taken = result.filter(pl.col("error").is_null())
+    assert taken["hour"].dt.epoch("us").equals(like["hour"].dt.epoch("us"))
+    assert taken.select(like.columns[2:]).equals(like.select(like.columns[2:]))
+
+
 def test_what_no_spark_can_do_is_refused_at_once(
     spark: Any, model: sc.Forecaster, rows: pl.DataFrame, tmp_path: Path
 ) -> None:
@@ -313,6 +352,11 @@ def test_what_no_spark_can_do_is_refused_at_once(
         (DataError, "is no streaming DataFrame|are no streaming DataFrame", lambda: stream(model, frame)),
         (SettingError, "horizon = 5: wanted a whole number from 1 to 4", lambda: stream(model, live, horizon=5)),
         (SettingError, "buckets = 0", lambda: stream(model, live, buckets=0)),
+        (
+            DataError,
+            "'site' of ids is ARRAY<STRING>, wanted STRING or whole numbers",
+            lambda: stream(model, live.selectExpr("array(site) site", "hour", "load")),
+        ),
         (
             DataError,
             "'hour' of times is STRING",

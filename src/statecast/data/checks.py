@@ -202,7 +202,7 @@ def columns_for(
 
     Args:
         schema: what came in.
-        ids: [n] of `Schema.output_ids`.
+        ids: [n] of `Schema.output_ids`, as an array of objects or a sequence.
         time: [n] as in `Panel.time`.
         extra: more columns [n].
 
@@ -210,15 +210,20 @@ def columns_for(
         Arrays for `frames.to_native(columns, native, schema.tz)`: datetime64 columns are UTC where there is a zone.
     """
     texts = schema.id_kind == "text" or len(schema.target) > 1
-    names = np.array([*ids, None], dtype=object)[:-1] if texts else np.asarray(ids, np.int64)
+    names = _objects(ids) if texts else np.asarray(ids, np.int64)
     stamps = calendar.to_datetime64(time, schema.time_kind, schema.frequency, schema.tz)
     return {schema.id_column: names, schema.time_column: stamps, **extra}
+
+
+def _objects(ids: Sequence[str | int] | np.ndarray) -> np.ndarray:
+    """Names as an array, whatever they look like: NumPy alone would make an array of texts of one length."""
+    return ids if isinstance(ids, np.ndarray) and ids.dtype == object else np.array([*ids, None], dtype=object)[:-1]
 
 
 def columns_of(panel: Panel, schema: Schema) -> dict[str, np.ndarray]:
     """The rows of a Panel in the columns that it came from: what `test_data.csv` holds."""
     series = panel.series_of_row()
-    ids: Any = np.array([*panel.ids, None], dtype=object)[series]
+    ids: Any = _objects(panel.ids)[series]
     names = ids if schema.id_kind == "text" else ids.astype(np.int64)
     columns: dict[str, np.ndarray] = {schema.id: names} if schema.id else {}
     if schema.time:

@@ -198,7 +198,7 @@ class Forecast(TableResult):
             values |= {f"statecast-lo-{level:g}": lower, f"statecast-hi-{level:g}": upper}
         flat = {name: np.moveaxis(value, -1, -2).reshape(-1) for name, value in values.items()}
         time = np.repeat(np.atleast_2d(self.times), size, axis=0).reshape(-1)
-        return columns_for(schema, [name for name in names for _ in range(self.horizon)], time, flat)
+        return columns_for(schema, np.repeat(np.array([*names, None], object)[:-1], self.horizon), time, flat)
 
     def charts(self, past: Past | None = None, series: Any = None, most: int | None = None) -> tuple[Chart, ...]:
         """A chart for each target of each series, one series after another.

@@ -1,13 +1,11 @@
 """The rows of a micro-batch as a stream takes them, and forecasts as rows of Spark.
 
-Times travel as microseconds since 1970, on the model's own clock: pandas then makes no object of each, and no time zone
-of a session comes in between. Columns are told apart by their places, since pandas renames those whose names are no
-names of Python.
+Times travel as microseconds since 1970, on the model's own clock, so that no time zone of a session comes in between.
+Columns are told apart by their places: names of a table need not differ from our own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,12 +16,16 @@ import pyarrow as pa
 from pyspark.sql import functions
 from pyspark.sql.types import (
     ArrayType,
+    BinaryType,
     ByteType,
     DateType,
     DecimalType,
+    DoubleType,
+    FloatType,
     IntegerType,
     LongType,
     ShortType,
+    StringType,
     TimestampNTZType,
     TimestampType,
 )
@@ -33,6 +35,7 @@ from statecast.cluster.spark import columns
 from statecast.cluster.spark.frames import ERROR
 from statecast.cluster.spark.steps import Steps
 from statecast.data import calendar
+from statecast.data.results import to_native
 from statecast.data.schema import Covariate
 from statecast.data.values import lone_series
 from statecast.errors import DataError
@@ -90,11 +93,21 @@ class LiveColumns:
         return frame[columns.quoted(name)]
 
     def _id(self, frame: Any, name: str) -> Any:
-        """Ids; whole numbers as texts, since pandas makes floats of them where one is missing."""
+        """Ids; whole numbers as texts, so that a worker reads one kind of them.
+
+        Raises:
+            DataError: a column of that type names no series.
+        """
         column, kind = self._column(frame, name), columns.type_of(frame, name)
         if isinstance(kind, DecimalType) and kind.scale == 0:
             return column.cast("bigint").cast("string").alias(name)
-        return column.cast("string").alias(name) if isinstance(kind, WHOLE) else column
+        if isinstance(kind, WHOLE):
+            return column.cast("string").alias(name)
+        if not isinstance(kind, (StringType, BinaryType, FloatType, DoubleType)):
+            raise DataError(
+                f"the column {name!r} of ids is {columns.shown(kind)}, wanted STRING or whole numbers: cast it"
+            )
+        return column
 
     def _time(self, frame: Any, name: str) -> Any:
         column, kind, schema = self._column(frame, name), columns.type_of(frame, name), self.model.schema
@@ -128,25 +141,21 @@ class LiveColumns:
         part = "double" if item.kind == "numeric" else "string"
         return self._column(frame, item.name).cast(f"array<{part}>").alias(item.name)
 
-    def rows(self, frames: Sequence[pd.DataFrame]) -> LiveRows:
-        """The rows of a micro-batch, whose columns are those of `names` and perhaps others behind them."""
-        frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
-        schema, part = (
-            self.model.schema,
-            dict(zip(self.names, (frame.iloc[:, n] for n in range(frame.shape[1])), strict=False)),
-        )
-        count = len(frame)
+    def rows(self, table: pa.Table) -> LiveRows:
+        """The rows of a micro-batch, whose columns are those of `names`."""
+        schema, part = self.model.schema, dict(zip(self.names, table.columns, strict=True))
+        count = table.num_rows
         ids = [lone_series(schema.target)] * count if schema.id is None else self._ids(part[schema.id])
-        missing = part[TIME].isna().to_numpy()
-        values = np.column_stack([part[name].to_numpy(np.float64, na_value=np.nan) for name in schema.target])
+        missing = part[TIME].is_null().to_numpy()
+        values = np.column_stack([part[name].to_numpy() for name in schema.target])
         past, static = ([part[item.name] for item in items] for items in (schema.past, schema.static))
         known = None
         if schema.known:
-            ahead = {item.name: part[item.name].tolist() for item in schema.known}
+            ahead = {item.name: part[item.name].to_pylist() for item in schema.known}
             known = [{name: column[row] for name, column in ahead.items()} for row in range(count)]
         return LiveRows(
             ids,
-            self._times(part[TIME], missing),
+            self._times(part[TIME]),
             values,
             _table(schema.past, past) if past else None,
             known,
@@ -157,15 +166,15 @@ class LiveColumns:
             },
         )
 
-    def _ids(self, column: pd.Series) -> list[Any]:
-        names = [None if name is None or name != name else name for name in column.tolist()]
+    def _ids(self, column: pa.ChunkedArray) -> list[Any]:
+        names: list[Any] = column.to_pylist()
         if self.model.schema.id_kind == "text":
             return names
         return [int(name) if isinstance(name, str) and name.lstrip("-").isdigit() else name for name in names]
 
-    def _times(self, column: pd.Series, missing: np.ndarray) -> np.ndarray:
+    def _times(self, column: pa.ChunkedArray) -> np.ndarray:
         """Times as a Panel has them; 0 where one is missing, which an error of the row tells."""
-        numbers = np.where(missing, 0, column.to_numpy()).astype(np.int64)
+        numbers = column.fill_null(0).to_numpy()
         schema = self.model.schema
         return (
             numbers if schema.time_kind == "integer" else calendar.from_instants(numbers, schema.frequency, schema.tz)
@@ -186,55 +195,53 @@ class LiveColumns:
         ]
         return pa.schema([*plain, (ERROR, pa.string())])
 
-    def results(self, steps: Steps, rows: LiveRows) -> Iterator[pd.DataFrame]:
+    def results(self, steps: Steps, rows: LiveRows) -> pd.DataFrame:
         """What became of the rows of a micro-batch: forecasts from after those that were taken, and the others."""
-        for part in steps.forecasts:
-            yield self._forecasts(part)
+        parts = [self._forecasts(part) for part in steps.forecasts]
         if steps.errors:
-            yield self._refused(steps, rows)
+            parts.append(self._refused(steps, rows))
+        return _frame(pa.concat_tables([columns.conformed(part, self.schema) for part in parts]))
 
-    def _forecasts(self, full: Forecast) -> pd.DataFrame:
+    def _forecasts(self, full: Forecast) -> pa.Table:
         part = replace(full, horizon=self.horizon, levels=self.levels)
         each = self.horizon * len(part.targets)
-        return self._frame({**part.columns(), CUTOFF: np.repeat(self._stamps(part.last), each)}, len(part.ids) * each)
+        return to_native({**part.columns(), CUTOFF: np.repeat(self._stamps(part.last), each)}, "pyarrow", part.tz)
 
-    def _refused(self, steps: Steps, rows: LiveRows) -> pd.DataFrame:
+    def _refused(self, steps: Steps, rows: LiveRows) -> pa.Table:
         places = np.array(sorted(steps.errors), np.int64)
-        ids = [rows.ids[row] for row in places.tolist()]
-        if len(self.model.schema.target) > 1:
-            ids = [None if name is None else str(name) for name in ids]
-        timed = np.array([row not in rows.errors for row in places.tolist()])
-        cutoff = pd.Series(self._stamps(np.asarray(rows.times)[places])).where(timed)
+        names = [rows.ids[row] for row in places.tolist()]
+        if self.schema.field(self.model.schema.id_column).type == pa.string():
+            names = [None if name is None else str(name) for name in names]
+        untimed = np.array([row in rows.errors for row in places.tolist()])
+        cutoff = pa.array(self._stamps(np.asarray(rows.times)[places]), mask=untimed)
         texts = [steps.errors[row] for row in places.tolist()]
-        return self._frame({self.model.schema.id_column: ids, CUTOFF: cutoff, ERROR: texts}, len(ids))
+        return pa.table({self.model.schema.id_column: names, CUTOFF: cutoff, ERROR: texts})
 
     def _stamps(self, times: np.ndarray) -> np.ndarray:
         schema = self.model.schema
         return np.asarray(calendar.to_datetime64(times, schema.time_kind, schema.frequency, schema.tz))
 
-    def _frame(self, values: dict[str, Any], rows: int) -> pd.DataFrame:
-        """A frame with all columns of the result."""
-        result = {}
-        for field in self.schema:
-            column = values.get(field.name)
-            if column is None:
-                result[field.name] = pd.Series([None] * rows, dtype=object)
-            elif pa.types.is_timestamp(field.type):
-                stamps = pd.Series(column).astype("M8[us]")
-                result[field.name] = stamps.dt.tz_localize("UTC") if field.type.tz else stamps
-            else:
-                result[field.name] = column
-        return pd.DataFrame(result)
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    """A table as pandas has it; Spark wants numbers of NumPy where there are times."""
+    result = {}
+    for field in table.schema:
+        column = table[field.name].combine_chunks()
+        if pa.types.is_timestamp(field.type):
+            stamps = pd.Series(column.to_numpy(zero_copy_only=False))
+            result[field.name] = stamps.dt.tz_localize("UTC") if field.type.tz else stamps
+        else:
+            result[field.name] = pd.Series(column, dtype=pd.ArrowDtype(field.type))
+    return pd.DataFrame(result)
 
 
-def _objects(group: list[pd.Series]) -> list[list[Any]]:
+def _objects(group: list[pa.ChunkedArray]) -> list[list[Any]]:
     """Rows of covariates as plain values; None where missing."""
-    parts = [[None if value is None or value != value else value for value in column.tolist()] for column in group]
-    return [list(row) for row in zip(*parts, strict=True)]
+    return [list(row) for row in zip(*(column.to_pylist() for column in group), strict=True)]
 
 
-def _table(items: tuple[Covariate, ...], group: list[pd.Series]) -> Any:
+def _table(items: tuple[Covariate, ...], group: list[pa.ChunkedArray]) -> Any:
     """Rows of covariates: as numbers side by side where all are."""
     if all(item.kind == "numeric" for item in items):
-        return np.column_stack([column.to_numpy(np.float64, na_value=np.nan) for column in group])
+        return np.column_stack([column.to_numpy() for column in group])
     return _objects(group)

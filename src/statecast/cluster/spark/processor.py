@@ -1,4 +1,4 @@
-"""What Spark runs over a bucket's rows of each micro-batch, with the bucket's states beside them."""
+"""What Spark runs over a bucket's packets of each micro-batch, with the bucket's states beside them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pyspark import SparkFiles
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle
 
 from statecast.cluster.spark.live import LiveColumns
+from statecast.cluster.spark.packets import unpacked
 from statecast.cluster.spark.states import VALUE, BucketStates
 from statecast.cluster.spark.steps import stepped
 from statecast.cluster.work import in_one_thread
@@ -47,17 +48,17 @@ class SeriesProcessor(StatefulProcessor):  # type: ignore[misc]  # PySpark is no
     def handleInitialState(self, key: Any, initialState: Any, timerValues: Any) -> None:
         """See `StatefulProcessor`; it is what the model remembers of the bucket's series from its fit."""
         row = initialState.iloc[0, -len(VALUE.split(",")) :]
-        self._value.update(
-            (str(row.iloc[0]), int(row.iloc[1]), str(row.iloc[2]), bytes(row.iloc[3]), bytes(row.iloc[4]))
-        )
+        model, count, *texts = row.tolist()
+        self._value.update((model, int(count), *texts))
 
     def handleInputRows(self, key: Any, rows: Iterator[Any], timerValues: Any) -> Iterator[Any]:
         """See `StatefulProcessor`."""
         states, live = self._tools
-        arrived = live.rows(list(rows))
+        # The packet is the first column; pandas renames it, since its name is none that Python's tuples take.
+        arrived = live.rows(unpacked(packet for frame in rows for packet in frame.iloc[:, 0]))
         steps = stepped(live.model, states.state(self._value.get()), arrived, self._gap_limit)
         self._value.update(states.value(steps.state))
-        yield from live.results(steps, arrived)
+        yield live.results(steps, arrived)
 
     def close(self) -> None:
         """See `StatefulProcessor`; there is nothing to close."""

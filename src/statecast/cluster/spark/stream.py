@@ -19,8 +19,9 @@ from typing import Any
 
 from statecast.cluster.jobs import CUTOFF
 from statecast.cluster.spark import columns
-from statecast.cluster.spark.buckets import BUCKET, with_bucket
+from statecast.cluster.spark.buckets import BUCKET
 from statecast.cluster.spark.live import LiveColumns
+from statecast.cluster.spark.packets import packets
 from statecast.cluster.spark.states import VALUE, BucketStates
 from statecast.errors import DataError, SettingError
 from statecast.estimators import Forecaster
@@ -31,7 +32,7 @@ from statecast.model import archive
 from statecast.model.state import State
 from statecast.model.trained import Model
 
-SERIES = 256  # of a bucket, about
+SERIES = 1024  # of a bucket, about: what Spark and pandas do for each bucket then costs its rows little
 FEWEST, MOST = 32, 1_000_000  # buckets
 GAP_LIMIT = 100_000  # steps that a row may skip
 STORE = "spark.sql.streaming.stateStore.providerClass"
@@ -60,7 +61,7 @@ def stream(
             this step, and of the next ones up to the horizon.
         horizon: steps that are told of each forecast; those of the model where None, which are the most.
         levels: of the intervals; those of the settings where None.
-        buckets: how many the series are put into; one for some 256 of the series that the model knows where None. A
+        buckets: how many the series are put into; one for some 1,024 of the series that the model knows where None. A
             checkpoint keeps its number.
         gap_limit: steps that a row may skip since its series' last one.
         empty: begin with no series, not with those that the model remembers.
@@ -78,10 +79,10 @@ def stream(
     processor, most = _processor(rows), trained.network.head.horizon
     steps = _whole("horizon", most if horizon is None else horizon, most)
     live = LiveColumns(trained, calibrate.checked_levels(trained, levels), steps)
-    selection, count = live.selected(rows), _buckets(trained, buckets)
+    count = _buckets(trained, buckets)
     file = _sent(rows.sparkSession, trained)
     result = (
-        with_bucket(selection, trained.schema.id, count)
+        packets(live.selected(rows), trained.schema, count)
         .groupBy(BUCKET)
         .transformWithStateInPandas(
             processor(file, count, live.levels, steps, _whole("gap_limit", gap_limit, LONGEST_GAP)),
