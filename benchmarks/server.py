@@ -36,6 +36,7 @@ RESULTS = HERE / "results" / "server.json"
 STATECAST = Path(sys.executable).parent / "statecast"
 PACKAGES = ("statecast", "numpy", "starlette", "uvicorn", "apsw", "msgspec")
 Numbers = dict[str, float]
+STOP = 300  # seconds for which a server may write its states, as in its unit for systemd
 
 
 def model(folder: Path) -> Path:
@@ -111,10 +112,11 @@ class Process:
     def stop(self) -> None:
         """As an operator ends it."""
         self.process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(60)
-            return
-        self.kill()
+        try:
+            self.process.wait(STOP)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            sys.exit(f"the server had not ended {STOP} seconds after it was told to")
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,19 @@ def test_a_start_replays_what_no_block_holds(model: Path, tmp_path: Path) -> Non
     assert repr(after.series(limit=10**6)) == repr(records)
     after.close()
     assert server.started(model, tmp_path / "state").status().replayed == 0
+
+
+def test_who_wants_all_states_written_does_not_wait_for_a_round_that_takes_its_time(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("statecast.server.engine.rounds.MOST", 0)
+    engine = server.started(model, tmp_path / "state", checkpoint=3600)
+    engine.submit(server.batch(0, 300)).result()  # so many rows that a round begins, which has half an hour
+    asking = threading.Thread(target=engine.checkpoint)
+    asking.start()
+    asking.join(20)
+    assert not asking.is_alive()
+    engine.close()
 
 
 def test_removed_series_stay_removed(model: Path, tmp_path: Path) -> None:

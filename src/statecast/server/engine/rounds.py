@@ -61,7 +61,7 @@ class Rounds:
     @property
     def patience(self) -> float:
         """Seconds for which there is nothing to do for the store."""
-        if self._hurried or self._asked:
+        if self._hurried:
             return 0.0
         if self._left:
             return min(max(self._pace, 0.001), 1.0)
@@ -115,12 +115,12 @@ class Rounds:
 
     @property
     def _hurried(self) -> bool:
-        """Whether somebody waits for the round that is under way."""
-        return bool(self._left and self._waiting)
+        """Whether somebody waits for the round that is under way, or for the next one."""
+        return bool(self._asked or (self._left and self._waiting))
 
     def _count_due(self) -> int:
         """How many blocks are to be written by now."""
-        due = TOGETHER if self._waiting else int((time.monotonic() - self._paced) / max(self._pace, 1e-9))
+        due = TOGETHER if self._hurried else int((time.monotonic() - self._paced) / max(self._pace, 1e-9))
         count = min(due, TOGETHER, len(self._left))
         if count:
             self._paced = time.monotonic()
