@@ -124,7 +124,6 @@ void step(const statecast_adaptation& a, const statecast_observations& o, T* row
         move(a, moves, l, d, score / size);
         if (a.typical.data) learn(a, moves, lead, std::abs(score) / doubles(a.typical)[l * a.targets + d], size);
       }
-      // A forecast from before the ring is full is worse than those to come, and no measure of them.
       const bool measures = observed && (a.counts < 0 || row[a.counts + d] >= static_cast<T>(a.least));
       place[0] = forecast[integers(a.ahead)[l] * a.targets + d];
       place[1] = measures ? scale[d] : T(0);

@@ -70,7 +70,7 @@ def sizes_after(scores: list[dict[int, float]], typical: dict[int, float]) -> di
             weights[lead] = 0.99 * weights[lead] + 1 / lead
         size = 1.0
         for lead in sorted(typical):
-            sizes[lead] = size = (20 * size + sums[lead]) / (20 + weights[lead])
+            sizes[lead] = size = (10 * size + sums[lead]) / (10 + weights[lead])
     return sizes
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 import pytest
 from forecast_cases import model, panel
 
+import statecast as sc
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast import assemble, calibrate
@@ -87,3 +89,19 @@ def test_test_rows_move_no_interval() -> None:
     made, other = (assemble.assemble(of, Feed.of(of, each), parts)[0] for each in (table, replace(table, y=y)))
     np.testing.assert_array_equal(made.residuals, other.residuals)
     np.testing.assert_array_equal(made.paths, other.paths)
+
+
+def test_series_shorter_than_what_the_network_looks_back_on_still_learn_which_of_them_are_easy() -> None:
+    """Half of the series repeat a season, the others move as much from row to row, and nothing tells them ahead."""
+    rng = np.random.default_rng(0)
+    t = np.arange(48)
+    easy = [10 + 5 * rng.permutation(np.arange(12))[t % 12] + rng.normal(0, 0.5, len(t)) for _ in range(10)]
+    hard = [10 + 5 * rng.permutation(np.arange(12).repeat(4)) for _ in range(10)]
+    ids = np.arange(20).repeat(len(t))
+    frame = pl.DataFrame({"series": ids, "t": np.tile(t, 20), "y": np.concatenate([*easy, *hard])})
+    made = sc.Forecaster(horizon=6, season=12, skip=60, max_steps=0, refit=False).fit(
+        frame, target="y", id="series", time="t"
+    )
+    ahead = made.forecast(levels=[80])
+    width = np.mean(ahead.upper[80] - ahead.lower[80], axis=(1, 2))
+    assert np.median(width[:10]) < np.median(width[10:]) / 2

@@ -149,10 +149,10 @@ class _Trace:
 
     def _adapted(self, arrays: Arrays, state: Arrays, raw: Array, scale: Array) -> Arrays:
         """What intervals remember after a step; see `Runner.adapted`."""
-        adaptive, front = self.ports.adaptive, self.model.network.front
+        adaptive = self.ports.adaptive
         assert adaptive is not None
         y, m = features.working(self.model, self._values(arrays))
-        measures = self.xp.astype(state["count"] >= front.ring, self.model.dtype)
+        measures = self.xp.astype(state["count"] >= self.model.measured_from, self.model.dtype)
         watched = self.xp.take(raw, self.xp.asarray(adaptive.leads - 1), axis=1)
         after: Arrays = adaptive.after(state, self.model.bounds, y, m, watched, scale * measures)
         return after

@@ -205,8 +205,7 @@ class Runner:
         raw, scales = self._stepped(rows, y, columns, ahead)
         report = None
         if self.model.adaptive is not None:
-            # Forecasts from before the ring is full are worse than those to come, and no measure of them.
-            measures = rows[:, self.layout.slices["count"][0]] >= self.model.network.front.ring
+            measures = rows[:, self.layout.slices["count"][0]] >= self.model.measured_from
             report = self.adapted(rows, y, raw, scales * measures)
         moves = tuple(partial(setitem, block, inside, rows[at]) for block, inside, at in states.places(index))
         return Step(raw, scales, self._parts(report), moves, [None] * len(moves))
@@ -373,8 +372,10 @@ def _follower(model: Model) -> Follower | None:
     """Adaptation in the native kernel; None where intervals do not move, or NumPy moves them."""
     if model.adaptive is None or kernel_adaptive.refuses(model.adaptive) is not None:
         return None
-    counts, ring = model.layout.slices["count"][0].start, model.network.front.ring
-    return Follower(model.adaptive, model.bounds, model.constants, model.adaptive_span.start, counts, ring, model.dtype)
+    counts, least = model.layout.slices["count"][0].start, model.measured_from
+    return Follower(
+        model.adaptive, model.bounds, model.constants, model.adaptive_span.start, counts, least, model.dtype
+    )
 
 
 def _joined(columns: Mapping[str, Any]) -> Any:

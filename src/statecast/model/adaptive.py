@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Float64, Int64
 
 FORGET = 0.01  # the share by which an error counts less with each one after it
-PRIOR = 20.0  # how many errors the size at the step before counts as
+PRIOR = 10.0  # how many errors the size at the step before counts as
 MOST = 10.0  # an error counts as at most so many times the size that it is compared with
 RATE = 0.03  # one step ahead; k steps ahead it is RATE/√k, since errors overlap and each carries less information
 NARROWEST = 0.1  # half an interval is at least so wide where positions are measured by it, in units of `Bounds.unit`

@@ -26,6 +26,8 @@ from statecast.model.state import UNSEEN, Layout, State
 if TYPE_CHECKING:
     from jaxtyping import Float, Int64
 
+FEWEST_MEASURED = 4  # values that a series has before its forecasts are measured, where a season is shorter
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingRows:
@@ -123,6 +125,15 @@ class Model:
         if not self.config.adaptive or not levels:
             return None
         return Adaptive(self.network.head, levels, self.typical is not None, self.tails is not None)
+
+    @cached_property
+    def measured_from(self) -> int:
+        """The number of values of a series from which on its forecasts are a measure of those to come.
+
+        From less than a season they are worse. The network may look back much further, but where all series are shorter
+        than that, intervals would never learn which of them are easy.
+        """
+        return min(self.network.front.ring, max(self.config.season or 1, FEWEST_MEASURED))
 
     @cached_property
     def quantiles(self) -> Float[np.ndarray, "Q H D"]:

@@ -50,8 +50,8 @@ class Watched:
         network, p = model.network.narrowed(model.p, adaptive.leads)
         observed = np.asarray(rows.m.any(axis=-1))
         forecasts = forecasts_at(network, p, rows, observed, ends, adaptive.leads)
-        full = _counts(rows)[forecasts.rows] >= model.network.front.ring
-        return cls(replace(forecasts, scale=forecasts.scale * full), ends)
+        measures = _counts(rows)[forecasts.rows] >= model.measured_from
+        return cls(replace(forecasts, scale=forecasts.scale * measures), ends)
 
 
 def through(model: Model, feed: Feed, origins: Origins, watched: Watched | None = None) -> tuple[Origins, State]:

@@ -48,7 +48,7 @@ class Follower:
         constants: origin and unit of the working units.
         begin: where in a row of the states the numbers of `adaptive` begin.
         counts: where in a row the counts of values begin.
-        least: values from which on forecasts are measured, see `Front.ring`.
+        least: values from which on forecasts are measured, see `Model.measured_from`.
         dtype: of the states.
 
     Attributes:
