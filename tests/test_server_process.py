@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import http.client
 import json
 import os
@@ -200,6 +202,23 @@ def test_addresses_that_are_this_machines_alone() -> None:
         assert Options(host=host).local is expected
     with pytest.raises(SettingError, match="port: got 65536"):
         Options(port=65_536)
+
+
+def test_what_a_server_is_made_of_is_not_looked_through_for_garbage(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[str] = []
+
+    async def live(service: Any) -> None:
+        async with service:
+            while len(lines) < 2:
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(process, "_serve", lambda app, service, port: asyncio.run(live(service)))
+    gc.unfreeze()
+    process.run(str(model), str(tmp_path / "state"), Options(port=0), lines.append)
+    assert gc.get_freeze_count() > 10_000
+    gc.unfreeze()
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
