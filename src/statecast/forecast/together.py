@@ -41,6 +41,11 @@ class Together:
         squares: mean squared deviations of the two.
         stakes: the logarithm of each of `surprise.BETS`.
         begins: the times at which these stakes began to grow.
+
+    Example:
+        >>> from statecast.forecast.together import Together
+        >>> Together().weight
+        0.0
     """
 
     weight: float = 0.0
@@ -50,7 +55,13 @@ class Together:
     begins: tuple[int, ...] = (0,) * len(BETS)
 
     def to_text(self) -> str:
-        """The value as JSON."""
+        """The value as JSON.
+
+        Example:
+            >>> from statecast.forecast.together import Together
+            >>> Together.from_text(Together().to_text()) == Together()
+            True
+        """
         return json.dumps([self.weight, self.means, self.squares, self.stakes, self.begins])
 
     @classmethod
@@ -59,6 +70,11 @@ class Together:
 
         Raises:
             ModelFileError: the text is none.
+
+        Example:
+            >>> from statecast.forecast.together import Together
+            >>> Together.from_text(Together().to_text()).weight
+            0.0
         """
         try:
             weight, means, squares, stakes, begins = json.loads(text)
@@ -81,6 +97,11 @@ class CommonChange:
         change: what they have become, one of `surprise.BETS`.
         since: the time at which it began.
         score: the mean score of the round that told.
+
+    Example:
+        >>> from statecast.forecast.together import CommonChange
+        >>> CommonChange("higher", 100, 0.8).since
+        100
     """
 
     change: str
@@ -89,18 +110,25 @@ class CommonChange:
 
 
 def observe(
-    before: Together, scores: Float64[np.ndarray, " N"], time: int, rate: float
+    before: Together, scores: Float64[np.ndarray, "..."], time: int, rate: float
 ) -> tuple[Together, CommonChange | None]:
     """Take the scores of a round.
 
     Args:
         before: what is remembered.
-        scores: normal scores of values that came in this round; NaN where there is none.
-        time: of the round.
+        scores: normal scores of values that came in this round, such as `Forecast.score`; NaN where there is none. A
+            round of fewer than 20 tells nothing.
+        time: of the round, as a number that grows.
         rate: of false alarms, per round; each of the bets has its share of it.
 
     Returns:
         What is remembered from now on, and the change if one is told.
+
+    Example:
+        >>> from statecast.forecast import together
+        >>> value, change = together.observe(together.Together(), np.zeros(30), 0, 1e-4)
+        >>> value.weight, change
+        (1.0, None)
     """
     some = np.clip(scores[~np.isnan(scores)], -FARTHEST, FARTHEST)
     if len(some) < FEWEST:
