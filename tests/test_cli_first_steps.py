@@ -223,7 +223,7 @@ def test_a_cell_of_ones_own_is_named_with_its_module(statecast: Command, here: P
     try:
         words = ("fit", passengers(), *FEW, "cell=newcomers:newcomers_gru", "--out", "air")
         done = statecast.well(*words)
-        assert done.out.splitlines()[-1] == "go on with: statecast forecast air --cells newcomers"
+        assert done.out.splitlines()[-1] == "next: statecast forecast air --cells newcomers"
         assert 'cell = "newcomers_gru"' in (here / "air" / "config.toml").read_text()  # no module in a file
         forget("newcomers_gru")
         done = statecast("forecast", "air")

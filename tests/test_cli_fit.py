@@ -209,7 +209,9 @@ def test_a_full_disk_leaves_nothing_half_written(
     note, error = done.err.splitlines()
     assert done.code == 1
     assert error.startswith(f"error: cannot write {tmp_path / 'config.toml'}: No space left on device")
-    assert note.startswith(f"the checkpoint in {tmp_path / 'checkpoint'} is kept; go on with --resume: statecast fit ")
+    assert note.startswith(
+        f"the checkpoint in {tmp_path / 'checkpoint'} is kept; continue with --resume: statecast fit "
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"model.safetensors", "checkpoint"}
 
 
@@ -252,7 +254,7 @@ def test_ctrl_c_keeps_a_checkpoint_and_the_printed_command_goes_on_to_the_same_b
     assert [path.name for path in (tmp_path / "air one").iterdir()] == ["checkpoint"]
     assert "holds an unfinished fit: add --resume" in fit(statecast, tmp_path / "air one").error
 
-    program, *words = shlex.split(last.partition("is kept; go on with --resume: ")[2])
+    program, *words = shlex.split(last.partition("is kept; continue with --resume: ")[2])
     assert program == "statecast"
     assert [word for word in words if word in ("--force", "--resume")] == ["--resume"]
     document = statecast.well(*words, "--json").json

@@ -90,9 +90,9 @@ def test_where_nobody_watches_only_figures_are_printed(
     monkeypatch.setattr(playing.time, "sleep", pauses.append)
     done = statecast.well("replay", plain, passengers(), "--rows", 5)
     assert max(pauses) == 0
-    assert done.out.splitlines()[0] == "5 values came in: 0 unusual, 0 changes of a series."
+    assert done.out.splitlines()[0] == "5 values arrived: 0 unusual, 0 drifts."
     assert "One step ahead the mean absolute error was" in done.out
-    assert "The 80 % interval held" in done.out
+    assert "The 80 % interval contained" in done.out
     assert done.err.startswith("the network has learned from 5 of these 5 rows")
     figures = statecast.well("replay", plain, passengers(), "--rows", 5, "--json").json
     assert (figures["values"], figures["judged"], figures["level"]) == (5, 4, 80)
@@ -103,7 +103,7 @@ def test_alarms_are_lines(statecast: Command, plain: Path, tmp_path: Path) -> No
     odd.write_text("month,passengers\n1961-01-01,450\n1961-02-01,9000\n")
     lines = statecast.well("replay", plain, odd).out.splitlines()
     assert lines[0].startswith("1961-02-01  unusual: 9,000, ")
-    assert lines[1].startswith("2 values came in: 1 unusual")
+    assert lines[1].startswith("2 values arrived: 1 unusual")
 
 
 def test_a_terminal_gets_a_line_for_each_row_at_an_even_pace(
@@ -132,7 +132,7 @@ def test_ctrl_c_ends_it_with_the_figures(
     monkeypatch.setattr(playing.time, "sleep", interrupt)
     done = statecast("replay", plain, later)
     assert (done.code, done.err) == (130, "")
-    assert done.out == "1 value came in: 0 unusual, 0 changes of a series.\n"
+    assert done.out == "1 value arrived: 0 unusual, 0 drifts.\n"
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_several_futures_are_compared(statecast: Command, rich: Path, tmp_path: 
 
 
 def hint(out: str) -> str:
-    return next(line for line in out.splitlines() if line.startswith("go on with: ")).removeprefix("go on with: ")
+    return next(line for line in out.splitlines() if line.startswith("next: ")).removeprefix("next: ")
 
 
 def test_the_hint_at_the_end_of_a_fit_is_a_command_that_works(statecast: Command, plain: Path) -> None:

@@ -207,7 +207,7 @@ def test_an_interrupted_update_goes_on_to_the_same_bits(fitted: Model, tmp_path:
 
         folder = tmp_path / phase.replace(" ", "-")
         model = model_of(fitted, tmp_path)
-        with pytest.raises(Interrupted, match="go on with --resume"):
+        with pytest.raises(Interrupted, match="continue with --resume"):
             model.update(changed, learn=True, **LEARNING, watch=stop, checkpoint=folder)
         assert model.model_.state.data.tobytes() == fitted.state.data.tobytes()  # nothing has moved
         model.update(changed, learn=True, **LEARNING, checkpoint=folder, resume=True)

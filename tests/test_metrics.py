@@ -292,7 +292,7 @@ def test_the_verdict_knows_draws_perfect_baselines_and_silence() -> None:
     assert "no better than persistence" in verdict(evaluation(scored(1.0), {"persistence": scored(1.0)}))[0]
     assert "which makes no error" in verdict(evaluation(scored(1.0), {"persistence": scored(0.0)}))[0]
     assert verdict(evaluation(Scores.empty(1), {"persistence": Scores.empty(1)})) == [
-        "No test value was observed, so nothing is known of the network's error."
+        "No test value was observed, so nothing is known about the network's error."
     ]
 
 
@@ -305,8 +305,8 @@ def test_the_verdict_says_when_intervals_are_wrong() -> None:
     y = np.arange(100.0)[:, None]
     bounds = {"lower": {80: y - 1, 50: y - (y < 50)}, "upper": {80: y + 1, 50: y - (y >= 50)}}
     result = evaluation(Scores.empty(1).add(y, y + 1, **bounds), {"persistence": scored(9.0)})
-    assert "The 80 % interval held 100 % of the values: it is wider than it need be." in verdict(result)
-    assert "The 50 % interval held 50 % of the values." in verdict(result)
+    assert "The 80 % interval contained 100 % of the values: it is wider than it needs to be." in verdict(result)
+    assert "The 50 % interval contained 50 % of the values." in verdict(result)
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,6 @@ def test_an_interrupt_between_the_two_trainings_keeps_the_first(
 
     with monkeypatch.context() as patched:
         patched.setattr("statecast.train.judge.kept", stop)
-        with pytest.raises(Interrupted, match="is kept; go on with --resume"):
+        with pytest.raises(Interrupted, match="is kept; continue with --resume"):
             train(config, network, prepared, folder=tmp_path)
     assert alike(train(config, network, prepared, folder=tmp_path, resume=True), whole)

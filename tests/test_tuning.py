@@ -541,7 +541,7 @@ def test_the_command_tunes_and_writes(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "--force" in capsys.readouterr().err
     assert main([*words, "5", "--resume"]) == 0
     printed = capsys.readouterr().out
-    assert "5 trials, the automatic choice among them" in printed and "go on with: statecast forecast" in printed
+    assert "5 trials, the automatic choice among them" in printed and "next: statecast forecast" in printed
 
 
 def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -551,7 +551,7 @@ def test_an_interrupted_command_says_how_to_go_on(tmp_path: Path, capsys: pytest
     (tmp_path / "tuned").mkdir()
     Storage(place.study)
     assert place.unfinished
-    with pytest.raises(OutputError, match="unfinished study: add --resume to go on with it, or --force"):
+    with pytest.raises(OutputError, match="unfinished study: add --resume to continue it, or --force"):
         place.prepare(False, False)
     place.prepare(True, False)
     assert place.study.exists()

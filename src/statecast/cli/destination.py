@@ -80,8 +80,7 @@ class Destination:
         """Refuse to replace anything without --force, and anything that statecast did not write."""
         if self.unfinished and not force:
             raise OutputError(
-                f"{self.folder} holds an unfinished {self.work}: add --resume to go on with it, or --force to start "
-                "over"
+                f"{self.folder} holds an unfinished {self.work}: add --resume to continue it, or --force to start over"
             )
         ours = (self.folder / MODEL).exists() or self.unfinished
         if not force:

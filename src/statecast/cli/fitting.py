@@ -64,7 +64,7 @@ def run(
         raise Interrupted(_interruption(error, place, words)) from error
     except OutputError:
         if place.unfinished:  # a full disk, perhaps: nothing that was trained is lost
-            output.note(f"the checkpoint in {place.checkpoint} is kept; go on with --resume: {resumption(words)}")
+            output.note(f"the checkpoint in {place.checkpoint} is kept; continue with --resume: {resumption(words)}")
         raise
     except (DataError, SettingError, TrainingError):
         if not resume:  # the same error would come again
@@ -83,7 +83,7 @@ def run(
 def _interruption(error: BaseException, place: Destination, words: Sequence[str]) -> str:
     if not place.unfinished:
         return "interrupted before the first checkpoint; nothing was written"
-    kept = f"interrupted: the checkpoint in {place.checkpoint} is kept; go on with --resume"
+    kept = f"interrupted: the checkpoint in {place.checkpoint} is kept; continue with --resume"
     return f"{error if isinstance(error, Interrupted) else kept}: {resumption(words)}"
 
 
@@ -149,12 +149,12 @@ def show(model: Forecaster, report: Report, place: Destination, written: Sequenc
     if report.evaluation:
         output.scores(report.evaluation)
     else:
-        output.say("No rows were kept for a test, so the error of the forecast is unknown.")
+        output.say("No rows were held out for a test, so the error of the forecast is unknown.")
     output.say()
     files = [path.relative_to(place.folder).parts[0] for path in written]
     output.prose(f"in {place.folder}: {', '.join(dict.fromkeys(files))}")
-    output.say(f"look at {place.folder / 'report.html'}")
-    output.say(f"go on with: {next_step(model, place.folder, table)}")
+    output.say(f"open {place.folder / 'report.html'}")
+    output.say(f"next: {next_step(model, place.folder, table)}")
 
 
 def _trained(model: Forecaster) -> str:

@@ -102,7 +102,7 @@ def _sentence(schema: Schema, row: PlayedRow, notice: Notice) -> str:
     names += [row.target] if len(schema.target) > 1 else []
     name = f"{', '.join(names)}: " if names else ""
     if notice.kind == "drift":
-        return f"{when}  change: {name}since {shown(notice.since, schema)} it {CHANGES[notice.change]} than before"
+        return f"{when}  drift: {name}since {shown(notice.since, schema)} it {CHANGES[notice.change]} than before"
     expected = "" if math.isnan(row.expected) else f", {number(row.expected)} was expected"
     return f"{when}  unusual: {name}{number(row.value)}{expected}; score {notice.score:+.1f}"
 
@@ -153,12 +153,12 @@ class ReplayTally:
     def report(self, levels: tuple[float, ...]) -> None:
         """Say them."""
         unusual, drift = self.alarms["unusual"], self.alarms["drift"]
-        counts = f"{unusual:,} unusual, {drift:,} {'change' if drift == 1 else 'changes'} of a series"
-        output.prose(f"{self.values:,} {'value' if self.values == 1 else 'values'} came in: {counts}.")
+        counts = f"{unusual:,} unusual, {drift:,} {'drift' if drift == 1 else 'drifts'}"
+        output.prose(f"{self.values:,} {'value' if self.values == 1 else 'values'} arrived: {counts}.")
         if not self.judged:
             return
         error, change = number(self.error / self.judged), number(self.change / self.judged)
-        output.prose(f"One step ahead the mean absolute error was {error}; that of the value before is {change}.")
+        output.prose(f"One step ahead the mean absolute error was {error}; repeating the last value gives {change}.")
         if levels:
             share = f"{self.inside / self.judged:.0%}".replace("%", " %")
-            output.prose(f"The {levels[0]:g} % interval held {share} of the values.")
+            output.prose(f"The {levels[0]:g} % interval contained {share} of the values.")

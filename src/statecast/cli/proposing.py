@@ -42,7 +42,7 @@ def require_enough(source: Any, out: str | None, request: FitRequest, words: Seq
     proposal = guess(rows, Roles.of(**request.roles))
     _explain(proposal)
     output.say(command(proposal, source, out, request, words))
-    raise SettingError(f"{'; '.join(faults)}. Look the call above over, and type it")
+    raise SettingError(f"{'; '.join(faults)}. Check the command above, then run it")
 
 
 def _faults(rows: Table, request: FitRequest) -> list[str]:

@@ -81,7 +81,7 @@ def run(table: Any, out: str, request: FitRequest, study: StudyRequest, as_json:
 def _interruption(error: BaseException, place: StudyDestination, words: Sequence[str]) -> str:
     if not place.unfinished:
         return "interrupted before the first trial had ended; nothing was written"
-    kept = f"interrupted: the trials in {place.study} are kept; go on with --resume"
+    kept = f"interrupted: the trials in {place.study} are kept; continue with --resume"
     return f"{error if isinstance(error, Interrupted) else kept}: {fitting.resumption(words)}"
 
 

@@ -68,5 +68,5 @@ def run(
     if model.update_.verdict:
         output.prose(f"{model.update_.verdict}.")
     home = str(place.folder) if out else path
-    output.say(f"in {home}; go on with: statecast forecast {shlex.quote(home)}")
+    output.say(f"in {home}; next: statecast forecast {shlex.quote(home)}")
     return 0

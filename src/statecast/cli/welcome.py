@@ -23,16 +23,16 @@ def run() -> int:
     models = list(islice((path.name for path in here if (path / MODEL).is_file()), FEW))
     output.say("statecast trains a recurrent network on a table of your series, and carries its state everywhere.")
     output.say()
-    _listed("a table of yours, CSV or Parquet; this proposes the whole call:", "fit", tables or ["TABLE"])
+    _listed("Your own table, CSV or Parquet; this suggests the whole command:", "fit", tables or ["TABLE"])
     if models:
-        _listed("a network that was fitted here:", "forecast", models)
-    output.say("a table that comes with statecast:")
+        _listed("A model that was fitted here:", "forecast", models)
+    output.say("A table that comes with statecast:")
     output.say('  statecast fit "$(statecast example air_passengers)" --horizon 12 --out air')
     output.say("  statecast forecast air")
     output.say()
-    output.say("rows as they would come in live, once there is a model: statecast replay MODEL TABLE")
+    output.say("Once there is a model, play back a table as if it were arriving live: statecast replay MODEL TABLE")
     output.say()
-    output.say("statecast --help lists the commands, statecast COMMAND --help says what one takes.")
+    output.say("statecast --help lists the commands, and statecast COMMAND --help explains one of them.")
     return 0
 
 

@@ -36,7 +36,7 @@ def _overall(sources: Mapping[str, Any]) -> str:
     if not trained + layers:
         return f"The forecast comes from the start alone{aside}{silent}."
     parts = [f"{percent(start)} from the start{aside}"] if start else []
-    parts += [f"{percent(trained)} from what training made of {fitted}"] if trained else []
+    parts += [f"{percent(trained)} from what training changed in {fitted}"] if trained else []
     parts += [f"{percent(layers)} from {name}"] if layers else []
     listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
     return f"The forecast comes {listed}{silent}."
@@ -60,9 +60,9 @@ def _advice(sources: Mapping[str, Any]) -> list[str]:
     if not sources["recurrent"] or has_part(sources) or not sources["values"]:
         return []
     return [
-        "These rows do not carry a recurrent network beyond that: what training gains cannot be told from "
-        "chance. More rows, more series of the kind, or covariates that say what the last values cannot would help; "
-        "significance = 1 shows the network as it was trained."
+        "The recurrent layers add nothing here that could be told from chance. More rows, more series of the same "
+        "kind, or covariates that say what the last values cannot would help; significance = 1 keeps the network as "
+        "it was trained."
     ]
 
 

@@ -36,18 +36,18 @@ CAPTIONS = {
     "forecast": (
         "One forecast, and what happened",
         "The dark line is what happened. The blue line is what the network forecast at the dotted line, knowing "
-        "nothing to the right of it. Each shaded band should hold the share of values that it is named for.",
+        "nothing to the right of it. Each shaded band should contain the share of values that it is named for.",
     ),
     "future": ("What comes next", "The forecast that starts where the table ends."),
     "rolling": (
         "The whole test, forecast by forecast",
-        "Forecasts laid end to end: each starts where the one before it ends, and knows all values up to that point.",
+        "Forecasts laid end to end: each starts where the one before it ends, and knows every value up to that point.",
     ),
     "breakdown": (
-        "What this forecast comes from",
+        "Where this forecast comes from",
         "The forecast beyond the end of the table, taken apart: every step begins at the level, parts above that line "
-        "lift it and parts below lower it, and together they are the forecast. The season is the values a whole number "
-        "of seasons before the step; the recurrence is what the layers remember of all rows before the last.",
+        "raise it and parts below lower it, and together they add up to the forecast. The season is the values a whole "
+        "number of seasons before the step; the recurrence is what the layers remember of all rows before the last.",
     ),
     "error_by_step": (
         "How far ahead it can see",
@@ -56,8 +56,8 @@ CAPTIONS = {
     ),
     "loss": (
         "Training",
-        "The loss on the rows that the network was trained on and, where rows were held out, on these. The weights "
-        "with the best validation loss were kept.",
+        "The loss on the training rows and, if any were held out, on the validation rows. The weights with the best "
+        "validation loss were kept.",
     ),
     "residuals": (
         "What it missed",
@@ -67,21 +67,21 @@ CAPTIONS = {
     "autocorrelation": (
         "What is left to learn",
         "Autocorrelation is how much a value says about the value some steps later: on the left for the series itself, "
-        "on the right for what the network missed. Bars far outside the band on the right are structure that it has "
+        "on the right for the residuals. Bars far outside the band on the right are structure that the network has "
         "not learned.",
     ),
     "importance": (
         "What the network used",
         "Permutation importance: the values of one input were shuffled among the validation rows, and the bar shows "
-        "how much the error grew. An input near zero is one that the network can do without. Lags count back from the "
-        "last value and are taken relative to it; that value itself, from which every forecast starts, is not among "
-        "them.",
+        "how much the error grew. The network can do without an input near zero. Lags count back from the "
+        "last value and are taken relative to it; that value itself, from which every forecast starts, is not "
+        "included.",
     ),
     "gates": (
         "Inside the network",
         "The gates of the first recurrent layer over the last validation rows, one line for each unit. Where a forget "
-        "gate is dark, or the update gate of a GRU, the unit keeps its state; where an input gate is dark, it takes in "
-        "something new.",
+        "gate is dark, or the update gate of a GRU, the unit keeps its state; where an input gate is dark, it takes "
+        "something new in.",
     ),
 }
 """Heading and explanation of each picture."""
@@ -159,7 +159,7 @@ def render(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
         _network(report),
         settings_section(report.settings),
         _data(report),
-        "<footer>Made by statecast. This page is complete in itself: it loads nothing and runs no scripts.</footer>",
+        "<footer>Made by statecast. This page is self-contained: it loads nothing and runs no scripts.</footer>",
     ]
     return document(report.title, body)
 
@@ -209,10 +209,10 @@ def _remark(report: Report, name: str) -> str:
     if name == "autocorrelation":
         return residual_remark(report)
     if name == "loss" and any(item.name == "significance" and item.reason for item in report.settings):
-        return "What the setting significance says below is whether that gain is more than chance."
+        return "The setting significance, below, says whether that gain is more than chance."
     activity = report.explanation.activity if report.explanation else None
     if name == "gates" and activity and not activity.heard:
-        return "No forecast listens to this layer: the recurrent layers have no part in it."
+        return "No forecast uses this layer: the recurrent layers have no part in it."
     return ""
 
 
@@ -271,8 +271,8 @@ def settings_section(settings: Sequence[SettingChoice]) -> str:
     if not rows:
         return ""
     text = (
-        "Given settings were used as they are, and those that were chosen follow from the data, for the reason beside "
-        "them. A default is the same for every table; what is said beside it is what came of it here."
+        "Settings that you gave were used as they are; those that were chosen follow from the data, for the reason next "
+        "to them. A default is the same for every table; the remark next to it says what came of it here."
     )
     return html_section("Settings", html_table(["setting", "value", "from", "reason"], rows, "words"), text)
 

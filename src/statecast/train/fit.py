@@ -279,7 +279,7 @@ def resumable(folder: Path | None) -> Iterator[None]:
     except KeyboardInterrupt:
         if folder is None or not any(folder.glob("*.safetensors")):
             raise
-        raise Interrupted(f"interrupted: the checkpoint in {folder} is kept; go on with --resume") from None
+        raise Interrupted(f"interrupted: the checkpoint in {folder} is kept; continue with --resume") from None
 
 
 def _fingerprint(config: Config, prepared: Prepared) -> str:

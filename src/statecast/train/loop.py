@@ -79,7 +79,7 @@ def train(
         checkpoint.save(stand.state, stand.tree)
         raise Interrupted(
             f"interrupted after {stand.state.step} of at most {trainer.steps} steps of {phase}: the checkpoint in "
-            f"{checkpoint.path.parent} is kept; go on with --resume"
+            f"{checkpoint.path.parent} is kept; continue with --resume"
         ) from None
     return _trained(stand, trainer.keeps_start)
 

@@ -33,7 +33,7 @@ def verdict(evaluation: Mapping[str, Any]) -> list[str]:
     network = evaluation["statecast"]
     errors = {name: evaluation[name].get(metric) for name in evaluation["skill"]}
     if network.get(metric) is None or all(error is None for error in errors.values()):
-        untested = f"No test value was observed, so nothing is known of {subject(evaluation)}'s error."
+        untested = f"No test value was observed, so nothing is known about {subject(evaluation)}'s error."
         return [untested, *_about_calibration(evaluation)]
     return [
         *_against_baselines(evaluation, errors),
@@ -90,20 +90,20 @@ def _about_intervals(network: Mapping[str, float | None]) -> list[str]:
         level = key.removeprefix("coverage/")
         gap = 100 * share - float(level)
         # Within five points is what a test of some hundred values can tell apart from the level itself.
-        note = "" if abs(gap) < 5 else ": it is too narrow" if gap < 0 else ": it is wider than it need be"
-        sentences.append(f"The {level} % interval held {percent(share)} of the values{note}.")
+        note = "" if abs(gap) < 5 else ": it is too narrow" if gap < 0 else ": it is wider than it needs to be"
+        sentences.append(f"The {level} % interval contained {percent(share)} of the values{note}.")
     return sentences
 
 
 CALIBRATION = {
     "fitted": (
-        "no rows were held out: intervals rest on rows that were trained on, and may be too narrow",
-        "No rows were held out to calibrate the intervals: they rest on errors of rows that the network was trained "
-        "on, and may be too narrow.",
+        "no rows were held out: intervals are based on training rows, and may be too narrow",
+        "No rows were held out to calibrate the intervals: they are based on errors on training rows, and may be too "
+        "narrow.",
     ),
     "estimated": (
         "too few rows to calibrate intervals: their widths are an estimate, and grow with the step ahead",
-        "There were too few rows to calibrate the intervals: their widths are an estimate from how far the series "
+        "There were too few rows to calibrate the intervals: their widths are estimated from how much the series "
         "moves and from the few errors there are, and grow with the step ahead.",
     ),
 }
