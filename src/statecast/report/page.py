@@ -271,8 +271,8 @@ def settings_section(settings: Sequence[SettingChoice]) -> str:
     if not rows:
         return ""
     text = (
-        "Settings that you gave were used as they are; those that were chosen follow from the data, for the reason next "
-        "to them. A default is the same for every table; the remark next to it says what came of it here."
+        "Settings that you gave were used as they are; those that were chosen follow from the data, for the reason "
+        "next to them. A default is the same for every table; the remark next to it says what came of it here."
     )
     return html_section("Settings", html_table(["setting", "value", "from", "reason"], rows, "words"), text)
 
