@@ -20,6 +20,7 @@ from statecast.data.panel import Panel
 from statecast.data.schema import Schema
 from statecast.data.segments import Split, split
 from statecast.errors import DataError, Interrupted, SettingError
+from statecast.model.blas import one_thread
 from statecast.model.history import EVERY_ROW, SKIP_ALONE, TRAINING, joined
 from statecast.model.inputs import Rows
 from statecast.model.kernel import library as kernel_library
@@ -98,6 +99,7 @@ class Fit:
         return joined({TRAINING: self.training.history, SKIP_ALONE: self.training.skip_history, EVERY_ROW: again})
 
 
+@one_thread()
 def fit(
     config: Config,
     schema: Schema,

@@ -45,6 +45,7 @@ class WorkingTable:
         statistics: the front's, after every row.
         scales: what errors are divided by, for each series and target.
         parts: the split.
+        threads: most threads that look at it, None for all; no result depends on it.
     """
 
     constants: dict[str, np.ndarray]
@@ -52,6 +53,7 @@ class WorkingTable:
     statistics: dict[str, np.ndarray]
     scales: Float[np.ndarray, "S D"]
     parts: Split
+    threads: int | None = None
 
     @classmethod
     def of(cls, config: Config, schema: Schema, panel: Panel, parts: Split) -> WorkingTable:
@@ -68,7 +70,8 @@ class WorkingTable:
         c = unit_constants(network, config, panel, parts, limits)
         rows = rows_of(network, c, schema, panel, np.float64)
         c |= level_constants(config, rows, training_rows(panel.offsets, parts.train))
-        return cls(c, rows, statistics(network.front, c, rows), loss_scales(rows, parts, config), parts)
+        scales = loss_scales(rows, parts, config)
+        return cls(c, rows, statistics(network.front, c, rows), scales, parts, config.threads or None)
 
     def train(self, network: Network, most: int, parts: Split | None = None) -> dict[str, Any]:
         """Evenly spaced training rows, `most` of them at most, as a network sees them; see `relative_rows`."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.forecast.hindcast.origins import Origins
+from statecast.model.blas import one_thread
 from statecast.model.inputs import Rows
 from statecast.model.network import Network
 from statecast.model.state import Layout
@@ -24,6 +25,7 @@ LONGEST_CHUNK = 512
 BATCH = 256
 
 
+@one_thread()
 def forecasts_at(
     network: Network,
     p: Any,

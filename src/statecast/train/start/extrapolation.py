@@ -14,10 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from statecast.model.blas import side_by_side
 from statecast.train.start.autoregression import Autoregressions
 from statecast.train.start.filters import Aligned, Filters
 
@@ -53,17 +55,18 @@ class Extrapolation:
     weights: tuple[Float[np.ndarray, "S P"], ...]
 
     @classmethod
-    def of(cls, series: Aligned, season: int, horizon: int) -> Extrapolation:
+    def of(cls, series: Aligned, season: int, horizon: int, limit: int | None = None) -> Extrapolation:
         """All members, weighted by their errors on the training rows.
 
         Args:
             series: what they follow.
             season: rows of a season; 1 for none.
             horizon: steps ahead.
+            limit: most threads.
         """
         families = banks_of(season, horizon)
         temperature = TEMPERATURE * max(season, LEAST_SEASON) / np.maximum(series.lengths, 1)[:, None]
-        errors = _in_parts(families, series, temperature)
+        errors = _in_parts(families, series, temperature, limit)
         shares = weights_of(errors[-1], FAMILIES * temperature)
         banks: list[Bank] = []
         weights: list[np.ndarray] = []
@@ -123,26 +126,30 @@ def window(lengths: Int64[np.ndarray, " S"], season: int, size: int) -> Int64[np
 
 
 def _in_parts(
-    families: Sequence[Sequence[Bank]], series: Aligned, temperature: Float[np.ndarray, "S 1"]
+    families: Sequence[Sequence[Bank]], series: Aligned, temperature: Float[np.ndarray, "S 1"], limit: int | None
 ) -> list[Float[np.ndarray, "S n"]]:
     """Errors of the members of each family and, last, of the families, of so many series at a time."""
     count = sum(bank.count for family in families for bank in family)
     first = families[0][0]
     size = max(1, NUMBERS // (count * max(first.horizon * ORIGINS, first.season)))
-    parts = []
-    for begin in range(0, max(len(series.values), 1), size):
-        part = series.part(slice(begin, begin + size))
-        begins = [part.first + bank.begins(part.lengths).min(axis=1) for family in families for bank in family]
-        places = origins(int(np.min(begins, initial=part.stop)), part.stop - 2)
-        each = [training_errors(family, part, places) for family in families]
-        counts = counts_of(part, places, families[0][0].horizon)
-        members = [mean_of(np.abs(errors), counts) for errors in each]
-        means = [
-            _weighted(errors, weights_of(one, temperature[begin : begin + size]))
-            for errors, one in zip(each, members, strict=True)
-        ]
-        parts.append([*members, mean_of(np.stack(_common(means), axis=3), counts)])
-    return [np.concatenate(one) for one in zip(*parts, strict=True)]
+    begins = range(0, max(len(series.values), 1), size)
+    errors = partial(_errors, families)
+    pairs = ((series.part(slice(n, n + size)), temperature[n : n + size]) for n in begins)
+    return [np.concatenate(one) for one in zip(*side_by_side(errors, pairs, limit), strict=True)]
+
+
+def _errors(
+    families: Sequence[Sequence[Bank]], part: tuple[Aligned, Float[np.ndarray, "S 1"]]
+) -> list[Float[np.ndarray, "S n"]]:
+    """The same of some series, with their temperatures."""
+    series, temperature = part
+    begins = [series.first + bank.begins(series.lengths).min(axis=1) for family in families for bank in family]
+    places = origins(int(np.min(begins, initial=series.stop)), series.stop - 2)
+    each = [training_errors(family, series, places) for family in families]
+    counts = counts_of(series, places, families[0][0].horizon)
+    members = [mean_of(np.abs(errors), counts) for errors in each]
+    means = [_weighted(errors, weights_of(one, temperature)) for errors, one in zip(each, members, strict=True)]
+    return [*members, mean_of(np.stack(_common(means), axis=3), counts)]
 
 
 def training_errors(family: Sequence[Bank], series: Aligned, places: Sequence[int]) -> Float[np.ndarray, "S O H P"]:

@@ -158,7 +158,7 @@ def maps(design: Design, blend: Blend) -> Float[np.ndarray, "S n H"]:
     if blend.share > 0:
         series = aligned(design, blend.season, design.table.parts.train)
         total = np.zeros((len(table.parts.train), size + 1, design.horizon))
-        mean = Extrapolation.of(series, blend.season, design.horizon)
+        mean = Extrapolation.of(series, blend.season, design.horizon, table.threads)
         total[:, size - blend.window : size] = blend.share * mean.maps(blend.window)
     if blend.recipe is not None:
         if blend.straight is None:
@@ -184,7 +184,7 @@ def _extrapolated(design: Design, folds: Folds, season: int, window: int) -> Flo
     series = aligned(design, season, table.parts.val)
     if not series.stop or series.values[:, : series.stop].size * extrapolation.count_of(season) > FILTERED:
         return None
-    mean = Extrapolation.of(series, season, design.horizon)
+    mean = Extrapolation.of(series, season, design.horizon, table.threads)
     if not folds.short:
         (fold,) = folds.folds
         values = fold.held_out.back(window).values()[:, :-1]

@@ -54,6 +54,7 @@ class FoldEquations:
 
     def __init__(self, folds: Folds, several: bool, weights: Sequence[np.ndarray | None] = ()) -> None:
         self.folds, self.several = folds, several
+        self.threads = next((fold.train.table.threads for fold in folds.folds), None)
         maps = weights or (None,) * len(folds.folds)
         self.equations = [NormalEquations.of(fold.train, several, w) for fold, w in zip(folds.folds, maps, strict=True)]
         self.values = [fold.held_out.values() for fold in folds.folds]
@@ -69,7 +70,9 @@ class FoldEquations:
     def maps(self, recipe: Recipe) -> list[Float[np.ndarray, "S n H"]]:
         """The maps of a recipe, of each fold."""
         pairs = zip(self.equations, self.commons(recipe), strict=True)
-        return [single_maps(*pair, recipe) if np.isfinite(recipe.shrinkage) else pair[1] for pair in pairs]
+        if not np.isfinite(recipe.shrinkage):
+            return self.commons(recipe)
+        return [single_maps(*pair, recipe, self.threads) for pair in pairs]
 
     def weighted(self, recipe: Recipe) -> FoldEquations:
         """The same with rows weighted by the errors of a recipe."""
@@ -174,7 +177,8 @@ def _with_shrinkage(trial: FoldEquations, recipe: Recipe) -> Recipe:
         ):
             maps = common
             if np.isfinite(shrinkage):
-                maps = single_maps(NormalEquations(equations.gram[chosen], equations.moments[chosen]), common, single)
+                some = NormalEquations(equations.gram[chosen], equations.moments[chosen])
+                maps = single_maps(some, common, single, trial.threads)
             series = np.searchsorted(chosen, trial.folds.folds[fold].held_out.series[held])
             forecasts.append(applied(maps, values[held], series))
         errors[shrinkage] = evidence.errors(np.concatenate(forecasts))

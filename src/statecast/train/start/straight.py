@@ -13,16 +13,18 @@ which are few, and every forecast pays for it: it stays out there unless rows he
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from statecast.model.blas import side_by_side
 from statecast.train.start.design import Design
 
 if TYPE_CHECKING:
-    from jaxtyping import Float
+    from jaxtyping import Bool, Float
 
+TOGETHER = 16  # series whose maps one thread solves for at a time
 SMALLEST = 0.1  # errors below this share of their median count as large as it
 
 
@@ -60,23 +62,13 @@ class NormalEquations:
         """
         width, count = design.size + 1, len(design.table.parts.train) if several else 1
         gram, moments = np.zeros((count, width, width)), np.zeros((count, width, design.horizon))
-        for block in design.blocks():
-            x, y, series = block.values(), block.actual(), block.series if several else np.zeros(len(block.rows), int)
-            whole = ~np.isnan(y).any(axis=1)
-            x, y, series = x[whole], y[whole], series[whole]
-            if weights is not None and len(x):
-                size = np.sqrt(np.mean((y - x @ weights) ** 2, axis=1, keepdims=True))
-                typical = typical or float(np.median(size))
-                near = 1 / np.sqrt(np.maximum(size / typical, SMALLEST)) if typical > 0 else np.ones_like(size)
-                x, y = x * near, y * near
-            if (counts := block.weights) is not None:
-                x, y = x * np.sqrt(counts[whole]), y * np.sqrt(counts[whole])
-            # Rows come series by series.
-            cuts = np.flatnonzero(np.diff(series)) + 1
-            for part_x, part_y, part in zip(*(np.split(a, cuts) for a in (x, y, series)), strict=True):
-                if len(part):
-                    gram[part[0]] += part_x.T @ part_x
-                    moments[part[0]] += part_x.T @ part_y
+        if weights is not None:
+            typical = typical or _typical(design, weights)
+        sums = partial(_sums, several=several, weights=weights, typical=typical)
+        for parts in side_by_side(sums, design.blocks(), design.table.threads):
+            for series, squares, products in parts:
+                gram[series] += squares
+                moments[series] += products
         return cls(gram, moments, weights, typical)
 
     def with_rows(self, design: Design) -> NormalEquations:
@@ -91,6 +83,44 @@ class NormalEquations:
             return self
         gram, moments = (part.sum(axis=0, keepdims=True) for part in (self.gram, self.moments))
         return NormalEquations(gram, moments, self.weights, self.typical)
+
+
+def _sums(
+    block: Design, several: bool, weights: Float[np.ndarray, "n H"] | None, typical: float
+) -> list[tuple[int, Float[np.ndarray, "n n"], Float[np.ndarray, "n H"]]]:
+    """Series of a block, or 0 for all of them, and its share of their sums; see `NormalEquations.of`."""
+    x, y, whole = _whole(block)
+    series = block.series[whole]
+    if weights is not None and typical > 0:
+        near = 1 / np.sqrt(np.maximum(_sizes(x, y, weights) / typical, SMALLEST))
+        x, y = x * near, y * near
+    if (counts := block.weights) is not None:
+        x, y = x * np.sqrt(counts[whole]), y * np.sqrt(counts[whole])
+    # Rows come series by series.
+    cuts = np.flatnonzero(np.diff(series)) + 1 if several else np.zeros(0, np.int64)
+    parts = zip(*(np.split(a, cuts) for a in (x, y, series)), strict=True)
+    return [(int(of[0]) if several else 0, a.T @ a, a.T @ b) for a, b, of in parts if len(of)]
+
+
+def _typical(design: Design, weights: Float[np.ndarray, "n H"]) -> float:
+    """The median size of the errors of a map in the first block that has any; 0 where there is none."""
+    pairs = (_whole(block)[:2] for block in design.blocks())
+    medians = (float(np.median(_sizes(x, y, weights))) for x, y in pairs if len(x))
+    return next((median for median in medians if median > 0), 0.0)
+
+
+def _whole(block: Design) -> tuple[Float[np.ndarray, "m n"], Float[np.ndarray, "m H"], Bool[np.ndarray, " n"]]:
+    """The last and the next values of the rows whose next ones are all known; which rows these are."""
+    y = block.actual()
+    whole = ~np.isnan(y).any(axis=1)
+    return block.values()[whole], y[whole], whole
+
+
+def _sizes(
+    x: Float[np.ndarray, "m n"], y: Float[np.ndarray, "m H"], weights: Float[np.ndarray, "n H"]
+) -> Float[np.ndarray, "m 1"]:
+    """The root of the mean square of each row's errors."""
+    return np.asarray(np.sqrt(np.mean((y - x @ weights) ** 2, axis=1, keepdims=True)))
 
 
 @dataclass(frozen=True)
@@ -137,7 +167,7 @@ def solve(design: Design, recipe: Recipe) -> Float[np.ndarray, "S n H"]:
     if recipe.weighted:
         equations = NormalEquations.of(design, several, common[0])
         common = common_map(equations.total, recipe)
-    return single_maps(equations, common, recipe) if several else common
+    return single_maps(equations, common, recipe, design.table.threads) if several else common
 
 
 def common_map(equations: NormalEquations, recipe: Recipe) -> Float[np.ndarray, "1 n H"]:
@@ -147,12 +177,26 @@ def common_map(equations: NormalEquations, recipe: Recipe) -> Float[np.ndarray, 
 
 
 def single_maps(
-    equations: NormalEquations, common: Float[np.ndarray, "1 n H"], recipe: Recipe
+    equations: NormalEquations, common: Float[np.ndarray, "1 n H"], recipe: Recipe, limit: int | None = None
 ) -> Float[np.ndarray, "S n H"]:
-    """A map for each series: the common one, and of what that leaves the mean over all look-backs."""
-    rest = NormalEquations(equations.gram, equations.moments - equations.gram @ common)
-    maps = [ridge(rest, size, recipe.shrinkage, drift=False) for size, _ in recipe.look_backs]
-    return np.asarray(common + np.mean(maps, axis=0))
+    """A map for each series: the common one, and of what that leaves the mean over all look-backs.
+
+    Args:
+        equations: of each series.
+        common: the map of all.
+        recipe: how maps are made.
+        limit: most threads.
+    """
+
+    def more(chosen: slice) -> Float[np.ndarray, "s n H"]:
+        gram = equations.gram[chosen]
+        rest = NormalEquations(gram, equations.moments[chosen] - gram @ common)
+        return np.asarray(
+            np.mean([ridge(rest, size, recipe.shrinkage, drift=False) for size, _ in recipe.look_backs], axis=0)
+        )
+
+    parts = (slice(begin, begin + TOGETHER) for begin in range(0, len(equations.gram), TOGETHER))
+    return np.asarray(common + np.concatenate(list(side_by_side(more, parts, limit))))
 
 
 def ridge(equations: NormalEquations, size: int, penalty: float, drift: bool) -> Float[np.ndarray, "S n H"]:
