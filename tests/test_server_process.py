@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -20,14 +21,19 @@ from pathlib import Path
 from typing import Any
 
 import forecast_cases as cases
+import numpy as np
 import pytest
 from http_cases import row, serving
 
 from statecast.cli import main
 from statecast.errors import MissingDependency, SettingError
 from statecast.model import archive
+from statecast.server.engine.engine import Engine
 from statecast.server.http import process, tokens
 from statecast.server.options import Options
+from statecast.server.rows import LiveRows
+from statecast.server.store.protocol import Transaction
+from statecast.server.store.sqlite import SqliteStore
 
 if sys.platform == "win32":
     pytest.skip("signals of POSIX", allow_module_level=True)
@@ -109,6 +115,40 @@ def test_a_server_says_where_it_is_and_ends_well(begin: Any, model: Path) -> Non
     third = begin()
     assert re.search(r": 1 series, 1 rows replayed$", third.lines[1])
     assert third.end(signal.SIGINT) == (0, "ended: everything is written")
+
+
+def test_a_second_signal_ends_a_server_at_once(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk is so slow that nobody would wait for all states."""
+    entered, commit = threading.Event(), SqliteStore.commit
+
+    def slow(self: SqliteStore, transaction: Transaction) -> None:
+        if transaction.blocks:
+            entered.set()
+            time.sleep(0.3)
+        commit(self, transaction)
+
+    monkeypatch.setattr(SqliteStore, "commit", slow)
+    monkeypatch.setattr("statecast.server.engine.rounds.TOGETHER", 1)
+    engine = Engine.open(model, tmp_path / "state", Options(checkpoint=3600))
+    names = [f"s{n}" for n in range(3000)]
+    rows = LiveRows(names, np.full(3000, cases.START), np.ones((3000, 1)))
+    assert set(engine.submit(rows).result().statuses) == {"accepted"}
+    closing = threading.Thread(target=engine.close)
+    closing.start()
+    assert entered.wait(10)
+    engine.hasten()
+    closing.join(10)
+    assert not closing.is_alive()
+    monkeypatch.undo()
+    again = Engine.open(model, tmp_path / "state")
+    status = again.status()
+    assert 0 < status.replayed < 3000  # some blocks were written, and the log has the rest
+    assert status.observations == 3000
+    again.hasten()
+    again.close()
+    third = Engine.open(model, tmp_path / "state")
+    assert third.status().replayed == status.replayed
+    third.close()
 
 
 def test_a_reader_of_events_does_not_keep_a_server_from_ending(begin: Any) -> None:

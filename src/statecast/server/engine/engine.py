@@ -11,13 +11,14 @@ contains, so a start reads the blocks and replays what the log holds beyond them
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from statecast.errors import Overloaded, StatecastError
+from statecast.errors import OutputError, Overloaded, StatecastError
 from statecast.forecast.answer import Forecast
 from statecast.model import archive
 from statecast.model.trained import Model
@@ -77,7 +78,7 @@ class Engine:
         self._rounds = Rounds(self._stepper, self.options, store)
         self._committer = Committer(store, self._stepper.seq, failed)
         self.posting = Posting(self._stepper, store, self._committer)
-        self._replayed = 0
+        self._replayed, self._hasty = 0, False
         self._inbox = Inbox(self.options.window, self.options.batch)
         self._worker = Worker(
             self._stepper, self._desk, self._rounds, self._committer, self._inbox, self._turn, self._broadcast.move
@@ -308,11 +309,21 @@ class Engine:
         if self._worker.stopped:
             return
         self.models.close()
-        if not self._committer.failure:
-            self.checkpoint()
+        try:
+            if not (self._committer.failure or self._hasty):
+                self.checkpoint()
+        except OutputError:
+            if not self._hasty:
+                raise
         self._stop()
         self._broadcast.close()
         self._store.close()
+
+    def hasten(self) -> None:
+        """End without writing states, or without the rest of them: the next start replays the log."""
+        self._hasty = True
+        with contextlib.suppress(OutputError):  # it has ended
+            self._worker.ask(self._rounds.abandon)
 
     # --- inside
 

@@ -74,6 +74,13 @@ class Rounds:
         """
         self._asked.append(done)
 
+    def abandon(self) -> None:
+        """Write no more states: who waits for that is told that it will not be done."""
+        self.interrupt(self.seq)
+        for done in self._asked:
+            done.set_exception(OutputError("the states are not written, for the server ends at once"))
+        self._asked = []
+
     def due(self) -> list[Work]:
         """What is to be written now, between two batches: the next few blocks of a round, if one is due."""
         if not self._left:

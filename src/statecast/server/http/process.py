@@ -110,7 +110,7 @@ def run(model: str, state: str, options: Options, say: Callable[[str], None]) ->
             _serve(App(service), service, port)
     if service.error is not None:
         raise service.error
-    say("ended: everything is written")
+    say("ended at once: the next start replays the log" if service.hasty else "ended: everything is written")
 
 
 def _serve(app: Any, service: Any, port: socket.socket) -> None:
@@ -121,6 +121,8 @@ def _serve(app: Any, service: Any, port: socket.socket) -> None:
         """Ends its readers of events first: they would never end by themselves."""
 
         def end(self) -> None:
+            if self.should_exit:
+                service.hasten()
             self.force_exit = self.should_exit
             self.should_exit = True
             service.audience.close()

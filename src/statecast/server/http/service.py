@@ -59,6 +59,7 @@ class Service:
         explaining: is held by the one request whose forecasts are being explained.
         ready_after: seconds that opening took; None before.
         error: why the engine could not be opened, or cannot go on; None where neither is so.
+        hasty: whether it is to end without writing all states.
         opened, ended: are called, from any thread, when the engine is open, and when there is an error.
 
     Raises:
@@ -71,6 +72,7 @@ class Service:
         self.access = Access(options.tokens)
         self.ready_after: float | None = None
         self.error: StatecastError | None = None
+        self.hasty = False
         self.opened: Callable[[], None] = _nothing
         self.ended: Callable[[], None] = _nothing
         self._opener, self._attachments = opener, Attachments(options)
@@ -133,7 +135,15 @@ class Service:
         self._thread.join()
         self._attachments.close()
         if self._engine is not None:
+            if self.hasty:
+                self._engine.hasten()
             self._engine.close()
+
+    def hasten(self) -> None:
+        """End without writing all states."""
+        self.hasty = True
+        if self._engine is not None:
+            self._engine.hasten()
 
     @property
     def reader(self) -> BodyReader:
