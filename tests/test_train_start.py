@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from train_cases import panel_of, schema_of, settings
 
+import statecast as sc
 from statecast.config import Config
 from statecast.data.segments import Split, split
 from statecast.model.front import Front
@@ -258,3 +259,11 @@ def test_errors_are_told_apart_beyond_chance() -> None:
     assert not beats(r.uniform(1, 2, 400), errors, 3.0)
     held_out = HeldOut(np.array([[1.0, np.nan], [2.0, 4.0], [3.0, 3.0]]), np.array([0, 0, 1]))
     assert held_out.mean(np.zeros((3, 2))) == pytest.approx(13 / 5) and held_out.count == 2
+
+
+def test_a_season_and_a_half_is_enough_to_repeat_a_clear_season() -> None:
+    pattern = 100 + 40 * np.random.default_rng(0).permutation(np.linspace(-1, 1, 12))
+    y = np.tile(pattern, 3)[:26] + np.random.default_rng(1).normal(0, 2, 26)
+    model = sc.Forecaster(horizon=8, season=12).fit(y[:18])
+    errors = np.abs(model.forecast().values[0, :, 0] - y[18:])
+    assert errors.mean() < 10  # the last value errs by 30

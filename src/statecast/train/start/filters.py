@@ -145,8 +145,8 @@ class Filters:
 
     @property
     def fewest(self) -> Int64[np.ndarray, " P"]:
-        """Values that each needs."""
-        return np.full(self.count, 2 * self.season + 2 if self.season > 1 else 1)
+        """Values that each needs: a season, and half of the next to see whether it comes again."""
+        return np.full(self.count, self.season + max(2, self.season // 2) if self.season > 1 else 1)
 
     def begins(self, lengths: Int64[np.ndarray, " S"]) -> Int64[np.ndarray, "S P"]:
         """The place in each series from which on errors of each are counted."""
