@@ -201,7 +201,10 @@ struct Backward {
         V before = V::set(0);
         if constexpr (F::has_aux) before = V::load(aux(t, row) + k);
         if constexpr (F::has_c) gc = V::load(dc + place);
-        Cell::backward(gates_of_step + v, before, g, gc, d + v);
+        if constexpr (F::rnn)
+          Cell::backward(gates_of_step[v], g, d[v], j.cell == STATECAST_RNN_RELU);
+        else
+          Cell::backward(gates_of_step + v, before, g, gc, d + v);
         if constexpr (F::has_c) gc.store(dc + place);
       }
       g.store(dh + place);
@@ -242,8 +245,9 @@ struct Backward {
       }
       put_in_strips<V>(as_elements(m, k), m, k, depth, strips);
     }
-    outer<V, typename G::Columns>(
-        strips, m, depth, dz.count, K::same ? dz.width : C * W, [&](int64_t p) { return along_rows(p, rows); }, sums);
+    for (int64_t p = 0; p < dz.count; ++p)
+      outer<V, typename G::Columns>(strips, m, depth, along_rows(p, rows), K::same ? dz.width : C * W,
+                                    sums + p * m * G::Columns::count * W);
   }
   // The row that was described, or the pair of rows, in elements.
   const E* as_elements(int64_t m, int64_t k) const {

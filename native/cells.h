@@ -93,42 +93,36 @@ struct GruResetBefore {
   }
 };
 
-// A panel holds N vectors of units; each is a cell by itself.
-template <int N, bool relu>
+// A panel holds N vectors of units; each is a cell by itself. Which function squashes it is asked for each vector, so
+// that tiles, which are most of the code, are compiled once for both.
+template <int N>
 struct Rnn {
   static constexpr int gates = 1, columns = N;
   using Input = Dense<N>;
   using Recurrent = Dense<N>;
   template <class V>
-  static SC_INLINE void forward(V* z, V& h, V&) {
-    if constexpr (relu)
-      z[0] = positive(z[0]);
-    else
-      z[0] = tanh(z[0]);
+  static SC_INLINE void forward(V* z, V& h, bool relu) {
+    z[0] = relu ? positive(z[0]) : tanh(z[0]);
     h = z[0];
   }
   template <class V>
-  static SC_INLINE void backward(const V* a, V, V& dh, V&, V* dz) {
-    if constexpr (relu)
-      dz[0] = where_positive(a[0], dh);
-    else
-      dz[0] = dh * (V::set(1) - a[0] * a[0]);
+  static SC_INLINE void backward(V a, V& dh, V& dz, bool relu) {
+    dz = relu ? where_positive(a, dh) : dh * (V::set(1) - a * a);
     dh = V::set(0);
   }
 };
 
 static_assert(Lstm::gates == gates_of(STATECAST_LSTM) && Gru::gates == gates_of(STATECAST_GRU) &&
                   GruResetBefore::gates == gates_of(STATECAST_GRU_RESET_BEFORE) &&
-                  Rnn<1, false>::gates == gates_of(STATECAST_RNN_TANH) &&
-                  Rnn<1, true>::gates == gates_of(STATECAST_RNN_RELU),
+                  Rnn<1>::gates == gates_of(STATECAST_RNN_TANH) && Rnn<1>::gates == gates_of(STATECAST_RNN_RELU),
               "job.h tells how many gates a cell has");
 
 template <class Cell>
 struct IsRnn {
   static constexpr bool value = false;
 };
-template <int N, bool relu>
-struct IsRnn<Rnn<N, relu>> {
+template <int N>
+struct IsRnn<Rnn<N>> {
   static constexpr bool value = true;
 };
 

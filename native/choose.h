@@ -15,18 +15,17 @@ auto choose(const Job& j, A&&... a) {
     case STATECAST_GRU_RESET_BEFORE:
       return Use<V, GruResetBefore>::run(j, a...);
   }
-  const bool relu = j.cell == STATECAST_RNN_RELU;
   // As few panels as four vectors allow, of equal width: little of a tile is padding.
   const int64_t vectors = (j.hidden + V::W - 1) / V::W, panels = (vectors + 3) / 4;
   switch ((vectors + panels - 1) / panels) {
     case 1:
-      return relu ? Use<V, Rnn<1, true>>::run(j, a...) : Use<V, Rnn<1, false>>::run(j, a...);
+      return Use<V, Rnn<1>>::run(j, a...);
     case 2:
-      return relu ? Use<V, Rnn<2, true>>::run(j, a...) : Use<V, Rnn<2, false>>::run(j, a...);
+      return Use<V, Rnn<2>>::run(j, a...);
     case 3:
-      return relu ? Use<V, Rnn<3, true>>::run(j, a...) : Use<V, Rnn<3, false>>::run(j, a...);
+      return Use<V, Rnn<3>>::run(j, a...);
     default:
-      return relu ? Use<V, Rnn<4, true>>::run(j, a...) : Use<V, Rnn<4, false>>::run(j, a...);
+      return Use<V, Rnn<4>>::run(j, a...);
   }
 }
 

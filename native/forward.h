@@ -44,7 +44,7 @@ struct Rows {
   }
 };
 
-template <class V, class Cell, bool alike = false>
+template <class V, class Cell>
 struct Forward {
   using T = typename V::Number;
   using K = Factors<V>;
@@ -55,6 +55,11 @@ struct Forward {
   static constexpr bool has_c = Cell::gates == 4;
   static constexpr bool has_aux = !rnn;       // the state that backward needs beside the gates: c or h before the step
   static constexpr int64_t together = 48;     // steps whose input products are done at once
+  // The products of a tile of M rows are the same code for rows alike and for others, where they are sums of one order
+  // in any case: then it is compiled once.
+  template <bool alike, int M>
+  static constexpr bool in_one_order = alike && !(sums_in_order<V, M, Cell::Input::count> &&
+                                                  sums_in_order<V, M, Cell::Recurrent::count>);
   static constexpr int64_t large = 24 << 20;  // bytes
 
   const Job& j;
@@ -183,7 +188,7 @@ struct Forward {
           V z[M][C];
           start(z, m, p);
           into_tiles(z);
-          input(z, first + k * factors_of_step() + row * l.input_depth, factors_of_step(), p);
+          input<false>(z, first + k * factors_of_step() + row * l.input_depth, factors_of_step(), p);
           out_of_tiles(z);
           T* to = slot_at(t) + k * between + (p * j.rows + row) * C * W;
           SC_ROW_BY_ROW (r, m)
@@ -198,44 +203,56 @@ struct Forward {
       SC_ROWS (r, m) z[r][v] = b;
     }
   }
-  template <int M>
+  template <bool alike, int M>
   SC_INLINE void input(V (&z)[M][C], const E* x, int64_t row, int64_t p) const {
     constexpr int n = Cell::Input::count * W;
     multiply<typename Cell::Input, Dense<Cell::Input::count>, alike>(z, x, row, 1, l.input_depth,
                                                                      w.input + p * l.input_depth * n, n);
   }
 
+  // What a step reads and writes, for all of its tiles; null where nobody needs it.
+  struct Step {
+    const E* inputs;
+    T *gates, *aux, *y;
+    const uint8_t* mask;
+  };
+
+  // One step of all rows. Where `alike`, the bits of a row do not depend on how many rows there are.
+  template <bool alike = false>
   void step(const T* x, T* gates, T* aux, T* y, const uint8_t* mask) {
-    // A tile is a function of its own: constants of the gates, kept in registers from one tile to the next, would push
-    // the product's sums out to memory.
-    const E* inputs = ahead ? nullptr : as_factors(x, 1);
+    const Step s{ahead ? nullptr : as_factors(x, 1), gates, aux, y, mask};
     for (int64_t p = 0; p < l.panels; ++p)
-      row_tiles<V>(j.rows, [&](int64_t row, auto m) SC_APART {
-        constexpr int M = decltype(m)::value;
-        V z[M][C];
-        if (gates && !past_cache) prefetch(gates + (p * j.rows + row) * C * W, m.count() * C * W);
-        if (ahead)
-          SC_ROWS (r, m)
-            SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
-        else
-          start(z, m, p);
-        into_tiles(z);
-        if (!ahead) input(z, inputs + row * l.input_depth, l.input_depth, p);
-        constexpr int n = Cell::Recurrent::count * W;
-        multiply<typename Cell::Recurrent, Dense<Cell::Recurrent::count>, alike>(
-            z, h.factor(row), h.depth, 1, l.hidden_depth, w.recurrent + p * l.hidden_depth * n, n);
-        out_of_tiles(z);
-        SC_ROW_BY_ROW (r, m) {
-          if constexpr (two_products)
-            open(z[r], p, row + r, gates);
-          else
-            close(z[r], p, row + r, gates, aux, y, mask);
-        }
-      });
-    if constexpr (two_products) candidates(gates, aux, y, mask);
+      row_tiles<V>(j.rows, [&](int64_t row, auto m) { tile<in_one_order<alike, decltype(m)::value>>(s, p, row, m); });
+    if constexpr (two_products) candidates<alike>(s);
     const Rows<V> swapped = h;
     h = next;
     next = swapped;
+  }
+
+  // A tile is a function of its own: constants of the gates, kept in registers from one tile to the next, would push
+  // the product's sums out to memory.
+  template <bool alike, class M_>
+  SC_APART void tile(const Step& s, int64_t p, int64_t row, M_ m) {
+    V z[M_::value][C];
+    T* gates = s.gates;
+    if (gates && !past_cache) prefetch(gates + (p * j.rows + row) * C * W, m.count() * C * W);
+    if (ahead)
+      SC_ROWS (r, m)
+        SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
+    else
+      start(z, m, p);
+    into_tiles(z);
+    if (!ahead) input<alike>(z, s.inputs + row * l.input_depth, l.input_depth, p);
+    constexpr int n = Cell::Recurrent::count * W;
+    multiply<typename Cell::Recurrent, Dense<Cell::Recurrent::count>, alike>(
+        z, h.factor(row), h.depth, 1, l.hidden_depth, w.recurrent + p * l.hidden_depth * n, n);
+    out_of_tiles(z);
+    SC_ROW_BY_ROW (r, m) {
+      if constexpr (two_products)
+        open(z[r], p, row + r, gates);
+      else
+        close(z[r], p, row + r, s);
+    }
   }
 
   SC_INLINE void open(V* z, int64_t p, int64_t row, T* gates) {
@@ -245,41 +262,44 @@ struct Forward {
     SC_EACH (v, C) z[v].store(gates + (p * j.rows + row) * C * W + v * W);
   }
 
-  void candidates(T* gates, T* aux, T* y, const uint8_t* mask) {
-    if constexpr (two_products) {
-      for (int64_t p = 0; p < l.panels; ++p)
-        row_tiles<V>(j.rows, [&](int64_t row, auto m) {
-          constexpr int M = decltype(m)::value;
-          V z[M][C];
-          SC_ROWS (r, m)
-            SC_EACH (v, C) z[r][v] = V::load(gates + (p * j.rows + row + r) * C * W + v * W);
-          into_tiles(z);
-          multiply<typename Cell::Candidate, Dense<1>, alike>(z, reset_state.factor(row), reset_state.depth, 1,
-                                                              l.hidden_depth, w.candidate + p * l.hidden_depth * W, W);
-          out_of_tiles(z);
-          SC_ROW_BY_ROW (r, m) close(z[r], p, row + r, gates, aux, y, mask);
-        });
-    }
+  template <bool alike>
+  void candidates(const Step& s) {
+    for (int64_t p = 0; p < l.panels; ++p)
+      row_tiles<V>(j.rows, [&](int64_t row, auto m) {
+        constexpr int M = decltype(m)::value;
+        candidate<alike && !sums_in_order<V, M, 1>>(s, p, row, m);
+      });
+  }
+  template <bool alike, class M_>
+  SC_APART void candidate(const Step& s, int64_t p, int64_t row, M_ m) {
+    V z[M_::value][C];
+    SC_ROWS (r, m)
+      SC_EACH (v, C) z[r][v] = V::load(s.gates + (p * j.rows + row + r) * C * W + v * W);
+    into_tiles(z);
+    multiply<typename Cell::Candidate, Dense<1>, alike>(z, reset_state.factor(row), reset_state.depth, 1,
+                                                        l.hidden_depth, w.candidate + p * l.hidden_depth * W, W);
+    out_of_tiles(z);
+    SC_ROW_BY_ROW (r, m) close(z[r], p, row + r, s);
   }
 
   // From a row's pre-activations to its new state.
-  SC_INLINE void close(V* z, int64_t p, int64_t row, T* gates, T* aux, T* y, const uint8_t* mask) {
-    const bool present = !mask || mask[row];
+  SC_INLINE void close(V* z, int64_t p, int64_t row, const Step& s) {
+    const bool present = !s.mask || s.mask[row];
     if constexpr (rnn) {
       SC_EACH (v, C) {
         V none = V::set(0);
-        one(z + v, none, l.unit(p, v), row, y, present);
+        one(z + v, none, l.unit(p, v), row, s.y, present);
       }
     } else {
       const int64_t at = row * l.padded + p * W;
       V before = V::load((has_c ? c : h.numbers) + at);
-      if (aux) keep(before, aux + at);
+      if (s.aux) keep(before, s.aux + at);
       V state = before;
-      one(z, state, p * W, row, y, present);
+      one(z, state, p * W, row, s.y, present);
       if constexpr (has_c) (present ? state : before).store(c + at);
     }
-    if (gates)
-      SC_EACH (v, C) keep(z[v], gates + (p * j.rows + row) * C * W + v * W);
+    if (s.gates)
+      SC_EACH (v, C) keep(z[v], s.gates + (p * j.rows + row) * C * W + v * W);
   }
   SC_INLINE void keep(V value, T* to) const {
     if (past_cache)
@@ -290,7 +310,10 @@ struct Forward {
   SC_INLINE void one(V* z, V& state, int64_t unit, int64_t row, T* y, bool present) {
     const V before = V::load(h.at(row) + unit);
     V after = before;
-    Cell::forward(z, after, state);
+    if constexpr (rnn)
+      Cell::forward(z, after, j.cell == STATECAST_RNN_RELU);
+    else
+      Cell::forward(z, after, state);
     if (!present) after = before;
     next.put(after, row, unit, l.hidden - unit);
     if (y && unit < l.hidden) after.store_n(y + row * l.hidden + unit, l.hidden - unit);
@@ -308,7 +331,7 @@ struct StateRows {
 // One step for rows of a table of states: each row's h and c are gathered, stepped, and put back.
 template <class V, class Cell>
 struct StepRows {
-  using F = Forward<V, Cell, true>;
+  using F = Forward<V, Cell>;
   using T = typename V::Number;
 
   static int64_t bytes(const Job& j) {
@@ -324,7 +347,7 @@ struct StepRows {
       f.pad(rows.at(r) + rows.h_at, 1, f.h, r);
       if constexpr (F::has_c) f.pad(rows.at(r) + rows.c_at, 1, f.c + r * l.padded);
     }
-    f.step(x, f.slot_at(0), nullptr, y, nullptr);
+    f.template step<true>(x, f.slot_at(0), nullptr, y, nullptr);
     for (int64_t r = 0; r < j.rows; ++r)
       for (int64_t k = 0; k < l.hidden; k += V::W) {
         V::load(f.h.at(r) + k).store_n(rows.at(r) + rows.h_at + k, l.hidden - k);

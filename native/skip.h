@@ -241,12 +241,11 @@ struct Skip {
       }
     }
     T* to = static_cast<T*>(c.out) + (d * taps + k0) * ahead + h0;
+    T lanes[N][TAPS * W];  // in memory, since this is done once: written out for registers it would be most of the code
     SC_EACH (h, N)
-      SC_EACH (j, TAPS) {
-        T lanes[W];
-        acc[j][h].store(lanes);
-        for (int64_t k = 0; k < least(W, taps - k0 - j * W); ++k) to[(j * W + k) * ahead + h] = lanes[k];
-      }
+      SC_EACH (j, TAPS) acc[j][h].store(lanes[h] + j * W);
+    for (int64_t k = 0; k < least(TAPS * W, taps - k0); ++k)
+      for (int h = 0; h < N; ++h) to[k * ahead + h] = lanes[h][k];
   }
 };
 

@@ -70,6 +70,9 @@ template <int N>
 using Dense = Columns<N, N - 1>;
 
 #if defined(SC_AMX)
+template <class V, int M, int N>
+constexpr bool sums_in_order = true;
+
 // Sums go into tiles 0 to 3, one for each vector of a row, and come back when all products are added. Their 16 rows are
 // memory, of which what lies beyond the rows in use may hold anything.
 template <class V, int C>
@@ -111,6 +114,11 @@ SC_INLINE void into_tiles(const V (&)[M][C]) {}
 template <class V, int M, int C>
 SC_INLINE void out_of_tiles(V (&)[M][C]) {}
 
+// Whether the sums of a tile of M rows and N vectors are made in the order of k: a tile of few accumulators would wait
+// for each sum, and makes several partial sums to keep the units busy.
+template <class V, int M, int N>
+constexpr bool sums_in_order = M * N >= V::BUSY;
+
 // acc[r][A::at(v)] += sum over k of a[r * row + k * next] * b[k * stride + B::at(v) * W]. Where `alike`, a row's sums are
 // made in one order whatever the tile's height, so that its bits do not depend on the rows beside it.
 template <class A, class B, bool alike = false, class V, int M, int C, class E>
@@ -118,8 +126,7 @@ SC_INLINE void multiply(V (&acc)[M][C], const E* a, int64_t row, int64_t next, i
                         int64_t stride) {
   using X = typename Factors<V>::Vector;
   constexpr int N = A::count, W = V::W;
-  // A tile of few accumulators would wait for each sum; several partial sums keep the units busy.
-  constexpr int S = alike || M * N >= V::BUSY ? 1 : M * N >= 4 ? 2 : M * N >= 2 ? 4 : 8;
+  constexpr int S = alike || sums_in_order<V, M, N> ? 1 : M * N >= 4 ? 2 : M * N >= 2 ? 4 : 8;
   if constexpr (S == 1) {
     for (int64_t k = 0; k < depth; ++k, a += next, b += stride) {
       X w[N];
@@ -263,28 +270,25 @@ SC_INLINE void put_in_strips(const E* line, int64_t m, int64_t k, int64_t depth,
 SC_INLINE int64_t strip_row(int, int64_t) { return 1; }
 #endif
 
-// sums [panels][m][N * W] += left^T times z, for z(panel) [depth][width] in elements along the depth; left holds strips
-// of ROWS of its m columns, as `put_in_strips` leaves them.
-template <class V, class B, class E, class T, class Z>
-void outer(const E* left, int64_t m, int64_t depth, int64_t panels, int64_t width, Z&& z, T* sums) {
+// sums [m][N * W] += left^T times right [depth][width], of one panel, in elements along the depth; left holds strips of
+// ROWS of its m columns, as `put_in_strips` leaves them.
+template <class V, class B, class E, class T>
+void outer(const E* left, int64_t m, int64_t depth, const E* right, int64_t width, T* sums) {
   constexpr int N = B::count;
-  for (int64_t p = 0; p < panels; ++p) {
-    const E* right = z(p);
-    for (int64_t first = 0; first < m; first += V::ROWS) {
-      const int64_t height = m - first < V::ROWS ? m - first : V::ROWS;
-      with_height<V>(height, [&](auto m_) {
-        constexpr int M = decltype(m_)::value;
-        V acc[M][N];
-        T* to = sums + (p * m + first) * N * V::W;
-        SC_ROWS (r, m_)
-          SC_EACH (v, N) acc[r][v] = V::load(to + (r * N + v) * V::W);
-        into_tiles(acc);
-        multiply<Dense<N>, B>(acc, left + first * depth, strip_row(M, depth), M, depth, right, width);
-        out_of_tiles(acc);
-        SC_ROWS (r, m_)
-          SC_EACH (v, N) acc[r][v].store(to + (r * N + v) * V::W);
-      });
-    }
+  for (int64_t first = 0; first < m; first += V::ROWS) {
+    const int64_t height = m - first < V::ROWS ? m - first : V::ROWS;
+    with_height<V>(height, [&](auto m_) {
+      constexpr int M = decltype(m_)::value;
+      V acc[M][N];
+      T* to = sums + first * N * V::W;
+      SC_ROWS (r, m_)
+        SC_EACH (v, N) acc[r][v] = V::load(to + (r * N + v) * V::W);
+      into_tiles(acc);
+      multiply<Dense<N>, B>(acc, left + first * depth, strip_row(M, depth), M, depth, right, width);
+      out_of_tiles(acc);
+      SC_ROWS (r, m_)
+        SC_EACH (v, N) acc[r][v].store(to + (r * N + v) * V::W);
+    });
   }
 }
 

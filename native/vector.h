@@ -165,65 +165,101 @@ SC_INLINE void end_of_streams() {
 #endif
 }
 
-// Plain loops over a few numbers, for any processor and for float64; a compiler may vectorise them.
+// A few numbers, for any processor and for float64. Where the compiler has vectors of its own they are one: what it may do
+// with a loop over them takes it long to find out. Elsewhere they are such a loop, which it may vectorise.
+#if defined(__GNUC__)
+template <class T, int width>
+struct Numbers {
+  typedef T type __attribute__((vector_size(width * sizeof(T))));
+};
+#define SC_AT
+#define SC_ALL(k, n)
+#else
+template <class T, int width>
+struct Numbers {
+  using type = T[width];
+};
+#define SC_AT [k]
+#define SC_ALL(k, n) for (int k = 0; k < n; ++k)
+#endif
+
 template <class T, int width>
 struct Plain {
   using Number = T;
   static constexpr int W = width, ROWS = 2, BUSY = 1;
-  T v[W];
+  typename Numbers<T, W>::type v;
   static SC_INLINE Plain load(const T* p) {
     Plain r;
-    std::memcpy(r.v, p, sizeof r.v);
+    std::memcpy(&r.v, p, sizeof r.v);
     return r;
   }
   static SC_INLINE Plain set(T x) {
-    Plain r;
-    for (int k = 0; k < W; ++k) r.v[k] = x;
-    return r;
+    T all[W];
+    for (int k = 0; k < W; ++k) all[k] = x;
+    return load(all);
   }
   static SC_INLINE Plain load_n(const T* p, int64_t n) {
-    Plain r;
-    for (int k = 0; k < W; ++k) r.v[k] = k < n ? p[k] : T(0);
-    return r;
+    if (n >= W) return load(p);
+    T part[W] = {};
+    copy(p, n, part);
+    return load(part);
   }
-  SC_INLINE void store(T* p) const { std::memcpy(p, v, sizeof v); }
+  SC_INLINE void store(T* p) const { std::memcpy(p, &v, sizeof v); }
   SC_INLINE void stream(T* p) const { store(p); }
   SC_INLINE void store_n(T* p, int64_t n) const {
-    for (int k = 0; k < W && k < n; ++k) p[k] = v[k];
+    if (n >= W) return store(p);
+    T part[W];
+    store(part);
+    copy(part, n, p);
+  }
+  static SC_APART void copy(const T* from, int64_t n, T* to) {
+    for (int64_t k = 0; k < n; ++k) to[k] = from[k];
   }
 };
-#define SC_PLAIN(name, arguments, expression)        \
-  template <class T, int W>                          \
-  SC_INLINE Plain<T, W> name arguments {             \
-    Plain<T, W> r;                                   \
-    for (int k = 0; k < W; ++k) r.v[k] = expression; \
-    return r;                                        \
+#define SC_PLAIN(name, arguments, expression)                        \
+  template <class T, int W>                                          \
+  SC_INLINE Plain<T, W> name arguments {                             \
+    const Plain<T, W> zero = Plain<T, W>::set(0);                    \
+    static_cast<void>(zero);                                         \
+    Plain<T, W> r;                                                   \
+    SC_ALL (k, W) r.v SC_AT = expression;                            \
+    return r;                                                        \
   }
 #define SC_A Plain<T, W> a
 #define SC_B Plain<T, W> b
 #define SC_C Plain<T, W> c
-SC_PLAIN(operator+, (SC_A, SC_B), a.v[k] + b.v[k])
-SC_PLAIN(operator-, (SC_A, SC_B), a.v[k] - b.v[k])
-SC_PLAIN(operator*, (SC_A, SC_B), a.v[k] * b.v[k])
-SC_PLAIN(fma, (SC_A, SC_B, SC_C), a.v[k] * b.v[k] + c.v[k])
-SC_PLAIN(negative_fma, (SC_A, SC_B, SC_C), c.v[k] - a.v[k] * b.v[k])
-SC_PLAIN(clamp, (SC_A, SC_B, SC_C), c.v[k] < a.v[k] ? a.v[k] : (c.v[k] > b.v[k] ? b.v[k] : c.v[k]))
-SC_PLAIN(positive, (SC_A), a.v[k] < T(0) ? T(0) : a.v[k])
-SC_PLAIN(where_positive, (SC_A, SC_B), a.v[k] > T(0) ? b.v[k] : T(0))
-SC_PLAIN(reciprocal, (SC_A), T(1) / a.v[k])
+#define SC_X a.v SC_AT
+#define SC_Y b.v SC_AT
+#define SC_Z c.v SC_AT
+#define SC_ZERO zero.v SC_AT
+SC_PLAIN(operator+, (SC_A, SC_B), SC_X + SC_Y)
+SC_PLAIN(operator-, (SC_A, SC_B), SC_X - SC_Y)
+SC_PLAIN(operator*, (SC_A, SC_B), SC_X * SC_Y)
+SC_PLAIN(operator/, (SC_A, SC_B), SC_X / SC_Y)
+SC_PLAIN(fma, (SC_A, SC_B, SC_C), SC_X * SC_Y + SC_Z)
+SC_PLAIN(negative_fma, (SC_A, SC_B, SC_C), SC_Z - SC_X * SC_Y)
+SC_PLAIN(clamp, (SC_A, SC_B, SC_C), SC_Z < SC_X ? SC_X : (SC_Z > SC_Y ? SC_Y : SC_Z))
+SC_PLAIN(positive, (SC_A), SC_X < SC_ZERO ? SC_ZERO : SC_X)
+SC_PLAIN(where_positive, (SC_A, SC_B), SC_X > SC_ZERO ? SC_Y : SC_ZERO)
+template <class T, int W>
+SC_INLINE Plain<T, W> reciprocal(Plain<T, W> x) {
+  return Plain<T, W>::set(1) / x;
+}
 // The sum of all numbers, in one order.
 template <class T, int W>
 SC_INLINE T total(Plain<T, W> x) {
+  T part[W];
+  x.store(part);
   for (int half = W / 2; half > 0; half /= 2)
-    for (int k = 0; k < half; ++k) x.v[k] = x.v[k] + x.v[k + half];
-  return x.v[0];
+    for (int k = 0; k < half; ++k) part[k] = part[k] + part[k + half];
+  return part[0];
 }
 template <int W>
 SC_INLINE Plain<float, W> power_of_2(Plain<float, W> shifted) {
-  uint32_t bits[W];
-  std::memcpy(bits, shifted.v, sizeof bits);
-  for (int k = 0; k < W; ++k) bits[k] <<= 23;
-  std::memcpy(shifted.v, bits, sizeof bits);
+  typename Numbers<uint32_t, W>::type bits;
+  std::memcpy(&bits, &shifted.v, sizeof bits);
+  SC_ALL (k, W) bits SC_AT = bits SC_AT << 23;
+  std::memcpy(&shifted.v, &bits, sizeof bits);
   return shifted;
 }
 
@@ -261,13 +297,17 @@ SC_INLINE V tanh(V x) {
 
 template <int W>
 SC_INLINE Plain<double, W> sigmoid(Plain<double, W> x) {
-  for (int k = 0; k < W; ++k) x.v[k] = 1 / (1 + std::exp(-x.v[k]));
-  return x;
+  double part[W];
+  x.store(part);
+  for (int k = 0; k < W; ++k) part[k] = 1 / (1 + std::exp(-part[k]));
+  return Plain<double, W>::load(part);
 }
 template <int W>
 SC_INLINE Plain<double, W> tanh(Plain<double, W> x) {
-  for (int k = 0; k < W; ++k) x.v[k] = std::tanh(x.v[k]);
-  return x;
+  double part[W];
+  x.store(part);
+  for (int k = 0; k < W; ++k) part[k] = std::tanh(part[k]);
+  return Plain<double, W>::load(part);
 }
 
 }  // namespace SC_NAMESPACE
