@@ -70,7 +70,7 @@ template <class T>
 Surprise<T> surprise_of(const statecast_adaptation& a, T* row, int64_t d) {
   const double* excess = doubles(a.excess);
   return {*static_cast<const Rules*>(a.rules.data), row + shift_numbers(a) + d, a.targets,
-          {excess[d], excess[a.targets + d]}, doubles(a.centre)[d], a.typical.data ? doubles(a.typical)[d] : 1};
+          {excess[d], excess[a.targets + d]}, doubles(a.centre)[d]};
 }
 
 // Where a value lies among the forecasts of one step ahead.
@@ -84,8 +84,6 @@ void place_value(const statecast_adaptation& a, const T* moves, int64_t l, int64
   if (l > 0) return;
   arrival.next = true;
   arrival.error = arrival.value - static_cast<double>(forecast[0]);
-  arrival.score = score;
-  arrival.size = size;
 }
 
 template <class T>

@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-#define STATECAST_VERSION 13
+#define STATECAST_VERSION 14
 
 enum statecast_cell {
   STATECAST_LSTM = 0,

@@ -9,12 +9,12 @@ namespace {
 
 // What `surprise.rules` gives, in its order.
 struct Rules {
-  double weight, most, forget, recent, steady, decay, step, shape, first, least, slow, anew, doubt, loss, farthest;
+  double weight, most, forget, recent, steady, step, shape, first, least, slow, doubt, loss, farthest;
   double stakes[4], edges[4], bound;
 };
 
 struct Arrival {
-  double value = 0, latest = 0, together = 0, forecasts = 0, error = 0, score = 0, size = 1;
+  double value = 0, latest = 0, together = 0, forecasts = 0, error = 0;
   bool observed = false, next = false;
 };
 
@@ -26,7 +26,7 @@ struct Surprise {
   const Rules& rules;
   T* row;
   int64_t stride;
-  double mean_excess[2], centre, typical;
+  double mean_excess[2], centre;
 
   T& at(int64_t k) const { return row[k * stride]; }
   double get(int64_t k) const { return static_cast<double>(at(k)); }
@@ -77,10 +77,9 @@ struct Surprise {
     for (int64_t n = 0; n < 3; ++n) {
       if (n == 2 && !a.next) continue;
       const int64_t up = records_at + 6 * n, down = up + 3;
-      const double high = get(up), low = get(down);
+      const double span = get(up) + get(down);
       for (int64_t side = 0; side < 2; ++side) {
-        const double sign = side ? -1 : 1, span = n < 2 ? high + low : side ? low : high;
-        const double news = one(side ? down : up, sign * numbers[n], span, count, n == 2);
+        const double sign = side ? -1 : 1, news = one(side ? down : up, sign * numbers[n], span, count);
         if (news > std::abs(rarest)) rarest = sign * news;
       }
     }
@@ -89,15 +88,14 @@ struct Surprise {
     return rarest;
   }
 
-  double one(int64_t at, double number, double span, double count, bool errors) const {
+  double one(int64_t at, double number, double span, double count) const {
     const double extreme = get(at), total = get(at + 1), weight = get(at + 2);
     const double far = rules.farthest, step = (number - extreme) / std::max(span, 1 / (far * far * far));
     const bool there = count > 0 && span > 0 && step > 0;
     const double beyond = there ? std::min(step, far) : 0;
     const double expected = (total + rules.first * rules.step) / (weight + rules.first);
     const double often = std::max(1 / (count + 1), std::min(rules.recent * weight, 1.0));
-    const double still = errors ? extreme * (1 - rules.decay) : count > 0 ? extreme : number;
-    put(at, std::max(still, number));
+    put(at, count > 0 ? std::max(extreme, number) : number);
     put(at + 1, (1 - rules.recent) * total + beyond);
     put(at + 2, (1 - rules.recent) * weight + there);
     if (!there || count < rules.least) return 0;
@@ -106,9 +104,10 @@ struct Surprise {
 
   void changes(const Arrival& a, double latest) const {
     const double total = get(usual_at), louds = get(usual_at + 1), weight = get(usual_at + 2);
-    const double tiny = 1 / rules.farthest, count = std::max(weight, tiny);
-    const double size = std::min(std::abs(a.score) / typical, rules.most * a.size);
-    const double loudness = size / std::max(size + (weight > 0 ? total / count : 1), tiny);
+    const double far = rules.farthest, count = std::max(weight, 1 / far);
+    const double whole = std::abs(a.error), mean = weight > 0 ? total / count : whole;
+    const double size = mean > 0 ? std::min(whole, rules.most * mean) : whole;
+    const double loudness = size / std::max(size + mean, 1 / (far * far * far));
     const double louder = weight >= rules.least ? loudness - louds / count : 0;
     const double lean = std::min(std::max(latest, -2.0), 2.0) / 2 - centre;
     const double gains[4] = {lean, -lean, louder, -louder};
@@ -130,9 +129,7 @@ struct Surprise {
     put(4, static_cast<double>(winner));
     put(5, age);
     if (winner) {
-      put(usual_at, rules.anew * a.size);
-      put(usual_at + 1, rules.anew * louds / count);
-      put(usual_at + 2, rules.anew);
+      for (int64_t k = 0; k < usual; ++k) put(usual_at + k, 0);
     } else if (std::max(get(stakes_at(2)), get(stakes_at(3))) <= rules.doubt) {
       put(usual_at, (1 - rules.slow) * total + size);
       put(usual_at + 1, (1 - rules.slow) * louds + loudness);

@@ -24,7 +24,7 @@ from statecast.model.trained import Model
 
 def watching_of(targets: int = 1, rate: float = 1e-4) -> surprise.Watching:
     both = np.broadcast_to(tails.prior()[:, None, None], (tails.NUMBERS, 2, targets))
-    return tails.watching(both, np.ones(targets), rate)
+    return tails.watching(both, rate)
 
 
 def test_positions_worked_by_hand() -> None:
@@ -230,10 +230,10 @@ def test_tails_that_are_none_are_refused(place: int, number: float, message: str
 # --- records and changes, of values that are forecast as 0
 
 
-def arrival(values: np.ndarray, size: float = 1.0) -> surprise.Arrival:
+def arrival(values: np.ndarray) -> surprise.Arrival:
     """Values [N, 1] whose forecasts were 0, with a 95 % interval of ±1.96."""
     one = np.ones(values.shape)
-    return surprise.Arrival(values, one > 0, values / 1.96, values / 1.96, one, one > 0, values, values, size * one)
+    return surprise.Arrival(values, one > 0, values / 1.96, values / 1.96, one, one > 0, values)
 
 
 def memory(count: int) -> dict[str, np.ndarray]:
@@ -252,7 +252,7 @@ def run(parts: dict[str, np.ndarray], rows: np.ndarray, rate: float = 1e-4) -> n
 
 def test_records_are_as_rare_as_they_are_said_to_be() -> None:
     rng = np.random.default_rng(0)
-    for draw, most in ((rng.standard_normal, 2), (rng.random, 2), (lambda shape: rng.standard_t(4, shape), 8)):
+    for draw, most in ((rng.standard_normal, 1.5), (rng.random, 1.5), (lambda shape: rng.standard_t(4, shape), 6)):
         record = run(memory(300), draw((800, 300)))[..., 3]
         for rate in (1e-2, 1e-3, 1e-4):
             assert (surprise.rate(record[100:]) < rate).mean() < most * rate
@@ -265,6 +265,16 @@ def test_a_record_is_one_of_the_series_and_not_of_the_table() -> None:
     assert reports[-2, 0, 3] > 9
     assert reports[-1, 0, 3] < -9
     assert (np.abs(reports[-2:, 1, 3]) < 9).all()
+
+
+def test_errors_of_one_side_are_measured_by_the_whole_range() -> None:
+    rng, parts, records = np.random.default_rng(0), memory(1), []
+    for error in [*(rng.exponential(size=300) - 0.01), -0.05, -5.0]:
+        usual = arrival(np.array([[error]]))
+        surprise.observe(parts, watching_of(), replace(usual, value=rng.uniform(-50, 50, (1, 1))))
+        records.append(float(parts["watch"][0, 3, 0]))
+    assert -8 < records[-2] < 0  # five times as far below 0 as any before, but by little of what errors span
+    assert records[-1] < -9
 
 
 def test_a_series_that_grows_sets_records_and_nobody_minds() -> None:
@@ -291,6 +301,22 @@ def test_a_change_is_told_with_its_kind_and_its_beginning(bias: float, louder: f
         assert change[400 + first, n] == bet
         assert first < 260
         assert age[400 + first, n] == pytest.approx(first + 1, abs=100)
+
+
+@pytest.mark.parametrize(("louder", "bet"), [(3.0, 3), (0.35, 4)])
+def test_a_change_of_size_is_told_though_the_scale_follows_it(louder: float, bet: int) -> None:
+    adaptive = Adaptive(Head(1, 1, 1, (), 0), (80, 95), sized=True, watched=True)
+    residuals = calibrate.quantiles(np.random.default_rng(0).normal(size=(2000, 1, 1)), np.ones((401, 1, 1)))
+    bounds = Bounds.of(adaptive, residuals, np.full((1, 1), np.sqrt(2 / np.pi)), watching_of())
+    layout, there, rng = Layout.of(adaptive.parts()), np.ones((20, 1)), np.random.default_rng(1)
+    parts, changes = layout.unpack(np.zeros((20, layout.size))), []
+    for size in np.repeat([1.0, louder], 400):
+        adaptive.observe(parts, bounds, size * rng.normal(size=(20, 1)), there)
+        adaptive.remember(parts, np.zeros((20, 1, 1, 1)), size * there, there)
+        changes.append(parts["watch"][:, 4, 0].copy())
+    told = np.array(changes)
+    assert not told[:400].any()
+    assert (told[400:] == bet).any(axis=0).mean() > 0.8
 
 
 def test_false_alarms_of_drift_keep_to_the_rate() -> None:

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from statecast.errors import ModelFileError
-from statecast.model.surprise import ANEW, BETS, DOUBT, LEAST, SLOW
+from statecast.model.surprise import BETS, DOUBT, LEAST, SLOW
 
 if TYPE_CHECKING:
     from jaxtyping import Float64
 
 FEWEST = 20  # scores that a round has at least
+ANEW = 50.0  # rounds that what is usual rests on after a change
 FARTHEST = 3.0  # a score counts as at most so large
 STAKE = 0.5  # λ of each bet
 EDGE = 0.1  # ε, what is taken off each gain, for rounds that hang together

@@ -122,8 +122,7 @@ class Adaptive:
         size: Float64[np.ndarray, "N K D"] = self.sizes(parts["shifts"])
         if not mask.any():
             if bounds.watching is not None:
-                nothing = np.zeros(mask.shape)
-                surprise.observe(parts, bounds.watching, self._arrival(y, m, due, nothing, nothing, mask, size))
+                surprise.observe(parts, bounds.watching, self._arrival(y, m, due, np.zeros(mask.shape), mask))
             return
         score = np.zeros(mask.shape)
         values = np.broadcast_to(y[:, None], mask.shape)
@@ -131,7 +130,7 @@ class Adaptive:
         if bounds.watching is not None:
             low, high = self._limits(parts["shifts"], bounds)
             position = np.where(mask, bounds.position(score / size, low[:, :, -1], high[:, :, -1]), 0)
-            surprise.observe(parts, bounds.watching, self._arrival(y, m, due, score, position, mask, size))
+            surprise.observe(parts, bounds.watching, self._arrival(y, m, due, position, mask))
         parts["shifts"][...] = self._moved(parts["shifts"], bounds, score, mask, size)
 
     def after(self, parts: dict[str, Any], bounds: Bounds, y: Array, m: Array, raw: Array, scale: Array) -> Any:
@@ -185,12 +184,10 @@ class Adaptive:
         y: Float[np.ndarray, "N D"],
         m: Float[np.ndarray, "N D"],
         due: Float[np.ndarray, "N K D O"],
-        score: Float64[np.ndarray, "N K D"],
         position: Float64[np.ndarray, "N K D"],
         mask: Bool[np.ndarray, "N K D"],
-        size: Float64[np.ndarray, "N K D"],
     ) -> Arrival:
-        """What `surprise` takes of the values of a step: scores and positions by the forecasts that were due."""
+        """What `surprise` takes of the values of a step: positions by the forecasts that were due."""
         count, total = mask.sum(axis=1), np.zeros(position[:, 0].shape)
         for k in range(position.shape[1]):  # one after another, as the native kernel adds them
             total = total + position[:, k]
@@ -198,7 +195,7 @@ class Adaptive:
         latest = np.take_along_axis(position, mask.argmax(axis=1)[:, None], axis=1)[:, 0]
         error = np.where(next, value - due[:, 0, :, self.head.middle], 0)
         together = total / np.maximum(count, 1)
-        return Arrival(value, m > 0, latest, together, count, next, error, score[:, 0], size[:, 0])
+        return Arrival(value, m > 0, latest, together, count, next, error)
 
     def remember(
         self,

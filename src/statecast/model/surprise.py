@@ -7,10 +7,10 @@ of each target beside them, each in a few numbers that a step renews.
   it positions beyond the bounds are scaled, so that wilder tails than the table's do not raise more alarms.
 - **Records.** The extremes so far of the value, of its running mean and of the errors one step ahead. Of n values that
   might have come in any order the last is the largest with probability 1/n, and how far a record lies beyond the one
-  before has the tail of a generalised Pareto distribution: the two together are the probability of a value. Series that
-  grow set records all the time; so where these are frequent, their running share takes the place of 1/n. Small steps
-  are expected beyond a record, which orders records well but calls too many of them improbable; how often such ones
-  came in generated series says how rare they are, see `rate`.
+  before, in units of the whole range, has the tail of a generalised Pareto distribution: the two together are the
+  probability of a value. Series that grow set records all the time; so where these are frequent, their running share
+  takes the place of 1/n. Small steps are expected beyond a record, which orders records well but calls too many of them
+  improbable; how often such ones came in generated series says how rare they are, see `rate`.
 - **Changes.** Four bets are placed: that values lie too high, too low, too far out, or not far enough. A bet multiplies
   its stake by 1 + λ·(x − x̂), for a usual x on average no gain. Since it goes on with 1 where it has less, the stake is
   an e-detector: whatever the distribution, it takes at least 1/α steps on average until one exceeds 1/α by chance
@@ -19,7 +19,8 @@ of each target beside them, each in a few numbers that a step renews.
   to when the stake last began to grow.
 
 How loud an error is, its size as a share of itself and a slow running mean of sizes, is compared with a slow running
-mean of loudness: so the series' scale and the shape of its errors are no matter. When a change has been told, these
+mean of loudness: so the series' unit and the shape of its errors are no matter. Sizes are not in units of the front's
+scale, which follows a series within a few steps and would hide what is looked for. When a change has been told, these
 means begin anew, and the stakes as well.
 """
 
@@ -39,15 +40,13 @@ MOST = 10.0  # an excess counts as at most so many times the mean
 FORGET = 0.01  # the share by which an excess counts less with each one after it
 RECENT = 0.03  # the share by which a record counts less with each value after it
 STEADY = 0.1  # the share of the newest value in the running mean
-DECAY = 1e-4  # the share of itself that the record of errors loses with each of them
 STEP = 0.02  # mean excess of a record over the one before that is expected, in units of the range
-SHAPE = 0.2  # of the tail of these excesses
-RARITY = (0.08, 0.45)  # factor and exponent by which probabilities of records become their rates, see `rate`
-SIDES = 6  # of three records, upwards and downwards
+SHAPE = 0.8  # of the tail of these excesses: heavy, as little is known of it
+RATES = ((0, 0.04), (5.2, 1e-2), (8.6, 3e-3), (9.9, 1e-3), (10.8, 3e-4), (11.5, 1e-4), (12.3, 3e-5), (12.9, 1e-5))
+"""Of −ln of the probability of a record how often it was exceeded, see `rate`."""
 FIRST = 5.0  # records that the expectation counts as
 LEAST = 100.0  # values before which no record is told
 SLOW = 0.001  # the share by which an error counts less for what is usual with each one after it
-ANEW = 50.0  # errors that what is usual rests on after a change
 BETS = ("higher", "lower", "louder", "calmer")
 """What a series is after a change."""
 STAKES = (0.5, 0.5, 1.5, 0.9)  # λ of each bet
@@ -67,13 +66,11 @@ class Watching:
     Attributes:
         excess: [2, D] mean excess over the outermost interval, by the latest forecast and by all together.
         centre: [D] the mean of `leaning` positions by the latest forecast.
-        typical: [D] mean size of the normal scores one step ahead.
         bound: the logarithm of the stake at which a change is told.
     """
 
     excess: Float64[np.ndarray, "2 D"]
     centre: Float64[np.ndarray, " D"]
-    typical: Float64[np.ndarray, " D"]
     bound: float
 
 
@@ -88,9 +85,7 @@ class Arrival:
         together: mean of the positions by all forecasts.
         forecasts: how many these are.
         next: where there is one of one step ahead.
-        error: of the forecast one step ahead.
-        score: its normal score.
-        size: of the series' own errors one step ahead, see `Adaptive.sizes`.
+        error: of the forecast one step ahead, in working units.
     """
 
     value: Float64[np.ndarray, "N D"]
@@ -100,13 +95,11 @@ class Arrival:
     forecasts: Float64[np.ndarray, "N D"]
     next: Bool[np.ndarray, "N D"]
     error: Float64[np.ndarray, "N D"]
-    score: Float64[np.ndarray, "N D"]
-    size: Float64[np.ndarray, "N D"]
 
 
 def rules(bound: float) -> Float64[np.ndarray, " n"]:
     """The constants of this file and the bound of a stake, as the native kernel takes them."""
-    ones = (WEIGHT, MOST, FORGET, RECENT, STEADY, DECAY, STEP, SHAPE, FIRST, LEAST, SLOW, ANEW, DOUBT, LOSS, FARTHEST)
+    ones = (WEIGHT, MOST, FORGET, RECENT, STEADY, STEP, SHAPE, FIRST, LEAST, SLOW, DOUBT, LOSS, FARTHEST)
     return np.array([*ones, *STAKES, *EDGES, bound])
 
 
@@ -137,15 +130,18 @@ def leaning(position: Any) -> Any:
 def rate(record: Float64[np.ndarray, "..."]) -> Float64[np.ndarray, "..."]:
     """How often one of a series' records is as improbable, 1 where there is none.
 
-    The constants are from generated series of 1500 normal numbers, independent, with autocorrelation .8, and around a
-    season: at rates of .01 and .001 there were .6 to 1.2 times as many, at .0001 .1 to .4 times. Of Student's t with
-    four degrees of freedom, and of lognormal numbers, there were up to 7 times as many at .0001.
+    `RATES` were counted in generated series of 1500 numbers: normal ones that are independent, with autocorrelation .8,
+    around a season, and as steps of a walk, and those of Student's t with four degrees of freedom. At a rate of .001
+    there were .7, 1.1, .7, .7 and 1.8 times as many, at .0001 .15, .2, .15, .2 and 4.3 times; of lognormal numbers,
+    which were not counted, 1.4 and 6 times.
 
     Args:
         record: as it is reported: −ln of the probability, of either sign, 0 for none.
     """
-    factor, exponent = RARITY
-    rates = np.minimum(factor * (SIDES * np.exp(-np.abs(record))) ** exponent, 1)
+    places, rates = np.array(RATES).T
+    size, logs = np.abs(record), np.log(rates)
+    slope = (logs[-1] - logs[-2]) / (places[-1] - places[-2])
+    rates = np.exp(np.interp(size, places, logs) + slope * np.maximum(size - places[-1], 0))
     return np.asarray(np.where(record != 0, rates, 1))
 
 
@@ -197,12 +193,10 @@ def _records(
     mean = np.where(count > 0, mean + STEADY * (arrival.value - mean), arrival.value)
     rarest = np.zeros(mean.shape)
     for n, number in enumerate((arrival.value, mean, arrival.error)):
-        errors = n == 2
-        mask = arrival.next if errors else arrival.observed
-        up, down = records[:, n, 0, 0].astype(np.float64), records[:, n, 1, 0].astype(np.float64)
+        mask = arrival.observed if n < 2 else arrival.next
+        span = records[:, n, :, 0].astype(np.float64).sum(axis=1)
         for side, sign in enumerate((1.0, -1.0)):
-            span = (down if side else up) if errors else up + down
-            news = _record(records[:, n, side], sign * number, span, count, mask, errors)
+            news = _record(records[:, n, side], sign * number, span, count, mask)
             rarest = np.where(news > np.abs(rarest), sign * news, rarest)
     past[...] = np.where(arrival.observed[:, None], np.stack([count + 1, mean], axis=1), past)
     return rarest
@@ -214,7 +208,6 @@ def _record(
     span: Float64[np.ndarray, "N D"],
     count: Float64[np.ndarray, "N D"],
     mask: Bool[np.ndarray, "N D"],
-    errors: bool,
 ) -> Float64[np.ndarray, "N D"]:
     """−ln of the probability of a record upwards, 0 where there is none; `side` learns of it."""
     extreme, total, weight = np.moveaxis(side.astype(np.float64), 1, 0)
@@ -224,8 +217,7 @@ def _record(
     expected = (total + FIRST * STEP) / (weight + FIRST)
     often = np.maximum(1 / (count + 1), np.minimum(RECENT * weight, 1))
     news = np.log1p(SHAPE * excess / (expected * (1 - SHAPE))) / SHAPE - np.log(often)
-    still = extreme * (1 - DECAY) if errors else np.where(count > 0, extreme, number)
-    extreme = np.maximum(still, number)
+    extreme = np.maximum(np.where(count > 0, extreme, number), number)
     kept = np.stack([extreme, (1 - RECENT) * total + excess, (1 - RECENT) * weight + record], axis=1)
     side[...] = np.where(mask[:, None], kept, side)
     return np.where(record & (count >= LEAST), news, 0)
@@ -241,8 +233,10 @@ def _changes(
     """The number of the bet that was won, 0 for none, and the steps since its stake began to grow."""
     mask, (total, louds, weight) = arrival.next, np.moveaxis(usual.astype(np.float64), 1, 0)
     count = np.maximum(weight, 1 / FARTHEST)
-    size = np.minimum(np.abs(arrival.score) / watching.typical, MOST * arrival.size)
-    loudness = size / np.maximum(size + np.where(weight > 0, total / count, 1), 1 / FARTHEST)
+    size = np.abs(arrival.error)
+    mean = np.where(weight > 0, total / count, size)
+    size = np.where(mean > 0, np.minimum(size, MOST * mean), size)
+    loudness = size / np.maximum(size + mean, 1 / FARTHEST**3)
     louder = np.where(weight >= LEAST, loudness - louds / count, 0)
     lean = leaning(latest) - watching.centre
     winner, age = np.zeros(mask.shape), np.zeros(mask.shape)
@@ -255,8 +249,7 @@ def _changes(
         most = np.maximum(most, stake)
         stakes[:, n] = np.stack([stake, np.where(stake > 0, steps, 0)], axis=1)
     sums = [(1 - SLOW) * part + news for part, news in zip((total, louds, weight), (size, loudness, 1), strict=True)]
-    anew = [ANEW * arrival.size, ANEW * louds / count, np.full(mask.shape, ANEW)]
-    news = np.where(winner[:, None] > 0, np.stack(anew, axis=1), np.stack(sums, axis=1))
+    news = np.where(winner[:, None] > 0, 0, np.stack(sums, axis=1))
     calm = stakes[:, 2:, 0].max(axis=1) <= DOUBT
     usual[...] = np.where((mask & (calm | (winner > 0)))[:, None], news, usual)
     stakes[...] = np.where(winner[:, None, None] > 0, 0, stakes)

@@ -57,18 +57,17 @@ def learned(positions: Float[np.ndarray, " N"]) -> Float64[np.ndarray, " P"]:
     return np.array([*body, *numbers, np.clip(leaning(x).mean(), -OFF, OFF)])
 
 
-def watching(tails: Float64[np.ndarray, "P 2 D"], typical: Float64[np.ndarray, " D"], rate: float) -> Watching:
+def watching(tails: Float64[np.ndarray, "P 2 D"], rate: float) -> Watching:
     """What values are compared with, by the distributions of positions.
 
     Args:
         tails: of positions by the latest forecast, and by all together.
-        typical: mean size of the normal scores one step ahead.
         rate: of false alarms, per step; each of the bets has its share of it.
     """
     scale, shape = tails[len(BODY) : -1 : 2], tails[len(BODY) + 1 : -1 : 2]
     excess = np.ascontiguousarray((scale / (1 - shape)).mean(axis=0))
     centre = np.ascontiguousarray(tails[-1, 0])
-    return Watching(excess, centre, np.ascontiguousarray(typical), math.log(len(BETS) / rate))
+    return Watching(excess, centre, math.log(len(BETS) / rate))
 
 
 def _tail(excesses: Float64[np.ndarray, " K"], size: float, shape: float) -> tuple[float, float]:

@@ -146,8 +146,7 @@ class Model:
         assert self.adaptive is not None
         watching = None
         if self.tails is not None:
-            typical = np.ones(self.tails.shape[-1]) if self.typical is None else self.typical[0]
-            watching = tails.watching(self.tails, typical, self.config.false_alarms)
+            watching = tails.watching(self.tails, self.config.false_alarms)
         return Bounds.of(self.adaptive, self.quantiles, self.typical, watching)
 
     @cached_property

@@ -17,7 +17,7 @@ import numpy as np
 from statecast.errors import DataError, SettingError, nearest
 from statecast.model.cells import CELLS as EQUATIONS
 
-VERSION = 13
+VERSION = 14
 CELLS = ("lstm", "gru", "gru_reset_before", "rnn_tanh", "rnn_relu")
 DTYPES = ("float32", "float64", "bf16")  # bf16: float32 arrays whose products take bfloat16
 INSTRUCTION_SETS = ("plain", "neon", "avx2", "avx512", "avx512_bf16", "amx")
