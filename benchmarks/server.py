@@ -249,6 +249,16 @@ def sqlite(folder: Path, quick: bool) -> dict[str, Numbers]:
     return {"SQLite": {"commits_per_s": len(times) / sum(times), "p50_ms": p50, "p99_ms": p99}}
 
 
+def soak(folder: Path, quick: bool) -> dict[str, Numbers]:
+    """Ten minutes of load, states written every ten seconds, history kept for a minute: the memory after each tenth."""
+    with served(folder, "--checkpoint", "10", "--history", "60") as server:
+        parts = [server.load(rows=500, connections=4, seconds=2 if quick else 60) | server.memory() for _ in range(10)]
+    columns = {name: [part[name] for part in parts] for name in ("rows", "seconds", "p99_ms", "resident_mb")}
+    rows, sizes = sum(columns["rows"]), columns["resident_mb"]
+    numbers = {"rows": rows, "rows_per_s": rows / sum(columns["seconds"]), "p99_ms": max(columns["p99_ms"])}
+    return {"statecast": numbers | {"first_mb": sizes[0], "middle_mb": sizes[4], "last_mb": sizes[-1]}}
+
+
 MEASURES: dict[str, Callable[[Path, bool], dict[str, Numbers]]] = {
     "sqlite": sqlite,
     "batches": batches,
@@ -257,7 +267,9 @@ MEASURES: dict[str, Callable[[Path, bool], dict[str, Numbers]]] = {
     "postgres": postgres,
     "disk": disk,
     "million": million,
+    "soak": soak,
 }
+LONG = ("soak",)  # measured where it is named alone
 
 
 def size(folder: Path) -> int:
@@ -303,7 +315,9 @@ def markdown(record: Record) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)}; all by default")
+    parser.add_argument(
+        "measures", nargs="*", metavar="MEASURE", help=f"of {', '.join(MEASURES)}; all but the last by default"
+    )
     parser.add_argument("--quick", action="store_true", help="small and short; nothing is recorded")
     parser.add_argument("--markdown", action="store_true", help="print what was recorded")
     parser.add_argument("--folder", type=Path, help="where to work, on the disk to measure; a temporary one by default")
@@ -312,7 +326,7 @@ def main() -> None:
     if options.markdown:
         print(markdown(record))
         return
-    names = options.measures or list(MEASURES)
+    names = options.measures or [name for name in MEASURES if name not in LONG]
     if unknown := set(names) - set(MEASURES):
         parser.error(f"no measure {', '.join(sorted(unknown))}; there are {', '.join(MEASURES)}")
     with tempfile.TemporaryDirectory(prefix="statecast-server-", dir=options.folder) as place:
