@@ -36,6 +36,7 @@ from statecast.forecast.stream import Stream
 from statecast.model import archive
 from statecast.model.state import State
 from statecast.model.trained import Model
+from statecast.report.recipe import given_settings
 
 if TYPE_CHECKING:
     from statecast.forecast.hindcast.backtest import Backtest
@@ -444,6 +445,6 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
             (1, 7)
         """
         forecaster = cls()
-        forecaster.config, forecaster._model = training.given_settings(model), model
+        forecaster.config, forecaster._model = given_settings(model), model
         forecaster.reasons_, forecaster._native, forecaster._axes = model.reasons or {}, native, axes
         return forecaster

@@ -140,10 +140,3 @@ def _phase_watch(watch: Callable[[Any], None] | None) -> Callable[[str], None]:
     """What tells a watch of phases that take no steps."""
     progress = room("progress").Progress
     return (lambda phase: watch(progress.of_phase(phase))) if watch else lambda phase: None
-
-
-def given_settings(model: Model) -> Config:
-    """The settings without those that were chosen from the data, as far as the file says which these are."""
-    defaults = Config().to_dict()
-    chosen = {name: None for name in model.reasons or {} if name in defaults and defaults[name] is None}
-    return model.config.with_(**chosen)

@@ -103,6 +103,11 @@ class Model:
     phases: Float[np.ndarray, "P D"] | None = None
     tails: Float[np.ndarray, "P 2 D"] | None = None
 
+    def __repr__(self) -> str:
+        config, targets = self.config, self.schema.target
+        names = f"{', '.join(targets[:5])}{', …' if len(targets) > 5 else ''}"
+        return f"<Model: {names}, {config.horizon} ahead; {config.cell} {list(config.hidden)}, {len(self.state.ids)} series>"
+
     @cached_property
     def limits(self) -> Limits:
         """Beyond which no value of a target may lie, as the network takes targets."""

@@ -18,6 +18,7 @@ from statecast.files import write_text
 from statecast.model import archive, container
 from statecast.model.history import phases_of
 from statecast.model.trained import Model
+from statecast.report import recipe
 from statecast.report.summary import Report
 
 MODEL, CONFIG, SCHEMA, METRICS = container.FILE, "config.toml", "schema.json", "metrics.json"
@@ -66,7 +67,7 @@ def write_model(folder: Path, model: Model) -> list[Path]:
     """
     return [
         archive.save(model, folder / MODEL),
-        write_text(folder / CONFIG, model.config.to_toml()),
+        write_text(folder / CONFIG, recipe.toml(model)),
         write_text(folder / SCHEMA, _json(model.schema.to_json())),
         write_text(folder / METRICS, _json(model.scores)),
     ]

@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from statecast.allowed import plain_value
 from statecast.data import results
 from statecast.data.results import Native
 from statecast.estimators import Forecaster
-from statecast.files import write_text
 from statecast.forecast.scores.verdict import number
-from statecast.report.folder import CONFIG, TRIALS
+from statecast.report import recipe
+from statecast.report.folder import TRIALS
 from statecast.report.summary import Section, signed_percent
 from statecast.tuning.trials import FINISHED, TrialRecord
 from statecast.tuning.verdict import (
@@ -136,11 +135,7 @@ class Tuning:
             >>> "horizon = 12" in tuning.config_toml()
             True
         """
-        import tomli_w
-
-        settings = {name: plain_value(value) for name, value in self.forecaster.config.changed().items()}
-        roles = {name: plain_value(value) for name, value in self.roles.items() if value not in (None, ())}
-        return tomli_w.dumps(settings | ({"data": roles} if roles else {}))
+        return recipe.toml(self.forecaster.model_)
 
     def write(self, folder: str | Path, title: str = "") -> list[Path]:
         """Write what `Forecaster.write` does, with the table of trials, and settings that make the same fit.
@@ -155,6 +150,5 @@ class Tuning:
         place, report = Path(folder), self.forecaster.report(title=title)
         section = Section("Tuning", tuple(self.sentences), tuple(map(tuple, self.leaders(SHOWN))))
         written = self.forecaster.write(place, title, replace(report, sections=(*report.sections, section)))
-        write_text(place / CONFIG, self.config_toml())
         results.write(self.columns(), place / TRIALS, None)
         return [*written, place / TRIALS]

@@ -111,6 +111,11 @@ class Backtest(TableResult):
     panel: Panel
     blocks: tuple[_Block, ...]
 
+    def __repr__(self) -> str:
+        targets, origins = self.model.schema.target, sum(len(block.rows) for block in self.blocks)
+        names = f"{', '.join(targets[:5])}{', …' if len(targets) > 5 else ''}"
+        return f"<Backtest: {names}, {self.model.config.horizon} ahead; {origins:,} origins in {len(self.blocks):,} series>"
+
     def evaluation(self) -> dict[str, Any]:
         """The scores, as after a fit: see `comparison.evaluate`.
 
