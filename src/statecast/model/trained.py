@@ -104,9 +104,9 @@ class Model:
     tails: Float[np.ndarray, "P 2 D"] | None = None
 
     def __repr__(self) -> str:
-        config, targets = self.config, self.schema.target
+        config, targets, series = self.config, self.schema.target, len(self.state.ids)
         names = f"{', '.join(targets[:5])}{', …' if len(targets) > 5 else ''}"
-        return f"<Model: {names}, {config.horizon} ahead; {config.cell} {list(config.hidden)}, {len(self.state.ids)} series>"
+        return f"<Model: {names}, {config.horizon} ahead; {config.cell} {list(config.hidden)}, {series:,} series>"
 
     @cached_property
     def limits(self) -> Limits:

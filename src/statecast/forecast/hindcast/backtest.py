@@ -112,9 +112,10 @@ class Backtest(TableResult):
     blocks: tuple[_Block, ...]
 
     def __repr__(self) -> str:
-        targets, origins = self.model.schema.target, sum(len(block.rows) for block in self.blocks)
+        targets, horizon = self.model.schema.target, self.model.config.horizon
         names = f"{', '.join(targets[:5])}{', …' if len(targets) > 5 else ''}"
-        return f"<Backtest: {names}, {self.model.config.horizon} ahead; {origins:,} origins in {len(self.blocks):,} series>"
+        origins, series = sum(len(block.rows) for block in self.blocks), len(self.blocks)
+        return f"<Backtest: {names}, {horizon} ahead; {origins:,} origins in {series:,} series>"
 
     def evaluation(self) -> dict[str, Any]:
         """The scores, as after a fit: see `comparison.evaluate`.
