@@ -106,7 +106,7 @@ class Model:
     def __repr__(self) -> str:
         config, targets, series = self.config, self.schema.target, len(self.state.ids)
         names = f"{', '.join(targets[:5])}{', …' if len(targets) > 5 else ''}"
-        return f"<Model: {names}, {config.horizon} ahead; {config.cell} {list(config.hidden)}, {series:,} series>"
+        return f"<Model: {names}, {config.horizon} ahead; {config.cell} {list(config.hidden or ())}, {series:,} series>"
 
     @cached_property
     def limits(self) -> Limits:
