@@ -133,6 +133,20 @@ def test_a_covariate_that_happens_to_tell_rows_apart_is_no_series() -> None:
     assert (roles.id, settings) == (None, {"duplicates": "first"})
 
 
+def test_weather_stands_beside_what_is_to_be_forecast() -> None:
+    values = np.sin(np.arange(50.0)) + 10
+    columns = {"Datum": days(50), "Temperatur": values, "wind_speed": values + 1, "Stromverbrauch_kWh": 90 * values}
+    roles, _, reasons = of(columns)
+    assert (roles.target, roles.past) == (("Stromverbrauch_kWh",), ("Temperatur", "wind_speed"))
+    assert "a guess, as the names of the other columns of numbers are of weather" in reasons
+
+
+@pytest.mark.parametrize(("rows", "horizon"), [(4000, 360), (20_000, 1440), (60, 6)])
+def test_a_proposed_horizon_is_a_season_or_a_round_part_of_one(rows: int, horizon: int) -> None:
+    minutes = np.datetime64("2024-01-01T00:00") + np.arange(rows).astype("m8[m]")
+    assert guess(table.read({"minute": minutes, "load": np.arange(float(rows))}), Roles()).horizon == horizon
+
+
 def test_the_calendar_is_left_out_and_the_future_is_known() -> None:
     time = days(50)
     load = np.where(np.arange(50) < 45, np.sin(np.arange(50.0)), np.nan)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from statecast.display.html import html_section, html_table
+from statecast.display.html import folded, html_section, html_table
 from statecast.files import write_text
 from statecast.forecast import attribution
 from statecast.report.summary import (
@@ -116,11 +116,15 @@ td:first-child,th:first-child{text-align:left;padding-left:0}
 .words td:first-child{white-space:nowrap;color:var(--soft);width:1%}
 .targets th{white-space:normal;vertical-align:bottom}
 .parts td:nth-child(-n+3),.parts th:nth-child(-n+3){text-align:left}
+summary{cursor:pointer;color:var(--soft);margin-top:.8rem}
 .own td{font-weight:700;color:var(--mark)}.sum td{font-weight:600}
 ul{margin:0 0 1rem;padding-left:1.2rem}li{margin:.15rem 0}
 footer{color:var(--soft);font-size:.85rem}
 @media(max-width:40rem){main{padding:1.5rem .75rem 3rem}section{padding:1rem .9rem}.picture img{min-width:30rem}
-.words td:first-child{white-space:normal;width:32%}}
+.words td:first-child{white-space:normal;width:32%}
+.reasons thead{display:none}.reasons tr{display:grid;grid-template-columns:1fr auto 5rem;gap:0 .7rem;
+border-bottom:1px solid var(--line);padding:.4rem 0}.reasons td,.reasons td:first-child{border:0;padding:0;width:auto}
+.reasons td:last-child{grid-column:1/-1}}
 @media print{:root{--ground:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc}body{font-size:11pt}main{padding:0;
 max-width:none}section,.tile{break-inside:avoid;border-radius:0;padding:.6rem 0;border-width:0 0 1px}img{filter:none}}
 """
@@ -266,15 +270,22 @@ def _network(report: Report) -> str:
 
 
 def settings_section(settings: Sequence[SettingChoice]) -> str:
-    """Every setting with where its value comes from."""
-    rows = [[item.name, value_text(item.value), item.origin, item.reason] for item in settings]
+    """Every setting with where its value comes from; plain defaults stand behind a line to click on."""
+    rows = {item.name: [item.name, value_text(item.value), item.origin, item.reason] for item in settings}
     if not rows:
         return ""
     text = (
         "Settings that you gave were used as they are; those that were chosen follow from the data, for the reason "
         "next to them. A default is the same for every table; the remark next to it says what came of it here."
     )
-    return html_section("Settings", html_table(["setting", "value", "from", "reason"], rows, "words"), text)
+    notable = [rows[item.name] for item in settings if item.origin != "default" or item.reason]
+    others = [rows[item.name][:2] for item in settings if item.origin == "default" and not item.reason]
+    content = html_table(["setting", "value", "from", "reason"], notable, "words reasons") if notable else ""
+    return html_section("Settings", content + _defaults(others), text)
+
+
+def _defaults(rows: Sequence[Sequence[str]]) -> str:
+    return folded(f"{len(rows)} settings that have their defaults", html_table([], rows, "words")) if rows else ""
 
 
 def _data(report: Report) -> str:

@@ -30,6 +30,7 @@ IDS = ("unique_id", "id", "series", "site", "store", "shop", "sensor", "station"
 TARGETS = ("target", "y", "value", "sales", "demand", "load", "consumption", "volume", "traffic", "orders", "count",
            "quantity", "passengers", "visitors", "revenue", "amount", "price", "power", "energy")  # fmt: skip
 AHEAD = ("holiday", "promo", "promotion", "event", "school", "campaign", "weekend", "open", "plan", "planned")
+WEATHER = ("temp", "humid", "wind", "rain", "precip", "snow", "cloud", "pressure", "dew")  # words begin like this
 MOST_CATEGORIES = 50  # of a covariate in words
 LEAST_FILLED = 0.2  # of the rows that a panel would have, if each of its series had every time
 WIDE = 30.0  # ratio of sizes up to which numeric columns may be targets side by side
@@ -179,11 +180,13 @@ class _Work:
             raise DataError(
                 f"{self.table.origin}: no column holds numbers, so there is nothing to forecast; {self._texts()}"
             )
-        named = list(_by_name(numbers, TARGETS))
+        named, beside = list(_by_name(numbers, TARGETS)), [name for name in numbers if not _is_weather(name)]
         if len(numbers) == 1:
             self._target(numbers, "the target: no other column holds numbers that could be forecast")
         elif named:
             self._target(named[:1], "the target: a guess by its name")
+        elif len(beside) == 1:
+            self._target(beside, "the target: a guess, as the names of the other columns of numbers are of weather")
         elif self.roles.id is None and len(numbers) > 2 and self._alike(numbers):
             self._target(numbers, "a target, like the other columns of numbers: they are of one size")
         else:
@@ -278,8 +281,15 @@ class _Work:
 
 
 def _horizon(schema: Schema, rows: int) -> int:
-    season = calendar.season(schema.frequency)
-    return max(min(season if season > 1 else UNSEASONED, rows // 10), 1)
+    """A season, or the largest round part of one that a tenth of the rows allows."""
+    season, most = calendar.season(schema.frequency), max(rows // 10, 1)
+    if season <= most:
+        return season if season > 1 else min(UNSEASONED, most)
+    return next((part for part in range(most, most // 2, -1) if season % part == 0), most)
+
+
+def _is_weather(name: str) -> bool:
+    return any(word.startswith(WEATHER) for word in _words(name))
 
 
 def _by_name(names: list[str], hints: tuple[str, ...]) -> Iterator[str]:
@@ -287,9 +297,13 @@ def _by_name(names: list[str], hints: tuple[str, ...]) -> Iterator[str]:
     yield from (name for hint in hints for name in names if name.lower() == hint)
     for hint in hints:
         for name in names:
-            words = "".join(sign if sign.isalnum() else " " for sign in name.lower()).split()
+            words = _words(name)
             if name.lower() != hint and (hint in words or f"{hint}s" in words):
                 yield name
+
+
+def _words(name: str) -> list[str]:
+    return "".join(sign if sign.isalnum() else " " for sign in name.lower()).split()
 
 
 def _tells_apart(stamps: Int64[np.ndarray, " rows"], codes: Int64[np.ndarray, " rows"]) -> bool:
