@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,7 +17,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from cli_cases import Command, statecast  # noqa: F401 (a fixture is taken by its name)
 from test_cluster import SERIES, DeadlyPiece, expected, model, rows  # noqa: F401 (the same)
 from test_docs import ROOT, blocks
 
@@ -198,6 +202,49 @@ def test_files_on_workers_of_which_some_are_killed(
     assert expected(pa.concat_tables([part.table for part in parts if part.table is not None])).equals(alone)
     outcome = cluster.forecast(model, tmp_path / "all.parquet", engine="spark", out=tmp_path / "out", buckets=4)
     assert expected(outcome.table()).equals(alone) and len(outcome.files) == 4
+
+
+def test_the_command_line(
+    spark: Any,
+    model: sc.Forecaster,
+    rows: pl.DataFrame,
+    tmp_path: Path,
+    statecast: Command,
+) -> None:
+    """In the session of this process; `test_a_session_of_its_own` has none."""
+    saved, words = model.tested().save(tmp_path / "model.safetensors"), ("--engine", "spark", "--json", "--out")
+    rows.drop("open").write_parquet(tmp_path / "rows.parquet")
+    pattern = tmp_path / "*.parquet"
+    past = statecast.well("backtest", saved, pattern, "--windows", 2, *words, tmp_path / "past").json
+    alone = model.tested().backtest(rows.to_arrow(), windows=2)
+    keys = [(name, "ascending") for name in ("site", "cutoff", "hour")]
+    assert (past["rows"], past["series"]) == (len(alone), SERIES)
+    assert pa.concat_tables(map(pq.read_table, past["files"])).sort_by(keys).equals(alone.sort_by(keys))
+    roles = ("--target", "load", "--id", "site", "--time", "hour", "--by", "region")
+    sizes = ("--set", "horizon=3", "hidden=4", "max_steps=2", "random_state=0")
+    done = statecast.well("fit", pattern, *roles, *sizes, "--engine", "spark", "--out", tmp_path / "models")
+    assert f"3 models in {tmp_path / 'models'}" in done.out
+    part = rows.filter(pl.col("region") == "r1").drop("region", "open")
+    settings: dict[str, Any] = {"horizon": 3, "hidden": (4,), "max_steps": 2, "random_state": 0}
+    like = sc.Forecaster(**settings).fit(part, "load", id="site", time="hour")
+    weights = [sc.Forecaster.load(tmp_path / "models" / "r1.safetensors").model_.weights, like.model_.weights]
+    assert np.array_equal(*(tree["head"]["out"]["b"] for tree in weights))
+
+
+def test_a_session_of_its_own(model: sc.Forecaster, rows: pl.DataFrame, tmp_path: Path) -> None:
+    """Whose Java says nothing on the terminal; and what is said where there is none."""
+    saved = model.save(tmp_path / "model.safetensors")
+    rows.write_parquet(tmp_path / "rows.parquet")
+    call = [sys.executable, "-m", "statecast", "forecast", str(saved), str(tmp_path / "*.parquet")]
+    call += ["--engine", "spark", "--workers", "1", "--buckets", "2", "--json", "--out"]
+    done = subprocess.run([*call, str(tmp_path / "next")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == 4 * SERIES and "Stage" not in done.stderr
+    parts = [pq.read_table(file) for file in sorted((tmp_path / "next").iterdir())]
+    assert expected(pa.concat_tables(parts)).equals(expected(model.predict(rows.to_arrow())))
+    nowhere = os.environ | {"JAVA_HOME": str(tmp_path)}
+    done = subprocess.run([*call, str(tmp_path / "none")], capture_output=True, text=True, env=nowhere)
+    assert done.returncode == 1 and "error: Spark needs Java, which did not start: install Java 17" in done.stderr
 
 
 class Feed:

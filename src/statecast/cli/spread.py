@@ -28,7 +28,7 @@ def forecast(path: str, request: ForecastRequest, out: str | None, spreading: Sp
         raise SettingError("several --future tables are compared by one process: leave out --engine and give one table")
     future = request.future[0] if request.future else None
     options = {"horizon": request.horizon, "levels": request.levels, "future": future}
-    return _run(calls.forecast, (path, request.table), _folder(out), options, spreading, as_json)
+    return _written(calls.forecast, (path, request.table), out, options, spreading, as_json)
 
 
 def backtest(
@@ -37,7 +37,7 @@ def backtest(
     """Write forecasts from past moments of every series; see the command."""
     require_count("--windows", windows)
     require_count("--step", step)
-    return _run(calls.backtest, (path, table), _folder(out), {"windows": windows, "step": step}, spreading, as_json)
+    return _written(calls.backtest, (path, table), out, {"windows": windows, "step": step}, spreading, as_json)
 
 
 def fit(table: Any, out: str, by: str | None, request: FitRequest, spreading: Spreading, as_json: bool) -> int:
@@ -51,23 +51,31 @@ def fit(table: Any, out: str, by: str | None, request: FitRequest, spreading: Sp
             "workers know the built-in cells alone: leave out --by and --engine, or the cell of your own"
         )
     options = {"by": by, **request.roles, **request.settings}
-    return _run(calls.fit, (table,), out, options, spreading, as_json)
+    outcome = _run(calls.fit, (table,), out, options, spreading)
+    count = f"{outcome.rows:,} models" if outcome.rows != 1 else "1 model"
+    return _tell(outcome, f"{count} in {out}", as_json)
 
 
-def _folder(out: str | None) -> str:
-    if out is None or out == "-":
-        raise SettingError("--out is missing: many workers write into a folder, one file for each part")
-    return out
-
-
-def _run(
+def _written(
     call: Callable[..., Outcome],
     subjects: tuple[Any, ...],
-    out: str,
+    out: str | None,
     options: dict[str, Any],
     spreading: Spreading,
     as_json: bool,
 ) -> int:
+    """Write rows into a folder."""
+    if out is None or out == "-":
+        raise SettingError("--out is missing: many workers write into a folder, one file for each part")
+    outcome = _run(call, subjects, out, options, spreading)
+    count = len(outcome.files)
+    text = f"{outcome.rows:,} rows of {outcome.series:,} series in {count:,} file{'s' * (count != 1)} of {out}"
+    return _tell(outcome, text, as_json)
+
+
+def _run(
+    call: Callable[..., Outcome], subjects: tuple[Any, ...], out: str, options: dict[str, Any], spreading: Spreading
+) -> Outcome:
     drawn, task = bar(sys.stderr, "starting")
 
     def watch(stage: Stage) -> None:
@@ -77,23 +85,21 @@ def _run(
     if drawn is not None:
         drawn.start()
     try:
-        outcome = call(*subjects, out=out, watch=watch, **options, **spreading.arguments)
+        return call(*subjects, out=out, watch=watch, **options, **spreading.arguments)
     finally:
         if drawn is not None:
             drawn.stop()
-    _tell(outcome, out, as_json)
-    return 0
 
 
-def _tell(outcome: Outcome, out: str, as_json: bool) -> None:
+def _tell(outcome: Outcome, text: str, as_json: bool) -> int:
     if as_json:
         skipped = [vars(item) for item in outcome.skipped]
         files = [str(file) for file in outcome.files]
         output.document({"rows": outcome.rows, "series": outcome.series, "files": files, "skipped": skipped})
-        return
-    count = len(outcome.files)
-    output.say(f"{outcome.rows:,} rows of {outcome.series:,} series in {count:,} file{'s' * (count != 1)} of {out}")
+        return 0
+    output.say(text)
     for item in outcome.skipped[:MOST_FAULTS]:
         output.note(f"skipped: {item}")
     if len(outcome.skipped) > MOST_FAULTS:
         output.note(f"skipped: {len(outcome.skipped) - MOST_FAULTS:,} more; --json lists them all")
+    return 0

@@ -141,8 +141,9 @@ class _Trace:
         values = from_working(model.constants, point[..., None])[..., 0]
         outputs = {"forecast": self._joined(values)}
         phase = None if phase is None else self._repeated(phase[:, None])[:, 0]
+        spread = calibrate.Spread(model, raw, scale, shifts, phase)
         for level in self.levels:
-            below, above = calibrate.spread(model, raw, scale, level, shifts, phase)
+            below, above = spread.at(level)
             lower, upper = calibrate.around(model, point, below, above)
             outputs |= {f"lower_{level:g}": self._joined(lower), f"upper_{level:g}": self._joined(upper)}
         return outputs

@@ -275,16 +275,19 @@ class Forecast(TableResult):
         return near if self.later is None else np.concatenate([near, self.later], axis=1)
 
     @cached_property
+    def _spread(self) -> calibrate.Spread:
+        model, phase = self.model, None
+        if model.phases is not None:
+            phase = channels.repeat(model, calibrate.phase_of(model, self.last))
+        return calibrate.Spread(model, self.first, self.scale, self.shifts, phase)
+
+    @cached_property
     def _bounds(self) -> dict[float, tuple[np.ndarray, np.ndarray]]:
         return {level: self._interval(level) for level in self.levels}
 
     def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """The interval of a level; k steps ahead, beyond the network's H, its widest one times √(k/H)."""
-        model, phase = self.model, None
-        if model.phases is not None:
-            phase = channels.repeat(model, calibrate.phase_of(model, self.last))
-        distances = calibrate.spread(model, self.first, self.scale, level, self.shifts, phase)
-        below, above = (_widened(part, self.horizon) for part in distances)
+        below, above = (_widened(part, self.horizon) for part in self._spread.at(level))
         lower, upper = calibrate.around(self.model, self._point, below, above)
         return self._joined(lower), self._joined(upper)
 

@@ -24,7 +24,8 @@ Patterson, Candès, "Conformalized quantile regression", NeurIPS 2019, and for d
 
 from __future__ import annotations
 
-from functools import reduce
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -145,33 +146,76 @@ def scores(
     return result.astype(rows.y.dtype)
 
 
-def spread(
-    model: Model, raw: Array, scale: Array, level: float, moved: Array | None = None, phase: Array | None = None
-) -> tuple[Array, Array]:
-    """How far an interval reaches below and above the point [N, H, D], in working units; never negative, never NaN.
+@dataclass(frozen=True, eq=False)
+class Spread:
+    """How far intervals reach around forecasts; what several levels share is worked out once.
 
     The arrays may be of any array library, except for heads whose distribution has quantiles of NumPy alone.
 
-    Args:
+    Attributes:
         model: the model.
         raw: forecasts in working units [N, H, D, O].
         scale: the front's scale [N, D].
-        level: in percent.
         moved: how far adaptation has moved the intervals [N, K, A, D], see `Adaptive`; None where it has not.
         phase: steps from the beginning of all time to the origin [N], see `phase_of`; None where it does not matter.
     """
-    xp = raw.__array_namespace__()
-    head, unit, size = model.network.head, scale[..., None, :], sizes(model, moved, phase)
-    low, high = bounds_of(model.quantiles, level)
-    if moved is not None and model.adaptive is not None:
-        reaches = [(bounds_of(model.quantiles, at), model.adaptive.reach(moved, at)) for at in _up_to(model, level)]
-        step = half_width(model.quantiles)
+
+    model: Model
+    raw: Array
+    scale: Array
+    moved: Array | None = None
+    phase: Array | None = None
+    _scores: dict[float, tuple[Array, Array]] = field(default_factory=dict, init=False)  # of watched levels
+
+    @classmethod
+    def of(cls, model: Model, origins: Origins) -> Spread:
+        """That of the forecasts from some rows of a table."""
+        return cls(model, origins.values, origins.scale, origins.shifts, origins.phase)
+
+    @cached_property
+    def point(self) -> Array:
+        """The point forecasts in working units [N, H, D], in float64."""
+        xp = self.raw.__array_namespace__()
+        return xp.astype(self.raw[..., self.model.network.head.middle], xp.float64)
+
+    def at(self, level: float) -> tuple[Array, Array]:
+        """How far the interval of a level in percent reaches below and above the point [N, H, D].
+
+        In working units; never negative, never NaN.
+        """
+        xp = self.raw.__array_namespace__()
         # An interval holds those of lower levels, however far these have moved.
-        low = reduce(xp.minimum, [lower - step * reach for (lower, _), reach in reaches])
-        high = reduce(xp.maximum, [upper + step * reach for (_, upper), reach in reaches])
-    point = xp.astype(raw[..., head.middle], xp.float64)
-    lower, upper = (marginal.value(head, raw, unit, score * size) for score in (low, high))
-    return xp.maximum(point - lower, 0.0), xp.maximum(upper - point, 0.0)
+        nested = [level] if self.moved is None or self.model.adaptive is None else _up_to(self.model, level)
+        lows, highs = zip(*map(self._own_scores, nested), strict=True)
+        scores = reduce(xp.minimum, lows), reduce(xp.maximum, highs)
+        head, unit = self.model.network.head, self.scale[..., None, :]
+        lower, upper = (marginal.value(head, self._exact, unit, score * self._sizes) for score in scores)
+        return xp.maximum(self.point - lower, 0.0), xp.maximum(upper - self.point, 0.0)
+
+    def bounds(self, level: float) -> tuple[Array, Array]:
+        """The bounds of the interval of a level [N, H, D], in the table's units."""
+        return around(self.model, self.point, *self.at(level))
+
+    def _own_scores(self, level: float) -> tuple[Array, Array]:
+        """The normal scores at the bounds of a level, wherever those of other levels are."""
+        if level in self._scores:
+            return self._scores[level]
+        low, high = bounds_of(self.model.quantiles, level)
+        if self.moved is not None and self.model.adaptive is not None:
+            reach = half_width(self.model.quantiles) * self.model.adaptive.reach(self.moved, level)
+            low, high = low - reach, high + reach
+        if level in self.model.config.levels:
+            self._scores[level] = low, high
+        return low, high
+
+    @cached_property
+    def _sizes(self) -> Array:
+        return sizes(self.model, self.moved, self.phase)
+
+    @cached_property
+    def _exact(self) -> Array:
+        xp = self.raw.__array_namespace__()
+        return xp.astype(self.raw, xp.float64)
 
 
 def moved_scores(
@@ -202,7 +246,7 @@ def moved_scores(
 def sizes(model: Model, moved: Array | None, phase: Array | None) -> Array:
     """What normal scores are multiplied by: the sizes of the series' own errors, and of those at the season's phase.
 
-    The arguments are those of `spread`; what is not known counts as 1.
+    The arguments are those of `Spread`; what is not known counts as 1.
     """
     result: Array = np.ones((1, *model.quantiles.shape[1:]))
     if moved is not None and model.adaptive is not None:
@@ -220,15 +264,6 @@ def phase_of(model: Model, time: Int64[np.ndarray, " N"]) -> Int64[np.ndarray, "
 def _up_to(model: Model, level: float) -> list[float]:
     """The watched levels below this one, and this one."""
     return [lower for lower in model.config.levels if lower < level] + [level]
-
-
-def interval(
-    model: Model, origins: Origins, level: float
-) -> tuple[Float64[np.ndarray, "N H D"], Float64[np.ndarray, "N H D"]]:
-    """Lower and upper bound in the table's units; see `spread`."""
-    below, above = spread(model, origins.values, origins.scale, level, origins.shifts, origins.phase)
-    point = origins.values[..., model.network.head.middle].astype(np.float64)
-    return around(model, point, below, above)
 
 
 def around(model: Model, point: Array, below: Array, above: Array) -> tuple[Array, Array]:

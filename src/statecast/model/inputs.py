@@ -173,18 +173,22 @@ def from_working(constants: dict[str, np.ndarray], y: Array) -> Array:
     values = constants["origin"][:, None] + constants["unit"][:, None] * xp.astype(y, xp.float64)
     if constants["least"].any():
         values = _untransformed(constants, values)
-    floor, ceiling = (xp.asarray(constants[name][:, None]) for name in ("floor", "ceiling"))
-    return xp.minimum(xp.maximum(values, floor), ceiling)
+    return _between(values, *(constants[name][:, None] for name in ("floor", "ceiling")))
 
 
 def kept_within(constants: dict[str, np.ndarray], y: Array) -> Array:
     """Values [..., D] in working units, none of them beyond floor or ceiling; of logarithms, nothing is."""
-    xp, logarithms = y.__array_namespace__(), constants["least"] > 0
+    logarithms = constants["least"] > 0
     bounds = ((constants[name] - constants["origin"]) / constants["unit"] for name in ("floor", "ceiling"))
-    floor, ceiling = (
-        xp.asarray(np.where(logarithms, none, bound)) for bound, none in zip(bounds, (-np.inf, np.inf), strict=True)
-    )
-    return xp.minimum(xp.maximum(y, floor), ceiling)
+    limits = (np.where(logarithms, none, bound) for bound, none in zip(bounds, (-np.inf, np.inf), strict=True))
+    return _between(y, *limits)
+
+
+def _between(values: Array, floor: np.ndarray, ceiling: np.ndarray) -> Array:
+    """Values that are none of them beyond bounds, which are seldom there at all."""
+    xp = values.__array_namespace__()
+    values = xp.maximum(values, xp.asarray(floor)) if np.isfinite(floor).any() else values
+    return xp.minimum(values, xp.asarray(ceiling)) if np.isfinite(ceiling).any() else values
 
 
 def calendar_features(schema: Schema, time: np.ndarray) -> np.ndarray:

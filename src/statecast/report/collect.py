@@ -17,8 +17,9 @@ from statecast.data.schema import Schema
 from statecast.data.segments import Split
 from statecast.display.chart import Chart, Curve
 from statecast.errors import DataError
-from statecast.forecast import calibrate, channels, charts, observation, residuals
+from statecast.forecast import channels, charts, observation, residuals
 from statecast.forecast.breakdown import Breakdown, of_table
+from statecast.forecast.calibrate import Spread
 from statecast.forecast.explain import explain
 from statecast.forecast.hindcast.origins import Origins
 from statecast.forecast.predict import forecast
@@ -225,12 +226,9 @@ class _TestRows:
         ahead = row + np.arange(1, self.horizon + 1)
         back = np.arange(max(self.span.start, row - charts.length(self.model)), row + 1)
         keep = ahead < self.span.stop
+        spread = Spread.of(self.model, self.origins.at(slice(n, n + 1)))
         bounds = {
-            level: [
-                part[0, :, self.d][keep]
-                for part in calibrate.interval(self.model, self.origins.at(slice(n, n + 1)), level)
-            ]
-            for level in self.model.config.levels
+            level: [part[0, :, self.d][keep] for part in spread.bounds(level)] for level in self.model.config.levels
         }
         curve = Curve(
             self._time(ahead[keep]),

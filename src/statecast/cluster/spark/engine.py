@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from statecast.cluster.outcome import Stage
@@ -19,7 +20,9 @@ from statecast.cluster.partition import Partition
 from statecast.cluster.pieces import RowPiece
 from statecast.cluster.plan import Plan
 from statecast.cluster.work import Answer, BucketWork
-from statecast.errors import SettingError, StatecastError
+from statecast.errors import MissingDependency, SettingError, StatecastError
+
+QUIET = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false", "spark.log.level": "ERROR"}
 
 # The bucket, the number of the piece, and its rows of that bucket, or why it cannot be read. An error of ours is handed
 # on, not raised in the task: Spark would try the task again, and wrap the error in pages of its own.
@@ -61,11 +64,24 @@ class SparkEngine:
 
 
 def _started(workers: int | None) -> Any:
-    """A session of this machine, whose workers run this very Python and which says errors alone."""
+    """A session of this machine, whose workers run this very Python and which says errors alone.
+
+    Raises:
+        MissingDependency: there is no Java to run it.
+    """
     builder = SparkSession.builder.master(f"local[{workers or '*'}]").appName("statecast")
-    session = builder.config("spark.ui.enabled", "false").getOrCreate()
+    for name, value in QUIET.items():
+        builder = builder.config(name, value)
+    try:
+        session = builder.getOrCreate()
+    except PySparkRuntimeError as error:
+        if "JAVA_GATEWAY_EXITED" not in str(error):
+            raise
+        raise MissingDependency(
+            "Spark needs Java, which did not start: install Java 17 or newer, such as openjdk-17-jre-headless, so that "
+            "`java -version` runs; or say with JAVA_HOME where it is"
+        ) from error
     context = session.sparkContext
-    context.setLogLevel("ERROR")
     if "PYSPARK_PYTHON" not in os.environ:  # else any python3 of the path
         context.pythonExec = sys.executable
     return session

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.data.values import series_id
+from statecast.data.values import series_id, series_ids
 from statecast.errors import StatecastError
 from statecast.forecast import channels
 from statecast.forecast.answer import Forecast
@@ -87,16 +87,22 @@ class _Passage:
 
     def __post_init__(self) -> None:
         codes: dict[Any, int] = {}
-        spellings = {name: self._name(name) for name in dict.fromkeys(self.rows.ids)}
-        self.names = [spellings[name] for name in self.rows.ids]
+        self.names = self._names()
         self.numbers = np.array([codes.setdefault(name, len(codes)) for name in self.names], np.int64)
         state = self.stream.state_of([name for name in codes if name is not None])
         ids = channels.series_ids(self.model, state.ids)
         known = dict(zip(ids, channels.last_times(self.model, state).tolist(), strict=True))
         self.last = np.array([known.get(name, UNSEEN) for name in codes], np.int64)
 
+    def _names(self) -> list[Any]:
+        """The series that are meant, whose names may be written in several ways; None for a name that is none."""
+        ids = self.rows.ids
+        try:
+            return [*series_ids(ids, self.model.schema.id_kind)]
+        except StatecastError:
+            return [self._name(name) for name in ids]
+
     def _name(self, name: Any) -> str | int | None:
-        """The series that is meant, whose name may be written in several ways; None for a name that is none."""
         try:
             return series_id(name, self.model.schema.id_kind)
         except StatecastError:

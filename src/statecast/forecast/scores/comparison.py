@@ -16,7 +16,7 @@ import numpy as np
 from statecast.errors import SettingError, nearest
 from statecast.forecast.scores import baselines
 from statecast.forecast.scores.metrics import METRICS, Scores, seasonal_scale
-from statecast.forecast.scores.terms import crps_terms
+from statecast.forecast.scores.terms import crps_terms, sum_of
 
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
@@ -136,7 +136,7 @@ class ScoreSums:
             more = (pairs.lower, pairs.upper, pairs.crps) if name == "statecast" else ({}, {}, error)
             scores[name] = scores[name].add(pairs.actual, point, pairs.scale, *more)
             error = error[..., :STEPPED]
-            errors[name] = errors[name] + np.array([np.nansum(error, axis=0), np.sum(~np.isnan(error), axis=0)])
+            errors[name] = errors[name] + np.array([sum_of(error), np.sum(~np.isnan(error), axis=0)])
         return ScoreSums(scores, errors, self.origins + len(pairs.actual))
 
     def merge(self, other: ScoreSums) -> ScoreSums:

@@ -14,7 +14,8 @@ import numpy as np
 
 from statecast.data import calendar
 from statecast.data.panel import Panel, rows_of_spans
-from statecast.forecast import calibrate, channels
+from statecast.forecast import channels
+from statecast.forecast.calibrate import Spread
 from statecast.forecast.hindcast.origins import Origins
 from statecast.forecast.scores import comparison
 from statecast.forecast.scores.comparison import ForecastPairs, ScoreSums
@@ -150,10 +151,11 @@ def bounded(model: Model, channel_origins: Sequence[Origins]) -> Bounded:
     point = np.concatenate(
         [from_working(model.constants, part.values[..., middle, None])[..., 0] for part in channel_origins], axis=-1
     )
+    spreads = [Spread.of(model, part) for part in channel_origins]
     lower, upper = {}, {}  # type: dict[float, Any], dict[float, Any]
     for level in model.config.levels:
-        lower[level], upper[level] = _interval(model, channel_origins, level)
-    return Bounded(point, lower, upper, _members(model, channel_origins))
+        lower[level], upper[level] = _interval(spreads, level)
+    return Bounded(point, lower, upper, _members(spreads))
 
 
 def _within(
@@ -163,17 +165,17 @@ def _within(
         yield probability, quantiles[span]
 
 
-def _members(model: Model, channel_origins: Sequence[Origins]) -> Iterator[tuple[float, Float64[np.ndarray, "n H D"]]]:
+def _members(spreads: Sequence[Spread]) -> Iterator[tuple[float, Float64[np.ndarray, "n H D"]]]:
     """Quantiles at the probabilities (k − ½) / 20: the bounds of the intervals of 95, 85, … 5 %."""
     for level in range(95, 0, -10):
-        lower, upper = _interval(model, channel_origins, level)
+        lower, upper = _interval(spreads, level)
         yield (100 - level) / 200, lower
         yield (100 + level) / 200, upper
 
 
 def _interval(
-    model: Model, channel_origins: Sequence[Origins], level: float
+    spreads: Sequence[Spread], level: float
 ) -> tuple[Float64[np.ndarray, "n H D"], Float64[np.ndarray, "n H D"]]:
-    pairs = [calibrate.interval(model, part, level) for part in channel_origins]
+    pairs = [spread.bounds(level) for spread in spreads]
     lower, upper = (np.concatenate(side, axis=-1) for side in zip(*pairs, strict=True))
     return lower, upper

@@ -29,6 +29,7 @@ from statecast.forecast.scores.terms import (
     mean_of,
     pinball_losses,
     ratio,
+    sum_of,
     unit_of,
 )
 
@@ -298,9 +299,9 @@ class Scores:
             terms |= counted("crps", np.atleast_1d(np.asarray(crps, np.float64)))
         pairs = np.where(np.isnan(terms["squared"]), np.nan, values).reshape(-1, self.mean.size)
         count = np.sum(~np.isnan(pairs), axis=0)
-        mean = ratio(np.nansum(pairs, axis=0), count, empty=0.0)
-        spread = np.nansum((pairs - mean) ** 2, axis=0)
-        sums = {name: np.nansum(term.reshape(-1, self.mean.size), axis=0) for name, term in terms.items()}
+        mean = ratio(sum_of(pairs), count, empty=0.0)
+        spread = sum_of((pairs - mean) ** 2)
+        sums = {name: sum_of(term.reshape(-1, self.mean.size)) for name, term in terms.items()}
         return self.merge(Scores(sums, mean, spread))
 
     def merge(self, other: Scores) -> Scores:

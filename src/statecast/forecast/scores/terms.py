@@ -111,7 +111,8 @@ def crps_terms(
     """
     total, count = np.zeros(y.shape), 0
     for q, values in quantiles:
-        total, count = total + 2 * pinball_losses(y, values, q), count + 1
+        total += 2 * pinball_losses(y, values, q)
+        count += 1
     return total / count
 
 
@@ -119,6 +120,12 @@ def ratio(above: Any, below: Any, empty: float = math.nan) -> Float64[np.ndarray
     """above / below, and `empty` where below is 0."""
     below = np.asarray(below, np.float64)
     return np.where(below == 0, empty, np.asarray(above, np.float64) / np.where(below == 0, 1.0, below))
+
+
+def sum_of(terms: Float64[np.ndarray, "n ..."]) -> Float64[np.ndarray, "..."]:
+    """The sums of the terms that count, along the first axis; where all do, there is nothing to leave out."""
+    sums = np.asarray(terms.sum(axis=0))
+    return np.asarray(np.nansum(terms, axis=0)) if np.isnan(sums).any() else sums
 
 
 def mean_of(terms: Float64[np.ndarray, "..."]) -> float:

@@ -50,9 +50,10 @@ def score(head: Head, raw: Array, scale: Array, value: Array) -> Array:
 
 
 def _exact(raw: Array, *others: Array) -> list[Array]:
-    """Arrays in float64, those that are constants of NumPy in the library of `raw`."""
+    """Arrays in float64, those that are constants of NumPy in the library of `raw`; those that are so already as is."""
     xp = raw.__array_namespace__()
-    return [xp.astype(xp.asarray(array), xp.float64) for array in (raw, *others)]
+    arrays = map(xp.asarray, (raw, *others))
+    return [array if array.dtype == xp.float64 else xp.astype(array, xp.float64) for array in arrays]
 
 
 def _knots(head: Head) -> list[float]:

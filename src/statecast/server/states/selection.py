@@ -118,6 +118,6 @@ def next_step(
         return values, np.full_like(values, np.nan), np.full_like(values, np.nan)
     shifts = None if forecast.shifts is None else forecast.shifts[:, :1]
     phase = None if model.phases is None else channels.repeat(model, calibrate.phase_of(model, forecast.last))
-    below, above = calibrate.spread(narrow, raw, forecast.scale, min(forecast.levels), shifts, phase)
+    below, above = calibrate.Spread(narrow, raw, forecast.scale, shifts, phase).at(min(forecast.levels))
     lower, upper = (channels.join(model, part)[:, 0] for part in calibrate.around(narrow, point, below, above))
     return values, lower, upper
