@@ -7,6 +7,7 @@ count. What the steps alone take is measured in this process, on the same bucket
 
     python benchmarks/spark_stream.py                  results in results/spark_stream.json
     python benchmarks/spark_stream.py --series 20000 --batches 3
+    python benchmarks/spark_stream.py --frame --series 4000      forecasts of a Spark DataFrame of 500 rows a series
     python benchmarks/spark_stream.py --markdown       the table of what was recorded
 """
 
@@ -32,6 +33,7 @@ from statecast.model.trained import Model
 RESULTS = Path(__file__).resolve().parent / "results" / "spark_stream.json"
 PACKAGES = ("statecast", "numpy", "pyspark", "pyarrow", "pandas")
 WARM = 8  # micro-batches that do not count
+FRAME = "a DataFrame"
 HOUR = np.timedelta64(1, "h")
 
 
@@ -158,6 +160,31 @@ def streamed(series: int, batches: int, cores: int, horizon: int | None, buckets
     }
 
 
+def framed(series: int, hours: int, cores: int, runs: int = 3) -> dict[str, Any]:
+    """Forecasts of a Spark DataFrame that is read from Parquet; the last of several runs counts, Java being warm."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    trained, spark = model(1), session(cores)
+    rng, times = np.random.default_rng(1), np.datetime64("2024-01-01T00", "us") + np.arange(hours) * HOUR
+    with tempfile.TemporaryDirectory() as folder:
+        for begin in range(0, series, 500):
+            names = np.repeat([f"series-{n:06}" for n in range(begin, min(begin + 500, series))], hours)
+            columns = {"unique_id": pa.array(names, pa.string()), "ds": np.tile(times, len(names) // hours)}
+            table = pa.table({**columns, "y": rng.normal(10, 1, len(names))})
+            pyarrow.parquet.write_table(table, f"{folder}/{begin:07}.parquet")
+        saved = archive.save(trained, Path(folder) / "model.safetensors")
+        frame = spark.read.parquet(f"{folder}/*.parquet")
+        for _ in range(runs):
+            before, begin_s = processor_seconds(), time.perf_counter()
+            forecasts = sc.cluster.forecast(saved, frame, buckets=max(series // 500, 4 * cores))
+            forecasts.write.format("noop").mode("overwrite").save()
+            after, wall_s = processor_seconds(), time.perf_counter() - begin_s
+    spark.stop()
+    spent = {f"{kind}_s": after[kind] - before.get(kind, 0.0) for kind in after}
+    return {"series": series, "rows": series * hours, "cores": cores, "wall_s": wall_s, **spent}
+
+
 def stepped_alone(series: int, horizon: int | None, bucket: int) -> dict[str, float]:
     """Microseconds a row that a bucket takes in this process: its rows, states, steps and results."""
     import pyarrow as pa
@@ -197,7 +224,9 @@ def markdown(record: Record) -> str:
         "| series | steps told | observations a second a core | Java | Python |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for entry in record.tables.values():
+    for name, entry in record.tables.items():
+        if name == FRAME:
+            continue
         whole = entry["java_s"] + entry["python_s"]
         shares = [f"{entry[key] / whole:.0%}" for key in ("java_s", "python_s")]
         lines.append(f"| {entry['series']:,} | {entry['horizon']} | {entry['per_core']:,.0f} | {' | '.join(shares)} |")
@@ -212,10 +241,16 @@ def main() -> None:
     parser.add_argument("--horizon", type=int)
     parser.add_argument("--buckets", type=int)
     parser.add_argument("--alone", action="store_true", help="the steps in this process, without Spark")
+    parser.add_argument("--frame", action="store_true", help="forecasts of a Spark DataFrame in place of a stream")
     parser.add_argument("--markdown", action="store_true")
     options = parser.parse_args()
     if options.markdown:
         print(markdown(Record.read(RESULTS)))
+        return
+    if options.frame:
+        entry = framed(options.series, 500, options.cores)
+        print(entry)
+        Record.read(RESULTS).with_(FRAME, entry, machine(PACKAGES)).write(RESULTS)
         return
     from statecast.cluster.spark.stream import SERIES
 

@@ -144,7 +144,7 @@ def test_a_stream_says_what_the_table_would_at_every_row(head: str) -> None:
         table = replace(table, y=np.round(np.abs(table.y)))
     origins = follow.forecasts(of, Feed.of(of, table), np.ones(table.rows, bool))
     stream = Stream(of)
-    bounds = {level: calibrate.interval(of, origins, level) for level in (50, 80, 95)}
+    bounds = {level: calibrate.Spread.of(of, origins).bounds(level) for level in (50, 80, 95)}
     for row in range(table.rows):
         s = int(row >= 30)
         stream.observe(table.ids[s], value(table, row), int(table.time[row]), **arguments(of, table, row))
@@ -243,10 +243,10 @@ def test_higher_levels_hold_lower_ones_however_they_moved() -> None:
     rng = np.random.default_rng(0)
     raw, scale = rng.normal(size=(50, 9, 1, 1)), np.ones((50, 1))
     moved = rng.normal(size=(50, 4, 2, 1)) * 3
-    below, above = zip(*(calibrate.spread(of, raw, scale, level, moved) for level in (80, 95)), strict=True)
+    below, above = zip(*(calibrate.Spread(of, raw, scale, moved).at(level) for level in (80, 95)), strict=True)
     assert (below[1] >= below[0]).all()
     assert (above[1] >= above[0]).all()
-    assert (calibrate.spread(of, raw, scale, 99, moved)[1] >= above[1]).all()
+    assert (calibrate.Spread(of, raw, scale, moved).at(99)[1] >= above[1]).all()
 
 
 def test_without_it_the_state_is_the_network_s_alone() -> None:

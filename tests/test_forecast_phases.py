@@ -99,7 +99,7 @@ def test_a_fit_finds_the_loud_phase_of_the_season() -> None:
     made, tested = assemble.assemble(of, Feed.of(of, table), parts)
     assert made.phases is not None
     assert made.phases.argmax() == 2
-    lower, upper = calibrate.interval(made, tested, 80)
+    lower, upper = calibrate.Spread.of(made, tested).bounds(80)
     phase_ahead = (phase[tested.rows][:, None] + [1, 2]) % SEASON
     widths = (upper - lower)[..., 0]
     assert widths[phase_ahead == 2].mean() > 1.3 * widths[phase_ahead != 2].mean()

@@ -310,9 +310,8 @@ def test_intervals_hold_as_many_values_as_they_say(level: float, count: int) -> 
     raw, scale = np.zeros((1, 1, 1)), np.ones(1)
     for _ in range(draws):
         errors = rng.exponential(size=(count + 1, 1, 1)) - 1
-        below, above = calibrate.spread(
-            replace(of, residuals=quantiles(errors[:-1], PRIOR[:, :1, :1])), raw, scale, level
-        )
+        calibrated = replace(of, residuals=quantiles(errors[:-1], PRIOR[:, :1, :1]))
+        below, above = calibrate.Spread(calibrated, raw, scale).at(level)
         held += bool(-below[0, 0] <= errors[-1, 0, 0] <= above[0, 0])
     share, noise = held / draws, 3 * np.sqrt(0.25 / draws)
     reachable = min(level / 100, (count - 1) / (count + 1))  # what the extreme errors can hold
@@ -335,7 +334,7 @@ def test_errors_to_one_side_leave_the_point_inside(sign: float) -> None:
 def test_intervals_without_any_error_are_a_random_walks() -> None:
     of = replace(model(), residuals=None)
     raw, scale = np.zeros((2, 3, 1, 1)), np.full((2, 1), 2.0)
-    below, above = calibrate.spread(of, raw, scale, 80)
+    below, above = calibrate.Spread(of, raw, scale).at(80)
     np.testing.assert_allclose(below, above)
     np.testing.assert_allclose(above[0, :, 0], 2 * 1.2816 * np.sqrt(np.pi / 2) * np.sqrt([1, 2, 3]), rtol=1e-3)
 
