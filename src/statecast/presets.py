@@ -40,4 +40,7 @@ def chosen(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if settings[name] is None}
 
 
-HELP = f"how much time a fit takes; a setting that is given stays. fast: {listed('fast')}; best: {listed('best')}"
+HELP = (
+    "how much time a fit takes; a setting that you give takes precedence. "
+    f"fast: {listed('fast')}; best: {listed('best')}"
+)

@@ -20,9 +20,9 @@ INTRODUCTION = """# Settings
 
 Every setting is a constructor argument of `sc.Forecaster`, a key of a TOML file (`statecast fit --config`) and a key of
 `--set KEY=VALUE`. Settings whose default is "chosen" are chosen from the data; `fit` says which value, and why. An
-unknown name or a value out of range is refused, with the nearest right name. Names may be written in capitals, and with
-a hyphen in place of an underscore (`cell="LSTM"`); one item stands for a list of one (`hidden=32`, `levels=90`). Levels
-are percentages: 90, not 0.9. This page is `statecast settings --markdown`.
+unknown name is refused with the nearest right one, and so is a value out of range. The names of cells and the like may
+be written in capitals, and with a hyphen in place of an underscore (`cell="LSTM"`); a single item stands for a list of
+one (`hidden=32`, `levels=90`). Levels are percentages: 90, not 0.9. `statecast settings --markdown` prints this page.
 
 | setting | default | what it is | allowed |
 |---|---|---|---|
@@ -30,8 +30,8 @@ are percentages: 90, not 0.9. This page is `statecast settings --markdown`.
 SEQUENCES = """
 ## Classifier and Regressor
 
-`sc.Classifier` and `sc.Regressor` take those of the settings above that concern layers, training and the machine, and
-these; a setting whose default differs is listed again.
+`sc.Classifier` and `sc.Regressor` take the settings above that concern layers, training and the machine, and also
+these. A setting whose default differs is listed again.
 
 | setting | default | what it is | allowed |
 |---|---|---|---|

@@ -20,8 +20,9 @@ app = App(
     help="Train a recurrent network on your series once, then carry its state everywhere.",
     help_epilogue="To try it: "
     "statecast fit $(statecast example air_passengers) --horizon 12 --out air\n\n"
-    "Any command takes --debug, which shows where an error came from, and --cells MODULE, which imports a module of "
-    "cells of your own.",
+    "Every command takes --debug, which shows where an error came from, and --cells MODULE, which imports a module "
+    "with your own cells.",
+    group_parameters="Options",
     help_format="plaintext",  # Markdown would take as long to load as all the rest
     default_parameter=Parameter(negative=(), show_default=False),
 )

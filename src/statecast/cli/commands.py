@@ -52,8 +52,8 @@ def fit(
 ) -> int:
     """Train a network on a table, score it against simple forecasts, and write everything into a folder.
 
-    Where --out is left out, or the table does not tell which column is the target, nothing is fitted: a whole call that
-    suits the table is printed, to be looked over and typed.
+    If --out is left out, or it is not clear which column is the target, nothing is fitted. A complete command that
+    suits the table is printed instead, for you to check and run.
 
     Args:
         table: CSV or Parquet file, long (with an id column) or wide (with several targets), or - for standard input.
@@ -61,16 +61,18 @@ def fit(
         out: folder for the model, its scores, pictures and report.
         columns: which columns play which role.
         horizon: number of steps ahead to forecast.
-        test_size: last rows of each series that are kept for the test scores, as a count or as a share such as 0.1.
-        config: TOML file of settings; its section [data] may say which columns play which role, and name the table by
-            path (relative to the file) or by example (one of the gallery's).
-        preset: how much time to take: fast or best. What it sets is in the list of settings; --set overrides it.
+        test_size: last rows of each series that are held out for the test scores, as a count or as a share such as 0.1.
+        config: TOML file of settings, such as the config.toml of an earlier fit; its section [data] may say which
+            columns play which role, and name the table by path (relative to the file) or by example (one of the
+            gallery's).
+        preset: how much time to take: fast or best. The list of settings says what each sets; --set overrides it.
         set_: any setting, such as hidden=[64,32] cell=gru; statecast settings lists them. A cell of your own is named
             with its module, cell=my_module:my_cell.
-        resume: continue the fit that was interrupted in this folder; it ends in the same bits as if it had not been.
+        resume: continue the fit that was interrupted in this folder; the result is the same, bit for bit, as without the
+            interruption.
         force: replace what an earlier fit wrote into this folder.
         by: train a network for each value of this column, such as a region, on many workers; the folder then holds a
-            model for each, and forecast takes it like that of one fit.
+            model for each, and forecast takes it like the folder of a single fit.
         spreading: where the workers are.
         json: print the scores and the names of the files as one JSON document.
     """
@@ -113,18 +115,19 @@ def forecast(
 
     Args:
         model: folder that fit wrote, or a model file.
-        table: forecast the series of this table instead, which has the columns of the training table; - is standard
-            input. A pattern such as 'tables/*.parquet' or a folder stands for many files, which workers share.
+        table: forecast the series of this table instead, which must have the columns of the training table; - is
+            standard input. A pattern such as 'tables/*.parquet' or a folder stands for many files, which workers
+            share.
         horizon: number of steps ahead; beyond the horizon of the fit, forecasts are fed back as inputs.
         levels: levels of the intervals, in percent.
-        future: table of the covariates known ahead, for the steps to forecast; given several times, the forecasts of
-            all these futures are told apart by the column scenario, which holds the names of the files, and the column
-            difference is against the first.
+        future: table of the covariates known ahead, for the steps to forecast. If given several times, the column
+            scenario tells the futures apart by the names of their files, and the column difference compares each with
+            the first.
         samples: number of sample paths of each series, in place of points and intervals; the columns are then id,
-            time, sample and statecast.
+            time, sample_id and statecast.
         seed: seed of the sample paths.
-        out: file for the forecasts, CSV or Parquet by its suffix; if left out, they are printed as CSV. Where many
-            workers forecast, a folder.
+        out: file for the forecasts, CSV or Parquet by its suffix; if left out, they are printed. A folder if many
+            workers forecast.
         spreading: where the workers are.
         json: print one JSON document.
     """
@@ -161,7 +164,7 @@ def backtest(
 ) -> int:
     """Forecast from past moments of a table, and score the forecasts against simple ones.
 
-    Give the folder of a fit and a table; or --config and a table alone, to fit first on the rows before the first
+    Give the folder of a fit and a table; or --config and only a table, to fit first on the rows before the first
     moment. A network has learned from the rows that it was fitted on, so its scores there are flattering: give it later
     rows, or use --config or --refit.
 
@@ -175,8 +178,8 @@ def backtest(
         columns: with --config, which columns play which role.
         horizon: with --config, number of steps ahead to forecast.
         set_: with --config, any setting.
-        out: file for every forecast beside what happened, CSV or Parquet by its suffix. Where many workers forecast, a
-            folder.
+        out: file for every forecast next to what happened, CSV or Parquet by its suffix. A folder if many workers
+            forecast.
         spreading: where the workers are.
         json: print the scores and forecasts as one JSON document.
     """
@@ -216,14 +219,14 @@ def explain(
     """Show which inputs a network uses: how much its error on a table grows when one of them is shuffled.
 
     With --at it takes one forecast apart instead: how much of it comes from the level, the season, each covariate, the
-    recent values and the recurrence; these sum to the forecast. The report of a fit shows both, and how the network's
-    gates open and close over time.
+    recent values and the recurrence; these add up to the forecast. The report of a fit shows both, and how the
+    network's gates open and close over time.
 
     Args:
         model: folder that fit wrote, or a model file.
         table: CSV or Parquet file with the columns of the training table, or - for standard input.
-        at: time of the last row that the forecast rests on, or last for the last row of each series; the number of
-            the row, from 0 on, where rows have no times.
+        at: time of the last row that the forecast is based on, or last for the last row of each series; the number of
+            the row, counted from 0, if rows have no times.
         series: with --at, the only series to look at.
         future: with --at, file of the covariates known ahead of the last row.
         picture: with --at, file for the picture, a PNG.
@@ -252,10 +255,10 @@ def update(
     resume: bool = False,
     json: bool = False,
 ) -> int:
-    """Take the rows that have come since a fit, and let the network learn from them.
+    """Add the rows that have arrived since a fit, and let the network learn from them if asked.
 
-    Each series goes on from its last row; rows up to that one are passed over, so the same table given twice changes
-    nothing. With --learn the weights learn as well, as far as the newest rows, which are held out, support it: the
+    Each series goes on from its last row; rows up to that one are skipped, so the same table given twice changes
+    nothing. With --learn the weights learn as well, if the newest rows, which are held out, show that it helps: the
     table should then begin with rows before the new ones.
 
     Args:
@@ -264,9 +267,10 @@ def update(
         learn: let the weights learn from the table, too.
         steps: with --learn, number of training steps at most.
         learning_rate: with --learn, the first learning rate; half of that of the fit if left out.
-        out: folder to write the model into; it is replaced where it lies if left out.
-        resume: continue the update that was interrupted; it ends in the same bits as if it had not been.
-        json: print what came of the rows as one JSON document.
+        out: folder to write the model into; if left out, the model is replaced in place.
+        resume: continue the update that was interrupted; the result is the same, bit for bit, as without the
+            interruption.
+        json: print the result as one JSON document.
     """
     from statecast.cli import updating
     from statecast.estimators.updating import Learning
@@ -293,15 +297,15 @@ def stream(
     training table. Each series continues where that table ended, and a series that was not in it starts afresh. Columns
     known ahead need JSON: a list of the value for this step and for each step of the horizon. Each row is answered by a
     line of JSON: id, time, times, statecast, statecast-lo-80, statecast-hi-80, … A row that cannot be used is reported
-    by its line number and changes nothing; the exit code is then 1.
+    with its line number and changes nothing; the exit code is then 1.
 
     Args:
         model: folder that fit wrote, or a model file.
-        snapshot: file that holds the state of the stream; it is continued if it exists, and written every so many
-            rows, at the end of the input, and on Ctrl-C and SIGTERM.
+        snapshot: file for the state of the stream; the stream continues from it if it exists, and it is written every
+            so many rows, at the end of the input, and on Ctrl-C and SIGTERM.
         every: number of rows between two snapshots.
         empty: start without the series of the training table.
-        csv: print CSV with a line for each step ahead, as forecast does, and the time of the row as cutoff.
+        csv: print CSV, with a line for each step ahead as forecast does, and the time of the row as cutoff.
     """
     from statecast.cli import live
 
@@ -320,20 +324,21 @@ def replay(
     seconds: Annotated[float | None, Parameter(metavar="N")] = None,
     json: bool = False,
 ) -> int:
-    """Play the rows of a table as if they came in now: each value beside its forecast, with alarms and a sketch.
+    """Play back a table as if its rows were arriving now: each value next to its forecast, with alarms and a sketch.
 
-    Where the table goes on after the series of the model, its new rows are played; else the test rows, or the last rows
-    if the network has learned from all. Rows before these are observed first. Ctrl-C ends it, and the figures of the
-    rows so far are printed. Where the output is no terminal there is no pause, and only alarms and figures are printed.
+    If the table goes on after the end of the model's series, its new rows are played; otherwise the test rows, or the
+    last rows if the network has learned from all of them. Earlier rows are observed first. Ctrl-C ends the replay with
+    a summary of the rows so far. If the output is not a terminal there are no pauses, and only alarms and the summary
+    are printed.
 
     Args:
         model: folder that fit wrote, or a model file.
         table: CSV or Parquet file with the columns of the training table, or - for standard input.
-        from_: time of the first row that is played.
-        rows: number of rows of each series; with --from the first ones from there, else the last ones.
-        series: the only series that is played.
-        seconds: how long it takes; a minute if left out, and no time where the output is no terminal.
-        json: print the figures as one JSON document.
+        from_: time of the first row to play.
+        rows: number of rows of each series; with --from the first ones from there, otherwise the last ones.
+        series: the only series to play.
+        seconds: how long the replay takes; a minute if left out, and no time if the output is not a terminal.
+        json: print the summary as one JSON document.
     """
     from statecast.cli import playing
 
@@ -355,9 +360,10 @@ def export(
     Args:
         model: folder of a fit, or a model file.
         out: file for the graph that takes a row, ending in .onnx; the graph that only forecasts, and the states of the
-            table's series, are written beside it.
+            table's series, are written next to it.
         web: folder for a page that forecasts in a browser, without a server; open its index.html.
-        modules: folder node_modules that holds onnxruntime-web, for --web; if left out, the nearest from here upwards.
+        modules: folder node_modules that contains onnxruntime-web, for --web; if left out, the nearest one from here
+            upwards.
         json: print one JSON document.
     """
     from statecast.cli import exporting

@@ -105,11 +105,11 @@ class Columns:
     """Which columns of the table play which role."""
 
     target: Names = ()
-    "columns to forecast; may be left out if the table leaves no choice"
+    "columns to forecast; may be left out if there is only one possibility"
     id: Name = None
     "column that names the series"
     time: Name = None
-    "column of times; the only column of dates if left out, '' if every row is a step"
+    "column of times; if left out, the only column of dates; '' if every row is one step"
     past: Names = ()
     "covariates that are known up to the present"
     known: Names = ()
@@ -119,7 +119,7 @@ class Columns:
     freq: Text = None
     "length of a step, such as 1h, 1d or B (business days); inferred from the times if left out"
     weight: Name = None
-    "column that says how much each row counts in training; all alike if left out"
+    "column that says how much each row counts in training; if left out, all count alike"
 
 
 @Parameter(name="*")
@@ -134,7 +134,7 @@ class Spreading:
     buckets: MaybeCount = None
     "how many parts the series are put into; chosen from the rows if left out"
     on_error: Annotated[str | None, Parameter(metavar="raise|skip")] = None
-    "skip: go on without series that cannot be used, and list them"
+    "skip: carry on without series that cannot be used, and list them"
 
     def apply_to(self, table: str | None) -> bool:
         """Whether a table is worked on by many: one of the options was given, or the table is many files."""

@@ -38,16 +38,16 @@ ServeOptions = _typed_options()
 
 @command("statecast serve loads --late 3")
 def serve(model: Folder, /, *, state: Text = None, options: ServeOptions | None = None) -> int:  # type: ignore[valid-type]
-    """Serve a model over HTTP: rows in, forecasts out, and every series' state kept on the disk.
+    """Serve a model over HTTP: rows in, forecasts out, and the state of every series kept on disk.
 
-    What was acknowledged is kept, however the server ends; started again with the same store, it goes on where it was.
-    A page for people is at its address, what programs may call is at /openapi.json. Only programs of the same machine
-    may call it, unless --host says otherwise and --tokens says who may do what. Ctrl-C or SIGTERM ends it.
+    Acknowledged rows are kept, however the server ends; started again with the same store, it carries on where it left
+    off. A live page is at its address, and what programs may call is described at /openapi.json. Only programs on the
+    same machine may call it, unless --host says otherwise and --tokens says who may do what. Ctrl-C or SIGTERM ends it.
 
     Args:
         model: folder that fit wrote, or a model file.
-        state: folder of the store, or postgresql://…; if left out, a folder beside the model, with -state behind its
-            name.
+        state: folder of the store, or postgresql://…; if left out, a folder next to the model's, with -state added to
+            its name.
         options: of the server; see its fields.
     """
     from statecast.cli import serving
@@ -61,10 +61,10 @@ def token(
 ) -> int:
     """Make a token for a server, print it, and add its hash to a file of tokens.
 
-    A server that runs with this file takes the token at once. To withdraw a token, take its line out.
+    A server that runs with this file accepts the token at once. To withdraw a token, delete its line.
 
     Args:
-        file: the file, which is made where it is missing.
+        file: the file, which is created if it does not exist.
         scope: what the token may do: read, write (and read), or admin (everything).
         name: what to call it.
     """
@@ -83,19 +83,19 @@ def send(
     token: Text = None,
     json: bool = False,
 ) -> int:
-    """Send the rows of a table to a server, in the order of time.
+    """Send the rows of a table to a server, in order of time.
 
-    A server knows a row by its series and time, and rows before the last one of their series are passed over. So a
-    table may be sent again, and what was interrupted is finished by the same command. While the server is away or busy,
-    rows are sent again. The exit code is 1 if the server refused a row that it does not hold.
+    A server identifies a row by its series and time, and rows before the last one of their series are skipped. So a
+    table may be sent again, and the same command finishes a transfer that was interrupted. While the server is away or
+    busy, rows are sent again. The exit code is 1 if the server refused a row that it does not have.
 
     Args:
         url: the server, such as http://127.0.0.1:8000.
         table: CSV or Parquet file with the columns of the training table, or - for standard input.
-        speed: replay at this multiple of the speed at which the rows came: 1 takes as long, 60 an hour in a minute.
-            Where times are whole numbers a step is a second. As fast as the server takes them if left out.
-        token: one that the server's token file holds; taken from the environment (STATECAST_TOKEN) if left out.
-        json: print what came of the rows as one JSON document.
+        speed: send at this multiple of the speed at which the rows arrived: 1 is real time, 60 sends an hour in a
+            minute. If times are whole numbers, a step is a second. As fast as the server takes them if left out.
+        token: one from the server's token file; taken from the environment (STATECAST_TOKEN) if left out.
+        json: print the result as one JSON document.
     """
     from statecast.cli import sending
 
@@ -108,9 +108,9 @@ def store(
 ) -> int:
     """Keep the store of a server in order, while no server uses it.
 
-    The tasks: check reads all of it and says what is wrong (exit code 1 if anything is); compact gives back room on the
-    disk; backup copies it to a new file; restore makes a store of such a file, in a folder that has none. A server that
-    runs gives a copy of its store at /v1/backup.
+    The tasks: check reads all of it and reports what is wrong (exit code 1 if anything is); compact frees space on
+    disk; backup copies it to a new file; restore makes a store from such a file, in a folder that has none. A running
+    server gives a copy of its store at /v1/backup.
 
     Args:
         task: check, compact, backup or restore.

@@ -40,11 +40,11 @@ def tune(
     workers: MaybeCount = None,
     json: bool = False,
 ) -> int:
-    """Try settings on the rows before the test rows, and fit with the best if it is better by more than luck.
+    """Try settings on the rows before the test rows, and fit with the best ones if they are better by more than luck.
 
     The first trial is what fit would choose. Each trial is scored on several stretches of time that it has not learned
-    from, and the test rows, which choose nothing, then tell what tuning gained or lost. Ctrl-C ends the trials, and the
-    best so far is fitted; the folder keeps all trials, so --resume goes on where a study was killed, or adds more.
+    from, and the test rows, which choose nothing, then show what tuning gained or lost. Ctrl-C ends the trials, and the
+    best so far is fitted; the folder keeps all trials, so --resume continues a study that was killed, or adds to it.
 
     Args:
         table: CSV or Parquet file, long (with an id column) or wide (with several targets), or - for standard input.
@@ -52,13 +52,13 @@ def tune(
         out: folder for the model, its scores, pictures and report, and for the trials.
         columns: which columns play which role.
         horizon: number of steps ahead to forecast.
-        test_size: last rows of each series that are kept for the test scores, as a count or as a share such as 0.1.
+        test_size: last rows of each series that are held out for the test scores, as a count or as a share such as 0.1.
         config: TOML file of settings, as for fit; its section [space] may say what is tried, such as
             hidden = [[32], [64]] or learning_rate = {low = 1e-4, high = 1e-2, log = true}.
         set_: any setting, the same for all trials; statecast settings lists them.
-        trials: number of trials, what fit would choose included; 20 if --minutes is left out as well.
-        minutes: time for all, with the fits at the end.
-        resume: go on with the study in this folder.
+        trials: number of trials, including what fit would choose; 20 if --minutes is left out as well.
+        minutes: time for all of them, including the fits at the end.
+        resume: continue the study in this folder.
         force: replace what an earlier fit or study wrote into this folder.
         engine: run trials side by side, in processes of this machine or on a Ray cluster.
         workers: how many trials run at once; all processors if left out with --engine, otherwise one.
