@@ -68,8 +68,8 @@ def fit(
         preset: how much time to take: fast or best. The list of settings says what each sets; --set overrides it.
         set_: any setting, such as hidden=[64,32] cell=gru; statecast settings lists them. A cell of your own is named
             with its module, cell=my_module:my_cell.
-        resume: continue the fit that was interrupted in this folder; the result is the same, bit for bit, as without the
-            interruption.
+        resume: continue the fit that was interrupted in this folder; the result is the same, bit for bit, as without
+            the interruption.
         force: replace what an earlier fit wrote into this folder.
         by: train a network for each value of this column, such as a region, on many workers; the folder then holds a
             model for each, and forecast takes it like the folder of a single fit.
