@@ -26,10 +26,11 @@ import pytest
 from http_cases import row, serving
 
 from statecast.cli import main
-from statecast.errors import MissingDependency, SettingError
+from statecast.errors import MissingDependency, OutputError, SettingError
 from statecast.model import archive
 from statecast.server.engine.engine import Engine
 from statecast.server.http import process, tokens
+from statecast.server.http.service import Service
 from statecast.server.options import Options
 from statecast.server.rows import LiveRows
 from statecast.server.store.protocol import Transaction
@@ -149,6 +150,21 @@ def test_a_second_signal_ends_a_server_at_once(model: Path, tmp_path: Path, monk
     third = Engine.open(model, tmp_path / "state")
     assert third.status().replayed == status.replayed
     third.close()
+
+
+def test_a_second_signal_ends_a_server_that_still_reads_its_store() -> None:
+    release = threading.Event()
+
+    def open_late(failed: Any) -> Engine:
+        release.wait(20)
+        raise OutputError("it comes too late")
+
+    async def live(service: Service) -> None:
+        async with service:
+            service.hasten()
+
+    asyncio.run(asyncio.wait_for(live(Service(open_late, Options(), "m")), 10))
+    release.set()
 
 
 def test_a_reader_of_events_does_not_keep_a_server_from_ending(begin: Any) -> None:

@@ -132,7 +132,10 @@ class Service:
         self.ended()
 
     def _close(self) -> None:
-        self._thread.join()
+        while self._thread.is_alive():
+            if self.hasty:  # it only reads so far, and what it may write is there whole or not at all
+                return
+            self._thread.join(0.1)
         self._attachments.close()
         if self._engine is not None:
             if self.hasty:
