@@ -8,7 +8,7 @@ are how alarms of a set rate are made from few values (Siffer, Fouque, Termier, 
 with extreme value theory", KDD 2017).
 
 Excesses are few, so shape and size of a tail are drawn to those of both tails together, and these to a prior: the size
-of a normal number's excesses, with a tail a little heavier.
+of a normal number's excesses, with a heavier tail.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ NUMBERS = len(BODY) + 5
 `surprise.leaning`."""
 FEWEST = 100  # positions; fewer have no quantiles of their own
 SIZE = 0.193  # mean excess of a normal number over its 97.5 % quantile, in units of that
-SHAPE = 0.1
-WEIGHT = 10.0  # excesses that a prior counts as
+SHAPE = 0.2
+WEIGHT = 30.0  # excesses that a prior counts as: from fewer, a tail is mostly chance
 OFF = 0.5  # the middle lies at most so far from 0
 HEAVIEST = 0.5  # shapes lie between −HEAVIEST and this
 SCORES: Float64[np.ndarray, " B"] = np.array([normal_score(p) for p in BODY])
