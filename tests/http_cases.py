@@ -92,6 +92,7 @@ def serving(
             verify = ssl.create_default_context(cafile=trust) if trust else False
             with httpx.Client(base_url=address, timeout=20, verify=verify) as http:
                 while wait and http.get("/readyz").status_code != 200:
+                    assert service.error is None, service.error
                     time.sleep(0.01)
                 yield Served(http, service, folder)
         finally:
