@@ -27,7 +27,8 @@ which no label had a part in.
 
 Rules and constants were chosen on the other parts of NAB, with their labels, and on generated series, never on these
 files. These were scored three times in all: the first constants scored 44.1, the second choice 46.0, and the third, all
-made without them, what is told here.
+made without them, what is told here. On the 51 files of the other parts, each part at the threshold that is best on the
+rest of them, the third choice scores 66.3, where the second had 59.0.
 
 """
 
