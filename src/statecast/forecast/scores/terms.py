@@ -21,17 +21,17 @@ def error_terms(
     """The term of each pair in each sum: NaN where a pair does not count."""
     observed = ~np.isnan(y)
     finite = np.isfinite(yhat)
-    error = np.where(finite, y - np.where(finite, yhat, 0.0), np.nan)
-    size = np.abs(y) + np.abs(yhat)
+    error = y - yhat if finite.all() else np.where(finite, y - np.where(finite, yhat, 0.0), np.nan)
+    absolute, size = np.abs(error), np.abs(y) + np.abs(yhat)
     terms = {
         "count": (observed & finite).astype(np.float64),
         "missed": (observed & ~finite).astype(np.float64),
         "squared": error**2,
-        "absolute": np.abs(error),
-        "smape": 200 * np.abs(error) / np.where(size == 0, 1.0, size),
+        "absolute": absolute,
+        "smape": 200 * absolute / np.where(size == 0, 1.0, size),
     }
     if scale is not None:
-        terms |= counted("scaled", np.abs(error) / unit_of(scale, y.shape))
+        terms |= counted("scaled", absolute / unit_of(scale, y.shape))
     return terms
 
 
@@ -73,9 +73,10 @@ def pinball_losses(
     y: Float64[np.ndarray, "*batch D"], yhat: Float64[np.ndarray, "*batch D"], q: float
 ) -> Float64[np.ndarray, "*batch D"]:
     """max(q·(y - ŷ), (q - 1)·(y - ŷ)), see `metrics.pinball`."""
-    error = y - yhat
-    loss: Float64[np.ndarray, "*batch D"] = np.maximum(q * error, (q - 1) * error)
-    return loss
+    error: Float64[np.ndarray, "*batch D"] = np.asarray(y - yhat)
+    above = q * error
+    error *= q - 1
+    return np.maximum(above, error, out=error)
 
 
 def interval_scores(
@@ -111,7 +112,9 @@ def crps_terms(
     """
     total, count = np.zeros(y.shape), 0
     for q, values in quantiles:
-        total += 2 * pinball_losses(y, values, q)
+        losses = pinball_losses(y, values, q)
+        losses *= 2
+        total += losses
         count += 1
     return total / count
 
