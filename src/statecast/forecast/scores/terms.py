@@ -76,7 +76,8 @@ def pinball_losses(
     error: Float64[np.ndarray, "*batch D"] = np.asarray(y - yhat)
     above = q * error
     error *= q - 1
-    return np.maximum(above, error, out=error)
+    np.maximum(above, error, out=error)
+    return error
 
 
 def interval_scores(
