@@ -260,20 +260,35 @@ def test_addresses_that_are_this_machines_alone() -> None:
         Options(port=65_536)
 
 
-def test_what_a_server_is_made_of_is_not_looked_through_for_garbage(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def served(model: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> list[str]:
+    """What a server says until so many lines have come; it ends then."""
     lines: list[str] = []
 
     async def live(service: Any) -> None:
         async with service:
-            while len(lines) < 2:
+            while len(lines) < count:
                 await asyncio.sleep(0.01)
 
     monkeypatch.setattr(process, "_serve", lambda app, service, port: asyncio.run(live(service)))
+    process.run(str(model), str(folder), Options(port=0), lines.append)
+    return lines
+
+
+def test_what_a_server_is_made_of_is_not_looked_through_for_garbage(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     gc.unfreeze()
-    process.run(str(model), str(tmp_path / "state"), Options(port=0), lines.append)
+    served(model, tmp_path / "state", monkeypatch, 2)
     assert gc.get_freeze_count() > 10_000
+    gc.unfreeze()
+
+
+def test_a_server_without_the_native_kernel_says_so(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATECAST_KERNEL", "off")
+    lines = served(model, tmp_path / "state", monkeypatch, 3)
+    assert "recurrent layers run in NumPy or JAX: STATECAST_KERNEL=off" in lines
     gc.unfreeze()
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from statecast.errors import MissingDependency, OutputError, SettingError
+from statecast.model.kernel import library as kernel_library
 from statecast.server.options import Options
 
 LIBRARIES = ("starlette", "uvicorn", "httptools", "msgspec", "apsw", "prometheus_client")
@@ -102,6 +103,8 @@ def run(model: str, state: str, options: Options, say: Callable[[str], None]) ->
             gc.freeze()
             status = service.engine.status()
             say(f"ready after {service.ready_after:.1f} s: {status.series:,} series, {status.replayed:,} rows replayed")
+            if kernel_library.refuses() is not None:
+                say(f"recurrent layers run in {kernel_library.description()}")
             if status.challenger is not None:
                 say(f"the model {status.challenger.name} observes beside it; its states are being built")
 
