@@ -20,7 +20,7 @@ from statecast.report.summary import (
     Section,
     SettingChoice,
     facts_table,
-    headlines,
+    headline,
     layers_table,
     number,
     percent,
@@ -97,8 +97,7 @@ body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui
 main{max-width:62rem;margin:0 auto;padding:2.5rem 1.25rem 4rem}
 h1{font-size:1rem;font-weight:600;color:var(--soft);margin:0 0 .6rem;overflow-wrap:anywhere}
 h2{font-size:1.25rem;line-height:1.3;margin:0 0 .35rem}
-.lead{font-size:clamp(1.35rem,3.6vw,1.9rem);line-height:1.3;font-weight:600;margin:0 0 1rem;text-wrap:pretty}
-header{margin:0 0 1.5rem}header p:last-child{margin-bottom:0}
+.lead{font-size:clamp(1.35rem,3.6vw,1.9rem);line-height:1.3;font-weight:600;margin:0 0 1.5rem;text-wrap:pretty}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:1.25rem 1.4rem;
 margin:0 0 1.25rem}
 section>p{color:var(--soft);margin:0 0 1rem;max-width:46rem}
@@ -155,7 +154,7 @@ def render(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
     sections = _pictures(report, pictures)
     order = ("error_by_step", "importance", "gates", "loss", "residuals", "autocorrelation")
     body = [
-        _header(report),
+        f"<header><h1>{escape(report.title)}</h1><p class=lead>{escape(headline(report))}</p></header>",
         _tiles(report),
         *(sections.get(name, "") for name in ("forecast", "future", "breakdown")),
         _scores(report),
@@ -167,12 +166,6 @@ def render(report: Report, pictures: Mapping[str, bytes] | None = None) -> str:
         "<footer>Made by statecast. This page is self-contained: it loads nothing and runs no scripts.</footer>",
     ]
     return document(report.title, body)
-
-
-def _header(report: Report) -> str:
-    first, *others = map(escape, headlines(report))
-    more = "".join(f"<p>{sentence}</p>" for sentence in others)
-    return f"<header><h1>{escape(report.title)}</h1><p class=lead>{first}</p>{more}</header>"
 
 
 def document(title: str, body: Iterable[str], style: str = "") -> str:

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Facts", "Layer", "Report", "Rolling", "Section", "SettingChoice", "choices_html", "conclusions",
-    "evaluation_html", "facts_table", "headline", "headlines", "layers_table", "number", "percent", "plural",
-    "residual_remark", "score_tables", "signed_percent", "spoken", "value_text", "verdict",
+    "evaluation_html", "facts_table",
+    "headline", "layers_table", "number", "percent", "plural", "residual_remark", "score_tables", "signed_percent",
+    "spoken", "value_text", "verdict",
 ]  # fmt: skip
 
 
@@ -309,13 +310,9 @@ def conclusions(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def headline(report: Report) -> str:
-    """`headlines` as one text."""
-    return " ".join(headlines(report))
-
-
-def headlines(report: Report) -> list[str]:
-    """What everybody should read, a sentence each in plain words: how good the forecast is, and where it comes from."""
-    return [_quality(report), *attribution.sentences(report.evaluation)[:1]]
+    """What everybody should read: what the forecast comes from, and how good it is, a sentence each in plain words."""
+    origin = attribution.sentences(report.evaluation)[:1]
+    return " ".join([*origin, _quality(report)])
 
 
 def _quality(report: Report) -> str:
