@@ -65,12 +65,12 @@ def check_builds(sources: Path, wheels: Path) -> None:
 def check_wheel(wheel: Path) -> None:
     """One kernel, types, tables and the licence, for every Python of one platform."""
     tags = wheel.stem.split("-")[2:]
-    require(tags[:2] == ["py3", "none"] and tags[2] != "any", f"{wheel.name}: wanted py3-none-<platform>")
+    require(tags[:2] == ["py3", "none"] and tags[2] != "any", f"{wheel.name}: expected py3-none-<platform>")
     require(sys.platform != "linux" or "manylinux" in tags[2], f"{wheel.name} was not repaired")
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         kernels = [name for name in names if KERNEL.fullmatch(name)]
-        require(len(kernels) == 1, f"{wheel.name} holds {len(kernels)} kernels, wanted one")
+        require(len(kernels) == 1, f"{wheel.name} holds {len(kernels)} kernels, expected one")
         for name in ("statecast/py.typed", "statecast/data/tables/ATTRIBUTION.md"):
             require(name in names, f"{wheel.name} lacks {name}")
         require(any(name.endswith("licenses/LICENSE") for name in names), f"{wheel.name} lacks the licence")

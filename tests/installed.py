@@ -35,7 +35,7 @@ def main() -> None:
     require(library.refuses() is None, library.description())
     require(Runner(statecast.Stream.load(MODEL).model).native, "the recorded model does not run in the native kernel")
     recorded, here = (np.array(values) for values in (json.loads(FORECASTS.read_text(encoding="utf-8")), forecasts()))
-    require(recorded.shape == here.shape, f"forecasts have shape {here.shape}, wanted {recorded.shape}")
+    require(recorded.shape == here.shape, f"forecasts have shape {here.shape}, expected {recorded.shape}")
     error = np.abs(here - recorded).max() / np.abs(recorded).max()
     require(error <= TOLERANCE, f"forecasts differ from the recorded ones by {error:.1e} of the largest")
     print(f"statecast {statecast.__version__} forecasts in {Path(statecast.__file__).parent}: {library.description()}")

@@ -69,9 +69,9 @@ def test_sized_intervals_come_back_and_their_numbers_are_checked(tmp_path: Path)
     same_bits(back.typical, of.typical)
     assert back.layout == of.layout
     same_bits(forecast(back).lower[80], forecast(of).lower[80])
-    with pytest.raises(ModelFileError, match=r"'typical' holds 0\.0, wanted finite numbers above zero"):
+    with pytest.raises(ModelFileError, match=r"'typical' holds 0\.0, expected finite numbers above zero"):
         load(save(replace(of, typical=np.zeros((3, 1))), tmp_path / "m"))
-    with pytest.raises(ModelFileError, match=r"'typical' is float64 \[2, 1\], wanted float64 \[3, 1\]"):
+    with pytest.raises(ModelFileError, match=r"'typical' is float64 \[2, 1\], expected float64 \[3, 1\]"):
         load(save(replace(of, typical=np.ones((2, 1))), tmp_path / "m"))
     shifts, _ = of.layout.slices["shifts"]
     of.state.data[0, shifts.stop - 1] = -1  # the weight of errors
@@ -171,7 +171,7 @@ def test_what_is_not_there_or_not_ours(tmp_path: Path) -> None:
     refuse("holds the tensors of another program", safetensors.numpy.save({"w": np.zeros(3)}, {"format": "pt"}))
     refuse("holds the tensors of another program", safetensors.numpy.save({"w": np.zeros(3)}))
     write_tensors(tmp_path / "file", {"w": np.zeros(3)}, {"kind": "checkpoint"})
-    refuse("is a statecast checkpoint: wanted a model or a stream")
+    refuse("is a statecast checkpoint: expected a model or a stream")
 
 
 def test_a_newer_file_names_both_versions(tmp_path: Path) -> None:

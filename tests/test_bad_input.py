@@ -40,7 +40,7 @@ TABLES: dict[str, tuple[str | bytes, list[str], int, str]] = {
     "-inf": (GOOD + "2024-02-01,-inf\n", [], 1, "table.csv, column 'load', line 33: -inf cannot be used"),
     "1e30": (GOOD + "2024-02-01,1e30\n", [], 1, "line 33: 1e+30 cannot be used: values beyond 1e+18 need rescaling"),
     "all missing": (days([""] * 30), [], 1, "table.csv has no value of load: every one is missing"),
-    "too short": (days([1, 2]), [], 1, "wanted at least 3 training rows; give more rows, or smaller val_size"),
+    "too short": (days([1, 2]), [], 1, "expected at least 3 training rows; give more rows, or smaller val_size"),
     "twice": (GOOD + "2024-01-31,1\n", [], 1, "two rows for 2024-01-31, line 32 and line 33: keep one row for each"),
     "irregular": (
         "day,load\n" + "".join(f"2024-01-{n + 1:02d} {t},1\n" for n, t in enumerate(EVERY_MINUTE_OR_SO)),
@@ -67,12 +67,12 @@ TABLES: dict[str, tuple[str | bytes, list[str], int, str]] = {
         "table.csv, column 'day', line 33: the time is missing; every row needs one",
     ),
     "two roles": (GOOD, ["--past", "load"], 2, "the column 'load' has two roles"),
-    "horizon": (GOOD, ["--horizon", "0"], 2, "--horizon 0: wanted a whole number of at least 1"),
-    "level": (GOOD, ["--set", "levels=[120]"], 2, "levels = [120]: wanted a list"),
+    "horizon": (GOOD, ["--horizon", "0"], 2, "--horizon 0: expected a whole number of at least 1"),
+    "level": (GOOD, ["--set", "levels=[120]"], 2, "levels = [120]: expected a list"),
     "share as level": (GOOD, ["--set", "levels=[0.9]"], 2, "0.9 looks like a share: write 90 for 90 %"),
     "unknown setting": (GOOD, ["--set", "hiden=[3]"], 2, "there is no setting 'hiden'; did you mean 'hidden'"),
-    "wrong setting": (GOOD, ["--set", "hidden=three"], 2, "hidden = 'three': wanted a list of 0 to 64 items"),
-    "no value": (GOOD, ["--set", "hidden"], 2, "--set 'hidden': wanted KEY=VALUE, for example --set hidden=[64,32]"),
+    "wrong setting": (GOOD, ["--set", "hidden=three"], 2, "hidden = 'three': expected a list of 0 to 64 items"),
+    "no value": (GOOD, ["--set", "hidden"], 2, "--set 'hidden': expected KEY=VALUE, for example --set hidden=[64,32]"),
     "frequency": (GOOD, ["--freq", "1zz"], 2, "--freq 1zz is not a frequency"),
 }
 
@@ -111,10 +111,10 @@ def test_settings_of_a_file_name_the_file(statecast: Command, tmp_path: Path) ->
     for text, message in (
         ("hidden = [", "c.toml: not TOML"),
         ("hiden = [2]", "c.toml: there is no setting 'hiden'; did you mean 'hidden'"),
-        ("horizon = 0", "c.toml: horizon = 0: wanted a whole number"),
+        ("horizon = 0", "c.toml: horizon = 0: expected a whole number"),
         ("[data]\ntargt = 'load'", "c.toml: [data] has no key 'targt'; did you mean 'target'"),
-        ("[data]\npast = 3", "c.toml: [data] past = 3: wanted a column or a list of columns"),
-        ("data = 3", "c.toml: data = 3: wanted a section [data]"),
+        ("[data]\npast = 3", "c.toml: [data] past = 3: expected a column or a list of columns"),
+        ("data = 3", "c.toml: data = 3: expected a section [data]"),
     ):
         (tmp_path / "c.toml").write_text(text)
         done = statecast("fit", "table.csv", "--config", tmp_path / "c.toml", "--out", tmp_path / "out")

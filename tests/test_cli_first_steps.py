@@ -220,7 +220,7 @@ def test_what_stands_in_the_way_is_said(statecast: Command, here: Path) -> None:
         (("fit", "t.csv", "--learning-rate", "1"), "a setting is given as --set learning_rate=…"),
         (
             ("fit", "t.csv", "--preset", "fst"),
-            "--preset 'fst': wanted one of fast, balanced, best; did you",
+            "--preset 'fst': expected one of fast, balanced, best; did you",
         ),
     ],
 )
@@ -274,8 +274,8 @@ def test_a_file_imports_nothing(statecast: Command, here: Path) -> None:
     ("words", "message"),
     [
         (("--cells", "absent"), "--cells: there is no module 'absent' in "),
-        (("--cells=../up"), "wanted the name of a module"),
-        (("--cells"), "--cells '': wanted the name of a module"),
+        (("--cells=../up"), "expected the name of a module"),
+        (("--cells"), "--cells '': expected the name of a module"),
         (("--cells", "broken"), "--cells: the module 'broken' cannot be imported: ValueError: out of order"),
         (("--cells", "lacking"), "'lacking' cannot be imported: ModuleNotFoundError: No module named 'nothing_such'"),
     ],

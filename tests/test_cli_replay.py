@@ -138,9 +138,9 @@ def test_ctrl_c_ends_it_with_the_figures(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("--seconds", "-1"), "--seconds -1: wanted a number from 0 to 86,400"),
-        (("--seconds", "nan"), "--seconds nan: wanted"),
-        (("--rows", "0"), "--rows 0: wanted a whole number of at least 1"),
+        (("--seconds", "-1"), "--seconds -1: expected a number from 0 to 86,400"),
+        (("--seconds", "nan"), "--seconds nan: expected"),
+        (("--rows", "0"), "--rows 0: expected a whole number of at least 1"),
         (("--from", "soon"), "'soon'"),
     ],
 )

@@ -198,7 +198,7 @@ def test_explain_one_forecast_of_one_series(statecast: Command, rich: Path, load
     wrong = statecast("explain", rich, loads, "--series", "site-1")
     assert "go with --at" in wrong.error
     wrong = statecast("explain", rich, loads, "--at", at, "--picture", "parts.pdf")
-    assert "wanted the name of a PNG file" in wrong.error
+    assert "expected the name of a PNG file" in wrong.error
 
 
 # --- backtest
@@ -366,11 +366,11 @@ def test_wrong_calls(statecast: Command) -> None:
         (["fit", "a.csv", "b.csv", "--out", "o"], "b.csv: nothing more was expected here"),
         (["fit", "a.csv", "--out", "o", "--horizon", "many"], "--horizon: 'many' is not a whole number"),
         (["fit", "a.csv", "--out", "o", "--horizon", "1.5"], "--horizon: '1.5' is not a whole number"),
-        (["fit", "a.csv", "--out", "o", "--horizon", "0"], "--horizon 0: wanted a whole number of at least 1"),
+        (["fit", "a.csv", "--out", "o", "--horizon", "0"], "--horizon 0: expected a whole number of at least 1"),
         (["fit", "a.csv", "--out", "o", "--test-size", "half"], "--test-size: 'half' is not a number"),
-        (["fit", "a.csv", "--out", "o", "--test-size", "2.5"], "--test-size 2.5: wanted a count of rows"),
+        (["fit", "a.csv", "--out", "o", "--test-size", "2.5"], "--test-size 2.5: expected a count of rows"),
         (["forecast", "m", "--levels", "80,x"], "--levels: 'x' is not a number"),
-        (["forecast", "m", "--json=5"], "--json 5: wanted no value: it is a switch"),
+        (["forecast", "m", "--json=5"], "--json 5: expected no value: it is a switch"),
     ):
         done = statecast(*words)
         assert done.code == 2, words
@@ -385,15 +385,15 @@ def test_arguments_of_the_library_are_said_as_options(statecast: Command, plain:
     assert "such as --freq 1h" in statecast(*fit, "--target", "load", "--time", "day").error
     assert statecast(*fit, "--target", "load", "--time", "day", "--freq", "1zz").error.startswith("--freq 1zz is not")
     for words, message in (
-        (["--horizon", "0"], "--horizon 0: wanted a whole number of at least 1"),
-        (["--samples", "0"], "--samples 0: wanted a whole number of at least 1"),
-        (["--samples", "2", "--seed", "-1"], "--seed -1: wanted a whole number of at least 0"),
-        (["--levels", "80", "0.9"], "--levels [80, 0.9]: wanted a list of 0 to 20 items"),
+        (["--horizon", "0"], "--horizon 0: expected a whole number of at least 1"),
+        (["--samples", "0"], "--samples 0: expected a whole number of at least 1"),
+        (["--samples", "2", "--seed", "-1"], "--seed -1: expected a whole number of at least 0"),
+        (["--levels", "80", "0.9"], "--levels [80, 0.9]: expected a list of 0 to 20 items"),
     ):
         done = statecast("forecast", plain, *words)
         assert (done.code, message in done.error) == (2, True), done.error
     done = statecast("backtest", plain, passengers(), "--step", "0")
-    assert (done.code, done.error) == (2, "--step 0: wanted a whole number of at least 1")
+    assert (done.code, done.error) == (2, "--step 0: expected a whole number of at least 1")
 
 
 def test_debug_shows_where_an_error_came_from(statecast: Command, tmp_path: Path) -> None:

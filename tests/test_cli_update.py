@@ -78,7 +78,7 @@ def test_update_learns_when_asked(statecast: Command, air: Path, tmp_path: Path)
     ("words", "message"),
     [
         (["--steps", "5"], "go with --learn"),
-        (["--learn", "--steps", "0"], "steps = 0: wanted a whole number of at least 1"),
+        (["--learn", "--steps", "0"], "steps = 0: expected a whole number of at least 1"),
         (["--learn", "--resume"], "there is no unfinished fit"),
     ],
 )

@@ -360,7 +360,7 @@ def test_a_stream_of_numbered_series_with_a_zone_and_covariates(spark: Any, rows
     writer.trigger(availableNow=True).start(str(tmp_path / "out"), format="parquet").awaitTermination()
     result = pl.read_parquet(tmp_path / "out" / "*.parquet").sort("site", "hour", "error", nulls_last=True)
     reasons = result.filter(pl.col("error").is_not_null())["error"].to_list()
-    assert [reason for reason in reasons if "the time is missing" in reason or "wanted 3: this step" in reason]
+    assert [reason for reason in reasons if "the time is missing" in reason or "expected 3: this step" in reason]
     assert len(reasons) == 3 and any("None names no series" in reason for reason in reasons)
     known = [[[value] for value in row] for row in ahead]
     alone = forecaster.stream().observe_many(sites, news["load"].to_numpy(), hour, news["wind"].to_numpy(), known)
@@ -395,13 +395,13 @@ def test_what_no_spark_can_do_is_refused_at_once(
             "which column tells it, with time=",
             lambda: cluster.fit(frame, "load", id="site", out=tmp_path / "m"),
         ),
-        (SettingError, "wanted a Spark DataFrame", lambda: cluster.forecast(model, frame, future=rows)),
+        (SettingError, "expected a Spark DataFrame", lambda: cluster.forecast(model, frame, future=rows)),
         (DataError, "is no streaming DataFrame|are no streaming DataFrame", lambda: stream(model, frame)),
-        (SettingError, "horizon = 5: wanted a whole number from 1 to 4", lambda: stream(model, live, horizon=5)),
+        (SettingError, "horizon = 5: expected a whole number from 1 to 4", lambda: stream(model, live, horizon=5)),
         (SettingError, "buckets = 0", lambda: stream(model, live, buckets=0)),
         (
             DataError,
-            "'site' of ids is ARRAY<STRING>, wanted STRING or whole numbers",
+            "'site' of ids is ARRAY<STRING>, expected STRING or whole numbers",
             lambda: stream(model, live.selectExpr("array(site) site", "hour", "load")),
         ),
         (

@@ -57,16 +57,16 @@ def test_every_face_takes_the_same_spellings() -> None:
 @pytest.mark.parametrize(
     ("spelling", "message"),
     [
-        ({"levels": [0.9]}, r"levels = \[0.9\]: wanted .* 0.9 looks like a share: write 90 for 90 %"),
+        ({"levels": [0.9]}, r"levels = \[0.9\]: expected .* 0.9 looks like a share: write 90 for 90 %"),
         ({"levels": 0.95}, "write 95 for 95 %"),
-        ({"levels": [80, 100]}, r"levels = \[80, 100\]: wanted a list of 0 to 20 items"),
+        ({"levels": [80, 100]}, r"levels = \[80, 100\]: expected a list of 0 to 20 items"),
         ({"cell": "ltsm"}, "did you mean 'lstm'"),
-        ({"loss": "max"}, "loss = 'max': wanted one of mse, mae"),
-        ({"hidden": 0}, "hidden = 0: wanted a list"),
-        ({"hidden": True}, "hidden = True: wanted a list"),
+        ({"loss": "max"}, "loss = 'max': expected one of mse, mae"),
+        ({"hidden": 0}, "hidden = 0: expected a list"),
+        ({"hidden": True}, "hidden = True: expected a list"),
         ({"hidden": [[3]]}, "hidden"),
         ({"hidden": 3.5}, "hidden = 3.5"),
-        ({"tensorboard": ""}, "wanted a folder's path"),
+        ({"tensorboard": ""}, "expected a folder's path"),
         ({"hiden": 3}, "there is no setting 'hiden'; did you mean 'hidden'"),
     ],
 )

@@ -88,7 +88,7 @@ def test_season_of_business_days(text: str, season: int) -> None:
 
 @pytest.mark.parametrize("text", ["B:Funday", "B:Mon-Tue-Wed"])
 def test_a_week_of_other_days_is_refused(text: str) -> None:
-    with pytest.raises(SettingError, match="wanted"):
+    with pytest.raises(SettingError, match="expected"):
         Frequency.parse(text)
 
 

@@ -105,7 +105,7 @@ def test_codes_are_of_a_region_and_a_part(value: str, form: str) -> None:
     ids=str,
 )
 def test_other_values_are_refused(value: Any) -> None:
-    with pytest.raises(SettingError, match=r"holidays = .*wanted the code of a country"):
+    with pytest.raises(SettingError, match=r"holidays = .*expected the code of a country"):
         Config(holidays=value)
 
 

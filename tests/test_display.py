@@ -320,7 +320,7 @@ def test_plot_draws_on_axes_of_the_user() -> None:
     forecaster, _ = fitted()
     axes = Figure().subplots(2)
     assert list(forecaster.plot(ax=axes)) == list(axes)
-    with pytest.raises(SettingError, match="got 1 axes, wanted 2"):
+    with pytest.raises(SettingError, match="got 1 axes, expected 2"):
         forecaster.plot(ax=axes[0])
 
 
@@ -363,7 +363,7 @@ def test_plotly_has_the_same_numbers_and_a_menu_of_series() -> None:
 
 def test_an_unknown_backend_is_refused() -> None:
     forecaster, _ = fitted()
-    with pytest.raises(SettingError, match=r"backend = 'bokeh': wanted 'matplotlib' or 'plotly'"):
+    with pytest.raises(SettingError, match=r"backend = 'bokeh': expected 'matplotlib' or 'plotly'"):
         forecaster.plot(backend="bokeh")
     with pytest.raises(SettingError, match="plotly draws on no axes"):
         forecaster.plot(backend="plotly", ax=3)

@@ -96,7 +96,7 @@ def test_residuals_by_origin_and_step_ahead(vector: Forecaster, tmp_path: Path) 
     with pytest.raises(NotFitted, match="give residuals a table"):
         loaded.residuals()
     for wrong in (0, 5, [1.5], []):
-        with pytest.raises(SettingError, match="wanted some of the steps ahead from 1 to 4"):
+        with pytest.raises(SettingError, match="expected some of the steps ahead from 1 to 4"):
             vector.residuals(steps=wrong)
     gaps = y.copy()
     gaps[50:60] = np.nan

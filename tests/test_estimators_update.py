@@ -143,7 +143,7 @@ def test_learning_needs_to_be_asked_for(fitted: Model, tmp_path: Path) -> None:
     model = model_of(fitted, tmp_path)
     with pytest.raises(SettingError, match="steps is of learning"):
         model.update(table(), steps=5)
-    with pytest.raises(SettingError, match="steps = 0: wanted a whole number of at least 1"):
+    with pytest.raises(SettingError, match="steps = 0: expected a whole number of at least 1"):
         model.update(table(), learn=True, steps=0)
     with pytest.raises(SettingError, match="learning_rate"):
         model.update(table(), learn=True, learning_rate=-1.0)

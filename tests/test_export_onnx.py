@@ -248,7 +248,7 @@ def test_a_forecaster_exports_what_it_loaded(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     model: Model = forecast_cases.model()
     forecaster = Forecaster.load(archive.save(model, tmp_path / "m.safetensors"))
-    with pytest.raises(SettingError, match=r"wanted a name that ends in \.onnx"):
+    with pytest.raises(SettingError, match=r"expected a name that ends in \.onnx"):
         forecaster.export(tmp_path / "m.pb")
     files = forecaster.export(tmp_path / "m.onnx")
     assert [path.name for path in files] == ["m.onnx", "m.forecast.onnx", "m.states.safetensors"]

@@ -69,7 +69,7 @@ def test_origins_are_a_horizon_apart_and_short_series_have_fewer() -> None:
     ):
         backtest(of, table, windows=5)
     for wrong in ({"windows": 0}, {"windows": 2, "step": 0}, {"windows": 1.5}):
-        with pytest.raises(SettingError, match=r"(windows|step) = .*: wanted a whole number of at least 1"):
+        with pytest.raises(SettingError, match=r"(windows|step) = .*: expected a whole number of at least 1"):
             backtest(of, table, **wrong)  # type: ignore[arg-type]
 
 

@@ -125,10 +125,10 @@ def test_levels_and_horizons_that_cannot_be() -> None:
     of = model(head="pinball")
     of = remembering(of, panel(of))
     for horizon in (0, -1, 1.5, True, "3"):
-        with pytest.raises(SettingError, match=r"horizon = .*: wanted a whole number of steps, at least 1"):
+        with pytest.raises(SettingError, match=r"horizon = .*: expected a whole number of steps, at least 1"):
             forecast(of, horizon=horizon)  # type: ignore[arg-type]
     for level in (0, 100, -5, float("nan"), "80", None):
-        with pytest.raises(SettingError, match=r"levels = .*: wanted a list of 0 to 20 items, each a number"):
+        with pytest.raises(SettingError, match=r"levels = .*: expected a list of 0 to 20 items, each a number"):
             forecast(of, levels=[level])  # type: ignore[list-item]
     assert list(forecast(of, levels=[95]).lower) == [95]
     assert list(forecast(of, levels=[]).lower) == []
@@ -142,11 +142,11 @@ def test_levels_and_horizons_that_cannot_be() -> None:
 def test_a_horizon_that_no_forecast_reaches_is_refused_at_once() -> None:
     of = remembering(model(), panel(model()))
     for horizon in (100_001, 10**9, 10**400):
-        with pytest.raises(SettingError, match=r"wanted at most 100,000 steps; beyond the 3 that"):
+        with pytest.raises(SettingError, match=r"expected at most 100,000 steps; beyond the 3 that"):
             forecast(of, horizon=horizon)
-        with pytest.raises(SettingError, match=r"wanted at most 100,000 steps"):
+        with pytest.raises(SettingError, match=r"expected at most 100,000 steps"):
             sample(of, 2, horizon=horizon)
-        with pytest.raises(SettingError, match=r"wanted at most 100,000 steps"):
+        with pytest.raises(SettingError, match=r"expected at most 100,000 steps"):
             Stream(of).forecast(horizon=horizon)
     assert forecast(of, horizon=5000).values.shape == (2, 5000, 1)
 

@@ -98,7 +98,7 @@ def test_without_stretches_paths_are_random_walks() -> None:
 def test_numbers_of_paths_that_cannot_be() -> None:
     of = remembering(model(), panel(model()))
     for n in (0, -1, 2.5, True, "3"):
-        with pytest.raises(SettingError, match=r"samples = .*: wanted a whole number of paths, at least 1"):
+        with pytest.raises(SettingError, match=r"samples = .*: expected a whole number of paths, at least 1"):
             sample(of, n)  # type: ignore[arg-type]
 
 
@@ -115,4 +115,4 @@ def test_a_frame_and_the_command(statecast: Command, plain: Path) -> None:
     wrong = statecast("forecast", plain, "--samples", 3, "--levels", 80)
     assert wrong.code == 2
     assert wrong.error == "--samples and --levels exclude each other: sample paths have no intervals"
-    assert statecast("forecast", plain, "--samples", 0).error == "--samples 0: wanted a whole number of at least 1"
+    assert statecast("forecast", plain, "--samples", 0).error == "--samples 0: expected a whole number of at least 1"

@@ -189,7 +189,7 @@ def test_a_snapshot_goes_on_in_the_same_bits(tmp_path: Path) -> None:
             same_bits(one.lower[80], two.lower[80])
             assert (one.times == two.times).all()
         same_bits(other.state.data, stream.state.data)
-    with pytest.raises(ModelFileError, match=r"is a statecast stream: wanted a checkpoint"):
+    with pytest.raises(ModelFileError, match=r"is a statecast stream: expected a checkpoint"):
         read_tensors(tmp_path / "live.safetensors", "checkpoint")
 
 
@@ -385,7 +385,7 @@ def test_a_stream_is_shown_in_one_line() -> None:
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "earlier": ({"time": EARLIER}, TimeOrderError, r"series 'a': 2024-01-02 08:00:00 is not after 2024-01-02 09:"),
     "same": ({"time": FIRST}, TimeOrderError, r"series 'a': .* is not after"),
-    "off-grid": ({"time": BETWEEN}, DataError, r"10:30:00 is no whole .* of 1h after .* wanted 2024-01-02 10:00"),
+    "off-grid": ({"time": BETWEEN}, DataError, r"10:30:00 is no whole .* of 1h after .* expected 2024-01-02 10:00"),
     "far": ({"time": FIRST + timedelta(days=50_000)}, DataError, r"skips 1,199,999 steps .* more than 1,000,000"),
     "no-time": ({"time": "yesterday"}, DataError, r"hour: 'yesterday' cannot be used: not a time: write it"),
     "nat": ({"time": np.datetime64("NaT", "s")}, DataError, r"hour: .*NaT.* every row needs one"),
@@ -396,7 +396,7 @@ WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "large": ({"value": -1e30}, DataError, r"load of series 'a': -1e\+30 cannot be used: values beyond 1e\+18"),
     "far-out": ({"value": 1e17}, DataError, r"series 'a': 1e\+17 is more than 1e\+15 times farther out"),
     "text": ({"value": "four"}, DataError, r"load of series 'a': 'four' is not a number"),
-    "two": ({"value": [1.0, 2.0]}, DataError, r"the values of series 'a': got 2 values, wanted 1: load"),
+    "two": ({"value": [1.0, 2.0]}, DataError, r"the values of series 'a': got 2 values, expected 1: load"),
     "named": ({"value": {"lod": 1.0}}, DataError, r"there is no column 'lod'; did you mean 'load'"),
     "past": ({"past": [1.0]}, DataError, r"past: this model has no such covariates: leave past= out"),
     "new": ({"id": "b"}, DataError, r"series 'b' is new, so its first row needs a time"),
@@ -418,13 +418,13 @@ def test_a_wrong_row_changes_nothing(name: str) -> None:
 
 MANY: dict[str, tuple[tuple[Any, ...], type[Exception], str]] = {
     "twice": ((["a", "b", "a"], [1.0, 2.0, 3.0]), DataError, r"series 'a' comes twice"),
-    "count": ((["a", "b"], [1.0]), DataError, r"values: got 1, wanted one for each of the 2 series"),
+    "count": ((["a", "b"], [1.0]), DataError, r"values: got 1, expected one for each of the 2 series"),
     "order": ((["a", "b"], [1.0, 2.0], [LATER, FIRST]), TimeOrderError, r"series 'b': .* is not after"),
     "inf": ((["a", "b"], np.array([1.0, np.inf])), DataError, r"values: inf cannot be used"),
     "text": ((["a", "b"], ["one", "2"]), DataError, r"load of series 'a': 'one' is not a number"),
     "far-out": ((["a", "b"], np.array([1.0, 1e17])), DataError, r"values: 1e\+17 is more than"),
     "new": ((["a", "c"], [1.0, 2.0]), DataError, r"series 'c' is new"),
-    "set": ((["a", "b"], {1.0, 2.0}), DataError, r"values: got \{1.0, 2.0\}, wanted a row for each"),
+    "set": ((["a", "b"], {1.0, 2.0}), DataError, r"values: got \{1.0, 2.0\}, expected a row for each"),
 }  # fmt: skip
 
 
@@ -487,7 +487,7 @@ def test_covariates_must_be_there_and_right() -> None:
     refuse(r"known: the column 'open' is not given", known=[{"heat": 1.0}] * 4)
     refuse(r"wind: 'calm' is not a number", past=["calm"])
     refuse(r"heat: inf cannot be used", known=[{"heat": np.inf, "open": "no"}] * 4)
-    refuse(r"static: got 2 values, wanted 1: area", static=[1.0, 2.0])
+    refuse(r"static: got 2 values, expected 1: area", static=[1.0, 2.0])
     with pytest.warns(UserWarning, match=r"open: the model has not seen the category 'ajar'; it is treated as missing"):
         result = stream.observe("a", 1.0, FIRST, **{**right, "known": [*known[:3], {"heat": 1.0, "open": "ajar"}]})
     other = Stream(model(covariates=True))
@@ -504,7 +504,7 @@ def test_series_that_are_not_here() -> None:
         stream.forecast(["nroth"])
     with pytest.raises(UnknownSeries, match=r"there is no series 'south'"):
         stream.take(["south"])
-    with pytest.raises(SettingError, match=r"ids: got 'north', wanted a list"):
+    with pytest.raises(SettingError, match=r"ids: got 'north', expected a list"):
         stream.forecast("north")
     with pytest.raises(DataError, match=r"series 'north' is in both streams"):
         stream.merge(stream)

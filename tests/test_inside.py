@@ -82,7 +82,7 @@ def test_a_network_without_recurrence_has_no_states() -> None:
 @pytest.mark.parametrize("last", [0, -3, True, 2.5])
 def test_the_number_of_rows_is_checked(last: Any) -> None:
     of = model()
-    with pytest.raises(SettingError, match="wanted a whole number of rows"):
+    with pytest.raises(SettingError, match="expected a whole number of rows"):
         activations(of, panel(of), last=last)
 
 

@@ -193,10 +193,10 @@ def test_arrays_that_do_not_lie_in_the_file_are_refused(tmp_path: Path) -> None:
     packed = {"data": np.zeros((2000, 2000), "f4"), "compression": "gzip"}
     assert "not compressed" in changed(lambda file: file.create_dataset(name, **packed))
     for wrong in (np.zeros((3, 12), "i4"), np.zeros((3, 12), "c8"), np.zeros((3, 12, 1), "f4"), np.array(b"text")):
-        assert "wanted one or two axes of floats" in changed(lambda file, wrong=wrong: file.__setitem__(name, wrong))
+        assert "expected one or two axes of floats" in changed(lambda file, wrong=wrong: file.__setitem__(name, wrong))
     assert "NaN" in changed(lambda file: file.__setitem__(name, np.full((3, 12), np.nan, "f4")))
     assert "not those of LSTM" in changed(lambda file: file.__setitem__(name, np.zeros((3, 11), "f4")))
-    assert "wanted 0, 1" in changed(lambda file: None)
+    assert "expected 0, 1" in changed(lambda file: None)
     assert "is no array" in changed(lambda file: file.create_group(name))
     assert "is no group" in changed(lambda file: (file.pop("layers/lstm"), file.__setitem__("layers/lstm", 1.0)))
     assert "no counterpart" in changed(lambda file: file.create_group("layers/conv1d"))

@@ -128,7 +128,7 @@ def test_keras_layers_without_a_counterpart_are_refused(tmp_path: Path) -> None:
         "hard_sigmoid": [layers.LSTM(2, recurrent_activation="hard_sigmoid"), layers.Dense(4)],
         "LayerNormalization": [layers.LSTM(2), layers.LayerNormalization(), layers.Dense(4)],
         "Conv1D": [layers.Conv1D(2, 3), layers.GRU(2), layers.Dense(4)],
-        "wanted 'linear'": [layers.GRU(2), layers.Dense(4, activation="relu")],
+        "expected 'linear'": [layers.GRU(2), layers.Dense(4, activation="relu")],
         "RNN": [layers.RNN([layers.LSTMCell(2), layers.LSTMCell(2)]), layers.Dense(4)],
     }
     for reason, chain in cases.items():

@@ -55,7 +55,7 @@ def test_layers_of_different_widths_are_modules_of_their_own() -> None:
     back = sc.interop.to_torch(forecaster, order)
     assert all(np.array_equal(back[name], state[name]) for name in state)
     assert set(sc.interop.to_torch(forecaster)) >= {"rnn0.weight_ih_l0", "rnn1.weight_ih_l0", "dense0.weight"}
-    with pytest.raises(SettingError, match="wanted 4 different names"):
+    with pytest.raises(SettingError, match="expected 4 different names"):
         sc.interop.to_torch(forecaster, ["one", "one"])
     with pytest.raises(SettingError, match="give their order with layers"):
         sc.interop.from_torch(state)
@@ -94,7 +94,7 @@ def test_what_no_layer_here_can_be_is_refused_by_name() -> None:
     assert "int64" in refusal({"head.bias": np.zeros(4, int)})
     assert "no array" in refusal({"head.bias": [[1.0], [1.0, 2.0]]})
     assert "not of the 12 rows" in refusal({"rnn.bias_ih_l0": np.zeros(11)})
-    assert "wanted [4]" in refusal({"head.bias": np.zeros(3)})
+    assert "expected [4]" in refusal({"head.bias": np.zeros(3)})
     assert "no weight" in refusal({"other.bias": np.zeros(3)}, layers=["rnn", "other", "head"])
     assert "of no RNN, LSTM or GRU" in refusal({f"rnn.weight_{part}_l1": np.zeros((6, 3)) for part in ("ih", "hh")})
     assert "mixes" in refusal({f"rnn.weight_{part}_l1": np.zeros((9, 3)) for part in ("ih", "hh")} | nothing(9))

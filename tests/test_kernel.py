@@ -254,12 +254,12 @@ def test_tiny_numbers_are_flushed_inside_the_call_alone() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x": np.zeros((3, 2), np.float32)}, "wanted"),
-        ({"x": np.zeros((3, 2, 4), np.float32)}, r"x is float32\[3, 2, 4\], wanted"),
+        ({"x": np.zeros((3, 2), np.float32)}, "expected"),
+        ({"x": np.zeros((3, 2, 4), np.float32)}, r"x is float32\[3, 2, 4\], expected"),
         ({"x": np.zeros((3, 2, 2), np.float16)}, "float16"),
         ({"x": np.zeros((3, 2, 2), np.float64)}, "float64|float32"),
-        ({"mask": np.ones((3, 3), bool)}, r"mask is bool\[3, 3\], wanted"),
-        ({"reset": np.ones(3, bool)}, r"reset is bool\[3\], wanted"),
+        ({"mask": np.ones((3, 3), bool)}, r"mask is bool\[3, 3\], expected"),
+        ({"reset": np.ones(3, bool)}, r"reset is bool\[3\], expected"),
         ({"state": {"h": np.zeros((2, 4), np.float32), "c": np.zeros((1, 4), np.float32)}}, "state c"),
         ({"init": {"h": np.zeros(5, np.float32)}}, "init h"),
     ],

@@ -225,7 +225,7 @@ def test_jax_gives_what_numpy_gives(cell: str) -> None:
 
 def test_arrays_are_float32() -> None:
     p = problem("gru", (2, 2, 2, 3), np.float64)
-    with pytest.raises(DataError, match="wanted float32 for bf16"):
+    with pytest.raises(DataError, match="expected float32 for bf16"):
         layer.forward("gru", **p, bf16=True)
 
 
@@ -248,5 +248,5 @@ def test_where_there_is_none_it_says_so(choice: str, monkeypatch: pytest.MonkeyP
     # As on a processor that has none, or one whose pairs are slower than its float32.
     monkeypatch.setattr(kernel_library, "handle", lambda: types.SimpleNamespace(statecast_best_isa=lambda dtype: -1))
     monkeypatch.setattr(kernel_library, "runs", lambda bf16=False: () if bf16 else ("plain",))
-    with pytest.raises(SettingError, match="wanted AMX, or AVX512-BF16 on a processor that is not Intel's"):
+    with pytest.raises(SettingError, match="expected AMX, or AVX512-BF16 on a processor that is not Intel's"):
         layer.forward("gru", **problem("gru", (1, 1, 1, 1)), bf16=True)

@@ -457,7 +457,7 @@ def test_a_turn_that_is_none_moves_nothing_outside_its_row(turn: float) -> None:
         ({"values": np.ones((1, 3))}, r"values is float64\[1, 3\]"),
         ({"scale": np.ones((1, 2))}, "scale is float64"),
         ({"forecast": np.ones((1, 9, 2, 1))}, "forecast is float64"),
-        ({"forecast": np.ones((1, 5, 2, 1), np.float32)}, "5 steps ahead, wanted 4 or 9"),
+        ({"forecast": np.ones((1, 5, 2, 1), np.float32)}, "5 steps ahead, expected 4 or 9"),
         ({"index": np.array([1], np.int32)}, "index is int32"),
         ({"index": np.array([99])}, "row index"),
         ({"states": Blocks.of(np.zeros((3, 400)))}, "C-ordered float32"),
@@ -483,5 +483,5 @@ def test_bounds_of_another_precision_are_refused() -> None:
     adaptive, constants = Adaptive(network.head, (80.0,)), {"origin": np.zeros(2), "unit": np.ones(2)}
     for dtype in (np.int8, np.float32):
         bounds = Bounds.of(adaptive, prior_quantiles(network.head).astype(dtype))
-        with pytest.raises(DataError, match="wanted float64"):
+        with pytest.raises(DataError, match="expected float64"):
             Follower(adaptive, bounds, constants, 0, 0, 0, np.float32)

@@ -108,5 +108,5 @@ def test_what_is_wrong_is_refused(change: dict[str, Any], message: str) -> None:
 def test_arrays_of_other_shapes_are_named() -> None:
     front, c = front_of("last", 2), constants(2, np.float32)
     y = np.zeros((3, 4, 2), np.float32)
-    with pytest.raises(DataError, match=r"m is float32\[3, 4, 1\], wanted float32\[3, 4, 2\]"):
+    with pytest.raises(DataError, match=r"m is float32\[3, 4, 1\], expected float32\[3, 4, 2\]"):
         front.scan(c, y, y[..., :1], np.zeros((3, 4), bool), front.start(c, y, (4,)))

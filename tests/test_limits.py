@@ -100,12 +100,12 @@ def test_limits_are_numbers_or_tables_by_target() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"lower": "0"}, "wanted a finite number"),
-        ({"upper": INF}, "wanted a finite number"),
-        ({"upper": True}, "wanted a finite number"),
-        ({"upper": {}}, "wanted a finite number"),
-        ({"upper": {"load": None}}, "wanted a finite number"),
-        ({"lower": 3, "upper": 3}, "wanted a lower limit below the upper one"),
+        ({"lower": "0"}, "expected a finite number"),
+        ({"upper": INF}, "expected a finite number"),
+        ({"upper": True}, "expected a finite number"),
+        ({"upper": {}}, "expected a finite number"),
+        ({"upper": {"load": None}}, "expected a finite number"),
+        ({"lower": 3, "upper": 3}, "expected a lower limit below the upper one"),
         ({"transform": "logit"}, '"logit" without limits: choose lower or upper'),
         ({"upper": {"load": 1}, "channels": "independent"}, 'choose channels = "joint"'),
     ],

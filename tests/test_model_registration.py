@@ -76,10 +76,10 @@ def test_a_part_of_the_state_that_there_is_not_is_named() -> None:
 @pytest.mark.parametrize(
     ("result", "message"),
     [
-        (lambda s: ({"h": s["h"], "c": s["h"]}, {}), "returns the parts h, c of its state, wanted h; `states` names"),
-        (lambda s: ({}, {}), "wanted h"),
-        (lambda s: {"h": s["h"]}, r"returns dict, wanted \(state, gates\)"),
-        (lambda s: s["h"], r"returns ndarray, wanted \(state, gates\)"),
+        (lambda s: ({"h": s["h"], "c": s["h"]}, {}), "returns the parts h, c of its state, expected h; `states` names"),
+        (lambda s: ({}, {}), "expected h"),
+        (lambda s: {"h": s["h"]}, r"returns dict, expected \(state, gates\)"),
+        (lambda s: s["h"], r"returns ndarray, expected \(state, gates\)"),
     ],
 )
 def test_other_parts_than_the_cell_has_are_named(result: Any, message: str) -> None:

@@ -202,7 +202,7 @@ def test_a_value_that_is_not_known_counts_for_no_one_and_a_forecast_that_is_no_n
 
 
 def test_forecasts_that_are_missing_are_no_scores() -> None:
-    with pytest.raises(ValueError, match=r"wanted forecasts \(10, 2\), got \(9, 2\)"):
+    with pytest.raises(ValueError, match=r"expected forecasts \(10, 2\), got \(9, 2\)"):
         wide().scores(Forecasts(np.zeros((9, 2))))
 
 
@@ -317,7 +317,7 @@ def test_forecasts_are_put_into_the_order_of_the_protocol() -> None:
     made = arrange(p, ids, {"point": np.array([1, 2, 3, 4]), "lo-80": np.arange(4), "hi-80": np.arange(4)}, windows=1)
     assert made.point.tolist() == [[3, 4], [1, 2]]
     assert made.lower[80].tolist() == [[2, 3], [0, 1]]
-    with pytest.raises(ValueError, match="wanted 1 × 2 forecasts of each of 2 series"):
+    with pytest.raises(ValueError, match="expected 1 × 2 forecasts of each of 2 series"):
         arrange(p, ids[:2], {"point": np.array([1, 2])}, windows=1)
 
 

@@ -84,9 +84,9 @@ def test_beyond_the_horizon_every_future_must_reach() -> None:
 
 def test_what_cannot_be_compared_is_refused() -> None:
     forecaster = fitted()
-    with pytest.raises(SettingError, match="got 0, wanted 1 to 100"):
+    with pytest.raises(SettingError, match="got 0, expected 1 to 100"):
         forecaster.compare({})
-    with pytest.raises(SettingError, match="got list, wanted tables by name"):
+    with pytest.raises(SettingError, match="got list, expected tables by name"):
         forecaster.compare([future(forecaster.model_, 0.0)])  # type: ignore[arg-type]
     forecaster._model = replace(model(), state=model().state)
     with pytest.raises(SettingError, match="no covariates known ahead"):

@@ -208,7 +208,7 @@ def test_saved_and_loaded(fitted: sc.Classifier, tmp_path: Path) -> None:
     np.testing.assert_array_equal(result.predict_proba(x), fitted.predict_proba(x))
     assert result.get_params() == fitted.get_params()
     assert result.history_.keys() == fitted.history_.keys() and result.n_iter_ == fitted.n_iter_
-    with pytest.raises(ModelFileError, match="wanted a regressor"):
+    with pytest.raises(ModelFileError, match="expected a regressor"):
         sc.Regressor.load(path)
     with pytest.raises(ModelFileError, match="is a statecast classifier"):
         sc.Forecaster.load(path)

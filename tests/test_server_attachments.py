@@ -121,7 +121,7 @@ def test_alarms_go_to_the_webhook(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     ("options", "reason"),
     [
         ({"mqtt": "mqtt://host"}, "is no address of topics"),
-        ({"connector": "plant"}, "wanted MODULE:NAME"),
+        ({"connector": "plant"}, "expected MODULE:NAME"),
         ({"webhook": "pager"}, "is no address for alarms"),
         ({"webhook_secret": "x"}, "no use without --webhook"),
         ({"webhook": "http://a/", "webhook_secret": "/none/such"}, "cannot be read"),

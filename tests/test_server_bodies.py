@@ -172,7 +172,7 @@ def test_covariates_are_left_to_the_engine() -> None:
         ("plain", {"site": "\ud800"}, "not sound Unicode"),
         ("covariates", {"wind": "strong"}, "wind: 'strong' is not a number"),
         ("covariates", {"heat": [1, 2, 3]}, "known: its columns have 3, 4 values"),
-        ("covariates", {"heat": [1] * 3, "open": ["no"] * 3}, "known: got 3 rows of 'heat', 'open', wanted 4"),
+        ("covariates", {"heat": [1] * 3, "open": ["no"] * 3}, "known: got 3 rows of 'heat', 'open', expected 4"),
         ("covariates", {"heat": [1, "x", 3, 4]}, "heat: 'x' is not a number"),
         ("covariates", {"area": "large"}, "area: 'large' is not a number"),
         ("numbered", {"hour": 2**62}, "lie between"),

@@ -131,7 +131,7 @@ def test_a_late_row_and_another_value_for_the_last_are_refused(client: sc.Client
 def test_what_cannot_be_sent_is_refused_before(client: sc.Client, shelf: Shelf) -> None:
     with pytest.raises(DataError, match="give the time of a row"):
         client.observe("a", 1.0)
-    with pytest.raises(DataError, match="got 2 values, wanted 1: load"):
+    with pytest.raises(DataError, match="got 2 values, expected 1: load"):
         client.observe("a", [1.0, 2.0], at(1))
     with pytest.raises(DataError, match="no column 'lod'; did you mean 'load'"):
         client.observe("a", {"lod": 1.0}, at(1))
@@ -201,7 +201,7 @@ def test_forecasts_of_some_and_of_all(client: sc.Client) -> None:
     assert client.forecast().ids == ("a", "b")
     with pytest.raises(sc.StatecastError, match="there is no such series"):
         client.forecast(["z"])
-    with pytest.raises(SettingError, match="wanted a list of series"):
+    with pytest.raises(SettingError, match="expected a list of series"):
         client.forecast("b")
 
 

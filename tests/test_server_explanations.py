@@ -149,7 +149,7 @@ GOOD = {
 )
 def test_an_answer_that_is_no_explanation_is_refused(changes: dict[str, Any]) -> None:
     assert RemoteBreakdown.of([GOOD, GOOD], ("load",)).amounts.shape == (2, 1, 2, 1)
-    with pytest.raises(ServerError, match="where explanations were wanted"):
+    with pytest.raises(ServerError, match="where explanations were expected"):
         RemoteBreakdown.of([GOOD, GOOD | changes], ("load",))
 
 

@@ -256,7 +256,7 @@ def test_connectors_run_until_they_are_stopped(caplog: pytest.LogCaptureFixture)
 
 def test_a_connector_of_ones_own_is_named_by_its_module() -> None:
     assert connectors.load("statecast.server.mqtt:MqttConnector") is MqttConnector
-    for text, reason in (("mqtt", "wanted MODULE:NAME"), ("no.such:X", "cannot be imported")):
+    for text, reason in (("mqtt", "expected MODULE:NAME"), ("no.such:X", "cannot be imported")):
         with pytest.raises(SettingError, match=reason):
             connectors.load(text)
     with pytest.raises(SettingError, match="has no MqttConector; did you mean 'MqttConnector'"):

@@ -102,7 +102,7 @@ def test_what_is_unknown_comes_last(descending: bool) -> None:
     }
     for sort, (known, unknown) in order.items():
         assert clock.names(sort=sort, descending=descending) == known[:: -1 if descending else 1] + unknown
-    with pytest.raises(SettingError, match="sort: got 'colour', wanted one of id, time"):
+    with pytest.raises(SettingError, match="sort: got 'colour', expected one of id, time"):
         clock.names(sort="colour")
 
 

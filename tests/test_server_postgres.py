@@ -175,7 +175,7 @@ def test_what_is_no_database_is_refused_at_once(cluster: Cluster) -> None:
         PostgresStore("postgresql://?x=1", META)
     with pytest.raises(OutputError, match="does not exist"):
         PostgresStore(cluster.database().replace("case", "none"), META)
-    with pytest.raises(SettingError, match="wanted a name of small letters"):
+    with pytest.raises(SettingError, match="expected a name of small letters"):
         PostgresStore(cluster.database(), META, schema='a"; DROP TABLE log')
 
 

@@ -239,7 +239,7 @@ def test_what_cannot_be_served_is_named(tmp_path: Path, model: Path, capfd: pyte
     assert main(["serve", str(tmp_path / "none"), "--port", "0"]) == 1
     assert "none" in capfd.readouterr().err.splitlines()[-1]
     assert main(["serve", str(model), "--window", "5"]) == 2
-    assert "window: got 5, wanted a number from 0 to 1" in capfd.readouterr().err
+    assert "window: got 5, expected a number from 0 to 1" in capfd.readouterr().err
 
 
 def test_tokens_are_made_by_a_command(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

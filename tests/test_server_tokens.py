@@ -39,7 +39,10 @@ def test_a_file_holds_hashes_and_is_its_owners(path: Path) -> None:
     assert len(token) > 40
     with pytest.raises(SettingError, match="has a token with the name plant-7 already"):
         issue(path, "read", "plant-7")
-    for scope, name, message in (("all", "x", "scope 'all': wanted read, write, admin"), ("read", "a b", "name 'a b'")):
+    for scope, name, message in (
+        ("all", "x", "scope 'all': expected read, write, admin"),
+        ("read", "a b", "name 'a b'"),
+    ):
         with pytest.raises(SettingError, match=message):
             issue(path, scope, name)
     assert path.read_text() == text

@@ -71,8 +71,8 @@ def test_a_table_that_teaches_nothing_is_forecast_in_numbers(name: str) -> None:
 @pytest.mark.parametrize(
     ("values", "remedy"),
     [
-        ([3.0], "wanted at least 3 training rows; give more rows, or smaller val_size and test_size"),
-        ([3.0, 4.0], "wanted at least 3 training rows; give more rows, or smaller val_size and test_size"),
+        ([3.0], "expected at least 3 training rows; give more rows, or smaller val_size and test_size"),
+        ([3.0, 4.0], "expected at least 3 training rows; give more rows, or smaller val_size and test_size"),
         ([np.nan] * 40, "every one is missing"),
         ([1e300] * 40, "need rescaling"),
     ],

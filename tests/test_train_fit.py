@@ -134,7 +134,7 @@ def test_many_short_series_are_packed() -> None:
 @pytest.mark.parametrize("lengths", [[], [1], [2, 1, 2]])
 def test_too_few_rows_are_refused_with_what_would_do(lengths: list[int]) -> None:
     panel = panel_of(*[wave(n) for n in lengths]) if lengths else panel_of(np.zeros((0, 1)))
-    with pytest.raises(DataError, match="wanted at least 3 training rows"):
+    with pytest.raises(DataError, match="expected at least 3 training rows"):
         fitted(settings(), panel)
 
 
@@ -338,7 +338,7 @@ def test_bf16_trains_nearly_what_float32_does(cell: str, tmp_path: Path, monkeyp
 
 @pytest.mark.parametrize(
     ("more", "choice", "expected"),
-    [({"cell": "slstm"}, "auto", "wanted one of lstm, gru"), ({}, "off", "leave STATECAST_KERNEL out")],
+    [({"cell": "slstm"}, "auto", "expected one of lstm, gru"), ({}, "off", "leave STATECAST_KERNEL out")],
 )
 def test_bf16_is_refused_where_there_is_none(
     more: dict[str, Any], choice: str, expected: str, monkeypatch: pytest.MonkeyPatch

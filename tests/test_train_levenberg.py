@@ -233,5 +233,5 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 @pytest.mark.parametrize("of", [ClassifierConfig, RegressorConfig])
 def test_networks_that_read_whole_sequences_have_no_use_for_it(of: Any) -> None:
-    with pytest.raises(SettingError, match=r"optimizer = 'lm': wanted one of sgd, .* adamw"):
+    with pytest.raises(SettingError, match=r"optimizer = 'lm': expected one of sgd, .* adamw"):
         of(optimizer="lm")

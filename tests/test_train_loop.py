@@ -84,7 +84,7 @@ def test_each_layer_has_a_dropout_of_its_own() -> None:
     assert (dropped((0, 0.5), 1, 0) == 1).all()
     assert set(np.unique(dropped((0, 0.5), 1, 1))) == {np.float32(0), np.float32(2)}
     assert dropper((0, 0), jax.random.key(0)) is None
-    with pytest.raises(SettingError, match=r"dropout = \[0.1\] has 1 shares, and .* have 2 layers: wanted"):
+    with pytest.raises(SettingError, match=r"dropout = \[0.1\] has 1 shares, and .* have 2 layers: expected"):
         settings(hidden=(3,), dense=(2,), dropout=(0.1,))
 
 

@@ -107,15 +107,15 @@ def test_a_space_names_settings_and_their_values() -> None:
     [
         ({"hiden": [8]}, r"no setting 'hiden'; did you mean 'hidden'"),
         ({"hidden": [0]}, r"space: hidden \[0\]|hidden 0"),
-        ({"learning_rate": (1e-2, 1e-4)}, "wanted a range"),
+        ({"learning_rate": (1e-2, 1e-4)}, "expected a range"),
         ({"learning_rate": (0, 1e-4, "log")}, "low above 0"),
-        ({"learning_rate": (1e-4, 1e-2, "loq")}, "wanted a range"),
-        ({"learning_rate": "high"}, "wanted a list of values"),
-        ({"cell": []}, "wanted a list of values"),
+        ({"learning_rate": (1e-4, 1e-2, "loq")}, "expected a range"),
+        ({"learning_rate": "high"}, "expected a list of values"),
+        ({"cell": []}, "expected a list of values"),
         ({"horizon": [1, 2]}, "horizon cannot be tuned"),
         ({"lags": [2]}, "lags is in the space and given"),
-        ({}, "wanted a mapping"),
-        (["hidden"], "wanted a mapping"),
+        ({}, "expected a mapping"),
+        (["hidden"], "expected a mapping"),
     ],
 )
 def test_a_wrong_space_is_refused_before_any_trial(space: Any, message: str) -> None:

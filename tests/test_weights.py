@@ -67,7 +67,7 @@ def test_rows_of_one_step_have_the_mean_of_their_weights() -> None:
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1.0, -1, 2, 3, 4], "column 'w', row 1: the weight is -1: wanted a number of at least 0"),
+        ([1.0, -1, 2, 3, 4], "column 'w', row 1: the weight is -1: expected a number of at least 0"),
         ([1.0, np.nan, 2, 3, 4], "column 'w', row 1: the weight is missing"),
         ([0.0, 0, 0, 0, 0], "column 'w': every weight is 0, so there is nothing to learn from"),
         (list("abcde"), "'a' is not a number"),
@@ -84,7 +84,7 @@ def test_a_weight_has_one_role_and_is_a_column() -> None:
         read({**FRAME}, past="w")
     with pytest.raises(DataError, match="has no column 'v'"):
         read(FRAME, weight="v")
-    with pytest.raises(SettingError, match="weight = 3: wanted a text"):
+    with pytest.raises(SettingError, match="weight = 3: expected a text"):
         Roles.of("y", weight=3)  # type: ignore[arg-type]
 
 

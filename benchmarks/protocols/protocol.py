@@ -175,7 +175,9 @@ class Protocol:
         """
         rows = np.arange(self.rows) if rows is None else rows
         if forecasts.point.shape != (len(rows), self.horizon):
-            raise ValueError(f"{self.name}: wanted forecasts {(len(rows), self.horizon)}, got {forecasts.point.shape}")
+            raise ValueError(
+                f"{self.name}: expected forecasts {(len(rows), self.horizon)}, got {forecasts.point.shape}"
+            )
         total = metrics.Scores.empty(1)
         intervals: list[dict[str, np.ndarray]] = []
         for index, here in self._by_series(rows):
@@ -239,7 +241,7 @@ def arrange(protocol: Protocol, ids: np.ndarray, columns: Mapping[str, np.ndarra
     place = {name: number for number, name in enumerate(blocks.tolist())}
     names = [series.name for series in protocol.series]
     if sorted(place) != sorted(names) or len(ids) != len(names) * windows * horizon:
-        raise ValueError(f"{protocol.name}: wanted {windows} × {horizon} forecasts of each of {len(names)} series")
+        raise ValueError(f"{protocol.name}: expected {windows} × {horizon} forecasts of each of {len(names)} series")
     order = [place[name] for name in names]
 
     def arranged(name: str) -> np.ndarray:

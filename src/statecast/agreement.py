@@ -28,8 +28,8 @@ def require(config: Config) -> None:
 def _require_segments(config: Config) -> None:
     if isinstance(config.segment, int) and config.burn_in is not None and config.burn_in >= config.segment:
         raise SettingError(
-            f"burn_in = {config.burn_in} leaves no step with a loss in a segment of {config.segment}: wanted a smaller "
-            "burn_in"
+            f"burn_in = {config.burn_in} leaves no step with a loss in a segment of {config.segment}: expected a "
+            "smaller burn_in"
         )
     if config.carry == "stored" and config.burn_in:
         raise SettingError(
@@ -43,7 +43,7 @@ def _require_layers(config: Config) -> None:
     if isinstance(config.dropout, tuple) and len(config.dropout) != layers:
         raise SettingError(
             f"dropout = {list(config.dropout)} has {len(config.dropout)} shares, and hidden and dense together have "
-            f"{layers} layers: wanted one number for all layers, or a share for each"
+            f"{layers} layers: expected one number for all layers, or a share for each"
         )
 
 
@@ -82,7 +82,7 @@ def _require_limits(config: Config) -> None:
     both = (config.lower, config.upper)
     if all(isinstance(limit, int | float) for limit in both) and config.lower >= config.upper:
         limits = f"lower = {config.lower:g} with upper = {config.upper:g}"
-        raise SettingError(f"{limits}: wanted a lower limit below the upper one")
+        raise SettingError(f"{limits}: expected a lower limit below the upper one")
     if config.channels == "independent" and any(isinstance(limit, Mapping) for limit in both):
         raise SettingError(
             'channels = "independent" with limits by target: one network for each target has one limit for all; choose '

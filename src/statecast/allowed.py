@@ -68,7 +68,7 @@ def canonical_value(spec: Field[Any], value: Any, label: str = "") -> Any:
     check: Check = spec.metadata["check"]
     form = check.canonical(_frozen(value))
     if not check.holds(form):
-        parts = [f"{label or f'{spec.name} ='} {plain_value(form)!r}: wanted {check.requirement}", check.hint(form)]
+        parts = [f"{label or f'{spec.name} ='} {plain_value(form)!r}: expected {check.requirement}", check.hint(form)]
         raise SettingError("; ".join(filter(None, parts)))
     return form
 

@@ -367,6 +367,6 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise SettingError(f"{path}: cannot be read ({error.strerror}): wanted a TOML file of settings") from error
+        raise SettingError(f"{path}: cannot be read ({error.strerror}): expected a TOML file of settings") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: not TOML: {error}") from error

@@ -25,7 +25,7 @@
     ├── Interrupted            Ctrl-C during `fit`; the checkpoint is kept
     └── MissingDependency      an extra that is not installed; names the install command
 
-Each message says what came, what was wanted and what to do. The built-in exception that a Python user
+Each message says what came, what was expected and what to do. The built-in exception that a Python user
 would expect (ValueError, KeyError, TypeError, ImportError) is a base as well, so that generic handlers work.
 This module imports nothing of statecast.
 """
@@ -46,7 +46,7 @@ class StatecastError(Exception):
         ...     sc.Forecaster(horizon=0)
         ... except sc.StatecastError as error:
         ...     print(error)
-        horizon = 0: wanted a whole number of at least 1 and at most 10000
+        horizon = 0: expected a whole number of at least 1 and at most 10000
     """
 
     def __str__(self) -> str:

@@ -260,7 +260,7 @@ def _labels(index: Any) -> dict[str, tuple[Any, ...]]:
     rows = [row if isinstance(row, tuple) else (row,) for row in series]
     labels = {"/".join(map(str, row)): row for row in rows}
     if len(labels) < len(rows):
-        raise DataError("the labels of two series are the same as text: wanted labels that differ as text")
+        raise DataError("the labels of two series are the same as text: expected labels that differ as text")
     return labels
 
 

@@ -112,7 +112,7 @@ def _copied(name: str, source: Path, target: Path) -> Path:
     from statecast.files import write_bytes
 
     if target.suffix.lower() not in (".csv", ".parquet"):
-        raise SettingError(f"--out {target}: wanted a file whose name ends in .csv or .parquet")
+        raise SettingError(f"--out {target}: expected a file whose name ends in .csv or .parquet")
     packed = target.suffix.lower() == ".parquet"
     return write_bytes(target, source.read_bytes() if packed else examples.load(name).write_csv().encode())
 

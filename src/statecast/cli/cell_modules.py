@@ -74,7 +74,7 @@ def option_for(config: Config) -> str:
 def _import(module: str, option: str) -> None:
     if not MODULE.fullmatch(module):
         raise SettingError(
-            f"{option} {module!r}: wanted the name of a module, such as my_cells for the file my_cells.py"
+            f"{option} {module!r}: expected the name of a module, such as my_cells for the file my_cells.py"
         )
     with _here():
         try:

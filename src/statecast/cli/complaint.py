@@ -82,4 +82,4 @@ def _wrong_value(error: cyclopts.CoercionError, token: cyclopts.Token) -> str:
     if error.msg is not None:
         return f"{name}: {error.msg}"
     kind = error.target_type
-    return f"{name} {token.value}: wanted {VALUES.get(kind, 'another value') if kind else 'another value'}"
+    return f"{name} {token.value}: expected {VALUES.get(kind, 'another value') if kind else 'another value'}"

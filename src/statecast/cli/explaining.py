@@ -59,7 +59,7 @@ def inputs(path: str, table: str, out: str | None, as_json: bool) -> int:
 def one(path: str, table: str, origin: Origin, picture: str | None, out: str | None, as_json: bool) -> int:
     """Print, write or draw what forecasts from one moment come from; see the command."""
     if picture is not None and Path(picture).suffix.lower() != ".png":
-        raise SettingError(f"--picture {picture}: wanted the name of a PNG file, such as parts.png")
+        raise SettingError(f"--picture {picture}: expected the name of a PNG file, such as parts.png")
     model = Forecaster.load(path)
     schema = model.model_.schema
     series = None if origin.series is None else series_id(origin.series, schema.id_kind)

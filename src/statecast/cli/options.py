@@ -198,7 +198,7 @@ def _from_file(path: str) -> FitRequest:
     if "case" in values:  # a case of the gallery, whose other sections say how it is measured
         values = {name: value for name, value in values.items() if name not in ("case", "tutorial", "recurrence")}
     if not isinstance(data, Mapping):
-        raise SettingError(f"{path}: data = {data!r}: wanted a section [data] with {', '.join(ROLES)}")
+        raise SettingError(f"{path}: data = {data!r}: expected a section [data] with {', '.join(ROLES)}")
     unknown = next((name for name in data if name not in (*ROLES, *SOURCES)), None)
     if unknown is not None:
         raise SettingError(f"{path}: [data] has no key {unknown!r}; {nearest(unknown, (*ROLES, *SOURCES))}")
@@ -214,7 +214,7 @@ def _from_file(path: str) -> FitRequest:
 def _space(path: str, space: Any) -> dict[str, Any]:
     """What tuning tries, by a section of the TOML file: a list of values, or a table of low, high and log."""
     if not isinstance(space, Mapping):
-        raise SettingError(f"{path}: space = {space!r}: wanted a section [space] with the values of each setting")
+        raise SettingError(f"{path}: space = {space!r}: expected a section [space] with the values of each setting")
     return {
         name: _range(path, name, values) if isinstance(values, Mapping) else values for name, values in space.items()
     }
@@ -224,7 +224,7 @@ def _range(path: str, name: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
     log = values.get("log", False)
     if not {"low", "high"} <= values.keys() <= {"low", "high", "log"} or not isinstance(log, bool):
         raise SettingError(
-            f"{path}: [space] {name} = {dict(values)!r}: wanted {{low = …, high = …}}, with log = true or not"
+            f"{path}: [space] {name} = {dict(values)!r}: expected {{low = …, high = …}}, with log = true or not"
         )
     return (values["low"], values["high"], *(["log"] if log else []))
 
@@ -232,7 +232,7 @@ def _range(path: str, name: str, values: Mapping[str, Any]) -> tuple[Any, ...]:
 def _table(path: str, source: Mapping[str, Any]) -> Any:
     """The table that `[data]` names: by `path`, relative to the TOML file, or by `example`, one of the gallery's."""
     if not all(isinstance(value, str) for value in source.values()) or {"path", "example"} <= source.keys():
-        raise SettingError(f"{path}: [data] has {dict(source)!r}: wanted either path or example, as text")
+        raise SettingError(f"{path}: [data] has {dict(source)!r}: expected either path or example, as text")
     if "path" in source:
         return str(Path(path).parent / source["path"])
     if "example" in source:
@@ -250,7 +250,7 @@ def _role(path: str, name: str, value: Any) -> Any:
     elif isinstance(value, str):
         return value
     requirement = "a column or a list of columns" if name in LISTS else "a text"
-    raise SettingError(f"{path}: [data] {name} = {value!r}: wanted {requirement}")
+    raise SettingError(f"{path}: [data] {name} = {value!r}: expected {requirement}")
 
 
 def require_count(option: str, value: int | None, least: int = 1) -> None:
@@ -260,7 +260,7 @@ def require_count(option: str, value: int | None, least: int = 1) -> None:
         SettingError: it is below the least count.
     """
     if value is not None and value < least:
-        raise SettingError(f"{option} {value}: wanted a whole number of at least {least}")
+        raise SettingError(f"{option} {value}: expected a whole number of at least {least}")
 
 
 def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
@@ -269,7 +269,7 @@ def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise SettingError(f"--set {pair!r}: wanted KEY=VALUE, for example --set hidden=[64,32]")
+            raise SettingError(f"--set {pair!r}: expected KEY=VALUE, for example --set hidden=[64,32]")
         values[key.strip()] = _value(key.strip(), text.strip())
     return values
 

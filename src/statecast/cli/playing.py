@@ -51,7 +51,9 @@ class ReplayRequest:
     def __post_init__(self) -> None:
         require_count("--rows", self.rows)
         if self.seconds is not None and not 0 <= self.seconds <= LONGEST:
-            raise SettingError(f"--seconds {self.seconds:g}: wanted a number from 0 to {LONGEST:,.0f}, which is a day")
+            raise SettingError(
+                f"--seconds {self.seconds:g}: expected a number from 0 to {LONGEST:,.0f}, which is a day"
+            )
 
 
 def run(path: str, source: str, request: ReplayRequest, as_json: bool) -> int:

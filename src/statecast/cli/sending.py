@@ -38,7 +38,7 @@ def run(url: str, source: str, speed: float | None, token: str | None, as_json: 
         0; 1 if the server refused a row that it does not hold.
     """
     if speed is not None and not speed > 0:
-        raise SettingError(f"--speed {speed:g}: wanted a number above 0, such as 60 for an hour in a minute")
+        raise SettingError(f"--speed {speed:g}: expected a number above 0, such as 60 for an hour in a minute")
     with _remarks(), Client(url, token or os.environ.get(TOKEN), patience=FIRST_PATIENCE) as client:
         replay = Replay.of(tables.read(source), client.model)
         start, tally = time.monotonic(), Tally(len(replay))

@@ -20,7 +20,7 @@ def run(task: str, folder: str, file: str | None, json: bool) -> int:
     from statecast.server.engine import upkeep
 
     if task not in TASKS:
-        raise SettingError(f"got {task!r}, wanted {', '.join(TASKS[:-1])} or {TASKS[-1]}")
+        raise SettingError(f"got {task!r}, expected {', '.join(TASKS[:-1])} or {TASKS[-1]}")
     if (file is None) == (task in ("backup", "restore")):
         raise SettingError(f"{task}: {'name the file of the backup' if file is None else 'it takes no file'}")
     if task == "check":

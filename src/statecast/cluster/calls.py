@@ -251,9 +251,9 @@ class _Run:
         watch: Watch | None,
     ) -> None:
         if on_error not in ON_ERROR:
-            raise SettingError(f"on_error = {on_error!r}: wanted one of {', '.join(ON_ERROR)}")
+            raise SettingError(f"on_error = {on_error!r}: expected one of {', '.join(ON_ERROR)}")
         if buckets is not None and (isinstance(buckets, bool) or not isinstance(buckets, int) or buckets < 1):
-            raise SettingError(f"buckets = {buckets!r}: wanted a whole number of at least 1")
+            raise SettingError(f"buckets = {buckets!r}: expected a whole number of at least 1")
         self._job, self._source, self._buckets, self._patient = job, source, buckets, on_error == "skip"
         self._spark, self._watch = is_spark_frame(source), watch or (lambda stage: None)
         if self._spark and (engine or "spark") != "spark":

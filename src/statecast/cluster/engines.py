@@ -29,7 +29,7 @@ def engine_of(name: str | None, workers: int | None) -> Executor:
         SettingError: there is no such engine, or no such number of workers.
     """
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise SettingError(f"workers = {workers!r}: wanted a whole number of at least 1")
+        raise SettingError(f"workers = {workers!r}: expected a whole number of at least 1")
     name = name or ("ray" if find_spec("ray") else "local")
     if name == "local":
         return LocalEngine(workers or _processors())

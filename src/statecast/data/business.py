@@ -104,7 +104,7 @@ def _week(text: str, freq: str) -> str:
     for part in text.split(","):
         ends = [_weekday(name, freq) for name in part.split("-")]
         if len(ends) > 2:
-            raise SettingError(f"freq={freq!r}: {part.strip()!r} has more than two ends: wanted days such as Sun-Thu")
+            raise SettingError(f"freq={freq!r}: {part.strip()!r} has more than two ends: expected days such as Sun-Thu")
         days |= {(ends[0] + n) % 7 for n in range((ends[-1] - ends[0]) % 7 + 1)}
     return "".join("1" if day in days else "0" for day in range(7))
 
@@ -112,7 +112,7 @@ def _week(text: str, freq: str) -> str:
 def _weekday(name: str, freq: str) -> int:
     short = name.strip().capitalize()[:3]
     if short not in WEEKDAYS:
-        raise SettingError(f"freq={freq!r}: {name.strip()!r} is no day of the week: wanted {', '.join(WEEKDAYS)}")
+        raise SettingError(f"freq={freq!r}: {name.strip()!r} is no day of the week: expected {', '.join(WEEKDAYS)}")
     return WEEKDAYS.index(short)
 
 

@@ -129,11 +129,11 @@ def _numbers(source: Sequences, n: int) -> Float[np.ndarray, " steps"]:
     elif values.dtype.kind in "biuf":
         numbers = values.astype(np.float64)
     else:
-        raise WrongType(f"column {n} holds {values.dtype}: wanted numbers or texts")
+        raise WrongType(f"column {n} holds {values.dtype}: expected numbers or texts")
     infinite = np.flatnonzero(np.isinf(numbers))
     if len(infinite):
         raise DataError(
-            f"{source.where(int(infinite[0]))}, column {n} holds infinity: wanted finite numbers; NaN is missing"
+            f"{source.where(int(infinite[0]))}, column {n} holds infinity: expected finite numbers; NaN is missing"
         )
     return numbers
 

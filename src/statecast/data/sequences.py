@@ -123,13 +123,13 @@ def patched(
 def _require(number: int, item: np.ndarray, width: int | None) -> None:
     if item.ndim != 2:
         raise DataError(
-            f"sequence {number} has the shape {item.shape}: wanted [steps, channels]; one channel is a[:, None]"
+            f"sequence {number} has the shape {item.shape}: expected [steps, channels]; one channel is a[:, None]"
         )
     if not len(item) or not item.shape[1]:
         what = "steps" if not len(item) else "channels"
         raise DataError(f"sequence {number} has no {what} (shape {item.shape}): leave it out")
     if item.shape[1] != width:
-        raise DataError(f"sequence {number} has {item.shape[1]} channels, and sequence 0 has {width}: wanted as many")
+        raise DataError(f"sequence {number} has {item.shape[1]} channels, and sequence 0 has {width}: expected as many")
 
 
 def _axes(item: Any) -> int:

@@ -47,11 +47,11 @@ def read_ts(path: str | Path) -> Labelled:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path} is not UTF-8 text ({error.reason}): wanted a .ts file of the UCR and UEA archives"
+            f"{path} is not UTF-8 text ({error.reason}): expected a .ts file of the UCR and UEA archives"
         ) from error
     header, first = _header(path, lines)
     if header.get("timestamps", ["false"])[0].lower() == "true":
-        raise DataError(f"{path} has times with its values (@timeStamps true): wanted values alone")
+        raise DataError(f"{path} has times with its values (@timeStamps true): expected values alone")
     classes = header.get("classlabel", ["false"])
     valued = header.get("targetlabel", ["false"])[0].lower() == "true"
     labelled = classes[0].lower() == "true" or valued
@@ -78,8 +78,8 @@ def _header(path: Path, lines: list[str]) -> tuple[dict[str, list[str]], int]:
             name, *words = line[1:].split()
             header[name.lower()] = words or [""]
         elif line.strip() and not line.startswith("#"):
-            raise DataError(f"{path}, line {number}: {line[:40]!r} before @data: wanted a line with # or @")
-    raise DataError(f"{path} has no line @data: wanted a .ts file of the UCR and UEA archives")
+            raise DataError(f"{path}, line {number}: {line[:40]!r} before @data: expected a line with # or @")
+    raise DataError(f"{path} has no line @data: expected a .ts file of the UCR and UEA archives")
 
 
 def _cases(lines: list[str], first: int) -> Iterator[tuple[int, str]]:
@@ -92,7 +92,7 @@ def _sequence(path: Path, number: int, channels: list[str]) -> Float[np.ndarray,
     parts = [_channel(path, number, text) for text in channels]
     if not parts or len({len(part) for part in parts}) > 1:
         counts = ", ".join(str(len(part)) for part in parts) or "none"
-        raise DataError(f"{path}, line {number}: its channels have {counts} values: wanted as many in each")
+        raise DataError(f"{path}, line {number}: its channels have {counts} values: expected as many in each")
     return np.stack(parts, axis=1)
 
 
@@ -100,7 +100,7 @@ def _channel(path: Path, number: int, text: str) -> Float[np.ndarray, " T"]:
     try:
         return np.array([np.nan if item.strip() == "?" else float(item) for item in text.split(",")])
     except ValueError as error:
-        raise DataError(f"{path}, line {number}: {error}: wanted numbers, or ? for a missing one") from None
+        raise DataError(f"{path}, line {number}: {error}: expected numbers, or ? for a missing one") from None
 
 
 def _values(path: Path, labels: list[str], valued: bool) -> Shaped[np.ndarray, " n"]:
@@ -109,4 +109,4 @@ def _values(path: Path, labels: list[str], valued: bool) -> Shaped[np.ndarray, "
     try:
         return np.array([float(label) for label in labels])
     except ValueError as error:
-        raise DataError(f"{path}: {error}: wanted a number as each case's target") from None
+        raise DataError(f"{path}: {error}: expected a number as each case's target") from None

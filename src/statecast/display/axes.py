@@ -64,7 +64,7 @@ def _of_user(charts: Sequence[Chart], ax: Any) -> list[Axes]:
     panels = list(np.ravel(np.array(ax, object)))
     if len(panels) != len(charts):
         raise SettingError(
-            f"ax: got {len(panels)} axes, wanted {len(charts)}, one for each series and target; choose series=…"
+            f"ax: got {len(panels)} axes, expected {len(charts)}, one for each series and target; choose series=…"
         )
     return panels
 

@@ -95,4 +95,4 @@ def require_backend(backend: str) -> None:
         SettingError: names those that there are.
     """
     if backend not in BACKENDS:
-        raise SettingError(f"backend = {backend!r}: wanted {' or '.join(repr(name) for name in BACKENDS)}")
+        raise SettingError(f"backend = {backend!r}: expected {' or '.join(repr(name) for name in BACKENDS)}")

@@ -25,7 +25,7 @@ def draw(charts: Sequence[Chart], backend: str, title: str, ax: Any = None) -> A
         plotly a figure, in which a menu chooses among the charts.
 
     Raises:
-        SettingError: another backend, nothing to draw, or other axes than wanted.
+        SettingError: another backend, nothing to draw, or other axes than expected.
         MissingDependency: the library is not installed.
     """
     require_backend(backend)

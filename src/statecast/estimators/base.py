@@ -142,7 +142,7 @@ def require_target(y: Any) -> None:
         raise DataError("This estimator requires y to be passed, but the target y is None")
     if np.ma.is_masked(y):
         row = int(np.argwhere(np.ma.getmaskarray(y))[0][0])
-        raise DataError(f"y[{row}] is masked: wanted a target for each row; leave out the rows that have none")
+        raise DataError(f"y[{row}] is masked: expected a target for each row; leave out the rows that have none")
 
 
 @contextmanager

@@ -133,7 +133,7 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         mask: np.ndarray = training.room("sequences.trial").held_out(drawn, codes)[0]
         if not mask.any():
             raise DataError(
-                f"test_size = {size} of {len(codes)} rows keeps none: wanted at least one, or 0 for no test"
+                f"test_size = {size} of {len(codes)} rows keeps none: expected at least one, or 0 for no test"
             )
         return mask
 
@@ -296,7 +296,7 @@ def _labels(y: Any) -> np.ndarray:
         labels = column_or_1d(y, warn=True)
     if labels.dtype.kind == "f" and not np.isfinite(labels).all():
         raise DataError(
-            f"y[{int(np.flatnonzero(~np.isfinite(labels))[0])}] is NaN or infinity: wanted a class for each row"
+            f"y[{int(np.flatnonzero(~np.isfinite(labels))[0])}] is NaN or infinity: expected a class for each row"
         )
     with refusals():
         check_classification_targets(labels)

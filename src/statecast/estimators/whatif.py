@@ -63,7 +63,8 @@ class WhatIf(Fitted):
         """
         if not isinstance(futures, Mapping):
             raise SettingError(
-                f"futures: got {type(futures).__name__}, wanted tables by name, such as {{'low': frame, 'high': frame}}"
+                f"futures: got {type(futures).__name__}, expected tables by name, such as "
+                "{'low': frame, 'high': frame}"
             )
         tables = {str(name): future for name, future in futures.items()}
         require_futures(self.model_, tuple(tables))

@@ -96,7 +96,7 @@ class Elementwise:
             return value if dtype is None else self.astype(value, dtype)
         array = np.asarray(value, dtype)
         if array.dtype.name not in ONNX_TYPES:
-            raise SettingError(f"arrays of {array.dtype} cannot be exported: wanted {', '.join(ONNX_TYPES)}")
+            raise SettingError(f"arrays of {array.dtype} cannot be exported: expected {', '.join(ONNX_TYPES)}")
         return GraphArray(self, self.graph.constant(array), array.shape, array.dtype)
 
     def astype(self, x: Any, dtype: Any) -> Array:

@@ -49,7 +49,7 @@ def export(model: Model, path: str | Path) -> list[Path]:
     """
     path = Path(path)
     if path.suffix != ".onnx":
-        raise SettingError(f"{path}: wanted a name that ends in .onnx")
+        raise SettingError(f"{path}: expected a name that ends in .onnx")
     package = Package(model)
     contents = {path: package.step, path.with_suffix(".forecast.onnx"): package.forecast}
     contents[path.with_suffix(".states.safetensors")] = package.states

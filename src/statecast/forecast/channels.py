@@ -61,7 +61,7 @@ def series_ids(model: Model, names: Sequence[str | int]) -> Ids:
     ids = tuple(_series(model.schema, name) for name in names[::width])
     if row_ids(model, ids) != tuple(names):
         raise DataError(
-            f"this state holds the rows {', '.join(map(str, names[:6]))}…: wanted, for each series, "
+            f"this state holds the rows {', '.join(map(str, names[:6]))}…: expected, for each series, "
             f"its targets {', '.join(model.schema.target)} side by side"
         )
     return ids

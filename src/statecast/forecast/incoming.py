@@ -78,7 +78,7 @@ def gap_before(schema: Schema, name: str | int, last: int, now: int) -> int:
     if not step.on_grid(last, now):
         raise DataError(
             f"series {name!r}: {shown(now, schema)} is no whole number of steps of {step} after {shown(last, schema)}: "
-            f"wanted {shown(step.advance(last, 1), schema)} or a later step"
+            f"expected {shown(step.advance(last, 1), schema)} or a later step"
         )
     gap = int(step.steps_between(last, now)) - 1
     if gap > LONGEST_GAP:
@@ -163,7 +163,7 @@ def targets(model: Model, names: Names, values: Any) -> Float64[np.ndarray, "N D
     if isinstance(values, np.ndarray) and count == 1 and values.ndim == 1:
         values = values[:, None]
     if isinstance(values, (str, *RAW, Mapping, Set)) or not np.iterable(values):
-        raise DataError(f"values: got {described(values)}, wanted a row for each of the {len(names)} series")
+        raise DataError(f"values: got {described(values)}, expected a row for each of the {len(names)} series")
     y = observation.table(values, count, "values")
     if y is None:
         rows = list(values)
@@ -264,4 +264,4 @@ def _calendar_ahead(model: Model, now: Sequence[int] | Int64[np.ndarray, " S"]) 
 def require_each(what: str, items: Any, names: Names) -> None:
     """Refuse anything but one for each series."""
     if isinstance(items, (Mapping, Set)) or len(items) != len(names):
-        raise DataError(f"{what}: got {len(items)}, wanted one for each of the {len(names)} series")
+        raise DataError(f"{what}: got {len(items)}, expected one for each of the {len(names)} series")

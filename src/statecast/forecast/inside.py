@@ -86,7 +86,7 @@ def activations(model: Model, panel: Panel, last: int | None = None, member: int
     if not 0 <= member < network.members.of_row:
         raise SettingError(f"member = {member!r}: this model has the networks 0 to {network.members.of_row - 1}")
     if last is not None and (isinstance(last, bool) or not isinstance(last, int) or last < 1):
-        raise SettingError(f"last = {last!r}: wanted a whole number of rows, at least 1")
+        raise SettingError(f"last = {last!r}: expected a whole number of rows, at least 1")
     folded = channels.fold(model, panel)
     counts = folded.lengths if last is None else np.minimum(folded.lengths, last)
     _require_room(model, int(counts.sum()))

@@ -147,5 +147,5 @@ def _items(row: Any, names: tuple[str, ...], name: str) -> list[Any]:
         raise DataError(f"{name}: {described(row)} has no order: give a list, or a mapping by column")
     values = [row] if isinstance(row, (str, *RAW)) or not np.iterable(row) else list(row)
     if len(values) != len(names):
-        raise DataError(f"{name}: got {len(values)} values, wanted {len(names)}: {', '.join(names)}")
+        raise DataError(f"{name}: got {len(values)} values, expected {len(names)}: {', '.join(names)}")
     return values

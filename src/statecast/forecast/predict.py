@@ -124,10 +124,10 @@ def checked_horizon(model: Model, horizon: int | None) -> int:
     if horizon is None:
         return model.network.head.horizon
     if isinstance(horizon, bool) or not isinstance(horizon, (int, np.integer)) or horizon < 1:
-        raise SettingError(f"horizon = {described(horizon)}: wanted a whole number of steps, at least 1")
+        raise SettingError(f"horizon = {described(horizon)}: expected a whole number of steps, at least 1")
     if horizon > FARTHEST_STEP:
         raise SettingError(
-            f"horizon = {described(horizon)}: wanted at most {FARTHEST_STEP:,} steps; beyond the "
+            f"horizon = {described(horizon)}: expected at most {FARTHEST_STEP:,} steps; beyond the "
             f"{model.network.head.horizon} that the model was trained for, each rests on the forecasts before it: fit "
             "on longer steps, such as days in place of minutes, to look further ahead"
         )

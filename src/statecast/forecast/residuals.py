@@ -117,5 +117,5 @@ def _steps(steps: Sequence[int] | None, horizon: int) -> Int64[np.ndarray, " K"]
         return np.arange(1, horizon + 1)
     chosen = np.unique(np.asarray(steps if np.iterable(steps) else [steps]))
     if chosen.dtype.kind not in "iu" or not len(chosen) or chosen[0] < 1 or chosen[-1] > horizon:
-        raise SettingError(f"steps = {steps!r}: wanted some of the steps ahead from 1 to {horizon}")
+        raise SettingError(f"steps = {steps!r}: expected some of the steps ahead from 1 to {horizon}")
     return chosen.astype(np.int64)

@@ -87,7 +87,7 @@ class Roster:
             DataError: an id is none, or comes twice.
         """
         if isinstance(ids, (str, *RAW, int)) or not np.iterable(ids):
-            raise SettingError(f"ids: got {described(ids)}, wanted a list of series")
+            raise SettingError(f"ids: got {described(ids)}, expected a list of series")
         names: tuple[Any, ...] = tuple(ids)
         try:
             if names == self._recent[0]:  # who observes the same series at every step pays for the look-up once

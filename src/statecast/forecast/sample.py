@@ -119,7 +119,7 @@ def sample(
         DataError: as in `predict.forecast`.
     """
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise SettingError(f"samples = {n!r}: wanted a whole number of paths, at least 1")
+        raise SettingError(f"samples = {n!r}: expected a whole number of paths, at least 1")
     state = model.state if state is None else state
     rng, runner = np.random.default_rng(seed), Runner(model)
     origin = predict.forecast(model, state, horizon, (), future, runner)

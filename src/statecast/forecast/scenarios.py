@@ -141,4 +141,4 @@ def require_futures(model: Model, names: Sequence[str]) -> None:
             "this model has no covariates known ahead, so no future of them changes its forecast: fit it with known=…"
         )
     if not 1 <= len(names) <= MOST:
-        raise SettingError(f"futures: got {len(names)}, wanted 1 to {MOST}, by name: {{'low': frame, 'high': frame}}")
+        raise SettingError(f"futures: got {len(names)}, expected 1 to {MOST}, by name: {{'low': frame, 'high': frame}}")

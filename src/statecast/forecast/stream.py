@@ -410,7 +410,7 @@ class Stream:
     def _origin(self, ids: Sequence[Id] | None, known: Any) -> tuple[State, predict.Future | None]:
         """The state of some series, and what is known ahead of each."""
         if isinstance(ids, (str, int)):
-            raise SettingError(f"ids: got {ids!r}, wanted a list of series, such as [{ids!r}]")
+            raise SettingError(f"ids: got {ids!r}, expected a list of series, such as [{ids!r}]")
         with self._turns.lock:
             names = list(self._roster.index) if ids is None else [self._roster.name(name) for name in ids]
             state = self._roster.state(names)

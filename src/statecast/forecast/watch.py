@@ -116,7 +116,7 @@ def overdue(model: Model, state: State, steps: int, now: Any = None) -> list[Not
         SettingError: `steps` is no whole number of at least 1.
     """
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise SettingError(f"steps = {described(steps)}: wanted a whole number of steps, at least 1")
+        raise SettingError(f"steps = {described(steps)}: expected a whole number of steps, at least 1")
     schema, ids = model.schema, channels.series_ids(model, state.ids)
     last = channels.last_times(model, state)
     some = last != UNSEEN

@@ -188,7 +188,7 @@ def read(file: Path) -> Case:
     if kind not in KINDS:
         raise SettingError(f"{file}: [case] kind = {kind!r}: {nearest(kind, KINDS)}")
     if not metrics:
-        raise SettingError(f"{file}: [[case.metrics]] is missing: wanted what is measured")
+        raise SettingError(f"{file}: [[case.metrics]] is missing: expected what is measured")
     example = data.pop("example", None)
     makers = datasets.MAKERS if kind == "classify" else series.MAKERS
     if example not in makers:

@@ -50,11 +50,11 @@ def iris(folder: Path | None) -> Dataset:
         rows = [row for row in csv.reader(text) if row]
     bad = next((n for n, row in enumerate(rows, 1) if len(row) != 5), None)
     if bad is not None:
-        raise DataError(f"{file}, line {bad}: {len(rows[bad - 1])} cells; wanted {series.FILES['iris']}")
+        raise DataError(f"{file}, line {bad}: {len(rows[bad - 1])} cells; expected {series.FILES['iris']}")
     try:
         X = np.array([[float(cell) for cell in row[:4]] for row in rows])
     except ValueError as error:
-        raise DataError(f"{file}: {error}; wanted {series.FILES['iris']}") from error
+        raise DataError(f"{file}: {error}; expected {series.FILES['iris']}") from error
     return Dataset(X, np.array([row[4].removeprefix("Iris-") for row in rows]), IRIS)
 
 
@@ -78,7 +78,7 @@ def archive(problem: str, folder: Path | None) -> Dataset:
     """A problem of the UCR archive, its training part first."""
     train, test = (read_ts(series.find(KEYS[problem], f"{problem}_{part}.ts", folder)) for part in ("TRAIN", "TEST"))
     if train.labels is None or test.labels is None:
-        raise DataError(f"{problem} has no classes (@classLabel true); wanted {TS}")
+        raise DataError(f"{problem} has no classes (@classLabel true); expected {TS}")
     X = [*train.sequences, *test.sequences]
     names = tuple(f"channel {n + 1}" for n in range(X[0].shape[1]))
     return Dataset(X, np.concatenate([train.labels, test.labels]), names, len(train.sequences))

@@ -73,7 +73,7 @@ class Inputs:
         if other is not None:
             raise SettingError(f"inputs: {other!r} is no column of a target or covariate; {nearest(other, features)}")
         if len(set(names)) < len(names):
-            raise SettingError(f"inputs = {list(names)}: wanted each column once")
+            raise SettingError(f"inputs = {list(names)}: expected each column once")
         if len(names) != width:
             raise SettingError(
                 f"the network takes {width} numbers at each step, and the columns make {len(names)}: "
@@ -136,7 +136,7 @@ def _allowed(settings: Mapping[str, Any]) -> Config:
         raise SettingError(f"{decided} = {settings[decided]!r}: the weights decide it; leave it out")
     config = Config.of(settings)
     if config.loss not in LOSSES:
-        raise SettingError(f"loss = {config.loss!r}: the weights forecast points; wanted {', '.join(LOSSES)}")
+        raise SettingError(f"loss = {config.loss!r}: the weights forecast points; expected {', '.join(LOSSES)}")
     if config.learning_rate is None and config.optimizer not in RATES:
         raise SettingError(f"optimizer = {config.optimizer!r}: give a learning_rate, too")
     return config
@@ -149,7 +149,7 @@ def _complete(config: Config, layers: Layers, schema: Schema, horizon_given: boo
         steps = f" and {config.horizon} steps" if horizon_given else ""
         raise SettingError(
             f"the network gives {layers.outputs} numbers at each step, and there are {len(schema.target)} targets"
-            f"{steps}: wanted a number for each target and each step ahead"
+            f"{steps}: expected a number for each target and each step ahead"
         )
     if config.precision not in ("float32", layers.precision):
         raise SettingError(f"precision = {config.precision!r}: the weights are {layers.precision}; leave it out")
@@ -182,7 +182,7 @@ def _schema(roles: Roles) -> Schema:
     }
     schema = Schema(roles.target or ("y",), roles.id, roles.time or None, "text", kind, None, step, **covariates)
     if len(set(schema.columns)) < len(schema.columns):
-        raise SettingError(f"{', '.join(schema.columns)}: wanted one role for each column")
+        raise SettingError(f"{', '.join(schema.columns)}: expected one role for each column")
     return schema
 
 
@@ -215,7 +215,9 @@ def _constants(network: Network, inputs: Inputs, schema: Schema, names: Sequence
     mean = _by_feature("mean", inputs.mean, 0.0, features, names)
     scale = _by_feature("scale", inputs.scale, 1.0, features, names)
     if (scale < 1 / FARTHEST).any():
-        raise SettingError(f"scale: {scale.min():g} is no scale: wanted numbers above zero, {1 / FARTHEST:g} at least")
+        raise SettingError(
+            f"scale: {scale.min():g} is no scale: expected numbers above zero, {1 / FARTHEST:g} at least"
+        )
     targets = len(schema.target)
     c["origin"], c["unit"] = mean[:targets], scale[:targets]
     begin = targets
@@ -250,11 +252,13 @@ def _by_feature(
     elif np.shape(values) == (len(names),):
         by_name = dict(zip(names, np.asarray(values).tolist(), strict=True))
     else:
-        raise SettingError(f"{label} has the shape {np.shape(values)}: wanted a number for each of {len(names)} inputs")
+        raise SettingError(
+            f"{label} has the shape {np.shape(values)}: expected a number for each of {len(names)} inputs"
+        )
     try:
         numbers = np.array([float(by_name.get(name, default)) for name in features])
     except (TypeError, ValueError) as error:
-        raise SettingError(f"{label}: {error}: wanted numbers") from error
+        raise SettingError(f"{label}: {error}: expected numbers") from error
     if not (np.abs(numbers) <= FARTHEST).all():
-        raise SettingError(f"{label} holds NaN, infinity or more than {FARTHEST:g}: wanted finite numbers")
+        raise SettingError(f"{label} holds NaN, infinity or more than {FARTHEST:g}: expected finite numbers")
     return numbers

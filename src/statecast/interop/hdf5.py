@@ -100,7 +100,7 @@ def arrays(of: h5py.Group, origin: str) -> list[np.ndarray]:
     """
     listed = names(of, origin)
     if sorted(listed) != sorted(str(n) for n in range(len(listed))):
-        raise ModelFileError(f"{origin}: {shortened(of.name)} holds {shortened(listed)}, wanted 0, 1, …")
+        raise ModelFileError(f"{origin}: {shortened(of.name)} holds {shortened(listed)}, expected 0, 1, …")
     return [_read(_member(of, str(n), origin), f"{of.name}/{n}", origin) for n in range(len(listed))]
 
 
@@ -113,12 +113,12 @@ def _read(dataset: Any, name: str, origin: str) -> np.ndarray:
     if dataset.is_virtual or dataset.external:
         raise ModelFileError(f"{place} lies in another file: it is not followed")
     if dataset.dtype.kind != "f" or dataset.dtype.itemsize > 8 or dataset.ndim > 2:
-        raise ModelFileError(f"{place} is {dataset.dtype} {list(dataset.shape)}: wanted one or two axes of floats")
+        raise ModelFileError(f"{place} is {dataset.dtype} {list(dataset.shape)}: expected one or two axes of floats")
     plain = dataset.id.get_create_plist().get_nfilters() == 0
     if not plain or dataset.nbytes > LARGEST_WEIGHTS or dataset.id.get_storage_size() < dataset.nbytes:
         raise ModelFileError(
-            f"{place} states {dataset.nbytes:,} bytes, and {dataset.id.get_storage_size():,} are stored: wanted arrays "
-            "as Keras writes them, whole and not compressed"
+            f"{place} states {dataset.nbytes:,} bytes, and {dataset.id.get_storage_size():,} are stored: expected "
+            "arrays as Keras writes them, whole and not compressed"
         )
     return np.asarray(dataset[()])
 
@@ -151,7 +151,7 @@ def zipped(path: Path, text: str, weights: str) -> tuple[str, bytes]:
 def _unzipped(archive: zipfile.ZipFile, path: Path, name: str, most: int) -> bytes:
     members = [member for member in archive.infolist() if member.filename == name]
     if len(members) != 1:
-        raise ModelFileError(f"{path} has {len(members)} members {name!r}, wanted one: save the model with Keras 3")
+        raise ModelFileError(f"{path} has {len(members)} members {name!r}, expected one: save the model with Keras 3")
     member = members[0]
     if member.file_size > min(most, RATIO * member.compress_size + 1024):
         raise ModelFileError(

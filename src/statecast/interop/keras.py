@@ -173,7 +173,7 @@ def _of_weights(path: Path, cell: str | None, activation: str | None) -> Layers:
     with hdf5.opened(path, str(path)) as file:
         root = hdf5.group(file, "layers", str(path))
         if root is None:
-            raise ModelFileError(f"{path} has no group 'layers': wanted what Keras 3 writes by model.save_weights(…)")
+            raise ModelFileError(f"{path} has no group 'layers': expected what Keras 3 writes by model.save_weights(…)")
         kinds = {folder: kind for kind, folder in FOLDERS.items()}
         layers = []
         for folder in hdf5.names(root, str(path)):
@@ -195,7 +195,7 @@ def _layers(document: Any, origin: str) -> list[ListedLayer]:
     """The layers of a model's configuration, which must be one chain."""
     kind = document.get("class_name") if isinstance(document, dict) else None
     if kind not in ("Sequential", "Functional"):
-        raise ModelFileError(f"{origin}: a model of the class {shortened(kind)}: wanted Sequential or Functional")
+        raise ModelFileError(f"{origin}: a model of the class {shortened(kind)}: expected Sequential or Functional")
     config = document.get("config")
     items = config.get("layers") if isinstance(config, dict) else None
     if not isinstance(items, list) or len(items) > hdf5.MOST_MEMBERS:
@@ -226,7 +226,8 @@ def _require_link(item: Mapping[str, Any], before: Any, origin: str) -> None:
     sources = _sources(item.get("inbound_nodes"))
     if sources != ([] if before is None else [before]):
         raise ModelFileError(
-            f"{origin}: the layer {shortened(item.get('name'))} takes {shortened(sources)}: wanted one chain of layers"
+            f"{origin}: the layer {shortened(item.get('name'))} takes {shortened(sources)}: expected one chain "
+            "of layers"
         )
 
 
@@ -250,7 +251,9 @@ def _chain(
     for layer in listed:
         if layer.kind in RECURRENT:
             if dense:
-                raise ModelFileError(f"{origin}: the layer {layer.folder!r} comes after a dense one: wanted it before")
+                raise ModelFileError(
+                    f"{origin}: the layer {layer.folder!r} comes after a dense one: expected it before"
+                )
             name, weights = _recurrent(layer, _arrays(file, f"layers/{layer.folder}/cell/vars", origin), origin, cell)
             cells.add(name)
             recurrent.append(weights)
@@ -259,7 +262,7 @@ def _chain(
             dense.append(_dense(layer, _arrays(file, f"layers/{layer.folder}/{place}", origin), origin))
             acts.append(_activation(inner.get("activation", "linear"), origin, layer))
     if not recurrent or not dense or len(cells) > 1:
-        reason = "wanted recurrent layers of one kind, and a Dense layer behind them"
+        reason = "expected recurrent layers of one kind, and a Dense layer behind them"
         raise ModelFileError(f"{origin} has the layers {', '.join(layer.folder for layer in listed)}: {reason}")
     return Layers(cells.pop(), tuple(recurrent), tuple(dense), _between(acts, listed, origin, activation), origin)
 
@@ -271,9 +274,11 @@ def _between(acts: Sequence[str], listed: Sequence[ListedLayer], origin: str, ac
             raise SettingError(f"{origin} does not tell what acts between its dense layers: give activation")
         return str(canonical("activation", activation or "linear"))
     if acts[-1] != "linear":
-        raise ModelFileError(f"{origin}: the last Dense layer has the activation {acts[-1]!r}: wanted 'linear'")
+        raise ModelFileError(f"{origin}: the last Dense layer has the activation {acts[-1]!r}: expected 'linear'")
     if len(set(acts[:-1])) > 1:
-        raise ModelFileError(f"{origin}: dense layers have the activations {', '.join(acts[:-1])}: wanted one for all")
+        raise ModelFileError(
+            f"{origin}: dense layers have the activations {', '.join(acts[:-1])}: expected one for all"
+        )
     return acts[0]
 
 
@@ -303,7 +308,7 @@ def _activation(value: Any, origin: str, layer: ListedLayer) -> str:
     if name is None:
         raise ModelFileError(
             f"{origin}: the activation {shortened(value)} of {layer.folder!r} has no counterpart: "
-            f"wanted {', '.join(ACTIVATIONS)}"
+            f"expected {', '.join(ACTIVATIONS)}"
         )
     return name
 
@@ -337,7 +342,9 @@ def _cell(layer: ListedLayer, origin: str, cell: str | None, twice: bool) -> str
     config = layer.config
     for option in ("go_backwards", "return_state"):
         if config.get(option):
-            raise ModelFileError(f"{origin}: {layer.folder!r} has {option} = {shortened(config[option])}: wanted False")
+            raise ModelFileError(
+                f"{origin}: {layer.folder!r} has {option} = {shortened(config[option])}: expected False"
+            )
     if layer.kind == "SimpleRNN":
         names = {"tanh": "rnn_tanh", "relu": "rnn_relu"}
         name = names.get(acts) if isinstance(acts := config.get("activation", "tanh"), str) else None

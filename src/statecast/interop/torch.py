@@ -129,7 +129,7 @@ def to_torch(forecaster: Forecaster | Model, layers: Sequence[str] | None = None
     default += [f"dense{n}" for n in range(len(chain.units))] + ["head"]
     names = default if layers is None else list(layers)
     if len(names) != len(default) or len(set(names)) < len(names):
-        raise SettingError(f"layers = {names}: wanted {len(default)} different names, such as {', '.join(default)}")
+        raise SettingError(f"layers = {names}: expected {len(default)} different names, such as {', '.join(default)}")
     state: dict[str, np.ndarray] = {}
     for name, block in zip(names, blocks, strict=False):
         for n, w in enumerate(block):
@@ -167,7 +167,7 @@ def layers_of(
             names.add(name)
             layers.append(weights)
     if len(names) > 1:
-        raise ModelFileError(f"{origin} mixes {' and '.join(sorted(names))} layers: wanted layers of one cell")
+        raise ModelFileError(f"{origin} mixes {' and '.join(sorted(names))} layers: expected layers of one cell")
     dense = [_dense(origin, module, linear[module]) for module in then]
     if len(dense) > 1 and activation is None:
         raise SettingError(
@@ -184,7 +184,7 @@ def _tensors(weights: str | Path | Mapping[str, Any]) -> tuple[str, dict[str, np
     elif isinstance(weights, Mapping):
         origin, named = "the state dict", {name: _array(name, value) for name, value in weights.items()}
     else:
-        raise SettingError(f"weights = {shortened(weights)}: wanted a safetensors file or a state dict")
+        raise SettingError(f"weights = {shortened(weights)}: expected a safetensors file or a state dict")
     if len(named) > MOST_TENSORS:
         raise ModelFileError(f"{origin} has {len(named):,} tensors, more than {MOST_TENSORS:,}")
     for name, array in named.items():
@@ -205,7 +205,7 @@ def _of_file(path: Path) -> Iterator[tuple[str, np.ndarray]]:
                 kind = file.get_slice(name).get_dtype()
                 if kind not in FORMATS:
                     raise ModelFileError(
-                        f"{path}: tensor {shortened(name)} is {kind}, wanted one of {', '.join(FORMATS)}: "
+                        f"{path}: tensor {shortened(name)} is {kind}, expected one of {', '.join(FORMATS)}: "
                         "convert it, e.g. with tensor.float()"
                     )
                 yield name, file.get_tensor(name)
@@ -214,7 +214,7 @@ def _of_file(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
-        hint = f"; {CONVERT}" if _pickled(path) else ": wanted a safetensors file of a state dict"
+        hint = f"; {CONVERT}" if _pickled(path) else ": expected a safetensors file of a state dict"
         raise ModelFileError(f"{path} is truncated, damaged or no safetensors file ({error}){hint}") from error
 
 
@@ -231,7 +231,9 @@ def _array(name: Any, value: Any) -> np.ndarray:
     except (TypeError, ValueError) as error:
         raise ModelFileError(f"the state dict's {shortened(name)} is no array: {error}") from error
     if not isinstance(name, str) or array.dtype.kind != "f" or array.dtype.itemsize > 8:
-        raise ModelFileError(f"the state dict's {shortened(name)} is {array.dtype}: wanted names and arrays of floats")
+        raise ModelFileError(
+            f"the state dict's {shortened(name)} is {array.dtype}: expected names and arrays of floats"
+        )
     return array
 
 
@@ -268,7 +270,7 @@ def _ordered(
             raise SettingError(f"layers = {list(order)}: the modules are {', '.join([*recurrent, *linear])}")
         first, then = [n for n in order if n in recurrent], [n for n in order if n in linear]
         if [*first, *then] != list(order):
-            raise SettingError(f"layers = {list(order)}: wanted the linear layers behind the recurrent ones")
+            raise SettingError(f"layers = {list(order)}: expected the linear layers behind the recurrent ones")
         return first, then
     if len(recurrent) > 1:
         raise SettingError(f"{origin} has the recurrent modules {', '.join(recurrent)}: give their order with layers")
@@ -299,7 +301,9 @@ def _layers(origin: str, module: str, arrays: Mapping[str, np.ndarray]) -> list[
     """The layers of a recurrent module, from the first on."""
     numbers = sorted({int(name.partition("/")[2]) for name in arrays})
     if numbers != list(range(len(numbers))):
-        raise ModelFileError(f"{origin}: {module or 'the module'} has the layers {numbers[:20]}, wanted all from 0 on")
+        raise ModelFileError(
+            f"{origin}: {module or 'the module'} has the layers {numbers[:20]}, expected all from 0 on"
+        )
     parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     return [{part: arrays[f"{part}/{n}"] for part in parts if f"{part}/{n}" in arrays} for n in numbers]
 
@@ -309,7 +313,7 @@ def _house_layer(origin: str, module: str, part: Mapping[str, np.ndarray], cell:
     ih, hh = part.get("weight_ih"), part.get("weight_hh")
     if ih is None or hh is None or ih.ndim != 2 or hh.ndim != 2 or not hh.size or len(ih) != len(hh):
         shapes = {name: list(array.shape) for name, array in part.items()}
-        raise ModelFileError(f"{origin}: {module or 'a layer'} holds {shapes}, wanted weight_ih and weight_hh alike")
+        raise ModelFileError(f"{origin}: {module or 'a layer'} holds {shapes}, expected weight_ih and weight_hh alike")
     gates, rest = divmod(len(hh), hh.shape[1])
     if rest or gates not in CELLS:
         raise ModelFileError(f"{origin}: weight_hh {list(hh.shape)} of {module or 'a layer'} is of no RNN, LSTM or GRU")
@@ -335,5 +339,5 @@ def _dense(origin: str, module: str, part: Mapping[str, np.ndarray]) -> Weights:
         raise ModelFileError(f"{origin}: the linear layer {module!r} has no weight")
     bias = part.get("bias", np.zeros(len(weight), weight.dtype))
     if bias.shape != (len(weight),):
-        raise ModelFileError(f"{origin}: the bias of {module!r} is {list(bias.shape)}, wanted [{len(weight)}]")
+        raise ModelFileError(f"{origin}: the bias of {module!r} is {list(bias.shape)}, expected [{len(weight)}]")
     return {"W": np.ascontiguousarray(weight.T), "b": bias}

@@ -151,7 +151,7 @@ def _text(texts: Mapping[str, str], name: str) -> str:
 
 def _config(text: str) -> Config:
     if len(text) > LONGEST_CONFIG:
-        raise ValueError(f"its settings are {len(text):,} characters long, wanted at most {LONGEST_CONFIG:,}")
+        raise ValueError(f"its settings are {len(text):,} characters long, expected at most {LONGEST_CONFIG:,}")
     if any(line.count(".") > MOST_DOTS for line in text.splitlines()):
         raise ValueError(f"a line of its settings has more than {MOST_DOTS} dots")
     try:
@@ -208,7 +208,7 @@ def _plain(value: Any) -> Any:
     """Numbers and arrays of NumPy as JSON can hold them."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    raise TypeError(f"{value!r} cannot be saved: wanted numbers, texts, lists and mappings")
+    raise TypeError(f"{value!r} cannot be saved: expected numbers, texts, lists and mappings")
 
 
 def reduced(model: Model) -> tuple[Any, tuple[bytes]]:

@@ -173,7 +173,7 @@ def _register(entry: Cell) -> None:
         raise SettingError(f"there is a built-in cell {entry.name!r}: give yours another name")
     for part in entry.states:
         if not part.isidentifier():
-            raise SettingError(f"cell {entry.name!r} has a part {part!r}: wanted letters, digits and underscores")
+            raise SettingError(f"cell {entry.name!r} has a part {part!r}: expected letters, digits and underscores")
     parts = {name: _explained(entry, getattr(entry, name)) for name in ("equations", "read")}
     linear = entry.linear and _explained(entry, entry.linear)
     CELLS[entry.name] = replace(entry, **parts, linear=linear)
@@ -202,10 +202,12 @@ def _explained(entry: Cell, function: Any) -> Any:
 
 def _require_parts(entry: Cell, result: Any) -> None:
     if not (isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Mapping)):
-        raise SettingError(f"cell {entry.name!r} returns {type(result).__name__}, wanted (state, gates), two mappings")
+        raise SettingError(
+            f"cell {entry.name!r} returns {type(result).__name__}, expected (state, gates), two mappings"
+        )
     if set(result[0]) != set(entry.states):
         raise SettingError(
-            f"cell {entry.name!r} returns the parts {', '.join(result[0])} of its state, wanted "
+            f"cell {entry.name!r} returns the parts {', '.join(result[0])} of its state, expected "
             f"{', '.join(entry.states)}; `states` names them"
         )
 

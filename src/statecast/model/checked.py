@@ -99,7 +99,7 @@ def require_alike(flat: Mapping[str, Any], expected: Mapping[str, Any], optional
         if path not in flat and path not in optional:
             raise ModelFileError(f"it lacks {path!r}")
         if path in flat and not _alike(flat[path], expected[path]):
-            raise ModelFileError(f"{path!r} is {_description(flat[path])}, wanted {_description(expected[path])}")
+            raise ModelFileError(f"{path!r} is {_description(flat[path])}, expected {_description(expected[path])}")
 
 
 def _alike(array: Any, form: Any) -> bool:
@@ -250,7 +250,7 @@ def require(array: np.ndarray, rule: str, test: Test, path: str) -> None:
     for piece in _pieces(array):
         if not test(piece).all():
             value = piece[~test(piece)].reshape(-1)[0]
-            raise ModelFileError(f"{path!r} holds {value}, wanted {rule}")
+            raise ModelFileError(f"{path!r} holds {value}, expected {rule}")
 
 
 def _pieces(array: np.ndarray) -> Iterator[np.ndarray]:

@@ -162,7 +162,7 @@ def unpack(content: bytes, name: str, *kinds: str) -> tuple[Tree, dict[str, str]
     entries, texts, begin = _header(name, content)
     if (kind := texts["kind"]) not in kinds:
         kind = kind if _VERSION.fullmatch(kind) else shortened(kind)
-        raise ModelFileError(f"{name} is a statecast {kind}: wanted a {' or a '.join(kinds)}")
+        raise ModelFileError(f"{name} is a statecast {kind}: expected a {' or a '.join(kinds)}")
     try:
         places = {path: _place(path, entry) for path, entry in entries.items()}
         if max((place.end for place in places.values()), default=0) > len(content) - begin:

@@ -128,7 +128,7 @@ class State:
         """
         both = [name for name in other.ids if name in self.index]
         if both:
-            raise DataError(f"series {both[0]!r} is in both states: wanted each series once")
+            raise DataError(f"series {both[0]!r} is in both states: expected each series once")
         if other.layout != self.layout:
             raise DataError("the states come from different networks: their layouts differ")
         return State(

@@ -129,7 +129,7 @@ class MqttAddress:
         match = ADDRESS.fullmatch(text)
         if match is None:
             raise SettingError(
-                f"{text!r} is no address of topics: wanted one such as mqtt://host:1883/plant/{{id}}/load"
+                f"{text!r} is no address of topics: expected one such as mqtt://host:1883/plant/{{id}}/load"
             )
         options = dict(parse_qsl(match["query"] or "", keep_blank_values=True))
         strange = next((name for name in options if name != "client"), None)

@@ -72,7 +72,7 @@ class Options:
         for item in fields(self):
             value, least, most = getattr(self, item.name), item.metadata["least"], item.metadata["most"]
             if least is not None and (isinstance(value, bool) or not least <= value <= most):
-                raise SettingError(f"{item.name}: got {value!r}, wanted a number from {least:g} to {most:g}")
+                raise SettingError(f"{item.name}: got {value!r}, expected a number from {least:g} to {most:g}")
 
     @property
     def local(self) -> bool:

@@ -64,7 +64,7 @@ class Webhook:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SettingError(f"{url!r} is no address for alarms: wanted one such as https://example.org/alarms")
+            raise SettingError(f"{url!r} is no address for alarms: expected one such as https://example.org/alarms")
         self._name = parts.hostname  # the rest of an address may be a secret
         self._url, self._key, self._patience = url, None if secret is None else key_of(secret), patience
         library, _ = require_libraries()

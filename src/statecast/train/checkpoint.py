@@ -85,7 +85,7 @@ def _loop_state(values: Any) -> LoopState:
     """
     names = {field.name for field in fields(LoopState)}
     if not isinstance(values, dict) or values.keys() != names:
-        raise ValueError(f"wanted {', '.join(sorted(names))}")
+        raise ValueError(f"expected {', '.join(sorted(names))}")
     counts = all(type(values[name]) is int and values[name] >= 0 for name in ("step", "waited"))
     numbers = all(type(values[name]) in (int, float) for name in ("best", "factor", "seconds"))
     history = isinstance(values["history"], dict) and all(map(_are_numbers, values["history"].values()))

@@ -303,7 +303,7 @@ def _require_rows(panel: Panel, parts: Split) -> None:
     if most < least:
         raise DataError(
             f"the longest series has {longest} rows, {most} of them for training: "
-            f"wanted at least {least} training rows; give more rows, or smaller val_size and test_size"
+            f"expected at least {least} training rows; give more rows, or smaller val_size and test_size"
         )
 
 
@@ -318,7 +318,7 @@ def _require_counts(network: Network, panel: Panel) -> None:
         s = int(panel.series_of_row()[row])
         raise DataError(
             f"row {row - panel.offsets[s] + 1} of series {panel.ids[s]!r} holds {panel.y[row, target]:g}, and "
-            f"loss = {network.head.family!r} forecasts counts: wanted whole numbers of at least 0; "
+            f"loss = {network.head.family!r} forecasts counts: expected whole numbers of at least 0; "
             'choose another loss, such as "student_t"'
         )
 
@@ -347,7 +347,7 @@ def require_bf16(stack: Stack) -> None:
     if not stack.bf16 or not stack.hidden:
         return
     if stack.cell not in CELLS:
-        kernel = f"wanted one of {', '.join(CELLS)}, which the native kernel knows"
+        kernel = f"expected one of {', '.join(CELLS)}, which the native kernel knows"
         raise SettingError(f'precision = "bf16" with cell = {stack.cell!r}: {kernel}, or precision = "float32"')
     if jax.default_backend() != "cpu":
         raise SettingError(

@@ -97,7 +97,7 @@ def require(config: Config, network: Network) -> None:
     if size > MOST:
         raise SettingError(
             f'optimizer = "lm" solves for all weights of the network at once, {size:,} here, beside those of the maps '
-            f"to the outputs: wanted at most {MOST:,}; choose fewer units in hidden, fewer lags, or another optimizer"
+            f"to the outputs: expected at most {MOST:,}; choose fewer units in hidden, fewer lags, or another optimizer"
         )
 
 

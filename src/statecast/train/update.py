@@ -118,7 +118,7 @@ def _config(config: Config, steps: int | None, learning_rate: float | None) -> C
     rate = refit.RATE * config.learning_rate if learning_rate is None else learning_rate
     most = STEPS if steps is None else steps
     if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-        raise SettingError(f"steps = {most!r}: wanted a whole number of at least 1")
+        raise SettingError(f"steps = {most!r}: expected a whole number of at least 1")
     # A fit may be shown as trained, whether it gained or not; an update is to be no worse in any case.
     judged = config.significance if config.significance < 1 else Config().significance
     training = {"max_steps": most, "max_epochs": None, "learning_rate": rate, "eval_every": max(most // LOOKS, 1)}
@@ -146,7 +146,7 @@ def _prepared(config: Config, model: Model, panel: Panel, parts: Split) -> Prepa
     folded, folded_parts = fold(config, model.schema, panel, parts)
     if network.members.local and folded.ids != model.schema.series:
         raise DataError(
-            "with local = true each series has a network of its own, and these learn together: wanted a table of all "
+            "with local = true each series has a network of its own, and these learn together: expected a table of all "
             f"series of the fit and no others ({shortened(list(model.schema.series))})"
         )
     exact = rows_of(network, c, model.schema, folded, np.float64)

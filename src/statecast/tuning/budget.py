@@ -34,10 +34,10 @@ class Budget:
             SettingError: it is out of range.
         """
         if trials is not None and (isinstance(trials, bool) or not isinstance(trials, int | np.integer) or trials < 1):
-            raise SettingError(f"trials = {trials!r}: wanted a whole number of at least 1")
+            raise SettingError(f"trials = {trials!r}: expected a whole number of at least 1")
         is_number = isinstance(minutes, int | float | np.number) and not isinstance(minutes, bool)
         if minutes is not None and not (is_number and 0 < float(minutes) < float("inf")):
-            raise SettingError(f"minutes = {minutes!r}: wanted a number above 0")
+            raise SettingError(f"minutes = {minutes!r}: expected a number above 0")
         return cls(TRIALS if trials is None and minutes is None else trials, minutes)
 
     @property

@@ -53,7 +53,7 @@ def engine_of(engine: str | None, workers: int | None) -> str | None:
         MissingDependency: Ray is asked for, and not installed.
     """
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or workers < 1):
-        raise SettingError(f"workers = {workers!r}: wanted a whole number of at least 1")
+        raise SettingError(f"workers = {workers!r}: expected a whole number of at least 1")
     if engine is None and workers in (None, 1):
         return None
     engine = engine or ("ray" if find_spec("ray") else "local")

@@ -112,7 +112,7 @@ class SearchSpace:
             return {dimension.name: dimension.draw(trial) for dimension in self.dimensions}
         settings = self.suggest(trial)
         if not isinstance(settings, Mapping):
-            raise SettingError(f"space returned {settings!r}: wanted a mapping from settings to values")
+            raise SettingError(f"space returned {settings!r}: expected a mapping from settings to values")
         _require_tunable(settings)
         return {name: canonical(name, value) for name, value in settings.items()}
 
@@ -149,7 +149,7 @@ def space_of(space: Mapping[str, Any] | Suggest, common: Config) -> SearchSpace:
         return SearchSpace(suggest=space)
     if not isinstance(space, Mapping) or not space:
         raise SettingError(
-            f"space = {space!r}: wanted a mapping like {{'hidden': [32, 64], 'learning_rate': (1e-4, 1e-2, 'log')}}, "
+            f"space = {space!r}: expected a mapping like {{'hidden': [32, 64], 'learning_rate': (1e-4, 1e-2, 'log')}}, "
             "or a function of an Optuna trial that returns settings"
         )
     _require_tunable(space)
@@ -173,7 +173,7 @@ def _dimension(name: str, values: Any) -> Choices | Span:
         return _span(name, *values)
     if not isinstance(values, Sequence) or isinstance(values, str) or not values:
         raise SettingError(
-            f'space: {name} = {values!r}: wanted a list of values, or a range (low, high) or (low, high, "log")'
+            f'space: {name} = {values!r}: expected a list of values, or a range (low, high) or (low, high, "log")'
         )
     return Choices(name, tuple(dict.fromkeys(canonical(name, value, f"space: {name}") for value in values)))
 
@@ -181,8 +181,8 @@ def _dimension(name: str, values: Any) -> Choices | Span:
 def _span(name: str, low: float, high: float, scale: str = "linear") -> Span:
     if scale not in ("linear", "log") or not low < high or (scale == "log" and low <= 0):
         raise SettingError(
-            f"space: {name} = {(low, high, scale)!r}: wanted a range (low, high) with low below high, and low above 0 "
-            'in (low, high, "log")'
+            f"space: {name} = {(low, high, scale)!r}: expected a range (low, high) with low below high, and low above "
+            '0 in (low, high, "log")'
         )
     for value in (low, high):
         canonical(name, value, f"space: {name}")

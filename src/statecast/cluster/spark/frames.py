@@ -136,7 +136,9 @@ def answers(rows: SparkRows, work: BucketWork) -> list[Answer]:
 def _beside(rows: Any, future: Any, trained: Trained) -> Any:
     """Rows with those of what is known ahead below them, and a mark on these."""
     if not hasattr(future, "sparkSession"):
-        raise SettingError(f"future: got {type(future).__name__}, wanted a Spark DataFrame like the one with the rows")
+        raise SettingError(
+            f"future: got {type(future).__name__}, expected a Spark DataFrame like the one with the rows"
+        )
     columns.require(future, trained.ahead, "of what is known ahead")
     ahead = columns.selected(future, trained.ahead, trained.model.schema).withColumn(AHEAD, functions.lit(True))
     return rows.withColumn(AHEAD, functions.lit(False)).unionByName(ahead, allowMissingColumns=True)

@@ -105,7 +105,7 @@ class LiveColumns:
             return column.cast("string").alias(name)
         if not isinstance(kind, (StringType, BinaryType, FloatType, DoubleType)):
             raise DataError(
-                f"the column {name!r} of ids is {columns.shown(kind)}, wanted STRING or whole numbers: cast it"
+                f"the column {name!r} of ids is {columns.shown(kind)}, expected STRING or whole numbers: cast it"
             )
         return column
 
@@ -115,7 +115,7 @@ class LiveColumns:
             return column.cast("bigint").alias(TIME)
         if schema.time_kind == "integer" or not isinstance(kind, (TimestampType, TimestampNTZType, DateType)):
             kinds = "whole numbers" if schema.time_kind == "integer" else "TIMESTAMP, TIMESTAMP_NTZ or DATE"
-            raise DataError(f"the column {name!r} of times is {columns.shown(kind)}, wanted {kinds}: cast it")
+            raise DataError(f"the column {name!r} of times is {columns.shown(kind)}, expected {kinds}: cast it")
         if schema.tz is not None and not isinstance(kind, TimestampType):
             raise columns.zoneless(name, kind, schema)
         if schema.tz is not None:
@@ -135,7 +135,7 @@ class LiveColumns:
         if not isinstance(kind, ArrayType):
             steps = self.model.network.head.horizon
             raise DataError(
-                f"the column {item.name!r} is known ahead: wanted an array of {steps + 1} values, of the row's step "
+                f"the column {item.name!r} is known ahead: expected an array of {steps + 1} values, of the row's step "
                 f"and of the next {steps}, and it is {columns.shown(kind)}"
             )
         part = "double" if item.kind == "numeric" else "string"

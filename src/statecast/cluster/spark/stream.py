@@ -154,5 +154,5 @@ def _initial(session: Any, model: Model, count: int) -> Any:
 
 def _whole(name: str, value: Any, most: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise SettingError(f"{name} = {value!r}: wanted a whole number from 1 to {most:,}")
+        raise SettingError(f"{name} = {value!r}: expected a whole number from 1 to {most:,}")
     return value

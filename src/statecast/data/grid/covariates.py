@@ -175,7 +175,7 @@ def _weights(table: Table, column: Column) -> Float64[np.ndarray, " rows"]:
     if wrong.any():
         row = int(np.argmax(wrong))
         state = "is missing" if np.isnan(weights[row]) else f"is {weights[row]:g}"
-        raise DataError(f"{table.where(column.name, row)}: the weight {state}: wanted a number of at least 0")
+        raise DataError(f"{table.where(column.name, row)}: the weight {state}: expected a number of at least 0")
     if not weights.any():
         raise DataError(f"{table.where(column.name)}: every weight is 0, so there is nothing to learn from")
     return weights

@@ -230,7 +230,7 @@ def _learned_from(model: Model, panel: Panel, origins: Iterable[tuple[int, Int64
 
 def _whole(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise SettingError(f"{name} = {value!r}: wanted a whole number of at least 1")
+        raise SettingError(f"{name} = {value!r}: expected a whole number of at least 1")
     return int(value)
 
 

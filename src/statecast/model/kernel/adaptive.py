@@ -170,7 +170,7 @@ class Follower:
         """The bounds for forecasts of so many steps ahead, and the arrays of a call."""
         horizon, targets = forecast.shape[1], self._targets
         if horizon not in self._ahead:
-            raise DataError(f"forecast has {horizon} steps ahead, wanted {' or '.join(map(str, self._ahead))}")
+            raise DataError(f"forecast has {horizon} steps ahead, expected {' or '.join(map(str, self._ahead))}")
         arrays = {"values": checked("values", values, (len(values), targets), FLOAT64)}
         arrays["forecast"] = checked("forecast", forecast, (count, horizon, targets, 1), self._dtype)
         arrays["scale"] = checked("scale", scale, (count, targets), self._dtype)

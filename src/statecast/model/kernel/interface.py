@@ -159,7 +159,7 @@ def checked(name: str, array: np.ndarray | None, shape: tuple[int, ...], dtype: 
     """
     if array is None or array.shape != shape or array.dtype != dtype:
         what = "nothing" if array is None else f"{array.dtype}{list(array.shape)}"
-        raise DataError(f"{name} is {what}, wanted {np.dtype(dtype)}{list(shape)}")
+        raise DataError(f"{name} is {what}, expected {np.dtype(dtype)}{list(shape)}")
     flags = array.flags
     if flags.c_contiguous and flags.aligned:
         return array

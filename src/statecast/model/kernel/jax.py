@@ -75,7 +75,7 @@ def _arrays(
     import jax.numpy as jnp
 
     if x.ndim != 3 or x.dtype not in FORMATS:
-        raise DataError(f"x has shape {x.shape} and dtype {x.dtype}, wanted [T, B, I] of float32 or float64")
+        raise DataError(f"x has shape {x.shape} and dtype {x.dtype}, expected [T, B, I] of float32 or float64")
     (steps, batch, inputs), hidden = x.shape, weights["U"].shape[0]
     of_weights, lstm, none = weight_shapes(cell, inputs, hidden), cell == "lstm", None
 
@@ -84,7 +84,7 @@ def _arrays(
             return jnp.zeros((0,) * len(shape), dtype)
         value = jnp.asarray(value)
         if value.shape != shape or value.dtype != dtype:
-            raise DataError(f"{name} is {value.dtype}{list(value.shape)}, wanted {np.dtype(dtype)}{list(shape)}")
+            raise DataError(f"{name} is {value.dtype}{list(value.shape)}, expected {np.dtype(dtype)}{list(shape)}")
         return value
 
     def flags(name: str, value: Any) -> Any:

@@ -71,9 +71,9 @@ class LayerCall:
         """The call that the arguments of `forward` describe."""
         x = np.asarray(x)
         if x.ndim != 3:
-            raise DataError(f"x has shape {x.shape}, wanted [T, B, I]")
+            raise DataError(f"x has shape {x.shape}, expected [T, B, I]")
         if x.dtype not in FORMATS:
-            raise DataError(f"x has dtype {x.dtype}, wanted float32 or float64")
+            raise DataError(f"x has dtype {x.dtype}, expected float32 or float64")
         (steps, batch, _), (inputs, hidden) = x.shape, (np.shape(weights[name])[0] for name in "WU")
         arrays = {
             name: checked(name, np.asarray(weights[name]), shape, x.dtype)

@@ -83,7 +83,7 @@ def load() -> tuple[Any, str]:
     except (OSError, AttributeError) as error:
         return None, f"the native kernel could not be loaded: {error}"
     if version != VERSION:
-        return None, f"the native kernel has version {version}, wanted {VERSION}; reinstall statecast"
+        return None, f"the native kernel has version {version}, expected {VERSION}; reinstall statecast"
     _declare(library)
     return library, f"native kernel ({libraries[0].name})"
 
@@ -180,7 +180,7 @@ def _bf16_isa(name: str) -> int:
     if name in BF16_SETS:
         return INSTRUCTION_SETS.index(name)
     if handle().statecast_best_isa(BF16) < 0:
-        needs = "wanted AMX, or AVX512-BF16 on a processor that is not Intel's, and a compiler that knew it"
+        needs = "expected AMX, or AVX512-BF16 on a processor that is not Intel's, and a compiler that knew it"
         why = "has no bf16 that is quicker than float32"
         raise SettingError(f"{wrong}: this machine or build of the native kernel {why}; {needs}, or {remedy}")
     return -1
@@ -189,7 +189,7 @@ def _bf16_isa(name: str) -> int:
 def number_of(dtype: Any, bf16: bool) -> int:
     """The number of a dtype, or of float32 with products of bfloat16."""
     if bf16 and dtype != np.float32:
-        raise DataError(f"arrays have dtype {dtype}, wanted float32 for bf16")
+        raise DataError(f"arrays have dtype {dtype}, expected float32 for bf16")
     return BF16 if bf16 else FORMATS[np.dtype(dtype)]
 
 
@@ -198,9 +198,9 @@ def threads(limit: int | None = None) -> int:
     text = os.environ.get(_THREADS, "")
     count = limit if limit is not None else int(text) if text.isdecimal() else 0
     if limit is None and text and not text.isdecimal():
-        raise SettingError(f"{_THREADS}={text}: wanted a whole number of threads, 0 for all")
+        raise SettingError(f"{_THREADS}={text}: expected a whole number of threads, 0 for all")
     if count < 0:
-        raise SettingError(f"threads = {count}: wanted a whole number of threads, 0 for all")
+        raise SettingError(f"threads = {count}: expected a whole number of threads, 0 for all")
     if count:
         return count
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

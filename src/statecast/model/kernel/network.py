@@ -264,7 +264,7 @@ class NetworkStep:
         if table.dtype != self._dtype:
             raise DataError(f"states must be a C-ordered {self._dtype} table [rows, numbers], not of {table.dtype}")
         if table.size < self._size:  # further numbers are not the network's, and stay
-            raise DataError(f"states have {table.size} numbers a row, wanted at least {self._size}")
+            raise DataError(f"states have {table.size} numbers a row, expected at least {self._size}")
 
 
 def _table(states: Blocks | Float[np.ndarray, "rows size"]) -> Blocks:

@@ -108,7 +108,7 @@ class Answers:
             row = int(np.flatnonzero(counted == 0)[0])
             raise DataError(
                 f"sequence {row} has {source.lengths[row]} steps, and this {self.kind} reads sequences of one length "
-                'alone: wanted as many as it was trained on; or train with readings = "recurrence"'
+                'alone: expected as many as it was trained on; or train with readings = "recurrence"'
             )
         return total / counted
 
@@ -120,7 +120,7 @@ class Answers:
         if source.channels != self.columns:
             raise DataError(
                 f"X has {source.channels} {'channels' if self.recurrent else 'columns'}, and it was fitted on "
-                f"{self.columns}: wanted as many, in the same order"
+                f"{self.columns}: expected as many, in the same order"
             )
 
 
@@ -254,7 +254,7 @@ def _readings(values: Any, columns: Any, recurrent: bool) -> dict[str, _Descript
     if type(columns) is not int or columns < 1:
         raise ValueError(f"its columns are {shortened(columns)}, which no table has")
     if not isinstance(values, dict) or not values or not values.keys() <= {*allowed}:
-        raise ValueError(f"its readings are {shortened(values)}, wanted some of {', '.join(allowed)}")
+        raise ValueError(f"its readings are {shortened(values)}, expected some of {', '.join(allowed)}")
     readings = {}
     for name, value in values.items():
         if not isinstance(value, dict) or value.keys() != {"encoding", "steps"} or type(value["steps"]) is not int:
@@ -315,7 +315,7 @@ def _config(values: Any, kind: str) -> SequenceConfig:
 def _learned(value: Any, count: int) -> tuple[int, ...]:
     sound = isinstance(value, list) and all(type(rows) is int and 0 < rows < 2**53 for rows in value)
     if not sound or len(value) not in (0, count):
-        raise ValueError(f"the rows that it learned from are {shortened(value)}, wanted a number for each class")
+        raise ValueError(f"the rows that it learned from are {shortened(value)}, expected a number for each class")
     return tuple(value)
 
 

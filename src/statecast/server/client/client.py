@@ -71,7 +71,7 @@ class Client:
         self, url: str, token: str | None = None, *, timeout: float = 30.0, patience: float = 60.0, batch: int = BATCH
     ) -> None:
         if batch < 1:
-            raise SettingError(f"batch={batch!r}: wanted a whole number of at least 1")
+            raise SettingError(f"batch={batch!r}: expected a whole number of at least 1")
         self._link, self._batch = Link(url, token, timeout, patience), batch
         self._arguments: dict[str, Any] = {"token": token, "timeout": timeout, "patience": patience, "batch": batch}
         self._others: dict[str, Client] = {}
@@ -458,5 +458,5 @@ def _each(part: Any, ids: Sequence[str | int], name: str) -> Sequence[Any]:
 
 def _listed(ids: Sequence[str | int]) -> list[str | int]:
     if isinstance(ids, str | int):
-        raise SettingError(f"ids: got {ids!r}, wanted a list of series, such as [{ids!r}]")
+        raise SettingError(f"ids: got {ids!r}, expected a list of series, such as [{ids!r}]")
     return list(ids)

@@ -57,7 +57,7 @@ class Link:
         self.patience: float = patience
         for name, value in (("timeout", timeout), ("patience", patience)):
             if not value > 0:
-                raise SettingError(f"{name}={value!r}: wanted a number of seconds above 0")
+                raise SettingError(f"{name}={value!r}: expected a number of seconds above 0")
         library, _ = require_libraries()
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         # A proxy that the environment names is no way to this machine itself; certificates take long to load.
@@ -168,7 +168,7 @@ def document(answer: httpx.Response) -> Any:
         return json.decode(answer.content)
     except ValueError as error:  # of which msgspec.DecodeError is one
         raise ServerError(
-            f"{answer.url} answered {shortened(answer.text)} where JSON was wanted: is this a statecast server?"
+            f"{answer.url} answered {shortened(answer.text)} where JSON was expected: is this a statecast server?"
         ) from error
 
 
@@ -183,7 +183,7 @@ def mapping(answer: httpx.Response) -> dict[str, Any]:
         raise DataError(complaint(answer))
     value = document(answer)
     if not isinstance(value, dict):
-        raise ServerError(f"{answer.url} answered {shortened(value)} where an object was wanted")
+        raise ServerError(f"{answer.url} answered {shortened(value)} where an object was expected")
     return value
 
 

@@ -76,7 +76,7 @@ def _require_events(url: str, answer: httpx.Response) -> None:
         link.mapping(link.checked(url, answer))
     kind = answer.headers.get("Content-Type", "")
     if not kind.startswith("text/event-stream"):
-        raise ServerError(f"{url} answered {shortened(kind)} where events were wanted: is this a statecast server?")
+        raise ServerError(f"{url} answered {shortened(kind)} where events were expected: is this a statecast server?")
 
 
 def parsed(lines: Iterable[str]) -> Iterator[Event]:

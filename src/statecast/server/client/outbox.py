@@ -47,7 +47,7 @@ class Outbox:
         seconds: float,
     ) -> None:
         if capacity < 1 or seconds < 0:
-            raise SettingError(f"capacity={capacity!r}, seconds={seconds!r}: wanted at least 1 row, and 0 s")
+            raise SettingError(f"capacity={capacity!r}, seconds={seconds!r}: expected at least 1 row, and 0 s")
         self._pack, self._deliver, self._record = pack, deliver, record
         self._batch, self._capacity, self._seconds = min(batch, capacity), capacity, seconds
         self._rows: deque[dict[str, Any]] = deque()

@@ -135,7 +135,7 @@ class RowResult:
         row = _mapping(item)
         status, error = row.get("status"), row.get("error")
         if status not in ("accepted", "duplicate", "rejected"):
-            raise ServerError(f"the server answered {shortened(item)} where what came of a row was wanted")
+            raise ServerError(f"the server answered {shortened(item)} where what came of a row was expected")
         if status == "rejected":
             error = str(error or "the server says no more")
         unusual = bool(row.get("unusual"))
@@ -190,7 +190,7 @@ class RemoteForecast:
             stamps = stamps_of([item["times"] for item in items])
             ids = tuple(item["id"] for item in items)
         except (KeyError, TypeError, ValueError) as error:
-            raise ServerError(f"the server answered {shortened(documents)} where forecasts were wanted") from error
+            raise ServerError(f"the server answered {shortened(documents)} where forecasts were expected") from error
         if single:
             columns, stamps = {name: column[0] for name, column in columns.items()}, stamps[0]
         lower = {float(level): columns[LOWER + level] for level in levels}
@@ -247,7 +247,7 @@ class RemoteBreakdown:
             if any(names != parts for names in named):
                 raise ValueError("the parts differ")
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ServerError(f"the server answered {shortened(documents)} where explanations were wanted") from error
+            raise ServerError(f"the server answered {shortened(documents)} where explanations were expected") from error
         return cls(ids, targets, stamps, parts, amounts, values)
 
 
@@ -288,7 +288,7 @@ def _by_column(values: Any, names: tuple[str, ...], what: str) -> dict[str, Any]
         return dict.fromkeys(names)
     row = list(values) if np.iterable(values) and not isinstance(values, str | bytes) else [values]
     if len(row) != len(names):
-        raise DataError(f"{what}: got {len(row)} values, wanted {len(names)}: {', '.join(names) or 'none'}")
+        raise DataError(f"{what}: got {len(row)} values, expected {len(names)}: {', '.join(names) or 'none'}")
     return dict(zip(names, map(_sent, row), strict=True))
 
 
@@ -310,11 +310,11 @@ def _sent(value: Any) -> Any:
 def _names(item: Mapping[str, Any], key: str) -> tuple[str, ...]:
     names = item.get(key, [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise ServerError(f"the server's status has {key} = {shortened(names)} where names were wanted")
+        raise ServerError(f"the server's status has {key} = {shortened(names)} where names were expected")
     return tuple(names)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise ServerError(f"the server answered {shortened(value)} where an object was wanted")
+        raise ServerError(f"the server answered {shortened(value)} where an object was expected")
     return value

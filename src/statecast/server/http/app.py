@@ -111,7 +111,7 @@ class App:
 
     async def _handled(self, operation: Operation, call: Call, names: Mapping[str, str]) -> Response:
         if operation.body is not None and call.kind not in (calls.JSON, "", *(calls.LINES if operation.lines else ())):
-            return refusal(415, f"the body is {call.kind}, wanted {calls.JSON}: say so with the header Content-Type")
+            return refusal(415, f"the body is {call.kind}, expected {calls.JSON}: say so with the header Content-Type")
         call.arguments = operation.read(names, call.query, call.named_headers)
         return await operation.handler(self.service, call)
 

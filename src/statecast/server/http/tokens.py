@@ -70,7 +70,7 @@ class Tokens:
                 scope = next((item for item in SCOPES if match and match["scope"] == item), None)
                 if match is None or scope is None:
                     raise SettingError(
-                        f"{path}, line {number} is no token: wanted NAME SCOPE SHA256, with the scope "
+                        f"{path}, line {number} is no token: expected NAME SCOPE SHA256, with the scope "
                         f"{', '.join(SCOPES)}; statecast token writes such lines"
                     )
                 scopes[match["hash"]] = scope
@@ -90,9 +90,9 @@ def issue(path: str | Path, scope: str, name: str) -> str:
         OutputError: the file cannot be written.
     """
     if scope not in SCOPES:
-        raise SettingError(f"scope {scope!r}: wanted {', '.join(SCOPES)}")
+        raise SettingError(f"scope {scope!r}: expected {', '.join(SCOPES)}")
     if not _NAME.fullmatch(name):
-        raise SettingError(f"name {name!r}: wanted up to 64 letters, digits, dots, dashes, underscores or @")
+        raise SettingError(f"name {name!r}: expected up to 64 letters, digits, dots, dashes, underscores or @")
     target = Path(path)
     if target.exists():
         Tokens.read(target)

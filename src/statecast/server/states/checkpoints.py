@@ -71,7 +71,7 @@ def _parts(stepper: Stepper, stored: StoredBlock) -> tuple[Any, Any, Any, Any, b
         raise ModelFileError(f"{what} was written by another version of statecast, or is damaged")
     width = len(stepper.row_ids(["a"]))
     if (size, item, rows) != (model.layout.size, model.dtype.itemsize, count * width):
-        raise ModelFileError(f"{what} holds {rows} rows of {size} numbers: wanted those of this model")
+        raise ModelFileError(f"{what} holds {rows} rows of {size} numbers: expected those of this model")
     lengths = count * 8, count * kind.itemsize, rows * 8, rows * size * item
     if count > BLOCK or len(content) != _HEAD.size + sum(lengths) + late:
         raise ModelFileError(f"{what} is damaged: it has {len(content):,} bytes where its head speaks of others")

@@ -65,7 +65,7 @@ class Intake:
         count, targets = len(rows), len(model.schema.target)
         values = np.asarray(rows.values, np.float64)
         if values.shape != (count, targets):
-            raise DataError(f"values: got the shape {values.shape}, wanted {(count, targets)}: a row for each id")
+            raise DataError(f"values: got the shape {values.shape}, expected {(count, targets)}: a row for each id")
         for row in np.flatnonzero((np.abs(values) > LARGEST).any(axis=1)).tolist():
             _keep(errors, row, observation.numbers, values[row].tolist(), schema, rows.ids[row])
         ids, times = _ids(rows.ids, schema, errors), _times(rows.times, count, schema, errors)
@@ -139,7 +139,7 @@ def _times(times: Any, count: int, schema: Schema, errors: dict[int, str]) -> In
     if times is None:
         return np.full(count, UNSEEN)
     if len(times) != count:
-        raise DataError(f"times: got {len(times)}, wanted one for each of the {count} rows")
+        raise DataError(f"times: got {len(times)}, expected one for each of the {count} rows")
     if isinstance(times, np.ndarray):
         quick = _instants(times, schema)
         if quick is not None:
@@ -214,7 +214,7 @@ def _known(
         numbers = _keep(errors, row, observation.rows, items, values, "known")
         if numbers is not None and len(numbers) < steps:
             errors[row] = (
-                f"known: got {len(numbers)} rows of {names}, wanted {steps}: this step and the next {steps - 1}"
+                f"known: got {len(numbers)} rows of {names}, expected {steps}: this step and the next {steps - 1}"
             )
         elif numbers is not None:
             result[row] = numbers[:steps]

@@ -77,7 +77,7 @@ class Orders:
             SettingError: no such order.
         """
         if sort not in SORTS:
-            raise SettingError(f"sort: got {sort!r}, wanted one of {', '.join(SORTS)}")
+            raise SettingError(f"sort: got {sort!r}, expected one of {', '.join(SORTS)}")
         with self._lock:
             if sort == "id":
                 return self._by_name(wish, after, descending)

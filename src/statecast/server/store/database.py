@@ -42,7 +42,7 @@ class Database:
     def __init__(self, url: str, schema: str, purpose: str, patience: float = PATIENCE) -> None:
         self.url, self.schema, self.purpose, self.patience = url, schema, purpose, patience
         if not re.fullmatch("[a-z_][a-z0-9_]{0,62}", schema):
-            raise SettingError(f"schema: got {schema!r}, wanted a name of small letters, digits and _")
+            raise SettingError(f"schema: got {schema!r}, expected a name of small letters, digits and _")
         self._connection: Any = None
         self._turn, self._closing = threading.Lock(), threading.Event()
 

@@ -79,7 +79,7 @@ class PostgresStore:
         swap: bool = False,
     ) -> None:
         if not 1 <= shards <= 4096:
-            raise SettingError(f"shards: got {shards!r}, wanted 1 to 4096")
+            raise SettingError(f"shards: got {shards!r}, expected 1 to 4096")
         self._writer, self._reader, renewals, moves = (
             Database(url, schema, purpose, BEGIN) for purpose in ("commits", "reads", "renewals", "moves")
         )

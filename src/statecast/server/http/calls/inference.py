@@ -130,15 +130,15 @@ def _ids(request: Inference, name: str) -> list[str | int]:
     """The series of a request."""
     if len(request.inputs) != 1 or request.inputs[0].name != name:
         names = ", ".join(described(tensor.name) for tensor in request.inputs) or "none"
-        raise DataError(f"the inputs are {names}: wanted one, {name!r}, with the names of series")
+        raise DataError(f"the inputs are {names}: expected one, {name!r}, with the names of series")
     tensor = request.inputs[0]
     if tensor.datatype not in ("BYTES", "INT64") or tensor.shape != [len(tensor.data)]:
         raise DataError(
-            f"{name}: {described(tensor.datatype)} of the shape {tensor.shape} with {len(tensor.data)} values: wanted "
-            "BYTES or INT64 of the shape [number of series], and as many values"
+            f"{name}: {described(tensor.datatype)} of the shape {tensor.shape} with {len(tensor.data)} values: "
+            "expected BYTES or INT64 of the shape [number of series], and as many values"
         )
     if not all(isinstance(item, str) or type(item) is int for item in tensor.data):
-        raise DataError(f"{name}: wanted a list of names of series")
+        raise DataError(f"{name}: expected a list of names of series")
     return tensor.data
 
 

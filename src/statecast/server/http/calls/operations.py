@@ -101,7 +101,7 @@ class Argument:
         return number
 
     def _wrong(self, text: str, wanted_text: str) -> SettingError:
-        return SettingError(f"{self.name}={described(text)}: wanted {wanted_text}")
+        return SettingError(f"{self.name}={described(text)}: expected {wanted_text}")
 
     def schema(self) -> dict[str, Any]:
         """Its JSON schema."""
