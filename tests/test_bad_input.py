@@ -133,7 +133,7 @@ def test_a_constant_series_and_one_shorter_than_segment_and_horizon_are_fitted(
     (tmp_path / "table.csv").write_text(days([5] * 31))
     words = ["--target", "load", "--time", "day", "--horizon", "40", "--set", *TINY, "segment=500"]
     done = statecast.well("fit", tmp_path / "table.csv", *words, "--out", tmp_path / "out", "--json")
-    assert any("nothing is known about the forecast's error" in sentence for sentence in done.json["verdict"])
+    assert any("the forecast's error is unknown" in sentence for sentence in done.json["verdict"])
     rows = statecast.well("forecast", tmp_path / "out", "--json").json["forecast"]
     assert len(rows) == 40
     assert all(abs(row["statecast"] - 5) < 1 for row in rows)

@@ -85,10 +85,10 @@ def test_what_is_linear_is_forecast_by_the_start_and_significance_1_shows_what_t
     kept, shown = (sc.Forecaster(**options, significance=level).fit(values) for level in (0.1, 1.0))
     assert kept.evaluation_["sources"] | {"start": 1.0, "map": 0.0, "recurrence": 0.0} == kept.evaluation_["sources"]
     assert sentences(kept.evaluation_)[0] == (
-        "The forecast comes from the start alone (least squares on the last 4 values), and the recurrent layers have "
-        "no part in it."
+        "The forecast comes from the linear start alone (least squares on the last 4 values), and the recurrent layers "
+        "have no part in it."
     )
-    assert "significance = 1 shows the network as it was trained" in sentences(kept.evaluation_)[1]
+    assert "significance = 1 keeps the network as it was trained" in sentences(kept.evaluation_)[1]
     assert not any("network" in sentence for sentence in verdict(kept.evaluation_) if "trained" not in sentence)
     kept_activity, shown_activity = (model.explanation().activity for model in (kept, shown))
     assert kept_activity is not None
@@ -104,7 +104,7 @@ def test_the_start_is_said_to_be_what_it_is_made_of() -> None:
     values = 10 + 3 * np.sin(2 * np.pi * steps / 12) + np.random.default_rng(1).normal(size=48)
     fitted = sc.Forecaster(horizon=6, season=12, hidden=(3,), refit=False, test_size=0, random_state=0).fit(values)
     assert "exponential smoothing" in fitted.reasons_["skip"]
-    start = f"from the start alone ({fitted.reasons_['skip']})"
+    start = f"from the linear start alone ({fitted.reasons_['skip']})"
     assert (
         sentences(fitted.evaluation_)[0] == f"The forecast comes {start}, and the recurrent layers have no part in it."
     )
@@ -114,33 +114,33 @@ PARTS = {"values": 36, "recurrent": True}
 WORDS: dict[str, tuple[dict[str, Any], str]] = {
     "all": (
         {"start": 0.81, "map": 0.03, "recurrence": 0.16},
-        "The forecast comes 81 % from the start (least squares on the last 36 values), 3 % from what training made of "
-        "this linear map and 16 % from the recurrent layers.",
+        "The forecast comes 81 % from the linear start (least squares on the last 36 values), 3 % from what training "
+        "changed in this linear map and 16 % from the recurrent layers.",
     ),
     "map": (
         {"start": 0.9, "map": 0.1, "recurrence": 0.0},
-        "The forecast comes 90 % from the start (least squares on the last 36 values) and 10 % from what training made "
-        "of this linear map, and the recurrent layers have no part in it.",
+        "The forecast comes 90 % from the linear start (least squares on the last 36 values) and 10 % from what "
+        "training changed in this linear map, and the recurrent layers have no part in it.",
     ),
     "level": (
         {"start": None, "map": None, "recurrence": None},
-        "The forecast is the last known level alone, and the recurrent layers have no part in it.",
+        "The forecast is simply the last known level, and the recurrent layers have no part in it.",
     ),
     "no skip": (
         {"start": 0.0, "map": 0.1, "recurrence": 0.9, "values": 0},
-        "The forecast comes from the recurrent layers, which begin at the last known level.",
+        "The forecast comes from the recurrent layers, which start from the last known level.",
     ),
     "no layers": (
         {"start": 1.0, "map": 0.0, "recurrence": 0.0, "recurrent": False},
-        "The forecast comes from the start alone (least squares on the last 36 values).",
+        "The forecast comes from the linear start alone (least squares on the last 36 values).",
     ),
     "blend": (
         {"start": 0.9, "map": 0.0, "recurrence": 0.1, "composition": "exponential smoothing"},
-        "The forecast comes 90 % from the start (exponential smoothing) and 10 % from the recurrent layers.",
+        "The forecast comes 90 % from the linear start (exponential smoothing) and 10 % from the recurrent layers.",
     ),
     "zero": (
         {"start": 0.0, "map": 0.5, "recurrence": 0.5, "composition": ""},
-        "The forecast comes 50 % from what training made of a linear map of the last 36 values and 50 % from the "
+        "The forecast comes 50 % from what training changed in a linear map of the last 36 values and 50 % from the "
         "recurrent layers.",
     ),
 }

@@ -186,11 +186,11 @@ def choice(values: np.ndarray, **more: Any) -> tuple[str, str]:
 
 def test_logits_are_chosen_where_they_are_easier_to_forecast() -> None:
     name, reason = choice(shares(), lower=0, upper=100)
-    assert name == "logit" and reason.startswith("for logits the validation error of least squares")
+    assert name == "logit" and reason.startswith("with logits the validation error of least squares")
     plain = 50 + 10 * np.sin(np.arange(600) / 5) + np.random.default_rng(0).standard_normal(600)
     assert choice(plain, lower=0, upper=1000)[0] == "none"
     often = np.where(np.arange(600) % 12 < 4, 0.0, shares())
-    assert choice(often, lower=0, upper=100) == ("none", "training values are often at a limit")
+    assert choice(often, lower=0, upper=100) == ("none", "many training values are at a limit")
 
 
 def test_the_constants_of_training_rows() -> None:
@@ -229,7 +229,7 @@ def test_targets_with_limits_of_their_own_share_a_network() -> None:
     frame = pd.DataFrame({"share": shares(300), "load": np.random.default_rng(0).normal(50, 5, 300)})
     options: dict[str, Any] = {"horizon": 2, "max_steps": 2, "hidden": (4,), "season": 12}
     of = sc.Forecaster(upper={"share": 100}, lower={"share": 0}, **options).fit(frame, target=["share", "load"])
-    assert of.model_.config.channels == "joint" and of.reasons_["channels"] == "targets have limits of their own"
+    assert of.model_.config.channels == "joint" and of.reasons_["channels"] == "targets have different limits"
     assert of.model_.constants["ceiling"].tolist() == [100, INF]
     alike = sc.Forecaster(upper=100, lower=0, **options).fit(frame, target=["share", "load"])
     assert alike.model_.config.channels == "independent"

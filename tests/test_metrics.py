@@ -276,7 +276,7 @@ def test_evaluation_takes_errors_only() -> None:
 def test_the_verdict_says_when_a_baseline_is_better() -> None:
     said = verdict(evaluation(scored(2.0), {"persistence": scored(1.0), "seasonal_naive": scored(4.0)}))
     assert said[0] == "The network does not beat persistence (whose error of 1.000 is 50 % lower)."
-    assert "Forecast with persistence" in said[1]
+    assert "Use persistence instead" in said[1]
     assert said[2] == "The network's mean absolute error of 2.000 is 50 % below that of seasonal naive."
 
 
@@ -292,7 +292,7 @@ def test_the_verdict_knows_draws_perfect_baselines_and_silence() -> None:
     assert "no better than persistence" in verdict(evaluation(scored(1.0), {"persistence": scored(1.0)}))[0]
     assert "which makes no error" in verdict(evaluation(scored(1.0), {"persistence": scored(0.0)}))[0]
     assert verdict(evaluation(Scores.empty(1), {"persistence": Scores.empty(1)})) == [
-        "No test value was observed, so nothing is known about the network's error."
+        "No test values were observed, so the network's error is unknown."
     ]
 
 

@@ -141,7 +141,7 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
             >>> table.write_csv("air.csv")
             >>> model = sc.Forecaster(horizon=12, max_steps=0).fit("air.csv", target="passengers", time="month")
             >>> model.model_.config.season, model.reasons_["season"]
-            (12, 'rows of a season at frequency 1mo')
+            (12, 'rows per season at frequency 1mo')
         """
         train, rows = training.room("fit"), table.read(source)
         roles = Roles.of(target, id, time, past, known, static, freq, weight)

@@ -30,12 +30,12 @@ def _overall(sources: Mapping[str, Any]) -> str:
     silent = ", and the recurrent layers have no part in it" if sources["recurrent"] and not layers else ""
     name = "the recurrent layers" if sources["recurrent"] else "the network's layers"
     if not start + trained + layers:
-        return f"The forecast is the last known level alone{silent}."
+        return f"The forecast is simply the last known level{silent}."
     if not sources["values"]:
-        return f"The forecast comes from {name}, which begin at the last known level."
+        return f"The forecast comes from {name}, which start from the last known level."
     if not trained + layers:
-        return f"The forecast comes from the start alone{aside}{silent}."
-    parts = [f"{percent(start)} from the start{aside}"] if start else []
+        return f"The forecast comes from the linear start alone{aside}{silent}."
+    parts = [f"{percent(start)} from the linear start{aside}"] if start else []
     parts += [f"{percent(trained)} from what training changed in {fitted}"] if trained else []
     parts += [f"{percent(layers)} from {name}"] if layers else []
     listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
@@ -60,9 +60,8 @@ def _advice(sources: Mapping[str, Any]) -> list[str]:
     if not sources["recurrent"] or has_part(sources) or not sources["values"]:
         return []
     return [
-        "The recurrent layers add nothing here that could be told from chance. More rows, more series of the same "
-        "kind, or covariates that say what the last values cannot would help; significance = 1 keeps the network as "
-        "it was trained."
+        "What the recurrent layers gain here could be chance. More rows, more series of the same kind, or covariates "
+        "that say what the last values cannot may help; significance = 1 keeps the network as it was trained."
     ]
 
 

@@ -33,7 +33,7 @@ def verdict(evaluation: Mapping[str, Any]) -> list[str]:
     network = evaluation["statecast"]
     errors = {name: evaluation[name].get(metric) for name in evaluation["skill"]}
     if network.get(metric) is None or all(error is None for error in errors.values()):
-        untested = f"No test value was observed, so nothing is known about {subject(evaluation)}'s error."
+        untested = f"No test values were observed, so {subject(evaluation)}'s error is unknown."
         return [untested, *_about_calibration(evaluation)]
     return [
         *_against_baselines(evaluation, errors),
@@ -55,7 +55,7 @@ def _against_baselines(evaluation: Mapping[str, Any], errors: Mapping[str, float
     if better:
         best = spoken(evaluation["beaten_by"][0])
         sentences.append(f"{who.capitalize()} does not beat {_listed(better, 'or')}.")
-        sentences.append(f"Forecast with {best}, or train the network longer or with other settings.")
+        sentences.append(f"Use {best} instead, or train the network longer or with other settings.")
     if equal:
         sentences.append(f"{who.capitalize()} is no better than {_listed(equal, 'or')}: the {label} is the same.")
     if worse:

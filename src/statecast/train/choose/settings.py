@@ -64,7 +64,7 @@ def choose(
     if config.local_skip is None:
         single = len(parts.train) > 1 and any(blend.single for blend in blends if blend)
         config = config.with_(local_skip=single)
-        reasons["local_skip"] = "each series has a linear map" if single else "one linear map serves all series"
+        reasons["local_skip"] = "each series has its own linear map" if single else "all series share one linear map"
     if config.lags is None:
         size, reasons["lags"] = _lags(config, int(np.median(parts.train)) if len(parts.train) else 0)
         config = config.with_(lags=size)
@@ -73,13 +73,13 @@ def choose(
         helps = recall.once(("level", bare), partial(level.helps, bare, table))
         config = config.with_(level_input=helps)
         reasons["level_input"] = (
-            "the level lowers the validation error of least squares on the last values"
+            "with the level as an input, least squares on the last values has a lower validation error"
             if helps
-            else "the last values tell all that the level does, and a level may grow"
+            else "the level adds nothing to the last values, and may grow beyond what training has seen"
         )
     if config.eval_every is None:
         config = config.with_(eval_every=_eval_every(config, parts))
-        reasons["eval_every"] = "steps between two looks at the validation rows: these take a tenth of the time at most"
+        reasons["eval_every"] = "steps between validations, which take at most a tenth of the time"
     return config, reasons, table, blends
 
 
@@ -104,7 +104,7 @@ def channels(config: Config, panel: Panel, limits: Limits) -> tuple[Config, dict
     if panel.targets == 1:
         return config.with_(channels="joint"), {"channels": "one target"}
     if not limits.alike:
-        return config.with_(channels="joint"), {"channels": "targets have limits of their own"}
+        return config.with_(channels="joint"), {"channels": "targets have different limits"}
     reason = "targets share one network, each with its own state"
     return config.with_(channels="independent"), {"channels": reason}
 
@@ -122,22 +122,21 @@ def _by_shape(config: Config, schema: Schema, panel: Panel, parts: Split, series
 
     rhythm = _season(schema, panel, parts) if config.season is None else (config.season, "")
     cycle = default("season", *rhythm)
-    default(
-        "normalize", "last", "the level of a forecast is the last value: no look-ahead, and growing series stay easy"
-    )
+    default("normalize", "last", "forecasts start from the last value, which needs no later rows and lets series grow")
     names = schema.calendar_features
     default(
         "calendar",
         bool(names),
-        f"the time column gives {', '.join(names)}" if names else "no calendar in the time column",
+        f"the time column gives {', '.join(names)}" if names else "the time column gives no calendar features",
     )
     gaps = _missing(panel, parts)
     default("missing", gaps, "values are missing before the test rows" if gaps else "no value is missing")
     above = _never_negative(panel, parts)
-    default("nonnegative", above, "no training value is negative" if above else "training values are negative too")
+    default("nonnegative", above, "no training value is negative" if above else "some training values are negative")
     stride = _segments(config, default, cycle, rows)
     every = 1 if config.carry == "stored" else min(max(config.horizon // ORIGINS, 1), 8)
-    default("loss_every", every, f"neighbouring forecasts of {config.horizon} steps overlap: one in {every} is scored")
+    overlap = f"forecasts of {config.horizon} steps overlap, so the loss counts one in {every}"
+    default("loss_every", every, overlap if every > 1 else "the loss counts every forecast")
     _training(config, default, series, -(-int(parts.train.sum()) // stride))
     values = {name: value for name, (value, _) in chosen.items()}
     return config.with_(**values), {name: reason for name, (_, reason) in chosen.items()}
@@ -157,13 +156,23 @@ def _never_negative(panel: Panel, parts: Split) -> bool:
 def _segments(config: Config, default: Any, season: int, rows: int) -> int:
     """Choose what segments are like; gives how many rows apart they begin."""
     if config.carry == "stored":
-        burn_in = default("burn_in", 0, "a stored state needs none")
-        segment = default("segment", max(2, min(64, rows // 2)), "carry is stored")
-        default("shuffle", False, "a state is handed on in the order of time")
+        burn_in = default("burn_in", 0, "a stored state needs no warm-up")
+        segment = default(
+            "segment",
+            max(2, min(64, rows // 2)),
+            'with carry = "stored", 64 rows at most, and half of the training rows',
+        )
+        default("shuffle", False, "each segment continues from the state of the one before")
         return _stride(segment, burn_in, rows)
     steps = int(np.clip(8 * max(season, 8), 32, 256))
-    segment = default("segment", max(2, min(steps, rows)), f"8 seasons between 32 and 256, at most {rows} rows")
-    burn_in = default("burn_in", 0 if segment == "full" else segment // 4, "a quarter of a segment to reach a state")
+    segment = default("segment", max(2, min(steps, rows)), f"8 seasons, but 32 to 256 rows, and at most {rows}")
+    burn_in = default(
+        "burn_in",
+        0 if segment == "full" else segment // 4,
+        "a quarter of each segment warms the state up"
+        if segment != "full"
+        else "no warm-up: segments begin with their series",
+    )
     default("shuffle", True, "segments are drawn in random order")
     return _stride(segment, burn_in, rows)
 
@@ -176,23 +185,24 @@ def _training(config: Config, default: Any, series: int, segments: int) -> None:
     many = series >= MANY
     size = f"{series:,} series" if many else f"fewer than {MANY} series"
     several = many and not config.local
-    reason = "the recurrence forecasts, and networks that are averaged err less" if several else "one network will do"
+    reason = "averaging several networks lowers the error" if several else "one network is enough"
     default("ensemble", NETWORKS if several else 1, f"{size}: {reason}")
     if several:
-        default("batch_size", SMALL_BATCH, f"{size}: more steps of fewer segments learn more in that time")
+        default("batch_size", SMALL_BATCH, f"{size}: smaller batches allow more steps in the same time")
     elif segments < BATCHES * SMALL_BATCH:
-        default("batch_size", SMALL_BATCH, f"{segments:,} segments: a step that sees most of them learns no more")
+        default("batch_size", SMALL_BATCH, f"only {segments:,} segments: larger batches would teach no more")
     else:
         default("batch_size", BATCH, f"{size}: smaller batches gain nothing")
     rate, limited = LEARNING_RATES[config.optimizer], config.max_steps is not None or config.max_epochs is not None
     if config.optimizer == "lm":
-        default("hidden", (SOLVED_UNITS,), "lm solves for all weights at once: a few units")
-        default("learning_rate", rate, "lm: whole steps")
+        default("hidden", (SOLVED_UNITS,), "lm solves for all weights at once, which calls for few units")
+        default("learning_rate", rate, "lm takes full steps")
         if not limited:
             default("max_steps", SOLVED_STEPS, "lm needs few steps")
         return
-    default("hidden", (128,) if many else (64,), f"{size}: what one linear map cannot serve is left to the recurrence")
-    default("learning_rate", 2 * rate if many else rate, f"suits {config.optimizer} and {size}")
+    room = "a wide network, since one linear map cannot fit all" if many else "a narrow network beside the linear map"
+    default("hidden", (128,) if many else (64,), f"{size}: {room}")
+    default("learning_rate", 2 * rate if many else rate, f"suits {config.optimizer} with {size}")
     if not limited:
         default("max_steps", MORE_STEPS if several else STEPS, f"{size}: enough with early stopping")
 
@@ -201,20 +211,20 @@ def _lags(config: Config, rows: int) -> tuple[int, str]:
     """A season, or a week of seasons where the skip looks back as far as that."""
     cycle, back = config.season or 1, config.skip or 0
     if 7 * cycle <= min(back, MOST_LAGS, rows // 4):
-        return max(7 * cycle, 8), f"seven seasons, as the skip looks back as far; at most {MOST_LAGS}"
+        return max(7 * cycle, 8), f"seven seasons, since the skip looks back that far; at most {MOST_LAGS}"
     size = max(1, min(max(cycle, 8), FEW_LAGS, rows // 4))
-    return size, f"a season or 8, at most {FEW_LAGS}, at most a quarter of {rows} rows"
+    return size, f"a season, at least 8, at most {FEW_LAGS} and a quarter of {rows} training rows"
 
 
 def _season(schema: Schema, panel: Panel, parts: Split) -> tuple[int, str]:
     """The calendar's season, or the one at which the training rows repeat where the calendar has none."""
     size = calendar.season(schema.frequency)
     if size > 1:
-        return size, f"rows of a season at frequency {schema.frequency.text}"
+        return size, f"rows per season at frequency {schema.frequency.text}"
     size, correlation = season.rows_of_season(panel.y, panel.offsets, parts.train)
     if size == 1:
         return 1, "neither the calendar nor the training rows show a season"
-    return size, f"changes of the training rows repeat after {size} rows: correlation {correlation:.2f}"
+    return size, f"changes in the training rows repeat every {size} rows: correlation {correlation:.2f}"
 
 
 def _eval_every(config: Config, parts: Split) -> int:

@@ -64,7 +64,8 @@ def best(config: Config, table: WorkingTable) -> tuple[int, str, tuple[Blend | N
 
 def _without(config: Config, table: WorkingTable) -> tuple[int, str, tuple[Blend | None, ...]]:
     size = usual(config, table.parts) if config.skip is None else config.skip
-    rule = f"14 seasons or twice the horizon, at most 336, at most a third of {_rows(table.parts)} rows"
+    most = f"at most 336 and a third of {_rows(table.parts)} training rows"
+    rule = f"14 seasons or twice the horizon, whichever is more; {most}"
     return size, rule, (None,) * table.rows.y.shape[1]
 
 

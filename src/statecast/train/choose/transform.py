@@ -45,31 +45,31 @@ def best(config: Config, schema: Schema, panel: Panel, table: WorkingTable, size
         size: last values that least squares may use.
     """
     if config.loss not in MEDIANS or config.normalize in ("none", "global"):
-        reason = f"with loss = {config.loss!r} and normalize = {config.normalize!r} values stay as they are"
+        reason = f"values are not transformed with loss = {config.loss!r} and normalize = {config.normalize!r}"
         return table, "none", reason
     values = panel.y[training_rows(panel.offsets, table.parts.train)]
     limits = Limits.of(config, schema.target).of_channel(panel.targets)
     candidate = "logit" if limits.any else "log"
     at = (values == limits.lower) | (values == limits.upper) if limits.any else values == 0
     if at.sum() > ZEROS * (np.isfinite(values) & ~at).sum():
-        return table, "none", f"training values are often {'at a limit' if limits.any else 'zero'}"
+        return table, "none", f"many training values are {'at a limit' if limits.any else 'zero'}"
     if not limits.any and (values < 0).any():
-        return table, "none", "training values are negative"
+        return table, "none", "some training values are negative"
     deviations = table.scales * table.constants["unit"]
     plain = _errors(config, table, size, deviations)
     if plain is None:
         return table, "none", "too few rows to tell whether logarithms are easier to forecast"
     if not min(plain) > 0:
-        return table, "none", "least squares on the last values forecast validation rows without an error"
+        return table, "none", "least squares on the last values forecasts the validation rows without error"
     logarithms = WorkingTable.of(config.with_(transform=candidate), schema, panel, table.parts)
     log = _errors(config, logarithms, size, deviations)
     if log is None or not np.isfinite(log).all():
-        return table, "none", "logarithms of the values cannot be forecast by least squares"
+        return table, "none", "least squares cannot forecast the logarithms of the values"
     absolute, relative = log[0] / plain[0], log[1] / plain[1]
     kind = "logits" if limits.any else "logarithms"
     reason = (
-        f"for {kind} the validation error of least squares, as loss = {config.loss!r} counts it, changes by "
-        f"{absolute - 1:+.1%}, as a share of the values by {relative - 1:+.1%}"
+        f"with {kind} the validation error of least squares changes by {absolute - 1:+.1%} as loss = {config.loss!r} "
+        f"counts it, and by {relative - 1:+.1%} as a share of the values"
     )
     helps = absolute < LOSS and math.sqrt(absolute * relative) < GAIN
     return (logarithms, candidate, reason) if helps else (table, "none", reason)

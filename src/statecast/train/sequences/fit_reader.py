@@ -143,7 +143,7 @@ def choose(config: SequenceConfig, problem: Problem) -> tuple[SequenceConfig, di
         steps = int(np.clip(STEPS_OF_ROW * epoch, LEAST_STEPS, MOST_STEPS))
         chosen["max_steps"] = (steps, f"{STEPS_OF_ROW} passes, between {LEAST_STEPS} and {MOST_STEPS} steps")
     if config.eval_every is None:
-        chosen["eval_every"] = (10, "steps between two looks at the validation rows")
+        chosen["eval_every"] = (10, "steps between validations")
     values = {name: value for name, (value, _) in chosen.items()}
     return config.with_(**values), {name: reason for name, (_, reason) in chosen.items() if reason}
 
