@@ -179,7 +179,7 @@ def test_wrong_horizons_levels_and_tables_of_a_forecast(
         ([plain, "--levels", "0.9"], 2, "write 90 for 90 %"),
         ([plain, "--out", tmp_path / "a.xlsx"], 2, "has no suffix of a table: give .csv"),
         ([plain, tmp_path / "other.csv"], 1, "other.csv has no column 'month'"),
-        ([rich], 1, "is not given: pass --future, a table with a row for each step to forecast, with the value left"),
+        ([rich], 1, " on: pass --future, a table with a row for each step to forecast, with the value left"),
         ([rich, loads], 1, "'holiday' of series 'site-0' must be known ahead"),
         (["-"], 2, "MODEL: '-' is standard input, which cannot be a folder"),
         ([""], 2, "MODEL: '' is not the name of a folder"),

@@ -175,7 +175,7 @@ def test_known_covariates_must_reach_to_the_horizon() -> None:
     last = START + 2 * HOUR + 3 * HOUR
     stamp = str(np.datetime64(last + 3 * HOUR, "us").astype("M8[s]")).replace("T", " ")
     with pytest.raises(
-        DataError, match=rf"'heat', 'open' of series 's1' must be known ahead, but from {stamp} on is missing"
+        DataError, match=rf"'heat', 'open' of series 's1' must be known ahead, but there is no value from {stamp} on"
     ):
         from_table(of, short)
     assert from_table(of, short, 2).values.shape == (2, 2, 1)
@@ -210,7 +210,9 @@ def test_a_table_without_targets_is_the_future_of_what_is_remembered() -> None:
     gone = replace(rest, time=rest.time - 100 * HOUR, ahead=rest.ahead[:0], ahead_offsets=np.zeros(3, np.int64))
     with pytest.raises(TimeOrderError, match=r"series 's0': no row lies after the last one"):
         from_table(fitted, gone)
-    with pytest.raises(DataError, match=r"series 's0' must be known ahead, but from 2024-01-02 14:00.* on is missing"):
+    with pytest.raises(
+        DataError, match=r"series 's0' must be known ahead, but there is no value from 2024-01-02 14:00.* on"
+    ):
         from_table(fitted, replace(rest, time=rest.time + 20 * HOUR))
 
 

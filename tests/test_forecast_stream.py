@@ -478,11 +478,11 @@ def test_covariates_must_be_there_and_right() -> None:
 
     refuse(r"series 'a' is new, so its first row needs the static 'area'", static=None)
     refuse(
-        r"'heat', 'open' of series 'a' must be known ahead, but from 2024-01-02 11:00:00.* on is missing",
+        r"'heat', 'open' of series 'a' must be known ahead, but there is no value from 2024-01-02 11:00:00.* on",
         known=known[:2],
     )
-    refuse(r"must be known ahead, but from 2024-01-02 12:00:00.* on is missing", known=known[:3])
-    refuse(r"must be known ahead, but from 2024-01-02 09:00:00.* on is missing", known=None)
+    refuse(r"must be known ahead, but there is no value from 2024-01-02 12:00:00.* on", known=known[:3])
+    refuse(r"must be known ahead, but there is no value from 2024-01-02 09:00:00.* on", known=None)
     refuse(r"past: there is no column 'wnd'; did you mean 'wind'", past={"wnd": 1.0})
     refuse(r"known: the column 'open' is not given", known=[{"heat": 1.0}] * 4)
     refuse(r"wind: 'calm' is not a number", past=["calm"])
@@ -493,7 +493,7 @@ def test_covariates_must_be_there_and_right() -> None:
     other = Stream(model(covariates=True))
     expected = other.observe("a", 1.0, FIRST, **{**right, "known": [*known[:3], {"heat": 1.0, "open": None}]})
     same_bits(result.values, expected.values)
-    with pytest.raises(DataError, match=r"must be known ahead, but from 2024-01-02 12:00:00.* on"):
+    with pytest.raises(DataError, match=r"must be known ahead, but there is no value from 2024-01-02 12:00:00.* on"):
         stream.forecast(horizon=4, known=[known[:2]])
 
 

@@ -145,8 +145,9 @@ def missing_known(model: Model, series: str | int, time: int, remedy: str = GIVE
     """
     names = ", ".join(repr(item.name) for item in model.schema.known)
     return DataError(
-        f"{names} of series {series!r} must be known ahead, but from {observation.shown(time, model.schema)} on is "
-        f"missing: {remedy} a row for each step to forecast, with the value left empty where it is not known"
+        f"{names} of series {series!r} must be known ahead, but there is no value from "
+        f"{observation.shown(time, model.schema)} on: {remedy} a row for each step to "
+        "forecast, with the value left empty where it is not known"
     )
 
 
