@@ -37,31 +37,31 @@ MOST = 8  # short series that are named, of those that are forecast worse than b
 INTRODUCTION = """# Accuracy
 
 Statecast with its defaults on real tables: `fit` is given a table, its columns, a horizon and a seed, and nothing
-else. `make accuracy` runs it, and wrote this page.
+else. `make accuracy` runs the benchmark and writes this page.
 
 - **Test rows are withheld.** The table that `fit` gets ends before them; `backtest` then forecasts every window of the
-  test rows from all that came before it, without training anew. In competitions there is one window, the test file.
-- **statecast** is the mean over {seeds}, with the smallest and the largest in brackets. Seconds are everything after
-  the table is read, with importing JAX, compiling, fitting and forecasting; CPU seconds are of all cores.
-- A fit makes two networks: one learns from the training rows alone, which the validation rows then choose among, and
-  one learns from every row before the test rows. Published figures for ETT and exchange rates are of the first kind,
-  so there the first is scored, and the row **every row learned** is the second; elsewhere it is the other way round.
-- Where a row names a setting, that one was given as well; aims are held against the defaults where they name none.
-  **The start alone** is what is known before the first training step, of which none is kept.
-- **Peers** are what their libraries give by default for a horizon and a season, scored by the same lines. Networks are
-  trained once, on training and validation rows, and forecast every window. AutoETS, AutoTheta and AutoARIMA are fitted
-  anew at each window, so where there are many they take a few of each series, and statecast is shown at the same ones
-  beside them. A peer that is not in a table was not run there, for its time or its memory. Peers were recorded once,
-  with other work on the machine: their CPU seconds tell more than their seconds. Machines are told at the end; where
-  that of statecast is another one, only scores compare (an AMD EPYC took half the seconds of an Intel Xeon). Networks
-  for which two cores were too slow were trained on a GPU, all at the same time, so that their seconds would tell
-  nothing. DeepAR does not scale series by default, and learns those of large values hardly or not at all in its
-  thousand steps.
+  test rows from everything before it, without retraining. Competitions have a single window, the test file.
+- **statecast** is the mean over {seeds}, with the smallest and the largest in brackets. Seconds cover everything after
+  the table has been read: importing JAX, compiling, fitting and forecasting. CPU seconds are summed over all cores.
+- A fit makes two networks: one learns from the training rows alone and is selected on the validation rows; the other
+  learns from every row before the test rows. Published figures for ETT and exchange rates are of the first kind, so
+  there the first is scored and the row **every row learned** is the second; elsewhere it is the other way round.
+- Where a row names a setting, that setting was given as well. Aims apply to the defaults unless they name a setting.
+  **The start alone** is the forecast as it is before the first training step; no training step is kept.
+- **Peers** run with their libraries' defaults for the horizon and the season, and are scored by the same code. Networks
+  are trained once, on training and validation rows, and forecast every window. AutoETS, AutoTheta and AutoARIMA are
+  fitted anew at each window; where there are many, they forecast only a few windows of each series, and a second table
+  shows statecast at the same ones. A peer that is missing from a table was not run there because of its time or its
+  memory. Peers were recorded once, with other work on the machine, so their CPU seconds are more reliable than their
+  seconds. The machines are listed at the end; where statecast ran on a different one, only scores can be compared (an
+  AMD EPYC took half as long as an Intel Xeon). Networks for which two cores were too slow were trained on a GPU, all at
+  the same time, so their seconds would mean nothing and are left out. DeepAR does not scale series by default, and
+  hardly learns those with large values in its thousand steps.
 - **Published** figures are what others reported for the same protocol.
-- `in 80 %` and `in 95 %` tell how many of the test values lie in the intervals of these levels. The **interval score**
-  (Winkler's) is the width of an interval, and 10 or 40 times the way from it to a value outside; CRPS is twice the
-  integral of the pinball loss over the quantiles, by the five that the point and the intervals give. Both are in the
-  unit of MASE, so that the interval score of 95 % is the MSIS of the M4 competition. Lower is better.
+- `in 80 %` and `in 95 %` give the share of test values that lie inside the intervals of these levels. The **interval
+  score** (Winkler's) is the width of the interval, plus 10 or 40 times the distance to a value outside it. CRPS is
+  twice the integral of the pinball loss over the quantiles, computed from the five that the point and the intervals
+  give. Both are in units of MASE, so the 95 % interval score is the MSIS of the M4 competition. Lower is better.
 """
 
 
@@ -84,7 +84,7 @@ def section(name: str, entry: Mapping[str, Any], peers: Mapping[str, Any]) -> st
     text = f"## {entry['title']}\n\n{capital(entry['split'])}.\n\n{table(entry, peers, 'scores', published)}"
     if any("sparse" in result for result in peers.values()):
         few = table(entry, peers, "sparse", NONE)
-        text += f"\nAt a few windows of each series, where these were fitted:\n\n{few}"
+        text += f"\nAt a few windows of each series, the ones at which these peers were fitted:\n\n{few}"
     return f"{text}\n{skills(entry)}{behind(entry)}{aims(name)}"
 
 
@@ -275,9 +275,9 @@ def shortfalls(entries: Mapping[str, Any], peers: Mapping[str, Any]) -> str:
             lines.append(f"- **{entry['title']}**: {'; '.join(short)}.{then}")
     said = "\n".join(lines) if lines else "Every aim is met."
     return (
-        "## What falls short\n\nCompared are the aims above, intervals within "
-        f"{100 * COVERAGE_AIM:.0f} points of their level, and the naive forecasts. Where few horizons are tested, even "
-        "exact quantiles miss their level by more; there twice the deviation that they have is allowed.\n\n"
+        "## What falls short\n\nResults are held against the aims above, against coverage within "
+        f"{100 * COVERAGE_AIM:.0f} points of each level, and against the naive forecasts. Where few horizons are "
+        "tested, even exact quantiles miss their level by more; there, twice their own deviation is allowed.\n\n"
         f"{said}\n"
     )
 

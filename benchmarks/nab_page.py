@@ -19,16 +19,16 @@ DETECTORS = {
 }
 INTRODUCTION = """## Unusual values: NAB, known causes
 
-The seven files of `realKnownCause` of the Numenta Anomaly Benchmark: fitted with the defaults on the probationary part,
-15 % of the rows and at most 750, then observed row by row. Scored as NAB does in its standard profile, from 0 for no
-detection to 100. As for the detectors that NAB published, the one threshold of all files is the one that scores best,
-here over these files and there over the whole corpus; beside it stands the threshold of the default `false_alarms`,
-which no label had a part in.
+The seven files of `realKnownCause` of the Numenta Anomaly Benchmark: the model is fitted with the defaults on the
+probationary part, which is 15 % of the rows and at most 750, and then observes row by row. Scores follow NAB's standard
+profile, from 0 for no detection to 100. As with the detectors that NAB published, a single threshold serves all files,
+the one that scores best: here over these files, there over the whole corpus. The second row of the table uses the
+threshold of the default `false_alarms`, for which no labels were used.
 
 Rules and constants were chosen on the other parts of NAB, with their labels, and on generated series, never on these
 files. These were scored three times in all: the first constants scored 44.1, the second choice 46.0, and the third, all
-made without them, what is told here. On the 51 files of the other parts, each part at the threshold that is best on the
-rest of them, the third choice scores 66.3, where the second had 59.0.
+of it made without these files, is the one reported here. On the 51 files of the other parts, each part scored at the
+threshold that is best on the rest of them, the third choice scores 66.3, where the second scored 59.0.
 
 """
 

@@ -114,15 +114,15 @@ COVERAGE_SCATTER: Mapping[str, Mapping[int, float]] = {"exchange-96": {80: 0.05}
 
 # What to try next on a table whose aims are not met.
 NEXT: Mapping[str, str] = {
-    "etth1-96": "validation rows of more seasons than four months hold: on rows cut off, forms of the skip that these "
-    "cannot tell apart moved the error by 1 % either way",
-    "ettm1-96": "training that begins from the maps of single series and moves them, too",
-    "etth1-720": "validation rows of more seasons: four months hold four horizons, which tell neither error nor spread",
-    "m4-hourly": "maps of single series only where no network is trained on them: on rows cut off they took twice the "
-    "time for the same error (.4405 against .4414)",
+    "etth1-96": "validation rows that cover more seasons than four months do: on rows cut off, forms of the skip that "
+    "they cannot distinguish moved the error by 1 % either way",
+    "ettm1-96": "training that starts from the maps of single series and adjusts them as well",
+    "etth1-720": "validation rows of more seasons: four months hold four horizons, too few to estimate error or spread",
+    "m4-hourly": "maps of single series only where no network is trained on them: on rows cut off they took twice as "
+    "long for the same error (.4405 against .4414)",
     "tourism-monthly": "giving later rows more weight: errors in units of the scale shrink from year to year",
-    "pjm": "bounds for each hour of the day and step ahead: one factor for each hour serves all steps now",
-    "short": "a look at the single worst series, and maps on what smoothing and autoregressions leave",
+    "pjm": "bounds for each hour of the day and step ahead: at present one factor for each hour serves all steps",
+    "short": "a closer look at the worst series, and maps fitted to what smoothing and autoregressions leave",
     "m1-quarterly": "a judge that looks at all steps of the horizon: validation rows end before the last of them",
-    "exchange-96": "faster adaptation far ahead: there a day moves an interval by 0.3 % of half its width at most",
+    "exchange-96": "faster adaptation far ahead, where a day moves an interval by 0.3 % of half its width at most",
 }
