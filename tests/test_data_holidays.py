@@ -110,7 +110,7 @@ def test_other_values_are_refused(value: Any) -> None:
 
 
 def test_holidays_are_told_with_the_calendar() -> None:
-    with pytest.raises(SettingError, match="with calendar = false: holidays are told with the calendar"):
+    with pytest.raises(SettingError, match="with calendar = false: holidays are inputs of the calendar"):
         Config(holidays="DE", calendar=False)
 
 

@@ -72,7 +72,7 @@ def _require_calendar(config: Config) -> None:
     if config.holidays is not None and config.calendar is False:
         dates = plain_value(config.holidays)
         raise SettingError(
-            f"holidays = {dates!r} with calendar = false: holidays are told with the calendar; leave calendar out"
+            f"holidays = {dates!r} with calendar = false: holidays are inputs of the calendar; leave calendar out"
         )
 
 

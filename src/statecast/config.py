@@ -265,7 +265,7 @@ class Config(Settings):
     calendar: bool | None = setting(None, "sine and cosine of the hour, weekday and season as inputs", BOOLEAN)
     holidays: str | tuple[str, ...] | None = setting(
         None,
-        "holidays, which the network is told ahead, with the days to and since; of a country by its code (extra: "
+        "holidays, known to the network ahead, with the days to and since; of a country by its code (extra: "
         "holidays) or a list of dates; if left out, none",
         HOLIDAYS,
     )

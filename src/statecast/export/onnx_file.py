@@ -168,8 +168,8 @@ def require_graph(model: Model) -> None:
     schema = model.schema
     if schema.holidays and schema.frequency.unit != "us" and BY_STEP[0] in schema.calendar_features:
         raise SettingError(
-            f"steps of {schema.frequency} are told how many holidays they have, which no graph can count: fit without "
-            "holidays, or on steps of a day or a week"
+            f"for steps of {schema.frequency} the number of holidays is an input, which no graph can count: fit "
+            "without holidays, or on steps of a day or a week"
         )
     if model.network.members.local:
         raise SettingError(

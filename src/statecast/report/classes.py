@@ -82,7 +82,7 @@ def sentences(evaluation: Mapping[str, Any]) -> list[str]:
     network, shares, skill = evaluation["statecast"], evaluation["class_shares"], evaluation["skill"]["log_loss"]
     words = [
         f"Of {evaluation['rows']:,} rows that neither training nor stopping used, {percent(network['accuracy'])} were "
-        f"told right; always the most frequent class would be right in {percent(shares['accuracy'])}."
+        f"classified correctly; always choosing the commonest class would be right for {percent(shares['accuracy'])}."
     ]
     if skill is not None:
         better = "better" if skill > 0 else "worse"
