@@ -144,13 +144,14 @@ def speed(place: Place) -> dict[str, Numbers]:
 
 
 def start(place: Place) -> dict[str, Numbers]:
-    """From nothing to the forecasts of ten series: a new process, its imports, the workers, theirs."""
+    """From nothing to the forecasts of ten series, and to the end: a new process, its imports, the workers, theirs."""
     tables = place.tables(10, 200)
     runs = 1 if place.quick else 3
     results = {}
     for name, engine in {"one process": "none", "local": "local", "Ray": "ray"}.items():
         calls = [place.spread("forecast", tables, engine, 2) for _ in range(runs)]
         results[name] = {key: median(call[key] for call in calls) for key in ("import_s", "start_s", "whole_s")}
+        results[name]["forecasts_s"] = median(call["start_s"] + call["seconds"][0] for call in calls)
     return results
 
 
@@ -297,8 +298,9 @@ SHOWN = (
     ),
     ("speed", "local, 2 workers", "times_as_fast", '… by `engine="local"` with two: times as fast', ""),
     ("speed", "Ray, 2 workers", "times_as_fast", "… by two Ray workers: times as fast", "≥ 1.6"),
-    ("start", "Ray", "whole_s", "from nothing to the forecasts of ten series: Ray, s", "≤ 6"),
-    ("start", "local", "whole_s", '… `engine="local"`, s', ""),
+    ("start", "Ray", "forecasts_s", "from nothing to the forecasts of ten series: Ray, s", "≤ 6"),
+    ("start", "Ray", "whole_s", "… and until Ray has ended, s", ""),
+    ("start", "local", "forecasts_s", 'from nothing to them by `engine="local"`, s', ""),
     ("memory", "local", "few_mb", "the driver's memory at a million rows: `local`, MB", ""),
     ("memory", "local", "many_mb", "… at ten million", "as much"),
     ("memory", "ray", "few_mb", "… at a million: Ray, MB", ""),
