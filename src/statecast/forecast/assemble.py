@@ -30,6 +30,7 @@ from statecast.model.trained import Model, TrainingRows
 if TYPE_CHECKING:
     from jaxtyping import Float
 
+LARGEST = 1e6  # factor of scores of training rows: smaller ones than that tell of rounding alone
 
 CALIBRATING, SCORING = "calibrating", "scoring"
 """The phases of a fit after its trainings."""
@@ -169,7 +170,7 @@ def _pooled(held_out: Float[np.ndarray, "N H D"], fitted: Float[np.ndarray, "M H
     if not common.any():
         return np.concatenate([held_out, fitted])
     ratio = sizes[0][common].mean() / max(sizes[1][common].mean(), 1e-30)
-    return np.concatenate([held_out, fitted * max(float(ratio), 1.0)])
+    return np.concatenate([held_out, fitted * min(max(float(ratio), 1.0), LARGEST)])
 
 
 def _mean_size(scores: Float[np.ndarray, "N H D"]) -> Float[np.ndarray, "H D"]:
