@@ -312,8 +312,12 @@ def test_a_kill_in_the_middle_leaves_one_model_or_the_other(folder: Path, round:
 @pytest.mark.heavy
 def test_kills_at_many_moments_leave_one_model_or_the_other(folder: Path) -> None:
     rng = np.random.default_rng(5)
-    results = {_killed(folder / str(n), float(rng.uniform(0, 1.2))) for n in range(8)}
-    assert len(results) == 2, "both were met"
+    results: set[str] = set()
+    for n in range(40):  # how soon models change depends on the machine, so go on until both have been met
+        results.add(_killed(folder / str(n), float(rng.uniform(0, 1.2))))
+        if n >= 7 and len(results) == 2:
+            return
+    pytest.fail("one of the models was never met")
 
 
 def _killed(folder: Path, seconds: float) -> str:
