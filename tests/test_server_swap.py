@@ -169,7 +169,9 @@ def test_live_scores_stand_side_by_side(engine: Engine) -> None:
     assert (after.error, after.challenger.error) == (before, status.error)
 
 
-def test_covariates_of_past_rows_are_observed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, past.STATED])
+def test_covariates_of_past_rows_are_observed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr(past, "STATED", at_once)
     old, new = (cases.model(covariates=True, seed=seed) for seed in (0, 7))
     archive.save(old, tmp_path / "old.safetensors")
     engine = server.started(tmp_path / "old.safetensors", tmp_path / "state", checkpoint=3600)

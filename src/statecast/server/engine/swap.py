@@ -29,7 +29,7 @@ from statecast.server.engine.receipts import ChallengerStatus
 from statecast.server.engine.recovery import WIDE
 from statecast.server.states import checkpoints
 from statecast.server.states.batch import Batch
-from statecast.server.states.past import Past, batch_of, complete, decoded, past_row_of
+from statecast.server.states.past import Past, batches_of, complete, decoded, past_row_of
 from statecast.server.states.stepper import Stepper
 from statecast.server.store.opening import fingerprint
 from statecast.server.store.protocol import BLOCK, CHAMPION, Store, StoredModel, Transaction
@@ -257,20 +257,20 @@ class Challenger:
         """Observe the past of some blocks."""
         kind = past_row_of(self.stepper.model)
         pieces = [piece for block in blocks for piece in self._store.pieces(block)]
+        parts = [decoded(piece, kind) for piece in pieces]
+        if not parts:
+            return
         if not all(complete(piece, kind) for piece in pieces):
             raise SettingError(
                 "the past rows of this store were written by a version that kept no covariates with them: serve the "
                 "new model with a store of its own"
             )
-        parts = [decoded(piece, kind) for piece in pieces]
-        if not parts:
-            return
         rows = np.concatenate(parts)
         rows = rows[(rows["seq"] <= self.floor) & (rows["number"] < len(since))]
         rows = rows[rows["time"] > since[rows["number"]]]
         rows = rows[np.lexsort((rows["time"], rows["number"]))]
-        if len(rows):
-            self._replay([batch_of(self.stepper.model, rows, self._static)])
+        for batch in batches_of(self.stepper.model, rows, self._static) if len(rows) else ():
+            self._replay([batch])
 
     def _replay(self, batches: Sequence[Batch]) -> None:
         stepper = self.stepper

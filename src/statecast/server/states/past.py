@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,7 @@ MARK = b"scP1"
 _HEAD = struct.Struct("<4sIII")  # mark, rows, targets, bytes when inflated
 MOST = 1 << 30  # bytes of a piece when inflated
 RUN = 65_536  # rows that are laid out by block together
+STATED = 1 << 24  # features known ahead that a batch of past rows holds at most, or those of one row of each series
 SMALL = 8192  # bytes of a piece that the next one of its block takes in, so that few rows at a time make no small ones
 
 
@@ -225,39 +226,61 @@ def complete(piece: Piece, kind: np.dtype[Any]) -> bool:
     return bool(size == count * _inflated(kind))
 
 
-def batch_of(model: Model, rows: Shaped[np.ndarray, " n"], static: Float64[np.ndarray, "S Q"]) -> Batch:
-    """Past rows as a batch, for another model to observe; of what was known ahead each has what came to be.
+def batches_of(model: Model, rows: Shaped[np.ndarray, " n"], static: Float64[np.ndarray, "S Q"]) -> Iterator[Batch]:
+    """Past rows as batches, for another model to observe; of what was known ahead each has what came to be.
+
+    The first rows of all series come first, then the next ones: so many at once that what is known ahead of them, H
+    steps for each row, takes little memory.
 
     Args:
         model: whose they are.
-        rows: sorted by series and time.
+        rows: sorted by series and time; at least one.
         static: covariates of the series, by number.
     """
-    schema, numbers, first = model.schema, rows["number"], int(rows["seq"].min())
+    begins = np.flatnonzero(np.diff(rows["number"], prepend=-1))
+    lengths = np.diff(begins, append=len(rows))
+    places = np.arange(len(rows)) - np.repeat(begins, lengths)
+    numbers = (model.network.head.horizon + 1) * len(model.schema.known_features)
+    width = max(STATED // (len(begins) * numbers), 1) if numbers else len(rows)
+    for begin in range(0, int(lengths.max()), width):
+        chosen = np.flatnonzero((places >= begin) & (places < begin + width))
+        yield _batch(model, rows, chosen, static if begin == 0 else None)
+
+
+def _batch(
+    model: Model,
+    rows: Shaped[np.ndarray, " n"],
+    chosen: Int64[np.ndarray, " m"],
+    static: Float64[np.ndarray, "S Q"] | None,
+) -> Batch:
+    """Some of the rows; with the covariates of their series where these are given."""
+    schema, some = model.schema, rows[chosen]
+    split, first = len(schema.past_features), int(some["seq"].min())
     covariates: dict[str, Any] = {}
-    split = len(schema.past_features)
     if schema.past:
-        covariates["past"] = rows["covariates"][:, :split]
+        covariates["past"] = some["covariates"][:, :split]
     if schema.known:
-        covariates["known"] = _ahead(model, rows, rows["covariates"][:, split:])
-    if schema.static:
-        begins = np.flatnonzero(np.diff(numbers, prepend=-1)).astype(np.int32)
-        covariates |= {"static": static[numbers[begins]], "restated": begins}
-    offsets = (rows["seq"] - first).astype(np.int32)
-    return Batch(first, 0.0, numbers.astype(np.int32), rows["time"], rows["values"], offsets=offsets, **covariates)
+        covariates["known"] = _ahead(model, rows, chosen)
+    if schema.static and static is not None:
+        begins = np.flatnonzero(np.diff(some["number"], prepend=-1)).astype(np.int32)
+        covariates |= {"static": static[some["number"][begins]], "restated": begins}
+    offsets = (some["seq"] - first).astype(np.int32)
+    numbers = some["number"].astype(np.int32)
+    return Batch(first, 0.0, numbers, some["time"], some["values"], offsets=offsets, **covariates)
 
 
-def _ahead(model: Model, rows: Shaped[np.ndarray, " n"], known: Float64[np.ndarray, "n K"]) -> Any:
-    """Features of each row's step and of the next H, as later rows have them; NaN where none does: [n, (H + 1) · K]."""
-    steps = model.network.head.horizon + 1
-    ahead = np.full((len(rows), steps, known.shape[1]), np.nan)
-    ahead[:, 0] = known
-    for later in range(1, min(steps, len(rows))):
-        before, after = rows[:-later], rows[later:]
-        distance = np.asarray(model.schema.frequency.steps_between(before["time"], after["time"]))
-        some = np.flatnonzero((before["number"] == after["number"]) & (distance > 0) & (distance < steps))
-        ahead[some, distance[some]] = known[later:][some]
-    return ahead.reshape(len(rows), -1)
+def _ahead(model: Model, rows: Shaped[np.ndarray, " n"], chosen: Int64[np.ndarray, " m"]) -> Any:
+    """Features of some rows' steps and of the next H, NaN where no later row has them: [m, (H + 1) · K]."""
+    steps, known = model.network.head.horizon + 1, rows["covariates"][:, len(model.schema.past_features) :]
+    ahead = np.full((len(chosen), steps, known.shape[1]), np.nan)
+    ahead[:, 0] = known[chosen]
+    for later in range(1, steps):
+        at = np.minimum(chosen + later, len(rows) - 1)
+        distance = model.schema.frequency.steps_between(rows["time"][chosen], rows["time"][at])
+        same = rows["number"][chosen] == rows["number"][at]
+        some = np.flatnonzero(same & (distance > 0) & (distance < steps))
+        ahead[some, distance[some]] = known[at[some]]
+    return ahead.reshape(len(chosen), -1)
 
 
 def _inflated(kind: np.dtype[Any]) -> int:
