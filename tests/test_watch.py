@@ -308,15 +308,15 @@ def test_a_change_of_size_is_told_though_the_scale_follows_it(louder: float, bet
     adaptive = Adaptive(Head(1, 1, 1, (), 0), (80, 95), sized=True, watched=True)
     residuals = calibrate.quantiles(np.random.default_rng(0).normal(size=(2000, 1, 1)), np.ones((401, 1, 1)))
     bounds = Bounds.of(adaptive, residuals, np.full((1, 1), np.sqrt(2 / np.pi)), watching_of())
-    layout, there, rng = Layout.of(adaptive.parts()), np.ones((20, 1)), np.random.default_rng(1)
+    layout, mask, rng = Layout.of(adaptive.parts()), np.ones((20, 1)), np.random.default_rng(1)
     parts, changes = layout.unpack(np.zeros((20, layout.size))), []
     for size in np.repeat([1.0, louder], 400):
-        adaptive.observe(parts, bounds, size * rng.normal(size=(20, 1)), there)
-        adaptive.remember(parts, np.zeros((20, 1, 1, 1)), size * there, there)
+        adaptive.observe(parts, bounds, size * rng.normal(size=(20, 1)), mask)
+        adaptive.remember(parts, np.zeros((20, 1, 1, 1)), size * mask, mask)
         changes.append(parts["watch"][:, 4, 0].copy())
-    told = np.array(changes)
-    assert not told[:400].any()
-    assert (told[400:] == bet).any(axis=0).mean() > 0.8
+    bets = np.array(changes)
+    assert not bets[:400].any()
+    assert (bets[400:] == bet).any(axis=0).mean() > 0.8
 
 
 def test_false_alarms_of_drift_keep_to_the_rate() -> None:

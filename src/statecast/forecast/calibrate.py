@@ -186,7 +186,7 @@ class Spread:
         xp = self.raw.__array_namespace__()
         # An interval holds those of lower levels, however far these have moved.
         nested = [level] if self.moved is None or self.model.adaptive is None else _up_to(self.model, level)
-        lows, highs = zip(*map(self._own_scores, nested), strict=True)
+        lows, highs = zip(*map(self._level_scores, nested), strict=True)
         scores = reduce(xp.minimum, lows), reduce(xp.maximum, highs)
         head, unit = self.model.network.head, self.scale[..., None, :]
         lower, upper = (marginal.value(head, self._exact, unit, score * self._sizes) for score in scores)
@@ -196,7 +196,7 @@ class Spread:
         """The bounds of the interval of a level [N, H, D], in the table's units."""
         return around(self.model, self.point, *self.at(level))
 
-    def _own_scores(self, level: float) -> tuple[Array, Array]:
+    def _level_scores(self, level: float) -> tuple[Array, Array]:
         """The normal scores at the bounds of a level, wherever those of other levels are."""
         if level in self._scores:
             return self._scores[level]

@@ -22,7 +22,8 @@ from statecast.model.kernel.library import threads
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-AHEAD = 2  # items of each thread that are worked on before they are needed
+AHEAD = 1  # items of each thread that are worked on before they are needed
+MOST = 8  # threads, as each of them holds the arrays of an item: memory must not grow with the processors
 _LIMITED = Lock()
 
 
@@ -54,9 +55,9 @@ def side_by_side(function: Callable[[Item], Result], items: Iterable[Item], limi
     Args:
         function: what is called; it does most of its work outside of the interpreter's lock, as NumPy's products do.
         items: its arguments, taken as they are needed.
-        limit: most threads, see `threads`.
+        limit: most threads, see `threads`; no more than `MOST` in any case.
     """
-    count = threads(limit)
+    count = min(threads(limit), MOST)
     if count == 1:
         yield from map(function, items)
         return
