@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 from forecast_cases import model, watching  # noqa: E402
-from playwright.sync_api import Browser, BrowserContext, Page, expect  # noqa: E402 - after the skip
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect  # noqa: E402 - after the skip
 
 from statecast.model import archive  # noqa: E402
 
@@ -293,6 +293,23 @@ def test_keys_do_all_that_a_pointer_does(visit: Visit) -> None:
     expect(page.locator("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("dialog")).to_be_hidden()
+
+
+def test_an_answer_that_comes_late_moves_no_focus(visit: Visit) -> None:
+    page = visit.table()
+    held: list[Route] = []
+    page.route(lambda url: "/v1/series/" in url, lambda route: held.append(route))
+    page.locator(".grid").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text(ODD)
+    expect(page.locator("main")).to_be_focused()
+    page.keyboard.press("/")
+    expect(page.locator("#search")).to_be_focused()
+    with page.expect_event("requestfinished", lambda request: request == held[-1].request):
+        for route in held:
+            route.continue_()
+    page.evaluate("new Promise((done) => setTimeout(done, 100))")  # for whoever waits for the answers
+    expect(page.locator("#search")).to_be_focused()
 
 
 # --- one series

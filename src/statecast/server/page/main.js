@@ -152,10 +152,12 @@ async function move(step) {
 }
 
 addEventListener("hashchange", async () => {
-	await open();
+	const opened = open();
+	// At once, not when the rows have come: by then the reader may be somewhere else.
 	const { search, view: rows } = overview?.table ?? {};
 	(place() !== null ? content : searching ? search : rows)?.focus({ preventScroll: true });
 	searching = false;
+	await opened;
 });
 
 // --- tokens

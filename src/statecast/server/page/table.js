@@ -130,6 +130,7 @@ export class SeriesTable {
 		this.active = -1;
 		this.view.scrollTop = 0;
 		await this.#load(0, new Map());
+		if (document.activeElement === this.view) this.#focused();
 	}
 
 	/** Asks again for the rows in sight. An order that changes by itself rests while the pointer is on the rows. */
