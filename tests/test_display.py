@@ -324,6 +324,35 @@ def test_plot_draws_on_axes_of_the_user() -> None:
         forecaster.plot(ax=axes[0])
 
 
+def luminance(colour: Any) -> float:
+    """Relative luminance (WCAG 2)."""
+    from matplotlib.colors import to_rgb
+
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+    return float(np.dot(parts, (0.2126, 0.7152, 0.0722)))
+
+
+@pytest.mark.parametrize("ground", ["default", "dark_background", "transparent and dark"])
+@pytest.mark.parametrize("own", [True, False])
+def test_pictures_can_be_read_on_the_ground_of_the_users_style(ground: str, own: bool) -> None:
+    from matplotlib import pyplot
+
+    through = ["dark_background", {"figure.facecolor": (1, 1, 1, 0), "axes.facecolor": (1, 1, 1, 0)}]
+    with pyplot.style.context(through if ground == "transparent and dark" else ground):
+        forecast = fitted(lengths=(40,))[0].forecast()
+        axes = forecast.plot(ax=pyplot.figure().subfigures(1, 2)[0].subplots() if own else None)
+        figure = axes.figure.canvas.figure
+        figure.draw_without_rendering()
+        behind = luminance("black" if "dark" in ground and own else figure.get_facecolor())
+        assert (behind < 0.5) == ("dark" in ground)
+        letters = [text.get_color() for text in figure.findobj(pyplot.Text) if text.get_text() and text.get_visible()]
+        lines = [line.get_color() for line in axes.lines if len(line.get_xdata()) > 2]
+        for colours, least in ((letters, 4.5), (lines, 3)):
+            bright = [luminance(colour) for colour in colours]
+            assert bright
+            assert min((max(light, behind) + 0.05) / (min(light, behind) + 0.05) for light in bright) > least
+
+
 def test_six_of_many_panels_are_drawn_and_it_says_so() -> None:
     forecaster, _ = fitted(lengths=(9,) * 8)
     panels = forecaster.plot()

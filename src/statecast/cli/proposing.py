@@ -36,13 +36,15 @@ def require_enough(source: Any, out: str | None, request: FitRequest, words: Seq
     if out is not None and "target" in request.roles:
         return source
     rows = tables.read(source)
-    faults = ([] if out else ["--out DIR is missing"]) + _faults(rows, request)
-    if not faults:
+    missing, faults = [] if out else ["--out DIR is missing"], _faults(rows, request)
+    if not missing + faults:
         return rows if source == "-" else source
     proposal = guess(rows, Roles.of(**request.roles))
+    if faults and "target" not in request.roles and not proposal.fault:  # what was guessed is said line by line
+        faults = ["--target COL is missing"]
     _explain(proposal)
     output.say(command(proposal, source, out, request, words))
-    raise SettingError(f"{'; '.join(faults)}. Check the command above, then run it")
+    raise SettingError(f"{'; '.join(missing + faults)}. Nothing was fitted: check the command above, then run it")
 
 
 def _faults(rows: Table, request: FitRequest) -> list[str]:

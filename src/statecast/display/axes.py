@@ -49,7 +49,7 @@ def _new(charts: Sequence[Chart], title: str) -> list[Axes]:
     from matplotlib import pyplot
 
     count, rows, columns, height = layout(len(charts))
-    look = {"figsize": (style.WIDTH, height), "layout": "constrained", "facecolor": style.GROUND}
+    look = {"figsize": (style.WIDTH, height), "layout": "constrained", "facecolor": style.preferred().ground}
     picture = pyplot.figure(**look)  # type: ignore[arg-type]
     notes = [f"{count} of {len(charts):,}"] if len(charts) > count else []
     notes += [f"with {level:g} % intervals" for level in _compared(charts[0])]
@@ -86,15 +86,16 @@ def draw(axes: Axes, chart: Chart, thick: float, step: str = "step") -> None:
         thick: width of a line in points.
         step: one step of time in the singular, e.g. "hour", for times that are counted.
     """
-    colours = style.colours(chart.names)
+    look = style.palette(axes)
+    colours = style.colours(chart.names, look.compared)
     for curve in chart.curves:
-        _bands(axes, curve, style.BANDS if len(colours) == 1 else (colours[curve.name],))
-    style.line(axes, chart.time, chart.actual, style.INK, "actual", thick)
+        _bands(axes, curve, look.bands if len(colours) == 1 else (colours[curve.name],))
+    style.line(axes, chart.time, chart.actual, look.ink, "actual", thick)
     for curve in chart.curves:
         dot = "o" if len(curve.time) < 25 else ""
         style.line(axes, curve.time, curve.values, colours[curve.name], _label(curve.name), 1.2 * thick, dot)
     for origin in chart.origins[:ORIGINS] if len(chart.origins) <= ORIGINS else ():
-        axes.axvline(origin, color=style.SOFT, lw=0.8, ls=(0, (2, 2)))  # type: ignore[arg-type]
+        axes.axvline(origin, color=look.soft, lw=0.8, ls=(0, (2, 2)))  # type: ignore[arg-type]
     axes.margins(x=0.01)
     style.name(axes, chart.target, chart.series)
     time_axis(axes, chart.span, step)

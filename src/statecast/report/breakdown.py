@@ -121,27 +121,28 @@ def _bars(axes: Any, time: Any, parts: Sequence[Part], amounts: Any, values: Any
     width = 0.9 * (time[1] - time[0]) if len(time) > 1 else 0.9
     for part, amount, begin, colour in zip(parts[1:], amounts[1:], _begins(amounts), COLOURS, strict=False):
         axes.bar(time, amount, width, begin, color=colour, label=part.name, lw=0)
-    axes.plot(time, amounts[0], color=style.SOFT, lw=1, ls=(0, (4, 2)), label="level")
+    look = style.palette(axes)
+    axes.plot(time, amounts[0], color=look.soft, lw=1, ls=(0, (4, 2)), label="level")
     dot = "o" if len(time) < 25 else ""
-    axes.plot(time, values, color=style.INK, lw=1.6, marker=dot, ms=3, label="forecast")
+    axes.plot(time, values, color=look.ink, lw=1.6, marker=dot, ms=3, label="forecast")
     axes.margins(x=0.02)
 
 
 def _bridge(axes: Any, parts: Sequence[Part], amounts: Any, value: float) -> None:
     """Of one step alone: from the level to the forecast, one part after the other."""
-    ends = np.cumsum(amounts)
+    ends, look = np.cumsum(amounts), style.palette(axes)
     for row, (amount, end) in enumerate(zip(amounts[1:], ends[1:], strict=True), start=1):
-        colour = style.STATECAST if amount >= 0 else style.FAR
+        colour = look.main if amount >= 0 else look.far
         axes.barh(row, amount, left=end - amount, color=colour, height=0.62)
         axes.annotate(f"{amount:+.3g}", (max(end, end - amount), row), xytext=(4, 0), textcoords="offset points",
-                      va="center", fontsize=8, color=style.SOFT)  # fmt: skip
-    axes.plot(amounts[0], 0, marker="D", ms=5, color=style.SOFT, ls="")
-    axes.plot(value, len(parts), marker="D", ms=5, color=style.INK, ls="")
+                      va="center", fontsize=8, color=look.soft)  # fmt: skip
+    axes.plot(amounts[0], 0, marker="D", ms=5, color=look.soft, ls="")
+    axes.plot(value, len(parts), marker="D", ms=5, color=look.ink, ls="")
     for x, row in ((float(amounts[0]), 0), (value, len(parts))):
         axes.annotate(number(x), (x, row), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8.5,
-                      color=style.INK)  # fmt: skip
+                      color=look.ink)  # fmt: skip
     style.row_names(axes, [*(part.name for part in parts), "forecast"])
     axes.invert_yaxis()
     axes.margins(x=0.12)
     axes.grid(axis="y", visible=False)
-    axes.grid(axis="x", color=style.GRID, lw=0.8)
+    axes.grid(axis="x", color=look.grid, lw=0.8)

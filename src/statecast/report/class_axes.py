@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 
 from statecast.display import style
 from statecast.report.summary import percent
@@ -14,12 +15,19 @@ MOST = 12  # classes whose counts are written into the picture
 
 
 def confusion(axes: Any, evaluation: Mapping[str, Any]) -> None:
-    """Rows by their class and by the predicted one: the darker, the larger the share of the row."""
+    """Rows by their class and by the predicted one: the more colour, the larger the share of the row."""
     counts, names = np.asarray(evaluation["confusion"]), [str(name) for name in evaluation["classes"]]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="auto")
+    look = style.palette(axes)
+    axes.imshow(
+        shares,
+        cmap=LinearSegmentedColormap.from_list("shares", (look.ground, look.main)),
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+    )
     for (row, column), count in np.ndenumerate(counts if len(names) <= MOST else np.zeros((0, 0))):
-        colour = style.GROUND if shares[row, column] > 0.55 else style.INK
+        colour = look.ground if shares[row, column] > 0.55 else look.ink
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)
     shown = names if len(names) <= 2 * MOST else [""] * len(names)
     style.dress(axes)
@@ -33,13 +41,14 @@ def reliability(axes: Any, evaluation: Mapping[str, Any]) -> None:
     """The share of answers that were right by the probability that they were given, with intervals of 95 %."""
     table = evaluation["reliability"]
     probability, share, low, high = (np.array([part[name] for part in table]) for name in COLUMNS)
-    axes.plot([0, 1], [0, 1], color=style.SOFT, lw=1, ls=(0, (4, 2)), label="as often as it says")
-    axes.vlines(probability, low, high, color=style.BANDS[0], lw=3, label="95 % interval")
-    look: dict[str, Any] = {"color": style.STATECAST, "marker": "o", "ms": 5, "lw": 1.4, "label": "what came true"}
-    axes.plot(probability, share, **look)
+    look = style.palette(axes)
+    axes.plot([0, 1], [0, 1], color=look.soft, lw=1, ls=(0, (4, 2)), label="as often as it says")
+    axes.vlines(probability, low, high, color=look.bands[0], lw=3, label="95 % interval")
+    dots: dict[str, Any] = {"color": look.main, "marker": "o", "ms": 5, "lw": 1.4, "label": "what came true"}
+    axes.plot(probability, share, **dots)
     for part in table:
         axes.annotate(f"{part['rows']:,}", (part["probability"], part["low"]), xytext=(0, -10), fontsize=7.5,
-                      textcoords="offset points", ha="center", color=style.SOFT)  # fmt: skip
+                      textcoords="offset points", ha="center", color=look.soft)  # fmt: skip
     style.dress(axes)
     ticks = np.linspace(0, 1, 6)
     for places in (axes.set_xticks, axes.set_yticks):

@@ -35,8 +35,9 @@ from statecast.report.summary import (
 CAPTIONS = {
     "forecast": (
         "One forecast, and what happened",
-        "The dark line is what happened. The blue line is what the network forecast at the dotted line, knowing "
-        "nothing to the right of it. Each shaded band should contain the share of values that it is named for.",
+        "The line that begins before the dotted line is what happened. The blue one is what the network forecast at "
+        "the dotted line, knowing nothing to the right of it. Each shaded band should contain the share of values that "
+        "it is named for.",
     ),
     "future": ("What comes next", "The forecast that starts where the table ends."),
     "rolling": (
@@ -80,8 +81,8 @@ CAPTIONS = {
     "gates": (
         "Inside the network",
         "The gates of the first recurrent layer over the last validation rows, one line for each unit. Where a forget "
-        "gate is dark, or the update gate of a GRU, the unit keeps its state; where an input gate is dark, it takes "
-        "something new in.",
+        "gate is near 1, or the update gate of a GRU, the unit keeps its state; where an input gate is near 1, it "
+        "takes something new in.",
     ),
 }
 """Heading and explanation of each picture."""
@@ -90,7 +91,7 @@ STYLE = """
 :root{color-scheme:light dark;--ground:#f5f7f8;--card:#fff;--ink:#22303c;--soft:#5b6b79;--line:#e1e6ea;--mark:#0072b2;
 --good:#00715a;--bad:#a94400}
 @media(prefers-color-scheme:dark){:root{--ground:#151b20;--card:#1e262d;--ink:#e3e9ee;--soft:#9aa9b5;--line:#33404a;
---mark:#63b3e4;--good:#4cc9a4;--bad:#f0985a}img{filter:brightness(.92)}}
+--mark:#63b3e4;--good:#4cc9a4;--bad:#f0985a}img{filter:invert(1) hue-rotate(180deg);mix-blend-mode:screen}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,
 "Liberation Sans",sans-serif;font-variant-numeric:tabular-nums}
@@ -126,7 +127,8 @@ footer{color:var(--soft);font-size:.85rem}
 border-bottom:1px solid var(--line);padding:.4rem 0}.reasons td,.reasons td:first-child{border:0;padding:0;width:auto}
 .reasons td:last-child{grid-column:1/-1}}
 @media print{:root{--ground:#fff;--card:#fff;--ink:#000;--soft:#444;--line:#ccc}body{font-size:11pt}main{padding:0;
-max-width:none}section,.tile{break-inside:avoid;border-radius:0;padding:.6rem 0;border-width:0 0 1px}img{filter:none}}
+max-width:none}section,.tile{break-inside:avoid;border-radius:0;padding:.6rem 0;border-width:0 0 1px}
+img{filter:none;mix-blend-mode:normal}}
 """
 
 

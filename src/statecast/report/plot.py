@@ -69,8 +69,8 @@ def rolling(parts: Sequence[Rolling], horizon: int, step: str = "step") -> Figur
     figure, panels = new_panels(len(parts), f"Through the test rows, {plural(horizon, step)} at a time", *notes)
     thick = 1.2 if len(panels) < 3 else 0.8
     for axes, part in zip(panels, parts, strict=False):
-        style.line(axes, part.time[-tail:], part.actual[-tail:], style.INK, "actual", thick)
-        style.line(axes, part.time[-tail:], part.predicted[-tail:], style.STATECAST, "forecast", thick)
+        style.line(axes, part.time[-tail:], part.actual[-tail:], style.LIGHT.ink, "actual", thick)
+        style.line(axes, part.time[-tail:], part.predicted[-tail:], style.LIGHT.main, "forecast", thick)
         style.name(axes, part.target, part.series)
         time_axis(axes, part.time[-tail:], step)
     style.legend(figure, panels)
@@ -119,7 +119,7 @@ def residuals(parts: Sequence[Residuals], horizon: int, step: str = "step") -> F
         style.name(left, part.target, part.series)
         style.dress(right)
     time_axis(grid[-1, 0], np.concatenate([part.time for part in parts[:MOST]]), step)
-    grid[0, 1].set_title("how many of each size", loc="left", fontsize=9, color=style.SOFT)
+    grid[0, 1].set_title("how many of each size", loc="left", fontsize=9, color=style.LIGHT.soft)
     grid[-1, 1].set_xlabel("residual")
     style.legend(figure, [grid[0, 0]], markerscale=3)
     return figure
@@ -152,7 +152,7 @@ def residual_panels(
         style.name(left, part.target, part.series)
         for axes, title in ((middle, "how many of each size"), (right, "autocorrelation")):
             style.dress(axes)
-            axes.set_title(title, loc="left", fontsize=9, color=style.SOFT)
+            axes.set_title(title, loc="left", fontsize=9, color=style.palette(axes).soft)
         time_axis(left, part.time, step)
     grid[-1, 1].set_xlabel("residual")
     grid[-1, 2].set_xlabel(f"lag in {step}s, one {step} ahead")
@@ -217,9 +217,10 @@ def error_by_step(
     return figure
 
 
-def breakdown(what: Breakdown, step: str = "step") -> Figure:
-    """What forecasts come from, in their first panels; see `report.breakdown`."""
-    figure: Figure = parts.picture(new_panels, what, functools.partial(time_axis, step=step))
+def breakdown(what: Breakdown, step: str = "step", ground: str = style.LIGHT.ground) -> Figure:
+    """What forecasts come from, in their first panels, on the given ground; see `report.breakdown`."""
+    panels_of = functools.partial(new_panels, ground=ground)
+    figure: Figure = parts.picture(panels_of, what, functools.partial(time_axis, step=step))
     return figure
 
 
@@ -305,14 +306,22 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
     """A figure as a PNG image."""
     buffer = io.BytesIO()
     # Without the version of matplotlib in the file, the same numbers make the same bytes.
-    figure.savefig(buffer, format="png", dpi=dpi, facecolor=style.GROUND, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor=style.LIGHT.ground, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def new_figure(height: float, title: str, *notes: str, shown: bool = False) -> Figure:
-    """A figure of the report's width with its title, and notes in brackets; the height in inches."""
-    look: dict[str, Any] = {"figsize": (style.WIDTH, height), "layout": "constrained", "facecolor": style.GROUND}
-    figure = _of_pyplot(look) if shown else Figure(**look)
+def new_figure(height: float, title: str, *notes: str, ground: str = style.LIGHT.ground, shown: bool = False) -> Figure:
+    """A figure of the report's width with its title, and notes in brackets.
+
+    Args:
+        height: in inches.
+        title: as plain text.
+        notes: as plain text; empty ones are left out.
+        ground: the colour behind it.
+        shown: whether it is one of pyplot, which a notebook shows by itself, on the ground of the user's style.
+    """
+    look: dict[str, Any] = {"figsize": (style.WIDTH, height), "layout": "constrained"}
+    figure = _of_pyplot(look) if shown else Figure(facecolor=ground, **look)
     note = "; ".join(filter(None, notes))
     text = f"{title} ({note})" if note else title
     style.title(figure, text)
@@ -322,13 +331,13 @@ def new_figure(height: float, title: str, *notes: str, shown: bool = False) -> F
 def _of_pyplot(look: dict[str, Any]) -> Figure:
     from matplotlib import pyplot
 
-    return pyplot.figure(**look)
+    return pyplot.figure(facecolor=style.preferred().ground, **look)
 
 
-def new_panels(count: int, title: str, *notes: str) -> tuple[Figure, list[Axes]]:
+def new_panels(count: int, title: str, *notes: str, ground: str = style.LIGHT.ground) -> tuple[Figure, list[Axes]]:
     """Panels, at most `MOST`: up to two of them in one column, more in two."""
     panels, rows, columns, height = layout(count)
-    figure = new_figure(height, title, *notes)
+    figure = new_figure(height, title, *notes, ground=ground)
     grid = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in grid[panels:]:
         axes.remove()

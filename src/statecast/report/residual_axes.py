@@ -26,10 +26,10 @@ class _Kind(NamedTuple):
     label: str
 
 
-def _kinds(part: Residuals, horizon: int, step: str) -> Iterator[_Kind]:
+def _kinds(part: Residuals, horizon: int, step: str, look: style.Palette) -> Iterator[_Kind]:
     if horizon > 1:
-        yield _Kind(part.last_step, style.FAR, f"{plural(horizon, step)} ahead")
-    yield _Kind(part.one_step, style.STATECAST, f"one {step} ahead")
+        yield _Kind(part.last_step, look.far, f"{plural(horizon, step)} ahead")
+    yield _Kind(part.one_step, look.main, f"one {step} ahead")
 
 
 def thinning(parts: Sequence[Residuals]) -> int:
@@ -39,15 +39,16 @@ def thinning(parts: Sequence[Residuals]) -> int:
 
 def over_time(axes: Any, part: Residuals, horizon: int, step: str, thin: int = 1) -> None:
     """A dot for each residual, one step and `horizon` steps ahead."""
-    look: dict[str, Any] = {"ls": "", "marker": ".", "ms": 5 if len(part.time) < FEW else 3, "alpha": 0.6, "mew": 0}
-    for kind in _kinds(part, horizon, step):
-        axes.plot(part.time[::thin], kind.values[::thin], color=kind.colour, label=kind.label, **look)
-    axes.axhline(0, color=style.INK, lw=0.8)
+    dots: dict[str, Any] = {"ls": "", "marker": ".", "ms": 5 if len(part.time) < FEW else 3, "alpha": 0.6, "mew": 0}
+    look = style.palette(axes)
+    for kind in _kinds(part, horizon, step, look):
+        axes.plot(part.time[::thin], kind.values[::thin], color=kind.colour, label=kind.label, **dots)
+    axes.axhline(0, color=look.ink, lw=0.8)
 
 
 def sizes(axes: Any, part: Residuals, horizon: int, step: str) -> None:
     """Histograms of the residuals, one step and `horizon` steps ahead, in the same bins, one of them around zero."""
-    kinds = list(_kinds(part, horizon, step))
+    kinds = list(_kinds(part, horizon, step, style.palette(axes)))
     finite = [kind.values[np.isfinite(kind.values)] for kind in kinds]
     reach = float(max(np.abs(values).max(initial=0.0) for values in finite)) or 1.0
     edges = np.linspace(-reach, reach, 2 * int(np.clip(math.sqrt(len(part.time)), 4, 24)) + 2).tolist()
@@ -61,18 +62,19 @@ def sizes(axes: Any, part: Residuals, horizon: int, step: str) -> None:
 def correlogram(axes: Any, series: Any, lag: int, season: int) -> None:
     """Autocorrelation by lag, with the band in which 95 % of those of white noise lie."""
     correlation = autocorrelation(series, lag)
+    look = style.palette(axes)
     axes.set_ylim(-1.05, 1.05)
     if np.isnan(correlation.values).all():
-        look: dict[str, Any] = {"ha": "center", "color": style.SOFT, "fontsize": 9}
-        axes.text(0.5, 0.7, "constant or empty", transform=axes.transAxes, **look)
+        middle: dict[str, Any] = {"ha": "center", "color": look.soft, "fontsize": 9}
+        axes.text(0.5, 0.7, "constant or empty", transform=axes.transAxes, **middle)
         axes.tick_params(labelbottom=False)
         return
     lags = np.arange(len(correlation.values))
-    axes.axhspan(-correlation.band, correlation.band, color=style.BANDS[1], lw=0, zorder=1)
-    axes.vlines(lags[1:], 0, correlation.values[1:], color=style.INK, lw=max(0.8, min(2.4, 100 / len(lags))), zorder=2)
-    axes.axhline(0, color=style.INK, lw=0.8)
+    axes.axhspan(-correlation.band, correlation.band, color=look.bands[1], lw=0, zorder=1)
+    axes.vlines(lags[1:], 0, correlation.values[1:], color=look.ink, lw=max(0.8, min(2.4, 100 / len(lags))), zorder=2)
+    axes.axhline(0, color=look.ink, lw=0.8)
     axes.set_xlim(0, max(len(lags) - 0.5, 1))
     unit = season if 1 < season < len(lags) else 1
     axes.set_xticks(np.arange(0, len(lags), unit * math.ceil(len(lags) / unit / 8)))
     if unit > 1:
-        axes.grid(axis="x", color=style.GRID, lw=1.2)
+        axes.grid(axis="x", color=look.grid, lw=1.2)
