@@ -119,7 +119,7 @@ def test_the_hint_says_what_has_to_be_known_ahead(
     statecast: Command, rich: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command, _, table = hint(said(rich).out).partition(", ")
-    assert table == "a table of site, hour, holiday for the next 4 steps of every series"
+    assert table == "where next.csv has site, hour, holiday for the next 4 steps of every series"
     rows = [f"{site},{np.datetime64(end, 'h') + k}:00:00,yes" for site, end in ENDS.items() for k in range(4)]
     (tmp_path / "next.csv").write_text("site,hour,holiday\n" + "\n".join(rows) + "\n")
     monkeypatch.chdir(tmp_path)

@@ -19,9 +19,11 @@ from statecast import Forecaster, Stream
 from statecast.data.panel import Panel
 from statecast.display import style
 from statecast.display.chart import Chart, Curve
+from statecast.display.html import forecast_table
 from statecast.display.lettering import drawable, fitting
 from statecast.display.numbers import amount, number, tick_texts
 from statecast.display.sketch import sketch
+from statecast.display.units import with_unit
 from statecast.errors import SettingError, UnknownSeries
 from statecast.forecast.charts import remembered, tails
 from statecast.model.trained import Model
@@ -252,6 +254,29 @@ def test_a_number_alone_keeps_all_digits_before_the_point() -> None:
         "1,234,568", "0.012346", "1.23×10⁻⁹", "-41.5", "0",
     ]  # fmt: skip
     assert [amount(value) for value in (1234567.8, -250_000, 41.5)] == ["1.235 M", "−250 k", "41.5"]
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        *[("load [MW]", "load, MW"), ("temperature (°C)", "temperature, °C"), ("pm2.5 (µg/m³)", "pm2.5, µg/m³")],
+        *[("price [EUR/MWh]", "price, EUR/MWh"), ("flow [m^3/s]", "flow, m^3/s"), ("humidity (%)", "humidity, %")],
+        *[("current [A]", "current, A"), ("temp_c", "temp_c, °C"), ("sales_EUR", "sales_EUR, EUR")],
+        *[(name, name) for name in ("load", "[MW]", "kwh", "plan_c", "sales (total)", "load (2)", "x [0]", "team (A)")],
+        *[(name, name) for name in ("eur_usd", "template_c", "temp_x", "a (b) c", "n (MW MX)", "", "_usd", "y (1)")],
+    ],
+)
+def test_a_unit_is_read_from_a_name_that_says_it_alone(column: str, expected: str) -> None:
+    assert with_unit(column) == expected
+
+
+def test_units_stand_where_names_do() -> None:
+    chart = Chart("temp_c", np.arange(3), np.arange(3.0), (Curve(np.arange(3, 5), np.ones(2)),), "north")
+    assert chart.title == "temp_c, °C · north" and "temp_c, °C · north" in sketch(chart)
+    assert "temp_c, °C" in forecast_table([replace(chart, series="")], 1)
+    axes = pytest.importorskip("matplotlib.figure").Figure().subplots()
+    style.name(axes, "load [MW]", "north")
+    assert axes.get_title("left") == "load, MW · north"
 
 
 def test_names_are_as_long_as_there_is_room_for_and_in_letters_that_can_be_drawn() -> None:

@@ -41,7 +41,8 @@ LEVELS = (
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 FRAMES = {"narwhals", "pandas", "polars", "pyarrow"}
 # The gallery draws what a forecast's report has no use for: a network as a graph, a confusion table.
-DRAWING = {"display/axes.py", "display/ticks.py", "display/lettering.py", "report/plot.py", "gallery/pictures.py"}
+DRAWING = {f"display/{name}.py" for name in ("axes", "palette", "ticks", "lettering")}
+DRAWING |= {"report/plot.py", "gallery/pictures.py"}
 SKLEARN = {f"estimators/{name}.py" for name in ("base", "classifier", "regressor")}
 # sktime's own language is that of pandas, and so is Spark's where it calls Python.
 PANDAS = {"sktime.py", "cluster/spark/buckets.py", "cluster/spark/live.py"}

@@ -109,7 +109,7 @@ def next_step(model: Forecaster, folder: Path, table: Any) -> str:
     schema, horizon = model.model_.schema, model.model_.config.horizon
     columns = [name for name in (schema.id, schema.time, *(item.name for item in known)) if name]
     steps = "the next step" if horizon == 1 else f"the next {horizon} steps"
-    return f"{command} --future next.csv, a table of {', '.join(columns)} for {steps} of every series"
+    return f"{command} --future next.csv, where next.csv has {', '.join(columns)} for {steps} of every series"
 
 
 def _reaches_ahead(model: Forecaster) -> bool:

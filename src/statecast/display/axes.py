@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.display import style
+from statecast.display import palette, style
 from statecast.display.chart import Chart, Curve
 from statecast.errors import MissingDependency, SettingError
 
@@ -49,7 +49,7 @@ def _new(charts: Sequence[Chart], title: str) -> list[Axes]:
     from matplotlib import pyplot
 
     count, rows, columns, height = layout(len(charts))
-    look = {"figsize": (style.WIDTH, height), "layout": "constrained", "facecolor": style.preferred().ground}
+    look = {"figsize": (style.WIDTH, height), "layout": "constrained", "facecolor": palette.preferred().ground}
     picture = pyplot.figure(**look)  # type: ignore[arg-type]
     notes = [f"{count} of {len(charts):,}"] if len(charts) > count else []
     notes += [f"with {level:g} % intervals" for level in _compared(charts[0])]
@@ -86,7 +86,7 @@ def draw(axes: Axes, chart: Chart, thick: float, step: str = "step") -> None:
         thick: width of a line in points.
         step: one step of time in the singular, e.g. "hour", for times that are counted.
     """
-    look = style.palette(axes)
+    look = palette.of(axes)
     colours = style.colours(chart.names, look.compared)
     for curve in chart.curves:
         _bands(axes, curve, look.bands if len(colours) == 1 else (colours[curve.name],))

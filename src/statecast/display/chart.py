@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from statecast.display.units import with_unit
 from statecast.errors import SettingError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Chart:
     """One target of one series.
 
     Attributes:
-        target: its name, which is also its unit.
+        target: the name of its column.
         time: datetime64 or integers.
         actual: the values, NaN where missing.
         curves: forecasts.
@@ -60,8 +61,9 @@ class Chart:
 
     @property
     def title(self) -> str:
-        """The target, and the series where there are several."""
-        return f"{self.target} · {self.series}" if self.series else self.target
+        """The target, with its unit where its name says one, and the series where there are several."""
+        target = with_unit(self.target)
+        return f"{target} · {self.series}" if self.series else target
 
     @property
     def names(self) -> tuple[str, ...]:

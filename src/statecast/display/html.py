@@ -12,6 +12,7 @@ from html import escape
 from statecast.display.chart import Chart
 from statecast.display.numbers import number
 from statecast.display.sketch import sketch
+from statecast.display.units import with_unit
 
 SKETCHES = 4  # charts in a card
 ROWS = 8  # of a table in a card
@@ -103,7 +104,7 @@ def forecast_table(charts: Sequence[Chart], count: int) -> str:
     if count == 1 and charts:
         curve = charts[0].curves[0]
         levels = sorted(curve.lower)
-        heading = ["", charts[0].target, *(f"{level:g} % interval" for level in levels)]
+        heading = ["", with_unit(charts[0].target), *(f"{level:g} % interval" for level in levels)]
         rows = [
             [_time(curve.time[n]), number(curve.values[n])]
             + [f"{number(curve.lower[level][n])} to {number(curve.upper[level][n])}" for level in levels]

@@ -134,10 +134,10 @@ class Inside(Fitted):
             from statecast.report import breakdown as parts
 
             return parts.zoomable(result)
-        from statecast.display import style
+        from statecast.display import palette
         from statecast.report import plot
 
-        return plot.breakdown(result, ground=style.preferred().ground)
+        return plot.breakdown(result, ground=palette.preferred().ground)
 
     def _remembered(self, at: Any, series: str | int | None, future: Any) -> tuple[State, Future | None]:
         """What a loaded model remembers of its series, or of one of them, and what is known ahead."""

@@ -19,6 +19,7 @@ from statecast.report import collect, summary
 
 if TYPE_CHECKING:
     from statecast.forecast.hindcast.backtest import Backtest
+    from statecast.model.trained import Model
 
 
 class Notebook(WhatIf):
@@ -129,9 +130,8 @@ class Notebook(WhatIf):
         facts = [
             ("targets", targets),
             ("series", f"{len(ids):,}" if model.schema.id else ""),
-            ("horizon", f"{model.config.horizon:,} steps of {model.schema.frequency.text}" if model.schema.time else
-             f"{model.config.horizon:,} steps"),
-        ]  # fmt: skip
+            ("horizon", _horizon(model)),
+        ]
         choices = collect.settings(model, model.reasons or {}, self.config.changed())
         return html.card(
             "Forecaster, fitted",
@@ -140,6 +140,13 @@ class Notebook(WhatIf):
             summary.evaluation_html(scores) if "skill" in scores else "",
             summary.choices_html(choices, collect.layers(model)),
         )
+
+
+def _horizon(model: Model) -> str:
+    """How far forecasts reach, such as `24 hours`; steps of 15m where these have no name."""
+    step = charts.step_name(model.schema)
+    of = f" of {model.schema.frequency.text}" if step == "step" and model.schema.time else ""
+    return f"{summary.plural(model.config.horizon, step)}{of}"
 
 
 def _settings(config: Config) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from statecast.display import style
 from statecast.display.axes import time_axis
+from statecast.display.palette import LIGHT
 from statecast.forecast.residuals import Residuals
 from statecast.gallery.cases import Case
 from statecast.gallery.result import RecipeResult, Track
@@ -69,7 +70,7 @@ def accuracy(shares: Mapping[str, np.ndarray]) -> Figure:
     figure = plot.new_figure(HALF[1], "Accuracy while training, first split")
     figure.set_figwidth(HALF[0])
     axes = figure.subplots()
-    for name, colour in (("training", style.LIGHT.ink), ("test", style.LIGHT.main)):
+    for name, colour in (("training", LIGHT.ink), ("test", LIGHT.main)):
         style.line(axes, shares["epoch"], shares[name], colour, name, 1.4, "o")
     style.dress(axes)
     axes.set(ylim=(0, 1.02), xlabel="epoch", ylabel="accuracy")
@@ -87,9 +88,9 @@ def tracks(parts: Sequence[Track], most: int | None, step: int, units: Mapping[s
         # Where a forecast is exact its line would hide what happened, so that is a broader, lighter one.
         time, thin = part.time[:count], 1.2 if count <= FIRST else 0.8
         if part.before is not None:
-            style.line(axes, time, part.before[:count], style.LIGHT.far, "before training", 1.0)
+            style.line(axes, time, part.before[:count], LIGHT.far, "before training", 1.0)
         style.line(axes, time, part.actual[:count], HAPPENED, "actual", 3 * thin)
-        style.line(axes, time, part.predicted[:count], style.LIGHT.main, "forecast", thin)
+        style.line(axes, time, part.predicted[:count], LIGHT.main, "forecast", thin)
         style.name(axes, titled(part.target, units), "")
         time_axis(axes, time, "row")
     style.legend(figure, panels)
@@ -100,12 +101,12 @@ def scatter(parts: Sequence[Track], units: Mapping[str, str]) -> Figure:
     """Predicted against true."""
     figure = plot.new_figure(4.6, "Predicted against true")
     for axes, part in zip(figure.subplots(1, len(parts), squeeze=False).flat, parts, strict=True):
-        look: dict[str, Any] = {"ls": "", "marker": ".", "ms": 4, "alpha": 0.5, "mew": 0, "color": style.LIGHT.main}
+        look: dict[str, Any] = {"ls": "", "marker": ".", "ms": 4, "alpha": 0.5, "mew": 0, "color": LIGHT.main}
         axes.plot(part.actual, part.predicted, **look)
         both = np.concatenate([part.actual, part.predicted])
         low, high = float(np.nanmin(both)), float(np.nanmax(both))
         edge = 0.03 * (high - low)
-        axes.plot([low, high], [low, high], color=style.LIGHT.ink, lw=0.8)
+        axes.plot([low, high], [low, high], color=LIGHT.ink, lw=0.8)
         style.name(axes, titled(part.target, units), "")
         axes.set(xlabel="true", ylabel="predicted", aspect="equal")
         axes.set(xlim=(low - edge, high + edge), ylim=(low - edge, high + edge))
@@ -129,14 +130,14 @@ def graph(layers: Sequence[Layer]) -> Figure:
     for n, (_, heights, _) in enumerate(columns[:-1]):
         for height in heights:
             for target in columns[n + 1][1]:
-                axes.plot([n, n + 1], [height, target], color=style.LIGHT.bands[1], lw=0.6, zorder=1)
+                axes.plot([n, n + 1], [height, target], color=LIGHT.bands[1], lw=0.6, zorder=1)
     for n, (layer, heights, units) in enumerate(columns):
-        colour = style.LIGHT.far if n == len(columns) - 1 else style.LIGHT.main if n == 0 else style.LIGHT.bands[0]
-        axes.plot([n] * len(heights), heights, ls="", marker="o", ms=11, color=colour, mec=style.LIGHT.ground, zorder=2)
+        colour = LIGHT.far if n == len(columns) - 1 else LIGHT.main if n == 0 else LIGHT.bands[0]
+        axes.plot([n] * len(heights), heights, ls="", marker="o", ms=11, color=colour, mec=LIGHT.ground, zorder=2)
         if units > len(heights):
-            axes.text(n, 0, "⋮", ha="center", va="center", fontsize=14, color=style.LIGHT.ink, zorder=3)
+            axes.text(n, 0, "⋮", ha="center", va="center", fontsize=14, color=LIGHT.ink, zorder=3)
         name = "inputs" if n == 0 else "outputs" if n == len(columns) - 1 else layer.name
-        axes.text(n, -5.4, f"{name}\n{units}", ha="center", va="top", fontsize=8.5, color=style.LIGHT.ink)
+        axes.text(n, -5.4, f"{name}\n{units}", ha="center", va="top", fontsize=8.5, color=LIGHT.ink)
         if layer.name.startswith("recurrent"):
             _loop(axes, n, max(heights))
     skip = next((layer for layer in layers if layer.name == "skip"), None)
@@ -150,9 +151,9 @@ def _skip(axes: Axes, start: float, end: float, width: int, kind: str) -> None:
     """The linear map from the inputs straight to the outputs, as a bow above the layers."""
     t = np.linspace(0, 1, 60)
     x, y = width * t, (1 - t) ** 2 * start + 2 * t * (1 - t) * 12.5 + t**2 * end
-    axes.plot(x, y, color=style.LIGHT.soft, lw=1.2, ls=(0, (4, 2)))
+    axes.plot(x, y, color=LIGHT.soft, lw=1.2, ls=(0, (4, 2)))
     top = int(np.argmax(y))
-    axes.text(x[top], y[top] + 0.4, f"skip: {kind}", ha="center", va="bottom", fontsize=8.5, color=style.LIGHT.soft)
+    axes.text(x[top], y[top] + 0.4, f"skip: {kind}", ha="center", va="bottom", fontsize=8.5, color=LIGHT.soft)
 
 
 def _circles(layer: Layer) -> tuple[list[float], int]:
@@ -166,4 +167,4 @@ def _circles(layer: Layer) -> tuple[list[float], int]:
 def _loop(axes: Axes, at: float, top: float) -> None:
     """The state that a layer hands on, as a loop above its highest circle."""
     angle = np.linspace(-0.35 * np.pi, 1.35 * np.pi, 40)
-    axes.plot(at + 0.09 * np.cos(angle), top + 1.15 + 0.65 * np.sin(angle), color=style.LIGHT.ink, lw=1.0)
+    axes.plot(at + 0.09 * np.cos(angle), top + 1.15 + 0.65 * np.sin(angle), color=LIGHT.ink, lw=1.0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.display import interactive, style
+from statecast.display import interactive, palette, style
 from statecast.forecast.breakdown import Breakdown
 from statecast.forecast.moves import LEVEL, Part
 from statecast.report.summary import number
@@ -61,7 +61,7 @@ def picture(
         else:
             _bars(axes, breakdown.stamps[s], parts, amounts[s, :, :, d], breakdown.values[s, :, d])
             time_axis(axes, breakdown.stamps[s])
-    style.legend(figure, panels, columns=4)
+    style.legend(figure, panels)
     return figure
 
 
@@ -121,7 +121,7 @@ def _bars(axes: Any, time: Any, parts: Sequence[Part], amounts: Any, values: Any
     width = 0.9 * (time[1] - time[0]) if len(time) > 1 else 0.9
     for part, amount, begin, colour in zip(parts[1:], amounts[1:], _begins(amounts), COLOURS, strict=False):
         axes.bar(time, amount, width, begin, color=colour, label=part.name, lw=0)
-    look = style.palette(axes)
+    look = palette.of(axes)
     axes.plot(time, amounts[0], color=look.soft, lw=1, ls=(0, (4, 2)), label="level")
     dot = "o" if len(time) < 25 else ""
     axes.plot(time, values, color=look.ink, lw=1.6, marker=dot, ms=3, label="forecast")
@@ -130,7 +130,7 @@ def _bars(axes: Any, time: Any, parts: Sequence[Part], amounts: Any, values: Any
 
 def _bridge(axes: Any, parts: Sequence[Part], amounts: Any, value: float) -> None:
     """Of one step alone: from the level to the forecast, one part after the other."""
-    ends, look = np.cumsum(amounts), style.palette(axes)
+    ends, look = np.cumsum(amounts), palette.of(axes)
     for row, (amount, end) in enumerate(zip(amounts[1:], ends[1:], strict=True), start=1):
         colour = look.main if amount >= 0 else look.far
         axes.barh(row, amount, left=end - amount, color=colour, height=0.62)

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import LinearSegmentedColormap
 
-from statecast.display import style
+from statecast.display import palette, style
 from statecast.report.summary import percent
 
 MOST = 12  # classes whose counts are written into the picture
@@ -18,14 +17,8 @@ def confusion(axes: Any, evaluation: Mapping[str, Any]) -> None:
     """Rows by their class and by the predicted one: the more colour, the larger the share of the row."""
     counts, names = np.asarray(evaluation["confusion"]), [str(name) for name in evaluation["classes"]]
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    look = style.palette(axes)
-    axes.imshow(
-        shares,
-        cmap=LinearSegmentedColormap.from_list("shares", (look.ground, look.main)),
-        vmin=0,
-        vmax=1,
-        aspect="auto",
-    )
+    look = palette.of(axes)
+    axes.imshow(shares, cmap=palette.shades(look), vmin=0, vmax=1, aspect="auto")
     for (row, column), count in np.ndenumerate(counts if len(names) <= MOST else np.zeros((0, 0))):
         colour = look.ground if shares[row, column] > 0.55 else look.ink
         axes.text(column, row, f"{count:,}", ha="center", va="center", color=colour, fontsize=9)
@@ -41,7 +34,7 @@ def reliability(axes: Any, evaluation: Mapping[str, Any]) -> None:
     """The share of answers that were right by the probability that they were given, with intervals of 95 %."""
     table = evaluation["reliability"]
     probability, share, low, high = (np.array([part[name] for part in table]) for name in COLUMNS)
-    look = style.palette(axes)
+    look = palette.of(axes)
     axes.plot([0, 1], [0, 1], color=look.soft, lw=1, ls=(0, (4, 2)), label="as often as it says")
     axes.vlines(probability, low, high, color=look.bands[0], lw=3, label="95 % interval")
     dots: dict[str, Any] = {"color": look.main, "marker": "o", "ms": 5, "lw": 1.4, "label": "what came true"}

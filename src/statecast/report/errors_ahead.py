@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.display import style
 from statecast.display.numbers import amount
+from statecast.display.palette import LIGHT
 from statecast.report.summary import number, spoken
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ FEW = 13  # steps ahead below which each has a dot
 ROOM = 3.0  # the greatest error that is drawn, as a multiple of the network's greatest
 
 LINES: Mapping[str, tuple[str, Any]] = {
-    "statecast": (style.LIGHT.main, "-"),
+    "statecast": (LIGHT.main, "-"),
     "persistence": ("#b87a00", (0, (5, 2))),
     "seasonal_naive": ("#009e73", (0, (1, 1.5))),
     "linear_extrapolation": ("#b8568f", (0, (5, 1.5, 1, 1.5))),
@@ -41,7 +41,7 @@ def lines(axes: Any, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -
     top = _cap(errors)
     beyond = []
     for name, value in errors.items():
-        colour, dashes = LINES.get(name, (style.LIGHT.soft, "-"))
+        colour, dashes = LINES.get(name, (LIGHT.soft, "-"))
         highest = float(np.nanmax(value, initial=0.0))
         if highest > top:
             beyond.append(f"{label(name)} up to {amount(highest)}")
@@ -50,8 +50,8 @@ def lines(axes: Any, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -
         look = {"color": colour, "ls": dashes, "lw": width, "marker": dot, "ms": 3, "label": label(name)}
         axes.plot(np.arange(1, len(value) + 1), value, **look)
     if beyond:
-        ground = {"facecolor": style.LIGHT.ground, "alpha": 0.8, "lw": 0, "pad": 1}
-        look = {"ha": "right", "va": "top", "fontsize": 7.5, "color": style.LIGHT.soft, "bbox": ground}
+        ground = {"facecolor": LIGHT.ground, "alpha": 0.8, "lw": 0, "pad": 1}
+        look = {"ha": "right", "va": "top", "fontsize": 7.5, "color": LIGHT.soft, "bbox": ground}
         axes.text(0.995, 0.98, "\n".join(["beyond the top:", *beyond]), transform=axes.transAxes, **look)
     horizon = max(len(value) for value in errors.values())
     edge = 0.02 * (horizon - 1)  # a dot at the first step is whole
@@ -61,11 +61,11 @@ def lines(axes: Any, errors: Mapping[str, Float[np.ndarray, " H"]], step: str) -
 
 def bars(axes: Any, errors: Mapping[str, float]) -> None:
     """A bar for each forecast as long as its error one step ahead."""
-    colours = [LINES.get(name, (style.LIGHT.soft, "-"))[0] for name in errors]
+    colours = [LINES.get(name, (LIGHT.soft, "-"))[0] for name in errors]
     axes.barh(range(len(errors)), list(errors.values()), color=colours, height=0.6)
     axes.set_yticks(range(len(errors)), [label(name) for name in errors])
     for row, value in enumerate(errors.values()):
-        axes.text(value, row, f" {number(value)}", va="center", color=style.LIGHT.ink, fontsize=9)
+        axes.text(value, row, f" {number(value)}", va="center", color=LIGHT.ink, fontsize=9)
     axes.invert_yaxis()
     # Before the first complete forecast an error is not known, and NumPy's NaN would be no limit of an axis.
     axes.set_xlim(0, 1.15 * max((value for value in errors.values() if math.isfinite(value)), default=0.0) or 1.0)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from statecast.display import style
+from statecast.display.palette import LIGHT
 from statecast.forecast.explain import Activity, Explanation
 
 if TYPE_CHECKING:
@@ -28,15 +29,15 @@ def importance(figure_of: Callable[..., Any], explanation: Explanation) -> Any:
     figure = figure_of(1.1 + 0.26 * len(inputs), "Growth of the error when an input is shuffled", *notes)
     axes = figure.subplots()
     for row, item in enumerate(inputs):
-        error = {"elinewidth": 1, "ecolor": style.LIGHT.soft}
+        error = {"elinewidth": 1, "ecolor": LIGHT.soft}
         axes.barh(row, 100 * item.importance, xerr=100 * item.spread, error_kw=error, color=KINDS[item.kind],
                   height=0.66, label=item.kind)  # fmt: skip
     style.row_names(axes, [item.name for item in inputs])
     axes.invert_yaxis()
     style.dress(axes)
     axes.grid(axis="y", visible=False)
-    axes.grid(axis="x", color=style.LIGHT.grid, lw=0.8)
-    axes.axvline(0, color=style.LIGHT.soft, lw=0.8)
+    axes.grid(axis="x", color=LIGHT.grid, lw=0.8)
+    axes.axvline(0, color=LIGHT.soft, lw=0.8)
     axes.set_xlabel("growth of the mean absolute error on validation rows, %")
     style.legend(figure, [axes])
     return figure
@@ -72,12 +73,12 @@ def gates(
         )  # fmt: skip
         bar = figure.colorbar(image, ax=axes, pad=0.01, aspect=8)
         bar.outline.set_visible(False)
-        bar.ax.tick_params(labelsize=7, colors=style.LIGHT.soft, length=0)
+        bar.ax.tick_params(labelsize=7, colors=LIGHT.soft, length=0)
         style.dress(axes)
         axes.grid(visible=False)
         axes.set_yticks([])
         axes.set_ylabel("units")
         axes.set_title("output" if name == "h" else f"{name} gate" if name != "candidate" else name,
-                       loc="left", fontsize=9, color=style.LIGHT.ink)  # fmt: skip
+                       loc="left", fontsize=9, color=LIGHT.ink)  # fmt: skip
     time_axis(grid[-1], time)
     return figure

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statecast.display import style
+from statecast.display.palette import LIGHT
 from statecast.model.history import EVERY_ROW, phases_of
 from statecast.report.summary import number
 
@@ -50,14 +50,14 @@ def losses(axes: Any, history: Mapping[str, Any]) -> None:
     """Training and validation loss, the best validation loss, and where each training began."""
     for training in _trainings(history):
         columns, time = training.columns, training.begin + training.columns["time"]
-        for key, colour, name in (("loss", style.LIGHT.ink, "training"), ("val_loss", style.LIGHT.main, "validation")):
+        for key, colour, name in (("loss", LIGHT.ink, "training"), ("val_loss", LIGHT.main, "validation")):
             _curve(axes, time, columns.get(key, np.zeros(0)), colour, name)
         if training.begin:
-            axes.axvline(training.begin, color=style.LIGHT.soft, lw=0.8, ls=(0, (2, 2)))
+            axes.axvline(training.begin, color=LIGHT.soft, lw=0.8, ls=(0, (2, 2)))
             words = f" {training.phase}"
             look: dict[str, Any] = {
                 "fontsize": 8,
-                "color": style.LIGHT.soft,
+                "color": LIGHT.soft,
                 "va": "top",
                 "transform": axes.get_xaxis_transform(),
             }
@@ -77,7 +77,7 @@ def rates(axes: Any, history: Mapping[str, Any]) -> None:
     """The learning rate of each training."""
     for training in _trainings(history):
         time, rate = training.begin + training.columns["time"], training.columns["learning_rate"]
-        axes.plot(time, rate, color=style.LIGHT.soft, lw=1.2, drawstyle="steps-post")
+        axes.plot(time, rate, color=LIGHT.soft, lw=1.2, drawstyle="steps-post")
     axes.set_ylim(bottom=0)
     axes.locator_params(axis="y", nbins=3)
 
@@ -92,7 +92,7 @@ def _curve(axes: Any, time: Any, value: Any, colour: str, label: str) -> None:
 def _best(axes: Any, time: Any, value: Any) -> None:
     if np.isfinite(value).any():
         at = int(np.argmin(np.where(np.isfinite(value), value, np.inf)))
-        look: dict[str, Any] = {"color": style.LIGHT.far, "marker": "D", "ms": 6, "ls": "", "zorder": 4}
+        look: dict[str, Any] = {"color": LIGHT.far, "marker": "D", "ms": 6, "ls": "", "zorder": 4}
         axes.plot(time[at], value[at], label=f"best: {number(float(value[at]))}", **look)
 
 

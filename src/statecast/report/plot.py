@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from statecast.display import style
+from statecast.display import palette, style, units
 from statecast.display.axes import MOST, draw, layout, time_axis
 from statecast.display.chart import Chart
+from statecast.display.palette import LIGHT
 from statecast.errors import MissingDependency
 from statecast.files import write_bytes
 from statecast.forecast.residuals import Residuals
@@ -69,8 +70,8 @@ def rolling(parts: Sequence[Rolling], horizon: int, step: str = "step") -> Figur
     figure, panels = new_panels(len(parts), f"Through the test rows, {plural(horizon, step)} at a time", *notes)
     thick = 1.2 if len(panels) < 3 else 0.8
     for axes, part in zip(panels, parts, strict=False):
-        style.line(axes, part.time[-tail:], part.actual[-tail:], style.LIGHT.ink, "actual", thick)
-        style.line(axes, part.time[-tail:], part.predicted[-tail:], style.LIGHT.main, "forecast", thick)
+        style.line(axes, part.time[-tail:], part.actual[-tail:], LIGHT.ink, "actual", thick)
+        style.line(axes, part.time[-tail:], part.predicted[-tail:], LIGHT.main, "forecast", thick)
         style.name(axes, part.target, part.series)
         time_axis(axes, part.time[-tail:], step)
     style.legend(figure, panels)
@@ -119,10 +120,15 @@ def residuals(parts: Sequence[Residuals], horizon: int, step: str = "step") -> F
         style.name(left, part.target, part.series)
         style.dress(right)
     time_axis(grid[-1, 0], np.concatenate([part.time for part in parts[:MOST]]), step)
-    grid[0, 1].set_title("how many of each size", loc="left", fontsize=9, color=style.LIGHT.soft)
-    grid[-1, 1].set_xlabel("residual")
+    grid[0, 1].set_title("how many of each size", loc="left", fontsize=9, color=LIGHT.soft)
+    grid[-1, 1].set_xlabel(_residual(parts))
     style.legend(figure, [grid[0, 0]], markerscale=3)
     return figure
+
+
+def _residual(parts: Sequence[Residuals]) -> str:
+    unit = units.common(part.target for part in parts)
+    return f"residual, {unit}" if unit else "residual"
 
 
 def residual_panels(
@@ -152,9 +158,9 @@ def residual_panels(
         style.name(left, part.target, part.series)
         for axes, title in ((middle, "how many of each size"), (right, "autocorrelation")):
             style.dress(axes)
-            axes.set_title(title, loc="left", fontsize=9, color=style.palette(axes).soft)
+            axes.set_title(title, loc="left", fontsize=9, color=palette.of(axes).soft)
         time_axis(left, part.time, step)
-    grid[-1, 1].set_xlabel("residual")
+    grid[-1, 1].set_xlabel(_residual(parts))
     grid[-1, 2].set_xlabel(f"lag in {step}s, one {step} ahead")
     style.legend(figure, [grid[0, 0]], markerscale=3)
     return grid
@@ -217,7 +223,7 @@ def error_by_step(
     return figure
 
 
-def breakdown(what: Breakdown, step: str = "step", ground: str = style.LIGHT.ground) -> Figure:
+def breakdown(what: Breakdown, step: str = "step", ground: str = LIGHT.ground) -> Figure:
     """What forecasts come from, in their first panels, on the given ground; see `report.breakdown`."""
     panels_of = functools.partial(new_panels, ground=ground)
     figure: Figure = parts.picture(panels_of, what, functools.partial(time_axis, step=step))
@@ -306,11 +312,11 @@ def png(figure: Figure, dpi: int = 160) -> bytes:
     """A figure as a PNG image."""
     buffer = io.BytesIO()
     # Without the version of matplotlib in the file, the same numbers make the same bytes.
-    figure.savefig(buffer, format="png", dpi=dpi, facecolor=style.LIGHT.ground, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=dpi, facecolor=LIGHT.ground, metadata={"Software": None})
     return buffer.getvalue()
 
 
-def new_figure(height: float, title: str, *notes: str, ground: str = style.LIGHT.ground, shown: bool = False) -> Figure:
+def new_figure(height: float, title: str, *notes: str, ground: str = LIGHT.ground, shown: bool = False) -> Figure:
     """A figure of the report's width with its title, and notes in brackets.
 
     Args:
@@ -331,10 +337,10 @@ def new_figure(height: float, title: str, *notes: str, ground: str = style.LIGHT
 def _of_pyplot(look: dict[str, Any]) -> Figure:
     from matplotlib import pyplot
 
-    return pyplot.figure(facecolor=style.preferred().ground, **look)
+    return pyplot.figure(facecolor=palette.preferred().ground, **look)
 
 
-def new_panels(count: int, title: str, *notes: str, ground: str = style.LIGHT.ground) -> tuple[Figure, list[Axes]]:
+def new_panels(count: int, title: str, *notes: str, ground: str = LIGHT.ground) -> tuple[Figure, list[Axes]]:
     """Panels, at most `MOST`: up to two of them in one column, more in two."""
     panels, rows, columns, height = layout(count)
     figure = new_figure(height, title, *notes, ground=ground)

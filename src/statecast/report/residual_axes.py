@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from statecast.display import style
+from statecast.display import palette
 from statecast.forecast.residuals import Residuals
 from statecast.report.correlation import autocorrelation
 from statecast.report.summary import plural
@@ -26,7 +26,7 @@ class _Kind(NamedTuple):
     label: str
 
 
-def _kinds(part: Residuals, horizon: int, step: str, look: style.Palette) -> Iterator[_Kind]:
+def _kinds(part: Residuals, horizon: int, step: str, look: palette.Palette) -> Iterator[_Kind]:
     if horizon > 1:
         yield _Kind(part.last_step, look.far, f"{plural(horizon, step)} ahead")
     yield _Kind(part.one_step, look.main, f"one {step} ahead")
@@ -40,7 +40,7 @@ def thinning(parts: Sequence[Residuals]) -> int:
 def over_time(axes: Any, part: Residuals, horizon: int, step: str, thin: int = 1) -> None:
     """A dot for each residual, one step and `horizon` steps ahead."""
     dots: dict[str, Any] = {"ls": "", "marker": ".", "ms": 5 if len(part.time) < FEW else 3, "alpha": 0.6, "mew": 0}
-    look = style.palette(axes)
+    look = palette.of(axes)
     for kind in _kinds(part, horizon, step, look):
         axes.plot(part.time[::thin], kind.values[::thin], color=kind.colour, label=kind.label, **dots)
     axes.axhline(0, color=look.ink, lw=0.8)
@@ -48,7 +48,7 @@ def over_time(axes: Any, part: Residuals, horizon: int, step: str, thin: int = 1
 
 def sizes(axes: Any, part: Residuals, horizon: int, step: str) -> None:
     """Histograms of the residuals, one step and `horizon` steps ahead, in the same bins, one of them around zero."""
-    kinds = list(_kinds(part, horizon, step, style.palette(axes)))
+    kinds = list(_kinds(part, horizon, step, palette.of(axes)))
     finite = [kind.values[np.isfinite(kind.values)] for kind in kinds]
     reach = float(max(np.abs(values).max(initial=0.0) for values in finite)) or 1.0
     edges = np.linspace(-reach, reach, 2 * int(np.clip(math.sqrt(len(part.time)), 4, 24)) + 2).tolist()
@@ -62,7 +62,7 @@ def sizes(axes: Any, part: Residuals, horizon: int, step: str) -> None:
 def correlogram(axes: Any, series: Any, lag: int, season: int) -> None:
     """Autocorrelation by lag, with the band in which 95 % of those of white noise lie."""
     correlation = autocorrelation(series, lag)
-    look = style.palette(axes)
+    look = palette.of(axes)
     axes.set_ylim(-1.05, 1.05)
     if np.isnan(correlation.values).all():
         middle: dict[str, Any] = {"ha": "center", "color": look.soft, "fontsize": 9}
