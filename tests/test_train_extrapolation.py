@@ -169,6 +169,17 @@ def test_families_count_much_the_same_unless_one_errs_far_less() -> None:
     assert 0.25 < shares[0] < 0.75 and shares[1] > 0.95
 
 
+def test_noise_does_not_look_like_a_season() -> None:
+    noise = [np.random.default_rng(seed).standard_normal(84) for seed in range(10)]
+    shares = [[weights.sum() for weights in Extrapolation.of(aligned_of(y), 12, 12).weights] for y in noise]
+    _, seasonal, plain = np.mean(shares, axis=0)
+    assert seasonal < plain
+    _, (seasonal,), (plain,) = (
+        w.sum(axis=1) for w in Extrapolation.of(aligned_of(seasonal_series(84)), 12, 12).weights
+    )
+    assert seasonal > 10 * plain
+
+
 def test_the_best_members_weigh_the_more_the_more_seasons_there_are() -> None:
     """So many members as have a weight, by the sum of its squares."""
     series = [seasonal_series(length, noise=2.0) for length in (36, 240)]

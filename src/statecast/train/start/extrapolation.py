@@ -6,8 +6,9 @@ exponentially with the error (Yang, "Combining forecasting procedures: some theo
 autoregressions are those of the values before, so errors on training rows are nearly those on later rows, and a series
 of a few years is enough. In a table of several series each one's errors are shrunk to those of all.
 
-The two families err differently, so both count much the same unless one errs far less. All are linear, so their mean
-is: what it makes of the last values is read off impulses.
+The two families err differently, so both count much the same unless one errs far less. Filters with a season are four
+times as many as those without, but both kinds begin with equal shares, as noise would look like a season otherwise. All
+members are linear, so their mean is: what it makes of the last values is read off impulses.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Extrapolation:
         banks: list[Bank] = []
         weights: list[np.ndarray] = []
         for family, members, share in zip(families, errors[:-1], shares.T, strict=True):
-            common = share[:, None] * weights_of(shrunk(members), temperature)
+            common = share[:, None] * weights_of(shrunk(members), temperature, prior(family))
             banks += family
             weights += np.split(common, np.cumsum([bank.count for bank in family])[:-1], axis=1)
         return cls(series, tuple(banks), tuple(weights))
@@ -148,7 +149,8 @@ def _errors(
     each = [training_errors(family, series, places) for family in families]
     counts = counts_of(series, places, families[0][0].horizon)
     members = [mean_of(np.abs(errors), counts) for errors in each]
-    means = [_weighted(errors, weights_of(one, temperature)) for errors, one in zip(each, members, strict=True)]
+    weights = [weights_of(one, temperature, prior(family)) for one, family in zip(members, families, strict=True)]
+    means = [_weighted(errors, one) for errors, one in zip(each, weights, strict=True)]
     return [*members, mean_of(np.stack(_common(means), axis=3), counts)]
 
 
@@ -216,11 +218,23 @@ def shrunk(errors: Float[np.ndarray, "S P"]) -> Float[np.ndarray, "S P"]:
     return np.where(proper, (1 - COMMON) * relative + COMMON * np.exp(logs), errors)
 
 
-def weights_of(errors: Float[np.ndarray, "S P"], temperature: Float[np.ndarray, "S 1"]) -> Float[np.ndarray, "S P"]:
-    """Weights that fall with the error beside the least one; the last member alone where no error is known."""
+def prior(family: Sequence[Bank]) -> Float[np.ndarray, " P"]:
+    """Weights of members that err alike: the banks of a family have equal shares, however many members each has."""
+    return np.concatenate([np.full(bank.count, 1 / (len(family) * bank.count)) for bank in family])
+
+
+def weights_of(
+    errors: Float[np.ndarray, "S P"],
+    temperature: Float[np.ndarray, "S 1"],
+    prior: Float[np.ndarray, " P"] | float = 1.0,
+) -> Float[np.ndarray, "S P"]:
+    """Weights in proportion to `prior` that fall with the error beside the least one.
+
+    The last member has all of the weight where no error is known.
+    """
     least = np.min(np.where(np.isnan(errors), np.inf, errors), axis=1, keepdims=True, initial=np.inf)
     unknown = ~np.isfinite(least[:, 0])
     relative = errors / np.where(least > 0, least, 1.0) - (least > 0)
-    weights = np.where(np.isnan(errors), 0.0, np.exp(-np.minimum(relative / temperature, 700)))
+    weights = np.where(np.isnan(errors), 0.0, prior * np.exp(-np.minimum(relative / temperature, 600)))
     weights[unknown, -1] = 1.0
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
