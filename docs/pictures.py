@@ -68,7 +68,9 @@ def save(drawing: Figure, name: str) -> None:
         "".join(f"{names[light]}:{shown};" for light, shown in pairs)
         for pairs in ({shown: shown for shown in DARK}.items(), DARK.items())
     ]
-    style = f"<style>svg{{{rules[0]}}}@media(prefers-color-scheme:dark){{svg{{{rules[1]}}}}}</style>"
+    # A map of colours is an image within the SVG: in the dark its white middle becomes black, its hues stay.
+    dark = f"svg{{{rules[1]}}}image{{filter:invert(1) hue-rotate(180deg)}}"
+    style = f"<style>svg{{{rules[0]}}}@media(prefers-color-scheme:dark){{{dark}}}</style>"
     text = text.replace("<defs>", f"{style}<defs>", 1)
     (IMAGES / f"{name}.svg").write_text(text, encoding="utf-8")
 

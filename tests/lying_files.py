@@ -1,6 +1,6 @@
 """Model files that are whole, carry the right checksum, and lie.
 
-Each number makes one file: a small model of `bases`, changed in one to three places, be it a setting, a column, a text,
+Each number makes one file: a small model of `bases`, changed in one to three places, a setting, a column, a string,
 a tensor's name, shape, format or numbers, or bytes anywhere. `use_files` uses them.
 """
 
@@ -99,7 +99,7 @@ def bases() -> tuple[Model, ...]:
 
 
 class File:
-    """The parts of a file, open to change: texts, tensors, and what the header says of both."""
+    """The parts of a file, open to change: strings, tensors, and what the header says of both."""
 
     def __init__(self, content: bytes) -> None:
         size = int.from_bytes(content[:8], "little")
@@ -182,7 +182,7 @@ def nodes(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def change_json(rng: random.Random, file: File) -> None:
-    """One value of one of the texts in JSON."""
+    """One value of one of the strings in JSON."""
     name = rng.choice(["schema", "schema", "network", "ids", "scores", "history", "empty", "training", "reasons"])
     if name not in file.texts:
         file.texts[name] = json.dumps(odd(rng))
@@ -232,7 +232,7 @@ def change_setting(rng: random.Random, file: File) -> None:
 
 
 def change_text(rng: random.Random, file: File) -> None:
-    """A text as a whole: gone, cut, deep, long, with odd characters, or under another name."""
+    """A string as a whole: gone, cut, deep, long, with odd characters, or under another name."""
     name = rng.choice(list(file.texts))
     text = file.texts[name]
     at = rng.randrange(len(text) + 1)
@@ -342,7 +342,7 @@ def change_header(rng: random.Random, file: File) -> None:
 
 
 def exchange(rng: random.Random, file: File) -> None:
-    """A text or some tensors of another model."""
+    """A string or some tensors of another model."""
     other = File(rng.choice(contents()))
     if rng.random() < 0.5:
         name = rng.choice(list(other.texts))

@@ -34,7 +34,7 @@ def header(content: bytes) -> dict[str, Any]:
 
 
 def with_texts(content: bytes, **texts: str | None) -> bytes:
-    """The file with other texts in its header."""
+    """The file with other strings in its header."""
     size = int.from_bytes(content[:8], "little")
     entries = header(content)
     entries["__metadata__"] = {k: v for k, v in (entries["__metadata__"] | texts).items() if v is not None}

@@ -31,7 +31,7 @@ ROWS = [("1961-01-01", 450.0), ("1961-02-01", None), ("1961-04-01", 480.5)]
 
 @pytest.fixture
 def feed(statecast: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Feed:
-    """Runs `statecast stream` on a text or bytes."""
+    """Runs `statecast stream` on a string or bytes."""
 
     def fed(text: str | bytes, *words: object) -> Done:
         path = tmp_path / "input"

@@ -305,12 +305,12 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ),
     ({"i": np.array(["a", None, "b", "b"], object)}, {"id": "i"}, "column 'i', row 1: the id is missing"),
     ({"i": np.array([1, np.nan, 2, 2])}, {"id": "i"}, "column 'i', row 1: the id is missing"),
-    ({"i": np.array([1, 1, 2, 2.5])}, {"id": "i"}, "column 'i' cannot name series: ids are texts or whole numbers"),
+    ({"i": np.array([1, 1, 2, 2.5])}, {"id": "i"}, "column 'i' cannot name series: ids are strings or whole numbers"),
     ({}, {"target": "z"}, "has no column 'z': known: t, y, x, i"),
     ({}, {"past": "xx"}, "has no column 'xx': did you mean 'x'"),
     ({}, {"target": None}, "no target was named, and its numeric columns without a role are y, x .*: pass target="),
     ({}, {"target": None, "past": ("x", "y")}, "no target was named, and no numeric column is without a role"),
-    ({"x": np.array([f"c{n}" for n in range(201)])}, {"past": "x"}, "holds 201 different texts, such as 'c0'"),
+    ({"x": np.array([f"c{n}" for n in range(201)])}, {"past": "x"}, "holds 201 different strings, such as 'c0'"),
 ]
 
 

@@ -66,7 +66,7 @@ def days_of(of: Any) -> list[str]:
             np.datetime64("2024-01-29"),
         ],
     ],
-    ids=["texts", "mapping", "dates and pairs"],
+    ids=["strings", "mapping", "dates and pairs"],
 )
 def test_dates_and_names_have_many_spellings_and_one_form(value: Any) -> None:
     config = Config(holidays=value)

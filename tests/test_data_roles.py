@@ -98,10 +98,10 @@ def test_a_time_that_was_found_by_looking_can_be_left_out() -> None:
 def test_a_name_is_a_text() -> None:
     """A frame made of an array labels its columns with numbers."""
     frame = pd.DataFrame(Y)
-    with pytest.raises(SettingError, match="target = 0: expected a text: a column that is labelled 0 is named '0'"):
+    with pytest.raises(SettingError, match="target = 0: expected a string: a column that is labelled 0 is named '0'"):
         fit(frame, target=0)
-    with pytest.raises(SettingError, match=r"past = 1\.5: expected a text$"):
+    with pytest.raises(SettingError, match=r"past = 1\.5: expected a string$"):
         fit(frame, target="0", past=[1.5])
-    with pytest.raises(SettingError, match="id = 3: expected a text"):
+    with pytest.raises(SettingError, match="id = 3: expected a string"):
         fit(frame, target="0", id=3)
     assert fit(frame, target="0")[1].target == ("0",)

@@ -123,7 +123,7 @@ def test_the_recurrence_alone_reaches_what_is_set_for_it() -> None:
 
 
 def test_published_figures_are_the_tutorials() -> None:
-    """The figures that the five texts print."""
+    """The figures that the five tutorials print."""
     printed = {
         "sin": [0.000776],
         "sin-cos": [0.001144],
@@ -171,7 +171,7 @@ RECIPES = {
     "iris": {"hidden": [], "optimizer": "sgd", "learning_rate": 0.01, "batch_size": 5, "max_epochs": 100},
     "breast-cancer": {"hidden": [8, 5], "optimizer": "adam", "batch_size": 50, "max_epochs": 50, "val_size": 0.2},
 }
-"""What the five texts say of their networks and of their training."""
+"""What the five tutorials say of their networks and of their training."""
 
 
 @pytest.mark.parametrize("name", [name for name in cases.NAMES if "tutorial" in cases.load(name).recipes])

@@ -78,7 +78,7 @@ def registry() -> Iterator[None]:
 
 
 def rewritten(path: Path, kind: str, texts: dict[str, Any], arrays: dict[str, Any]) -> Path:
-    """A file with other texts and arrays, and the checksum that goes with them; None leaves one out."""
+    """A file with other strings and arrays, and the checksum that goes with them; None leaves one out."""
     tree, header = read_tensors(path, kind)
     header = {name: text for name, text in header.items() if not name.startswith("statecast")}
     changes = {name: None if value is None else json.dumps(value) for name, value in texts.items()}

@@ -137,7 +137,7 @@ def test_what_cannot_be_sent_is_refused_before(client: sc.Client, shelf: Shelf) 
         client.observe("a", {"lod": 1.0}, at(1))
     with pytest.raises(DataError, match="values: got 1 for 2 series"):
         client.observe_many(["a", "b"], [1.0], at(1))
-    with pytest.raises(DataError, match="object is neither a number, a text nor a time"):
+    with pytest.raises(DataError, match="object is neither a number, a string nor a time"):
         client.observe("a", object(), at(1))
     with pytest.raises(SettingError, match="is no address of a server"):
         sc.Client("localhost:8000")

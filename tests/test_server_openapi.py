@@ -43,7 +43,7 @@ def test_every_call_answers_as_it_is_described(tmp_path: Path, kind: str) -> Non
             # A row of the right form may be of no use (a 31st of February), and of several each is answered by itself.
             names = ("positive_data_acceptance", "negative_data_rejection")
             known_ahead = kind == "covariates" and operation.path.endswith(("/forecast", "/infer"))
-            file = operation.path.startswith("/v1/model")  # which a text may not name
+            file = operation.path.startswith("/v1/model")  # which a string may not name
             unsound = operation.path == "/v1/observations" or known_ahead or file
             excluded = [named(name) for name in names] if unsound else []
             for mode in modes:

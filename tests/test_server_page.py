@@ -162,7 +162,7 @@ def visit(browser: Browser, server: Server) -> Iterator[Visit]:
 
 
 def shows(text: str, value: float | None) -> None:
-    """Assert that a text is this number, rounded to as many decimals as it has."""
+    """Assert that a string is this number, rounded to as many decimals as it has."""
     if value is None:
         assert text == "–"
         return

@@ -84,7 +84,7 @@ def test_a_weight_has_one_role_and_is_a_column() -> None:
         read({**FRAME}, past="w")
     with pytest.raises(DataError, match="has no column 'v'"):
         read(FRAME, weight="v")
-    with pytest.raises(SettingError, match="weight = 3: expected a text"):
+    with pytest.raises(SettingError, match="weight = 3: expected a string"):
         Roles.of("y", weight=3)  # type: ignore[arg-type]
 
 
@@ -232,7 +232,7 @@ def test_a_weighted_fit_updates_and_goes_on(tmp_path: Path) -> None:
 def test_a_file_that_lies_about_the_weight() -> None:
     _, schema = read(FRAME)
     assert type(schema).from_json(schema.to_json()) == schema
-    for value, message in (("y", "'y' has two roles"), (3, "weight is 3, not a text")):
+    for value, message in (("y", "'y' has two roles"), (3, "weight is 3, not a string")):
         with pytest.raises(ModelFileError, match=message):
             type(schema).from_json(schema.to_json() | {"weight": value})
     old = {name: value for name, value in schema.to_json().items() if name not in ("weight", "holidays")}

@@ -20,7 +20,7 @@ except ImportError as error:
 
 
 class AeonClassifier(BaseClassifier):  # type: ignore[misc]  # aeon publishes no types
-    """A network that tells the class of a series, as an aeon classifier.
+    """A network that predicts the class of a series, as an aeon classifier.
 
     Args:
         settings: by name, those of `statecast.Classifier`.

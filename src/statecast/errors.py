@@ -5,7 +5,7 @@
     │   ├── TooFewRows         a table none of whose series has as many rows as are needed
     │   ├── UnknownSeries      a series that this panel, model or stream does not hold
     │   ├── RowsRejected       rows of a request that the server refused; the others count
-    │   └── WrongType          a value that is neither a number, a text nor a time
+    │   └── WrongType          a value that is neither a number, a string nor a time
     ├── SettingError           a setting, option or argument that is unknown or out of range
     ├── NotFitted              a result was asked of an estimator before `fit`
     ├── ModelFileError         a model, stream or checkpoint file that cannot be read or written

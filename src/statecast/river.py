@@ -28,13 +28,13 @@ class RiverForecaster(Base):  # type: ignore[misc]  # River publishes no types t
     """A live stream of one series, as a River forecaster.
 
     Args:
-        model: a fitted `statecast.Forecaster`, or the file or folder of one. It forecasts one target, and nothing that
-            has to be known ahead.
-        series: which of the series that the model remembers goes on; a new one where None.
-        start: the time of a new series' first value, such as "2026-11-29 08:00"; left out where rows are counted.
+        model: a fitted `statecast.Forecaster`, or the file or folder of one. It must forecast a single target, without
+            covariates known ahead.
+        series: which of the series that the model remembers to continue; a new one if None.
+        start: the time of a new series' first value, such as "2026-11-29 08:00"; left out if rows are counted.
 
-    `x` holds the covariates of the past by name: those that the model does not know are passed over, and those that
-    are not there are missing. A clone starts where this one started.
+    `x` holds the covariates of the past by name: those that the model does not know are ignored, and absent
+    ones count as missing. A clone starts where this one started.
 
     Raises:
         SettingError: the model has several targets, covariates known ahead or of a series, or does not know the series.
@@ -66,14 +66,14 @@ class RiverForecaster(Base):  # type: ignore[misc]  # River publishes no types t
         self._next = start  # the time of the next value, where it does not follow from the one before
 
     def learn_one(self, y: float, x: dict[str, Any] | None = None) -> None:
-        """Take the next value, one step after the last; None or NaN where it is missing.
+        """Take the next value, one step after the last; None or NaN if it is missing.
 
         Args:
             y: the value.
             x: the covariates of the past, by name.
 
         Raises:
-            DataError: a value that cannot be used. Nothing has changed then.
+            DataError: a value cannot be used. Then nothing has changed.
 
         Example:
             >>> from statecast.river import RiverForecaster
@@ -85,11 +85,11 @@ class RiverForecaster(Base):  # type: ignore[misc]  # River publishes no types t
         self._next = None
 
     def forecast(self, horizon: int, xs: list[dict[str, Any]] | None = None) -> list[float]:
-        """The next values; the state does not move.
+        """The next values; the state does not change.
 
         Args:
             horizon: steps; beyond the network's own, its forecasts are fed back as inputs.
-            xs: passed over: covariates of the past are not known ahead.
+            xs: ignored, since covariates of the past are not known ahead.
 
         Raises:
             UnknownSeries: nothing has been learned of a new series.

@@ -42,11 +42,11 @@ class StatecastForecaster(BaseForecaster):  # type: ignore[misc]  # sktime publi
     """A recurrent network that forecasts one or many series, as an sktime forecaster.
 
     Args:
-        settings: by name, those of `statecast.Forecaster`. The horizon of the network is the farthest step of the `fh`
-            that `fit` was given where it is left out, or else one step; `predict` may ask for more. `test_size` is 0.
+        settings: by name, those of `statecast.Forecaster`. If the horizon is left out, it is the farthest step of
+            the `fh` given to `fit`, or one step; `predict` may ask for more. `test_size` is 0.
 
-    `X` is known ahead: `predict` needs its rows from the first step after the data to the last of `fh`, also where
-    `fh` has gaps. `update(update_params=False)` moves the states on; with True the weights learn as far as the rows
+    `X` is known ahead: `predict` needs its rows from the first step after the data to the last of `fh`, even if
+    `fh` has gaps. `update(update_params=False)` moves the states on; with True the weights learn as well, if the rows
     support it. They learn better from a table that begins with older rows, which `set_config(remember_data=True)`
     keeps. A state does not go back: updates end where the last ended, or later. Steps up to the end of the data are
     refused ("in-sample").
@@ -171,7 +171,7 @@ class StatecastForecaster(BaseForecaster):  # type: ignore[misc]  # sktime publi
 
 
 class StatecastClassifier(BaseClassifier):  # type: ignore[misc]  # sktime publishes no types
-    """A network that tells the class of a series, as an sktime classifier.
+    """A network that predicts the class of a series, as an sktime classifier.
 
     Args:
         settings: by name, those of `statecast.Classifier`.

@@ -23,7 +23,7 @@ class Origin(NamedTuple):
 
     Attributes:
         at: the time of its last row, as text, or "last".
-        series: the only series; all of them where None.
+        series: the only series; all of them if None.
         future: a file of the covariates known ahead.
     """
 

@@ -249,7 +249,7 @@ def _role(path: str, name: str, value: Any) -> Any:
             return tuple(items)
     elif isinstance(value, str):
         return value
-    requirement = "a column or a list of columns" if name in LISTS else "a text"
+    requirement = "a column or a list of columns" if name in LISTS else "a string"
     raise SettingError(f"{path}: [data] {name} = {value!r}: expected {requirement}")
 
 
@@ -264,7 +264,7 @@ def require_count(option: str, value: int | None, least: int = 1) -> None:
 
 
 def parse_assignments(pairs: Iterable[str]) -> dict[str, Any]:
-    """Settings from `KEY=VALUE` texts; a value is TOML, or plain text if it is not valid TOML."""
+    """Settings from `KEY=VALUE` strings; a value is TOML, or plain text if it is not valid TOML."""
     values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")

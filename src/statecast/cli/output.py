@@ -88,7 +88,7 @@ def line(value: Any) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: arrays as lists, keys as texts, NaN and infinities as null."""
+    """A value as JSON can hold it: arrays as lists, keys as strings, NaN and infinities as null."""
     if isinstance(value, Mapping):
         return {str(name): plain(item) for name, item in value.items()}
     if hasattr(value, "tolist"):

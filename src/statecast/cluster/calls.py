@@ -53,24 +53,24 @@ def forecast(
     """Forecast every series of a source from its last row; the columns are those of `Forecaster.predict`.
 
     Args:
-        model: a fitted Forecaster, where it was saved, or the folder of models by group that `fit` filled.
+        model: a fitted Forecaster, the path of a saved one, or the folder of models by group that `fit` wrote.
         source: a Parquet file, a pattern such as "tables/*.parquet", a folder or an address such as s3://…, a list of
-            these, a pyarrow dataset, a Ray Dataset, a Spark DataFrame, or any table that `Forecaster.fit` takes. Rows
-            of a series may lie in several files, in the order of their names.
-        out: a folder for the results, one Parquet file a bucket; they are kept in memory where None.
+            these, a pyarrow dataset, a Ray Dataset, a Spark DataFrame, or any table that `Forecaster.fit` takes. The
+            rows of a series may be spread over several files, in the order of the files' names.
+        out: a folder for the results, one Parquet file for each bucket; they are kept in memory if None.
         horizon: see `Forecaster.forecast`.
         levels: likewise.
         future: a source of the covariates known ahead.
-        engine: "ray", "local" (processes of this machine) or "spark"; if None Spark for a Spark DataFrame, and for
-            others Ray where it is installed.
+        engine: "ray", "local" (processes of this machine) or "spark"; if None, Spark for a Spark DataFrame, and
+            otherwise Ray if it is installed.
         workers: how many; all processors if None.
-        buckets: how many the series are put into; one for some 250,000 rows, and a few for each worker, if None.
-        on_error: "raise", or "skip" for a result without the series that cannot be used, which are listed in it.
-        watch: called with the `Stage` of the work.
+        buckets: how many to divide the series into; if None, one for some 250,000 rows, and a few for each worker.
+        on_error: "raise", or "skip" to leave out series that cannot be used, and list them in the outcome.
+        watch: called with the `Stage` of the work as it goes on.
 
     Returns:
-        The outcome. Of a Spark DataFrame without `out` another one, which is worked out when its rows are asked for;
-        series that are passed over are rows of it, with the reason in the column `error`.
+        The outcome. For a Spark DataFrame without `out`, another one, which is computed when its rows are asked for;
+        series that are skipped are rows of it, with the reason in the column `error`.
 
     Raises:
         DataError: a series cannot be used: the message names it and its bucket.
@@ -103,15 +103,15 @@ def backtest(
     on_error: str = "raise",
     watch: Watch | None = None,
 ) -> Outcome | Any:
-    """Forecast from past rows of every series, beside what came and the baselines, see `Forecaster.backtest`.
+    """Forecast from past rows of every series, next to what happened and the baselines; see `Forecaster.backtest`.
 
-    The network forecasts that the model holds, on whatever it has learned from: give rows that are later, or
-    `forecaster.tested()`, the one that has not seen the test rows of its fit.
+    The model's network forecasts even rows that it has learned from: give later rows, or `forecaster.tested()`,
+    which has not seen the test rows of its fit.
 
     Args:
         model: see `forecast`.
         source: likewise.
-        windows: number of origins of each series.
+        windows: the number of origins of each series.
         step: rows between two of them; the horizon if None.
         out: see `forecast`.
         engine: likewise.
@@ -148,7 +148,7 @@ def score(
     on_error: str = "raise",
     watch: Watch | None = None,
 ) -> Outcome | Any:
-    """Scores on a source: of all series together, in `Outcome.scores`, and of each, as rows.
+    """Scores on a source: of all series together in `Outcome.scores`, and of each as rows.
 
     The scores of all are those of `Forecaster.score` up to rounding; they are the same bits for any number of buckets
     and workers. The arguments are those of `forecast`.
@@ -190,8 +190,8 @@ def fit(
     Args:
         source: see `forecast`.
         target: the columns to forecast; this and the following as in `Forecaster.fit`.
-        by: the column that makes the groups; the column of ids, and so a model for each series, if None.
-        out: a folder: a model file for each group, and tables of what became of each.
+        by: the column whose values form the groups; if None, the column of ids, which gives a model for each series.
+        out: a folder for a model file of each group, and for tables of the results.
         id: the column that names the series.
         time: the column of times.
         past: covariates that are known up to the present.
@@ -201,7 +201,7 @@ def fit(
         weight: the column that says how much each row counts in training.
         engine: see `forecast`.
         workers: likewise.
-        on_error: likewise; "skip" passes over groups.
+        on_error: likewise; "skip" leaves out groups.
         watch: likewise.
         settings: of each `Forecaster`.
 

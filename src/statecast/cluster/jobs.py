@@ -196,7 +196,7 @@ def columns_of(model: Model, names: Iterable[str], targets: int | None = None) -
     Args:
         model: whose result.
         names: of the columns.
-        targets: how many targets ids tell apart; all of the model where None.
+        targets: how many targets ids tell apart; all of the model if None.
     """
     schema, alone = model.schema, (targets or len(model.schema.target)) == 1
     times = {"date": pa.date32(), "datetime": pa.timestamp("us", schema.tz and "UTC")}

@@ -16,9 +16,9 @@ class SkippedSeries:
     """A series, or a group of them, that could not be worked on.
 
     Attributes:
-        name: its name; None where the fault is not that of one alone.
-        column: that names it; None where all rows are of one series.
-        bucket: of the series.
+        name: its name; None if the fault is not that of a single one.
+        column: the column that names it; None if all rows are of one series.
+        bucket: the number of its bucket.
         message: what is wrong.
 
     Example:
@@ -38,7 +38,7 @@ class SkippedSeries:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """How far a call is.
+    """How far a call has got.
 
     Attributes:
         phase: "reading", in which rows are put into buckets, or "working", in which buckets are worked on.
@@ -53,15 +53,15 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """What came of a call.
+    """The outcome of a call.
 
     Attributes:
-        rows: of the result.
-        series: that were worked on, or groups of them where `fit` is told to fit by a column.
-        files: that were written, in order; none without `out`.
-        skipped: what could not be worked on, with `on_error="skip"`.
-        scores: of `score`: a mapping like that of `Forecaster.score`.
-        result: the rows themselves where no `out` was given.
+        rows: the number of rows of the result.
+        series: the number of series that were processed, or of groups if `fit` fits by a column.
+        files: the files that were written, in order; none without `out`.
+        skipped: what could not be used, with `on_error="skip"`.
+        scores: those of `score`, as a mapping like that of `Forecaster.score`.
+        result: the rows themselves if no `out` was given.
 
     Example:
         >>> outcome.rows, outcome.series, outcome.skipped
@@ -76,7 +76,7 @@ class Outcome:
     result: pa.Table | None = None
 
     def table(self) -> pa.Table:
-        """The result as a pyarrow table, read from the files where it was written; it must fit into memory.
+        """The result as a pyarrow table, read from the files if it was written to some; it must fit into memory.
 
         Example:
             >>> outcome.table().column_names[:3]

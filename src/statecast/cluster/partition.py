@@ -24,7 +24,7 @@ class Partition:
     Attributes:
         column: whose values decide; None where all rows are of one series.
         count: number of buckets.
-        columns: that are read; all where None.
+        columns: that are read; all if None.
     """
 
     column: str | None

@@ -35,7 +35,7 @@ class RayEngine:
     """Tasks of the Ray cluster that the program is connected to, or of one that is started on this machine.
 
     Args:
-        workers: tasks that run at once; as many as the cluster has processors where None.
+        workers: tasks that run at once; as many as the cluster has processors if None.
     """
 
     def __init__(self, workers: int | None) -> None:

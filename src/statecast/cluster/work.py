@@ -92,7 +92,7 @@ class BucketWork:
     Attributes:
         job: what is done.
         content: the model's archive; None where the job needs none.
-        out: folder for the results; they are answered where None.
+        out: folder for the results; they are answered if None.
         patient: whether a series at fault is passed over; else it ends the work on its bucket.
     """
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def bucket(name: object, count: int) -> int:
-    """The bucket of a series, 0 to count − 1: a hash of its name, a text or an integer, modulo their number."""
-    # JSON tells 7 from "7", and writes whatever a text holds, a NUL or half a surrogate pair too.
+    """The bucket of a series, 0 to count − 1: a hash of its name, a string or an integer, modulo their number."""
+    # JSON tells 7 from "7", and writes whatever a string holds, a NUL or half a surrogate pair too.
     digest = hashlib.blake2b(json.dumps(name).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % count
 
@@ -28,7 +28,7 @@ def buckets(values: Iterable[Any], count: int) -> Int64[np.ndarray, " n"]:
     """The buckets of many names.
 
     Args:
-        values: as a table holds them: an integer may be written as a float, a text may have blanks around it.
+        values: as a table holds them: an integer may be written as a float, a string may have blanks around it.
         count: number of buckets.
     """
     return np.array([bucket(name_of(value), count) for value in values], np.int64)

@@ -216,7 +216,7 @@ def columns_for(
 
 
 def _objects(ids: Sequence[str | int] | np.ndarray) -> np.ndarray:
-    """Names as an array, whatever they look like: NumPy alone would make an array of texts of one length."""
+    """Names as an array, whatever they look like: NumPy alone would make an array of strings of one length."""
     return ids if isinstance(ids, np.ndarray) and ids.dtype == object else np.array([*ids, None], dtype=object)[:-1]
 
 

@@ -29,7 +29,7 @@ class ColumnEncoding:
     Attributes:
         mean, scale: of its numbers.
         change: mean square root of its changes from step to step; 0 where changes are no input.
-        categories: its texts; None for numbers.
+        categories: its strings; None for numbers.
         marked: whether an input tells that the value is missing.
     """
 
@@ -61,7 +61,7 @@ class Encoding:
         """The encoding of the columns of these rows; with `differences`, sequences give their changes as inputs.
 
         Raises:
-            DataError: a value is neither a number nor a text, or not finite.
+            DataError: a value is neither a number nor a string, or not finite.
         """
         changes = differences and source.recurrent
         return cls(tuple(_fitted(source, n, changes) for n in range(source.channels)))
@@ -117,7 +117,7 @@ def is_text(values: Shaped[np.ndarray, " steps"]) -> bool:
 
 
 def _texts(values: Shaped[np.ndarray, " steps"]) -> tuple[np.ndarray, Bool[np.ndarray, " steps"]]:
-    """Texts of a column, and where it has none; numbers among texts are categories by their text."""
+    """Strings of a column, and where it has none; numbers among strings are categories by their text."""
     missing = np.array([is_missing(v) for v in values], bool)
     return np.array(["" if gone else str(v) for v, gone in zip(values, missing, strict=True)], object), missing
 
@@ -129,7 +129,7 @@ def _numbers(source: Sequences, n: int) -> Float[np.ndarray, " steps"]:
     elif values.dtype.kind in "biuf":
         numbers = values.astype(np.float64)
     else:
-        raise WrongType(f"column {n} holds {values.dtype}: expected numbers or texts")
+        raise WrongType(f"column {n} holds {values.dtype}: expected numbers or strings")
     infinite = np.flatnonzero(np.isinf(numbers))
     if len(infinite):
         raise DataError(

@@ -56,7 +56,7 @@ def load(name: str) -> Any:
 
 
 def sine(rows: int, period: float = 50.0, noise: float = 0.0, seed: int = 0) -> Float64[np.ndarray, " rows"]:
-    """A sine wave [rows], with Gaussian noise if asked.
+    """A sine wave [rows], with Gaussian noise on request.
 
     Example:
         >>> examples.sine(100, period=25).shape
@@ -78,7 +78,7 @@ def sin_cos(rows: int, period: float = 50.0) -> Float64[np.ndarray, "rows 2"]:
 
 
 def x_sin(rows: int, step: float = 0.1) -> Float64[np.ndarray, " rows"]:
-    """x · sin x at x = 0, step, 2 · step, … [rows]: its swings grow without end.
+    """x · sin x at x = 0, step, 2 · step, … [rows]: its swings grow without bound.
 
     Example:
         >>> examples.x_sin(3).round(3)
@@ -89,7 +89,7 @@ def x_sin(rows: int, step: float = 0.1) -> Float64[np.ndarray, " rows"]:
 
 
 def random_walk(rows: int, seed: int = 0) -> Float64[np.ndarray, " rows"]:
-    """A Gaussian random walk [rows], which nothing forecasts better than its last value.
+    """A Gaussian random walk [rows]: its best forecast is its last value.
 
     Example:
         >>> examples.random_walk(100, seed=1).shape
@@ -99,7 +99,7 @@ def random_walk(rows: int, seed: int = 0) -> Float64[np.ndarray, " rows"]:
 
 
 def saw(rows: int, period: int = 25, noise: float = 0.0, seed: int = 0) -> Float64[np.ndarray, " rows"]:
-    """A saw-tooth [rows] that climbs from 0 towards 1 and falls back, with Gaussian noise if asked.
+    """A saw-tooth [rows] that climbs from 0 towards 1 and falls back, with Gaussian noise on request.
 
     Example:
         >>> examples.saw(6, period=4)
@@ -121,7 +121,7 @@ def panel(
         lengths: rows of each series.
         missing: the share of loads that are missing.
         season: steps of the season.
-        seed: of the random numbers.
+        seed: the seed of the random numbers.
 
     Example:
         >>> rows = examples.panel((60, 35))

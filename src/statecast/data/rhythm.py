@@ -35,7 +35,7 @@ def _common_step(time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " 
 
 
 def stated(text: str, kind: TimeKind, name: str | None, holidays: tuple[int, ...] = ()) -> Frequency:
-    """The frequency that a text states for times of this kind, in the column of this name or without one.
+    """The frequency that a string states for times of this kind, in the column of this name or without one.
 
     Args:
         text: such as "1h".

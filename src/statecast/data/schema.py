@@ -30,7 +30,7 @@ class Covariate:
     Attributes:
         name: the column.
         kind: "numeric", or "categorical", which becomes one feature a category.
-        categories: the texts that a categorical column may hold, in the order of their features.
+        categories: the strings that a categorical column may hold, in the order of their features.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Schema:
         target: the columns to forecast, D of them.
         id: the column that names the series, if any.
         time: the column of times, if any; without one rows are steps.
-        id_kind: whether ids are texts or integers.
+        id_kind: whether ids are strings or integers.
         time_kind: what the times are.
         tz: the time zone of "datetime" times, if they have one.
         frequency: what one step is.
@@ -178,7 +178,7 @@ def _features(items: tuple[Covariate, ...]) -> tuple[str, ...]:
 
 
 def _read(of: type[Schema], values: Mapping[str, Any]) -> Schema:
-    """The parts one by one; texts and lists are of any length, as they take no more room than they took in the file."""
+    """The parts one by one; strings and lists may be of any length, as they need no more room than in the file."""
     if lost := {"target", "id", "time", "id_kind", "time_kind", "tz", "frequency", *ROLES} - values.keys():
         raise ValueError(f"{min(lost)} is missing")
     years = values.get("years", True)
@@ -249,7 +249,7 @@ def names(values: Any, kind: IdKind | None, what: str) -> tuple[str | int, ...]:
 
     Args:
         values: what should be a list of them.
-        kind: the kind of id; either where None.
+        kind: the kind of id; either if None.
         what: their name in errors.
 
     Raises:
@@ -293,14 +293,14 @@ def _texts(values: Any, what: str) -> tuple[str, ...]:
     items = _list(values, what)
     for item in items:
         if not isinstance(item, str):
-            raise ValueError(f"{what} holds {shortened(item)}, not a text")
+            raise ValueError(f"{what} holds {shortened(item)}, not a string")
     return tuple(items)
 
 
 def _optional(values: Mapping[str, Any], name: str) -> str | None:
     value = values[name]
     if value is not None and not isinstance(value, str):
-        raise ValueError(f"{name} is {shortened(value)}, not a text")
+        raise ValueError(f"{name} is {shortened(value)}, not a string")
     return value
 
 

@@ -1,6 +1,6 @@
 """Dates and times written as text, read by the column.
 
-A column of times is nearly always written in one way, so the way is found once: texts are grouped by their layout
+A column of times is nearly always written in one way, so the way is found once: strings are grouped by their layout
 (the text with each digit replaced by 0), the layout says where year, month and the rest stand, and the digits of all
 its rows are read together as an array. Which of two numbers is the day is decided over the whole column, never row
 by row. Text that fits no layout is an error with its row, never a guess.
@@ -83,11 +83,11 @@ def parse(chunks: Iterable[Sequence[str | None]], day_first: bool | None = None)
     """Read a column of times that arrives in chunks.
 
     Args:
-        chunks: the texts.
+        chunks: the strings.
         day_first: whether "1/2/2024" is the first of February, where that is known from an earlier table.
 
     Raises:
-        Unreadable: a text is no time, zones are mixed, or day and month cannot be told apart.
+        Unreadable: a string is no time, zones are mixed, or day and month cannot be told apart.
     """
     column, start = _Conventions(), 0
     parts: list[tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]] = []
@@ -153,7 +153,7 @@ def _layout(text: str) -> re.Match[str] | None:
 
 
 def are_times(texts: Sequence[str | None]) -> bool:
-    """Whether all texts that are not missing are times, regardless of the order of day and month."""
+    """Whether all strings that are not missing are times, regardless of the order of day and month."""
     if not any((text or "").strip() not in NULLS for text in texts):
         return False
     try:

@@ -25,7 +25,7 @@ class Labelled:
 
     Attributes:
         sequences: arrays [T_i, channels], NaN where missing.
-        labels: texts of classes, or numbers where the file has targets, or None where it has neither.
+        labels: strings of classes, or numbers where the file has targets, or None where it has neither.
         name: the problem's name.
     """
 

@@ -28,7 +28,7 @@ LATEST = 1 << 62  # two whole-number times below it differ by no more than int64
 FIRST_DAY, LAST_DAY = -719_162 * zones.DAY, 2_932_897 * zones.DAY  # the years 1 to 9999, as Python's dates have them
 FLAG = ("false", "true")
 NUMBERS = (int, float, np.floating, np.integer)
-RAW = (bytes, bytearray, memoryview)  # texts that nobody has decoded
+RAW = (bytes, bytearray, memoryview)  # strings that nobody has decoded
 _SHOWN = 80
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 # What `datetime.fromisoformat` reads as `timetext` does; it reads more, such as weeks, which tables do not.
@@ -67,7 +67,7 @@ def _decoded(value: bytes | bytearray | memoryview) -> str:
 
 
 def is_collection(value: Any) -> bool:
-    """Whether a value is several, such as a list or a set, and so is neither a number, a text nor a time."""
+    """Whether a value is several, such as a list or a set, and so is neither a number, a string nor a time."""
     return isinstance(value, Collection) and not isinstance(value, (str, *RAW))
 
 
@@ -80,7 +80,7 @@ def lone_series(target: Sequence[str]) -> str:
 
 
 def number_of(text: str) -> float | None:
-    """The number that a text represents, or None."""
+    """The number that a string represents, or None."""
     try:
         return None if "_" in text else float(text)
     except ValueError:
@@ -88,7 +88,7 @@ def number_of(text: str) -> float | None:
 
 
 def _number_or_flag(text: str) -> float | None:
-    """The number that a text represents, or None: "true" and "false" are 1 and 0, and signs for "missing" are NaN."""
+    """The number that a string represents, or None: "true" and "false" are 1 and 0, and signs for "missing" are NaN."""
     result = number_of(text)
     if result is not None:
         return result
@@ -123,7 +123,7 @@ def real(value: Any) -> float | None:
 def reals(items: Sequence[Any], kinds: Collection[type]) -> list[float] | None:
     """Objects of these types as numbers, those that are None as NaN; None where one of them is no number.
 
-    A text or a flag is none here: a column of them holds categories, even where all of them read as numbers.
+    A string or a flag is none here: a column of them holds categories, even where all of them read as numbers.
     """
     if any(issubclass(kind, (str, *RAW, bool, np.bool_)) or is_moment(kind) for kind in kinds):
         return None
@@ -137,7 +137,7 @@ def number(value: Any, name: str) -> float:
     """A number that a network can take; NaN where it is missing.
 
     Args:
-        value: a number, a flag, a text that states one, or None.
+        value: a number, a flag, a string that states one, or None.
         name: what it is, for messages.
 
     Raises:
@@ -194,7 +194,7 @@ def label(value: Any) -> str:
 
 
 def labels(items: Sequence[Any]) -> tuple[Int64[np.ndarray, " rows"], list[str]]:
-    """Objects as codes, -1 for None, and the texts that they stand for, in the order in which they come."""
+    """Objects as codes, -1 for None, and the strings that they stand for, in the order in which they come."""
     index: dict[str, int] = {}
     texts = (item if item is None or type(item) is str else label(item) for item in items)
     codes = [-1 if text is None else index.setdefault(text, len(index)) for text in texts]
@@ -202,7 +202,7 @@ def labels(items: Sequence[Any]) -> tuple[Int64[np.ndarray, " rows"], list[str]]
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be written to a file; half a character, which broken JSON can contain, cannot."""
+    """Whether a string can be written to a file; half a character, which broken JSON can contain, cannot."""
     if text.isascii():
         return True
     try:
@@ -213,23 +213,23 @@ def is_unicode(text: str) -> bool:
 
 
 def series_id(value: Any, kind: IdKind) -> str | int:
-    """The name of a series, as a text or an integer like the ids that the model was fitted with.
+    """The name of a series, as a string or an integer like the ids that the model was fitted with.
 
     Raises:
-        DataError: it is missing, neither a text nor a whole number, or of the other kind.
+        DataError: it is missing, neither a string nor a whole number, or of the other kind.
     """
     if isinstance(value, RAW):
         value = _decoded(value)
     if isinstance(value, str):
         name: str | int | None = value.strip()
         if name in NULLS:
-            raise DataError(f"the id {described(value)} names no series: give a text or a whole number")
+            raise DataError(f"the id {described(value)} names no series: give a string or a whole number")
         if not is_unicode(value):
             raise DataError(f"the id {described(value)} is not sound Unicode text: correct it")
     else:
         name = whole(value)
         if name is None or not -INT64 <= name < INT64:
-            raise DataError(f"the id {described(value)} names no series: give a text or a whole number")
+            raise DataError(f"the id {described(value)} names no series: give a string or a whole number")
     if kind == "text":
         return str(name)
     number = whole(name)
@@ -239,7 +239,7 @@ def series_id(value: Any, kind: IdKind) -> str | int:
 
 
 def series_ids(values: Sequence[Any], kind: IdKind) -> tuple[Any, ...]:
-    """`series_id` of each; texts that are names as they stand, as nearly all are, are looked at all at once."""
+    """`series_id` of each; strings that are names as they stand, as nearly all are, are looked at all at once."""
     if kind == "text" and set(map(type, values)) == {str} and all(map(str.isascii, values)):
         names = tuple(map(str.strip, values))
         if NULLS.isdisjoint(names):
@@ -251,7 +251,7 @@ def category_of(text: str, categories: Sequence[str]) -> float:
     """The index of a label among categories; NaN if it is none of them."""
     if tuple(categories) == FLAG:
         text = {"0": "false", "1": "true"}.get(text, text.lower())
-    if text not in categories and text in FLAG:  # a column that held other texts beside flags keeps their spelling
+    if text not in categories and text in FLAG:  # a column that held other strings beside flags keeps their spelling
         text = next((item for item in categories if item.lower() == text), text)
     return float(categories.index(text)) if text in categories else np.nan
 
@@ -268,7 +268,7 @@ def features(covariate: Covariate, value: Any) -> list[float]:
         return [number(value, covariate.name)]
     categories = covariate.categories
     if isinstance(value, (date, np.datetime64)) and not is_missing(value):
-        raise DataError(f"{covariate.name}: {described(value)} is a date, but the model was fitted with texts")
+        raise DataError(f"{covariate.name}: {described(value)} is a date, but the model was fitted with strings")
     if is_collection(value):
         raise DataError(f"{covariate.name}: {described(value)} is no category: give one value")
     if is_missing(value) or (text := label(value)) in NULLS:
@@ -337,8 +337,8 @@ def time(value: Any, schema: Schema, last: int | None = None) -> int:
     """A time as a Panel holds it, from anything that a column of times may contain.
 
     Args:
-        value: a datetime, a date, a datetime64, a text, or a whole number where the model's times are whole numbers. A
-            datetime64 has no zone: where the model's times have one, it is UTC, as `Forecast.stamps` gives it.
+        value: a datetime, a date, a datetime64, a string, or a whole number where the model's times are whole numbers.
+            A datetime64 has no zone: where the model's times have one, it is UTC, as `Forecast.stamps` gives it.
         schema: what times are.
         last: the last time of the same series; it tells a day that begins at 01:00, because clocks jumped over
             midnight, from one that is an hour late.
@@ -360,7 +360,7 @@ def time(value: Any, schema: Schema, last: int | None = None) -> int:
         raise _no_time(schema, value, "every row needs one")
     if stamp is None:
         raise _no_time(
-            schema, value, "give a datetime, a datetime64 or a text such as 2024-01-31 or 2024-01-31 12:00:00"
+            schema, value, "give a datetime, a datetime64 or a string such as 2024-01-31 or 2024-01-31 12:00:00"
         )
     micros, tz, _ = stamp
     if (tz is None) != (schema.tz is None) and not isinstance(value, np.datetime64):
@@ -372,7 +372,7 @@ def time(value: Any, schema: Schema, last: int | None = None) -> int:
 
 
 def _of_text(text: str, schema: Schema) -> Moment:
-    """A text as a moment, by the grammar of whole columns; ISO texts take a short cut."""
+    """A string as a moment, by the grammar of whole columns; ISO strings take a short cut."""
     if _ISO.fullmatch(text):
         return _of_iso(text, schema)
     if text.strip() in NULLS:

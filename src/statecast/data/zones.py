@@ -115,7 +115,7 @@ def to_wall(instants: Int64[np.ndarray, " n"], name: str, clock: int | None = No
     Args:
         instants: [n].
         name: the zone.
-        clock: the time of day of the series' rows; the most common one of these rows where None, and midnight where
+        clock: the time of day of the series' rows; the most common one of these rows if None, and midnight where
             every row stands behind a jump.
     """
     wall: Int64[np.ndarray, " n"] = instants + offsets_at(instants, name)

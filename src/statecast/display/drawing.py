@@ -18,7 +18,7 @@ def draw(charts: Sequence[Chart], backend: str, title: str, ax: Any = None) -> A
         charts: at least one.
         backend: "matplotlib" or "plotly".
         title: of the picture, as plain text.
-        ax: axes of matplotlib to draw on, one for each chart; a new figure of pyplot where None.
+        ax: axes of matplotlib to draw on, one for each chart; a new figure of pyplot if None.
 
     Returns:
         The axes: one, or an array of them where there are several charts, of which the first six are drawn. From

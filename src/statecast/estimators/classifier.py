@@ -31,9 +31,9 @@ TEST_SEED = 1_000_003  # added to the seed, so that test rows are not drawn as v
 
 
 class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # type: ignore[misc]
-    """A network that tells the class of a row of a table, or of a sequence.
+    """A network that predicts the class of a row of a table or of a sequence.
 
-    X is a table (an array [n, columns], or a data frame with columns of numbers and of texts), which dense layers read,
+    X is a table (an array [n, columns], or a data frame with columns of numbers and strings), which dense layers read,
     or sequences (an array [n, T, channels], or a list of arrays [T_i, channels] of unequal lengths), which recurrent
     layers read. NaN is missing.
 
@@ -49,8 +49,8 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         model_: the trained model.
         history_: columns of the training history.
         n_iter_: training steps taken.
-        reasons_: for each setting chosen from the data, why.
-        evaluation_: the scores on the rows that `test_size` keeps.
+        reasons_: for each setting chosen from the data, the reason.
+        evaluation_: the scores on the rows that `test_size` sets aside.
 
     Example:
         >>> classifier.predict(X[:3]).tolist()
@@ -75,8 +75,8 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         Args:
             X: rows or sequences.
             y: labels [n].
-            watch: called with the progress now and then, see `statecast.train.progress.Progress`.
-            verbose: show on standard error which phase runs, and about how long it still takes.
+            watch: called with the progress from time to time, see `statecast.train.progress.Progress`.
+            verbose: show on standard error which phase is running, and about how much longer it takes.
             checkpoint: a folder for checkpoints; none are written if None.
             resume: continue from the checkpoint in that folder.
 
@@ -170,11 +170,11 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
 
     @property
     def evaluation_(self) -> dict[str, Any]:
-        """The scores on the rows that were kept for a test, see docs/classification.md.
+        """The scores on the rows that were set aside for a test; see docs/classification.md.
 
         Raises:
-            NotFitted: none were kept: give `test_size`, or judge others by `evaluate`. It is an AttributeError as well:
-                tools that list what a fitted estimator has leave it out.
+            NotFitted: none were set aside: give `test_size`, or score other rows with `evaluate`. It is an
+                AttributeError as well, so tools that list what a fitted estimator has leave it out.
         """
         check_is_fitted(self)
         if not self.model_.scores:
@@ -182,7 +182,7 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         return self.model_.scores
 
     def evaluate(self, X: Any, y: Any) -> dict[str, Any]:
-        """Scores on other rows, beside those of a forecast that knows the shares of the classes alone.
+        """Scores on other rows, next to those of a forecast that knows only how frequent each class is.
 
         Args:
             X: rows or sequences, none of which it was trained on.
@@ -212,14 +212,14 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         return _scores(self.model_, source, codes)
 
     def report(self, path: str | Path | None = None, *, title: str = "") -> ClassReport:
-        """What is to say of it: scores, confusion, calibration of the probabilities, settings and networks.
+        """The report: scores, confusion matrix, calibration of the probabilities, settings and networks.
 
         Args:
-            path: of an HTML page to write; none where None.
+            path: of an HTML page to write; nothing is written if None.
             title: of the page.
 
         Raises:
-            MissingDependency: a page is wanted, and matplotlib is not installed.
+            MissingDependency: a page is to be written, and matplotlib is not installed.
             OutputError: the page cannot be written.
 
         Example:
@@ -245,7 +245,7 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         return report
 
     def plot_confusion(self, X: Any = None, y: Any = None) -> Any:
-        """Draw which classes are taken for which: of the test rows, or of others; the axes of matplotlib.
+        """Draw which classes are taken for which, on the test rows or on others; returns the axes of matplotlib.
 
         Example:
             >>> classifier.plot_confusion(X, y).get_xlabel()
@@ -256,7 +256,7 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
         return plot.confusion(self._evaluation_of(X, y), shown=True).axes[0]
 
     def plot_reliability(self, X: Any = None, y: Any = None) -> Any:
-        """Draw how often answers come true by their probability: of the test rows, or of others; the axes.
+        """Draw how often answers are right, by their probability, on the test rows or on others; returns the axes.
 
         Example:
             >>> classifier.plot_reliability(X, y).get_xlabel()

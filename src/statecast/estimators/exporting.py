@@ -8,7 +8,7 @@ from statecast.model.trained import Model
 
 
 class Export:
-    """The part of `Forecaster` that writes models for runtimes of others."""
+    """The part of `Forecaster` that writes models for other runtimes."""
 
     @property
     def model_(self) -> Model:
@@ -18,8 +18,8 @@ class Export:
     def export(self, path: str | Path) -> list[Path]:
         """Write the model as ONNX files: a step of the whole network, with its state as inputs and outputs.
 
-        Any runtime of ONNX runs them, in whatever language it is for: values go in as the table has them, and
-        forecasts with their intervals come out. What the inputs mean is said in the metadata of the files.
+        Any ONNX runtime can run them, in any language: values go in as they are in the table, and forecasts with
+        their intervals come out. The metadata of the files say what the inputs mean.
 
         Args:
             path: of the graph that takes a row, such as "load.onnx".
@@ -30,8 +30,8 @@ class Export:
 
         Raises:
             NotFitted: `fit` comes first.
-            SettingError: the name does not end in .onnx; the model has a network for each series; a cell of one's own
-                does what no graph can.
+            SettingError: the name does not end in .onnx; the model has a network for each series; a custom cell
+                does something that no graph can.
             MissingDependency: the package onnx is not installed.
             OutputError: a file cannot be written.
 
@@ -47,16 +47,16 @@ class Export:
         """Write the model as a folder whose `index.html` forecasts in a browser, from the disk or from any server.
 
         Args:
-            folder: it is made where it is missing; files of these names are replaced.
+            folder: created if it does not exist; files of these names are replaced.
             modules: the folder node_modules that holds onnxruntime-web; the nearest one from the current folder
-                upwards where None.
+                upwards if None.
 
         Returns:
             The files.
 
         Raises:
             NotFitted, SettingError, OutputError: see `export`.
-            MissingDependency: onnxruntime-web or the package onnx is not there; says what to install.
+            MissingDependency: onnxruntime-web or the package onnx is missing; the error says what to install.
 
         Example:
             >>> files = model.export_page("page")  # doctest: +SKIP

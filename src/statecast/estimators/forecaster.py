@@ -56,11 +56,11 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
 
     Attributes:
         config: the settings as given; those that are left to the data are None.
-        model_: the trained model, whose own `config` holds the values that were chosen.
-        reasons_: for each setting that was chosen from the data, why; and what was concluded from the table's form.
-        evaluation_: the scores on the test rows, beside the baselines'.
-        history_: the training as a table.
-        update_: what came of the last update.
+        model_: the trained model; its `config` has the values that were chosen.
+        reasons_: for each setting chosen from the data, the reason; also what was concluded from the form of the table.
+        evaluation_: the scores on the test rows, next to those of the baselines.
+        history_: the course of training as a table.
+        update_: the outcome of the last update.
 
     Example:
         >>> model = sc.Forecaster(horizon=12, max_steps=0).fit(table, target="passengers", time="month")
@@ -121,11 +121,11 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
             time: the column of times; the only column (or index) of dates if None; "" if every row is a step.
             past: covariates that are known up to the present.
             known: covariates known ahead.
-            static: covariates of a series.
+            static: covariates that stay the same throughout a series.
             freq: the length of a step, such as "1h"; inferred if None.
             weight: the column that says how much each row counts in training; all alike if None.
-            watch: called with the progress now and then, see `statecast.train.progress.Progress`.
-            verbose: show on standard error which phase runs, its losses, and about how long is left in all.
+            watch: called with the progress from time to time, see `statecast.train.progress.Progress`.
+            verbose: show on standard error which phase is running, its losses, and about how much time is left.
             checkpoint: a folder for checkpoints; none are written if None.
             resume: continue from the checkpoint in that folder.
 
@@ -134,7 +134,7 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
 
         Raises:
             DataError: the table cannot be used.
-            SettingError: a setting does not suit it.
+            SettingError: a setting does not suit the table.
             TrainingError: the loss is not finite.
 
         Example:
@@ -163,20 +163,20 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> Forecaster:
-        """Take the rows that have come since: each series goes on from its last one.
+        """Take in rows that have arrived since: each series continues from its last row.
 
-        Every row counts once: those of the table up to the last one that a series has observed are passed over, so a
-        table may begin with known rows. Series that are new begin with their rows. Where rows have no times, all of
-        them are new. A report is of a fit, so there is none after an update.
+        Every row counts once: rows up to the last one that a series has observed are skipped, so a table may begin
+        with known rows. A new series begins with its first row. If rows have no times, all of them are new. A report
+        describes a fit, so there is none after an update.
 
-        With `learn` the weights learn from the table as far as the newest rows, which are held out, support it, by the
-        judge that a fit has; otherwise they stay. The table should then begin with rows before the new ones.
+        With `learn` the weights learn from the table as well, and keep what they gain if the newest rows, which are
+        held out, confirm it by the same test as in a fit. The table should then begin with rows before the new ones.
 
         Args:
             source: a table like that of `fit`.
-            learn: let the weights learn, too.
-            steps: training steps at most.
-            learning_rate: the first one; half of that of the fit if None.
+            learn: let the weights learn as well.
+            steps: the most training steps to make.
+            learning_rate: the initial rate; half that of the fit if None.
             watch: as in `fit`.
             checkpoint: as in `fit`.
             resume: as in `fit`.
@@ -186,7 +186,7 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
 
         Raises:
             DataError: the table cannot be used, or its rows do not go on where a series ended.
-            SettingError: steps or learning rate are out of range, or given where nothing is to be learned.
+            SettingError: steps or learning rate are out of range, or given although nothing is to be learned.
 
         Example:
             >>> wave = np.sin(np.arange(240) / 4)
@@ -202,12 +202,12 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         return self
 
     def tested(self) -> Forecaster:
-        """The network that the scores are of, which has not learned from the test rows, as a Forecaster of its own.
+        """The network that was scored, which has not learned from the test rows, as a separate Forecaster.
 
         With `refit = true` the network that forecasts has learned from every row since.
 
         Raises:
-            NotFitted: this object was loaded, not fitted: a file holds the network that forecasts.
+            NotFitted: this object was loaded, not fitted: a file holds only the network that forecasts.
 
         Example:
             >>> model.tested().backtest(table, windows=2).height
@@ -227,9 +227,9 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         levels: Sequence[float] | None = None,
         future: Any = None,
     ) -> Any:
-        """Forecast in the form that the data had: a frame of the same library, a mapping, or an array.
+        """Forecast, in the form that the data came in: a frame of the same library, a mapping, or an array.
 
-        See `forecast` for the arguments; it gives bounds and times of an array as well.
+        See `forecast` for the arguments; it gives bounds and times for an array, too.
 
         Returns:
             For an array [T] or [T, D] the point forecasts, an array [H] or [H, D]. Otherwise the columns id, time,
@@ -259,9 +259,9 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         """Forecast the next values of every series.
 
         Args:
-            source: a table like that of `fit`, whose rows alone each series is forecast from. If None, the series of
-                the training table are forecast from its end; so they are by a table without any observed target, whose
-                rows are then the covariates known ahead.
+            source: a table like that of `fit`; each series is forecast from its rows there alone. If None, the series
+                of the training table are forecast from its end. The same holds for a table without any observed target,
+                whose rows are then the covariates known ahead.
             horizon: steps; beyond the network's own, its forecasts are fed back as inputs.
             levels: of the intervals, in percent.
             future: a table of the covariates known ahead.
@@ -317,16 +317,16 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         return sample(self.model_, n, state, horizon, ahead, seed)
 
     def backtest(self, source: Any, *, windows: int = 5, step: int | None = None, refit: bool = False) -> Any:
-        """Forecast from the last origins of a table, beside what happened and the baselines.
+        """Forecast from the last origins of a table, next to what happened and what the baselines forecast.
 
-        After `fit`, where the network has learned from a row that is forecast here, the one that was tested forecasts
-        in its place: see `tested`. A loaded model has the network that forecasts alone.
+        After `fit`, if the network has learned from a row that is forecast here, the one that was tested takes its
+        place: see `tested`. A loaded model has only the network that forecasts.
 
         Args:
             source: a table like that of `fit`.
-            windows: number of origins.
+            windows: the number of origins.
             step: rows between two of them; the horizon if None.
-            refit: train anew on the rows before each origin.
+            refit: train again on the rows before each origin.
 
         Returns:
             A frame, or a mapping for an array: id, time, cutoff, y, statecast and its bounds, and a column for each
@@ -369,15 +369,15 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         return Stream(self.model_, State.empty(self.model_.layout, self.model_.dtype) if empty else None)
 
     def report(self, path: str | Path | None = None, *, title: str = "") -> Report:
-        """What pictures and pages say of the fit.
+        """What the pictures and the page show of the fit.
 
         Args:
-            path: of an HTML page to write, with all pictures in it; none where None.
+            path: of an HTML page to write, with all pictures in it; nothing is written if None.
             title: of the page.
 
         Raises:
             NotFitted: this object was loaded, not fitted: the table is not at hand.
-            MissingDependency: a page is wanted, and matplotlib is not installed.
+            MissingDependency: a page is to be written, and matplotlib is not installed.
             OutputError: the page cannot be written.
 
         Example:
@@ -395,10 +395,10 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         return report
 
     def write(self, folder: str | Path, title: str = "", report: Report | None = None) -> list[Path]:
-        """Write model, settings, scores, tested rows, pictures and the report page into a folder.
+        """Write the model, settings, scores, test rows, pictures and the report into a folder.
 
         Args:
-            folder: made if it does not exist.
+            folder: created if it does not exist.
             title: of the page.
             report: what the page shows; `report(title=title)` if None.
 
@@ -438,7 +438,7 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
 
     @classmethod
     def of(cls, model: Model, native: Native = "polars", axes: int = 0) -> Forecaster:
-        """A fitted Forecaster with this model, whose results are like those of a table that came as `native`.
+        """A fitted Forecaster with this model, which returns its results in the form that `native` names.
 
         Example:
             >>> sc.Forecaster.of(model.model_, "pandas").predict(horizon=1).shape

@@ -21,15 +21,16 @@ class Hindsight(Fitted):
 
     @property
     def evaluation_(self) -> dict[str, Any]:
-        """The scores on the test rows, the network's and every baseline's; see docs/scores.md."""
+        """The scores of the network and of every baseline on the test rows; see docs/scores.md."""
         return self.model_.scores
 
     @property
     def history_(self) -> Any:
-        """The training as a table: a row for each look at the validation rows, as a frame like that of `predict`.
+        """The course of training: a row for each evaluation on the validation rows, as a frame like that of `predict`.
 
-        Columns: phase ("training", "training the linear part" or "learning from every row", whose steps are counted
-        anew), step, epoch, loss, val_loss (missing where no rows were held out), learning_rate and seconds.
+        Columns: phase ("training", "training the linear part" or "learning from every row"; each counts its
+        steps from the beginning), step, epoch, loss, val_loss (missing if no rows were held out), learning_rate and
+        seconds.
 
         Example:
             >>> model.history_.columns[:4]
@@ -38,7 +39,7 @@ class Hindsight(Fitted):
         return self._frame(history_columns(self.model_.history), None)
 
     def score(self, source: Any = None) -> dict[str, Any]:
-        """Scores on a table, from all origins that have seen as many rows as the network looks back.
+        """Scores on a table, over all origins with as many rows before them as the network looks back.
 
         Args:
             source: a table like that of `fit`; without one the scores are those on the test rows of the fit, which a
@@ -69,13 +70,13 @@ class Hindsight(Fitted):
         """Actual values minus forecasts, each with its origin and step ahead.
 
         Args:
-            source: a table like that of `fit`, of which all rows count that `score` would judge; without one the test
-                rows of the fit, as the network forecast them that had not learned from them.
-            steps: steps ahead that are wanted, one or several; all where None.
+            source: a table like that of `fit`, of which all rows are used that `score` would judge; if None, the test
+                rows of the fit, as forecast by the network that had not learned from them.
+            steps: one or several steps ahead; all if None.
 
         Returns:
             A frame, or a mapping for an array: id, time, cutoff (the last row that the forecast knew), steps_ahead, y,
-            statecast and residual. Values that are missing have no row.
+            statecast and residual. Missing values have no row.
 
         Raises:
             NotFitted: this object was loaded, and there is no table.
@@ -94,7 +95,7 @@ class Hindsight(Fitted):
 
         Args:
             source: as in `residuals`.
-            series: which series, one or several ids; all where None.
+            series: which series, one or several ids; all if None.
 
         Returns:
             The axes of matplotlib [rows, 3]: a row for each series and target, of which the first six are drawn.

@@ -34,22 +34,22 @@ class Inside(Fitted):
     def explain(
         self, source: Any = None, *, at: Any = None, series: str | int | None = None, future: Any = None, seed: int = 0
     ) -> Any:
-        """What forecasts of a table use; with `at`, what one forecast comes from.
+        """Which inputs the forecasts of a table use; with `at`, what a single forecast comes from.
 
         Without `at` it says how much the error grows when one input is shuffled: permutation importance, see
         `forecast.explain`. With `at` it takes the forecast from that row apart, see `breakdown`.
 
         Args:
             source: a table like that of `fit`, judged on all rows that `score` would judge; the validation rows of the
-                training table where None. With `at` as in `breakdown`.
+                training table if None. With `at` as in `breakdown`.
             at: of which row to take the forecast apart; see `breakdown`.
             series: with `at`, the only series to look at.
             future: with `at`, a table of the covariates known ahead of the last row.
             seed: of the shuffles.
 
         Returns:
-            A frame. Of inputs: input, kind ("past", "known", "static", "calendar" or "lags"), importance (growth of the
-            mean absolute error as a share of it) and its spread over the shuffles; the most important input first. With
+            A frame. Without `at`: input, kind ("past", "known", "static", "calendar" or "lags"), importance (growth of
+            the mean absolute error as a share of it) and its spread over the shuffles, the most important first. With
             `at`: id, time, cutoff, part, kind, amount and statecast, see `Breakdown.columns`.
 
         Raises:
@@ -77,10 +77,10 @@ class Inside(Fitted):
 
         Args:
             source: a table like that of `fit`, through whose rows each series runs up to the one at `at`. The training
-                table where None, or for a loaded model what it remembers of each series' last row.
+                table if None, or, for a loaded model, what it remembers of each series' last row.
             at: the time of the last row that the forecast rests on, or "last" for each series' last one. Where rows
                 have no times, the number of the row, from 0 on.
-            series: the only series to look at; all that have such a row where None.
+            series: the only series to look at; all that have such a row if None.
             future: a table of the covariates known ahead of the last row.
 
         Returns:
@@ -118,8 +118,8 @@ class Inside(Fitted):
             at: see there.
             series: see there.
             future: see there.
-            backend: "matplotlib" for a figure with a panel for each series and target, up to six; "plotly" for one to
-                zoom and to point at, with a menu of series.
+            backend: "matplotlib" for a figure with a panel for each series and target, up to six; "plotly" for an
+                interactive one, with a menu of series.
 
         Raises:
             SettingError: another backend.
@@ -156,7 +156,7 @@ class Inside(Fitted):
         return state.gather(channels.row_ids(model, [series])), None if ahead is None else [ahead[ids.index(series)]]
 
     def explanation(self, source: Any = None, *, seed: int = 0) -> Explanation:
-        """What `explain` puts into a frame, and the gates of the recurrent layers over time.
+        """What `explain` returns as a frame, along with the gates of the recurrent layers over time.
 
         Example:
             >>> model.explanation().inputs[0].kind
@@ -168,16 +168,16 @@ class Inside(Fitted):
         """States and gates of the recurrent layers, row by row of a table.
 
         Args:
-            source: a table like that of `fit`; the training table where None.
-            series: which series, one or several of its ids; all where None.
-            last: rows at the end of each series that are kept; all where None. Every series is run through from its
+            source: a table like that of `fit`; the training table if None.
+            series: which series, one or several of its ids; all if None.
+            last: rows at the end of each series that are kept; all if None. Every series is run through from its
                 first row.
             member: which network of an ensemble.
 
         Returns:
             A frame, or a mapping for an array: id, time, and a column for each number, such as "0.forget.3" for the
             forget gate of the fourth unit of the first layer. "0.h.3" is its output; other parts of its state are
-            called like those of its cell, such as "0.c.3". See `activations` for arrays.
+            named like those of its cell, such as "0.c.3". See `activations` for arrays.
 
         Raises:
             NotFitted: a loaded model without a table.
@@ -209,9 +209,9 @@ class Inside(Fitted):
     def weights(self) -> dict[str, np.ndarray]:
         """What training learned, by names such as "stack/cells/0/W": the inputs of the first layer's gates.
 
-        "stack" is the recurrent and dense layers, "head" what makes a forecast of them, "skip" the linear map beside
-        them. A cell's columns are a block of units for each gate, of an LSTM input, forget, candidate and output.
-        Where there are several networks, they are the first axis. The arrays are copies.
+        "stack" is the recurrent and dense layers, "head" what turns their output into a forecast, "skip" the
+        linear map alongside. A cell's columns are a block of units for each gate: for an LSTM input, forget, candidate
+        and output. If there are several networks, the first axis is theirs. The arrays are copies.
 
         Example:
             >>> model.weights()["stack/cells/0/U"].shape  # 64 units, and a block of 64 columns for each of four gates

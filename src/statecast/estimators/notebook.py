@@ -56,7 +56,7 @@ class Notebook(WhatIf):
     ) -> Any:
         """Draw the forecast after the values before it.
 
-        These are those of the table; of a loaded model without one, what its state remembers of each series.
+        Those values are the table's or, for a loaded model without one, what its state remembers of each series.
 
         Args:
             source: as in `forecast`.
@@ -64,13 +64,13 @@ class Notebook(WhatIf):
             levels: as in `forecast`.
             future: as in `forecast`.
             futures: several of them by name, as in `compare`, whose forecasts are drawn side by side.
-            series: which series, one or several ids; all where None.
+            series: which series, one or several ids; all if None.
             ax: axes of matplotlib to draw on, one for each series and target.
-            backend: "matplotlib", or "plotly" for a figure to zoom and to point at, with a menu of series.
+            backend: "matplotlib", or "plotly" for an interactive figure with a menu of series.
 
         Returns:
             The axes of matplotlib: one, or an array where there are several series or targets, of which the first six
-            are drawn. From plotly a figure.
+            are drawn. For plotly a figure.
 
         Raises:
             UnknownSeries: there is no such series.
@@ -102,7 +102,7 @@ class Notebook(WhatIf):
         ax: Any = None,
         backend: str = "matplotlib",
     ) -> Any:
-        """Draw the forecasts from the last origins of a table beside what happened; see `backtest` and `plot`.
+        """Draw the forecasts from the last origins of a table next to what happened; see `backtest` and `plot`.
 
         Example:
             >>> axes = model.plot_backtest(table, windows=2)

@@ -20,7 +20,7 @@ from statecast.sequence_config import RegressorConfig
 
 
 class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: ignore[misc]
-    """A network that tells one value, or several, of a row of a table, or of a sequence; see `Classifier` for X.
+    """A network that predicts one or several values for a row of a table or for a sequence; see `Classifier` for X.
 
     Args:
         **settings: see `statecast.config.describe_settings(RegressorConfig)`; what is left out is chosen from the
@@ -33,7 +33,7 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         model_: the trained model.
         history_: columns of the training history.
         n_iter_: training steps taken.
-        reasons_: for each setting chosen from the data, why.
+        reasons_: for each setting chosen from the data, the reason.
 
     Example:
         >>> regressor.predict(X[:2]).round().tolist()
@@ -63,8 +63,8 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         Args:
             X: rows or sequences.
             y: values [n] or [n, K].
-            watch: called with the progress now and then, see `statecast.train.progress.Progress`.
-            verbose: show on standard error which phase runs, and about how long it still takes.
+            watch: called with the progress from time to time, see `statecast.train.progress.Progress`.
+            verbose: show on standard error which phase is running, and about how much longer it takes.
             checkpoint: a folder for checkpoints; none are written if None.
             resume: continue from the checkpoint in that folder.
 
@@ -99,7 +99,7 @@ class Regressor(RegressorMixin, RegressorKeywords, SequenceEstimator):  # type: 
         return self
 
     def predict(self, X: Any) -> np.ndarray:
-        """The values of each row or sequence, [n] or [n, K] as `y` was.
+        """The values for each row or sequence, [n] or [n, K] like `y`.
 
         Example:
             >>> regressor.predict(X[:3]).shape

@@ -53,8 +53,8 @@ def rows_of(model: Model, source: Any, future: Any, training: Panel | None) -> P
 
     Args:
         model: the model.
-        source: a table like that of `fit`, whose last rows may be without a target; the training table where None.
-        future: a table of the covariates known ahead; those in `source` where None.
+        source: a table like that of `fit`, whose last rows may be without a target; the training table if None.
+        future: a table of the covariates known ahead; those in `source` if None.
         training: the training table, while it is at hand.
 
     Raises:

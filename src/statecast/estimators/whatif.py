@@ -33,7 +33,7 @@ class WhatIf(Fitted):
 
         Returns:
             A frame, or a mapping for an array: id, time, scenario (the name of the future), statecast and its bounds,
-            and difference: statecast less that of the first future.
+            and difference: statecast minus that of the first future.
 
         Raises:
             SettingError: the model has no covariates known ahead, or there is no future.

@@ -37,7 +37,7 @@ def export(model: Model, folder: str | Path, modules: str | Path | None = None) 
         model: the model.
         folder: it is made where it is missing; files of these names are replaced.
         modules: the folder node_modules that holds onnxruntime-web; the nearest one from the current folder upwards
-            where None.
+            if None.
 
     Returns:
         The files.

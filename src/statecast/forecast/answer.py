@@ -37,22 +37,23 @@ if TYPE_CHECKING:
 class Forecast(TableResult):
     """The next values of some series.
 
-    S series, H steps, D targets; where `single` is true, of one series, and the axis S is left out.
+    S series, H steps, D targets; if `single` is true there is one series, and the axis S is left out.
 
     Attributes:
-        model: whose forecast it is.
+        model: the model that made it.
         ids: the series.
         last: [S] time of the last row that was observed.
-        first: [N, H, Dn, O] the network's own steps, in working units; N rows for the S series (see `channels`).
+        first: [N, H, Dn, O] the steps that the network forecasts at once, in working units; N rows for the S series
+            (see `channels`).
         later: [N, n, Dn] steps beyond the network's horizon; None where there are none.
         scale: [N, Dn] the front's scale.
         horizon: steps.
         levels: levels of the intervals, in percent.
-        single: a forecast of one series, without the axis S.
+        single: whether it is of one series, without the axis S.
         shifts: [N, K, A, Dn] how far intervals are moved, see `Adaptive`; None where they do not move.
-        known: [S, m, K] the covariates known ahead that it rests on, m ≥ horizon; None where the model has none.
-        watch: [N, W, Dn] where the last values lay among the forecasts made for them, see `Adaptive`; None where the
-            model does not watch.
+        known: [S, m, K] the covariates known ahead that it is based on, m ≥ horizon; None where the model has none.
+        watch: [N, W, Dn] where the last values lay in the distributions forecast for them, see `Adaptive`; None if
+            the model does not watch.
 
     Example:
         >>> forecast = model.forecast(horizon=3)
@@ -123,9 +124,9 @@ class Forecast(TableResult):
 
     @cached_property
     def score(self) -> Float64[np.ndarray, "S D"]:
-        """How unusual the last values were: normal scores under the forecasts that were made for them, see `watch`.
+        """How unusual the last values were: their normal scores under the forecasts made for them; see `watch`.
 
-        Positive above and negative below what was expected; NaN where nothing was forecast of a value.
+        Positive above and negative below what was expected; NaN if there was no forecast for a value.
         """
         shape = len(self.scale), self.scale.shape[1]
         score = channels.join(self.model, watch.scores(self.model, self.watch, shape)[:, None])[:, 0]
@@ -133,23 +134,23 @@ class Forecast(TableResult):
 
     @property
     def unusual(self) -> Bool[np.ndarray, "S D"]:
-        """Whether the last values were unusual, at the rate of false alarms of the settings."""
+        """Whether the last values were unusual, at the rate of false alarms in the settings."""
         return watch.unusual(self.model, self.score)
 
     @property
     def changed(self) -> Bool[np.ndarray, "S D"]:
-        """Whether the last values say that a series has changed, at the rate of false alarms: once for each change."""
+        """Whether the last values show that a series has changed, at that rate of false alarms; true once a change."""
         return np.asarray(self._changes[..., 0, :] > 0)
 
     @property
     def since(self) -> Int64[np.ndarray, "S D"]:
-        """When the change that was told began, as a number, see `Panel.time`; the last time where there was none."""
+        """When the reported change began, as a number (see `Panel.time`); the last time if there was none."""
         age = self._changes[..., 1, :]
         last = self.last if self.single else self.last[:, None]
         return np.asarray(self.model.schema.frequency.advance(last, np.minimum(1 - age, 0)), np.int64)
 
     def alarms(self) -> list[Notice]:
-        """What the last values raise, series by series: unusual values, and changes.
+        """The alarms that the last values raise, series by series: unusual values and changes.
 
         Example:
             >>> forecast = model.stream().observe("passengers", 4500.0)
@@ -176,13 +177,13 @@ class Forecast(TableResult):
 
     @property
     def tz(self) -> str | None:
-        """The zone of the times; None where they have none."""
+        """The time zone; None if the times have none."""
         return self.model.schema.tz
 
     def columns(self) -> dict[str, np.ndarray]:
         """The forecast as columns: id, time, `statecast`, `statecast-lo-80`, `statecast-hi-80`, …
 
-        One row for each (series, target, step), in that order; several targets are told apart by the id (see
+        One row for each (series, target, step), in that order; several targets are distinguished by the id (see
         `Schema.output_ids`).
 
         Example:
@@ -204,9 +205,9 @@ class Forecast(TableResult):
         """A chart for each target of each series, one series after another.
 
         Args:
-            past: values before the forecast by series, see `charts.tails`; none where None.
-            series: which series, one or several of `ids`; all where None.
-            most: charts at most.
+            past: values before the forecast by series, see `charts.tails`; none are drawn if None.
+            series: which series, one or several of `ids`; all if None.
+            most: the largest number of charts.
 
         Raises:
             UnknownSeries: there is no such series.
@@ -238,12 +239,12 @@ class Forecast(TableResult):
         """Draw the forecast; `Forecaster.plot` draws the values before it as well.
 
         Args:
-            series: which series, one or several of `ids`; all where None.
+            series: which series, one or several of `ids`; all if None.
             ax: axes of matplotlib to draw on, one for each series and target.
-            backend: "matplotlib", or "plotly" for a figure to zoom and to point at.
+            backend: "matplotlib", or "plotly" for an interactive figure.
 
         Returns:
-            The axes: one, or an array of them. From plotly a figure.
+            The axes: one, or an array of them. For plotly a figure.
 
         Raises:
             UnknownSeries: there is no such series.
@@ -298,7 +299,7 @@ class Forecast(TableResult):
 
 
 def require_finite(ids: Sequence[str | int], values: Float64[np.ndarray, "S ..."]) -> None:
-    """Refuse forecasts that are none: a network whose numbers have grown without end says nothing.
+    """Refuse forecasts that are not finite: a network whose numbers have grown without bound forecasts nothing.
 
     Raises:
         DataError: the first series with one.

@@ -42,11 +42,11 @@ class Breakdown(TableResult):
     S series, P parts, H steps, D targets; all in the units of the table.
 
     Attributes:
-        model: whose forecasts they are.
+        model: the model that made them.
         ids: the series.
-        last: [S] time of the last row that each forecast rests on, as a number; see `Panel.time`.
+        last: [S] time of the last row that each forecast is based on, as a number; see `Panel.time`.
         parts: what they come from, the level first.
-        amounts: [S, P, H, D] how much comes from each part.
+        amounts: [S, P, H, D] the amount that comes from each part.
         values: [S, H, D] the forecasts, which are the sums over the parts.
 
     Example:
@@ -80,14 +80,14 @@ class Breakdown(TableResult):
 
     @property
     def tz(self) -> str | None:
-        """The zone of the times; None where they have none."""
+        """The time zone; None if the times have none."""
         return self.model.schema.tz
 
     def columns(self) -> dict[str, np.ndarray]:
         """One row for each (series, target, step, part): id, time, cutoff, part, kind, amount, statecast.
 
         `amount` sums over the parts of a step to `statecast`, its forecast; `cutoff` is the time of the last row that
-        it rests on. Several targets are told apart by the id.
+        it is based on. Several targets are distinguished by the id.
 
         Example:
             >>> list(model.breakdown().columns())
@@ -119,7 +119,7 @@ def of_table(model: Model, panel: Panel, at: Any = LAST, series: str | int | Non
         panel: the table; rows after the last observed one may be its known covariates ahead.
         at: the time of the row, which is the last that the forecast rests on; "last" for each series' last one. Where
             rows have no times, the number of the row, from 0 on.
-        series: the only one to look at; all that have such a row where None.
+        series: the only one to look at; all that have such a row if None.
 
     Raises:
         DataError: no series has such a row, or known covariates do not reach to the horizon.

@@ -131,7 +131,7 @@ def scores(
         head: the head.
         rows: the table, prepared.
         origins: the forecasts.
-        limit: how many rows of each series count; all where None.
+        limit: how many rows of each series count; all if None.
 
     Returns:
         NaN where a value is missing or lies beyond the limit.
@@ -279,7 +279,7 @@ def around(model: Model, point: Array, below: Array, above: Array) -> tuple[Arra
 
 
 def checked_levels(model: Model, levels: Any) -> tuple[float, ...]:
-    """The levels of the intervals, ascending, each once; those of the settings where None.
+    """The levels of the intervals, ascending, each once; those of the settings if None.
 
     Raises:
         SettingError: not numbers between 1 and 100, in percent.

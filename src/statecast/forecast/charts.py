@@ -105,7 +105,7 @@ def stamps(schema: Schema, time: Int64[np.ndarray, " n"]) -> Any:
 
 
 def chosen(ids: Sequence[Id], series: Id | Sequence[Id] | None) -> list[int]:
-    """The places of the series that the user names among `ids`; all where None.
+    """The places of the series that the user names among `ids`; all if None.
 
     Raises:
         UnknownSeries: there is no such series.

@@ -106,8 +106,8 @@ def covariates(
     Args:
         model: its network says which of them it takes.
         time: of each step.
-        past: covariates known up to now; missing where None.
-        known: covariates known ahead; missing where None.
+        past: covariates known up to now; missing if None.
+        known: covariates known ahead; missing if None.
         static: as the state keeps it, standardised.
     """
     front = model.network.front

@@ -190,9 +190,9 @@ def covariates(
         model: whose they are.
         names: the series.
         now: the times of their rows.
-        past: a row for each series, or a mapping by column; all are missing where None.
+        past: a row for each series, or a mapping by column; all are missing if None.
         known: for each series the rows of this step and of the next H.
-        static: as `past`; those that are remembered where None.
+        static: as `past`; those that are remembered if None.
         remembered: static covariates as the state keeps them, NaN for a new series; None where the model has none.
 
     Returns:

@@ -73,7 +73,7 @@ def activations(model: Model, panel: Panel, last: int | None = None, member: int
     Args:
         model: the model.
         panel: the table.
-        last: rows at the end of each series that are kept; all where None.
+        last: rows at the end of each series that are kept; all if None.
         member: which network of an ensemble.
 
     Raises:

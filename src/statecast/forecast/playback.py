@@ -83,9 +83,9 @@ class Playback:
             model: the model.
             panel: the table, see `checks.panel_like`.
             rows: how many of each series at most, the last ones, or with `begin` the first ones from there; all new
-                rows where None, or all that the network has not learned from, or else the last `SOME`.
+                rows if None, or all that the network has not learned from, or else the last `SOME`.
             begin: time of the first row, see `Panel.time`.
-            series: the only one that is played; all where None.
+            series: the only one that is played; all if None.
 
         Raises:
             UnknownSeries: the table has no such series.

@@ -49,9 +49,9 @@ def forecast(
 
     Args:
         model: the model.
-        state: what it has observed; `model.state` where None.
-        horizon: steps; the network's where None.
-        levels: of the intervals, in percent; those of the settings where None.
+        state: what it has observed; `model.state` if None.
+        horizon: steps; the network's if None.
+        levels: of the intervals, in percent; those of the settings if None.
         future: for each series in turn, the covariates known ahead [n, K] of at least `horizon` steps after its last
             row, encoded as in `Panel.ahead`, NaN where a value is not known. None where the model has no such columns.
         runner: of the model, where one is at hand.

@@ -50,7 +50,7 @@ def of_series(
         panel: the table, one series a series.
         origins: forecasts at rows of the folded panel, see `channels.fold`.
         most: how many targets of series.
-        series: the numbers of those that are wanted; all where None.
+        series: the numbers of those that are wanted; all if None.
     """
     numbers = range(panel.series) if series is None else series
     return tuple(islice(_of_series(model, panel, origins, numbers), most))
@@ -85,7 +85,7 @@ def columns(model: Model, panel: Panel, origins: Origins, steps: Sequence[int] |
         model: whose forecasts they are.
         panel: the table, one series a series.
         origins: forecasts at rows of the folded panel, see `channels.fold`.
-        steps: steps ahead that are wanted; all where None.
+        steps: steps ahead that are wanted; all if None.
 
     Raises:
         SettingError: there is no such step.

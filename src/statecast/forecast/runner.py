@@ -174,7 +174,7 @@ class Runner:
             y: targets in the units of the table, NaN where missing.
             time: of the step.
             covariates: as `incoming.covariates` makes them.
-            index: which rows, all different; the first N where None.
+            index: which rows, all different; the first N if None.
 
         Returns:
             Forecasts in working units, scales and the report, see `Step`.
@@ -310,7 +310,7 @@ class Runner:
             rows: replaced in place.
             last: times of the last steps that were observed.
             steps: how many are missing.
-            static: what replaces the static covariates that are remembered; those where None.
+            static: what replaces the static covariates that are remembered; those if None.
         """
         model, front = self.model, self.model.network.front
         parts = self._network_layout.unpack(rows) | ({} if static is None else {"static": static})

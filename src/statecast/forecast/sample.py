@@ -39,7 +39,7 @@ class Samples(TableResult):
     """Sample paths of some series.
 
     Attributes:
-        schema: what the columns are.
+        schema: the columns of the table.
         ids: the series.
         times: [S, H] as in `Panel.time`.
         values: [S, N, H, D] in the units of the table.
@@ -57,11 +57,11 @@ class Samples(TableResult):
 
     @property
     def tz(self) -> str | None:
-        """The zone of the times; None where they have none."""
+        """The time zone; None if the times have none."""
         return self.schema.tz
 
     def columns(self) -> dict[str, np.ndarray]:
-        """As columns: id, time, sample_id (from 0 on) and statecast; a row for each (series, target, path, step).
+        """The columns id, time, sample_id (from 0 on) and statecast; a row for each (series, target, path, step).
 
         Example:
             >>> list(model.samples(5).columns())
@@ -109,8 +109,8 @@ def sample(
     Args:
         model: the model.
         n: paths of each series.
-        state: what it has observed; `model.state` where None.
-        horizon: steps; the network's where None.
+        state: what it has observed; `model.state` if None.
+        horizon: steps; the network's if None.
         future: as in `predict.forecast`.
         seed: the same seed gives the same paths.
 

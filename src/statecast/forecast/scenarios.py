@@ -32,7 +32,7 @@ MOST = 100  # futures at once
 
 @dataclass(frozen=True, eq=False)
 class Scenarios(TableResult):
-    """Forecasts by the name of their future, of the same series and steps; the first is what others are held against.
+    """Forecasts of the same series and steps by the name of their future; the others are compared with the first.
 
     Attributes:
         forecasts: at least one.
@@ -46,7 +46,7 @@ class Scenarios(TableResult):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the futures."""
+        """The names of the futures."""
         return tuple(self.forecasts)
 
     @property
@@ -56,13 +56,13 @@ class Scenarios(TableResult):
 
     @property
     def tz(self) -> str | None:
-        """The zone of the times; None where they have none."""
+        """The time zone; None if the times have none."""
         return next(iter(self.forecasts.values())).tz
 
     def columns(self) -> dict[str, np.ndarray]:
-        """As columns: those of a forecast, future after future; `scenario` names it.
+        """The columns of a forecast, one future after another, with its name in `scenario`.
 
-        `difference` is `statecast` less that of the first future.
+        `difference` is `statecast` minus that of the first future.
 
         Example:
             >>> list(shop.scenarios(futures).columns())[2:4]
@@ -122,8 +122,8 @@ def scenarios(
         model: the model.
         state: what it has observed.
         futures: by name, as `predict.forecast` takes one.
-        horizon: steps; the network's where None.
-        levels: of the intervals, in percent; those of the settings where None.
+        horizon: steps; the network's if None.
+        levels: of the intervals, in percent; those of the settings if None.
     """
     runner = Runner(model)
     parts = {name: forecast(model, state, horizon, levels, future, runner) for name, future in futures.items()}

@@ -41,17 +41,17 @@ class Stream:
     """Series that are observed one step at a time.
 
     Any method may be called from any thread. A process may fork while others are at work, and a stream can be copied
-    and pickled: the copy is a stream of its own.
+    and pickled: the copy is independent.
 
     Args:
         model: the model.
-        state: what is remembered of each series; `model.state` where None.
+        state: what is remembered of each series; `model.state` if None.
 
     Attributes:
-        model: the model, which remembers nothing of any series: the stream does.
+        model: the model. It remembers nothing of any series; the stream does.
 
     Raises:
-        DataError: the state is another network's.
+        DataError: the state belongs to another network.
 
     Example:
         >>> stream = model.stream()
@@ -79,7 +79,7 @@ class Stream:
 
         Args:
             path: the file or folder.
-            empty: start with no series, not with those that the file remembers.
+            empty: start without series instead of with those that the file remembers.
 
         Raises:
             ModelFileError: the file cannot be used.
@@ -92,10 +92,10 @@ class Stream:
         return cls(model, State.empty(model.state.layout, model.dtype) if empty else None)
 
     def save(self, path: str | Path) -> Path:
-        """Write model and state to a file, from which `load` goes on with the same bits.
+        """Write model and state to a file, from which `load` continues with the same bits.
 
-        Rows are written block by block, never copied as a whole; changes from other threads wait meanwhile, but not
-        for the disk.
+        Rows are written block by block and never copied as a whole. Changes from other threads wait for a block, but
+        not for the disk.
 
         Raises:
             OutputError: the file cannot be written; what was there before is unchanged.
@@ -132,18 +132,18 @@ class Stream:
 
     @property
     def ids(self) -> tuple[Id, ...]:
-        """The series, in the order in which they came."""
+        """The series, in order of arrival."""
         with self._turns.lock:
             return tuple(self._roster.index)
 
     @property
     def state(self) -> State:
-        """What is remembered, as a value: it does not change when the stream goes on."""
+        """What is remembered, as a value: it does not change as the stream goes on."""
         with self._turns.lock:
             return self._roster.state(self._roster.index)
 
     def state_of(self, ids: Sequence[Id]) -> State:
-        """What is remembered of those of the series that are here: a part of `state`, which `put` takes back.
+        """What is remembered of those of these series that are in the stream: a part of `state`, which `put` accepts.
 
         Example:
             >>> model.stream().state_of(["passengers", "nobody"]).ids
@@ -155,15 +155,15 @@ class Stream:
 
     @property
     def blocks(self) -> int:
-        """How many blocks of series there are, some of them perhaps empty; see `block`."""
+        """The number of blocks of series, some of which may be empty; see `block`."""
         with self._turns.lock:
             return self._roster.blocks
 
     def block(self, number: int) -> State:
-        """What is remembered of the series of one block, 256 at most: a part of `state`.
+        """What is remembered of the series of one block (256 at most): a part of `state`.
 
-        A series stays in its block as long as it is in the stream. So a copy of a large stream is kept up to date by
-        `put`, with the blocks of those series that were observed since.
+        A series stays in its block as long as it is in the stream. So a copy of a large stream is kept up to date
+        by `put` with the blocks of those series that were observed in the meantime.
 
         Args:
             number: from 0 on.
@@ -185,7 +185,7 @@ class Stream:
         """The number of the block that a series is in.
 
         Raises:
-            UnknownSeries: it is not here.
+            UnknownSeries: the stream does not have it.
 
         Example:
             >>> model.stream().block_of("passengers")
@@ -195,13 +195,13 @@ class Stream:
             return self._roster.number(self._roster.name(id)) // BLOCK
 
     def put(self, state: State) -> None:
-        """Take over what a state remembers: of series that are here in place of what they remember, of others anew.
+        """Take over what a state remembers; it replaces what is remembered of series in the stream, and adds others.
 
         Args:
             state: of the same model, such as `state` or `block` of another stream.
 
         Raises:
-            DataError: it is another network's, or names a series twice. Nothing has changed then.
+            DataError: it belongs to another network, or names a series twice. Then nothing has changed.
 
         Example:
             >>> stream = model.stream()
@@ -214,11 +214,11 @@ class Stream:
         self._turns.change(self._roster.putting, state)
 
     def remove(self, ids: Sequence[Id]) -> None:
-        """Forget series, each of which must be here; one that comes again starts anew.
+        """Forget series, all of which must be in the stream; one that appears again starts from the beginning.
 
         Raises:
-            UnknownSeries: one is not here. Nothing has changed then.
-            DataError: a series comes twice.
+            UnknownSeries: the stream does not have one of them. Then nothing has changed.
+            DataError: a series is named twice.
 
         Example:
             >>> stream = model.stream()
@@ -232,7 +232,7 @@ class Stream:
         """A stream of some of the series; this one keeps them.
 
         Raises:
-            UnknownSeries: one of them is not here.
+            UnknownSeries: the stream does not have one of them.
 
         Example:
             >>> stream = model.stream()
@@ -247,7 +247,7 @@ class Stream:
         return taken
 
     def merge(self, other: Stream) -> Stream:
-        """A stream of the series of both; they go on apart from it.
+        """A stream with the series of both; these two stay independent of it.
 
         Raises:
             DataError: a series is in both, or the streams have different models.
@@ -275,15 +275,15 @@ class Stream:
     ) -> Forecast:
         """Take one row of one series, and forecast from it.
 
-        Steps that were skipped since the series' last row are passed through as missing. A series that is not here
-        yet starts from the initial state.
+        Steps skipped since the series' last row count as missing. A series that is new to the stream starts from the
+        initial state.
 
         Args:
             id: the series.
             value: the target, or one for each of several (a sequence, or a mapping by name); None or NaN: missing.
-            time: a datetime, a datetime64, ISO text or a whole number; the next step where None. A new series needs
+            time: a datetime, a datetime64, ISO text or a whole number; the next step if None. A new series needs
                 one, unless rows are counted.
-            past: covariates known up to now, in their order or by name; all are missing where None.
+            past: covariates known up to now, in order or by name; all are missing if None.
             known: covariates known ahead: a row for this step and one for each of the next H.
             static: covariates of the series; a new series needs them, and they are remembered.
 
@@ -292,7 +292,7 @@ class Stream:
 
         Raises:
             TimeOrderError: the time is not after the series' last.
-            DataError: a value, time or covariate that cannot be used. Nothing has changed then.
+            DataError: a value, time or covariate cannot be used. Then nothing has changed.
 
         Example:
             >>> forecast = model.stream().observe("passengers", 450.0, "1961-01-01")
@@ -319,13 +319,13 @@ class Stream:
             times: one for all, or one for each.
             past: [S, P] or S rows.
             known: [S, H + 1, K], or for each series what `observe` takes.
-            static: [S, Q] or S rows; those of series that are here already replace what is remembered.
+            static: [S, Q] or S rows; for series already in the stream they replace what is remembered.
 
         Returns:
             The forecast of the next H steps: values [S, H, D].
 
         Raises:
-            DataError: as in `observe`, or a series comes twice. Nothing has changed then.
+            DataError: as in `observe`, or a series is named twice. Then nothing has changed.
 
         Example:
             >>> stream = model.stream(empty=True)
@@ -336,7 +336,7 @@ class Stream:
         return forecast
 
     def numbers(self, ids: Sequence[Id]) -> Int64[np.ndarray, " S"]:
-        """The number that each series has as long as it is here, for `observe_numbered`; −1 for one that is not.
+        """The number that each series has while it is in the stream, for `observe_numbered`; −1 for one that is not.
 
         Example:
             >>> model.stream().numbers(["passengers", "nobody"])
@@ -354,10 +354,10 @@ class Stream:
         known: Any = None,
         static: Any = None,
     ) -> Forecast:
-        """`observe_many` for series by their numbers, which spares looking up names.
+        """`observe_many` for series given by number, which saves looking up names.
 
         Raises:
-            UnknownSeries: a number that no series has. Nothing has changed then.
+            UnknownSeries: no series has one of the numbers. Then nothing has changed.
             DataError: as in `observe_many`.
 
         Example:
@@ -376,17 +376,17 @@ class Stream:
         levels: Sequence[float] | None = None,
         known: Any = None,
     ) -> Forecast:
-        """Forecast from what has been observed so far, values [S, horizon, D]; nothing moves.
+        """Forecast from what has been observed so far, values [S, horizon, D]; the state does not change.
 
         Args:
-            ids: the series; all where None.
-            horizon: steps; the network's where None.
-            levels: of the intervals, in percent; those of the settings where None.
+            ids: the series; all if None.
+            horizon: steps; the network's if None.
+            levels: of the intervals, in percent; those of the settings if None.
             known: covariates known ahead, for each series (a sequence in the order of `ids`, or a mapping by id) a row
                 for each step.
 
         Raises:
-            UnknownSeries: a series that is not here.
+            UnknownSeries: the stream does not have one of them.
             DataError, SettingError: as in `predict.forecast`.
 
         Example:
@@ -397,7 +397,7 @@ class Stream:
         return predict.forecast(self.model, state, horizon, levels, future, self._runner, predict.GIVE)
 
     def breakdown(self, ids: Sequence[Id] | None = None, known: Any = None) -> Breakdown:
-        """What forecasts come from; arguments and errors are those of `forecast`, see `breakdown.of_state`.
+        """What the forecasts come from; arguments and errors are those of `forecast`. See `breakdown.of_state`.
 
         Example:
             >>> model.stream().breakdown().parts[0].name
@@ -417,9 +417,9 @@ class Stream:
         return state, None if known is None else incoming.future(self.model, names, known)
 
     def overdue(self, steps: int = 3, now: Any = None) -> list[watch.Notice]:
-        """Series that are silent: an alarm for each target without a value for more than so many steps up to `now`.
+        """Alarms for series that have fallen silent: for each target without a value in more than `steps` up to `now`.
 
-        `now` is the time of the latest row of all series where None. See `watch.overdue` for the errors.
+        `now` is the time of the latest row of all series if None. See `watch.overdue` for the errors.
 
         Example:
             >>> [notice.kind for notice in model.stream().overdue(now="1962-01-01")]

@@ -70,7 +70,7 @@ class Together:
         """The value that `to_text` wrote.
 
         Raises:
-            ModelFileError: the text is none.
+            ModelFileError: the text is not such a value.
 
         Example:
             >>> from statecast.forecast.together import Together
@@ -92,12 +92,12 @@ class Together:
 
 @dataclass(frozen=True)
 class CommonChange:
-    """That the series have changed together.
+    """A change that the series have undergone together.
 
     Attributes:
         change: what they have become, one of `surprise.BETS`.
         since: the time at which it began.
-        score: the mean score of the round that told.
+        score: the mean score of the round that revealed it.
 
     Example:
         >>> from statecast.forecast.together import CommonChange
@@ -118,12 +118,12 @@ def observe(
     Args:
         before: what is remembered.
         scores: normal scores of values that came in this round, such as `Forecast.score`; NaN where there is none. A
-            round of fewer than 20 tells nothing.
+            round of fewer than 20 is ignored.
         time: of the round, as a number that grows.
         rate: of false alarms, per round; each of the bets has its share of it.
 
     Returns:
-        What is remembered from now on, and the change if one is told.
+        What is remembered from now on, and the change if there is one.
 
     Example:
         >>> from statecast.forecast import together

@@ -33,12 +33,12 @@ SHARES = (0.1, 0.8, 0.1)  # of the false alarms: by the latest forecast, of reco
 
 @dataclass(frozen=True)
 class Notice:
-    """Something that a person may want to know of.
+    """Something that a person may want to know about.
 
     Attributes:
         id: the series.
         target: which of its values.
-        time: of the row that raised it, as a number, see `Panel.time`.
+        time: of the row that raised it, as a number; see `Panel.time`.
         kind: "unusual" (a value), "drift" (the series has changed) or "missing" (it has been silent for too long).
         score: of the value; NaN where there is none.
         since: when it began.
@@ -109,7 +109,7 @@ def overdue(model: Model, state: State, steps: int, now: Any = None) -> list[Not
         model: whose state it is.
         state: of the series.
         steps: how many may pass.
-        now: the time to judge by, in any form that a row's time has; that of the latest row where None.
+        now: the time to judge by, in any form that a row's time has; that of the latest row if None.
 
     Raises:
         DataError: `now` is no time.

@@ -42,10 +42,10 @@ class Metric:
     """What is measured.
 
     Attributes:
-        name: in the table.
+        name: as it stands in the table.
         measure: one of `MEASURES`; "ratio" is the mean absolute error over that of persistence, "skill" one minus it.
-        targets: whose errors; those of all targets where empty.
-        published: what the tutorial printed, if it printed something.
+        targets: the targets whose errors are measured; all if empty.
+        published: the figure that the tutorial printed, if any.
         goals: what recipes must reach, by their names.
 
     Example:
@@ -66,7 +66,7 @@ class Metric:
         return self.measure in SIDES["more"]
 
     def reached(self, recipe: str, value: float) -> bool:
-        """Whether a value is as good as the goal of a recipe that has one.
+        """Whether a value meets the goal of a recipe that has one.
 
         Example:
             >>> from statecast.gallery import cases
@@ -82,8 +82,8 @@ class Case:
     """An experiment; see the module.
 
     Attributes:
-        name: of the file.
-        title, text, source: for people.
+        name: the name of its file.
+        title, text, source: what the page says of it.
         kind: "forecast" or "classify".
         example: the table (see `series.make`).
         roles: arguments of `Forecaster.fit` that say what the columns are.
@@ -92,9 +92,9 @@ class Case:
         settings: statecast's recipe.
         tutorial: the tutorial's; empty where there is none.
         recurrence: that of the recurrence alone; likewise.
-        show: what it shows besides, of `SHOWS`.
-        units: of the targets, for pictures.
-        notes: what the tutorial's recipe leaves out or does otherwise, as sentences.
+        show: what it shows in addition, of `SHOWS`.
+        units: the units of the targets, for pictures.
+        notes: what the tutorial's recipe leaves out or does differently, as sentences.
 
     Example:
         >>> from statecast.gallery import cases
@@ -120,7 +120,7 @@ class Case:
 
     @property
     def needs(self) -> str:
-        """The file that must be given, in words; empty where the table is made here."""
+        """The file that must be given, in words; empty if the table is generated."""
         return series.FILES.get(self.example, "")
 
     @property
@@ -129,7 +129,7 @@ class Case:
         return tuple(name for name in RECIPES if self.recipe(name))
 
     def recipe(self, name: str) -> dict[str, Any]:
-        """The settings of a recipe; none where there is no such recipe.
+        """The settings of a recipe; none if there is no such recipe.
 
         Example:
             >>> from statecast.gallery import cases
@@ -173,7 +173,7 @@ def read(file: Path) -> Case:
     """A case from its file.
 
     Raises:
-        SettingError: it is no case: an unknown section, example, measure or setting.
+        SettingError: it is not a valid case: an unknown section, example, measure or setting.
 
     Example:
         >>> from statecast.gallery import cases

@@ -29,7 +29,7 @@ class Dataset:
         names: of the columns or channels.
         first: how many of them are the archive's own training part; 0 where splits are drawn.
         dummies: the rows as the tutorial codes them, where it does.
-        complete: rows without missing values, which are all that the tutorial keeps; all where None.
+        complete: rows without missing values, which are all that the tutorial keeps; all if None.
     """
 
     X: Any

@@ -52,7 +52,7 @@ class Inputs:
     """What the inputs of a network are.
 
     Attributes:
-        names: of the features in the network's own order; targets, past, known and static ones in turn where None.
+        names: of the features in the network's own order; targets, past, known and static ones in turn if None.
         mean, scale: the network takes and gives (value − mean) / scale: one number for all, one for each input in
             order, or a mapping from features.
     """
@@ -170,7 +170,7 @@ def _complete(config: Config, layers: Layers, schema: Schema, horizon_given: boo
 
 
 def _schema(roles: Roles) -> Schema:
-    """The columns of tables to come, as they are named: numbers, and texts as ids."""
+    """The columns of tables to come, as they are named: numbers, and strings as ids."""
     if roles.time and roles.freq is None:
         raise SettingError(f"time = {roles.time!r}: say what a step is, too, such as freq = '1h', or give a table")
     if roles.freq is not None and not roles.time:

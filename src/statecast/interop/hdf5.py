@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import h5py
 
 MOST_MEMBERS = 10_000  # of a zip, or of a group
-LARGEST_TEXT = 8 << 20  # bytes of a zip's member that is a text
+LARGEST_TEXT = 8 << 20  # bytes of a zip's member that is text
 LARGEST_WEIGHTS = 2 << 30
 RATIO = 100  # how many times its size in a zip a member may take
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -124,7 +124,7 @@ def _read(dataset: Any, name: str, origin: str) -> np.ndarray:
 
 
 def zipped(path: Path, text: str, weights: str) -> tuple[str, bytes]:
-    """A text and the bytes of two members of a zip.
+    """One member of a zip as text, and the bytes of another.
 
     Raises:
         ModelFileError: it is no zip, lacks one of them, or one takes far more than its size in the zip.

@@ -84,26 +84,26 @@ def from_keras(
 
     Args:
         weights: a .keras file, whose layers are one chain, or a .weights.h5 file.
-        source: a table like that of `Forecaster.fit`: each series then stands at its end, its last rows size the
-            intervals, and `evaluation_` compares the network with the baselines. None for a Forecaster that has seen
-            no series yet; `update` or a stream brings them.
-        target: the columns that the outputs forecast: of D of them the next H values, step by step, H·D numbers.
-        id: the column that names the series. Without a table, ids are texts, and all other columns hold numbers.
-        time: the column of times. Without a table, rows are steps where it is None.
+        source: a table like that of `Forecaster.fit`: each series then continues from its end, its last rows determine
+            how wide intervals are, and `evaluation_` compares the network with the baselines. None for a Forecaster
+            that has not seen any series yet; `update` or a stream brings them.
+        target: the columns that the outputs forecast: for D of them the next H values, step by step, H·D numbers.
+        id: the column that names the series. Without a table, ids are strings, and all other columns hold numbers.
+        time: the column of times. Without a table, rows are steps if it is None.
         past: covariates that are known up to the present.
         known: covariates known ahead.
         static: covariates of a series.
-        freq: the length of a step, such as "1h"; needed with `time` where there is no table.
-        inputs: the features in the order of the network's inputs, where that is not targets, past, known, static.
-        mean: the network takes and gives (value − mean) / scale, e.g. with `mean_` and `scale_` of a StandardScaler:
-            one number for all inputs, one for each, or a mapping from columns.
+        freq: the length of a step, such as "1h"; needed along with `time` if there is no table.
+        inputs: the features in the order of the network's inputs, if other than targets, past, known, static.
+        mean: the network's inputs and outputs are (value − mean) / scale, e.g. with `mean_` and `scale_` of a
+            StandardScaler: one number for all inputs, one for each, or a mapping from columns.
         scale: likewise.
-        cell: "rnn_relu" for `SimpleRNN(activation="relu")` in a .weights.h5 file, which tells shapes alone.
+        cell: "rnn_relu" for `SimpleRNN(activation="relu")` in a .weights.h5 file, which has only shapes.
         activation: of the dense layers before the last in a .weights.h5 file.
         settings: of the Forecaster, such as `levels`; those of the network follow from the weights.
 
     Raises:
-        ModelFileError: the file is none, or holds layers, activations or options that have no counterpart; says which.
+        ModelFileError: the file is not valid, or holds layers, activations or options without a counterpart (named).
         DataError: the table cannot be used.
         SettingError: an argument does not fit the weights.
         MissingDependency: h5py is not installed.
@@ -118,7 +118,7 @@ def from_keras(
 
 
 def to_keras_weights(forecaster: Forecaster | Model) -> list[np.ndarray]:
-    """The weights of a network that is nothing but layers, as `keras.Model.set_weights` takes them for those layers.
+    """The weights of a network that consists of layers alone, as `keras.Model.set_weights` takes them for such layers.
 
     Inputs are the targets, then past, known and static covariates, standardised as in `from_torch`; outputs likewise.
 

@@ -62,27 +62,27 @@ def from_torch(
 
     Args:
         weights: a safetensors file of a state dict, or the state dict itself, whose values are arrays or tensors.
-        source: a table like that of `Forecaster.fit`: each series then stands at its end, its last rows size the
-            intervals, and `evaluation_` compares the network with the baselines. None for a Forecaster that has seen
-            no series yet; `update` or a stream brings them.
-        target: the columns that the outputs forecast: of D of them the next H values, step by step, H·D numbers.
-        id: the column that names the series. Without a table, ids are texts, and all other columns hold numbers.
-        time: the column of times. Without a table, rows are steps where it is None.
+        source: a table like that of `Forecaster.fit`: each series then continues from its end, its last rows determine
+            how wide intervals are, and `evaluation_` compares the network with the baselines. None for a Forecaster
+            that has not seen any series yet; `update` or a stream brings them.
+        target: the columns that the outputs forecast: for D of them the next H values, step by step, H·D numbers.
+        id: the column that names the series. Without a table, ids are strings, and all other columns hold numbers.
+        time: the column of times. Without a table, rows are steps if it is None.
         past: covariates that are known up to the present.
         known: covariates known ahead.
         static: covariates of a series.
-        freq: the length of a step, such as "1h"; needed with `time` where there is no table.
-        inputs: the features in the order of the network's inputs, where that is not targets, past, known, static.
-        mean: the network takes and gives (value − mean) / scale, e.g. with `mean_` and `scale_` of a StandardScaler:
-            one number for all inputs, one for each, or a mapping from columns.
+        freq: the length of a step, such as "1h"; needed along with `time` if there is no table.
+        inputs: the features in the order of the network's inputs, if other than targets, past, known, static.
+        mean: the network's inputs and outputs are (value − mean) / scale, e.g. with `mean_` and `scale_` of a
+            StandardScaler: one number for all inputs, one for each, or a mapping from columns.
         scale: likewise.
-        cell: "rnn_relu" for `nn.RNN(nonlinearity="relu")`; else the shapes tell it.
-        layers: names of the modules in order, where the shapes do not tell it.
-        activation: of the linear layers before the last, where there are any; "gelu" is the tanh form.
+        cell: "rnn_relu" for `nn.RNN(nonlinearity="relu")`; otherwise it follows from the shapes.
+        layers: names of the modules in order, if that does not follow from the shapes.
+        activation: of the linear layers before the last, if there are any; "gelu" is the tanh form.
         settings: of the Forecaster, such as `levels`; those of the network follow from the weights.
 
     Raises:
-        ModelFileError: the file or the state dict is none, or holds layers that have no counterpart; says which.
+        ModelFileError: the file or the state dict is not valid, or holds layers without a counterpart, which are named.
         DataError: the table cannot be used.
         SettingError: an argument does not fit the weights.
 
@@ -103,12 +103,12 @@ def from_torch(
 
 
 def to_torch(forecaster: Forecaster | Model, layers: Sequence[str] | None = None) -> dict[str, np.ndarray]:
-    """The state dict of a network that is nothing but layers, as arrays; `torch.from_numpy` makes tensors of them.
+    """The state dict of a network that consists of layers alone, as arrays for `torch.from_numpy`.
 
     Inputs are the targets, then past, known and static covariates, standardised as in `from_torch`; outputs likewise.
 
     Args:
-        forecaster: whose network it is.
+        forecaster: the one whose network it is.
         layers: names of the modules in order. Recurrent layers of one width are one module of several layers; by
             default "rnn", the linear layers "dense0", …, and the last "head".
 

@@ -192,7 +192,7 @@ def _scores(values: Any) -> dict[str, Any]:
 
 def _reasons(values: Any) -> dict[str, str]:
     if not isinstance(values, dict) or not all(isinstance(reason, str) for reason in values.values()):
-        raise ValueError(f"its reasons are {shortened(values)}, not a text for each setting")
+        raise ValueError(f"its reasons are {shortened(values)}, not a string for each setting")
     return values
 
 
@@ -208,7 +208,7 @@ def _plain(value: Any) -> Any:
     """Numbers and arrays of NumPy as JSON can hold them."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    raise TypeError(f"{value!r} cannot be saved: expected numbers, texts, lists and mappings")
+    raise TypeError(f"{value!r} cannot be saved: expected numbers, strings, lists and mappings")
 
 
 def reduced(model: Model) -> tuple[Any, tuple[bytes]]:

@@ -1,7 +1,7 @@
-"""The file format that models, streams and checkpoints share: a tree of arrays and some texts.
+"""The file format that models, streams and checkpoints share: a tree of arrays and some strings.
 
 It is a safetensors file. Its tensors are the leaves of the tree, named by their paths, and its header holds all else as
-texts (settings in TOML, the rest in JSON): what the file is, which statecast wrote it, and a checksum over everything,
+strings (settings in TOML, the rest in JSON): what the file is, which statecast wrote it, and a checksum over all of it,
 so that a damaged file is refused rather than believed. Reading one can run no code.
 
 A checksum proves that a file is whole, not that it is honest, so nothing in a header is believed either: the tensors
@@ -67,12 +67,12 @@ class _Place(NamedTuple):
 
 
 def write_tensors(path: str | Path, tree: Tree, metadata: Mapping[str, str]) -> Path:
-    """Write a tree of arrays and texts to one file, whole or not at all.
+    """Write a tree of arrays and strings to one file, whole or not at all.
 
     Args:
         path: the file; it is replaced if it exists.
         tree: dicts of dicts of arrays.
-        metadata: texts, among them "kind": what the file is.
+        metadata: strings, among them "kind": what the file is.
 
     Raises:
         OutputError: the file cannot be written; what was there before is unchanged.
@@ -81,7 +81,7 @@ def write_tensors(path: str | Path, tree: Tree, metadata: Mapping[str, str]) -> 
 
 
 def read_tensors(path: str | Path, *kinds: str) -> tuple[Tree, dict[str, str]]:
-    """The tree and the texts that `write_tensors` wrote; the arrays are writable.
+    """The tree and the strings that `write_tensors` wrote; the arrays are writable.
 
     Args:
         path: the file, or a folder that holds `model.safetensors`.
@@ -133,7 +133,7 @@ def require_finite(path: Path) -> None:
 def pieces(tree: Tree, metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
     """The bytes of a file one after another: its header, then the numbers of each tensor; `Portions` are read twice.
 
-    The same tree and texts make the same bytes. See `write_tensors`.
+    The same tree and strings make the same bytes. See `write_tensors`.
     """
     if "kind" not in metadata:
         raise ValueError("metadata must tell the kind of the file")
@@ -158,7 +158,7 @@ def _buffers(leaf: Leaf) -> Iterator[memoryview]:
 
 
 def unpack(content: bytes, name: str, *kinds: str) -> tuple[Tree, dict[str, str]]:
-    """The tree and the texts of a file's bytes; `name` tells errors where they come from. See `read_tensors`."""
+    """The tree and the strings of a file's bytes; `name` tells errors where they come from. See `read_tensors`."""
     entries, texts, begin = _header(name, content)
     if (kind := texts["kind"]) not in kinds:
         kind = kind if _VERSION.fullmatch(kind) else shortened(kind)
@@ -197,7 +197,7 @@ def unflatten(flat: Mapping[str, Leaf], empty: Any) -> Tree:
         ValueError: `empty` is no list of paths, or the paths are not those of a tree.
     """
     if not isinstance(empty, list) or not all(isinstance(path, str) for path in empty):
-        raise ValueError(f"its empty branches are {shortened(empty)}, not a list of texts")
+        raise ValueError(f"its empty branches are {shortened(empty)}, not a list of strings")
     tree: Tree = {}
     for path, value in [*flat.items(), *((path, None) for path in empty)]:
         *folders, name = path.split("/")
@@ -233,10 +233,10 @@ def parse_json(text: str, infinite: bool = False) -> Any:
     try:
         document = json.loads(text, object_pairs_hook=_unique, parse_constant=number)
         text.encode()
-        if "\\u" in text:  # an escaped half of a surrogate pair would make a text that no file can hold
+        if "\\u" in text:  # an escaped half of a surrogate pair would make a string that no file can hold
             json.dumps(document, ensure_ascii=False).encode()
     except RecursionError as error:
-        raise ValueError("a text is nested too deeply") from error
+        raise ValueError("its JSON is nested too deeply") from error
     return document
 
 
@@ -277,7 +277,7 @@ def framed(header: Mapping[str, Any]) -> bytes:
 
 
 def _header(name: str, content: bytes) -> tuple[dict[str, Any], dict[str, str], int]:
-    """The entries of the tensors, the texts, and where the numbers begin; of a file no newer than this program.
+    """The entries of the tensors, the strings, and where the numbers begin; of a file no newer than this program.
 
     Raises:
         ModelFileError: see `read_tensors`.
@@ -292,7 +292,7 @@ def _header(name: str, content: bytes) -> tuple[dict[str, Any], dict[str, str], 
         header = parse_json(content[8 : 8 + size].decode())
         texts = header.pop("__metadata__", {})
         if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-            raise ValueError("its texts are none")
+            raise ValueError("its metadata are not strings")
         number = int(texts["statecast_format"]) if "statecast_format" in texts else None
         if number is not None and number < 1:
             raise ValueError("there is no such format")
@@ -369,7 +369,7 @@ def _counts(values: Any) -> bool:
 
 
 def _checksum(flat: Mapping[str, Leaf], texts: Mapping[str, str]) -> str:
-    """SHA-256 over the names, types, shapes and numbers of the tensors, and over the texts."""
+    """SHA-256 over the names, types, shapes and numbers of the tensors, and over the strings."""
     total = hashlib.sha256()
     for name in sorted(texts.keys() - {"sha256"}):
         total.update(f"{name}\0{texts[name]}\0".encode())

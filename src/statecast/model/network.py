@@ -253,7 +253,7 @@ class Network:
             state: before the first step, each part [B, …].
             inputs: y, m [T, B, D]; past, known, calendar, static [T, B, n]; future [T, B, H, F].
             reset: [T, B] bool; where true a new series begins.
-            outputs: [N] steps to forecast from; all where None.
+            outputs: [N] steps to forecast from; all if None.
 
         Returns:
             The last state; forecasts [N, B, H, D, O] in working units; the scale [N, B, D] that they were made with.
@@ -299,7 +299,7 @@ class Network:
                 have numbers, these, "series" [T, B, 1]; see `start`.
             reset: [T, B] bool.
             drop: dropout.
-            outputs: [N] steps to forecast from; all where None.
+            outputs: [N] steps to forecast from; all if None.
 
         Returns:
             Forecasts [N, B, H, D, O] and the state of the cells.

@@ -65,7 +65,7 @@ class State:
         layout: what the numbers of a row are.
         data: [S, size].
         ids: S names.
-        time: [S] time of the last step of each series, `UNSEEN` for none; see `Frequency`.
+        time: [S] time of the last step of each series, `UNSEEN` if there is none; see `Frequency`.
 
     Example:
         >>> state = model.stream().state
@@ -91,7 +91,7 @@ class State:
 
     @cached_property
     def index(self) -> dict[str | int, int]:
-        """Row of each series."""
+        """The row of each series."""
         return {name: row for row, name in enumerate(self.ids)}
 
     def rows(self, ids: Sequence[str | int]) -> Int64[np.ndarray, " n"]:
@@ -117,7 +117,7 @@ class State:
         return State(self.layout, self.data[rows], tuple(ids), self.time[rows])
 
     def join(self, other: State) -> State:
-        """This state and another's series; a series in both is refused.
+        """The state of these series and of another state's; a series in both is refused.
 
         Example:
             >>> stream = model.stream()

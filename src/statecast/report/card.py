@@ -120,5 +120,5 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    """A text in which names of columns are no Markdown and no HTML, in one line."""
+    """A string in which names of columns are no Markdown and no HTML, in one line."""
     return re.sub(r"([\\`*\[\]<>])", r"\\\1", " ".join(text.split()))

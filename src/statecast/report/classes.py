@@ -103,7 +103,7 @@ def sentences(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def tables_of(evaluation: Mapping[str, Any]) -> list[list[list[str]]]:
-    """Tables of texts, each with a row of headings: scores, confusion, classes, reliability; none where untested."""
+    """Tables of strings, each with a row of headings: scores, confusion, classes, reliability; none where untested."""
     if not evaluation:
         return []
     names = [str(name) for name in evaluation["classes"]]

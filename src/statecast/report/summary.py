@@ -1,6 +1,6 @@
 """Everything that a fit reports, as one value and as words.
 
-`Report` holds plain numbers and texts only, so that the code that fills it (estimators, the command line) and the code
+`Report` holds only numbers and strings, so that the code that fills it (estimators, the command line) and the code
 that shows it (plot, page, a terminal) need to know nothing about each other. The words are written once, here, so that
 the terminal and the report page say the same. Nothing here draws.
 """
@@ -207,7 +207,7 @@ MOST_TARGETS = 20  # rows of the table of targets
 
 
 def score_tables(evaluation: Mapping[str, Any]) -> list[list[list[str]]]:
-    """The scores as tables of texts, each with a row of headings; metrics without a value are left out.
+    """The scores as tables of strings, each with a row of headings; metrics without a value are left out.
 
     First the network and the baselines, a row each; the last column is the network's skill against that baseline,
     1 - error / its error. Where there are several targets follows a table with a row for each target: the network's

@@ -18,7 +18,7 @@ MIB = 1 << 20
 def _option(
     default: Any, help: str, least: float | None = None, most: float | None = None, *, metavar: str | None = None
 ) -> Any:
-    """A field with what it means, its bounds where it is a number, and what a text is, for the command's help."""
+    """A field with what it means, its bounds where it is a number, and what a string is, for the command's help."""
     return field(default=default, metadata={"help": help, "least": least, "most": most, "metavar": metavar})
 
 

@@ -115,7 +115,7 @@ def fit(
         schema: what the panel's columns are.
         panel: the whole table; validation and test rows are split off here and never trained on.
         watch: told of the progress.
-        folder: where checkpoints go; none are written where None.
+        folder: where checkpoints go; none are written if None.
         resume: go on from the checkpoint in `folder` where there is one.
 
     Raises:
@@ -214,7 +214,7 @@ def train(
         network: the network.
         prepared: rows, constants and first weights.
         watch: told of the progress, a few times a second at most.
-        folder: where checkpoints go; none are written where None.
+        folder: where checkpoints go; none are written if None.
         resume: go on from the checkpoint in `folder` where there is one.
 
     Raises:
@@ -258,7 +258,7 @@ def learn_every_row(
         fitted: the fit so far.
         table: its targets in working units.
         watch: told of the progress.
-        folder: where checkpoints go; none are written where None.
+        folder: where checkpoints go; none are written if None.
         resume: go on from the checkpoint in `folder` where there is one.
 
     Raises:

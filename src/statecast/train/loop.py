@@ -54,7 +54,7 @@ def train(
         trainer: knows batches and their loss.
         weights: the first weights.
         watch: told of the progress, a few times a second at most.
-        checkpoint: where to write where training stands, and whether to go on from there; none is written where None.
+        checkpoint: where to write where training stands, and whether to go on from there; none is written if None.
         phase: what to tell `watch` that this is.
 
     Raises:

@@ -83,7 +83,7 @@ def prepare(
         panel: the table, with channels folded where they are independent.
         table: its targets in working units.
         blends: what the linear map of each target is made of; None for one that starts from zero.
-        sizes: constants that hold typical sizes, which weights were trained in; those of the training rows where None.
+        sizes: constants that hold typical sizes, which weights were trained in; those of the training rows if None.
         recall: of earlier fits of these rows; it knows the maps of blends that were chosen for them.
 
     Raises:

@@ -106,7 +106,7 @@ def refit(
         later: see `start_again`.
         training: what it ended in.
         watch: told of the progress.
-        checkpoint: where to write where training stands, and whether to go on from there; none is written where None.
+        checkpoint: where to write where training stands, and whether to go on from there; none is written if None.
 
     Raises:
         TrainingError: the loss is not finite.

@@ -74,10 +74,10 @@ def learn(
     Args:
         model: whose weights learn.
         panel: the table; it should begin with rows before the new ones, at least as many as the network looks back.
-        steps: training steps at most; `STEPS` where None. Early stopping follows the settings.
-        learning_rate: the first one; half of that of the fit where None.
+        steps: training steps at most; `STEPS` if None. Early stopping follows the settings.
+        learning_rate: the first one; half of that of the fit if None.
         watch: told of the progress.
-        folder: where checkpoints go; none are written where None.
+        folder: where checkpoints go; none are written if None.
         resume: go on from the checkpoint in `folder` where there is one.
 
     Raises:

@@ -50,12 +50,12 @@ def tune(
     watch: TuningWatch | None = None,
     **settings: Any,
 ) -> Tuning:
-    """Try settings on the rows before the test rows, and fit with the best where it is better by more than luck.
+    """Try settings on the rows before the test rows, and fit with the best if it gains more than luck would.
 
     The first trial is the automatic choice: what `Forecaster(**settings)` would choose. Every trial is scored by
-    rolling windows, and test rows are not looked at until all is chosen. The same seed (`random_state`) gives the same
-    trials for the same number of workers, also if the study was interrupted and resumed; `minutes` decides how many
-    there are.
+    rolling windows, and test rows are not looked at until everything is chosen. The same seed (`random_state`) gives
+    the same trials for the same number of workers, even if the study was interrupted and resumed; `minutes` only
+    decides how many there are.
 
     Args:
         source: see `Forecaster.fit`.
@@ -67,13 +67,13 @@ def tune(
         static: likewise.
         freq: likewise.
         weight: likewise.
-        trials: how many, with the automatic choice, over all runs of the study; 20 if `minutes` is None as well.
-        minutes: time for all, with the fits at the end; the automatic choice is always tried.
+        trials: how many, including the automatic choice, over all runs of the study; 20 if `minutes` is None, too.
+        minutes: time for everything, including the fits at the end; the automatic choice is always tried.
         space: what may be tried: for each setting a list of values, or a range (low, high) or (low, high, "log"); or a
-            function of an Optuna trial that returns settings. Settings that matter, around the automatic choice, if
-            None.
-        out: folder in which the trials are kept, so that the study can be resumed; in memory alone if None.
-        resume: go on with the study in that folder.
+            function of an Optuna trial that returns settings. If None, the settings that matter, around the
+            automatic choice.
+        out: folder in which the trials are kept, so that the study can be resumed; only in memory if None.
+        resume: continue the study in that folder.
         engine: where trials run: "local" (processes of this machine) or "ray"; this process if None.
         workers: how many trials run at once; one if None, or with an engine as many as there are processors.
         watch: called with the `TuningProgress` of the work.
@@ -85,7 +85,7 @@ def tune(
     Raises:
         DataError: the table cannot be used, or has too few rows.
         SettingError: an option or setting is out of range.
-        OutputError: the folder holds a study already.
+        OutputError: the folder already holds a study.
         ModelFileError: the study there is of another table, settings or space.
         Interrupted: Ctrl-C before the automatic choice was tried, or in the fits at the end.
         MissingDependency: Optuna is not installed.

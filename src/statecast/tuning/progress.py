@@ -18,15 +18,15 @@ class TuningProgress:
 
     Attributes:
         phase: "trying", or "fitting" once the trials have ended.
-        trial: number of the trial that runs, from 0, the automatic choice, on.
-        trials: how many there are to be; None where time alone limits them.
-        settings: that it tries, in words.
+        trial: number of the running trial; 0 is the automatic choice.
+        trials: how many there will be; None if only time limits them.
+        settings: the settings that it tries, in words.
         window, windows: of the table, in which it is fitted; from 1 on, 0 where that is not known.
-        report: the progress of that fit; None where it is not known.
+        report: the progress of that fit; None if it is not known.
         best: number of the best trial so far.
-        gain: share of the automatic choice's error that it takes away.
-        seconds_left: about how long it will take; None where that is not known.
-        ended: trials that have ended.
+        gain: by what share it reduces the automatic choice's error.
+        seconds_left: about how long it will take; None if that is not known.
+        ended: the number of trials that have ended.
 
     Example:
         >>> seen = []

@@ -31,15 +31,15 @@ SHOWN = 10  # of the best trials, in the report
 
 @dataclass(frozen=True, eq=False)
 class Tuning:
-    """What came of tuning.
+    """The result of tuning.
 
     Attributes:
         forecaster: fitted with the settings that were chosen, as `Forecaster.fit` does it.
-        records: of all trials, the automatic choice first.
+        records: all trials, the automatic choice first.
         verdict: whether the best of them is better than the automatic choice.
-        automatic: scores of the automatic choice on the test rows, as in `evaluation_`.
-        tuned: those of the best trial; None where that is the automatic choice.
-        roles: which columns play which role, as they were given.
+        automatic: the scores of the automatic choice on the test rows, as in `evaluation_`.
+        tuned: those of the best trial; None if that is the automatic choice.
+        roles: the roles of the columns, as given.
         native: the data-frame library of the table.
         interrupted: whether Ctrl-C ended the trials early.
 
@@ -61,7 +61,7 @@ class Tuning:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What tuning chose; empty where the automatic choice stays."""
+        """What tuning chose; empty if the automatic choice stays."""
         return dict(self.verdict.settings) if self.verdict.taken else {}
 
     @property
@@ -99,10 +99,10 @@ class Tuning:
         return table
 
     def leaders(self, most: int) -> list[list[str]]:
-        """The best trials, the automatic choice among them, as texts under headings.
+        """The best trials, the automatic choice among them, as strings under headings.
 
         Args:
-            most: how many, beside the automatic choice.
+            most: how many, in addition to the automatic choice.
 
         Example:
             >>> tuning.leaders(5)[0]
@@ -118,7 +118,7 @@ class Tuning:
         return [["trial", "error", "against automatic"], *rows]
 
     def table(self) -> Any:
-        """The table of trials, in the form that the data had: a frame of the same library, or a mapping.
+        """The table of trials, in the form that the data came in: a frame of the same library, or a mapping.
 
         Example:
             >>> tuning.table()["trial"].to_list()
@@ -127,7 +127,7 @@ class Tuning:
         return results.to_native(self.columns(), self.native, None)
 
     def config_toml(self) -> str:
-        """The settings that were given or tuned, and the columns: `statecast fit --config` makes the same fit of it.
+        """The settings that were given or tuned, and the columns: `statecast fit --config` makes the same fit from it.
 
         What is chosen from the data is left out, so that it is chosen again in the same way.
 

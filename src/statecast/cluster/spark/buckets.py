@@ -30,7 +30,7 @@ def with_bucket(frame: Any, column: str | None, count: int) -> Any:
         isinstance(type_of(frame, column), (ByteType, IntegerType, LongType, ShortType)),
     )
 
-    # pandas makes floats of whole numbers among which one is missing, and large ones lose digits: texts lose none.
+    # pandas makes floats of whole numbers among which one is missing, and large ones lose digits: strings lose none.
     def numbered(values: pd.Series) -> pd.Series:
         return pd.Series([_bucket(value, whole, count) for value in values], dtype="int32")
 

@@ -57,7 +57,7 @@ class SparkRows:
             frame: the Spark DataFrame.
             work: the job; all columns are read where it has no model.
             trained: its model.
-            buckets: how many; as many as Spark has partitions after a shuffle where None.
+            buckets: how many; as many as Spark has partitions after a shuffle if None.
             future: another Spark DataFrame, of what is known ahead.
             required: columns that there must be where all are read.
 

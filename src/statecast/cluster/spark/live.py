@@ -93,7 +93,7 @@ class LiveColumns:
         return frame[columns.quoted(name)]
 
     def _id(self, frame: Any, name: str) -> Any:
-        """Ids; whole numbers as texts, so that a worker reads one kind of them.
+        """Ids; whole numbers as strings, so that a worker reads one kind of them.
 
         Raises:
             DataError: a column of that type names no series.

@@ -2,7 +2,7 @@
 
 The value says which model and which number of buckets it is of: with another model its numbers would mean something
 else, and with another number of buckets its series would be looked for elsewhere. Numbers are written in base64: Spark
-hands bytes to Python as a text of all their values, which takes ten times as long as one in ASCII.
+hands bytes to Python as a string of all their values, which takes ten times as long as one in ASCII.
 """
 
 from __future__ import annotations

@@ -59,9 +59,9 @@ def stream(
         model: a fitted Forecaster, or where it was saved.
         rows: a streaming DataFrame with the columns of the table of the fit. A covariate known ahead is an array: of
             this step, and of the next ones up to the horizon.
-        horizon: steps that are told of each forecast; those of the model where None, which are the most.
-        levels: of the intervals; those of the settings where None.
-        buckets: how many the series are put into; one for some 1,024 of the series that the model knows where None. A
+        horizon: steps that are told of each forecast; those of the model if None, which are the most.
+        levels: of the intervals; those of the settings if None.
+        buckets: how many the series are put into; one for some 1,024 of the series that the model knows if None. A
             checkpoint keeps its number.
         gap_limit: steps that a row may skip since its series' last one.
         empty: begin with no series, not with those that the model remembers.

@@ -52,7 +52,7 @@ def numbers(table: Table, column: Column) -> Float64[np.ndarray, " rows"]:
 
 
 def learn(table: Table, column: Column) -> Covariate:
-    """What a covariate is: text and flags are categorical, unless most of the texts are numbers."""
+    """What a covariate is: text and flags are categorical, unless most of the strings are numbers."""
     name = column.name
     if column.kind == "flag":
         return Covariate(name, "categorical", FLAG)
@@ -70,7 +70,7 @@ def _categories(table: Table, column: Column, counts: np.ndarray) -> Covariate:
     labels = sorted(label for label, n in zip(column.labels, counts, strict=True) if n)
     if len(labels) > MOST_CATEGORIES:
         raise DataError(
-            f"{table.where(column.name)} holds {len(labels):,} different texts, such as {labels[0]!r}: "
+            f"{table.where(column.name)} holds {len(labels):,} different strings, such as {labels[0]!r}: "
             f"at most {MOST_CATEGORIES} categories can be used; group them, or leave the column out"
         )
     if {label.lower() for label in labels} <= set(FLAG):
@@ -98,11 +98,11 @@ def values_of(table: Table, column: Column, covariate: Covariate) -> Float64[np.
 
 
 def _as_texts(table: Table, column: Column) -> tuple[Int64[np.ndarray, " rows"], list[str]]:
-    """A categorical column as codes and texts, whatever its type in this table."""
+    """A categorical column as codes and strings, whatever its type in this table."""
     if column.kind == "text":
         return column.values, list(column.labels)
     if column.kind in ("date", "datetime"):
-        raise DataError(f"{table.where(column.name)} holds dates, but the model was fitted with texts")
+        raise DataError(f"{table.where(column.name)} holds dates, but the model was fitted with strings")
     missing = np.isnan(column.values) if column.kind != "integer" else np.zeros(len(column.values), bool)
     distinct, inverse = np.unique(column.values[~missing], return_inverse=True)
     codes = np.full(len(column.values), -1)

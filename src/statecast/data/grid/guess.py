@@ -222,7 +222,7 @@ class _Work:
             if column.kind == "text" and all(CLOCK.fullmatch(label) for label in column.labels):
                 self._leave(name, "it holds times of day: join it with the dates, as in 2024-01-31 12:00")
             elif look.dates or (column.kind == "text" and len(column.labels) > MOST_CATEGORIES):
-                what = "dates beside the time" if look.dates else f"{len(column.labels):,} different texts"
+                what = "dates beside the time" if look.dates else f"{len(column.labels):,} different strings"
                 self._leave(name, what)
             elif missing.all() or len(_distinct(column.values, 2)) < 2:
                 self._leave(name, "it never changes")

@@ -41,7 +41,7 @@ class SortedRows:
         time: [rows] times, ascending within each series.
         offsets: [S + 1] where each series begins.
         ids: the series, sorted.
-        id_kind: whether ids are texts or integers.
+        id_kind: whether ids are strings or integers.
         time_kind: what the times are.
         tz: their zone.
     """
@@ -74,7 +74,7 @@ class Grid:
         offsets: [S + 1] where each series begins in the Panel.
         ids: the series.
         step: what one step is.
-        id_kind: whether ids are texts or integers.
+        id_kind: whether ids are strings or integers.
         time_kind: what the times are.
         tz: their zone.
         empty: the target of a step without rows: NaN, or 0 where events are summed.
@@ -113,7 +113,7 @@ def series_ids(table: Table, column: Column | None, alone: str) -> Series:
         alone: what that one series is called.
 
     Raises:
-        DataError: an id is missing, or the column holds neither texts nor whole numbers.
+        DataError: an id is missing, or the column holds neither strings nor whole numbers.
     """
     if column is None:
         return np.zeros(table.rows, np.int64), (alone,), "text"
@@ -127,7 +127,7 @@ def series_ids(table: Table, column: Column | None, alone: str) -> Series:
         column.kind == "number" and bool((column.values == np.trunc(column.values)).all())
     )
     if not whole or (column.kind == "number" and (np.abs(column.values) >= INT64).any()):
-        raise DataError(f"{table.where(column.name)} cannot name series: ids are texts or whole numbers")
+        raise DataError(f"{table.where(column.name)} cannot name series: ids are strings or whole numbers")
     numbers, codes = np.unique(column.values.astype(np.int64), return_inverse=True)
     return codes.astype(np.int64), tuple(numbers.tolist()), "integer"
 
@@ -148,7 +148,7 @@ def like_ids(ids: Ids, kind: IdKind, schema_kind: IdKind) -> tuple[Ids, IdKind]:
     """Ids in the kind that a model was fitted with: a CSV file turns the text "7" into a number.
 
     Raises:
-        DataError: a text that is no whole number, where the model's ids are.
+        DataError: a string that is no whole number, where the model's ids are.
     """
     if kind == schema_kind:
         return ids, kind

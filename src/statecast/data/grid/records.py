@@ -59,7 +59,7 @@ def read(table: Table, roles: Roles, reason: str | None = None) -> Record:
 
 
 def read_like(table: Table, schema: Schema, ahead: bool = False) -> Record:
-    """The columns of a later table, whose texts and times mean what they meant in the first one.
+    """The columns of a later table, whose strings and times mean what they meant in the first one.
 
     Args:
         table: the rows.

@@ -85,7 +85,7 @@ def _names(role: str, value: str | Sequence[str] | None) -> tuple[str, ...]:
 def _require_text(role: str, name: object) -> None:
     if not isinstance(name, str):
         label = f": a column that is labelled {name!r} is named '{name}'" if isinstance(name, (int, np.integer)) else ""
-        raise SettingError(f"{role} = {described(name)}: expected a text{label}")
+        raise SettingError(f"{role} = {described(name)}: expected a string{label}")
 
 
 def resolved(table: Table, roles: Roles) -> Roles:

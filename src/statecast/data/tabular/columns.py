@@ -1,6 +1,6 @@
 """Columns as NumPy arrays, made from arrays and lists; `frames` makes them from data frames.
 
-Text becomes codes and labels; labels are stripped, and texts that mean "missing" are missing. Times become int64
+Text becomes codes and labels; labels are stripped, and strings that mean "missing" are missing. Times become int64
 microseconds, aware ones as instants with the name of their zone.
 """
 
@@ -19,7 +19,7 @@ from statecast.errors import DataError, WrongType
 
 Kind = Literal["number", "integer", "flag", "text", "datetime", "date"]
 Where = Callable[[int | None], str]  # from a row to "file, column 'x', line 17"; None: the column as a whole
-Coded = tuple[np.ndarray, list[str]]  # codes [rows], -1 where missing, and the texts that they stand for
+Coded = tuple[np.ndarray, list[str]]  # codes [rows], -1 where missing, and the strings that they stand for
 Texts = Iterator[list[str]]  # of a long column, a piece at a time; missing ones are empty
 WANTED = "statecast reads numbers, text, flags and times"
 
@@ -33,7 +33,7 @@ class Column:
         kind: "number" (float64, NaN where missing), "integer" (int64), "flag" (false and true as 0.0 and 1.0),
             "text" (int64 codes into `labels`, -1 where missing), "datetime" or "date" (int64 microseconds).
         values: [rows].
-        labels: the texts.
+        labels: the strings.
         tz: the zone of aware times; their values are instants.
         day_first: of dates in text, whether the day stands before the month; None where the year comes first.
     """
@@ -48,7 +48,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Clock:
-    """How texts state times.
+    """How strings state times.
 
     Attributes:
         whole: whether they are whole numbers, not dates.
@@ -60,10 +60,10 @@ class Clock:
 
 
 def _parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]], day_first: bool | None = None) -> Column:
-    """A column of times from texts; see `timetext.parse`.
+    """A column of times from strings; see `timetext.parse`.
 
     Raises:
-        DataError: a text is no time, zones are mixed, or day and month cannot be told apart.
+        DataError: a string is no time, zones are mixed, or day and month cannot be told apart.
     """
     try:
         times = timetext.parse(chunks, day_first)
@@ -77,8 +77,8 @@ def _times_of(where: Where, column: Column, clock: Clock) -> Column:
 
     Args:
         where: names its rows.
-        column: dates, texts, or whole numbers.
-        clock: how texts state times.
+        column: dates, strings, or whole numbers.
+        clock: how strings state times.
 
     Raises:
         DataError: a value is no time, zones are mixed, or a number is not whole.
@@ -99,7 +99,7 @@ def _times_of(where: Where, column: Column, clock: Clock) -> Column:
 
 
 def _stated(where: Where, column: Column) -> np.ndarray:
-    """Texts as whole numbers; NaN where they are missing. Anything else, such as a date, is an error."""
+    """Strings as whole numbers; NaN where they are missing. Anything else, such as a date, is an error."""
     stated = [values.whole(label) for label in column.labels]
     wrong = np.array([number is None for number in stated] + [False])[column.values]
     if wrong.any():
@@ -117,10 +117,10 @@ def _no_time(value: float) -> str:
 
 
 def _labelled(where: Where, name: str, codes: np.ndarray, labels: Sequence[str]) -> Column:
-    """A text column from codes [rows] and their texts: labels are stripped, unique and never a sign for "missing".
+    """A string column from codes [rows] and their strings: labels are stripped, unique and never a sign for "missing".
 
     Raises:
-        DataError: a text holds half a character.
+        DataError: a string holds half a character.
     """
     index: dict[str, int] = {}
     places = [-1 if (text := label.strip()) in NULLS else index.setdefault(text, len(index)) for label in labels]
@@ -133,7 +133,7 @@ def _labelled(where: Where, name: str, codes: np.ndarray, labels: Sequence[str])
 
 
 def typed(where: Where, name: str, raw: Column | np.ndarray | Coded | Texts, clock: Clock | None = None) -> Column:
-    """A column from an array, from codes and labels, or from texts that state times.
+    """A column from an array, from codes and labels, or from strings that state times.
 
     Args:
         where: names its rows.
@@ -142,7 +142,7 @@ def typed(where: Where, name: str, raw: Column | np.ndarray | Coded | Texts, clo
         clock: how it states times, if it is to be a column of times, see `Clock`.
 
     Raises:
-        DataError: it holds neither numbers, texts, flags nor times; or a value is no time, or zones are mixed.
+        DataError: it holds neither numbers, strings, flags nor times; or a value is no time, or zones are mixed.
     """
     if isinstance(raw, tuple):
         raw = _labelled(where, name, *raw)
@@ -157,7 +157,7 @@ def _from_array(where: Where, name: str, array: np.ndarray) -> Column:
     """A NumPy column.
 
     Raises:
-        DataError: it holds neither numbers, texts, flags nor times; `WrongType` where it is a list, say.
+        DataError: it holds neither numbers, strings, flags nor times; `WrongType` where it is a list, say.
     """
     kind = array.dtype.kind
     if kind in "iu" and (array.dtype != np.uint64 or array.max(initial=0) < values.INT64):

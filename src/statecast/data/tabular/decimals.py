@@ -29,7 +29,7 @@ _GROUPED = re.compile(rf"(?=.*,[0-9]{{3}}[.,]){GROUPED}")
 
 
 def ungrouped(series: Any, separator: str) -> Any:
-    """A column of polars as numbers if it is of texts, all of them numbers, whose thousands commas group.
+    """A column of polars as numbers if it is of strings, all of them numbers, whose thousands commas group.
 
     Args:
         series: a column of a CSV file.

@@ -59,12 +59,12 @@ def read_csv(body: Any, layout: CsvLayout, origin: str) -> tuple[Any, str]:
 
 
 def _has_decimal_commas(series: Any, separator: str) -> bool:
-    """Whether a text column holds only numbers, some of them with a decimal comma."""
+    """Whether a string column holds only numbers, some of them with a decimal comma."""
     import polars as pl
 
     if series.dtype != pl.String:
         return False
-    for texts in (series.drop_nulls().head(_LOOKED_AT), series.drop_nulls()):  # most columns of texts end at the first
+    for texts in (series.drop_nulls().head(_LOOKED_AT), series.drop_nulls()):  # most columns end at the first
         commas = texts.str.contains(DECIMAL_COMMA)
         clear = commas if separator == ";" else commas & ~texts.str.contains(THOUSANDS_COMMA)
         others = texts.str.contains(WHOLE) | texts.str.contains(THOUSANDS_POINT)
@@ -222,7 +222,7 @@ def kind_of(columns: Mapping[str, Any], name: str) -> ColumnKind:
 
 
 def text_chunks(source: Any) -> Texts:
-    """A text column as lists of bounded length; missing texts are empty."""
+    """A string column as lists of bounded length; missing strings are empty."""
     for start in range(0, len(source), _CHUNK):
         part = source[start : start + _CHUNK]
         yield part.astype(np.str_).tolist() if isinstance(source, np.ndarray) else part.fill_null("").to_list()
@@ -232,7 +232,7 @@ def column(where: Where, name: str, columns: Mapping[str, Any], clock: Clock | N
     """A column as an array; one of times by its clock.
 
     Raises:
-        DataError: it holds neither numbers, texts, flags nor times; or a value is no time, or zones are mixed.
+        DataError: it holds neither numbers, strings, flags nor times; or a value is no time, or zones are mixed.
     """
     raw: Any = columns[name]
     if clock and not clock.whole and kind_of(columns, name) == "text":
@@ -243,7 +243,7 @@ def column(where: Where, name: str, columns: Mapping[str, Any], clock: Clock | N
 
 
 def sampled(where: Where, name: str, columns: Mapping[str, Any]) -> tuple[ColumnKind, list[str]]:
-    """What a column holds, and the first of its texts: objects are read to tell.
+    """What a column holds, and the first of its strings: objects are read to tell.
 
     Raises:
         DataError: dates among objects that cannot be.
@@ -302,7 +302,7 @@ def _stamps(name: str, series: nw.Series[Any]) -> Column:
 
 
 def _encoded(series: nw.Series[Any]) -> Coded:
-    """Codes and labels of a text column, computed by its library, without a Python object for each row."""
+    """Codes and labels of a string column, computed by its library, without a Python object for each row."""
     native = series.to_native()
     if series.implementation.is_polars():
         import polars as pl
@@ -335,7 +335,7 @@ def to_native(columns: Mapping[str, np.ndarray], native: Native, tz: str | None 
     """Columns as a frame of the same library as the source.
 
     Args:
-        columns: numbers, datetime64 and texts (object arrays), all [rows].
+        columns: numbers, datetime64 and strings (object arrays), all [rows].
         native: the library; "numpy" gives a mapping of arrays.
         tz: the zone to show datetime64 columns in; they then hold UTC instants.
     """

@@ -23,7 +23,7 @@ from statecast.data.timetext import NULLS
 from statecast.data.values import number_of
 from statecast.errors import DataError, nearest
 
-_LOOKED_AT = 1000  # texts that tell whether a column holds dates
+_LOOKED_AT = 1000  # strings that tell whether a column holds dates
 
 
 class Looks(NamedTuple):
@@ -90,7 +90,7 @@ class Table:
         return frames.column(partial(self.where, name), name, self._columns, clock)
 
     def looks(self, name: str) -> Looks:
-        """What a column may be, by its type and its first texts: most of it is not read."""
+        """What a column may be, by its type and its first strings: most of it is not read."""
         kind, texts = frames.sampled(partial(self.where, name), name, self._columns)
         dates = kind == "time" or (bool(texts) and timetext.are_times(texts[:_LOOKED_AT]))
         known = [text for text in texts if text.strip() not in NULLS] if kind == "text" else []

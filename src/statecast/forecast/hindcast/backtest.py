@@ -50,8 +50,8 @@ def backtest(
         model: the model.
         panel: the table.
         windows: number of origins.
-        step: rows between two of them; the horizon where None.
-        refit: trains a model on the rows up to an origin. The model as it is forecasts from all origins where None.
+        step: rows between two of them; the horizon if None.
+        refit: trains a model on the rows up to an origin. The model as it is forecasts from all origins if None.
         tested: the same model before it learned from the rows that it was scored on: it forecasts where `model` has
             learned from a row that is forecast here. None where it is not at hand.
         some: whether the table is a part of a larger one, in which other series may have enough rows for all origins;
@@ -94,10 +94,10 @@ class _Block:
 
 @dataclass(frozen=True, eq=False)
 class Backtest(TableResult):
-    """Forecasts from rolling origins, beside what came and the baselines.
+    """Forecasts from rolling origins, next to what happened and to the baselines.
 
     Attributes:
-        model: which made the forecasts; with a refit others of its kind made them.
+        model: the model that made the forecasts; with a refit, others of its kind made them.
         panel: the table.
         blocks: the forecasts, series by series.
 
@@ -129,7 +129,7 @@ class Backtest(TableResult):
         return comparison.evaluate(pairs, targets, head.horizon, self.panel.series)
 
     def learned_from(self) -> bool | None:
-        """Whether the model was trained, chosen or calibrated on a row that is forecast here; None if it does not say.
+        """Whether the model was trained, chosen or calibrated on a row that is forecast here; None if it is not known.
 
         Rows are told apart by their series and time, so tables without times are taken for parts of one table.
 
@@ -173,7 +173,7 @@ class Backtest(TableResult):
         return Chart(schema.target[d], time[shown], values, curves, name, tuple(time[block.rows]))
 
     def plot(self, series: Any = None, *, ax: Any = None, backend: str = "matplotlib") -> Any:
-        """Draw the forecasts from all origins beside what happened; the arguments are those of `Forecast.plot`.
+        """Draw the forecasts from all origins next to what happened; the arguments are those of `Forecast.plot`.
 
         Example:
             >>> axes = model.backtested(table, windows=2).plot()
@@ -182,7 +182,7 @@ class Backtest(TableResult):
 
     @property
     def tz(self) -> str | None:
-        """The zone of the times; None where they have none."""
+        """The time zone; None if the times have none."""
         return self.model.schema.tz
 
     def columns(self) -> dict[str, np.ndarray]:

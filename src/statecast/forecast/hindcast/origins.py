@@ -110,7 +110,7 @@ def origin_rows(
         panel: the table.
         begin: for each series, the first row that is forecast; a series that begins there has no origin before it.
         horizon: steps ahead, H.
-        stop: for each series, the row after the last that is forecast; its length where None.
+        stop: for each series, the row after the last that is forecast; its length if None.
     """
     stop = panel.lengths if stop is None else stop
     last = np.where((begin > 0) & (begin < stop), np.maximum(stop - horizon, begin), 0)

@@ -60,7 +60,7 @@ def roll(
         rows: the panel, prepared.
         mask: which rows are origins.
         ends: filled with the state after each series' last row.
-        ahead: steps ahead that are kept, all where None; the network may be one that forecasts these alone.
+        ahead: steps ahead that are kept, all if None; the network may be one that forecasts these alone.
     """
     layout = Layout.of(network.parts())
     known = np.arange(1, network.head.horizon + 1)  # steps ahead that the network forecasts

@@ -191,7 +191,7 @@ def evaluation(
     Args:
         scores: of the network.
         baseline_scores: of each baseline, over the same pairs.
-        targets: names of the targets; their numbers from 0 where None.
+        targets: names of the targets; their numbers from 0 if None.
         metric: the error from which skill is computed.
 
     Returns:

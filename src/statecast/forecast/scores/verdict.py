@@ -111,7 +111,7 @@ CALIBRATION = {
 
 
 def calibration_texts(evaluation: Mapping[str, Any]) -> tuple[str, str]:
-    """The texts of `CALIBRATION` that apply; empty where rows were held out, or where it is not known."""
+    """The strings of `CALIBRATION` that apply; empty where rows were held out, or where it is not known."""
     origins = evaluation.get("calibration")
     if origins is None or (origins["enough"] and origins["validation"]):
         return "", ""

@@ -112,7 +112,7 @@ class Follower:
             values: in the units of the table, NaN where missing.
             forecast: of all steps ahead, or of the watched ones alone, in working units.
             scale: the front's.
-            index: which rows, all different; the first N where None.
+            index: which rows, all different; the first N if None.
 
         Returns:
             The rows' reports, see `Adaptive.report`.

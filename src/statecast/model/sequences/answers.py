@@ -370,7 +370,7 @@ def _classes(values: Any, count: int) -> Shaped[np.ndarray, " K"]:
     raise ValueError(f"its classes are {shortened(values)}, which are not {count:,} labels")
 
 
-_LABELS = re.compile(r"[<>|=]?(?:[biuf][1248]|U([0-9]{1,8})|O)")  # types, and the letters of a text
+_LABELS = re.compile(r"[<>|=]?(?:[biuf][1248]|U([0-9]{1,8})|O)")  # types, and the letters of a string
 MOST_LETTERS = 10_000_000  # of all labels
 
 
@@ -378,7 +378,7 @@ def _names(values: Any, columns: int) -> tuple[str, ...] | None:
     if values is None:
         return None
     if not isinstance(values, list) or len(values) != columns or not all(isinstance(name, str) for name in values):
-        raise ValueError(f"the names of its columns are {shortened(values)}, not {columns:,} texts")
+        raise ValueError(f"the names of its columns are {shortened(values)}, not {columns:,} strings")
     return tuple(values)
 
 

@@ -44,20 +44,20 @@ ERRORS: dict[str, type[StatecastError]] = {"late": TimeOrderError, "conflict": T
 
 
 class Client:
-    """A server's series. Any method may be called from any thread.
+    """The series of a server. Any method may be called from any thread.
 
-    Each call waits until the server has the rows safe on its disk. While the server is away or busy it is tried again,
-    for `patience` seconds; a row that was taken although its answer was lost counts once.
+    Each call waits until the rows are safe on the server's disk. If the server is away or busy, the call tries again
+    for `patience` seconds; a row that was accepted although its answer was lost counts once.
 
     Args:
         url: the server, such as http://127.0.0.1:8000.
-        token: one that the server's token file holds, where it has one.
-        timeout: seconds that one attempt may take.
+        token: one of the server's token file, if it has such a file.
+        timeout: seconds for one attempt.
         patience: seconds after which a call gives up.
-        batch: rows of a request at most.
+        batch: the most rows in a request.
 
     Raises:
-        SettingError: the address is none, or a number is out of range.
+        SettingError: the address is not valid, or a number is out of range.
         MissingDependency: httpx or msgspec is not installed.
 
     Example:
@@ -87,7 +87,7 @@ class Client:
         return f"<Client of {self._link.url}>"
 
     def close(self) -> None:
-        """End the connections.
+        """Close the connections.
 
         Example:
             >>> client = sc.Client("http://127.0.0.1:8000")
@@ -99,10 +99,10 @@ class Client:
 
     @cached_property
     def model(self) -> ServedModel:
-        """What the server's model is about; asked once.
+        """What the server says about its model; asked once.
 
         Raises:
-            Unreachable, AccessDenied, ServerError: the server does not say.
+            Unreachable, AccessDenied, ServerError: the server does not answer, or not as it should.
         """
         return ServedModel.of(link.mapping(self._link.ask("GET", "/v1/status")))
 
@@ -117,7 +117,7 @@ class Client:
             id: the series.
             value: the target, or one for each of several (a sequence, or a mapping by name); None or NaN: missing.
             time: a datetime, a datetime64, ISO text or a whole number; every row needs one, unless rows are counted.
-            past: covariates known up to now, in their order or by name.
+            past: covariates known up to now, in order or by name.
             known: covariates known ahead: a row for this step and one for each of the next H, or a mapping from column
                 to as many values.
             static: covariates of the series; a new series needs them.
@@ -152,7 +152,7 @@ class Client:
     ) -> RemoteForecast:
         """Send one row of each of S series, and forecast from them.
 
-        Rows are taken one by one: where one is refused, the others count all the same.
+        Each row is accepted or refused by itself: if one is refused, the others still count.
 
         Args:
             ids: the series.
@@ -166,8 +166,8 @@ class Client:
             The forecast of the next H steps: values [S, H, D], with bounds.
 
         Raises:
-            RowsRejected: the server refuses some rows; says which, and holds the forecasts of the others.
-            DataError: there are not as many values, times or covariates as series.
+            RowsRejected: the server refuses some rows; the error says which, and holds the forecasts of the others.
+            DataError: the numbers of values, times or covariates and of series differ.
             Unreachable, AccessDenied, ServerError: the server does not answer, or not as it should.
 
         Example:
@@ -199,8 +199,8 @@ class Client:
         Args:
             records: the rows; those of a series in the order of time.
             forecast: what comes back for each row: no forecast, its points, or its points and bounds.
-            key: under which these rows count once, whoever sends them again; by default one is made where it is needed.
-            patience: seconds after which a request is given up; the client's where None.
+            key: rows sent again under the same key count once, whoever sends them; by default one is made if needed.
+            patience: seconds after which to give up on a request; the client's if None.
 
         Returns:
             What came of each row.
@@ -220,7 +220,7 @@ class Client:
         return [result for parcel in parcels for result in self.deliver(parcel, forecast, patience)]
 
     def deliver(self, parcel: Parcel, forecast: Detail = "none", patience: float | None = None) -> list[RowResult]:
-        """Send a parcel, or its halves where the server finds it too large; see `send`.
+        """Send a parcel, or its halves if it is too large for the server; see `send`.
 
         Raises:
             DataError, Unreachable, AccessDenied, ServerError: as `send`.
@@ -272,11 +272,11 @@ class Client:
         return [next(later) if result.forecast is None else result.forecast for result in results]
 
     def outbox(self, capacity: int = outbox.CAPACITY, seconds: float = outbox.SECONDS) -> Outbox:
-        """Rows that go out in the background, in batches; see `Outbox`.
+        """An outbox: rows that are sent in the background, in batches; see `Outbox`.
 
         Args:
-            capacity: rows that may wait at most; `add` waits where as many do.
-            seconds: how long a row waits for others to go with it.
+            capacity: the most rows that may wait; `add` blocks once that many do.
+            seconds: how long a row waits for others to be sent along.
 
         Example:
             >>> with client.outbox() as rows:
@@ -301,19 +301,19 @@ class Client:
         levels: Sequence[float] | None = None,
         known: Mapping[str | int, Any] | None = None,
     ) -> RemoteForecast:
-        """Forecast from what the server has observed so far; nothing moves.
+        """Forecast from what the server has observed so far; its states do not change.
 
         Args:
-            ids: the series; all where None.
-            horizon: steps; the model's where None.
-            levels: of the intervals, in percent; the model's where None.
+            ids: the series; all if None.
+            horizon: steps; the model's if None.
+            levels: of the intervals, in percent; the model's if None.
             known: covariates known ahead: for each series a mapping from column to the values of the next steps.
 
         Returns:
             values [S, horizon, D].
 
         Raises:
-            UnknownSeries: the server does not know one of them.
+            UnknownSeries: the server does not know one of the series.
             DataError: the server refuses the request.
             Unreachable, AccessDenied, ServerError: the server does not answer, or not as it should.
 
@@ -326,10 +326,10 @@ class Client:
         return RemoteForecast.of(documents, self.model.targets)
 
     def breakdown(self, ids: Sequence[str | int], known: Mapping[str | int, Any] | None = None) -> RemoteBreakdown:
-        """What the forecasts come from that the server makes of its states; nothing moves.
+        """What the server's current forecasts come from; its states do not change.
 
         Args:
-            ids: the series; of many, ask some at a time, for each takes the server up to a tenth of a second.
+            ids: the series. Ask for a few at a time: each takes the server up to a tenth of a second.
             known: as in `forecast`.
 
         Returns:
@@ -375,10 +375,10 @@ class Client:
         return documents
 
     def remove(self, ids: Sequence[str | int]) -> None:
-        """Have the server forget series, one after the other; one that comes again starts anew.
+        """Have the server forget series, one after another; one that appears again starts from the beginning.
 
         Raises:
-            UnknownSeries: one is not there; those before it are forgotten. Others as in `send`.
+            UnknownSeries: the server does not have one; those before it are forgotten. Others as in `send`.
 
         Example:
             >>> client.observe("to-be-forgotten", 1.0, "1961-01-01").single
@@ -397,8 +397,8 @@ class Client:
         """What the server knows of each series, in the order of the ids.
 
         Args:
-            prefix: how their ids begin.
-            contains: a text that is anywhere in their ids, in small letters or large.
+            prefix: the beginning of their ids.
+            contains: a string anywhere in their ids, in upper or lower case.
 
         Raises:
             Unreachable, AccessDenied, ServerError: the server does not answer, or not as it should.
@@ -421,12 +421,12 @@ class Client:
     def events(
         self, after: int | None = None, types: Sequence[str] | None = None, id: str | int | None = None
     ) -> Iterator[Event]:
-        """What happens at the server, as it happens, without end; goes on where a connection was cut off.
+        """What happens at the server, as it happens, without end; a connection that was cut off is resumed.
 
         Args:
-            after: the number of the last event that is known; what came since then comes first. None: from now on.
-            types: of "observation", "forecast", "alarm", "status"; all where None.
-            id: of one series alone.
+            after: the number of the last event already known; what has happened since comes first. None: from now on.
+            types: of "observation", "forecast", "alarm", "status"; all if None.
+            id: only those of one series.
 
         Raises:
             DataError: the server's log no longer reaches back to `after`.

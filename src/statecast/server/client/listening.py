@@ -80,7 +80,7 @@ def _require_events(url: str, answer: httpx.Response) -> None:
 
 
 def parsed(lines: Iterable[str]) -> Iterator[Event]:
-    """The events of a text, which end at blank lines; what is cut off in the middle is none.
+    """The events of a stream's text, which end at blank lines; what is cut off in the middle is none.
 
     Raises:
         ServerError: what an event says is no JSON.

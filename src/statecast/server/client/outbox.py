@@ -24,7 +24,7 @@ Record = Mapping[str, Any]
 
 
 class Outbox:
-    """Rows that go out in batches; a context manager, which waits at its end until all are answered.
+    """Rows that are sent in batches; a context manager, which waits at its end until all are answered.
 
     Any method may be called from any thread. Made by `Client.outbox`.
 
@@ -74,7 +74,7 @@ class Outbox:
     def add(
         self, id: str | int, value: Any, time: Any = None, past: Any = None, known: Any = None, static: Any = None
     ) -> None:
-        """Put a row into the box; see `Client.observe`. Waits where the box is full.
+        """Put a row into the box; see `Client.observe`. Blocks while the box is full.
 
         Raises:
             DataError: the row cannot be sent.

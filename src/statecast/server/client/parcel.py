@@ -55,7 +55,7 @@ def json_of(value: Any) -> bytes:
 def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} is neither a number, a text nor a time")
+    raise TypeError(f"{type(value).__name__} is neither a number, a string nor a time")
 
 
 def results_of(answer: Any, size: int) -> list[RowResult]:

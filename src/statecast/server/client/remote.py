@@ -255,7 +255,7 @@ def stamps_of(times: Any) -> np.ndarray:
     """Times of a server's answer as datetime64, or as the whole numbers that they are.
 
     Raises:
-        ValueError: a text is no time.
+        ValueError: a string is no time.
     """
     array = np.asarray(times)
     if array.dtype.kind != "U":

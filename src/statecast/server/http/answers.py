@@ -1,6 +1,6 @@
 """What the engine says, as JSON has it: names and units are those of `statecast stream`.
 
-Times of series are texts, or whole numbers, as their table has them; times of the server's clock are seconds since
+Times of series are strings, or whole numbers, as their table has them; times of the server's clock are seconds since
 1970. With several targets a number becomes a mapping from target to number. What is unknown is null.
 """
 
@@ -32,7 +32,7 @@ STATUSES = {
 }  # of a row that is the only one of its request
 
 
-WRITTEN = 8  # forecasts whose texts are kept: requests of one step are answered one right after another
+WRITTEN = 8  # forecasts whose strings are kept: requests of one step are answered one right after another
 
 
 class RowAnswer(msgspec.Struct, omit_defaults=True, gc=False):

@@ -28,7 +28,7 @@ from statecast.server.rows import LiveRows
 if TYPE_CHECKING:
     from jaxtyping import Float64, Int64
 
-TIMES = 8192  # texts of times that are remembered, since most rows share theirs
+TIMES = 8192  # strings of times that are remembered, since most rows share theirs
 
 
 class BodyReader:

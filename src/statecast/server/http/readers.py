@@ -138,8 +138,8 @@ class Audience:
         Args:
             engine: where they happen.
             types: of the events.
-            series: the one whose events are wanted; all where None.
-            after: the last sequence number that the reader knows; what comes next where None.
+            series: the one whose events are wanted; all if None.
+            after: the last sequence number that the reader knows; what comes next if None.
             status: what events of the server's status say.
             allowed: whether the reader may still read: its token may be taken out, or its session end.
         """
@@ -197,7 +197,7 @@ def events(
         present: writes them.
         item: the happening.
         types: of the events.
-        series: whose events; all where None.
+        series: whose events; all if None.
         begin: the first of the part's rows.
     """
     part, count = range(begin, min(begin + PART, len(item.ids))), len(item.ids)

@@ -71,7 +71,7 @@ class Directory:
 
         Args:
             names: of the series.
-            shards: of each; 0 where None.
+            shards: of each; 0 if None.
         """
         numbers = []
         for shard in [0] * len(names) if shards is None else shards:

@@ -127,7 +127,7 @@ def _keep(errors: dict[int, str], row: int, read: Callable[..., Any], *arguments
 
 
 def _ids(ids: list[Any], schema: Schema, errors: dict[int, str]) -> list[Id]:
-    """Names in the kind that the model was fitted with; texts are looked at again where they are new."""
+    """Names in the kind that the model was fitted with; strings are looked at again where they are new."""
     if not set(map(type, ids)) - {str if schema.id_kind == "text" else int}:
         return ids
     names = [_keep(errors, row, series_id, name, schema.id_kind) for row, name in enumerate(ids)]

@@ -41,7 +41,7 @@ class Memory:
     Args:
         model: the model; what its own state remembers is not taken over.
         late: how many steps a row may be late.
-        shards: of the store; one where None.
+        shards: of the store; one if None.
 
     Attributes:
         seq: the last sequence number that was given.
@@ -107,7 +107,7 @@ class Memory:
         return NotOwner(f"series {name!r} is {place}", address, frozenset((shard,)))
 
     def require_here(self, ids: Sequence[Id] | None) -> None:
-        """See that series, or all that are served where None, are not another server's by now.
+        """See that series, or all that are served if None, are not another server's by now.
 
         Raises:
             NotOwner: one is.

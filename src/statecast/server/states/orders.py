@@ -35,7 +35,7 @@ class Wish(NamedTuple):
 
     Attributes:
         prefix: how their names begin.
-        contains: a text that is anywhere in them, in small letters or large.
+        contains: a string that is anywhere in them, in small letters or large.
     """
 
     prefix: str = ""
@@ -62,7 +62,7 @@ class Orders:
         self._version, self._made = -1, -np.inf
         self._kept: dict[tuple[Wish, str, bool], tuple[float, Int64[np.ndarray, " n"]]] = {}
         self._joined: list[str] = []  # see `_stretches`
-        self._containing: dict[str, Int64[np.ndarray, " n"]] = {}  # places of names, by a text that is in them
+        self._containing: dict[str, Int64[np.ndarray, " n"]] = {}  # places of names, by a string that is in them
 
     def numbers(self, wish: Wish, after: Id | None, sort: str, descending: bool) -> Int64[np.ndarray, " n"]:
         """The numbers of series, in an order; some may have been removed since.
@@ -125,7 +125,7 @@ class Orders:
         return np.arange(bisect.bisect_left(names, prefix), bisect.bisect_left(names, prefix + "\U0010ffff"))
 
     def _with(self, text: str) -> Int64[np.ndarray, " n"]:
-        """The places of names that a text is in.
+        """The places of names that a string is in.
 
         Many are searched as one text: a loop over names takes ten times as long. A stretch of them at a time, for
         nobody else runs meanwhile.
@@ -140,7 +140,7 @@ class Orders:
         return self._containing[text]
 
     def _stretches(self) -> list[str]:
-        """All names in small letters, a text for each stretch of them; made once somebody searches."""
+        """All names in small letters, a string for each stretch of them; made once somebody searches."""
         names = self._names
         if not self._joined:
             for begin in range(0, len(names), STRETCH):

@@ -57,7 +57,7 @@ class Stepper(Memory):
     Args:
         model: the model; what its own state remembers is not taken over.
         options: of the server.
-        shards: of the store; one where None.
+        shards: of the store; one if None.
 
     Attributes:
         drift: whether all series have changed together.

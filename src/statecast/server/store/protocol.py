@@ -109,7 +109,7 @@ class Transaction:
         trims: for shards, up to which sequence number pieces of history are old enough to go.
         forget: keys that were made before this second since 1970 are no longer needed.
         models: to be kept.
-        notes: texts that the store is to remember, by name; `CHAMPION` is the number of the model that answers from
+        notes: strings that the store is to remember, by name; `CHAMPION` is the number of the model that answers from
             now on, so that what is read of the store are its blocks.
         retired: numbers of models whose blocks are no longer needed.
     """
@@ -218,7 +218,7 @@ class Store(Shards, Protocol):
         """Every block of the champion, by number."""
 
     def batches(self, after: int, shard: int | None = None) -> Iterator[Batch]:
-        """The batches of the log that hold a sequence number beyond `after`, in order; of all shards where None."""
+        """The batches of the log that hold a sequence number beyond `after`, in order; of all shards if None."""
 
     def earliest(self, shard: int | None = None) -> int:
         """The sequence number up to which the log was cut; 0 where it never was."""
@@ -232,7 +232,7 @@ class Store(Shards, Protocol):
         Args:
             limit: how many at most.
             after: only those beyond this sequence number.
-            number: only those of this series; of all that are held here where None.
+            number: only those of this series; of all that are held here if None.
         """
 
     def note(self, name: str) -> str | None:

@@ -77,7 +77,7 @@ class SqliteStore:
     Args:
         folder: is made where it is missing.
         meta: what the store must be of, by name, such as the model's fingerprint; a new store is made of it.
-        vfs: the name of the SQLite file system to use; the usual one where None.
+        vfs: the name of the SQLite file system to use; the usual one if None.
         swap: whether the store may be of another model, which is to be changed.
 
     Raises:

@@ -62,11 +62,11 @@ def fit(
         config: settings; those left out are chosen from the problem.
         problem: sequences and targets; validation rows are split off here.
         watch: told of the progress.
-        folder: where checkpoints go; none are written where None.
+        folder: where checkpoints go; none are written if None.
         resume: go on from the checkpoints in `folder` where there are some.
 
     Raises:
-        DataError: a value is neither a number nor a text, or not finite.
+        DataError: a value is neither a number nor a string, or not finite.
         SettingError: a reading that was names for cannot read these sequences.
         TrainingError: the loss is not finite.
         Interrupted: Ctrl-C while there is a folder; the checkpoint is written first.

@@ -26,7 +26,7 @@ class ExplanationQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Whose forecasts are to be explained.
 
     Attributes:
-        ids: the series; those of `known` where None.
+        ids: the series; those of `known` if None.
         known: by series and column, the values of the next steps.
     """
 

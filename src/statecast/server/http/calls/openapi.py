@@ -20,7 +20,7 @@ ID: Schema = {"type": ["string", "integer"]}
 TIME: Schema = {"description": "As the training table has it.", "type": ["string", "integer"]}
 LATER: Schema = {"description": "As the training table has it.", "type": ["string", "integer", "null"]}
 ABOUT = (
-    "Rows in, forecasts out. Rows have the columns of the training table, times are texts or whole numbers as there. "
+    "Rows in, forecasts out. Rows have the columns of the training table, times are strings or whole numbers as there. "
     "What is acknowledged is on the disk."
 )
 # What any call may get, beside what is its own.

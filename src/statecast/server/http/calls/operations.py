@@ -40,8 +40,8 @@ class Argument:
         kind: "text", "count", "flag", "numbers" or "names"; the last two are separated by commas.
         default: where it is left out; None where nothing is meant by that.
         least, most: of a count, both included, or of each of several numbers, which are below the most.
-        options: the texts that it may be; any where there are none.
-        pattern: that a text must match as a whole.
+        options: the strings that it may be; any where there are none.
+        pattern: that a string must match as a whole.
         place: where it stands.
         example: a value that shows how it is written.
     """
@@ -58,7 +58,7 @@ class Argument:
     example: Any = None
 
     def read(self, text: str) -> Any:
-        """The value that a text stands for.
+        """The value that a string stands for.
 
         Raises:
             SettingError: none that it may have.
@@ -82,7 +82,7 @@ class Argument:
                 if self.options and text not in self.options:
                     raise self._wrong(text, f"{', '.join(self.options)}; {nearest(text, self.options)}")
                 if self.pattern and not re.fullmatch(self.pattern, text):
-                    raise self._wrong(text, f"a text of the pattern {self.pattern}")
+                    raise self._wrong(text, f"a string of the pattern {self.pattern}")
                 return text
 
     def _count(self, text: str) -> int:

@@ -33,9 +33,9 @@ class ForecastQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Of what to forecast.
 
     Attributes:
-        ids: the series; those of `known` where None, and all of them where that is None too.
-        horizon: steps; the network's where None.
-        levels: of the intervals, in percent; those of the model where None.
+        ids: the series; those of `known` if None, and all of them where that is None too.
+        horizon: steps; the network's if None.
+        levels: of the intervals, in percent; those of the model if None.
         known: by series and column, the values of the next steps.
     """
 
@@ -185,7 +185,7 @@ OPERATIONS = (
         },
         (
             Argument("prefix", "How their names begin.", default=""),
-            Argument("contains", "A text that is anywhere in their names, in small letters or large.", default=""),
+            Argument("contains", "A string that is anywhere in their names, in small letters or large.", default=""),
             Argument("after", "The last series that is known already."),
             Argument("limit", "How many.", "count", 100, 1, 1000),
             Argument("offset", "How many to pass over.", "count", 0, 0, 2**31),
