@@ -219,6 +219,7 @@ def test_what_stands_in_the_way_is_said(statecast: Command, here: Path) -> None:
         (("fti",), "there is no command 'fti'; did you mean 'fit'?"),
         (("fit", "t.csv", "--targt", "x"), "there is no option --targt; did you mean '--target'"),
         (("fit", "t.csv", "--learning-rate", "1"), "a setting is given as --set learning_rate=…"),
+        (("fit", "t.csv", "--seed", "1"), "there is no option --seed; a setting is given as --set random_state=…"),
         (
             ("fit", "t.csv", "--preset", "fst"),
             "--preset 'fst': expected one of fast, balanced, best; did you",

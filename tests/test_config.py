@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from statecast import Config, Forecaster
+from statecast import Classifier, Config, Forecaster
 from statecast.cli.options import parse_assignments
+from statecast.config import names
 from statecast.errors import SettingError
 from statecast.sequence_config import ClassifierConfig, RegressorConfig
+from statecast.synonyms import SETTINGS, SYNONYMS
 
 SPELLINGS: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"hidden": 32}, {"hidden": (32,)}),
@@ -68,11 +70,23 @@ def test_every_face_takes_the_same_spellings() -> None:
         ({"hidden": 3.5}, "hidden = 3.5"),
         ({"tensorboard": ""}, "expected a folder's path"),
         ({"hiden": 3}, "there is no setting 'hiden'; did you mean 'hidden'"),
+        ({"seed": 3}, "there is no setting 'seed'; here it is called 'random_state'"),
+        ({"Lookback": 3}, "there is no setting 'Lookback'; here it is called 'skip'"),
     ],
 )
 def test_what_no_spelling_covers_is_refused(spelling: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         Forecaster(**spelling)
+
+
+def test_names_of_other_libraries_lead_to_settings() -> None:
+    settings = {*names(Config), *names(ClassifierConfig), *names(RegressorConfig)}
+    assert not [name for name in SETTINGS.values() if name not in settings]
+    assert not [synonym for synonym in SETTINGS if synonym in settings or synonym != synonym.lower()]
+    synonyms = [synonym for each in SYNONYMS.values() for synonym in each]
+    assert len(synonyms) == len(set(synonyms))
+    with pytest.raises(SettingError, match=r"there is no setting 'fh'; (did you mean|known)"):
+        Classifier(fh=3)  # a forecaster's alone
 
 
 def test_a_cell_that_a_user_enters_is_known_by_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,7 +35,8 @@ from statecast.allowed import (
     setting,
     whole,
 )
-from statecast.errors import SettingError, nearest
+from statecast.errors import SettingError
+from statecast.synonyms import suggestion
 
 CELLS = ["rnn_tanh", "rnn_relu", "lstm", "gru", "gru_reset_before", "slstm", "slstm_exp", "mingru", "minlstm", "lru"]
 """Names of the cells; one that a user registers in `statecast.model.cells.CELLS` is added."""
@@ -348,7 +349,7 @@ def require_names(of: type[Settings], values: Iterable[str]) -> None:
     known = names(of)
     unknown = next((name for name in values if name not in known), None)
     if unknown is not None:
-        raise SettingError(f"there is no setting {unknown!r}; {nearest(unknown, known)}")
+        raise SettingError(f"there is no setting {unknown!r}; {suggestion(unknown, known)}")
 
 
 def describe_settings(of: type[Settings] = Config) -> list[tuple[str, Any, str, str]]:

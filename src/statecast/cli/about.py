@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from statecast.cli import output
-from statecast.config import describe_settings, names
-from statecast.errors import ModelFileError, SettingError, nearest
+from statecast.config import Config, describe_settings, require_names
+from statecast.errors import ModelFileError, SettingError
 from statecast.sequence_config import ClassifierConfig, RegressorConfig
 
 PACKAGES = ("numpy", "safetensors", "narwhals", "jax", "jaxlib", "optax", "polars", "pandas", "pyarrow", "rich",
@@ -40,9 +40,7 @@ these. A setting whose default differs is listed again.
 
 def settings(chosen: Sequence[str], markdown: bool, as_json: bool) -> int:
     """Print settings; see the command."""
-    unknown = next((name for name in chosen if name not in names()), None)
-    if unknown is not None:
-        raise SettingError(f"there is no setting {unknown!r}; {nearest(unknown, names())}")
+    require_names(Config, chosen)
     rows = [row for row in describe_settings() if not chosen or row[0] in chosen]
     if as_json:
         output.document({name: {"default": d, "help": h, "allowed": a} for name, d, h, a in rows})

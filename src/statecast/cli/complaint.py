@@ -16,6 +16,7 @@ from statecast.cli import output
 from statecast.cli.options import STDIN
 from statecast.config import names
 from statecast.errors import nearest
+from statecast.synonyms import SETTINGS
 
 VALUES = {int: "a whole number", float: "a number", bool: "no value: it is a switch"}
 
@@ -55,7 +56,8 @@ def _text(error: cyclopts.CycloptsError, commands: Sequence[str]) -> str:
 def _unknown_option(error: cyclopts.UnknownOptionError) -> str:
     word = error.token.keyword or error.token.value
     options = [name for item in error.argument_collection if item.parse for name in item.names if name.startswith("--")]
-    setting = word.partition("=")[0].removeprefix("--").replace("-", "_")
+    name = word.partition("=")[0].removeprefix("--").replace("-", "_")
+    setting = SETTINGS.get(name, name)
     if "--set" in options and setting in names():
         return f"there is no option {word}; a setting is given as --set {setting}=…"
     return f"there is no option {word}; {nearest(word, options)}"
