@@ -25,7 +25,7 @@ PACKAGE = ROOT / "src" / "statecast"
 LEVELS = (
     ("errors",),
     ("allowed",),
-    ("agreement", "presets"),
+    ("agreement", "presets", "synonyms"),
     ("config", "files", "display"),
     ("sequence_config",),
     ("data",),

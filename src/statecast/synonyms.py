@@ -18,16 +18,7 @@ SYNONYMS = {
     "learning_rate": ("lr", "rate", "step_size", "eta"),
     "batch_size": ("batch", "windows_batch_size"),
     "hidden": (
-        *(
-            "units",
-            "num_units",
-            "n_units",
-            "hidden_size",
-            "hidden_dim",
-            "hidden_units",
-            "num_cells",
-            "encoder_hidden_size",
-        ),
+        *("units", "num_units", "n_units", "hidden_size", "hidden_dim", "hidden_units", "num_cells"),
         *("encoder_hidden_size", "layers", "num_layers", "n_layers", "n_rnn_layers", "encoder_n_layers"),
     ),
     "cell": ("rnn", "rnn_type", "cell_type", "model", "layer"),
