@@ -109,7 +109,7 @@ class Settings:
     max_steps: int | None = setting(None, "most training steps; 0 keeps the linear start", whole(0))
     max_epochs: int | None = setting(None, "most passes over the training rows", whole(1))
     eval_every: int | None = setting(None, "steps between two evaluations on the validation rows", whole(1))
-    patience: int = setting(5, "evaluations without improvement before training stops; 0 for never", whole(0))
+    patience: int = setting(5, "evaluations without improvement before training stops; 0 to go on to the end", whole(0))
     significance: float = setting(
         0.1,
         "largest probability at which a gain on the validation rows may be chance: above it, training is discarded and "
@@ -226,9 +226,11 @@ class Config(Settings):
         "several targets: one network that sees them all (joint), or one that is applied to each (independent)",
         one_of(("joint", "independent")),
     )
-    duplicates: str = setting("error", "rows of one time: refused, or made one like this", one_of(("error", *MERGES)))
+    duplicates: str = setting(
+        "error", "several rows for one time: an error, or how to merge them", one_of(("error", *MERGES))
+    )
     aggregate: str = setting(
-        "none", "with freq: the rows of each step made one by this rule, whenever they come", one_of(("none", *MERGES))
+        "none", "with freq: how to merge all rows that fall into the same step", one_of(("none", *MERGES))
     )
     season: int | None = setting(None, "rows in a season, for the seasonal baseline and the lags", whole(1, 1_000_000))
     # the network
@@ -242,14 +244,14 @@ class Config(Settings):
         one_of(("ridge", "zero")),
     )
     local_skip: bool | None = setting(
-        None, "several series: a map for each training series, which adds to what that map learns of all", BOOLEAN
+        None, "several series: a map for each training series, added to the one that all of them share", BOOLEAN
     )
     normalize: str | None = setting(None, "how the level and scale of a series are followed", one_of(NORMALIZERS))
     transform: str | None = setting(
         None,
         "forecast the values of a target, their logarithms, for series whose changes are proportional to their level, "
         "or, with limits, the logarithm of the ratio of the distances from these; a value at zero, or at a limit, "
-        "counts as half as far away as the closest training value that is not there",
+        "counts as half as far away as the closest training value that is not at it",
         one_of(TRANSFORMS),
     )
     nonnegative: bool | None = setting(None, "keep forecasts and bounds at zero or above", BOOLEAN)
@@ -260,17 +262,19 @@ class Config(Settings):
         LIMIT,
     )
     upper: float | Mapping[str, float] | None = setting(
-        None, "likewise, above which no value lies, such as a capacity, or 100 of percentages", LIMIT
+        None, "likewise, above which no value lies, such as a capacity, or 100 for percentages", LIMIT
     )
     decay: float = setting(0.01, "rate at which the running level and scale forget", real(0, 1, open_low=True))
     calendar: bool | None = setting(None, "sine and cosine of the hour, weekday and season as inputs", BOOLEAN)
     holidays: str | tuple[str, ...] | None = setting(
         None,
-        "holidays, known to the network ahead, with the days to and since; of a country by its code (extra: "
+        "holidays, which are known ahead, with the days until and since: a country's by its code (extra: "
         "holidays) or a list of dates; if left out, none",
         HOLIDAYS,
     )
-    missing: bool | None = setting(None, "inputs that mark missing values and for how long they are missing", BOOLEAN)
+    missing: bool | None = setting(
+        None, "inputs that mark missing values, and for how long they have been missing", BOOLEAN
+    )
     level_input: bool | None = setting(None, "the level and scale as inputs", BOOLEAN)
     decoder: str = setting(
         "none",

@@ -2,7 +2,7 @@
 
     StatecastError
     ├── DataError              a table that cannot be used: names file, column and row
-    │   ├── TooFewRows         a table none of whose series has as many rows as are needed
+    │   ├── TooFewRows         a table in which no series has enough rows
     │   ├── UnknownSeries      a series that this panel, model or stream does not hold
     │   ├── RowsRejected       rows of a request that the server refused; the others count
     │   └── WrongType          a value that is neither a number, a string nor a time
@@ -10,17 +10,17 @@
     ├── NotFitted              a result was asked of an estimator before `fit`
     ├── ModelFileError         a model, stream or checkpoint file that cannot be read or written
     │   ├── NewerFormat        written by a later statecast than this one
-    │   └── UnknownCell        needs a cell of the user's own that no imported module registers
+    │   └── UnknownCell        needs a custom cell that no imported module registers
     ├── OutputError            an output folder or file that exists, or cannot be written
     ├── TimeOrderError         an observation that is not after its series' last one
     ├── NotOwner               a series, or shards of a store, that another server holds; names its address
     ├── StreamBusy             a stream was called by a signal handler in the middle of a change
     ├── TooLarge               a request with more bytes, rows or series than one may have
-    ├── Overloaded             a server that has as much work waiting as it may hold: says when to come again
-    │   └── NotReady           a server that still reads its store, or has stopped
+    ├── Overloaded             a server that has as much work waiting as it may hold: says when to try again
+    │   └── NotReady           a server that is still reading its store, or has stopped
     ├── Unreachable            a server that does not answer, however often it is asked
-    ├── AccessDenied           a token that the server does not take, or not for this
-    ├── ServerError            an answer of a server that is of no use
+    ├── AccessDenied           a token that the server does not accept, or not for this
+    ├── ServerError            an answer of a server that cannot be used
     ├── TrainingError          the fit could not go on, e.g. the loss is not finite
     ├── Interrupted            Ctrl-C during `fit`; the checkpoint is kept
     └── MissingDependency      an extra that is not installed; names the install command
@@ -59,7 +59,7 @@ class DataError(StatecastError, ValueError):
 
 
 class TooFewRows(DataError):
-    """A table none of whose series has as many rows as are needed."""
+    """A table in which no series has enough rows."""
 
 
 class UnknownSeries(DataError, KeyError):
@@ -108,7 +108,7 @@ class NewerFormat(ModelFileError):
 
 
 class UnknownCell(ModelFileError):
-    """A file that needs a cell of the user's own, which no module that was imported registers."""
+    """A file that needs a custom cell, which no imported module registers."""
 
 
 class OutputError(StatecastError, OSError):
@@ -120,7 +120,7 @@ class TimeOrderError(StatecastError, ValueError):
 
 
 class NotOwner(StatecastError, LookupError):
-    """A series, or shards of a store, that another server than this one holds.
+    """A series, or shards of a store, that another server holds.
 
     Attributes:
         address: of that server; None where it is not known.
@@ -134,7 +134,7 @@ class NotOwner(StatecastError, LookupError):
 
 
 class StreamBusy(StatecastError, RuntimeError):
-    """A stream that is called while the same thread is changing it."""
+    """A stream that was called while the same thread was changing it."""
 
 
 class TooLarge(StatecastError, ValueError):
@@ -142,7 +142,7 @@ class TooLarge(StatecastError, ValueError):
 
 
 class Overloaded(StatecastError, RuntimeError):
-    """A server that has as much work waiting as it may hold.
+    """A server that already has as much work waiting as it may hold.
 
     Attributes:
         retry_after: seconds after which it is worth trying again.
@@ -154,7 +154,7 @@ class Overloaded(StatecastError, RuntimeError):
 
 
 class NotReady(Overloaded):
-    """A server that still reads its store, or has stopped."""
+    """A server that is still reading its store, or has stopped."""
 
 
 class Unreachable(StatecastError, ConnectionError):
@@ -162,11 +162,11 @@ class Unreachable(StatecastError, ConnectionError):
 
 
 class AccessDenied(StatecastError, PermissionError):
-    """A token that a server does not take."""
+    """A token that a server does not accept."""
 
 
 class ServerError(StatecastError, RuntimeError):
-    """An answer of a server that is of no use."""
+    """An answer of a server that cannot be used."""
 
 
 class TrainingError(StatecastError, RuntimeError):
@@ -178,7 +178,7 @@ class Interrupted(StatecastError):
 
 
 class MissingDependency(StatecastError, ImportError):
-    """A package of an extra that is not installed."""
+    """A package that is not installed, and the extra that brings it."""
 
     @classmethod
     def of(cls, package: str, extra: str, purpose: str) -> MissingDependency:

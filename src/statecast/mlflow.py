@@ -68,11 +68,11 @@ def log_model(model: Forecaster, name: str = "model", **arguments: Any) -> Any:
 
     Args:
         model: the model.
-        name: of the model in the run.
+        name: the name of the model in the run.
         arguments: of `mlflow.models.Model.log`, such as `registered_model_name`.
 
     Returns:
-        What MLflow says of it, with `model_uri`.
+        What MLflow returns, with its `model_uri`.
 
     Raises:
         NotFitted: before `fit`.
@@ -92,7 +92,7 @@ def load_model(model_uri: str) -> Forecaster:
     """The Forecaster of an MLflow model, with its states.
 
     Args:
-        model_uri: a folder, or such as "models:/name/1".
+        model_uri: a folder, or an address such as "models:/name/1".
 
     Raises:
         ModelFileError: the file is damaged, of another program or of a later statecast.
@@ -108,7 +108,7 @@ def load_model(model_uri: str) -> Forecaster:
 
 
 def signature(model: Forecaster) -> Any:
-    """What a model takes and gives, in MLflow's words: the columns of its table, `horizon` and `levels`.
+    """The inputs and outputs of a model as MLflow describes them: the columns of its table, `horizon` and `levels`.
 
     Example:
         >>> import statecast.mlflow
@@ -153,7 +153,7 @@ class ModelOfMlflow:
     model: Forecaster
 
     def predict(self, table: Any, params: Mapping[str, Any] | None = None) -> Any:
-        """Forecast from the rows of a table alone, or from the end of the training table where it has no rows.
+        """Forecast from the rows of a table alone, or from the end of the training table if it has no rows.
 
         Args:
             table: a data frame like that of `fit`.

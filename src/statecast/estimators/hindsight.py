@@ -26,7 +26,7 @@ class Hindsight(Fitted):
 
     @property
     def history_(self) -> Any:
-        """The course of training: a row for each evaluation on the validation rows, as a frame like that of `predict`.
+        """The course of training, a row for each look at the validation rows, as a frame like that of `predict`.
 
         Columns: phase ("training", "training the linear part" or "learning from every row"; each counts its
         steps from the beginning), step, epoch, loss, val_loss (missing if no rows were held out), learning_rate and

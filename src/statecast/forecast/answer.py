@@ -124,7 +124,7 @@ class Forecast(TableResult):
 
     @cached_property
     def score(self) -> Float64[np.ndarray, "S D"]:
-        """How unusual the last values were: their normal scores under the forecasts made for them; see `watch`.
+        """How unusual the last values were, as normal scores under the forecasts made for them; see `watch`.
 
         Positive above and negative below what was expected; NaN if there was no forecast for a value.
         """

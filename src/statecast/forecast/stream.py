@@ -138,7 +138,7 @@ class Stream:
 
     @property
     def state(self) -> State:
-        """What is remembered, as a value: it does not change as the stream goes on."""
+        """What is remembered, as a value that does not change as the stream goes on."""
         with self._turns.lock:
             return self._roster.state(self._roster.index)
 

@@ -43,7 +43,7 @@ def _output(w: Weights, z: Array, s: StateParts) -> Array:
 
 @dataclass(frozen=True)
 class Cell:
-    """What the rest of the network needs to know of a cell.
+    """What the rest of the network needs to know about a cell.
 
     Attributes:
         name: as in the setting `cell`.
@@ -53,10 +53,10 @@ class Cell:
         equations: (weights, z [B, gates·H], state) → the state after the step, and its gates by name, each [B, H].
         forget: index of the forget gate's block, or None.
         heads: whether U is block-diagonal, [heads, H/heads, recurrent·H/heads].
-        fixed: names of the parts that start at zero always; the start of the others can be learned.
+        fixed: names of the parts that always start at zero; the start of the others can be learned.
         read: (weights, z, state after the step) → the output [B, H].
         draw: (generator, H, start) → further weights.
-        further: H → their shapes; None where they are to be found by drawing them, which takes as much memory.
+        further: H → their shapes; if None, they are found by drawing the weights, which takes as much memory.
         linear: (weights, z) → a, b, gates, where the state after is a·(state before) + b; None for other cells.
     """
 
@@ -103,8 +103,8 @@ def cell(
     """Register a one-step function as a cell; see `Cell` for the arguments.
 
     Raises:
-        SettingError: a built-in cell has this name, or a part of the state cannot be called so. Where the function
-            later asks for a weight or a part that there is not, or returns other parts, the error says so.
+        SettingError: a built-in cell has this name, or a part of the state has a name that is not allowed. If the
+            function later asks for a weight or a part that does not exist, or returns other parts, the error says so.
 
     Example:
         >>> from statecast.model.cells import cell, sigmoid
@@ -154,7 +154,7 @@ def linear_cell(
 
 
 def require_registered(settings: Mapping[str, Any]) -> None:
-    """Refuse the settings of a file whose cell is not registered here.
+    """Refuse the settings of a file whose cell is not registered in this process.
 
     Raises:
         UnknownCell: says which cell, and how to register it.

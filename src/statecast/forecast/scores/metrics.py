@@ -88,7 +88,7 @@ def mase(
 ) -> float:
     """Mean absolute scaled error: the mean of |y - ŷ| / scale, with `scale` from `seasonal_scale`.
 
-    Pairs whose scale is 0 (a constant series) or NaN (too short a series) are left out; NaN where none is left.
+    Pairs whose scale is 0 (a constant series) or NaN (too short a series) are left out; NaN if none is left.
     Source: Hyndman, Koehler, "Another look at measures of forecast accuracy", Int. J. Forecasting 22 (2006).
 
     Example:
@@ -102,7 +102,7 @@ def mase(
 def r2(y: Float[np.ndarray, "... D"], yhat: Float[np.ndarray, "... D"]) -> float:
     """Coefficient of determination, 1 - sum of (y - ŷ)² / sum of (y - mean y)²: for each target, then their mean.
 
-    Targets that are constant are left out; NaN where none is left. Series are pooled: the mean is over all of them.
+    Targets that are constant are left out; NaN if none is left. Series are pooled: the mean is over all of them.
 
     Example:
         >>> metrics.r2(np.array([[1.0], [2.0], [3.0]]), np.array([[1.0], [2.0], [3.0]]))
@@ -145,7 +145,7 @@ def coverage(
 def winkler(
     y: Float[np.ndarray, "... D"], lower: Float[np.ndarray, "... D"], upper: Float[np.ndarray, "... D"], level: float
 ) -> float:
-    """Mean interval score of Winkler: the width, and 2/α times how far a value lies outside, with α = 1 - level/100.
+    """Mean interval score of Winkler: the width plus 2/α times the distance of a value outside, with α = 1 - level/100.
 
     In the unit of y. Only the quantiles (100 - level)/200 and (100 + level)/200 make it as small as it can be, so it
     judges width and coverage in one number.
@@ -200,7 +200,7 @@ def crps(y: Float[np.ndarray, "..."], members: Float[np.ndarray, "... N"]) -> fl
 
     Args:
         y: values, NaN where missing.
-        members: for each value, those that were forecast, in any order.
+        members: for each value, the values that were forecast, in any order.
 
     Raises:
         SettingError: the shapes differ, or there is no member.
