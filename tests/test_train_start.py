@@ -231,6 +231,17 @@ def test_a_drift_stays_out_where_it_gains_no_more_than_chance(seed: int) -> None
         assert made is not None and made.recipe.drift == drift
 
 
+@pytest.mark.parametrize(("seed", "weighted"), [(0, True), (1, False)])
+def test_plain_squares_are_kept_where_they_win_beyond_doubt(seed: int, weighted: bool) -> None:
+    """They suit shocks of one size; on the first series they win by more than one standard error, but less than two."""
+    shocks, values = np.random.default_rng(seed).choice([-1.0, 1.0], 400), np.zeros(400)
+    for t in range(1, 400):
+        values[t] = 0.6 * values[t - 1] + shocks[t]
+    _, table = table_of(values, horizon=4, val_size=250)
+    made = recipes.best(Folds.of(design_of(table, 4, 12)), [12], absolute=True, several=False, follows=True)
+    assert made is not None and made.recipe.weighted == weighted
+
+
 def test_what_comes_after_the_validation_rows_changes_nothing() -> None:
     values = seasonal_series(150)
     other = np.concatenate([values[:120], 1e3 * np.ones(30)])

@@ -24,6 +24,7 @@ MIDDLE = 4  # the place among the penalties where most tables have their best on
 SHRINKAGES = (3.0, 1.0, 0.3, 0.1)  # of single series towards all, the simplest first
 CLOSE = 1.01  # look-backs whose error is within this factor of the least are averaged
 DRIFT = 2.0  # standard errors that a drift must gain by
+PLAIN = 2.0  # standard errors that plain squares must gain by where the loss is of absolute errors
 SERIES = 64  # by which the shrinkage is chosen at most
 ROWS = 2  # rows that least squares need for each value
 
@@ -119,7 +120,7 @@ def best(folds: Folds, sizes: Sequence[int], absolute: bool, several: bool, foll
     recipe = _with_drift(trial, Recipe(_look_backs(trial, sizes, not follows), not follows), follows)
     if absolute:
         weighted = trial.weighted(recipe)
-        if not beats(trial.errors(trial.maps(recipe)), weighted.errors(weighted.maps(recipe))):
+        if not beats(trial.errors(trial.maps(recipe)), weighted.errors(weighted.maps(recipe)), PLAIN):
             trial, recipe = weighted, replace(recipe, weighted=True)
     if several:
         recipe = _with_shrinkage(trial, recipe)
