@@ -105,21 +105,21 @@ class Columns:
     """Which columns of the table play which role."""
 
     target: Names = ()
-    "columns to forecast; may be left out if there is only one possibility"
+    "columns to forecast; may be left out if there is only one possibility."
     id: Name = None
-    "column that names the series"
+    "column that names the series."
     time: Name = None
-    "column of times; if left out, the only column of dates; '' if every row is one step"
+    "column of times; if left out, the only column of dates; '' if every row is one step."
     past: Names = ()
-    "covariates that are known up to the present"
+    "covariates that are known up to the present."
     known: Names = ()
-    "covariates that are known ahead, such as prices"
+    "covariates that are known ahead, such as prices."
     static: Names = ()
-    "covariates that stay the same for a series"
+    "covariates that stay the same for a series."
     freq: Text = None
-    "length of a step, such as 1h, 1d or B (business days); inferred from the times if left out"
+    "length of a step, such as 1h, 1d or B (business days); inferred from the times if left out."
     weight: Name = None
-    "column that says how much each row counts in training; if left out, all count alike"
+    "column that says how much each row counts in training; if left out, all count alike."
 
 
 @Parameter(name="*")
@@ -128,13 +128,13 @@ class Spreading:
     """How the work is spread over workers, where it is."""
 
     engine: Annotated[str | None, Parameter(metavar="ray|local|spark")] = None
-    "spread the series over workers: a Ray cluster, processes of this machine, or Spark"
+    "spread the series over workers: a Ray cluster, processes of this machine, or Spark."
     workers: MaybeCount = None
-    "how many; all processors if left out"
+    "number of workers; all processors if left out."
     buckets: MaybeCount = None
-    "how many parts the series are put into; chosen from the rows if left out"
+    "how many parts to divide the series into; chosen from the rows if left out."
     on_error: Annotated[str | None, Parameter(metavar="raise|skip")] = None
-    "skip: carry on without series that cannot be used, and list them"
+    "skip: carry on without series that cannot be used, and list them."
 
     def apply_to(self, table: str | None) -> bool:
         """Whether a table is worked on by many: one of the options was given, or the table is many files."""
