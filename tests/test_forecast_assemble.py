@@ -58,6 +58,23 @@ def test_intervals_rest_on_validation_rows_and_on_the_second_half_of_the_trainin
     np.testing.assert_allclose(high[:, 0], pool[-int(np.floor(rank))])
 
 
+def test_the_few_series_that_reach_the_last_steps_do_not_widen_the_intervals_of_all() -> None:
+    """Of thirty calm series only the next step was held out, of a loud one both: sizes are compared by their counts."""
+    count = 31
+    parts = Split(np.full(count, TRAIN), np.full(count, TRAIN + 1))
+    parts.val[-1] += HORIZON
+    of, one = of_steps(np.ones(TRAIN + 4))
+    of = replace(of, config=of.config.with_(adaptive=False))
+    loud = np.where(np.arange(TRAIN + 4) < TRAIN, 1.0, 50.0)
+    walks = [of_steps(np.ones(TRAIN + 4) if s < count - 1 else loud)[1].y for s in range(count)]
+    table = replace(panel(of, (TRAIN + 4,) * count, gaps=False), y=np.concatenate(walks))
+    made, _ = assemble.assemble(of, Feed.of(of, table), parts)
+    alone, _ = assemble.assemble(of, Feed.of(of, one), Split(parts.train[:1], parts.val[:1]))
+    low, high = bounds_of(made.residuals, 80)
+    calm = np.subtract(*bounds_of(alone.residuals, 80)[::-1])
+    assert (high - low < 5 * calm).all()
+
+
 def test_scores_are_relative_to_the_sizes_of_a_series_own_errors() -> None:
     """Two series that move alike; of the second, which turns at every step, the forecasts err more."""
     rows = TRAIN + VAL + TEST

@@ -163,13 +163,16 @@ def _pooled(held_out: Float[np.ndarray, "N H D"], fitted: Float[np.ndarray, "M H
     Validation rows are one stretch of time, often of few horizons: each step ahead saw few hours or months, and all of
     them the same weather. Training rows add the other seasons. Errors on rows that were trained on are too small,
     though, so they contribute their shape and their growth with the step, and not their size. Sizes are compared over
-    the steps and targets for which both have scores.
+    the steps and targets for which both have scores, each as often as validation rows have one there: where a few
+    series are long enough for the last steps of the horizon, these few say little of all others.
     """
+    count = np.sum(~np.isnan(held_out), axis=0)
     sizes = [_mean_size(part) for part in (held_out, fitted)]
-    common = ~np.isnan(sizes[0]) & ~np.isnan(sizes[1])
+    common = (count > 0) & ~np.isnan(sizes[1])
     if not common.any():
         return np.concatenate([held_out, fitted])
-    ratio = sizes[0][common].mean() / max(sizes[1][common].mean(), 1e-30)
+    total = [np.sum(count[common] * part[common]) for part in sizes]
+    ratio = total[0] / max(total[1], 1e-30)
     return np.concatenate([held_out, fitted * min(max(float(ratio), 1.0), LARGEST)])
 
 

@@ -7,7 +7,10 @@ autoregressions are those of the values before, so errors on training rows are n
 of a few years is enough. In a table of several series each one's errors are shrunk to those of all.
 
 The two families err differently, so both count much the same unless one errs far less. Filters with a season are four
-times as many as those without, but both kinds begin with equal shares, as noise would look like a season otherwise. All
+times as many as those without, but both kinds begin with equal shares, as noise would look like a season otherwise.
+Members that did well on few rows may have done so by luck, so where a series is alone, repeating the last season has a
+share beside all of them: weights of the two are inverse to the squares of their errors (Bates & Granger, "The
+combination of forecasts", Operational Research Quarterly 20, 1969), so it counts where the mean hardly gains on it. All
 members are linear, so their mean is: what it makes of the last values is read off impulses.
 """
 
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 TEMPERATURE, LEAST_SEASON = 0.8, 2
 FAMILIES = 8.0  # times as much for families
 COMMON = 0.5  # weight of all series' errors beside the errors of one
+CAUTION = 0.25  # weight of repeating the last season beside the mean, where both err alike
 ORIGINS = 24  # forecasts, at most, by which members are compared; more of them near the end
 SEASONS_BACK, LEAST_BACK, MOST_BACK = 10, 96, 2000  # a map takes so many seasons, and values within these bounds
 NUMBERS = 4_000_000  # errors of all members that are compared at a time
@@ -67,14 +71,18 @@ class Extrapolation:
         """
         families = banks_of(season, horizon)
         temperature = TEMPERATURE * max(season, LEAST_SEASON) / np.maximum(series.lengths, 1)[:, None]
-        errors = _in_parts(families, series, temperature, limit)
-        shares = weights_of(errors[-1], FAMILIES * temperature)
+        *errors, means, alternatives = _in_parts(families, series, temperature, limit)
+        shares = weights_of(means, FAMILIES * temperature)
         banks: list[Bank] = []
         weights: list[np.ndarray] = []
-        for family, members, share in zip(families, errors[:-1], shares.T, strict=True):
+        for family, members, share in zip(families, errors, shares.T, strict=True):
             common = share[:, None] * weights_of(shrunk(members), temperature, prior(family))
             banks += family
             weights += np.split(common, np.cumsum([bank.count for bank in family])[:-1], axis=1)
+        if len(series.values) == 1:
+            caution = caution_of(alternatives)
+            weights = [(1 - caution) * part for part in weights]
+            weights[repeating(families)][:, -1:] += caution
         return cls(series, tuple(banks), tuple(weights))
 
     def run(self, series: Aligned, origins: Iterable[int]) -> Iterator[tuple[int, Float[np.ndarray, "S H"]]]:
@@ -109,6 +117,18 @@ def banks_of(season: int, horizon: int) -> tuple[tuple[Bank, ...], ...]:
     return (Autoregressions.of(season, horizon),), filters
 
 
+def repeating(families: Sequence[Sequence[Bank]]) -> int:
+    """The place among all banks of the one whose last member repeats the last season."""
+    return sum(map(len, families[:-1]))
+
+
+def caution_of(errors: Float[np.ndarray, "S 2"]) -> Float[np.ndarray, "S 1"]:
+    """The share of repeating the last season, from the errors of the mean and of repeating; 0 where none are known."""
+    mean, naive = errors[:, :1] ** 2, errors[:, 1:] ** 2
+    known = CAUTION * mean + naive > 0
+    return np.where(known, CAUTION * mean / np.where(known, CAUTION * mean + naive, 1.0), 0.0)
+
+
 def count_of(season: int) -> int:
     """Members of all families."""
     return sum(bank.count for family in banks_of(season, 1) for bank in family)
@@ -129,7 +149,7 @@ def window(lengths: Int64[np.ndarray, " S"], season: int, size: int) -> Int64[np
 def _in_parts(
     families: Sequence[Sequence[Bank]], series: Aligned, temperature: Float[np.ndarray, "S 1"], limit: int | None
 ) -> list[Float[np.ndarray, "S n"]]:
-    """Errors of the members of each family and, last, of the families, of so many series at a time."""
+    """Errors of the members of each family, of the families, and of their mean and repeating; some series at a time."""
     count = sum(bank.count for family in families for bank in family)
     first = families[0][0]
     size = max(1, NUMBERS // (count * max(first.horizon * ORIGINS, first.season)))
@@ -151,7 +171,10 @@ def _errors(
     members = [mean_of(np.abs(errors), counts) for errors in each]
     weights = [weights_of(one, temperature, prior(family)) for one, family in zip(members, families, strict=True)]
     means = [_weighted(errors, one) for errors, one in zip(each, weights, strict=True)]
-    return [*members, mean_of(np.stack(_common(means), axis=3), counts)]
+    sizes = mean_of(np.stack(_common(means), axis=3), counts)
+    mean = np.einsum("sohf,sf->soh", np.stack(means, axis=3), weights_of(sizes, FAMILIES * temperature))
+    naive = each[-1][..., families[-1][0].count - 1]
+    return [*members, sizes, mean_of(np.stack(_common([mean, naive]), axis=3), counts)]
 
 
 def training_errors(family: Sequence[Bank], series: Aligned, places: Sequence[int]) -> Float[np.ndarray, "S O H P"]:
@@ -208,14 +231,16 @@ def origins(first: int, last: int) -> list[int]:
 def shrunk(errors: Float[np.ndarray, "S P"]) -> Float[np.ndarray, "S P"]:
     """Errors in units of the least of each series, shrunk to their geometric mean over all series.
 
-    Series that some member forecasts without an error keep theirs.
+    Of a series alone nothing is known of others, so its members count as alike there. Series that some member forecasts
+    without an error keep theirs.
     """
     least = np.min(np.where(np.isnan(errors), np.inf, errors), axis=1, keepdims=True, initial=np.inf)
     proper = np.isfinite(least) & (least > 0)
     relative = errors / np.where(proper, least, np.nan)
     held = ~np.isnan(relative)
     logs = np.log(np.where(held, relative, 1.0)).sum(axis=0) / np.maximum(held.sum(axis=0), 1)
-    return np.where(proper, (1 - COMMON) * relative + COMMON * np.exp(logs), errors)
+    typical = np.exp(logs) if len(errors) > 1 else 1.0
+    return np.where(proper, (1 - COMMON) * relative + COMMON * typical, errors)
 
 
 def prior(family: Sequence[Bank]) -> Float[np.ndarray, " P"]:
