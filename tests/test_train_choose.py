@@ -95,7 +95,7 @@ def test_the_skip_without_validation_rows_is_chosen_on_stretches_of_training_row
 
     assert best(config) == (reach(4), "exponential smoothing with autoregression")
     size, why = best(config.with_(normalize="none"))  # no filter: the level is fixed
-    assert size in {4 * seasons for seasons in skip.SEASONS} and why == f"least squares on the last {size} values"
+    assert size in {4 * seasons for seasons in skip.SEASONS} and why.startswith("least squares on the last ")
     assert best(config.with_(skip_init="zero"))[0] == 14 * 4
 
 

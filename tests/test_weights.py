@@ -24,7 +24,7 @@ from statecast.model import archive
 from statecast.model.inputs import rows_of
 from statecast.train.segment_trainer import SegmentTrainer
 from statecast.train.start.design import Design
-from statecast.train.start.straight import NormalEquations
+from statecast.train.start.straight import NormalEquations, Sums
 from statecast.train.working import WorkingTable, linear
 
 DAYS = pd.date_range("2024-01-01", periods=6).delete(3)
@@ -168,11 +168,11 @@ def test_only_the_ratios_of_weights_matter() -> None:
 # --- the linear start
 
 
-def equations(panel: Panel, rows: np.ndarray) -> NormalEquations:
+def equations(panel: Panel, rows: np.ndarray) -> Sums:
     config = settings(val_size=0, test_size=0, transform="none")
     working = WorkingTable.of(config, schema_of(panel), panel, split(panel.lengths, 2, 0, 0))
     front = linear(config, 1, 3).front
-    return NormalEquations.of(Design.empty(working, front, 0, 2, 3).training().of(rows), False)
+    return NormalEquations.of(Design.empty(working, front, 0, 2, 3).training().of(rows), (3,), False).back(3)
 
 
 def test_a_row_of_the_linear_start_counts_as_often_as_its_weight() -> None:

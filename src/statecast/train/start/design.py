@@ -101,6 +101,17 @@ class Design:
         """Where in its series each row lies, from 0 on."""
         return np.asarray(self.rows - self.table.rows.offsets[self.series])
 
+    @property
+    def stretches(self) -> Int64[np.ndarray, " n"]:
+        """Which stretch of one horizon each row lies in, counted back from the ends of all series alike."""
+        return np.asarray((self.stop[self.series] - 1 - self.places) // max(self.horizon, 1))
+
+    @property
+    def reach(self) -> Int64[np.ndarray, " n"]:
+        """How many last values each row has that lie in its series; in the second half of its rows as many as asked."""
+        late = self.places >= self.stop[self.series] // 2
+        return np.where(late, self.size, np.minimum(self.places + 1, self.size))
+
     @cached_property
     def units(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Level and scale of the front, and the unit of the loss, of each row; [n, 1] each, in working units."""

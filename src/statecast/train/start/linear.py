@@ -52,7 +52,7 @@ class Blend:
     @property
     def single(self) -> bool:
         """Whether every series has a map of its own."""
-        return self.share > 0 or (self.recipe is not None and np.isfinite(self.recipe.shrinkage))
+        return self.share > 0 or (self.recipe is not None and bool(self.recipe.shrinkages))
 
     @property
     def size(self) -> int:
@@ -63,7 +63,7 @@ class Blend:
         backs = [size for size, _ in self.recipe.look_backs] if self.recipe else []
         values = ", ".join(map(str, backs))
         line = f"least squares on the last {values} values" + (", averaged" if len(backs) > 1 else "")
-        if self.recipe and np.isfinite(self.recipe.shrinkage):
+        if self.recipe and self.recipe.shrinkages:
             line += ", a map for each series"
         parts = [f"{100 * self.share:.0f} % {EXTRAPOLATION}"] if 0 < self.share < 1 else []
         parts += [EXTRAPOLATION] if self.share == 1 else []
@@ -144,7 +144,7 @@ def with_rows(design: Design, blend: Blend, before: Int64[np.ndarray, " S"]) -> 
     # The last of the rows before had next values that were no training values yet.
     first = np.maximum(before - design.horizon, 0)
     equations = blend.straight.equations
-    equations = equations.with_rows(design.back(equations.gram.shape[1] - 1).since(first))
+    equations = equations.with_rows(design.back(equations.sizes[0]).since(first))
     return replace(blend, straight=Solution(straight.common_map(equations, blend.recipe), equations))
 
 
