@@ -15,7 +15,9 @@ from statecast.data.segments import Split
 from statecast.forecast import assemble, calibrate
 from statecast.forecast.calibrate import bounds_of
 from statecast.forecast.hindcast.feed import Feed
+from statecast.forecast.hindcast.roll import roll
 from statecast.forecast.runner import Runner
+from statecast.model.stack import Stack
 from statecast.model.trained import Model
 
 TRAIN, VAL, TEST, HORIZON = 90, 60, 8, 2
@@ -122,3 +124,43 @@ def test_series_shorter_than_what_the_network_looks_back_on_still_learn_which_of
     ahead = made.forecast(levels=[80])
     width = np.mean(ahead.upper[80] - ahead.lower[80], axis=(1, 2))
     assert np.median(width[:10]) < np.median(width[10:]) / 2
+
+
+def silent(of: Model) -> Model:
+    """The model with a head that takes nothing from the layers."""
+    head = {name: {**part, "W": np.zeros_like(part["W"])} for name, part in of.weights["head"].items()}
+    return replace(of, weights={**of.weights, "head": head})
+
+
+@pytest.mark.parametrize("ensemble", [1, 3])
+@pytest.mark.parametrize("hears", [False, True])
+def test_layers_that_no_forecast_hears_do_not_run(ensemble: int, hears: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forecasts are the same bits; where the head hears the layers, they run."""
+    of = model(ensemble=ensemble, residual=True, hidden=(5, 4))
+    of, table = of if hears else silent(of), panel(of, (20, 12))
+    rows = Feed.of(of, table).rows
+    parts = list(roll(of.network, of.p, rows, np.ones(table.rows, bool)))
+    order = np.argsort(np.concatenate([part.rows for part in parts]))
+    expected = np.concatenate([part.values for part in parts])[order]
+    widths, scan = [], Stack.scan
+    monkeypatch.setattr(Stack, "scan", lambda self, *args: widths.append(self.hidden) or scan(self, *args))
+    result = Feed.of(of, table).forecasts(of, np.ones(table.rows, bool))
+    np.testing.assert_array_equal(result.values, expected)
+    assert set(widths) == {(5, 4) if hears else ()}
+
+
+def test_a_network_with_the_same_layers_remembers_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only where the second training changed the layers does the network run over the table once more."""
+    of, table = of_steps(np.ones(TRAIN + VAL))
+    tested, _ = assemble.assemble(of, Feed.of(of, table), Split(np.array([TRAIN]), np.array([TRAIN + VAL])))
+    other = {**of.weights, "skip": {"W": of.weights["skip"]["W"] + 1}}
+    runs, run = [], assemble.forecasts_at
+    monkeypatch.setattr(assemble, "forecasts_at", lambda *args: runs.append(args) or run(*args))
+    made = assemble.with_every_row(tested, other, of.constants, table)
+    assert not runs
+    np.testing.assert_array_equal(made.state.data, tested.state.data)
+    cells = {name: {**part, "b": part["b"] + 1} for name, part in of.weights["stack"]["cells"].items()}
+    other = {**other, "stack": {**of.weights["stack"], "cells": cells}}
+    made = assemble.with_every_row(tested, other, of.constants, table)
+    assert len(runs) == 1
+    assert not np.array_equal(made.state.data, tested.state.data)

@@ -237,6 +237,25 @@ def test_a_map_has_room_for_the_rows_of_the_second_training(refit: bool, window:
     assert blend is not None and blend.window == window
 
 
+@pytest.mark.parametrize(("period", "looked_at"), [(7.3, [4]), (12.0, [4, 9])])
+def test_some_of_many_series_tell_that_smoothing_loses(
+    period: float, looked_at: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not tried on the others then: on cycles that no season tells, but not on seasons with noise."""
+    monkeypatch.setattr(recipes, "SERIES", 4)
+    followed: list[int] = []
+    of = linear.Extrapolation.of
+    monkeypatch.setattr(
+        linear.Extrapolation, "of", lambda series, *args: followed.append(len(series.values)) or of(series, *args)
+    )
+    r = np.random.default_rng(0)
+    noise = 0.01 if len(looked_at) == 1 else 1.0
+    cycles = [np.sin((np.arange(200) + s) * 2 * np.pi / period) + noise * r.standard_normal(200) for s in range(9)]
+    blend = blend_of(*cycles, horizon=4, season=12, val_size=60)
+    assert followed == looked_at
+    assert blend is not None and (blend.share == 0.0 or len(looked_at) == 2)
+
+
 def test_a_cycle_is_left_to_least_squares() -> None:
     """Filters know no cycle that no season tells; two last values carry it on without an error."""
     blend = blend_of(np.sin(np.arange(400) / 7.3), horizon=6, season=1)

@@ -17,11 +17,11 @@ import numpy as np
 from statecast.data.panel import Panel
 from statecast.data.segments import Split
 from statecast.forecast.attribution import PARTS
-from statecast.forecast.explain import hears, pieces
+from statecast.forecast.explain import pieces
 from statecast.forecast.hindcast.feed import Feed
 from statecast.forecast.hindcast.origins import origin_rows
 from statecast.forecast.scores import evaluate
-from statecast.model.heads.head import LINEAR
+from statecast.model.heads.head import LINEAR, hears
 from statecast.model.trained import Model
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from the usual run over a panel, whatever the cell, the head or the number of me
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from statecast.forecast.hindcast.origins import origin_rows
 from statecast.forecast.inside import runs
 from statecast.forecast.scores import evaluate
 from statecast.model.front import Front
-from statecast.model.heads.head import LINEAR
+from statecast.model.heads.head import hears
 from statecast.model.inputs import Rows
 from statecast.model.trained import Model
 
@@ -270,8 +270,3 @@ def activity(model: Model, panel: Panel, most: int = STEPS) -> Activity | None:
     parts = next(runs(model, channels.fold(model, one)))
     gates = {name: values[-steps:] for name, values in parts.items() if name.partition(".")[2] not in states}
     return Activity(str(one.ids[0]), one.time[-steps:], gates, hears(model.weights))
-
-
-def hears(weights: Mapping[str, Any]) -> bool:
-    """Whether a network's head takes anything from its layers."""
-    return any(bool(weights["head"][name]["W"].any()) for name in LINEAR if name in weights["head"])

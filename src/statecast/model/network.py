@@ -26,7 +26,7 @@ import numpy as np
 from statecast.config import Config
 from statecast.model.cells import Array, StateParts
 from statecast.model.front import STATISTICS, Front
-from statecast.model.heads.head import Head
+from statecast.model.heads.head import Head, hears
 from statecast.model.initial import Start
 from statecast.model.members import ALONE, Members, Run, seeds, stacked
 from statecast.model.rings import Rings
@@ -158,6 +158,21 @@ class Network:
         if self.front.local_skip:
             constants["maps"] = np.ascontiguousarray(c["maps"][:, :, ahead - 1])
         return replace(self, head=head), {"weights": {**w, "head": weights, "skip": skip}, "constants": constants}
+
+    def without_silent_layers(self, p: Any) -> tuple[Network, Any]:
+        """A network that forecasts the same without layers, and its arrays, where the head takes nothing from them.
+
+        Its states lack the recurrence. Where the head hears the layers, or hears other things through them, such as
+        what is known of the steps ahead, the network stays as it is.
+        """
+        weights = p["weights"]
+        if not self.stack.hidden or hears(weights) or set(weights["head"]) != {"out"}:
+            return self, p
+        stack = replace(self.stack, hidden=(), dense=())
+        out, inputs = weights["head"]["out"], stack.outputs
+        silent = {**out, "W": np.zeros((*out["W"].shape[:-2], inputs, out["W"].shape[-1]), out["W"].dtype)}
+        bare = {**weights, "stack": {"cells": {}, "dense": {}}, "head": {"out": silent}}
+        return replace(self, stack=stack, head=replace(self.head, inputs=inputs)), {**p, "weights": bare}
 
     def parts(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes, per series, of everything that the state holds."""

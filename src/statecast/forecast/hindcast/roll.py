@@ -35,6 +35,8 @@ def forecasts_at(
     ahead: Int64[np.ndarray, " H"] | None = None,
 ) -> Origins:
     """All forecasts at the rows of a mask, in order of the rows, in one run; see `roll` for the arguments."""
+    if ends is None:  # layers that no forecast hears count for the states alone
+        network, p = network.without_silent_layers(p)
     parts = list(roll(network, p, rows, mask, ends=ends, ahead=ahead))
     if not parts:
         return Origins.none(network.head)

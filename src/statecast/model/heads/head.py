@@ -8,6 +8,7 @@ given the state after today. A recurrent decoder can take the place of all this 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -169,3 +170,8 @@ def _before_softplus(x: np.ndarray) -> np.ndarray:
     """The number whose softplus is x."""
     x = np.maximum(x, 1e-6)
     return np.asarray(x + np.log(-np.expm1(-x)))
+
+
+def hears(weights: Mapping[str, Any]) -> bool:
+    """Whether the head of a network takes anything from its layers."""
+    return any(bool(weights["head"][name]["W"].any()) for name in LINEAR if name in weights["head"])

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 SHARES = (0.75, 0.5, 0.25)  # of the extrapolation in a mean
 MIXED = 2.0  # standard errors that a mean must gain on either alone
+MANY = 2  # times as many series as are looked at first: where these tell that extrapolations lose, the others rest
+DOUBTLESS = 3.0  # standard errors by which they must lose
 FILTERED = 1_000_000_000  # values of all series times members, at most, for which an extrapolation is tried
 EXTRAPOLATION = "exponential smoothing with autoregression"  # in words
 
@@ -99,8 +101,9 @@ def choose(
     folds, table = Folds.of(design), design.table
     window = min(extrapolation.reach(season), most)
     suits = follows and (several or len(table.parts.train) == 1)
-    carried = _extrapolated(design, folds, season, window) if suits else None
     made = recipes.best(folds, sizes, absolute, several, follows)
+    suits = suits and not (made and _lost(design, folds, season, window, made.forecasts))
+    carried = _extrapolated(design, folds, season, window) if suits else None
     evidence = folds.evidence
     if carried is not None:
         evidence = HeldOut(np.where(np.isnan(carried), np.nan, evidence.actual), evidence.units)
@@ -129,6 +132,22 @@ def _share(evidence: HeldOut, carried: Float[np.ndarray, "n H"], straight: Float
     alone = 0.0 if beats(errors[0.0], errors[1.0]) else 1.0
     best = min(SHARES, key=lambda share: float(errors[share].sum()))
     return best if all(beats(errors[best], errors[one], MIXED) for one in (0.0, 1.0)) else alone
+
+
+def _lost(design: Design, folds: Folds, season: int, window: int, straight: Float[np.ndarray, "n H"]) -> bool:
+    """Whether some of many series tell already that least squares alone forecast best."""
+    series = len(design.table.parts.train)
+    if folds.short or series < MANY * recipes.SERIES:
+        return False
+    chosen = recipes.sample_of(series)
+    rows = np.isin(folds.folds[0].held_out.series, chosen)
+    carried = _extrapolated(design, folds, season, window, chosen)
+    if carried is None:
+        return False
+    evidence, straight = folds.evidence.of(rows), straight[rows]
+    alone, carried_alone = evidence.errors(straight), evidence.errors(carried[rows])
+    mixed = (evidence.mean(share * carried[rows] + (1 - share) * straight) for share in SHARES)
+    return beats(alone, carried_alone, DOUBTLESS) and min(mixed) > alone.mean()
 
 
 def with_rows(design: Design, blend: Blend, before: Int64[np.ndarray, " S"]) -> Blend:
@@ -178,17 +197,33 @@ def aligned(design: Design, season: int, stop: np.ndarray) -> Aligned:
     return Aligned.of(values, table.rows.offsets, table.parts.train, stop, 2 * extrapolation.reach(season), counts)
 
 
-def _extrapolated(design: Design, folds: Folds, season: int, window: int) -> Float[np.ndarray, "n H"] | None:
-    """What an extrapolation forecasts of the rows held out; None where series and steps are too many."""
+def _extrapolated(
+    design: Design, folds: Folds, season: int, window: int, chosen: Int64[np.ndarray, " s"] | None = None
+) -> Float[np.ndarray, "n H"] | None:
+    """What an extrapolation forecasts of the rows held out; None where series and steps are too many.
+
+    Args:
+        design: of the target.
+        folds: rows held out.
+        season: rows of a season.
+        window: last values that it takes.
+        chosen: series that it follows, all where None; rows of the others are 0. Only of folds that are not short.
+    """
     table = design.table
     series = aligned(design, season, table.parts.val)
+    if chosen is not None:
+        series = series.part(chosen)
     if not series.stop or series.values[:, : series.stop].size * extrapolation.count_of(season) > FILTERED:
         return None
     mean = Extrapolation.of(series, season, design.horizon, table.threads)
     if not folds.short:
         (fold,) = folds.folds
-        values = fold.held_out.back(window).values()[:, :-1]
-        return recipes.applied(mean.maps(window), values, fold.held_out.series)
+        rows = np.flatnonzero(np.isin(fold.held_out.series, chosen)) if chosen is not None else slice(None)
+        held_out = fold.held_out.of(fold.held_out.rows[rows])
+        numbers = held_out.series if chosen is None else np.searchsorted(chosen, held_out.series)
+        forecasts = np.zeros((len(fold.held_out.rows), design.horizon))
+        forecasts[rows] = recipes.applied(mean.maps(window), held_out.back(window).values()[:, :-1], numbers)
+        return forecasts
     return np.concatenate([_followed(mean, season, fold.held_out) for fold in folds.folds])
 
 

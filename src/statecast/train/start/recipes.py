@@ -184,6 +184,11 @@ def walked(errors: Callable[[int], Float[np.ndarray, " U"]], start: int, count: 
     return next(n for n in sorted(tried) if tried[n].mean() <= close and not beats(tried[best], tried[n], certainty))
 
 
+def sample_of(count: int) -> Int64[np.ndarray, " s"]:
+    """Evenly spaced ones of so many series, by which the others are judged."""
+    return np.unique(np.linspace(0, count - 1, SERIES).astype(np.int64))
+
+
 def _with_drift(trial: FoldEquations, recipe: Recipe, follows: bool) -> Recipe:
     """The recipe with a drift, where that gains over enough stretches of time.
 
@@ -243,7 +248,7 @@ class SeriesSample:
     @classmethod
     def of(cls, trial: FoldEquations) -> SeriesSample:
         """Evenly spaced series."""
-        chosen = np.unique(np.linspace(0, trial.equations[0].count - 1, SERIES).astype(int))
+        chosen = sample_of(trial.equations[0].count)
         rows = tuple(np.isin(fold.held_out.series, chosen) for fold in trial.folds.folds)
         equations = tuple(each.of_series(chosen) for each in trial.equations)
         return cls(trial, equations, chosen, rows, trial.folds.evidence.of(np.concatenate(rows)))
