@@ -58,7 +58,7 @@ class Shelf:
             return {"status": "rejected", "reason": "elsewhere", "owner": owner, "error": f"{name} is elsewhere"}
         rows = self.rows.setdefault(name, [])
         if value == "bad":
-            return {"status": "rejected", "error": "load: 'bad' is no number", "reason": "invalid"}
+            return {"status": "rejected", "error": "load: 'bad' is not a number", "reason": "invalid"}
         if time is not None and rows and time <= rows[-1][0]:
             recent = dict(rows[-self.model["recent"] :])
             if recent.get(time, "none") == value:

@@ -254,7 +254,7 @@ def test_a_cell_of_ones_own_is_named_with_its_module(statecast: Command, here: P
         done = statecast(
             "fit", passengers(), "--by", "month", "--set", "cell=newcomers:newcomers_gru", "--out", "other"
         )
-        assert "workers know the built-in cells alone" in done.error
+        assert "workers know only the built-in cells" in done.error
     finally:
         forget("newcomers_gru")
 

@@ -87,7 +87,7 @@ def test_what_cannot_be_sent_is_said_before(
     statecast: Command, shelf: Shelf, loads: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "no file" in statecast("send", shelf.url, tmp_path / "none.csv").error
-    assert "is no address of a server" in statecast("send", "localhost:8000", loads).error
+    assert "is not the address of a server" in statecast("send", "localhost:8000", loads).error
     assert "expected a number above 0" in statecast("send", shelf.url, loads, "--speed", "0").error
     shelf.model["targets"] = ["lod"]
     assert "has no column 'lod'" in statecast("send", shelf.url, loads).error

@@ -142,10 +142,10 @@ def test_a_refused_row_changes_nothing_and_is_named(feed: Feed, plain: Path) -> 
         5: "there is no column 'passengers'; did you mean 'passenger'?",
         6: "1960-12-01 is not after 1961-02-01",
         7: "not JSON",
-        8: "'[1, 2]' is no JSON object",
+        8: "'[1, 2]' is not a JSON object",
         9: "month: a time is missing",
         10: "inf cannot be used",
-        11: "no whole number of steps of 1mo",
+        11: "not a whole number of steps of 1mo",
         13: "not UTF-8 text",
     }
     messages = done.err.splitlines()
@@ -225,12 +225,12 @@ def test_a_line_without_end_takes_no_more_memory(monkeypatch: pytest.MonkeyPatch
     reader.read(b"y")
     lines = [line for chunk in (b"1\n12345678", b"9012345", b"678", b"90\n2\n") for line in splitter.feed(chunk)]
     assert lines == [b"1", b"123456789012345", b"2"]
-    with pytest.raises(DataError, match="a line of more than 10 bytes is no row"):
+    with pytest.raises(DataError, match="a line of more than 10 bytes is not a row"):
         reader.read(lines[1])
 
 
 ODD = {
-    "time": ('{"month": 100000000000000000000, "passengers": 1}', "is no date"),
+    "time": ('{"month": 100000000000000000000, "passengers": 1}', "is not a date"),
     "digits": ('{"month": "1961-02-01", "passengers": 1' + "0" * 400 + "}", "values beyond 1e+18 need rescaling"),
     "more digits": ('{"month": "1961-02-01", "passengers": 1' + "0" * 5000 + "}", "a number has too many digits"),
     "nested": ('{"month": "1961-02-01", "passengers": ' + "[" * 100_000 + "]" * 100_000 + "}", "nested too deeply"),
@@ -241,7 +241,7 @@ ODD = {
     "last day": ('{"month": "9999-12-01", "passengers": 1}', "times end with the year 9999"),
     "list": ('{"month": "1961-02-01", "passengers": [1]}', "[1] is not a number"),
     "empty": ("{}", "there is no column 'month'; there are none"),
-    "flag": ('{"month": true, "passengers": 1}', "is no date"),
+    "flag": ('{"month": true, "passengers": 1}', "is not a date"),
 }  # fmt: skip
 
 

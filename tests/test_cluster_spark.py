@@ -396,7 +396,7 @@ def test_what_no_spark_can_do_is_refused_at_once(
             lambda: cluster.fit(frame, "load", id="site", out=tmp_path / "m"),
         ),
         (SettingError, "expected a Spark DataFrame", lambda: cluster.forecast(model, frame, future=rows)),
-        (DataError, "is no streaming DataFrame|are no streaming DataFrame", lambda: stream(model, frame)),
+        (DataError, "are not a streaming DataFrame", lambda: stream(model, frame)),
         (SettingError, "horizon = 5: expected a whole number from 1 to 4", lambda: stream(model, live, horizon=5)),
         (SettingError, "buckets = 0", lambda: stream(model, live, buckets=0)),
         (

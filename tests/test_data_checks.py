@@ -264,7 +264,7 @@ def test_ahead_without_id_and_time_and_by_months() -> None:
     later = {"t": np.array(["2024-04-30", "2024-06-30"], "M8[D]"), "x": [4.0, 6.0]}
     ahead, _ = checks.ahead_like(table.read(later), schema, panel.ids, panel.time[-1:])
     np.testing.assert_array_equal(ahead, [[4], [np.nan], [6]])
-    with pytest.raises(DataError, match="row 0: 2024-04-29 is no whole number of steps of 1me after 2024-03-31"):
+    with pytest.raises(DataError, match="row 0: 2024-04-29 is not a whole number of steps of 1me after 2024-03-31"):
         checks.ahead_like(
             table.read({"t": months[:1] + np.timedelta64(89, "D"), "x": [1.0]}), schema, panel.ids, panel.time[-1:]
         )
@@ -294,7 +294,11 @@ BAD: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"t": hours(0, 1, 1, 2)}, {}, "two rows for 2024-01-01 01:00:00, row 1 and row 2: keep one row .* time zone"),
     ({"t": hours(0, 0, 0, 1)}, {"id": "i"}, "series 'a' has two rows for 2024-01-01, row 0 and row 1"),
     ({"t": hours(0, 1, 2, 2.5)}, {}, r"column 't': the steps are irregular: .* 1h \(67% of all\), but row 3 comes 30m"),
-    ({"t": hours(0, 1, 2, 2.5)}, {"freq": "1h"}, "row 3: 2024-01-01 02:30:00 is no whole number of steps of 1h after"),
+    (
+        {"t": hours(0, 1, 2, 2.5)},
+        {"freq": "1h"},
+        "row 3: 2024-01-01 02:30:00 is not a whole number of steps of 1h after",
+    ),
     ({"t": np.array(["2024-01-01", "NaT", "2024-01-03", "2024-01-04"], "M8[D]")}, {}, "row 1: the time is missing"),
     ({"t": np.array([1, np.nan, 3, 4])}, {}, "row 1: a time is missing"),
     ({"t": np.array(["2024-01-01", "", "2024-01-03", "2024-01-04"])}, {}, "row 1: the time is missing"),
@@ -371,7 +375,7 @@ def test_months_on_request_follow_the_data() -> None:
     ("later", "message"),
     [
         ({"t": np.arange(4)}, "column 't' holds integers, but the model was fitted with dates"),
-        ({"t": hours(0, 1, 2, 2.5)}, "is no whole number of steps of 1h"),
+        ({"t": hours(0, 1, 2, 2.5)}, "is not a whole number of steps of 1h"),
         ({"x": np.array(["1", "u", "v", "w"])}, "column 'x', row 1: 'u' is not a number"),
         ({"i": np.array([1.5, 2, 2, 2])}, "cannot name series"),
     ],

@@ -122,7 +122,7 @@ def test_later_tables_are_read_alike() -> None:
     again = checks.panel_like(table.read(frame), schema, merging=Merging(aggregate="mean"))
     np.testing.assert_array_equal(again.y, panel.y)
     np.testing.assert_array_equal(again.past, panel.past)
-    with pytest.raises(DataError, match="is no whole number of steps of 1h"):
+    with pytest.raises(DataError, match="is not a whole number of steps of 1h"):
         checks.panel_like(table.read(frame), schema)
 
 
@@ -179,7 +179,7 @@ def test_errors_name_the_rows_of_the_table() -> None:
     frame = {"t": [1, 1, 2, 3, 10_000_000], "y": np.ones(5)}
     with pytest.raises(DataError, match=r"the widest gap is before row 4 \(3 to 10000000\)"):
         fit(frame, Merging("first"), time="t")
-    with pytest.raises(DataError, match=r"row 4: .* is no whole number of steps of 2"):
+    with pytest.raises(DataError, match=r"row 4: .* is not a whole number of steps of 2"):
         fit({"t": [1, 1, 3, 5, 8], "y": np.ones(5)}, Merging("first"), time="t", freq="2")
 
 

@@ -185,7 +185,7 @@ def test_times_in_text(texts: list[str], kind: str, first: str, native: str) -> 
             [pd.Timestamp("2010-01-02", tz="UTC"), pd.Timestamp("2010-01-02", tz="Asia/Tokyo")],
             "row 1: .*zones are mixed",
         ),
-        ([1949.5, 1950.0], "row 0: 1949.5 is no time"),
+        ([1949.5, 1950.0], "row 0: 1949.5 is not a time"),
         ([True, False], "holds true and false"),
     ],
 )

@@ -192,7 +192,7 @@ def test_a_time_in_a_line_of_csv(tmp_path_factory: pytest.TempPathFactory, name:
 
     from_file = outcome(lambda: int(checks.panel_like(table.read(path), schema).time[0]))
     if re.fullmatch(r"\s*\d{8}\s*", texts[0]) and schema.time_kind == "datetime":
-        return  # polars makes a number of it, and a number is no date
+        return  # polars makes a number of it, and a number is not a date
     assert outcome(live) == from_file
 
 
@@ -376,10 +376,10 @@ LABELS = st.one_of(
 
 
 def test_several_values_are_no_category_and_no_bar_to_a_table_whose_columns_have_other_roles() -> None:
-    with pytest.raises(DataError, match=r"c: \['a'\] is no category: give one value"):
+    with pytest.raises(DataError, match=r"c: \['a'\] is not a category: give one value"):
         values.features(COVARIATES[0], ["a"])
     source = {"y": [1.0, 2.0, 3.0], "c": ["a", ["a"], "b"]}
-    with pytest.raises(DataError, match=r"column 'c', row 1: \['a'\] is no single value"):
+    with pytest.raises(DataError, match=r"column 'c', row 1: \['a'\] is not a single value"):
         table.read(source).column("c")
     assert checks.panel(table.read(source), Roles.of())[1].target == ("y",)
 

@@ -53,7 +53,7 @@ def test_a_mapping_gives_a_mapping(vector: Forecaster) -> None:
 
 
 def test_bounds_of_an_array_are_asked_of_forecast(vector: Forecaster) -> None:
-    with pytest.raises(SettingError, match=r"levels: predict gives an array of points alone; forecast\(levels="):
+    with pytest.raises(SettingError, match=r"levels: predict gives only an array of points; forecast\(levels="):
         vector.predict(levels=[90])
 
 

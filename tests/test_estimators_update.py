@@ -120,7 +120,7 @@ def test_new_series_begin_and_skipped_steps_are_passed(fitted: Model, tmp_path: 
 def test_rows_off_the_grid_change_nothing(fitted: Model, tmp_path: Path) -> None:
     model, later = model_of(fitted, tmp_path), since(table(), ROWS)
     before = model.model_.state.data.tobytes()
-    with pytest.raises(DataError, match="no whole number of steps"):
+    with pytest.raises(DataError, match="not a whole number of steps"):
         model.update(later.with_columns(pl.col("hour") + pl.duration(minutes=20)))
     assert model.model_.state.data.tobytes() == before
 
@@ -141,7 +141,7 @@ def test_an_array_without_times_goes_on_with_all_its_rows() -> None:
 
 def test_learning_needs_to_be_asked_for(fitted: Model, tmp_path: Path) -> None:
     model = model_of(fitted, tmp_path)
-    with pytest.raises(SettingError, match="steps is of learning"):
+    with pytest.raises(SettingError, match="steps is only for learning"):
         model.update(table(), steps=5)
     with pytest.raises(SettingError, match="steps = 0: expected a whole number of at least 1"):
         model.update(table(), learn=True, steps=0)

@@ -222,7 +222,7 @@ def test_a_forecast_follows_what_is_typed(browser: Any, npm: Path, tmp_path: Pat
     assert visit.apart(stream.take(["s0"]).observe("s0", 7.2)) <= 1e-12
     page.fill("#row [name=load]", "x")
     page.evaluate("statecastPage.busy")
-    assert page.inner_text("#status") == "load: “x” is no number"
+    assert page.inner_text("#status") == "load: “x” is not a number"
     page.fill("#row [name=load]", "7.5")
     page.press("#row [name=load]", "Enter")
     page.evaluate("statecastPage.busy")
@@ -254,7 +254,7 @@ def test_names_are_names_whatever_is_in_them(browser: Any, npm: Path, tmp_path: 
     assert visit.apart(forecast) <= 1e-12
     assert visit.page.input_value("#series") == "a, <b>"
     assert visit.take("length,x\n1,2").startswith("The first row has no column “</script>")
-    assert "row 2, column length: “x” is no number" in visit.take("\n".join([";".join(quoted), "b;1;x;2"]))
+    assert "row 2, column length: “x” is not a number" in visit.take("\n".join([";".join(quoted), "b;1;x;2"]))
     assert "16 is not after the last row" not in visit.take("\n".join([";".join(quoted), '"a, <b>";18;1;2']))
     assert "18 is not after the last row, 18" in visit.take("\n".join([";".join(quoted), '"a, <b>";18;1;2']))
     assert visit.page.locator("b, i").count() == 0

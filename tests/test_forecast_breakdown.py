@@ -235,13 +235,13 @@ def test_more_covariates_than_are_played_out_sum_too() -> None:
 def test_rows_that_are_not_there_are_refused() -> None:
     of = model()
     table = panel(of)
-    with pytest.raises(DataError, match="at: '2025-01-01' is no row of any series: its rows go from 2024-01-02"):
+    with pytest.raises(DataError, match="at: '2025-01-01' is not a row of any series: its rows go from 2024-01-02"):
         of_table(of, table, "2025-01-01")
     with pytest.raises(DataError, match="there is no series 's9' in the table"):
         of_table(of, table, series="s9")
     only = of_table(of, table, series="s1")
     assert only.ids == ("s1",)
-    with pytest.raises(DataError, match="is no row of series 's1'"):
+    with pytest.raises(DataError, match="is not a row of series 's1'"):
         of_table(of, table, table.time[0], "s1")
 
 

@@ -54,7 +54,7 @@ def test_numbers_that_no_series_has_are_refused() -> None:
     ("late", "error", "text"),
     [
         (0, TimeOrderError, "series 'b': .* is not after"),
-        (cases.HOUR + 1, DataError, "series 'b': .* is no whole number of steps"),
+        (cases.HOUR + 1, DataError, "series 'b': .* is not a whole number of steps"),
         ((1 << 62) - cases.START, DataError, "between the years 1 and 9999|cannot be used"),
         (2_000_000 * cases.HOUR, DataError, "series 'b': .* skips 1,999,999 steps"),
     ],

@@ -333,7 +333,7 @@ def test_months_are_counted_by_the_calendar() -> None:
     stream.observe("a", 1.0, date(2024, 1, 1))
     result = stream.observe("a", 2.0, date(2024, 4, 1))
     assert result.stamps.astype(str).tolist() == ["2024-05-01", "2024-06-01", "2024-07-01"]
-    with pytest.raises(DataError, match=r"2024-05-02 is no whole number of steps of 1mo after 2024-04-01"):
+    with pytest.raises(DataError, match=r"2024-05-02 is not a whole number of steps of 1mo after 2024-04-01"):
         stream.observe("a", 2.0, date(2024, 5, 2))
 
 
@@ -385,7 +385,7 @@ def test_a_stream_is_shown_in_one_line() -> None:
 WRONG: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "earlier": ({"time": EARLIER}, TimeOrderError, r"series 'a': 2024-01-02 08:00:00 is not after 2024-01-02 09:"),
     "same": ({"time": FIRST}, TimeOrderError, r"series 'a': .* is not after"),
-    "off-grid": ({"time": BETWEEN}, DataError, r"10:30:00 is no whole .* of 1h after .* expected 2024-01-02 10:00"),
+    "off-grid": ({"time": BETWEEN}, DataError, r"10:30:00 is not a whole .* of 1h after .* expected 2024-01-02 10:00"),
     "far": ({"time": FIRST + timedelta(days=50_000)}, DataError, r"skips 1,199,999 steps .* more than 1,000,000"),
     "no-time": ({"time": "yesterday"}, DataError, r"hour: 'yesterday' cannot be used: not a time: write it"),
     "nat": ({"time": np.datetime64("NaT", "s")}, DataError, r"hour: .*NaT.* every row needs one"),

@@ -197,8 +197,8 @@ def test_arrays_that_do_not_lie_in_the_file_are_refused(tmp_path: Path) -> None:
     assert "NaN" in changed(lambda file: file.__setitem__(name, np.full((3, 12), np.nan, "f4")))
     assert "not those of LSTM" in changed(lambda file: file.__setitem__(name, np.zeros((3, 11), "f4")))
     assert "expected 0, 1" in changed(lambda file: None)
-    assert "is no array" in changed(lambda file: file.create_group(name))
-    assert "is no group" in changed(lambda file: (file.pop("layers/lstm"), file.__setitem__("layers/lstm", 1.0)))
+    assert "is not an array" in changed(lambda file: file.create_group(name))
+    assert "is not a group" in changed(lambda file: (file.pop("layers/lstm"), file.__setitem__("layers/lstm", 1.0)))
     assert "no counterpart" in changed(lambda file: file.create_group("layers/conv1d"))
     assert "does not tell in which order" in changed(lambda file: file.create_group("layers/time_distributed/layer"))
 
@@ -208,7 +208,7 @@ def test_groups_that_hold_themselves_end(tmp_path: Path) -> None:
     path.write_bytes(hdf5(keras_layers("lstm"), keras_weights("lstm")))
     with h5py.File(path, "r+") as file:
         file["layers/lstm/cell/vars/3"] = file["layers"]
-    assert "is no array" in refusal(path, activation="tanh")
+    assert "is not an array" in refusal(path, activation="tanh")
 
 
 def test_what_a_file_does_not_tell_is_asked_for(tmp_path: Path) -> None:

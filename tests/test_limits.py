@@ -117,7 +117,7 @@ def test_limits_that_cannot_be(values: dict[str, Any], message: str) -> None:
 
 
 def test_limits_of_targets_that_are_none() -> None:
-    with pytest.raises(SettingError, match="upper names 'laod', which is no target; did you mean 'load'"):
+    with pytest.raises(SettingError, match="upper names 'laod', which is not a target; did you mean 'load'"):
         Limits.of(Config(upper={"laod": 1}), ["load"])
     with pytest.raises(SettingError, match="lower = 2 is not below upper = 1 for the target 'load'"):
         Limits.of(Config(upper={"load": 1}, lower=2), ["load"])

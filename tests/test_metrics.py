@@ -61,7 +61,7 @@ def test_seasonal_scale() -> None:
     np.testing.assert_allclose(seasonal_scale(y, 1), [1.5, 0, 0.1])
     np.testing.assert_allclose(seasonal_scale(y, 2), [2.0, 0, 0])
     assert np.isnan(seasonal_scale(y, 7)).all()
-    # 0.3 and 0.1 + 0.2 differ by rounding alone: that is no scale to measure by.
+    # 0.3 and 0.1 + 0.2 differ by rounding alone: that is not a scale to measure by.
     assert seasonal_scale(np.array([[0.3], [0.1 + 0.2], [0.3]])) == 0
     with pytest.raises(SettingError, match="at least 1 row; got 0"):
         seasonal_scale(y, 0)

@@ -130,7 +130,7 @@ def test_a_key_names_a_request(served: Served) -> None:
     ("body", "kind", "code", "message"),
     [
         ("{", "application/json", 400, "not JSON"),
-        ("5", "application/json", 400, "5 is no row"),
+        ("5", "application/json", 400, "5 is not a row"),
         ("a=1", "application/x-www-form-urlencoded", 415, "expected application/json"),
         ("[" + " " * 5000 + "]", "application/json", 413, "more than 4,096 bytes"),
         (json.dumps([row()] * 9), "application/json", 413, "9 rows in one request, and it may have 8"),
@@ -495,7 +495,7 @@ def test_the_open_inference_protocol_forecasts_series(served: Served) -> None:
         ({"inputs": [{"name": "site", "shape": [1], "datatype": "BYTES", "data": [[1]]}]}, "names of series"),
         ({"outputs": [{"name": "y"}]}, "there is no output 'y'"),
         ({"parameters": {"steps": 3}}, "there is no parameter 'steps'"),
-        ({"parameters": {"horizon": "3"}}, "horizon: '3' is no whole number"),
+        ({"parameters": {"horizon": "3"}}, "horizon: '3' is not a whole number"),
         ({"parameters": {"levels": ["x"]}}, "levels"),
         ({"inputs": 5}, "cannot be used"),
     ],

@@ -120,9 +120,9 @@ def test_alarms_go_to_the_webhook(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ({"mqtt": "mqtt://host"}, "is no address of topics"),
+        ({"mqtt": "mqtt://host"}, "is not an address of topics"),
         ({"connector": "plant"}, "expected MODULE:NAME"),
-        ({"webhook": "pager"}, "is no address for alarms"),
+        ({"webhook": "pager"}, "is not an address for alarms"),
         ({"webhook_secret": "x"}, "no use without --webhook"),
         ({"webhook": "http://a/", "webhook_secret": "/none/such"}, "cannot be read"),
     ],

@@ -60,11 +60,11 @@ def test_a_server_says_what_a_stream_says(engine: Engine) -> None:
 def test_rows_on_days_off_and_beyond_limits_are_refused_and_others_are_not(engine: Engine) -> None:
     stream = observed(engine)
     saturday = engine.submit(rows(12, [5.0, 5.0])).result().errors
-    assert all("2024-01-20 is no whole number of steps of B" in str(error) for error in saturday)
+    assert all("2024-01-20 is not a whole number of steps of B" in str(error) for error in saturday)
     mixed = engine.submit(rows(11, [5.0, 12.0])).result().errors
     assert mixed[0] is None and "load is 12, above the limit upper = 10" in str(mixed[1])
     new = engine.submit(rows(13, [5.0], ["new"])).result().errors
-    assert "2024-01-21 is a Sunday that steps of B pass over" in str(new[0])
+    assert "2024-01-21 is a Sunday, which steps of B skip" in str(new[0])
     stream.observe("s0", 5.0, MONDAY + 11 * DAY)
     server.require_same(engine, stream)
 

@@ -139,7 +139,7 @@ def test_what_cannot_be_sent_is_refused_before(client: sc.Client, shelf: Shelf) 
         client.observe_many(["a", "b"], [1.0], at(1))
     with pytest.raises(DataError, match="object is neither a number, a string nor a time"):
         client.observe("a", object(), at(1))
-    with pytest.raises(SettingError, match="is no address of a server"):
+    with pytest.raises(SettingError, match="is not the address of a server"):
         sc.Client("localhost:8000")
     with pytest.raises(SettingError, match="give a token"):
         sc.Client("http://me:word@localhost:8000")
@@ -208,7 +208,7 @@ def test_forecasts_of_some_and_of_all(client: sc.Client) -> None:
 def test_events_are_read_line_by_line() -> None:
     text = ': hello\nretry: 10\n\nid: 4\nevent: alarm\ndata: {"id":\ndata:1}\n\ndata: 7\n\nid: 5\nevent: alarm\ndata: 8'
     assert list(parsed(text.split("\n"))) == [Event(4, "alarm", {"id": 1}), Event(None, "message", 7)]
-    with pytest.raises(ServerError, match="no JSON"):
+    with pytest.raises(ServerError, match="not JSON"):
         list(parsed(["data: {", ""]))
 
 

@@ -88,7 +88,7 @@ def test_a_bad_row_is_refused_alone(engine: Engine) -> None:
     assert receipt.statuses == ["rejected"] * 4
     assert receipt.errors[0] == "spelled wrongly"
     assert "farther out" in str(receipt.errors[1])
-    assert "no whole number of steps" in str(receipt.errors[2])
+    assert "not a whole number of steps" in str(receipt.errors[2])
     assert "inf cannot be used" in str(receipt.errors[3])
     mixed = engine.submit(rows(["a", "b", "e"], [1, 0, 1], [5.0, 9.0, 1.0])).result()
     assert mixed.statuses == ["accepted", "rejected", "accepted"]

@@ -47,7 +47,7 @@ def test_a_pattern_names_the_levels_of_topics() -> None:
 
 @pytest.mark.parametrize("text", ["a/#/b", "a/b#", "a/b+/c", "a/{id", "a/{}", "{id}/{id}", "a/{x-y}"])
 def test_what_is_no_pattern(text: str) -> None:
-    with pytest.raises(SettingError, match="is no pattern of topics"):
+    with pytest.raises(SettingError, match="is not a pattern of topics"):
         TopicPattern(text)
 
 
@@ -64,11 +64,11 @@ def test_an_address_names_broker_and_topics() -> None:
     )
     assert plain.session != MqttAddress.parse("mqtt://[::1]:77//x/{id}").session
     for text in ("http://a/b", "mqtt://a", "mqtt://a:b/c", "a/b"):
-        with pytest.raises(SettingError, match="is no address of topics"):
+        with pytest.raises(SettingError, match="is not an address of topics"):
             MqttAddress.parse(text)
     with pytest.raises(SettingError, match="no option 'clint'; did you mean 'client'"):
         MqttAddress.parse("mqtt://a/b?clint=x")
-    with pytest.raises(SettingError, match="99999 is no port"):
+    with pytest.raises(SettingError, match="99999 is not a port"):
         MqttAddress.parse("mqtt://a:99999/b")
 
 
@@ -100,12 +100,12 @@ def test_a_row_without_a_time_has_that_of_its_step() -> None:
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
-        (b"\xff", "no JSON"),
-        (b"on", "no JSON"),
-        (b"[" * 100_000, "no JSON"),
-        (b"true", "is no row"),
-        (b'"5"', "is no row"),
-        (b"[[1]]", "is no row"),
+        (b"\xff", "not JSON"),
+        (b"on", "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b"true", "is not a row"),
+        (b'"5"', "is not a row"),
+        (b"[[1]]", "is not a row"),
     ],
 )
 def test_what_is_no_row_is_an_error_in_its_place(payload: bytes, reason: str) -> None:
@@ -218,12 +218,12 @@ def test_rejected_rows_are_counted_and_not_shown(caplog: pytest.LogCaptureFixtur
     with caplog.at_level(logging.WARNING):
         inlet = inlet_of(disk)
         for _ in range(3):
-            inlet.put([DataError("site-7 is no number")], lambda: None)
+            inlet.put([DataError("site-7 is not a number")], lambda: None)
     assert inlet.counts == {"rejected": 3}
     assert caplog.messages == ["a source: 1 row was rejected"]
     caplog.clear()
-    inlet_of(disk, log_ids=True).put([DataError("site-7 is no number")], lambda: None)
-    assert "site-7 is no number" in caplog.text
+    inlet_of(disk, log_ids=True).put([DataError("site-7 is not a number")], lambda: None)
+    assert "site-7 is not a number" in caplog.text
 
 
 def test_connectors_run_until_they_are_stopped(caplog: pytest.LogCaptureFixture) -> None:

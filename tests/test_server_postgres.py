@@ -171,7 +171,7 @@ def test_another_models_store_is_refused(cluster: Cluster, opened: Opened) -> No
 
 
 def test_what_is_no_database_is_refused_at_once(cluster: Cluster) -> None:
-    with pytest.raises(SettingError, match="is no address of a PostgreSQL database"):
+    with pytest.raises(SettingError, match="is not the address of a PostgreSQL database"):
         PostgresStore("postgresql://?x=1", META)
     with pytest.raises(OutputError, match="does not exist"):
         PostgresStore(cluster.database().replace("case", "none"), META)

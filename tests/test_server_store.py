@@ -96,7 +96,7 @@ def test_what_is_no_store_is_refused(model: Path, state: Path, tmp_path: Path) -
     change(state, "PRAGMA user_version=99")
     with pytest.raises(NewerFormat, match="later statecast"):
         server.started(model, state)
-    with pytest.raises(SettingError, match="is no store"):
+    with pytest.raises(SettingError, match="is not a store"):
         open_store("mysql://here", {})
     assert beside("models/load").name == "load-state"
 

@@ -53,9 +53,9 @@ def test_a_file_holds_hashes_and_is_its_owners(path: Path) -> None:
     [
         ("", "holds no token"),
         ("# nothing\n\n", "holds no token"),
-        ("plant write abc\n", "line 1 is no token"),
-        (f"plant all {hashed('x')}\n", "line 1 is no token"),
-        (f"# one\nplant {hashed('x')}\n", "line 2 is no token"),
+        ("plant write abc\n", "line 1 is not a token"),
+        (f"plant all {hashed('x')}\n", "line 1 is not a token"),
+        (f"# one\nplant {hashed('x')}\n", "line 2 is not a token"),
         ("\udcff", "cannot be read"),
     ],
 )

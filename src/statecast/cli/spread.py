@@ -47,9 +47,7 @@ def fit(table: Any, out: str, by: str | None, request: FitRequest, spreading: Sp
     if spreading.buckets is not None:
         raise SettingError("--buckets are for forecasts and backtests: a fit has one for each group")
     if cell_modules.option_for(Config.of(request.settings)):
-        raise SettingError(
-            "workers know the built-in cells alone: leave out --by and --engine, or the cell of your own"
-        )
+        raise SettingError("workers know only the built-in cells: leave out --by and --engine, or the cell of your own")
     options = {"by": by, **request.roles, **request.settings}
     outcome = _run(calls.fit, (table,), out, options, spreading)
     count = f"{outcome.rows:,} models" if outcome.rows != 1 else "1 model"

@@ -92,8 +92,8 @@ class _Pool:
                 deaths += 1
                 if not self._arrived.exists():
                     raise StatecastError(
-                        "no worker process could be started: every one first runs what is outside of functions in the "
-                        'script that calls; put the call below `if __name__ == "__main__":`'
+                        "no worker process could be started: each first runs what stands outside of functions in the "
+                        'calling script; put the call below `if __name__ == "__main__":`'
                     ) from error
                 if deaths > DEATHS:
                     raise StatecastError(

@@ -67,5 +67,5 @@ def room_explained(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(
             f"rows on their way to workers cannot be written to {folder}: {error.strerror or error}; they take about "
-            "as much room as the columns that are read: name a folder with more by the environment variable TMPDIR"
+            "as much room as the columns that are read: let the environment variable TMPDIR name a folder with more"
         ) from error

@@ -86,7 +86,7 @@ def source_of(source: Any, scratch: Path) -> RowSource:
 
 
 def _is_other_file(path: str | os.PathLike[str]) -> bool:
-    """Whether a path names a table that is no Parquet file: CSV, or standard input."""
+    """Whether a path names a table that is not a Parquet file: CSV, or standard input."""
     return str(path) == "-" or str(path).lower().endswith((".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt"))
 
 

@@ -112,7 +112,7 @@ def _week(text: str, freq: str) -> str:
 def _weekday(name: str, freq: str) -> int:
     short = name.strip().capitalize()[:3]
     if short not in WEEKDAYS:
-        raise SettingError(f"freq={freq!r}: {name.strip()!r} is no day of the week: expected {', '.join(WEEKDAYS)}")
+        raise SettingError(f"freq={freq!r}: {name.strip()!r} is not a day of the week: expected {', '.join(WEEKDAYS)}")
     return WEEKDAYS.index(short)
 
 

@@ -186,8 +186,8 @@ def _steps_ahead(
     if not on_grid.all():
         row = int(np.argmin(on_grid))
         raise DataError(
-            f"{record.table.where(stamps.name, row)}: {keys.show(int(time[row]), stamps.kind)} is no whole number of "
-            f"steps of {step} after {keys.show(int(last[series[row]]), stamps.kind)}, where its series ends"
+            f"{record.table.where(stamps.name, row)}: {keys.show(int(time[row]), stamps.kind)} is not a whole number "
+            f"of steps of {step} after {keys.show(int(last[series[row]]), stamps.kind)}, where its series ends"
         )
     return np.asarray(step.steps_between(last[series], time), np.int64)
 

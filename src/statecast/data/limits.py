@@ -111,5 +111,5 @@ def _each(setting: str, value: Any, names: Sequence[str]) -> Float64[np.ndarray,
         return np.full(len(names), none if value is None else float(value))
     unknown = next((name for name in value if name not in names), None)
     if unknown is not None:
-        raise SettingError(f"{setting} names {unknown!r}, which is no target; {nearest(unknown, names)}")
+        raise SettingError(f"{setting} names {unknown!r}, which is not a target; {nearest(unknown, names)}")
     return np.array([float(value.get(name, none)) for name in names])

@@ -44,7 +44,7 @@ def stated(text: str, kind: TimeKind, name: str | None, holidays: tuple[int, ...
         holidays: days since 1970, which business days pass over if the text says so.
 
     Raises:
-        SettingError: the text is no frequency, or does not suit the times.
+        SettingError: the text is not a frequency, or does not suit the times.
     """
     frequency = Frequency.parse(text)
     if name is None and frequency != ROWS:
@@ -53,7 +53,7 @@ def stated(text: str, kind: TimeKind, name: str | None, holidays: tuple[int, ...
         times, unit = ("dates", "a unit, such as 1h or 1d") if frequency.unit == "step" else ("integers", "a number")
         raise SettingError(f"freq={text!r} does not suit the times of column {name!r}, which are {times}: give {unit}")
     if frequency.days is not None and frequency.days.closed and not holidays:
-        raise SettingError(f"freq={text!r} passes over holidays: say which with the setting holidays, such as 'DE'")
+        raise SettingError(f"freq={text!r} skips holidays: say which with the setting holidays, such as 'DE'")
     return frequency.closing(holidays)
 
 
@@ -163,7 +163,7 @@ def _business_days(
 def steps_of(
     frequency: Frequency, time: Int64[np.ndarray, " rows"], offsets: Int64[np.ndarray, " series+1"]
 ) -> tuple[Int64[np.ndarray, " rows"], int | None]:
-    """How many steps each row stands after its series' first one, and the first row of which that is no whole number.
+    """How many steps each row comes after its series' first one, and the first row for which that is not whole.
 
     Args:
         frequency: of the steps.

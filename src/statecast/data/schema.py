@@ -224,7 +224,7 @@ def _require_agreement(schema: Schema) -> None:
         if schema.time_kind != "datetime":
             raise ValueError(f"there is a time zone, and times are of the kind {schema.time_kind!r}")
         if len(schema.tz) > LONGEST_ZONE:
-            raise ValueError(f"{shortened(schema.tz)} is no time zone")
+            raise ValueError(f"{shortened(schema.tz)} is not a time zone")
         zones.zone(schema.tz)
 
 
@@ -234,13 +234,13 @@ def _covariates(items: Any, role: str) -> tuple[Covariate, ...]:
 
 def _covariate(item: Mapping[str, Any]) -> Covariate:
     if item.keys() != {"name", "kind", "categories"}:
-        raise ValueError(f"{shortened(dict(item))} is no covariate")
+        raise ValueError(f"{shortened(dict(item))} is not a covariate")
     name, categories = item["name"], _texts(item["categories"], "categories")
     if not isinstance(name, str):
-        raise ValueError(f"{shortened(name)} is no name of a column")
+        raise ValueError(f"{shortened(name)} is not the name of a column")
     kind = _one_of(item, "kind", ("numeric", "categorical"))
     if _twice(categories) is not None or (kind == "numeric" and categories):
-        raise ValueError(f"{shortened(categories)} are no categories of the column {shortened(name)}")
+        raise ValueError(f"{shortened(categories)} are not categories of the column {shortened(name)}")
     return Covariate(name, kind, categories)
 
 
@@ -270,7 +270,7 @@ def names(values: Any, kind: IdKind | None, what: str) -> tuple[str | int, ...]:
 
 def _frequency(text: Any) -> Frequency:
     if not isinstance(text, str) or len(text) > LONGEST_FREQUENCY:
-        raise ValueError(f"{shortened(text)} is no frequency")
+        raise ValueError(f"{shortened(text)} is not a frequency")
     frequency = Frequency.parse(text)
     if frequency.count > (LARGEST_STEP if frequency.unit in ("us", "step") else LARGEST_MONTHS):
         raise ValueError(f"a step of {shortened(text)} leads out of all times")

@@ -87,7 +87,7 @@ def parse(chunks: Iterable[Sequence[str | None]], day_first: bool | None = None)
         day_first: whether "1/2/2024" is the first of February, where that is known from an earlier table.
 
     Raises:
-        Unreadable: a string is no time, zones are mixed, or day and month cannot be told apart.
+        Unreadable: a string is not a time, zones are mixed, or day and month cannot be told apart.
     """
     column, start = _Conventions(), 0
     parts: list[tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]] = []

@@ -121,7 +121,7 @@ def real(value: Any) -> float | None:
 
 
 def reals(items: Sequence[Any], kinds: Collection[type]) -> list[float] | None:
-    """Objects of these types as numbers, those that are None as NaN; None where one of them is no number.
+    """Objects of these types as numbers, those that are None as NaN; None where one of them is not a number.
 
     A string or a flag is none here: a column of them holds categories, even where all of them read as numbers.
     """
@@ -270,7 +270,7 @@ def features(covariate: Covariate, value: Any) -> list[float]:
     if isinstance(value, (date, np.datetime64)) and not is_missing(value):
         raise DataError(f"{covariate.name}: {described(value)} is a date, but the model was fitted with strings")
     if is_collection(value):
-        raise DataError(f"{covariate.name}: {described(value)} is no category: give one value")
+        raise DataError(f"{covariate.name}: {described(value)} is not a category: give one value")
     if is_missing(value) or (text := label(value)) in NULLS:
         return [np.nan] * len(categories)
     index = category_of(text, categories)

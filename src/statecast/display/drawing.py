@@ -35,7 +35,9 @@ def draw(charts: Sequence[Chart], backend: str, title: str, ax: Any = None) -> A
         from statecast.display import interactive
 
         if ax is not None:
-            raise SettingError('ax: plotly draws on no axes of matplotlib: leave it out, or take backend="matplotlib"')
+            raise SettingError(
+                'ax: plotly cannot draw on axes of matplotlib: leave it out, or take backend="matplotlib"'
+            )
         return interactive.figure(charts, title)
     from statecast.display import axes
 

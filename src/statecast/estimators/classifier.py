@@ -114,7 +114,7 @@ class Classifier(ClassifierMixin, ClassifierKeywords, SequenceEstimator):  # typ
             check_consistent_length(source.offsets[1:], labels)
         classes, codes = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
-            raise DataError(f"y holds one class, {classes[0]!r}: a classifier wants 2 or more classes")
+            raise DataError(f"y holds one class, {classes[0]!r}: a classifier needs 2 or more classes")
         return source, codes.astype(np.int64), classes
 
     def _test_rows(self, codes: np.ndarray) -> np.ndarray:

@@ -244,7 +244,7 @@ class Forecaster(Inside, Notebook, Hindsight, Export, ForecasterKeywords):
         """
         rows, axes = None if source is None else table.read(source), self._axes_of(source)
         if axes and levels is not None:
-            raise SettingError("levels: predict gives an array of points alone; forecast(levels=…) has the bounds")
+            raise SettingError("levels: predict gives only an array of points; forecast(levels=…) has the bounds")
         result = self.forecast(rows, horizon=horizon, levels=levels, future=future)
         return as_array(result.values[0], axes) if axes else self._frame(result.columns(), rows)
 

@@ -67,7 +67,9 @@ class Inside(Fitted):
         if at is not None:
             return self._frame(self.breakdown(rows, at=at, series=series, future=future).columns(), rows)
         if series is not None or future is not None:
-            raise SettingError('series and future are of one forecast: say which row it is from, such as at="last"')
+            raise SettingError(
+                'series and future concern a single forecast: say which row it starts from, such as at="last"'
+            )
         return self._frame(self.explanation(rows, seed=seed).columns(), rows)
 
     def breakdown(
@@ -144,7 +146,7 @@ class Inside(Fitted):
         model = self.model_
         if not (isinstance(at, str) and at == LAST):
             raise SettingError(
-                f"at = {described(at)}: a loaded model remembers the last row of each series alone; give explain a "
+                f"at = {described(at)}: a loaded model remembers only the last row of each series; give explain a "
                 'table, or at="last"'
             )
         state, ahead = origin_of(model, None, future, None)

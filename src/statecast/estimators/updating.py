@@ -40,7 +40,7 @@ class Learning:
         values = {"steps": self.steps, "learning_rate": self.learning_rate}
         name = next((name for name, value in values.items() if value is not None), None)
         if name and not self.enabled:
-            raise SettingError(f"{name} is of learning, and nothing is to be learned: give learn=True, or leave it out")
+            raise SettingError(f"{name} is only for learning: give learn=True, or leave it out")
 
     def of(self, model: Model, panel: Panel) -> Any:
         """What the weights learn from a table, a `train.update.Lesson`."""

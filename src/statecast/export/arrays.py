@@ -92,7 +92,7 @@ class GraphArray:
         raise SettingError(f"an array of a graph is neither true nor false: {NOT_KNOWN}")
 
     def __float__(self) -> float:
-        raise SettingError(f"an array of a graph is no number: {NOT_KNOWN}")
+        raise SettingError(f"an array of a graph is not a number: {NOT_KNOWN}")
 
     __int__ = __index__ = __float__
 
@@ -124,7 +124,7 @@ class GraphArray:
             else:
                 index = result._xp.asarray(item)
                 if index.dtype.kind != "i":
-                    raise SettingError("a mask picks as many elements as it likes: use where(mask, …, …) in its place")
+                    raise SettingError("a mask may pick any number of elements: use where(mask, …, …) instead")
                 result, axis = result._xp.gather(result, index, axis), axis + index.ndim
         return result
 

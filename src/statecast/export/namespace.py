@@ -76,7 +76,7 @@ class Namespace(Elementwise):
             rest = math.prod(size for size in shape if size != -1)
             shape = tuple(x.size // rest if size == -1 else size for size in shape)
         if math.prod(shape) != x.size:
-            raise SettingError(f"an array of shape {x.shape} has not as many elements as one of shape {shape}")
+            raise SettingError(f"an array of shape {x.shape} does not have as many elements as one of shape {shape}")
         if shape == x.shape:
             return x
         if not x.size:

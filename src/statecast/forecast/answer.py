@@ -86,7 +86,7 @@ class Forecast(TableResult):
         return f"<Forecast: {what}, {steps}{span}; levels {', '.join(f'{level:g}' for level in self.levels) or 'none'}>"
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        # What the model remembers of all its series is no part of a forecast of some.
+        # What the model remembers of all its series is not part of a forecast of some.
         model = replace(self.model, state=State.empty(self.model.layout, self.model.dtype))
         return type(self), (model, *(getattr(self, item.name) for item in fields(self)[1:]))
 

@@ -241,7 +241,7 @@ def _no_row(model: Model, panel: Panel, numbers: Int64[np.ndarray, " n"], at: An
     ends = panel.time[[panel.offsets[numbers], panel.offsets[numbers + 1] - 1]]
     first, last = (observation.shown(int(time), model.schema) for time in (ends[0].min(), ends[1].max()))
     whose = f"series {described(panel.ids[numbers[0]])}" if len(numbers) == 1 else "any series"
-    return DataError(f"at: {described(at)} is no row of {whose}: its rows go from {first} to {last}")
+    return DataError(f"at: {described(at)} is not a row of {whose}: its rows go from {first} to {last}")
 
 
 def _require_known(model: Model, part: Panel, last: Int64[np.ndarray, " S"], horizon: int) -> None:

@@ -62,8 +62,8 @@ def _require_begin(schema: Schema, name: str | int, now: int) -> None:
     """Refuse a first row on a day that steps of business days pass over."""
     if not schema.frequency.begins(now):
         raise DataError(
-            f"series {name!r}: {shown(now, schema)} is {calendar.weekday(now)} that steps of {schema.frequency} pass "
-            f"over: leave such rows out"
+            f"series {name!r}: {shown(now, schema)} is {calendar.weekday(now)}, which steps of {schema.frequency} "
+            "skip: leave such rows out"
         )
 
 
@@ -77,8 +77,8 @@ def gap_before(schema: Schema, name: str | int, last: int, now: int) -> int:
         )
     if not step.on_grid(last, now):
         raise DataError(
-            f"series {name!r}: {shown(now, schema)} is no whole number of steps of {step} after {shown(last, schema)}: "
-            f"expected {shown(step.advance(last, 1), schema)} or a later step"
+            f"series {name!r}: {shown(now, schema)} is not a whole number of steps of {step} after "
+            f"{shown(last, schema)}: expected {shown(step.advance(last, 1), schema)} or a later step"
         )
     gap = int(step.steps_between(last, now)) - 1
     if gap > LONGEST_GAP:
@@ -121,7 +121,7 @@ def when_many(
     results = np.empty((len(names), 2), np.int64)
     each = times if several else [times] * len(names)
     for s, (before, time) in enumerate(zip(last.tolist(), each, strict=True)):
-        # By its identity too: 1, True and 1.0 are equal, and what is no time may have no hash.
+        # By its identity too: 1, True and 1.0 are equal, and what is not a time may have no hash.
         key = before, id(time) if type(time) not in PLAIN else (type(time), time)
         if key not in known:
             known[key] = when(schema, names[s], before, time)

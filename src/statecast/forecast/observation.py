@@ -25,7 +25,7 @@ def numbers(values: Any, schema: Schema, series: str | int) -> list[float]:
     """The D target values of one row, from a scalar, a sequence in the targets' order, or a mapping by target.
 
     Raises:
-        DataError: another count of values, or one that is no usable number.
+        DataError: another count of values, or one that is not a usable number.
     """
     target = schema.target
     if type(values) is float and len(target) == 1 and -LARGEST <= values <= LARGEST:

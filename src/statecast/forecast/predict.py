@@ -119,7 +119,7 @@ def checked_horizon(model: Model, horizon: int | None) -> int:
     """The number of steps to forecast.
 
     Raises:
-        SettingError: it is no whole number from 1 to `FARTHEST_STEP`.
+        SettingError: it is not a whole number from 1 to `FARTHEST_STEP`.
     """
     if horizon is None:
         return model.network.head.horizon

@@ -19,7 +19,7 @@ from statecast.errors import DataError
 from statecast.forecast.wire import LiveRow, live_row, require_columns
 
 SEPARATORS = (",", ";", "\t", "|")
-LONGEST_LINE = 1 << 24  # bytes; more is no row
+LONGEST_LINE = 1 << 24  # bytes; more is not a row
 
 
 class LineSplitter:
@@ -72,10 +72,10 @@ class RowReader:
         """The row of a line; None for a blank line and for the header.
 
         Raises:
-            DataError: it is no row, or a column is missing.
+            DataError: it is not a row, or a column is missing.
         """
         if len(line) > LONGEST_LINE:
-            raise DataError(f"a line of more than {LONGEST_LINE:,} bytes is no row: end each row with a line break")
+            raise DataError(f"a line of more than {LONGEST_LINE:,} bytes is not a row: end each row with a line break")
         try:
             text = line.decode("utf-8-sig").strip()  # files that were put together carry a mark each
         except UnicodeDecodeError as error:
@@ -134,15 +134,15 @@ def _object(text: str) -> dict[str, Any]:
 
 
 def not_an_object(text: str) -> DataError:
-    """The error for JSON that is no row."""
-    return DataError(f'{text[:40]!r} is no JSON object: give one for each row, such as {{"column": 1.5}}')
+    """The error for JSON that is not a row."""
+    return DataError(f'{text[:40]!r} is not a JSON object: give one for each row, such as {{"column": 1.5}}')
 
 
 def parsed(text: str) -> Any:
     """JSON as Python has it; in place of an object with a key that comes twice stands the error that says so.
 
     Raises:
-        DataError: it is no JSON.
+        DataError: it is not JSON.
     """
     try:
         return json.loads(text, object_pairs_hook=_unique)

@@ -245,7 +245,7 @@ class Runner:
             rows: of a model whose intervals move; replaced in place.
             y: values in the units of the table, NaN where missing.
             raw: forecasts from this step, of all steps ahead or of the watched ones alone, in working units.
-            scales: the front's; 0 where a forecast is no measure.
+            scales: the front's; 0 where a forecast is not a measure.
 
         Returns:
             What the intervals tell now, see `Adaptive.report`.

@@ -112,8 +112,8 @@ def overdue(model: Model, state: State, steps: int, now: Any = None) -> list[Not
         now: the time to judge by, in any form that a row's time has; that of the latest row if None.
 
     Raises:
-        DataError: `now` is no time.
-        SettingError: `steps` is no whole number of at least 1.
+        DataError: `now` is not a time.
+        SettingError: `steps` is not a whole number of at least 1.
     """
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
         raise SettingError(f"steps = {described(steps)}: expected a whole number of steps, at least 1")

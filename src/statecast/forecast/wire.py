@@ -86,7 +86,7 @@ def _time(record: Mapping[str, Any], schema: Schema) -> Any:
     if time is None or time == "":
         raise DataError(f"{schema.time}: a time is missing")
     if isinstance(time, int | float) and schema.time_kind in ("date", "datetime"):
-        raise DataError(f"{schema.time}: {values.described(time)} is no date: write it as YYYY-MM-DD HH:MM:SS")
+        raise DataError(f"{schema.time}: {values.described(time)} is not a date: write it as YYYY-MM-DD HH:MM:SS")
     return time
 
 

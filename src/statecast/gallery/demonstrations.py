@@ -111,7 +111,7 @@ def restore(case: Case, recipe: str, trained: TrainedCase) -> Demonstration:
         sentences=(
             f"Saved to a file and restored, the network gives {same} at all {len(whole):,} rows.",
             f"A sequence of {len(short):,} rows gives {part} as the first {len(short):,} rows of the whole: its length "
-            "is no part of the network.",
+            "is not part of the network.",
         )
     )
 

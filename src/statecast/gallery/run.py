@@ -88,7 +88,7 @@ def measured(name: str, recipe: str, folder: Path | None) -> RecipeResult:
     from statecast.gallery import classifying, forecasting
     from statecast.train.fit import awake
 
-    awake()  # what it takes to start is no part of a recipe's time
+    awake()  # what it takes to start is not part of a recipe's time
     case = cases.load(name)
     room = classifying if case.kind == "classify" else forecasting
     began = time.perf_counter()

@@ -65,13 +65,15 @@ class Inputs:
         """The feature of each of `width` inputs.
 
         Raises:
-            SettingError: there are more or fewer of them, or one is no feature of the table, or comes twice.
+            SettingError: there are more or fewer of them, or one is not a feature of the table, or comes twice.
         """
         features = features_of(schema)
         names = features if self.names is None else tuple(self.names)
         other = next((name for name in names if name not in features), None)
         if other is not None:
-            raise SettingError(f"inputs: {other!r} is no column of a target or covariate; {nearest(other, features)}")
+            raise SettingError(
+                f"inputs: {other!r} is not a column of a target or covariate; {nearest(other, features)}"
+            )
         if len(set(names)) < len(names):
             raise SettingError(f"inputs = {list(names)}: expected each column once")
         if len(names) != width:
@@ -216,7 +218,7 @@ def _constants(network: Network, inputs: Inputs, schema: Schema, names: Sequence
     scale = _by_feature("scale", inputs.scale, 1.0, features, names)
     if (scale < 1 / FARTHEST).any():
         raise SettingError(
-            f"scale: {scale.min():g} is no scale: expected numbers above zero, {1 / FARTHEST:g} at least"
+            f"scale: {scale.min():g} is not a scale: expected numbers above zero, {1 / FARTHEST:g} at least"
         )
     targets = len(schema.target)
     c["origin"], c["unit"] = mean[:targets], scale[:targets]
@@ -245,7 +247,7 @@ def _by_feature(
     if isinstance(values, Mapping):
         other = next((name for name in values if name not in features), None)
         if other is not None:
-            raise SettingError(f"{label}: {other!r} is no input; {nearest(other, features)}")
+            raise SettingError(f"{label}: {other!r} is not an input; {nearest(other, features)}")
         by_name: Mapping[str, Any] = values
     elif np.ndim(values) == 0:
         by_name = dict.fromkeys(features, values)

@@ -67,7 +67,7 @@ def group(parent: h5py.Group, path: str, origin: str) -> h5py.Group | None:
         if member is None:
             return None
         if not isinstance(member, h5py.Group):
-            raise ModelFileError(f"{origin}: {shortened(f'{parent.name}/{name}')} is no group")
+            raise ModelFileError(f"{origin}: {shortened(f'{parent.name}/{name}')} is not a group")
         parent = member
     return parent
 
@@ -96,7 +96,7 @@ def arrays(of: h5py.Group, origin: str) -> list[np.ndarray]:
     """The datasets "0", "1", … of a group.
 
     Raises:
-        ModelFileError: it holds others, or one of them is no array of floats that lies in the file.
+        ModelFileError: it holds others, or one of them is not an array of floats that lies in the file.
     """
     listed = names(of, origin)
     if sorted(listed) != sorted(str(n) for n in range(len(listed))):
@@ -109,7 +109,7 @@ def _read(dataset: Any, name: str, origin: str) -> np.ndarray:
 
     place = f"{origin}: {shortened(name)}"
     if not isinstance(dataset, h5py.Dataset):
-        raise ModelFileError(f"{place} is no array")
+        raise ModelFileError(f"{place} is not an array")
     if dataset.is_virtual or dataset.external:
         raise ModelFileError(f"{place} lies in another file: it is not followed")
     if dataset.dtype.kind != "f" or dataset.dtype.itemsize > 8 or dataset.ndim > 2:
@@ -127,7 +127,7 @@ def zipped(path: Path, text: str, weights: str) -> tuple[str, bytes]:
     """One member of a zip as text, and the bytes of another.
 
     Raises:
-        ModelFileError: it is no zip, lacks one of them, or one takes far more than its size in the zip.
+        ModelFileError: it is not a zip, lacks one of them, or one takes far more than its size in the zip.
     """
     require_finite(path)
     try:
@@ -144,7 +144,7 @@ def zipped(path: Path, text: str, weights: str) -> tuple[str, bytes]:
             raise
         raise ModelFileError(f"{path} is truncated, damaged or no .keras file: {error}") from error
     if not content.startswith(SIGNATURE):
-        raise ModelFileError(f"{path}: {weights} is no HDF5 file")
+        raise ModelFileError(f"{path}: {weights} is not an HDF5 file")
     return document, content
 
 

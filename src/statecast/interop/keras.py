@@ -206,7 +206,7 @@ def _layers(document: Any, origin: str) -> list[ListedLayer]:
     for item in items:
         name, settings = (item.get("class_name"), item.get("config")) if isinstance(item, dict) else (None, None)
         if not isinstance(name, str) or not isinstance(settings, dict):
-            raise ModelFileError(f"{origin}: {shortened(item)} is no layer")
+            raise ModelFileError(f"{origin}: {shortened(item)} is not a layer")
         if name not in IDLE and name not in FOLDERS and name != "Reshape":
             note = ", as it reads the future" if name == "Bidirectional" else ""
             raise ModelFileError(f"{origin}: the layer {shortened(name)} has no counterpart{note}")

@@ -201,7 +201,7 @@ def _of_file(path: Path) -> Iterator[tuple[str, np.ndarray]]:
     require_finite(path)
     try:
         with safe_open(path, framework="np") as file:
-            for name in file.keys():  # noqa: SIM118  # it is no mapping
+            for name in file.keys():  # noqa: SIM118  # it is not a mapping
                 kind = file.get_slice(name).get_dtype()
                 if kind not in FORMATS:
                     raise ModelFileError(
@@ -229,7 +229,7 @@ def _array(name: Any, value: Any) -> np.ndarray:
     try:
         array = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
     except (TypeError, ValueError) as error:
-        raise ModelFileError(f"the state dict's {shortened(name)} is no array: {error}") from error
+        raise ModelFileError(f"the state dict's {shortened(name)} is not an array: {error}") from error
     if not isinstance(name, str) or array.dtype.kind != "f" or array.dtype.itemsize > 8:
         raise ModelFileError(
             f"the state dict's {shortened(name)} is {array.dtype}: expected names and arrays of floats"

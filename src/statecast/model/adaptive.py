@@ -142,7 +142,7 @@ class Adaptive:
             y: the values of this step [N, D].
             m: their mask.
             raw: the forecasts of the watched steps ahead, in working units, [N, K, D, O].
-            scale: the front's scale [N, D], 0 where a forecast is no measure.
+            scale: the front's scale [N, D], 0 where a forecast is not a measure.
 
         Returns:
             turn, waiting and shifts after the step.

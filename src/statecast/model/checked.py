@@ -153,7 +153,7 @@ def _require_limits(flat: Mapping[str, Any], model: Model) -> None:
 
 
 def _require_tails(array: Float64[np.ndarray, "P 2 D"]) -> None:
-    """Refuse what is no distribution of positions; its form is right."""
+    """Refuse what is not a distribution of positions; its form is right."""
     body, rest = array[: len(tails.BODY)], array[len(tails.BODY) :]
     require(body, *FINITE, "tails")
     require(rest[:-1:2], *POSITIVE, "tails")

@@ -194,7 +194,7 @@ def unflatten(flat: Mapping[str, Leaf], empty: Any) -> Tree:
     """The tree that `flatten` took apart.
 
     Raises:
-        ValueError: `empty` is no list of paths, or the paths are not those of a tree.
+        ValueError: `empty` is not a list of paths, or the paths are not those of a tree.
     """
     if not isinstance(empty, list) or not all(isinstance(path, str) for path in empty):
         raise ValueError(f"its empty branches are {shortened(empty)}, not a list of strings")
@@ -227,7 +227,7 @@ def parse_json(text: str, infinite: bool = False) -> Any:
 
     def number(word: str) -> float:
         if not infinite:
-            raise ValueError(f"{word} is no number here")
+            raise ValueError(f"{word} is not a number here")
         return float(word)
 
     try:

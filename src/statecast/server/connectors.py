@@ -195,7 +195,7 @@ def load(text: str) -> Any:
     """
     module, colon, name = text.partition(":")
     if not colon or not module or not name:
-        raise SettingError(f"{text!r} is no connector: expected MODULE:NAME, such as plant.feed:Connector")
+        raise SettingError(f"{text!r} is not a connector: expected MODULE:NAME, such as plant.feed:Connector")
     try:
         home = import_module(module)
     except ImportError as error:

@@ -61,11 +61,11 @@ class TopicPattern:
         levels = self.text.split("/")
         names = self.names
         if "#" in "/".join(levels[:-1]) or ("#" in levels[-1] and levels[-1] != "#"):
-            raise SettingError(f"{self.text!r} is no pattern of topics: '#' stands for all levels at the end, alone")
+            raise SettingError(f"{self.text!r} is not a pattern of topics: '#' stands for all levels at the end, alone")
         if any("+" in level and level != "+" for level in levels):
-            raise SettingError(f"{self.text!r} is no pattern of topics: '+' stands for a whole level, alone")
+            raise SettingError(f"{self.text!r} is not a pattern of topics: '+' stands for a whole level, alone")
         if re.search(r"[{}]", re.sub(r"\{\w+\}", "", self.text)) or len(set(names)) < len(names):
-            raise SettingError(f"{self.text!r} is no pattern of topics: write columns as {{id}}, each once")
+            raise SettingError(f"{self.text!r} is not a pattern of topics: write columns as {{id}}, each once")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,7 +129,7 @@ class MqttAddress:
         match = ADDRESS.fullmatch(text)
         if match is None:
             raise SettingError(
-                f"{text!r} is no address of topics: expected one such as mqtt://host:1883/plant/{{id}}/load"
+                f"{text!r} is not an address of topics: expected one such as mqtt://host:1883/plant/{{id}}/load"
             )
         options = dict(parse_qsl(match["query"] or "", keep_blank_values=True))
         strange = next((name for name in options if name != "client"), None)
@@ -137,7 +137,7 @@ class MqttAddress:
             raise SettingError(f"{text!r}: there is no option {strange!r}; {nearest(strange, ['client'])}")
         port = int(match["port"] or PORTS[match["scheme"]])
         if not 0 < port < 65_536:
-            raise SettingError(f"{text!r}: {port} is no port")
+            raise SettingError(f"{text!r}: {port} is not a port")
         user, password = (None if match[name] is None else unquote(match[name]) for name in ("user", "password"))
         pattern = TopicPattern(match["pattern"])
         host = match["host"].strip("[]")
@@ -196,7 +196,7 @@ class MessageReader:
                 return DataError(f"a bare number where there are {len(schema.target)} targets: send a JSON object")
             row = {schema.target[0]: item, **named}
         else:
-            return DataError(f"{shortened(item)} is no row: send a number, or a JSON object of columns")
+            return DataError(f"{shortened(item)} is not a row: send a number, or a JSON object of columns")
         if schema.time_kind in ("date", "datetime") and schema.time is not None and schema.time not in row:
             if retained:
                 return DataError("a message that the broker had kept, of which nobody knows when it came")
@@ -327,7 +327,7 @@ def _decoded(payload: bytes) -> Any:
     try:
         return msgspec.json.decode(payload)
     except (ValueError, RecursionError) as error:  # of ValueError msgspec.DecodeError is one
-        raise DataError(f"{shortened(payload)} is no JSON: send a number, or an object of columns") from error
+        raise DataError(f"{shortened(payload)} is not JSON: send a number, or an object of columns") from error
 
 
 def _library() -> Any:

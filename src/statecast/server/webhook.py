@@ -56,7 +56,7 @@ class Webhook:
         patience: seconds after which an alarm is given up.
 
     Raises:
-        SettingError: the address is none, or the secret is no base64.
+        SettingError: the address is none, or the secret is not base64.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Webhook:
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SettingError(f"{url!r} is no address for alarms: expected one such as https://example.org/alarms")
+            raise SettingError(f"{url!r} is not an address for alarms: expected one such as https://example.org/alarms")
         self._name = parts.hostname  # the rest of an address may be a secret
         self._url, self._key, self._patience = url, None if secret is None else key_of(secret), patience
         library, _ = require_libraries()
@@ -179,7 +179,7 @@ def key_of(secret: str) -> bytes:
     """The key that a secret stands for.
 
     Raises:
-        SettingError: it is empty, or what follows `whsec_` is no base64.
+        SettingError: it is empty, or what follows `whsec_` is not base64.
     """
     if not secret.strip():
         raise SettingError("the secret of the webhook is empty")
@@ -188,4 +188,4 @@ def key_of(secret: str) -> bytes:
     try:
         return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
     except ValueError as error:
-        raise SettingError(f"the secret of the webhook begins with {PREFIX}, but what follows is no base64") from error
+        raise SettingError(f"the secret of the webhook begins with {PREFIX}, but what follows is not base64") from error

@@ -106,7 +106,7 @@ class SearchSpace:
         """Settings, as an Optuna trial suggests them.
 
         Raises:
-            SettingError: a user's function gives what is no setting.
+            SettingError: a user's function gives what is not a setting.
         """
         if self.suggest is None:
             return {dimension.name: dimension.draw(trial) for dimension in self.dimensions}
@@ -143,7 +143,7 @@ def space_of(space: Mapping[str, Any] | Suggest, common: Config) -> SearchSpace:
         common: the settings that are the same for all trials.
 
     Raises:
-        SettingError: a name is no setting, or one that cannot be tuned; a value is not allowed.
+        SettingError: a name is not a setting, or one that cannot be tuned; a value is not allowed.
     """
     if callable(space):
         return SearchSpace(suggest=space)

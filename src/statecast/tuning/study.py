@@ -74,7 +74,7 @@ def propose(
         pending: those that run.
 
     Raises:
-        SettingError: a user's space gives what is no setting.
+        SettingError: a user's space gives what is not a setting.
     """
     tried = [entry.proposal.settings for entry in entries] + [proposal.settings for proposal in pending]
     for redraw in range(REDRAWS):
@@ -164,14 +164,14 @@ class Storage:
             mark: of the table, the settings and the space; empty for whatever study is there.
 
         Raises:
-            ModelFileError: the file is no study, or of another table or space.
+            ModelFileError: the file is not a study, or of another table or space.
         """
         self.path = path
         with quiet():
             try:
                 storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
                 self._study = optuna.create_study(storage=storage, study_name=NAME, load_if_exists=True)
-            # SQLAlchemy's errors, of a file that is no database or no study, have no common type with Optuna's.
+            # SQLAlchemy's errors, of a file that is not a database or no study, have no common type with Optuna's.
             except Exception as error:
                 raise ModelFileError(f"{path}: no study that can be gone on with: {error}") from error
         attributes = self._study.user_attrs

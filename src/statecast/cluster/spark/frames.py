@@ -63,7 +63,7 @@ class SparkRows:
 
         Raises:
             DataError: a column is missing, or rows are counted.
-            SettingError: `future` is no Spark DataFrame.
+            SettingError: `future` is not a Spark DataFrame.
         """
         partitions = int(frame.sparkSession.conf.get("spark.sql.shuffle.partitions"))
         schema, group = None if trained is None else trained.model.schema, work.job.group

@@ -99,11 +99,13 @@ def _processor(rows: Any) -> Any:
     """The kind of stateful processor that this Spark can run.
 
     Raises:
-        DataError: the rows are no stream.
+        DataError: the rows are not a stream.
         SettingError: this Spark has no such processors, or does not keep its states in RocksDB.
     """
     if not getattr(rows, "isStreaming", False):
-        raise DataError("the rows are no streaming DataFrame: make one with spark.readStream, or call cluster.forecast")
+        raise DataError(
+            "the rows are not a streaming DataFrame: make one with spark.readStream, or call cluster.forecast"
+        )
     session = rows.sparkSession
     if int(session.version.partition(".")[0]) < 4:
         raise SettingError(f"a stream needs Spark 4.0, where Python can keep states; this is {session.version}")
@@ -117,7 +119,7 @@ def _processor(rows: Any) -> Any:
 def _sent(session: Any, model: Model) -> str:
     """The name under which workers find a model, without what it remembers, as a file that each machine gets once.
 
-    It is no broadcast: Spark starts a stateful processor on the driver as well, where it loads none.
+    It is not a broadcast: Spark starts a stateful processor on the driver as well, where it loads none.
     """
     bare = replace(model, state=State.empty(model.layout, model.dtype), training=None)
     content = archive.to_bytes(bare)

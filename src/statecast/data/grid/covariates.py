@@ -130,7 +130,7 @@ def encoded(record: Record, schema: Schema, grid: Grid) -> Panel:
     """The Panel of a table: its columns as numbers, laid on the grid, and there as features.
 
     Raises:
-        DataError: a value is no number of usable size, a static column changes within a series, or no target has any
+        DataError: a value is not a number of usable size, a static column changes within a series, or no target has any
             value.
     """
     table, moving = record.table, (*schema.past, *schema.known)

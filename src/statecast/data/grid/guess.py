@@ -200,7 +200,7 @@ class _Work:
         return f"{', '.join(texts[:5])}: write numbers without units" if texts else "all of them have other roles"
 
     def _varied(self, name: str) -> bool:
-        """Whether a column of numbers is no flag, nor zero most of the time."""
+        """Whether a column of numbers is not a flag, nor zero most of the time."""
         values = self.table.column(name).values
         return len(_distinct(values, 3)) > 2 and 2 * int(np.count_nonzero(values)) > len(values)
 

@@ -148,7 +148,7 @@ def like_ids(ids: Ids, kind: IdKind, schema_kind: IdKind) -> tuple[Ids, IdKind]:
     """Ids in the kind that a model was fitted with: a CSV file turns the text "7" into a number.
 
     Raises:
-        DataError: a string that is no whole number, where the model's ids are.
+        DataError: a string that is not a whole number, where the model's ids are.
     """
     if kind == schema_kind:
         return ids, kind
@@ -296,8 +296,8 @@ def _grid(record: Record, rows: SortedRows, step: Frequency, empty: float) -> Gr
         _require_begin(record, rows, step, off_grid)
         start = int(time[rows.offsets[np.searchsorted(rows.offsets, off_grid, side="right") - 1]])
         raise DataError(
-            f"{table.where(name, rows.table_row(off_grid))}: {show(int(time[off_grid]), rows.time_kind)} is no whole "
-            f"number of steps of {step} after {show(start, rows.time_kind)}, where its series begins: "
+            f"{table.where(name, rows.table_row(off_grid))}: {show(int(time[off_grid]), rows.time_kind)} is not "
+            f"a whole number of steps of {step} after {show(start, rows.time_kind)}, where its series begins: "
             "pass another freq, or bring the times onto a grid"
         )
     size = steps[rows.offsets[1:] - 1] + 1
@@ -318,7 +318,7 @@ def _require_begin(record: Record, rows: SortedRows, step: Frequency, row: int) 
     if not step.begins(stamp):
         raise DataError(
             f"{record.table.where(record.time_name or '', rows.table_row(row))}: {show(stamp, rows.time_kind)} is "
-            f"{calendar.weekday(stamp)} that steps of {step} pass over: leave such rows out, or pass another freq"
+            f"{calendar.weekday(stamp)}, which steps of {step} skip: leave such rows out, or pass another freq"
         )
 
 

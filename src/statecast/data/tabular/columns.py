@@ -63,7 +63,7 @@ def _parsed(where: Where, name: str, chunks: Iterable[Sequence[str | None]], day
     """A column of times from strings; see `timetext.parse`.
 
     Raises:
-        DataError: a string is no time, zones are mixed, or day and month cannot be told apart.
+        DataError: a string is not a time, zones are mixed, or day and month cannot be told apart.
     """
     try:
         times = timetext.parse(chunks, day_first)
@@ -81,7 +81,7 @@ def _times_of(where: Where, column: Column, clock: Clock) -> Column:
         clock: how strings state times.
 
     Raises:
-        DataError: a value is no time, zones are mixed, or a number is not whole.
+        DataError: a value is not a time, zones are mixed, or a number is not whole.
     """
     if column.kind == "flag":
         raise DataError(f"{where(None)} holds true and false: times are dates or integers")
@@ -105,7 +105,7 @@ def _stated(where: Where, column: Column) -> np.ndarray:
     if wrong.any():
         row = int(np.argmax(wrong))
         text = column.labels[column.values[row]]
-        raise DataError(f"{where(row)}: {text!r} is no whole number, as the model's times are")
+        raise DataError(f"{where(row)}: {text!r} is not a whole number, as the model's times are")
     numbers: np.ndarray = np.array([*(np.nan if number is None else float(number) for number in stated), np.nan])
     return np.asarray(numbers[column.values])
 
@@ -113,7 +113,7 @@ def _stated(where: Where, column: Column) -> np.ndarray:
 def _no_time(value: float) -> str:
     if value != value:
         return "a time is missing"
-    return f"{value:g} is no time" if abs(value) < values.LATEST else f"{value:g} is too large for a time"
+    return f"{value:g} is not a time" if abs(value) < values.LATEST else f"{value:g} is too large for a time"
 
 
 def _labelled(where: Where, name: str, codes: np.ndarray, labels: Sequence[str]) -> Column:
@@ -142,7 +142,7 @@ def typed(where: Where, name: str, raw: Column | np.ndarray | Coded | Texts, clo
         clock: how it states times, if it is to be a column of times, see `Clock`.
 
     Raises:
-        DataError: it holds neither numbers, strings, flags nor times; or a value is no time, or zones are mixed.
+        DataError: it holds neither numbers, strings, flags nor times; or a value is not a time, or zones are mixed.
     """
     if isinstance(raw, tuple):
         raw = _labelled(where, name, *raw)
@@ -202,7 +202,7 @@ def _from_objects(where: Where, name: str, items: list[Any]) -> Column:
     if numbers is None:
         several = next((row for row, item in enumerate(items) if values.is_collection(item)), None)
         if several is not None:
-            raise WrongType(f"{where(several)}: {values.described(items[several])} is no single value; {WANTED}")
+            raise WrongType(f"{where(several)}: {values.described(items[several])} is not a single value; {WANTED}")
         codes, texts = values.labels(items)
         return _labelled(where, name, codes, texts)
     if items and all(isinstance(item, (int, np.integer)) for item in items):

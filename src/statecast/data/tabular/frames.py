@@ -103,7 +103,7 @@ def _read_parquet(source: Source) -> Any:
     """The polars frame of a Parquet file.
 
     Raises:
-        DataError: it is no sound Parquet file.
+        DataError: it is not a sound Parquet file.
     """
     pl = require_polars(f"reading {source.origin}")
     try:
@@ -152,7 +152,7 @@ def columns(source: Any, origin: str) -> tuple[FrameColumns, Native]:
     """The columns of a data frame, and its library.
 
     Raises:
-        DataError: the source is no data frame, or two of its columns have one name.
+        DataError: the source is not a data frame, or two of its columns have one name.
     """
     import narwhals.stable.v2 as nw
     from narwhals.exceptions import DuplicateError
@@ -232,7 +232,7 @@ def column(where: Where, name: str, columns: Mapping[str, Any], clock: Clock | N
     """A column as an array; one of times by its clock.
 
     Raises:
-        DataError: it holds neither numbers, strings, flags nor times; or a value is no time, or zones are mixed.
+        DataError: it holds neither numbers, strings, flags nor times; or a value is not a time, or zones are mixed.
     """
     raw: Any = columns[name]
     if clock and not clock.whole and kind_of(columns, name) == "text":

@@ -124,7 +124,7 @@ class Series {
 		if (this.last === null) return 1;
 		if (time <= this.last) throw new Error(`${times.format(time)} is not after the last row, ${times.format(this.last)}`);
 		const steps = times.steps(this.last, time, LONGEST_GAP);
-		if (steps === null) throw new Error(`${times.format(time)} is no whole number of steps, at most ${LONGEST_GAP}, after ${times.format(this.last)}`);
+		if (steps === null) throw new Error(`${times.format(time)} is not a whole number of steps, at most ${LONGEST_GAP}, after ${times.format(this.last)}`);
 		return steps;
 	}
 

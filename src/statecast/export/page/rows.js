@@ -32,7 +32,7 @@ function number(text, place, delimiter = ",") {
 	const plain = text.trim();
 	if (MISSING.has(plain.toLowerCase())) return NaN;
 	const value = Number(delimiter === ";" ? plain.replace(",", ".") : plain);
-	if (!Number.isFinite(value)) throw new Error(`${place}: “${text}” is no number`);
+	if (!Number.isFinite(value)) throw new Error(`${place}: “${text}” is not a number`);
 	return value;
 }
 

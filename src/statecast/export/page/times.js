@@ -25,13 +25,13 @@ class Times {
 	parse(text) {
 		const plain = text.trim();
 		if (!this.dated) {
-			if (!/^[+-]?\d+$/.test(plain)) throw new Error(`“${text}” is no whole number, as times are in this table`);
+			if (!/^[+-]?\d+$/.test(plain)) throw new Error(`“${text}” is not a whole number, as times are in this table`);
 			return BigInt(plain);
 		}
 		const m = /^(\d{4})[-/](\d\d?)(?:[-/](\d\d?))?(?:[T ](\d\d?):(\d\d)(?::(\d\d)(?:[.,](\d{1,6})\d*)?)?)?\s*(Z|[+-]\d\d:?\d\d)?$/i.exec(plain);
 		const day = m && Date.UTC(+m[1], +m[2] - 1, +(m[3] ?? 1));
 		if (!m || new Date(day).getUTCMonth() !== +m[2] - 1 || +(m[4] ?? 0) > 23 || +(m[5] ?? 0) > 59) {
-			throw new Error(`“${text}” is no time that this page can read: write 2024-03-01 or 2024-03-01 10:00`);
+			throw new Error(`“${text}” is not a time that this page can read: write 2024-03-01 or 2024-03-01 10:00`);
 		}
 		const seconds = BigInt(day / 1000 + 3600 * +(m[4] ?? 0) + 60 * +(m[5] ?? 0) + +(m[6] ?? 0));
 		const wall = seconds * 1_000_000n + BigInt((m[7] ?? "").padEnd(6, "0"));

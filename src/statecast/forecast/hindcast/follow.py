@@ -31,7 +31,7 @@ class Watched:
     """What one run of a network over a table, whose series start from nothing, gives to those who move its intervals.
 
     Attributes:
-        forecasts: of the watched steps ahead at every row with a value, scale 0 where one is no measure; None where
+        forecasts: of the watched steps ahead at every row with a value, scale 0 where one is not a measure; None where
             intervals do not move.
         ends: what the network remembers after each series' last row.
     """
@@ -106,7 +106,7 @@ def reports_at(
     Args:
         runner: of the model.
         panel: the table, folded.
-        watched: forecasts of the watched steps ahead at every row with a value; scale 0 where one is no measure.
+        watched: forecasts of the watched steps ahead at every row with a value; scale 0 where one is not a measure.
         states: before each series' first row.
         mask: n of the R rows.
 

@@ -146,7 +146,7 @@ class Follower:
             values: in the units of the table, NaN where missing; float64.
             origins: which of the forecasts was made at each step.
             forecast: see `step`.
-            scale: the front's, 0 where the forecast is no measure.
+            scale: the front's, 0 where the forecast is not a measure.
             places: where in `report` the row's report after each step is put; −1 for nowhere.
             report: filled there; C-ordered, of the states' precision.
 

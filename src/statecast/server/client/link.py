@@ -87,7 +87,7 @@ class Link:
         Raises:
             Unreachable: patience ended without an answer.
             AccessDenied: the token is missing, unknown, or may not do this.
-            ServerError: the server failed, or what answers is no server of this kind.
+            ServerError: the server failed, or what answers is not a server of this kind.
         """
         pauses = Pauses(self.patience if patience is None else patience)
         library, _ = require_libraries()
@@ -177,7 +177,7 @@ def mapping(answer: httpx.Response) -> dict[str, Any]:
 
     Raises:
         DataError: the server refuses the request.
-        ServerError: it is no object.
+        ServerError: it is not an object.
     """
     if answer.status_code >= 400:
         raise DataError(complaint(answer))
@@ -220,7 +220,7 @@ def require_libraries() -> tuple[ModuleType, ModuleType]:
 def _checked(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingError(f"{url!r} is no address of a server: give one such as http://127.0.0.1:8000")
+        raise SettingError(f"{url!r} is not the address of a server: give one such as http://127.0.0.1:8000")
     if parts.username or parts.password:
         raise SettingError("an address holds no password: give a token")
     return url.rstrip("/")

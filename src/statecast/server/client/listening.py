@@ -83,7 +83,7 @@ def parsed(lines: Iterable[str]) -> Iterator[Event]:
     """The events of a stream's text, which end at blank lines; what is cut off in the middle is none.
 
     Raises:
-        ServerError: what an event says is no JSON.
+        ServerError: what an event says is not JSON.
     """
     _, json = link.require_libraries()
     kind, data = "message", list[str]()
@@ -94,7 +94,7 @@ def parsed(lines: Iterable[str]) -> Iterator[Event]:
                 try:
                     value = json.decode("\n".join(data))
                 except ValueError as error:  # of which msgspec.DecodeError is one
-                    raise ServerError(f"the server sent the event {shortened(data)}, which is no JSON") from error
+                    raise ServerError(f"the server sent the event {shortened(data)}, which is not JSON") from error
                 yield Event(seq, kind, value)
             kind, data, seq = "message", [], None
             continue

@@ -181,7 +181,7 @@ class RemoteForecast:
         """The forecasts of a server's objects, one for each series.
 
         Raises:
-            ServerError: one of them is no forecast.
+            ServerError: one of them is not a forecast.
         """
         items = [_mapping(item) for item in documents]
         levels = [name.removeprefix(LOWER) for name in (items[0] if items else ()) if name.startswith(LOWER)]
@@ -255,7 +255,7 @@ def stamps_of(times: Any) -> np.ndarray:
     """Times of a server's answer as datetime64, or as the whole numbers that they are.
 
     Raises:
-        ValueError: a string is no time.
+        ValueError: a string is not a time.
     """
     array = np.asarray(times)
     if array.dtype.kind != "U":

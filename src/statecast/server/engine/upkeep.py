@@ -48,7 +48,7 @@ def restore(folder: str | Path, file: str | Path) -> StoreCheck:
     Raises:
         SettingError: there is no such file.
         OutputError: the folder has a store already, or cannot be written.
-        ModelFileError: the file is no store.
+        ModelFileError: the file is not a store.
     """
     source, target = Path(file), Path(folder) / NAME
     if not source.is_file():

@@ -124,7 +124,7 @@ class BodyReader:
     def _ids(self, names: Sequence[Any]) -> list[Any]:
         """Names of series as they are, where `series_id` changes none of them."""
         if self.schema.id_kind == "integer":
-            np.array(names, np.int64)  # overflows where one is no id
+            np.array(names, np.int64)  # overflows where one is not an id
             return list(names)
         joined = "\0".join(names)
         blank = not joined.isascii() or len(joined.split()) > 1 or joined[:1].isspace() or joined[-1:].isspace()
@@ -173,7 +173,7 @@ class BodyReader:
         if isinstance(document, list):
             return document
         if not isinstance(document, dict):
-            raise DataError(f"{values.described(document)} is no row: give an object, a list of them, or columns")
+            raise DataError(f"{values.described(document)} is not a row: give an object, a list of them, or columns")
         keys = {self.schema.id, self.schema.time, *self.schema.target}
         if not any(isinstance(document.get(name), list) for name in keys if name):
             return [document]

@@ -70,7 +70,7 @@ class Tokens:
                 scope = next((item for item in SCOPES if match and match["scope"] == item), None)
                 if match is None or scope is None:
                     raise SettingError(
-                        f"{path}, line {number} is no token: expected NAME SCOPE SHA256, with the scope "
+                        f"{path}, line {number} is not a token: expected NAME SCOPE SHA256, with the scope "
                         f"{', '.join(SCOPES)}; statecast token writes such lines"
                     )
                 scopes[match["hash"]] = scope

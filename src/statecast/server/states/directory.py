@@ -50,7 +50,7 @@ class Directory:
         index = self.index
         try:
             return np.fromiter((index.get(name, -1) for name in ids), np.int64, len(ids))
-        except TypeError:  # a list among them, which is no name
+        except TypeError:  # a list among them, which is not a name
             return np.array([index.get(name, -1) if isinstance(name, (str, int)) else -1 for name in ids], np.int64)
 
     def enter(self, numbers: Sequence[int], names: Sequence[Id]) -> None:

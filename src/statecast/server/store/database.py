@@ -101,7 +101,7 @@ class Database:
         try:
             described: dict[str, Any] = psycopg.conninfo.conninfo_to_dict(self.url)
         except psycopg.ProgrammingError as error:
-            raise SettingError(f"{self.url!r} is no address of a PostgreSQL database: {error}") from error
+            raise SettingError(f"{self.url!r} is not the address of a PostgreSQL database: {error}") from error
         # A peer that is gone without a word is noticed in seconds, and of several hosts the one that takes writes.
         defaults = {"connect_timeout": CONNECT, "tcp_user_timeout": 5000, "target_session_attrs": "read-write"}
         defaults |= {"keepalives_idle": 3, "keepalives_interval": 1, "keepalives_count": 3}

@@ -49,7 +49,7 @@ def open_store(
 
         return PostgresStore(text, meta, address, shards, swap=swap)
     if "://" in text:
-        raise SettingError(f"{text!r} is no store: give a folder, or postgresql://user@host/database")
+        raise SettingError(f"{text!r} is not a store: give a folder, or postgresql://user@host/database")
     return SqliteStore(state, meta, swap=swap)
 
 

@@ -149,11 +149,11 @@ def _parameters(parameters: Mapping[str, Any]) -> dict[str, Any]:
         raise DataError(f"there is no parameter {described(strange)}: there are horizon and levels")
     horizon, levels = parameters.get("horizon"), parameters.get("levels")
     if horizon is not None and type(horizon) is not int:
-        raise DataError(f"horizon: {described(horizon)} is no whole number")
+        raise DataError(f"horizon: {described(horizon)} is not a whole number")
     if isinstance(levels, str):  # the protocol's parameters are single values
         levels = series.LEVELS.read(levels)
     if levels is not None and not all(type(level) in (int, float) for level in _listed(levels)):
-        raise DataError(f"levels: {described(levels)} are no numbers: write them as 80,95")
+        raise DataError(f"levels: {described(levels)} are not numbers: write them as 80,95")
     return {"horizon": horizon, "levels": None if levels is None else list(_listed(levels))}
 
 

@@ -146,7 +146,7 @@ def _steps(horizon: float) -> int:
         SettingError: none, or one that is too far.
     """
     if horizon != int(horizon) or not 1 <= horizon <= FARTHEST:
-        raise SettingError(f"horizon: {horizon:g} is no whole number of steps from 1 to {FARTHEST:,}")
+        raise SettingError(f"horizon: {horizon:g} is not a whole number of steps from 1 to {FARTHEST:,}")
     return int(horizon)
 
 
