@@ -42,6 +42,15 @@ def test_the_last_row_is_what_the_state_remembers(cell: str, independent: bool) 
         close(result.parts[name][last_rows(result)], parts[name], "float64")
 
 
+def test_layers_that_no_forecast_hears_have_states_all_the_same() -> None:
+    of = model()
+    table, head = panel(of, LENGTHS), of.weights["head"]
+    deaf = replace(of, weights={**of.weights, "head": {"out": {**head["out"], "W": np.zeros_like(head["out"]["W"])}}})
+    one, other = activations(of, table).parts, activations(deaf, table).parts
+    assert one.keys() == other.keys() and "0.forget" in one
+    assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+
+
 def test_no_row_looks_ahead() -> None:
     of = model()
     table = panel(of, LENGTHS)

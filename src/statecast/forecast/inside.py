@@ -17,7 +17,7 @@ from statecast.data.schema import Schema
 from statecast.errors import DataError, SettingError
 from statecast.forecast import channels
 from statecast.forecast.answer import output_ids
-from statecast.forecast.hindcast.roll import forecasts_at
+from statecast.forecast.hindcast.roll import roll
 from statecast.model.inputs import rows_of
 from statecast.model.stack import Stack
 from statecast.model.trained import Model
@@ -115,7 +115,8 @@ def runs(model: Model, folded: Panel, member: int = 0) -> Iterator[dict[str, np.
         stack.runs.clear()
         one = folded.pieces(np.array([n]), nowhere, np.array([length]))
         rows = rows_of(network, model.constants, model.schema, one, model.dtype)
-        forecasts_at(network, model.p, rows, np.zeros(one.rows, bool))
+        for _ in roll(network, model.p, rows, np.zeros(one.rows, bool)):
+            pass  # there are no origins: the run itself is what counts, also of layers that no forecast hears
         runs = stack.runs[member :: network.members.of_row]
         # A run is padded at its beginning to whole chunks.
         yield {name: np.concatenate([run[name][:, 0] for run in runs])[-one.rows :] for name in runs[0]}
