@@ -205,7 +205,8 @@ def test_as_much_is_taken_as_validation_rows_support(middle: float, share: float
     assert kept.weights["skip"]["W"] == pytest.approx(10 * share)
     assert kept.best_step == (10 if share else 0)
     assert (
-        kept.verdict.startswith("training" if share in (0, 1) else f"{share:.0%} of what training found") or not share
+        kept.verdict.startswith("training" if share in (0, 1) else f"{100 * share:.0f} % of what training found")
+        or not share
     )
 
 

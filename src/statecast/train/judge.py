@@ -155,11 +155,11 @@ class _Judges:
 
     def verdict(self, share: float, chance: float) -> str:
         """In words, beside the loss of the start."""
-        who = "training" if share == 1 else f"{share:.0%} of what training found"
+        who = "training" if share == 1 else f"{100 * share:.0f} % of what training found"
         before, after = (float(x.sum() / self.weight.sum()) for x in (self.before, self.after(0, share)))
         return (
-            f"{who} moved the validation loss from {before:.4g} to {after:.4g}; judged by rows that did not choose it, "
-            f"luck alone gives such a gain with probability {chance:.2g}"
+            f"{who} moved the validation loss from {before:.4g} to {after:.4g}; on rows that did not choose it, "
+            f"luck alone would give such a gain with probability {chance:.2g}"
         )
 
 
