@@ -92,11 +92,13 @@ def test_what_no_layer_here_can_be_is_refused_by_name() -> None:
     assert "NaN" in refusal({"head.bias": np.full(4, np.nan)})
     assert "beyond 1e+15" in refusal({"rnn.bias_ih_l0": np.full(12, 3e38, np.float32)})
     assert "int64" in refusal({"head.bias": np.zeros(4, int)})
-    assert "no array" in refusal({"head.bias": [[1.0], [1.0, 2.0]]})
+    assert "not an array" in refusal({"head.bias": [[1.0], [1.0, 2.0]]})
     assert "not of the 12 rows" in refusal({"rnn.bias_ih_l0": np.zeros(11)})
     assert "expected [4]" in refusal({"head.bias": np.zeros(3)})
     assert "no weight" in refusal({"other.bias": np.zeros(3)}, layers=["rnn", "other", "head"])
-    assert "of no RNN, LSTM or GRU" in refusal({f"rnn.weight_{part}_l1": np.zeros((6, 3)) for part in ("ih", "hh")})
+    assert "not that of an RNN, LSTM or GRU" in refusal(
+        {f"rnn.weight_{part}_l1": np.zeros((6, 3)) for part in ("ih", "hh")}
+    )
     assert "mixes" in refusal({f"rnn.weight_{part}_l1": np.zeros((9, 3)) for part in ("ih", "hh")} | nothing(9))
     assert "one before it gives" in refusal({"rnn.weight_ih_l1": np.zeros((12, 2))})
     assert "weights are of lstm" in refusal({}, cell="gru")

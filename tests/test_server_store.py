@@ -91,7 +91,7 @@ def test_what_is_no_store_is_refused(model: Path, state: Path, tmp_path: Path) -
         server.started(model, tmp_path / "junk")
     (tmp_path / "foreign").mkdir()
     change(tmp_path / "foreign", "CREATE TABLE songs(name)")
-    with pytest.raises(ModelFileError, match="no store of statecast"):
+    with pytest.raises(ModelFileError, match="not a store of statecast"):
         server.started(model, tmp_path / "foreign")
     change(state, "PRAGMA user_version=99")
     with pytest.raises(NewerFormat, match="later statecast"):

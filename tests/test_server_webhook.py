@@ -146,7 +146,7 @@ def test_a_close_does_not_wait_for_a_server_that_is_away() -> None:
 def test_what_cannot_be_an_address_or_a_secret() -> None:
     with pytest.raises(SettingError, match="is not an address for alarms"):
         Webhook("example.org")
-    with pytest.raises(SettingError, match="no base64"):
+    with pytest.raises(SettingError, match="not base64"):
         key_of("whsec_ü")
     with pytest.raises(SettingError, match="is empty"):
         key_of(" ")

@@ -334,7 +334,7 @@ def test_a_study_can_be_made_longer_and_is_not_begun_twice(tmp_path: Path) -> No
     with pytest.raises(OutputError, match="no study"):
         tuned(**START, out=tmp_path / "other", resume=True)
     (tmp_path / study.FILE).write_bytes(b"no database at all" * 100)
-    with pytest.raises(ModelFileError, match="no study that can be gone on with"):
+    with pytest.raises(ModelFileError, match="not a study that can be continued"):
         tuned(trials=5, **START, out=tmp_path, resume=True)
 
 

@@ -125,4 +125,4 @@ def _require_lone(model: Model) -> None:
     for role, items in (("known ahead", schema.known), ("of a series", schema.static)):
         if items:
             names = ", ".join(item.name for item in items)
-            raise SettingError(f"River tells of covariates one step at a time, and the model has some {role}: {names}")
+            raise SettingError(f"River passes covariates one step at a time, and the model has some {role}: {names}")

@@ -164,7 +164,7 @@ def _readable(scores: dict[str, Any], path: str) -> dict[str, Any]:
             summary.conclusions(scores)
             summary.score_tables(scores)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise ModelFileError(f"{path}: its scores are not as statecast writes them: save the model anew") from error
+        raise ModelFileError(f"{path}: its scores are not as statecast writes them: save the model again") from error
     return scores
 
 

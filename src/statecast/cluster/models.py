@@ -87,6 +87,6 @@ def _files(folder: Path) -> tuple[str, dict[Any, Path]]:
         raise ModelFileError(f"{folder / MODELS} cannot be read: {error}") from error
     names = table["model"].to_pylist() if "model" in table.column_names else []
     if not names or not all(isinstance(name, str) and name == Path(name).name for name in names):
-        raise ModelFileError(f"{folder / MODELS} does not name the files of models beside it: fit the groups anew")
+        raise ModelFileError(f"{folder / MODELS} does not name the files of models beside it: fit the groups again")
     groups = [name_of(value) for value in table.column(0).to_pylist()]
     return table.column_names[0], dict(zip(groups, (folder / name for name in names), strict=True))

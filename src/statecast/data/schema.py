@@ -261,7 +261,7 @@ def names(values: Any, kind: IdKind | None, what: str) -> tuple[str | int, ...]:
     for item in items:
         other = expected is None or kinds.get(type(item)) != expected
         if other or (type(item) is int and not -(2**63) <= item < 2**63):
-            raise ValueError(f"{what} holds {shortened(item)}, which is no {expected or 'text or integer'} id")
+            raise ValueError(f"{what} holds {shortened(item)}, not an id of the kind {expected or 'text or integer'}")
     double = _twice(items)
     if double is not None:
         raise ValueError(f"{what} holds {shortened(double)} twice")

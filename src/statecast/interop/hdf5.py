@@ -51,7 +51,7 @@ def opened(source: Path | bytes, origin: str) -> Iterator[h5py.File]:
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         if isinstance(error, ModelFileError):
             raise
-        raise ModelFileError(f"{origin} is truncated, damaged or no HDF5 file: {error}") from error
+        raise ModelFileError(f"{origin} is truncated, damaged or not an HDF5 file: {error}") from error
 
 
 def group(parent: h5py.Group, path: str, origin: str) -> h5py.Group | None:
@@ -142,7 +142,7 @@ def zipped(path: Path, text: str, weights: str) -> tuple[str, bytes]:
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError) as error:
         if isinstance(error, ModelFileError):
             raise
-        raise ModelFileError(f"{path} is truncated, damaged or no .keras file: {error}") from error
+        raise ModelFileError(f"{path} is truncated, damaged or not a .keras file: {error}") from error
     if not content.startswith(SIGNATURE):
         raise ModelFileError(f"{path}: {weights} is not an HDF5 file")
     return document, content
@@ -156,7 +156,7 @@ def _unzipped(archive: zipfile.ZipFile, path: Path, name: str, most: int) -> byt
     if member.file_size > min(most, RATIO * member.compress_size + 1024):
         raise ModelFileError(
             f"{path}: {name} states {member.file_size:,} bytes in {member.compress_size:,} of the file, and is not "
-            "unpacked: save the model anew"
+            "unpacked: save the model again"
         )
     # Of a member that is longer than it states, no more than that is unpacked.
     return archive.read(member)

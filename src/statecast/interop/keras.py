@@ -158,7 +158,7 @@ def _swapped(cell: str, array: np.ndarray) -> np.ndarray:
 def _of_archive(path: Path, cell: str | None, activation: str | None) -> Layers:
     """The layers of a .keras file, as its configuration tells them."""
     if cell is not None or activation is not None:
-        raise SettingError(f"{path} tells its cell and activations itself: leave cell and activation out")
+        raise SettingError(f"{path} states its cell and activations: leave cell and activation out")
     text, content = hdf5.zipped(path, "config.json", "model.weights.h5")
     try:
         document = parse_json(text, infinite=True)
@@ -186,7 +186,7 @@ def _of_weights(path: Path, cell: str | None, activation: str | None) -> Layers:
             elif kind not in IDLE_FOLDERS:
                 raise ModelFileError(f"{path}: the layer {shortened(folder)} has no counterpart")
         if len({kind for behind, _, kind, _ in layers if behind}) > 1:
-            raise ModelFileError(f"{path} does not tell in which order its dense layers are: give the .keras file")
+            raise ModelFileError(f"{path} does not say in which order its dense layers are: give the .keras file")
         ordered = [ListedLayer(kind, {}, folder) for _, _, kind, folder in sorted(layers)]
         return _chain(ordered, file, str(path), cell, activation)
 
@@ -271,7 +271,7 @@ def _between(acts: Sequence[str], listed: Sequence[ListedLayer], origin: str, ac
     """The activation of the dense layers before the last, which has none."""
     if not any(layer.config for layer in listed):
         if len(acts) > 1 and activation is None:
-            raise SettingError(f"{origin} does not tell what acts between its dense layers: give activation")
+            raise SettingError(f"{origin} does not say what acts between its dense layers: give activation")
         return str(canonical("activation", activation or "linear"))
     if acts[-1] != "linear":
         raise ModelFileError(f"{origin}: the last Dense layer has the activation {acts[-1]!r}: expected 'linear'")

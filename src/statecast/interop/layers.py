@@ -120,7 +120,7 @@ def require_numbers(array: np.ndarray, name: str, origin: str) -> None:
     """
     if not (np.abs(array) <= np.float64(LARGEST)).all():
         raise ModelFileError(
-            f"{origin}: {shortened(name)} holds NaN, infinity or numbers beyond {LARGEST:g}: train it anew"
+            f"{origin}: {shortened(name)} holds NaN, infinity or numbers beyond {LARGEST:g}: train it again"
         )
 
 

@@ -171,7 +171,7 @@ def layers_of(
     dense = [_dense(origin, module, linear[module]) for module in then]
     if len(dense) > 1 and activation is None:
         raise SettingError(
-            f"a state dict does not tell what acts between the linear layers {', '.join(then)}: give activation"
+            f"a state dict does not say what acts between the linear layers {', '.join(then)}: give activation"
         )
     acts = canonical("activation", activation or "linear")
     return Layers(names.pop(), tuple(layers), tuple(dense), acts, origin)
@@ -215,7 +215,7 @@ def _of_file(path: Path) -> Iterator[tuple[str, np.ndarray]]:
         raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
     except SafetensorError as error:
         hint = f"; {CONVERT}" if _pickled(path) else ": expected a safetensors file of a state dict"
-        raise ModelFileError(f"{path} is truncated, damaged or no safetensors file ({error}){hint}") from error
+        raise ModelFileError(f"{path} is truncated, damaged or not a safetensors file ({error}){hint}") from error
 
 
 def _pickled(path: Path) -> bool:
@@ -316,7 +316,9 @@ def _house_layer(origin: str, module: str, part: Mapping[str, np.ndarray], cell:
         raise ModelFileError(f"{origin}: {module or 'a layer'} holds {shapes}, expected weight_ih and weight_hh alike")
     gates, rest = divmod(len(hh), hh.shape[1])
     if rest or gates not in CELLS:
-        raise ModelFileError(f"{origin}: weight_hh {list(hh.shape)} of {module or 'a layer'} is of no RNN, LSTM or GRU")
+        raise ModelFileError(
+            f"{origin}: weight_hh {list(hh.shape)} of {module or 'a layer'} is not that of an RNN, LSTM or GRU"
+        )
     name = CELLS[gates][0] if cell is None else canonical("cell", cell)
     if name not in CELLS[gates]:
         raise SettingError(f"cell = {cell!r}: the weights are of {' or '.join(CELLS[gates])}")

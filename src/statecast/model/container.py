@@ -248,7 +248,7 @@ def disagreement(name: str, texts: Mapping[str, str], error: Exception) -> Model
     reason = reason if len(reason) <= LONGEST_REASON else f"{reason[:LONGEST_REASON]}…"
     return ModelFileError(
         f"{name}: written by statecast {texts['statecast']}, but not as this statecast {version()} reads it "
-        f"({reason}): upgrade statecast, or save the model anew"
+        f"({reason}): upgrade statecast, or save the model again"
     )
 
 
@@ -319,11 +319,11 @@ def _require_ours(name: str, texts: Mapping[str, str], number: int | None) -> No
 
 
 def _damaged(name: str, reason: object) -> ModelFileError:
-    return ModelFileError(f"{name} is damaged: {reason}; copy or save it anew")
+    return ModelFileError(f"{name} is damaged: {reason}; copy or save it again")
 
 
 def _truncated(name: str, content: bytes) -> ModelFileError:
-    return ModelFileError(f"{name} is truncated: only {len(content):,} bytes are there; copy or save it anew")
+    return ModelFileError(f"{name} is truncated: only {len(content):,} bytes are there; copy or save it again")
 
 
 def _tensors(content: bytes, places: Mapping[str, _Place], begin: int) -> dict[str, np.ndarray]:

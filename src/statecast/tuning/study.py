@@ -173,7 +173,7 @@ class Storage:
                 self._study = optuna.create_study(storage=storage, study_name=NAME, load_if_exists=True)
             # SQLAlchemy's errors, of a file that is not a database or no study, have no common type with Optuna's.
             except Exception as error:
-                raise ModelFileError(f"{path}: no study that can be gone on with: {error}") from error
+                raise ModelFileError(f"{path}: not a study that can be continued: {error}") from error
         attributes = self._study.user_attrs
         if mark and attributes.get("mark", mark) != mark:
             raise ModelFileError(

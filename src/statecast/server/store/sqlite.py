@@ -369,7 +369,7 @@ def _prepare(connection: apsw.Connection, path: Path, meta: Mapping[str, str], s
             connection.execute(LATER)
             return
     if kind != APPLICATION:
-        raise ModelFileError(f"{path} is a database, but no store of statecast: give another folder")
+        raise ModelFileError(f"{path} is a database, but not a store of statecast: give another folder")
     if version > FORMAT:
         raise NewerFormat(f"{path} was written by a later statecast (format {version}): install that one")
     with connection:
