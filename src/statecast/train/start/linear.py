@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 SHARES = (0.75, 0.5, 0.25)  # of the extrapolation in a mean
 MIXED = 2.0  # standard errors that a mean must gain on either alone
+PLENTY = 100  # units of evidence from which on shares that err nearly alike are averaged
 MANY = 2  # times as many series as are looked at first: where these tell that extrapolations lose, the others rest
 DOUBTLESS = 3.0  # standard errors by which they must lose
 FILTERED = 1_000_000_000  # values of all series times members, at most, for which an extrapolation is tried
@@ -117,7 +118,7 @@ def choose(
     elif table.rows.weight is not None and not evidence.count:  # exponential smoothing follows rows that weigh nothing
         share = 0.0
     else:
-        share = _share(evidence, carried, made.forecasts)
+        share = share_of(evidence, carried, made.forecasts)
     mixed = carried if made is None else share * carried + (1 - share) * made.forecasts
     if evidence.count >= LEAST and not beats(evidence.errors(mixed), nothing):
         return None
@@ -126,12 +127,20 @@ def choose(
     return Blend(season, share, made.recipe, window, made.solution)
 
 
-def _share(evidence: HeldOut, carried: Float[np.ndarray, "n H"], straight: Float[np.ndarray, "n H"]) -> float:
-    """The extrapolation's share: all, unless least squares win; a part where a mean beats either beyond doubt."""
+def share_of(evidence: HeldOut, carried: Float[np.ndarray, "n H"], straight: Float[np.ndarray, "n H"]) -> float:
+    """The extrapolation's share: all, unless least squares win, or a mean beats either beyond doubt.
+
+    Errors hardly change around the best share, which rows held out cannot tell from its neighbours: those that err
+    nearly as little are averaged where evidence is plenty.
+    """
     errors = {share: evidence.errors(share * carried + (1 - share) * straight) for share in (1.0, *SHARES, 0.0)}
-    alone = 0.0 if beats(errors[0.0], errors[1.0]) else 1.0
     best = min(SHARES, key=lambda share: float(errors[share].sum()))
-    return best if all(beats(errors[best], errors[one], MIXED) for one in (0.0, 1.0)) else alone
+    alone = 0.0 if beats(errors[0.0], errors[1.0]) else 1.0
+    share = best if all(beats(errors[best], errors[one], MIXED) for one in (0.0, 1.0)) else alone
+    if share == 1 or evidence.count < PLENTY:
+        return share
+    close = recipes.CLOSE * min(error.mean() for error in errors.values())
+    return float(np.mean([share for share, error in errors.items() if error.mean() <= close]))
 
 
 def _lost(design: Design, folds: Folds, season: int, window: int, straight: Float[np.ndarray, "n H"]) -> bool:
@@ -147,7 +156,7 @@ def _lost(design: Design, folds: Folds, season: int, window: int, straight: Floa
     evidence, straight = folds.evidence.of(rows), straight[rows]
     alone, carried_alone = evidence.errors(straight), evidence.errors(carried[rows])
     mixed = (evidence.mean(share * carried[rows] + (1 - share) * straight) for share in SHARES)
-    return beats(alone, carried_alone, DOUBTLESS) and min(mixed) > alone.mean()
+    return beats(alone, carried_alone, DOUBTLESS) and min(mixed) > recipes.CLOSE * alone.mean()
 
 
 def with_rows(design: Design, blend: Blend, before: Int64[np.ndarray, " S"]) -> Blend:
