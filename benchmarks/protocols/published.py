@@ -116,13 +116,17 @@ COVERAGE_SCATTER: Mapping[str, Mapping[int, float]] = {"exchange-96": {80: 0.05}
 NEXT: Mapping[str, str] = {
     "etth1-96": "validation rows that cover more seasons than four months do: on rows cut off, forms of the skip that "
     "they cannot distinguish moved the error by 1 % either way",
-    "ettm1-96": "training that starts from the maps of single series and adjusts them as well",
-    "etth1-720": "validation rows of more seasons: four months hold four horizons, too few to estimate error or spread",
-    "m4-hourly": "maps of single series only where no network is trained on them: on rows cut off they took twice as "
-    "long for the same error (.4405 against .4414)",
+    "ettm1-96": "training that adjusts the maps of single series together with the shared one",
+    "ettm1-720": "the same as 96 ahead; low rank and smoothing across steps gained .3 % here and lost up to 14 % elsewhere",
+    "etth1-720": "held-out stretches from all sixteen months, not from four: these hold four horizons, too few to "
+    "estimate error or spread; and standard errors that count channels of one time once",
+    "m4-hourly": "training that adjusts the maps of single series. Training on maps that the rows at hand have not taught "
+    "gained nothing on rows cut off (.456 against .446), and a network adds little to what these maps forecast",
     "tourism-monthly": "giving later rows more weight: errors in units of the scale shrink from year to year",
     "pjm": "bounds for each hour of the day and step ahead: at present one factor for each hour serves all steps",
-    "short": "a closer look at the worst series, and maps fitted to what smoothing and autoregressions leave",
+    "short": "maps fitted to what smoothing and autoregressions leave. On 240 other series a share of the seasonal naive "
+    "forecast that leaves none above 1.2 would cost 13 % of the mean",
     "m1-quarterly": "a judge that looks at all steps of the horizon: validation rows end before the last of them",
+    "m1-yearly": "nothing on rows cut off tells: there 88 % lie in the intervals of 80 %",
     "exchange-96": "faster adaptation far ahead, where a day moves an interval by 0.3 % of half its width at most",
 }
