@@ -117,15 +117,16 @@ NEXT: Mapping[str, str] = {
     "etth1-96": "validation rows that cover more seasons than four months do: on rows cut off, forms of the skip that "
     "they cannot distinguish moved the error by 1 % either way",
     "ettm1-96": "training that adjusts the maps of single series together with the shared one",
-    "ettm1-720": "the same as 96 ahead; low rank and smoothing across steps gained .3 % here and lost up to 14 % elsewhere",
+    "ettm1-720": "the same as 96 ahead; low rank and smoothing across steps gained .3 % on tables like this one and "
+    "lost up to 14 % on others",
     "etth1-720": "held-out stretches from all sixteen months, not from four: these hold four horizons, too few to "
     "estimate error or spread; and standard errors that count channels of one time once",
-    "m4-hourly": "training that adjusts the maps of single series. Training on maps that the rows at hand have not taught "
-    "gained nothing on rows cut off (.456 against .446), and a network adds little to what these maps forecast",
+    "m4-hourly": "training that adjusts the maps of single series, to which a network adds little today; training on "
+    "maps that the rows at hand have not taught gained nothing on rows cut off (.456 against .446)",
     "tourism-monthly": "giving later rows more weight: errors in units of the scale shrink from year to year",
     "pjm": "bounds for each hour of the day and step ahead: at present one factor for each hour serves all steps",
-    "short": "maps fitted to what smoothing and autoregressions leave. On 240 other series a share of the seasonal naive "
-    "forecast that leaves none above 1.2 would cost 13 % of the mean",
+    "short": "maps fitted to what smoothing and autoregressions leave; a share of the seasonal naive forecast that "
+    "leaves hardly any of 240 other series above 1.2 costs 13 % of the mean",
     "m1-quarterly": "a judge that looks at all steps of the horizon: validation rows end before the last of them",
     "m1-yearly": "nothing on rows cut off tells: there 88 % lie in the intervals of 80 %",
     "exchange-96": "faster adaptation far ahead, where a day moves an interval by 0.3 % of half its width at most",
