@@ -14,7 +14,7 @@ from statecast.config import Config
 from statecast.data.segments import Split, split
 from statecast.model.front import Front
 from statecast.train.choose import skip
-from statecast.train.fit import begin, fit
+from statecast.train.fit import fit
 from statecast.train.start import design, linear, recipes, straight
 from statecast.train.start.design import Design
 from statecast.train.start.evidence import HeldOut, beats
@@ -220,23 +220,8 @@ def test_single_maps_have_look_backs_of_their_own() -> None:
     assert alike is not None and alike.recipe.size == 48 and not alike.recipe.shrinkages
 
 
-@pytest.mark.parametrize("steps", [0, 5])
-def test_single_maps_are_shrunk_more_where_a_network_is_trained_on_them(steps: int) -> None:
-    """They leave less of the rows that they have learned from than of others, and training sees only the former."""
-    r = np.random.default_rng(0)
-    seasons = [np.resize(5 * r.standard_normal(length), 110) for length in range(5, 13)]
-    panel = panel_of(*(season + 0.3 * r.standard_normal(110) for season in seasons))
-    config = settings(horizon=4, skip=12, val_size=40, test_size=0, max_steps=steps, local_skip=None)
-    parts = split(panel.lengths, 4, 40, 0)
-    chosen = begin(config, schema_of(panel), panel, parts).prepared.blends[0]
-    alone = blend_of(*(panel.y[span, 0] for span in panel.spans()), horizon=4, skip=12, val_size=40, local_skip=None)
-    assert chosen is not None and chosen.recipe and alone is not None and alone.recipe
-    factor = recipes.TRAINED if steps else 1.0
-    assert chosen.recipe.shrinkages == tuple(factor * one for one in alone.recipe.shrinkages) != ()
-
-
 def blend_of(*series: np.ndarray, **options: Any) -> linear.Blend | None:
-    config, table = table_of(*series, **{"skip": None} | options)
+    config, table = table_of(*series, skip=None, **options)
     return skip.best(config, table)[2][0]
 
 

@@ -58,8 +58,7 @@ def choose(
     reasons |= {"transform": reason} if reason else {}
     config = config.with_(transform=name)
     bare = bare_of(config, "lags")
-    trains = config.max_steps != 0
-    size, reason, blends = recall.once(("start", bare, trains), partial(skip.best, bare, table, trains))
+    size, reason, blends = recall.once(("start", bare), partial(skip.best, bare, table))
     reasons["start" if config.skip is not None else "skip"] = reason
     config = config.with_(skip=size)
     if config.local_skip is None:

@@ -24,13 +24,12 @@ LEAST, MOST = 8, 1344
 FOLLOWING = ("last", "ewma")  # normalisers whose level follows the series
 
 
-def best(config: Config, table: WorkingTable, trains: bool = False) -> tuple[int, str, tuple[Blend | None, ...]]:
+def best(config: Config, table: WorkingTable) -> tuple[int, str, tuple[Blend | None, ...]]:
     """The size of the skip, why, and what the map of each target is made of; None for one that starts from zero.
 
     Args:
         config: settings with all but `skip`, `lags` and `level_input` chosen; a skip that is chosen stays as it is.
         table: the targets in working units.
-        trains: whether training steps follow.
     """
     targets, limit = table.rows.y.shape[1], config.skip
     if config.skip_init != "ridge" or limit == 0:
@@ -54,7 +53,6 @@ def best(config: Config, table: WorkingTable, trains: bool = False) -> tuple[int
             several,
             config.normalize in FOLLOWING,
             int(rows.max(initial=0)) if limit is None else limit,
-            trains,
         )
         for target in range(targets)
     )

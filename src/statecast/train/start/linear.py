@@ -87,7 +87,6 @@ def choose(
     several: bool,
     follows: bool,
     most: int,
-    trains: bool = False,
 ) -> Blend | None:
     """What forecasts the rows held out best; None where there are too few rows for any, or repeating does as well.
 
@@ -99,12 +98,11 @@ def choose(
         several: whether each series may have a map of its own.
         follows: whether the level follows the series.
         most: last values that an extrapolation may take.
-        trains: whether a network is trained on what the map leaves.
     """
     folds, table = Folds.of(design), design.table
     window = min(extrapolation.reach(season), most)
     suits = follows and (several or len(table.parts.train) == 1)
-    made = recipes.best(folds, sizes, absolute, several, follows, trains)
+    made = recipes.best(folds, sizes, absolute, several, follows)
     suits = suits and not (made and _lost(design, folds, season, window, made.forecasts))
     carried = _extrapolated(design, folds, season, window) if suits else None
     evidence = folds.evidence

@@ -24,7 +24,6 @@ MIDDLE = 4  # the place among the penalties where most tables have their best on
 SHRINKAGES = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01, 0.003)  # of single series towards all, the simplest first
 USUAL = 4  # the place among the shrinkages where many tables have their best one, or next to it
 SINGLE = 2.0  # standard errors that less shrinkage must gain by
-TRAINED = 5.0  # times as much where a network is trained on them
 CLOSE = 1.01  # look-backs whose error is within this factor of the least are averaged
 DRIFT = 2.0  # standard errors that a drift must gain by
 PLAIN = 2.0  # standard errors that plain squares must gain by where the loss is of absolute errors
@@ -109,9 +108,7 @@ def applied(
     return forecasts
 
 
-def best(
-    folds: Folds, sizes: Sequence[int], absolute: bool, several: bool, follows: bool, trains: bool = False
-) -> Straight | None:
+def best(folds: Folds, sizes: Sequence[int], absolute: bool, several: bool, follows: bool) -> Straight | None:
     """What forecasts the rows held out best; None where there are too few rows.
 
     Args:
@@ -120,8 +117,6 @@ def best(
         absolute: whether the loss is of absolute errors.
         several: whether each series may have a map of its own.
         follows: whether the level follows the series, so that an intercept is a drift.
-        trains: whether a network is trained on what the maps leave of the training rows. Single maps leave less of
-            the rows that they have learned from than of others, so these are shrunk more then.
     """
     fewest = min((len(fold.train.rows) for fold in folds.folds), default=0)
     sizes = [size for size in sizes if fewest >= ROWS * (size + 1)]
@@ -137,8 +132,6 @@ def best(
             trial, recipe = weighted, replace(recipe, weighted=True)
     if several:
         recipe = _with_single_maps(trial, recipe, penalties)
-    if trains:
-        recipe = replace(recipe, shrinkages=tuple(TRAINED * shrinkage for shrinkage in recipe.shrinkages))
     maps, train = trial.maps(recipe), folds.folds[0].train
     # Those of many series would take much memory until a fit ends, and rows left out cannot be told from later ones.
     kept = trial.equations[0] if len(maps[0]) == 1 and train.complete else None
