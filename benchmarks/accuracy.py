@@ -53,6 +53,7 @@ def main() -> None:
         "--start", action="store_true", help="keep no training step; recorded beside the defaults' runs"
     )
     parser.add_argument("--validation", action="store_true", help="on rows cut off, to choose by; nothing is recorded")
+    parser.add_argument("--busy", action="store_true", help="the machine has other work: the page says so of seconds")
     parser.add_argument("--every", type=int, default=1, help="of the short series only each so many-th; not recorded")
     parser.add_argument("--data", type=Path, default=DATA, help="the folder of tables")
     parser.add_argument("--out", type=Path, default=RESULTS, help="the JSON file that the results go to")
@@ -158,7 +159,7 @@ def keep(name: str, about: Mapping[str, Any], runs: list[dict[str, Any]], option
         whole = before | {"variants": {**before.get("variants", {}), label: {"runs": runs}}}
     else:
         whole = {**about, "runs": runs}
-    record.with_(name, whole, machine()).write(options.out)
+    record.with_(name, whole, machine() | ({"busy": True} if options.busy else {})).write(options.out)
 
 
 def run_peers(name: str, problem: Protocol | Suite, options: argparse.Namespace) -> None:

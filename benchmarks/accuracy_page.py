@@ -296,6 +296,11 @@ def machines(entries: Mapping[str, Any], peers: Mapping[str, Any]) -> str:
         for result in entry.values()
         if "device" in result and "packages" in result
     )
+    busy = [entry["title"] for entry in entries.values() if entry.get("machine", {}).get("busy")]
+    if busy:
+        lines["- with other work on the machine, so that seconds are up to twice those at rest: " + "; ".join(busy)] = (
+            None
+        )
     return "## Where it was measured\n\n" + "\n".join(lines) + "\n"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import accuracy
 import pytest
-from accuracy_page import missed, page, section
+from accuracy_page import machines, missed, page, section
 from fits import EVERY_ROW
 from others import MEAN
 from protocols import NAMES
@@ -122,6 +122,12 @@ def test_what_falls_short_is_said() -> None:
     assert "70.0 % in the intervals of 80 %" in list(missed("exchange-96", entry(run(0.1, 10, inside=0.7))))
     late = entry(run(0.1, 61))
     assert any("seconds 61 against 60" in line for line in missed("etth1-96", late))
+
+
+def test_seconds_of_a_busy_machine_are_called_so() -> None:
+    quiet, busy = entry(run(0.1, 10)), entry(run(0.1, 10)) | {"title": "Loads", "machine": MACHINE | {"busy": True}}
+    assert machines({"a": quiet}, {}).count("other work") == 0
+    assert machines({"a": quiet, "b": busy}, {}).endswith("seconds are up to twice those at rest: Loads\n")
 
 
 def test_runs_with_a_setting_are_kept_beside_the_defaults(tmp_path: Path) -> None:

@@ -419,7 +419,7 @@ def test_an_unknown_backend_is_refused() -> None:
     forecaster, _ = fitted()
     with pytest.raises(SettingError, match=r"backend = 'bokeh': expected 'matplotlib' or 'plotly'"):
         forecaster.plot(backend="bokeh")
-    with pytest.raises(SettingError, match="plotly draws on no axes"):
+    with pytest.raises(SettingError, match="plotly cannot draw on axes"):
         forecaster.plot(backend="plotly", ax=3)
 
 

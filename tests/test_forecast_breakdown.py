@@ -298,7 +298,7 @@ def test_a_loaded_model_takes_apart_what_it_remembers(fitted: sc.Forecaster) -> 
     result = loaded.breakdown()
     np.testing.assert_allclose(result.values, fitted.forecast().values, rtol=1e-5)
     assert "wind" not in {part.name for part in result.parts}  # it is in the layers' memory
-    with pytest.raises(SettingError, match="the last row of each series alone"):
+    with pytest.raises(SettingError, match="remembers only the last row of each series"):
         loaded.explain(at=3)
     with pytest.raises(UnknownSeries, match="no series 'x'"):
         loaded.explain(at="last", series="x")

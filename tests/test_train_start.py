@@ -264,6 +264,14 @@ def test_shares_that_err_nearly_alike_are_averaged_where_evidence_is_plenty(unit
     assert linear.share_of(evidence, noise + 0.4 * smoothing, noise + 0.1 * least_squares) == share
 
 
+@pytest.mark.parametrize(("units", "share"), [(2000, 0.5), (60, 1.0)])
+def test_two_that_err_alike_are_averaged_where_evidence_is_plenty(units: int, share: float) -> None:
+    """No stretch of evidence tells smoothing and least squares apart; few stretches leave the simpler one."""
+    noise, difference = np.random.default_rng(2).standard_normal((2, units, 1))
+    evidence = HeldOut(np.zeros((units, 1)), np.arange(units))
+    assert linear.share_of(evidence, noise + 0.1 * difference, noise - 0.1 * difference) == share
+
+
 def test_a_cycle_is_left_to_least_squares() -> None:
     """Filters know no cycle that no season tells; two last values carry it on without an error."""
     blend = blend_of(np.sin(np.arange(400) / 7.3), horizon=6, season=1)

@@ -128,16 +128,16 @@ def choose(
 
 
 def share_of(evidence: HeldOut, carried: Float[np.ndarray, "n H"], straight: Float[np.ndarray, "n H"]) -> float:
-    """The extrapolation's share: all, unless least squares win, or a mean beats either beyond doubt.
+    """The extrapolation's share: all, unless least squares win or a mean beats either beyond doubt.
 
-    Errors hardly change around the best share, which rows held out cannot tell from its neighbours: those that err
-    nearly as little are averaged where evidence is plenty.
+    Errors hardly change around the best share, which rows held out cannot tell from its neighbours: where evidence is
+    plenty, those that err nearly as little are averaged.
     """
     errors = {share: evidence.errors(share * carried + (1 - share) * straight) for share in (1.0, *SHARES, 0.0)}
     best = min(SHARES, key=lambda share: float(errors[share].sum()))
     alone = 0.0 if beats(errors[0.0], errors[1.0]) else 1.0
     share = best if all(beats(errors[best], errors[one], MIXED) for one in (0.0, 1.0)) else alone
-    if share == 1 or evidence.count < PLENTY:
+    if evidence.count < PLENTY:
         return share
     close = recipes.CLOSE * min(error.mean() for error in errors.values())
     return float(np.mean([share for share, error in errors.items() if error.mean() <= close]))
