@@ -132,7 +132,7 @@ def test_seconds_of_a_busy_machine_are_called_so() -> None:
 
 def test_runs_with_a_setting_are_kept_beside_the_defaults(tmp_path: Path) -> None:
     def keep(seconds: float, *, setting: list[str], start: bool = False) -> Any:
-        options = argparse.Namespace(out=tmp_path / "accuracy.json", set=setting, start=start)
+        options = argparse.Namespace(busy=False, out=tmp_path / "accuracy.json", set=setting, start=start)
         accuracy.keep("pjm", {"title": "PJM"}, [{"seconds": seconds}], options)
         return Record.read(options.out).tables["pjm"]
 
