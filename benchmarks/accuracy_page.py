@@ -41,8 +41,9 @@ else. `make accuracy` runs the benchmark and writes this page.
 
 - **Test rows are withheld.** The table that `fit` gets ends before them; `backtest` then forecasts every window of the
   test rows from everything before it, without retraining. Competitions have a single window, the test file.
-- **statecast** is the mean over {seeds}, with the smallest and the largest in brackets. Seconds cover everything after
-  the table has been read: importing JAX, compiling, fitting and forecasting. CPU seconds are summed over all cores.
+- **statecast** is the mean over {seeds}, with the smallest and the largest in brackets where they differ. Seconds cover
+  everything after the table has been read: importing JAX, compiling, fitting and forecasting. CPU seconds are summed
+  over all cores.
 - A fit makes two networks: one learns from the training rows alone and is selected on the validation rows; the other
   learns from every row before the test rows. Published figures for ETT and exchange rates are of the first kind, so
   there the first is scored and the row **every row learned** is the second; elsewhere it is the other way round.
@@ -163,7 +164,8 @@ def spread(values: Sequence[float], shown: Callable[[float], str]) -> str:
     if not values:
         return ""
     middle = shown(mean(values))
-    return middle if len(values) == 1 else f"{middle} ({shown(min(values))}–{shown(max(values))})"
+    least, most = shown(min(values)), shown(max(values))
+    return middle if least == most else f"{middle} ({least}–{most})"
 
 
 def skills(entry: Mapping[str, Any]) -> str:
