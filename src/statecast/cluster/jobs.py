@@ -105,7 +105,7 @@ class Scoring:
         assert model is not None
         score_sums = examination.score_sums(model, read(rows, ORIGIN))
         lines = [_line(model, name, sums) for name, sums in score_sums.items()]
-        return Result(pa.Table.from_pylist(lines), len(lines), score_sums)
+        return Result(pa.Table.from_pylist(lines, self.schema(model)), len(lines), score_sums)
 
     def schema(self, model: Model) -> pa.Schema:
         """See `Job`."""
@@ -171,7 +171,7 @@ class Fitting:
         file = forecaster.save(self.out / f"{quote(str(name), safe=' ')}.safetensors")
         scores = forecaster.evaluation_.get("statecast", {})
         line = {self.group: name, "rows": rows.num_rows, "model": file.name}
-        return Result(pa.Table.from_pylist([line | {key: scores.get(key) for key in SCORES}]), 1)
+        return Result(pa.Table.from_pylist([line | {key: scores.get(key) for key in SCORES}], self.schema(None)), 1)
 
     def schema(self, model: Model | None) -> pa.Schema:
         """See `Job`."""
