@@ -237,11 +237,16 @@ def test_a_map_has_room_for_the_rows_of_the_second_training(refit: bool, window:
     assert blend is not None and blend.window == window
 
 
-@pytest.mark.parametrize(("period", "looked_at"), [(7.3, [4]), (12.0, [4, 9])])
+@pytest.mark.parametrize(
+    ("period", "noise", "looked_at"), [(7.3, 0.01, [4]), (12.0, 0.05, [4, 9]), (12.0, 1.0, [4, 9])]
+)
 def test_some_of_many_series_tell_that_smoothing_loses(
-    period: float, looked_at: list[int], monkeypatch: pytest.MonkeyPatch
+    period: float, noise: float, looked_at: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is not tried on the others then: on cycles that no season tells, but not on seasons with noise."""
+    """It is not tried on the others then: on cycles that no season tells, but not on seasons with noise.
+
+    With little noise least squares win beyond doubt, but a mean of both errs hardly more.
+    """
     monkeypatch.setattr(recipes, "SERIES", 4)
     followed: list[int] = []
     of = linear.Extrapolation.of
@@ -249,11 +254,10 @@ def test_some_of_many_series_tell_that_smoothing_loses(
         linear.Extrapolation, "of", lambda series, *args: followed.append(len(series.values)) or of(series, *args)
     )
     r = np.random.default_rng(0)
-    noise = 0.01 if len(looked_at) == 1 else 1.0
     cycles = [np.sin((np.arange(200) + s) * 2 * np.pi / period) + noise * r.standard_normal(200) for s in range(9)]
     blend = blend_of(*cycles, horizon=4, season=12, val_size=60)
     assert followed == looked_at
-    assert blend is not None and (blend.share == 0.0 or len(looked_at) == 2)
+    assert blend is not None and (blend.share > 0) == (len(looked_at) == 2)
 
 
 @pytest.mark.parametrize(("units", "share"), [(2000, 0.125), (60, 0.0)])

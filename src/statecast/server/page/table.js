@@ -49,7 +49,7 @@ export class SeriesTable {
 		this.target = context.status.model.targets[0];
 		this.search = h("input", {
 			type: "search", id: "search", placeholder: "Find a series", autocomplete: "off", spellcheck: "false",
-			"aria-label": "Find series whose names begin with", "aria-keyshortcuts": "/",
+			"aria-label": "Find series whose names contain this", "aria-keyshortcuts": "/",
 			oninput: () => this.#searched(), onkeydown: (event) => this.#searchKey(event),
 		});
 		this.order = h("select", { "aria-label": "Sort by", class: "order", onchange: () => this.sortBy(this.order.value) },

@@ -130,17 +130,17 @@ def choose(
 def share_of(evidence: HeldOut, carried: Float[np.ndarray, "n H"], straight: Float[np.ndarray, "n H"]) -> float:
     """The extrapolation's share: all, unless least squares win or a mean beats either beyond doubt.
 
-    Errors hardly change around the best share, which rows held out cannot tell from its neighbours: where evidence is
-    plenty, those that err nearly as little are averaged.
+    Where evidence is plenty, the mean of those shares that err nearly as little as the best: errors hardly change
+    around it, and rows held out cannot tell it from its neighbours.
     """
     errors = {share: evidence.errors(share * carried + (1 - share) * straight) for share in (1.0, *SHARES, 0.0)}
+    if evidence.count >= PLENTY:
+        close = recipes.CLOSE * min(error.mean() for error in errors.values())
+        return float(np.mean([share for share, error in errors.items() if error.mean() <= close]))
     best = min(SHARES, key=lambda share: float(errors[share].sum()))
-    alone = 0.0 if beats(errors[0.0], errors[1.0]) else 1.0
-    share = best if all(beats(errors[best], errors[one], MIXED) for one in (0.0, 1.0)) else alone
-    if evidence.count < PLENTY:
-        return share
-    close = recipes.CLOSE * min(error.mean() for error in errors.values())
-    return float(np.mean([share for share, error in errors.items() if error.mean() <= close]))
+    if all(beats(errors[best], errors[one], MIXED) for one in (0.0, 1.0)):
+        return best
+    return 0.0 if beats(errors[0.0], errors[1.0]) else 1.0
 
 
 def _lost(design: Design, folds: Folds, season: int, window: int, straight: Float[np.ndarray, "n H"]) -> bool:
